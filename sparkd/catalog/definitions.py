@@ -1,0 +1,222 @@
+"""What the catalogue says, as frozen types. The TOML keys, the JSON Schema and docs/configuration.md follow from here.
+
+Sizes are bytes and may be written "20 GiB" in TOML; durations are float seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+GIB = 1024**3
+MIB = 1024**2
+
+Bytes = Annotated[int, Meta(ge=0, extra={"unit": "bytes"})]
+Seconds = Annotated[float, Meta(ge=0.0, extra={"unit": "seconds"})]
+Scalar = str | int | float | bool
+
+EngineName = Literal["vllm", "command"]
+Lifecycle = Literal["normal", "utility", "exclusive"]
+OnBusy = Literal["wait", "reject"]
+
+
+class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[server]`: the door clients come through."""
+
+    listen: Annotated[
+        str, Meta(description="`host:port` clients connect to. Ignored when systemd passes a socket.")
+    ] = "127.0.0.1:8009"
+    max_body: Annotated[Bytes, Meta(description="Largest request body; a larger one is answered 413.")] = (
+        64 * MIB
+    )
+    api_key_file: Annotated[
+        str | None,
+        Meta(
+            description="File with one API key per line, `name: key` or just the key. Unset: anyone may ask."
+        ),
+    ] = None
+
+
+class Queue(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[queue]`: what happens to a request whose model is not ready."""
+
+    on_busy: Annotated[
+        OnBusy,
+        Meta(description='"wait" in line, or "reject" with 429 when another model is in use.'),
+    ] = "wait"
+    max_wait: Annotated[Seconds, Meta(description="Longest time a request waits for its model.")] = 900.0
+    max_length: Annotated[int, Meta(ge=1, description="Most requests that wait at once; more get 429.")] = (
+        1024
+    )
+
+
+class Memory(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[memory]`: budget = total - reserve."""
+
+    total: Annotated[
+        Bytes | None, Meta(description="Memory of the machine. Unset: what the machine says.")
+    ] = None
+    reserve: Annotated[Bytes, Meta(description="Kept free for the system; no model may use it.")] = 8 * GIB
+
+
+class Failures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[failures]`: what happens to a model whose process fails."""
+
+    backoff: Annotated[
+        Seconds, Meta(description="Pause after the first failure; doubles with each further one.")
+    ] = 5.0
+    backoff_max: Annotated[Seconds, Meta(description="Longest pause.")] = 300.0
+    max_failures: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="Failures in a row after which the model is quarantined until an operator retries it.",
+        ),
+    ] = 5
+
+
+class Defaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[defaults]`: what a model has where it says nothing itself."""
+
+    idle_timeout: Annotated[
+        Seconds,
+        Meta(
+            description="A model unused for this long is stopped, counted from the end of its last request; 0: never."
+        ),
+    ] = 1200.0
+    start_timeout: Annotated[
+        Seconds, Meta(description="A model not ready this long after its launch has failed.")
+    ] = 900.0
+    stop_grace: Annotated[Seconds, Meta(description="Time between SIGTERM and SIGKILL.")] = 10.0
+    drain_timeout: Annotated[
+        Seconds, Meta(description="Longest time an evicted model may go on answering what it has begun.")
+    ] = 300.0
+    min_residency: Annotated[
+        Seconds,
+        Meta(
+            description="A ready model is not evicted for another before this, or before its own load time if longer and it is busy."
+        ),
+    ] = 30.0
+
+
+class Paths(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[paths]`: folders. Relative ones are relative to the file that names them."""
+
+    models: Annotated[str, Meta(description="Model files.")] = "models"
+    state: Annotated[str, Meta(description="Logs and what sparkd learns.")] = "state"
+    run: Annotated[str, Meta(description="Sockets and private folders of running engines.")] = "run"
+    venvs: Annotated[str, Meta(description="Definitions of runtimes, one folder each.")] = "venvs"
+    runtimes: Annotated[str, Meta(description="Built runtimes.")] = "runtimes"
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything in the catalogue that is not a model."""
+
+    server: Server = Server()
+    queue: Queue = Queue()
+    memory: Memory = Memory()
+    failures: Failures = Failures()
+    defaults: Defaults = Defaults()
+    paths: Paths = Paths()
+
+
+class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[models.<id>]`: one model a client can name."""
+
+    id: Annotated[str, Meta(description="The table's own name; not a key.")]
+    aliases: Annotated[tuple[str, ...], Meta(description="Other names clients may use.")] = ()
+    description: Annotated[str, Meta(description="One line for people.")] = ""
+    engine: Annotated[EngineName, Meta(description="Kind of server program.")] = "vllm"
+    runtime: Annotated[
+        str | None, Meta(description="Virtualenv the engine runs in: a folder of `paths.venvs`.")
+    ] = None
+    source: Annotated[
+        str | None,
+        Meta(
+            description="Hugging Face repository `org/name`, or a folder (absolute, or starting with `./`)."
+        ),
+    ] = None
+    context_length: Annotated[
+        int | None, Meta(ge=1, description="Most tokens of prompt and answer together.")
+    ] = None
+    memory: Annotated[
+        Bytes | None,
+        Meta(description="Footprint. Unset: what the engine's flags imply, else the whole budget."),
+    ] = None
+    lifecycle: Annotated[
+        Lifecycle,
+        Meta(
+            description='"normal"; "utility" lives beside the main model and is never evicted by it; "exclusive" needs an empty machine.'
+        ),
+    ] = "normal"
+    pinned: Annotated[
+        bool, Meta(description="Once ready, never stopped for idleness nor for another model.")
+    ] = False
+    enabled: Annotated[bool, Meta(description="False: listed nowhere and refused.")] = True
+    disabled_reason: Annotated[
+        str, Meta(description="Why, when not enabled; told to whoever asks for it.")
+    ] = ""
+    options: Annotated[
+        Mapping[str, Scalar | tuple[Scalar, ...]],
+        Meta(
+            description="Flags of the engine without their dashes: true gives the bare flag, false `--no-` and the flag, a list repeats its values."
+        ),
+    ] = {}
+    environment: Annotated[Mapping[str, str], Meta(description="Environment variables of the engine.")] = {}
+    command: Annotated[
+        tuple[str, ...],
+        Meta(
+            description='For engine "command": program and arguments; {host} {port} {socket} {source} {model} {context_length} are filled in.'
+        ),
+    ] = ()
+    health: Annotated[str, Meta(description="Path that answers 200 once the engine is ready.")] = "/health"
+    idle_timeout: Seconds
+    start_timeout: Seconds
+    stop_grace: Seconds
+    drain_timeout: Seconds
+    min_residency: Seconds
+
+
+class Runtime(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`venvs/<name>/runtime.toml`: a pinned virtualenv."""
+
+    name: str
+    folder: Path
+    description: Annotated[str, Meta(description="One line for people.")] = ""
+    python: Annotated[str, Meta(description="Versions of Python that will do, as a version specifier.")] = (
+        ">=3.11"
+    )
+    requirements: Annotated[str, Meta(description="Locked requirements, a file in the same folder.")] = (
+        "requirements.lock"
+    )
+    torch_backend: Annotated[
+        str | None,
+        Meta(
+            description="Build of PyTorch (`cpu`, `cu130`, …) where no find-links folder has the pinned one."
+        ),
+    ] = None
+    find_links: Annotated[
+        tuple[str, ...], Meta(description="Folders with wheels, besides those in PIP_FIND_LINKS.")
+    ] = ()
+    provides: Annotated[
+        Mapping[str, str],
+        Meta(
+            description="Distributions to stand in for by name and version, for programs that look themselves up under another name."
+        ),
+    ] = {}
+    environment: Annotated[
+        Mapping[str, str], Meta(description="Environment variables of every engine of this runtime.")
+    ] = {}
+    imports: Annotated[tuple[str, ...], Meta(description="Modules that must import after the build.")] = ()
+    versions: Annotated[
+        Mapping[str, str], Meta(description="Distributions and the versions they must have after the build.")
+    ] = {}
+    smoke: Annotated[
+        tuple[tuple[str, ...], ...],
+        Meta(
+            description="Commands that must succeed after the build; their program is looked up in the virtualenv."
+        ),
+    ] = ()

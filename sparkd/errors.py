@@ -1,0 +1,201 @@
+"""Everything that can go wrong, in one tree.
+
+    SparkdError
+    ├── CatalogueError          the files that say what may run are wrong (all problems together)
+    ├── RuntimeBuildError       a virtualenv could not be built or verified
+    ├── LaunchError             a process could not be started at all
+    ├── DaemonUnreachable       sparkctl found nobody at the control socket
+    ├── RequestError            the caller's doing: asking again unchanged will fail again (4xx)
+    │   ├── InvalidRequest      400
+    │   ├── Unauthorized        401
+    │   ├── ModelDisabled       403
+    │   ├── PathForbidden       403
+    │   ├── ModelNotFound       404
+    │   ├── PathNotFound        404
+    │   ├── MethodNotAllowed    405
+    │   └── BodyTooLarge        413
+    ├── Refusal                 sparkd's or an engine's state: asking again later may succeed
+    │   ├── ModelBusy           429  another model holds the machine and `on_busy = "reject"`
+    │   ├── QueueFull           429  too many requests wait already
+    │   ├── WaitedTooLong       503  `max_wait` passed before the model was ready
+    │   ├── ModelStopped        503  the operator stopped the model while the request waited
+    │   ├── ModelFailed         503  the model's process failed and is in backoff or quarantine
+    │   ├── NoRoom              503  pinned models leave no room for this one
+    │   └── ShuttingDown        503
+    └── UpstreamError           502  the engine broke off, or answered something that is not HTTP
+
+Each class knows its HTTP status and its OpenAI-style `type` and `code`; `retry_after` (seconds) is what a
+client may wait before it asks again, None where nobody can say.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class SparkdError(Exception):
+    """Root of the tree. `message` is one sentence for a person."""
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "server_error"
+    code: ClassVar[str] = "internal_error"
+
+    def __init__(self, message: str, *, param: str | None = None, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.retry_after = retry_after
+
+
+class CatalogueError(SparkdError):
+    """The catalogue is wrong. `problems` has one line per problem, each naming file, key and value."""
+
+    code = "catalogue_invalid"
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class RuntimeBuildError(SparkdError):
+    """A runtime's virtualenv could not be built or verified."""
+
+    code = "runtime_build_failed"
+
+
+class LaunchError(SparkdError):
+    """A process could not be started: the program is missing, not executable, or its runtime is not built."""
+
+    code = "launch_failed"
+
+
+class DaemonUnreachable(SparkdError):
+    """Nobody answers at the control socket."""
+
+    code = "daemon_unreachable"
+
+
+class RequestError(SparkdError):
+    """The request itself is at fault."""
+
+    status = 400
+    type = "invalid_request_error"
+    code = "invalid_request"
+
+
+class InvalidRequest(RequestError):
+    """The body, a header or a parameter cannot be understood."""
+
+
+class Unauthorized(RequestError):
+    """No API key, or one that is not known."""
+
+    status = 401
+    type = "authentication_error"
+    code = "invalid_api_key"
+
+
+class ModelDisabled(RequestError):
+    """The catalogue has the model and says not to run it."""
+
+    status = 403
+    type = "permission_error"
+    code = "model_disabled"
+
+
+class PathForbidden(RequestError):
+    """An engine path that must never be reached from outside."""
+
+    status = 403
+    type = "permission_error"
+    code = "path_forbidden"
+
+
+class ModelNotFound(RequestError):
+    """No model or alias of that name."""
+
+    status = 404
+    code = "model_not_found"
+
+
+class PathNotFound(RequestError):
+    """Nothing is served at that path."""
+
+    status = 404
+    code = "path_not_found"
+
+
+class MethodNotAllowed(RequestError):
+    """The path exists, the method does not."""
+
+    status = 405
+    code = "method_not_allowed"
+
+
+class BodyTooLarge(RequestError):
+    """The body is longer than `max_body`."""
+
+    status = 413
+    code = "body_too_large"
+
+
+class Refusal(SparkdError):
+    """Not now. `retry_after` says when, where that is known."""
+
+    status = 503
+    type = "service_unavailable_error"
+    code = "unavailable"
+
+
+class ModelBusy(Refusal):
+    """Another model holds the machine, and the queue is switched off."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "model_busy"
+
+
+class QueueFull(Refusal):
+    """As many requests wait as the settings allow."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "queue_full"
+
+
+class WaitedTooLong(Refusal):
+    """`max_wait` passed before the model was ready."""
+
+    code = "wait_timeout"
+
+
+class ModelStopped(Refusal):
+    """The operator stopped the model while the request waited for it."""
+
+    code = "model_stopped"
+
+
+class ModelFailed(Refusal):
+    """The model's process failed; it is tried again after a pause, or after an operator's word."""
+
+    code = "model_failed"
+
+
+class NoRoom(Refusal):
+    """The model does not fit beside what may not be evicted."""
+
+    code = "no_room"
+
+
+class ShuttingDown(Refusal):
+    """The daemon is stopping."""
+
+    code = "shutting_down"
+
+
+class UpstreamError(SparkdError):
+    """The engine broke off or spoke no HTTP."""
+
+    status = 502
+    type = "upstream_error"
+    code = "engine_failed"
