@@ -2,15 +2,19 @@
 
     SparkdError
     ├── CatalogueError          the files that say what may run are wrong (all problems together)
+    ├── RuntimeNotFound         there is no definition of that name
     ├── RuntimeBuildError       a virtualenv could not be built or verified
     ├── LaunchError             a process could not be started at all
     ├── DaemonUnreachable       sparkctl found nobody at the control socket
+    │   └── ControlForbidden    the control socket is somebody else's
+    ├── DaemonError             what the daemon told sparkctl; carries the status, type and code it told
     ├── RequestError            the caller's doing: asking again unchanged will fail again (4xx)
     │   ├── InvalidRequest      400
     │   ├── Unauthorized        401
     │   ├── ModelDisabled       403
     │   ├── PathForbidden       403
     │   ├── ModelNotFound       404
+    │   ├── LogNotFound         404
     │   ├── PathNotFound        404
     │   ├── MethodNotAllowed    405
     │   └── BodyTooLarge        413
@@ -30,15 +34,15 @@ client may wait before it asks again, None where nobody can say.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from dataclasses import dataclass
 
 
 class SparkdError(Exception):
     """Root of the tree. `message` is one sentence for a person."""
 
-    status: ClassVar[int] = 500
-    type: ClassVar[str] = "server_error"
-    code: ClassVar[str] = "internal_error"
+    status: int = 500
+    type: str = "server_error"
+    code: str = "internal_error"
 
     def __init__(self, message: str, *, param: str | None = None, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -57,6 +61,13 @@ class CatalogueError(SparkdError):
         self.problems = problems
 
 
+class RuntimeNotFound(SparkdError):
+    """No runtime of that name is defined."""
+
+    status = 404
+    code = "runtime_not_found"
+
+
 class RuntimeBuildError(SparkdError):
     """A runtime's virtualenv could not be built or verified."""
 
@@ -73,6 +84,31 @@ class DaemonUnreachable(SparkdError):
     """Nobody answers at the control socket."""
 
     code = "daemon_unreachable"
+
+
+class ControlForbidden(DaemonUnreachable):
+    """The control socket may not be opened by this user."""
+
+    code = "control_forbidden"
+
+
+class DaemonError(SparkdError):
+    """An error of the daemon's, as its client got it: `status`, `type` and `code` are those of its answer."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        type_: str,
+        code: str,
+        param: str | None,
+        retry_after: float | None,
+    ) -> None:
+        super().__init__(message, param=param, retry_after=retry_after)
+        self.status = status
+        self.type = type_
+        self.code = code
 
 
 class RequestError(SparkdError):
@@ -118,6 +154,13 @@ class ModelNotFound(RequestError):
     code = "model_not_found"
 
 
+class LogNotFound(RequestError):
+    """The model has had no process since sparkd started."""
+
+    status = 404
+    code = "log_not_found"
+
+
 class PathNotFound(RequestError):
     """Nothing is served at that path."""
 
@@ -147,12 +190,28 @@ class Refusal(SparkdError):
     code = "unavailable"
 
 
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A model that holds the machine. Times are seconds; `release` is None where idleness never stops it."""
+
+    model: str
+    state: str
+    uptime: float
+    idle: float
+    release: float | None
+    auto_stop: bool
+
+
 class ModelBusy(Refusal):
-    """Another model holds the machine, and the queue is switched off."""
+    """Other models hold the machine, and the queue is switched off. `holders`: the one in the way first."""
 
     status = 429
     type = "rate_limit_error"
     code = "model_busy"
+
+    def __init__(self, message: str, *, retry_after: float, holders: tuple[Holder, ...]) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.holders = holders
 
 
 class QueueFull(Refusal):

@@ -1,0 +1,69 @@
+"""Which resident models would have to go so that another one fits. Pure functions over the books' entries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sparkd.scheduling.books import Entry
+from sparkd.scheduling.lifecycle import State
+from sparkd.scheduling.memory import Budget
+
+
+def fits(candidate: Entry, residents: Sequence[Entry], budget: Budget) -> bool:
+    """Whether the candidate may be launched beside these residents.
+
+    A normal model leaves the utility's place free even while the utility is not there: a title for a chat must
+    never cost the chat's own model its memory.
+    """
+    if candidate.model.lifecycle == "exclusive":
+        return not residents and candidate.footprint <= budget.bytes
+    if any(entry.model.lifecycle == "exclusive" for entry in residents):
+        return False
+    if candidate.model.lifecycle == "utility":
+        return sum(entry.footprint for entry in residents) + candidate.footprint <= budget.bytes
+    others = sum(entry.footprint for entry in residents if entry.model.lifecycle != "utility")
+    return others + candidate.footprint <= budget.share(candidate.model)
+
+
+def evictions(candidate: Entry, residents: Sequence[Entry], budget: Budget) -> list[Entry] | None:
+    """Return whom to evict so that the candidate fits once everybody who leaves has left; None if nothing helps.
+
+    The idle go before the busy, the least recently used first; nobody goes in vain.
+    """
+    staying = [entry for entry in residents if entry.state in (State.STARTING, State.READY)]
+    if fits(candidate, staying, budget):
+        return []
+    evictable = sorted(
+        (entry for entry in staying if _may_evict(candidate, entry)),
+        key=lambda entry: (not entry.idle, entry.last_used),
+    )
+    chosen: list[Entry] = []
+    for victim in evictable:
+        chosen.append(victim)
+        if fits(candidate, _without(staying, chosen), budget):
+            return _needed(candidate, staying, chosen, budget)
+    return None
+
+
+def _needed(candidate: Entry, staying: Sequence[Entry], chosen: list[Entry], budget: Budget) -> list[Entry]:
+    """Spare whoever turns out not to be in the way: a small idle model beside the big one that has to go."""
+    needed = list(chosen)
+    for spared in reversed(chosen):
+        rest = [entry for entry in needed if entry is not spared]
+        if fits(candidate, _without(staying, rest), budget):
+            needed = rest
+    return needed
+
+
+def _without(entries: Sequence[Entry], gone: Sequence[Entry]) -> list[Entry]:
+    return [entry for entry in entries if entry not in gone]
+
+
+def _may_evict(candidate: Entry, resident: Entry) -> bool:
+    if resident.state is not State.READY or resident.model.pinned:
+        return False
+    if candidate.model.lifecycle == "exclusive":
+        return True
+    if candidate.model.lifecycle == "utility":
+        return resident.model.lifecycle == "exclusive"
+    return resident.model.lifecycle != "utility"

@@ -1,0 +1,220 @@
+"""Hypothesis plays clients, processes, the clock and the operator; the promises hold whatever it does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from sparkd.catalog.definitions import Failures, Queue
+from sparkd.scheduling.actions import Action, Grant, Launch, Refuse, Terminate
+from sparkd.scheduling.lifecycle import State
+from tests.scheduling.house import House, a_model
+
+BUDGET = 100
+MAX_WAIT = 400.0
+MODELS = ("a", "b", "c", "utility", "exclusive", "pinned")
+
+
+class WatchedHouse(House):
+    """Checks each action against the world at the moment it is asked for."""
+
+    def note(self, actions: list[Action]) -> None:
+        for action in actions:
+            self.check(action)
+            super().note([action])
+
+    def check(self, action: Action) -> None:
+        match action:
+            case Launch(model, _):
+                self.check_launch(model)
+            case Terminate(_, run, reason):
+                self.check_terminate(run, reason)
+            case Grant(ticket, model, run):
+                process = self.processes[run]
+                assert process.healthy, "granted on a process that is not healthy"
+                assert not process.told, "granted on a process that was told to go"
+                assert not process.exited, "granted on a process that has exited"
+                assert process.model == model == self.tickets.get(ticket, model)
+                assert ticket not in self.granted, "granted twice"
+                assert ticket not in self.refused, "granted after it was refused"
+            case Refuse(ticket, _):
+                assert ticket not in self.granted, "refused after it was granted"
+                assert ticket not in self.refused, "refused twice"
+
+    def check_launch(self, model: str) -> None:
+        others = list(self.processes.values())
+        assert all(process.model != model for process in others), "two processes of one model"
+        assert all(process.healthy for process in others), "launched while another one starts"
+        assert not any(process.told or process.exited for process in others), (
+            "launched while another one stops"
+        )
+        footprints = {each.id: each.memory or 0 for each in self.models}
+        reserved = sum(footprints[process.model] for process in others) + footprints[model]
+        assert reserved <= BUDGET, "over budget"
+        lifecycles = {each.id: each.lifecycle for each in self.models}
+        alone = [model, *(process.model for process in others)]
+        if any(lifecycles[each] == "exclusive" for each in alone):
+            assert len(alone) == 1, "an exclusive model is not alone"
+
+    def check_terminate(self, run: int, reason: str) -> None:
+        process = self.processes[run]
+        assert not process.told, "told twice"
+        entry = self.scheduler.entry(process.model)
+        assert entry is not None
+        if run in self.granted.values() and not process.exited:
+            assert self.now >= entry.drain_deadline, "terminated under a lease before the drain deadline"
+        if process.healthy and reason.startswith(("making room", "idle")):
+            assert process.model != "pinned", "policy evicted a pinned model"
+        if reason.startswith(("making room", "idle")):
+            starting = [other for other in self.processes.values() if not other.healthy and not other.told]
+            assert not [other for other in starting if not other.exited], "stopped while another one starts"
+
+
+class Promises(RuleBasedStateMachine):
+    """Invariants over any sequence of events."""
+
+    @initialize(
+        reject=st.booleans(),
+        idle=st.sampled_from([0.0, 40.0]),
+        residency=st.sampled_from([0.0, 30.0]),
+    )
+    def build(self, reject: bool, idle: float, residency: float) -> None:
+        times: dict[str, Any] = {
+            "idle_timeout": idle,
+            "min_residency": residency,
+            "drain_timeout": 60.0,
+            "start_timeout": 100.0,
+        }
+        self.house = WatchedHouse(
+            (
+                a_model("a", 50, **times),
+                a_model("b", 30, **times),
+                a_model("c", 80, **times),
+                a_model("utility", 20, lifecycle="utility", **times),
+                a_model("exclusive", 90, lifecycle="exclusive", **times),
+                a_model("pinned", 30, pinned=True, **times),
+            ),
+            total=BUDGET,
+            queue=Queue(max_wait=MAX_WAIT, max_length=6, on_busy="reject" if reject else "wait"),
+            failures=Failures(backoff=5.0, backoff_max=20.0, max_failures=3),
+        )
+        self.asked: dict[int, float] = {}
+
+    # Clients
+
+    @rule(model=st.sampled_from(MODELS))
+    def a_client_asks(self, model: str) -> None:
+        self.asked[self.house.ask(model)] = self.house.now
+
+    @precondition(lambda self: self.live())
+    @rule(data=st.data())
+    def a_client_leaves(self, data: st.DataObject) -> None:
+        self.house.leave(data.draw(st.sampled_from(self.live())))
+
+    # Processes
+
+    @precondition(lambda self: self.processes(starting=True))
+    @rule(data=st.data())
+    def a_process_gets_healthy(self, data: st.DataObject) -> None:
+        self.house.healthy(data.draw(st.sampled_from(self.processes(starting=True))))
+
+    @precondition(lambda self: self.processes(exited=False))
+    @rule(data=st.data())
+    def a_process_exits(self, data: st.DataObject) -> None:
+        self.house.exits(data.draw(st.sampled_from(self.processes(exited=False))))
+
+    @precondition(lambda self: self.processes(exited=True))
+    @rule(data=st.data())
+    def its_memory_is_back(self, data: st.DataObject) -> None:
+        self.house.reclaimed(data.draw(st.sampled_from(self.processes(exited=True))))
+
+    # The clock and the operator
+
+    @rule(seconds=st.sampled_from([0.0, 0.5, 5.0, 31.0, 100.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.house.wait(seconds)
+
+    @rule(model=st.sampled_from(MODELS))
+    def the_operator_stops(self, model: str) -> None:
+        self.house.stop(model)
+
+    @rule(model=st.sampled_from(MODELS))
+    def the_operator_retries(self, model: str) -> None:
+        self.house.retry(model)
+
+    # What always holds
+
+    @invariant()
+    def the_next_tick_lies_ahead(self) -> None:
+        assert self.house.scheduler.deadline > self.house.now
+
+    @invariant()
+    def the_books_equal_the_world(self) -> None:
+        house, footprints = self.house, {model.id: model.memory or 0 for model in self.house.models}
+        assert house.scheduler.reserved == sum(footprints[p.model] for p in house.processes.values())
+        waiting = [ticket for ticket in house.tickets if house.waits(ticket)]
+        assert house.scheduler.waiting == len(waiting)
+        for entry in house.scheduler.entries():
+            assert entry.process == any(p.model == entry.model.id for p in house.processes.values())
+            on_this_run = {ticket for ticket, run in house.granted.items() if run == entry.run}
+            gone = entry.run not in house.processes or house.processes[entry.run].exited
+            assert set(entry.leases) == (set() if gone else on_this_run)
+
+    @invariant()
+    def nobody_waits_for_a_model_that_is_ready_or_failed(self) -> None:
+        for ticket in filter(self.house.waits, self.house.tickets):
+            assert self.house.state(self.house.tickets[ticket]) not in (State.READY, State.BACKOFF)
+
+    @invariant()
+    def nobody_waits_longer_than_max_wait(self) -> None:
+        for ticket in filter(self.house.waits, self.house.tickets):
+            assert self.house.now < self.asked[ticket] + MAX_WAIT
+
+    def teardown(self) -> None:
+        """In a world that behaves from here on everybody is answered long before `max_wait`, rivals or not."""
+        if not hasattr(self, "house"):
+            return
+        waiting = [ticket for ticket in self.house.tickets if self.house.waits(ticket)]
+        for second in range(300):
+            self.behave()
+            waiting = [ticket for ticket in waiting if self.house.waits(ticket)]
+            if not waiting:
+                return
+            self.house.ask(("a", "b", "utility")[second % 3])
+            self.house.wait(1.0)
+        raise AssertionError(f"still waiting: {[self.house.tickets[ticket] for ticket in waiting]}")
+
+    def behave(self) -> None:
+        """Answers end, starts succeed, who was told to go goes, memory comes back."""
+        for ticket in list(self.house.granted):
+            self.house.leave(ticket)
+        for process in list(self.house.processes.values()):
+            if process.told and not process.exited:
+                self.house.exits(process.model)
+            elif process.exited:
+                self.house.reclaimed(process.model)
+            elif not process.healthy:
+                self.house.healthy(process.model)
+
+    def live(self) -> list[int]:
+        return [ticket for ticket in self.house.tickets if ticket not in self.house.refused]
+
+    def processes(self, *, starting: bool | None = None, exited: bool | None = None) -> list[str]:
+        found = list(self.house.processes.values())
+        if starting:
+            found = [process for process in found if not (process.healthy or process.exited)]
+        if exited is not None:
+            found = [process for process in found if process.exited is exited]
+        return [process.model for process in found]
+
+
+TestPromises = Promises.TestCase
+TestPromises.settings = settings(
+    max_examples=400,
+    stateful_step_count=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
