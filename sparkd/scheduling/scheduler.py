@@ -254,7 +254,7 @@ class Scheduler:
 
     def _evict(self, entry: Entry, now: float, reason: str, *, hurried: bool = False) -> None:
         entry.hurried = entry.hurried or hurried
-        if entry.state in (State.STARTING, State.READY):
+        if entry.state in (State.STARTING, State.READY) or hurried:
             entry.reason = reason
         if entry.state is State.STARTING:
             self._go(entry, Event.EVICT, now)

@@ -12,7 +12,7 @@ from sparkd.scheduling.lifecycle import State
 from tests.scheduling.house import House, a_model
 
 
-def brief(id_: str, memory: int = 60, **fields: Any) -> Any:
+def brief(id_: str, memory: int | None = 60, **fields: Any) -> Any:
     """A model without a residency of its own, so that a test need not wait for it."""
     return a_model(id_, memory, **{"min_residency": 0.0, **fields})
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from sparkd.catalog.definitions import Failures, Queue
@@ -47,7 +49,7 @@ def test_an_idle_model_is_stopped_counted_from_the_end_of_its_last_request() -> 
 
 
 @pytest.mark.parametrize("fields", [{"idle_timeout": 0.0}, {"pinned": True}])
-def test_some_models_are_never_stopped_for_idleness(fields: dict[str, object]) -> None:
+def test_some_models_are_never_stopped_for_idleness(fields: dict[str, Any]) -> None:
     house = House((a_model("a", **fields),))
     house.rest("a")
     house.wait(1_000_000.0)
