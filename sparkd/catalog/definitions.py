@@ -14,26 +14,67 @@ from msgspec import Meta, Struct
 GIB = 1024**3
 MIB = 1024**2
 
-Bytes = Annotated[int, Meta(ge=0, extra={"unit": "bytes"})]
-Seconds = Annotated[float, Meta(ge=0.0, extra={"unit": "seconds"})]
+LARGEST_SIZE = 2**60
+"""1 EiB: no machine has more, and sums of sizes stay below the 64 bits of SQLite's integers."""
+
+LONGEST_DURATION = 1e9
+"""Seconds, 31 years: any longer and an event loop's timer overflows."""
+
+Bytes = Annotated[int, Meta(ge=0, le=LARGEST_SIZE, extra={"unit": "bytes"})]
+Seconds = Annotated[float, Meta(ge=0.0, le=LONGEST_DURATION, extra={"unit": "seconds"})]
+Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+Location = Annotated[str, Meta(extra={"unit": "path"})]
+Source = Annotated[str, Meta(extra={"unit": "source"})]
 Scalar = str | int | float | bool
 
 EngineName = Literal["vllm", "command"]
 Lifecycle = Literal["normal", "utility", "exclusive"]
 OnBusy = Literal["wait", "reject"]
 
+NOT_KEYS = frozenset({"id", "name", "folder"})
+"""Fields that the place of a definition gives (its table's name, its folder), so that no key does."""
+
+PLACEHOLDERS = ("host", "port", "socket", "source", "model", "context_length")
+"""What `{…}` in a `command` may name."""
+
+IdleTimeout = Annotated[
+    Seconds,
+    Meta(
+        description="A model unused for this long is stopped, counted from the end of its last request; 0: never."
+    ),
+]
+StartTimeout = Annotated[
+    Seconds, Meta(description="A model not ready this long after its launch has failed.")
+]
+StopGrace = Annotated[Seconds, Meta(description="Time between SIGTERM and SIGKILL.")]
+DrainTimeout = Annotated[
+    Seconds,
+    Meta(description="Longest time an evicted model may go on answering what it has begun."),
+]
+MinResidency = Annotated[
+    Seconds,
+    Meta(
+        description="A ready model is not evicted for another before this, or before its own load time "
+        "if longer and it is busy."
+    ),
+]
+
 
 class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[server]`: the door clients come through."""
 
     listen: Annotated[
-        str, Meta(description="`host:port` clients connect to. Ignored when systemd passes a socket.")
+        str,
+        Meta(
+            description="`host:port` clients connect to; an IPv6 host stands in brackets, port 0 takes a free one. "
+            "Ignored when systemd passes a socket."
+        ),
     ] = "127.0.0.1:8009"
     max_body: Annotated[Bytes, Meta(description="Largest request body; a larger one is answered 413.")] = (
         64 * MIB
     )
     api_key_file: Annotated[
-        str | None,
+        Location | None,
         Meta(
             description="File with one API key per line, `name: key` or just the key. Unset: anyone may ask."
         ),
@@ -48,9 +89,7 @@ class Queue(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Meta(description='"wait" in line, or "reject" with 429 when another model is in use.'),
     ] = "wait"
     max_wait: Annotated[Seconds, Meta(description="Longest time a request waits for its model.")] = 900.0
-    max_length: Annotated[int, Meta(ge=1, description="Most requests that wait at once; more get 429.")] = (
-        1024
-    )
+    max_length: Annotated[Count, Meta(description="Most requests that wait at once; more get 429.")] = 1024
 
 
 class Memory(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -68,12 +107,11 @@ class Failures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     backoff: Annotated[
         Seconds, Meta(description="Pause after the first failure; doubles with each further one.")
     ] = 5.0
-    backoff_max: Annotated[Seconds, Meta(description="Longest pause.")] = 300.0
+    backoff_max: Annotated[Seconds, Meta(description="Longest pause; at least `backoff`.")] = 300.0
     max_failures: Annotated[
-        int,
+        Count,
         Meta(
-            ge=1,
-            description="Failures in a row after which the model is quarantined until an operator retries it.",
+            description="Failures in a row after which the model is quarantined until an operator retries it."
         ),
     ] = 5
 
@@ -81,39 +119,25 @@ class Failures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Defaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[defaults]`: what a model has where it says nothing itself."""
 
-    idle_timeout: Annotated[
-        Seconds,
-        Meta(
-            description="A model unused for this long is stopped, counted from the end of its last request; 0: never."
-        ),
-    ] = 1200.0
-    start_timeout: Annotated[
-        Seconds, Meta(description="A model not ready this long after its launch has failed.")
-    ] = 900.0
-    stop_grace: Annotated[Seconds, Meta(description="Time between SIGTERM and SIGKILL.")] = 10.0
-    drain_timeout: Annotated[
-        Seconds, Meta(description="Longest time an evicted model may go on answering what it has begun.")
-    ] = 300.0
-    min_residency: Annotated[
-        Seconds,
-        Meta(
-            description="A ready model is not evicted for another before this, or before its own load time if longer and it is busy."
-        ),
-    ] = 30.0
+    idle_timeout: IdleTimeout = 1200.0
+    start_timeout: StartTimeout = 900.0
+    stop_grace: StopGrace = 10.0
+    drain_timeout: DrainTimeout = 300.0
+    min_residency: MinResidency = 30.0
 
 
 class Paths(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[paths]`: folders. Relative ones are relative to the file that names them."""
 
-    models: Annotated[str, Meta(description="Model files.")] = "models"
-    state: Annotated[str, Meta(description="Logs and what sparkd learns.")] = "state"
-    run: Annotated[str, Meta(description="Sockets and private folders of running engines.")] = "run"
-    venvs: Annotated[str, Meta(description="Definitions of runtimes, one folder each.")] = "venvs"
-    runtimes: Annotated[str, Meta(description="Built runtimes.")] = "runtimes"
+    models: Annotated[Location, Meta(description="Model files.")] = "models"
+    state: Annotated[Location, Meta(description="Logs and what sparkd learns.")] = "state"
+    run: Annotated[Location, Meta(description="Sockets and private folders of running engines.")] = "run"
+    venvs: Annotated[Location, Meta(description="Definitions of runtimes, one folder each.")] = "venvs"
+    runtimes: Annotated[Location, Meta(description="Built runtimes.")] = "runtimes"
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything in the catalogue that is not a model."""
+    """Everything in the catalogue that is not a model. In one that was read, paths are absolute."""
 
     server: Server = Server()
     queue: Queue = Queue()
@@ -124,23 +148,28 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[models.<id>]`: one model a client can name."""
+    """`[models.<id>]`: one model a client can name. The id is the table's name."""
 
-    id: Annotated[str, Meta(description="The table's own name; not a key.")]
+    id: str
     aliases: Annotated[tuple[str, ...], Meta(description="Other names clients may use.")] = ()
     description: Annotated[str, Meta(description="One line for people.")] = ""
     engine: Annotated[EngineName, Meta(description="Kind of server program.")] = "vllm"
     runtime: Annotated[
-        str | None, Meta(description="Virtualenv the engine runs in: a folder of `paths.venvs`.")
-    ] = None
-    source: Annotated[
         str | None,
         Meta(
-            description="Hugging Face repository `org/name`, or a folder (absolute, or starting with `./`)."
+            description='Virtualenv the engine runs in: a folder of `paths.venvs`. Engine "vllm" needs one.'
+        ),
+    ] = None
+    source: Annotated[
+        Source | None,
+        Meta(
+            description="Hugging Face repository `org/name`, or a folder (absolute, or starting with `./` and "
+            'relative to the file that names it). Engine "vllm" needs one.'
         ),
     ] = None
     context_length: Annotated[
-        int | None, Meta(ge=1, description="Most tokens of prompt and answer together.")
+        Count | None,
+        Meta(description="Most tokens of prompt and answer together. Unset: what the model itself says."),
     ] = None
     memory: Annotated[
         Bytes | None,
@@ -149,7 +178,8 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     lifecycle: Annotated[
         Lifecycle,
         Meta(
-            description='"normal"; "utility" lives beside the main model and is never evicted by it; "exclusive" needs an empty machine.'
+            description='"normal"; "utility" lives beside the main model and is never evicted by it, at most one '
+            'enabled model has it; "exclusive" needs an empty machine.'
         ),
     ] = "normal"
     pinned: Annotated[
@@ -157,31 +187,36 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = False
     enabled: Annotated[bool, Meta(description="False: listed nowhere and refused.")] = True
     disabled_reason: Annotated[
-        str, Meta(description="Why, when not enabled; told to whoever asks for it.")
+        str,
+        Meta(
+            description="Why, when not enabled; told to whoever asks for it. Needed when `enabled` is false."
+        ),
     ] = ""
     options: Annotated[
         Mapping[str, Scalar | tuple[Scalar, ...]],
         Meta(
-            description="Flags of the engine without their dashes: true gives the bare flag, false `--no-` and the flag, a list repeats its values."
+            description="Flags of the engine without their dashes: true gives the bare flag, false `--no-` and the "
+            "flag, a list repeats its values."
         ),
     ] = {}
     environment: Annotated[Mapping[str, str], Meta(description="Environment variables of the engine.")] = {}
     command: Annotated[
         tuple[str, ...],
         Meta(
-            description='For engine "command": program and arguments; {host} {port} {socket} {source} {model} {context_length} are filled in.'
+            description='For engine "command": program and arguments. {source}, {model}, {context_length}, and '
+            "{host} and {port}, or {socket}, where it shall listen, are filled in, here and in `environment`."
         ),
     ] = ()
     health: Annotated[str, Meta(description="Path that answers 200 once the engine is ready.")] = "/health"
-    idle_timeout: Seconds
-    start_timeout: Seconds
-    stop_grace: Seconds
-    drain_timeout: Seconds
-    min_residency: Seconds
+    idle_timeout: IdleTimeout
+    start_timeout: StartTimeout
+    stop_grace: StopGrace
+    drain_timeout: DrainTimeout
+    min_residency: MinResidency
 
 
 class Runtime(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`venvs/<name>/runtime.toml`: a pinned virtualenv."""
+    """`<paths.venvs>/<name>/runtime.toml`: a pinned virtualenv. The name is the folder's."""
 
     name: str
     folder: Path
@@ -192,6 +227,9 @@ class Runtime(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     requirements: Annotated[str, Meta(description="Locked requirements, a file in the same folder.")] = (
         "requirements.lock"
     )
+    disk: Annotated[
+        Bytes, Meta(description="Space a build takes at its fullest; it is not begun with less.")
+    ] = 0
     torch_backend: Annotated[
         str | None,
         Meta(
@@ -204,7 +242,8 @@ class Runtime(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     provides: Annotated[
         Mapping[str, str],
         Meta(
-            description="Distributions to stand in for by name and version, for programs that look themselves up under another name."
+            description="Distributions to stand in for by name and version, for programs that look themselves up "
+            "under another name."
         ),
     ] = {}
     environment: Annotated[

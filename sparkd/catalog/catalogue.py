@@ -1,0 +1,56 @@
+"""What may run, once it has been read and found good."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+from sparkd.catalog.definitions import Model, Runtime, Settings
+from sparkd.catalog.nearest import did_you_mean
+from sparkd.catalog.wording import quoted
+from sparkd.errors import ModelDisabled, ModelNotFound
+
+FolderName = Literal["models", "state", "run", "venvs", "runtimes"]
+
+LONGEST_ECHO = 100
+"""Characters of an unknown name that an answer repeats."""
+
+
+class Catalogue:
+    """Models, runtimes and settings, immutable. `path` is the file they were read from."""
+
+    __slots__ = ("_by_name", "models", "path", "runtimes", "settings")
+
+    def __init__(
+        self, *, path: Path, settings: Settings, models: Mapping[str, Model], runtimes: Mapping[str, Runtime]
+    ) -> None:
+        self.path = path
+        self.settings = settings
+        self.models: Mapping[str, Model] = MappingProxyType(dict(models))
+        self.runtimes: Mapping[str, Runtime] = MappingProxyType(dict(runtimes))
+        self._by_name = {name: model for model in models.values() for name in (model.id, *model.aliases)}
+
+    def find(self, name: str) -> Model:
+        """The model of that id or alias.
+
+        Raises ModelNotFound, which names the nearest one, and ModelDisabled, which says why.
+        """
+        model = self._by_name.get(name)
+        if model is None:
+            raise self._unknown(name)
+        if not model.enabled:
+            raise ModelDisabled(f'Model "{model.id}" is disabled: {model.disabled_reason}', param="model")
+        return model
+
+    def folder(self, name: FolderName) -> Path:
+        """A folder of `[paths]`, absolute. It may not exist yet."""
+        folder: str = getattr(self.settings.paths, name)
+        return self.path.absolute().parent / folder
+
+    def _unknown(self, name: str) -> ModelNotFound:
+        enabled = (known for known, model in self._by_name.items() if model.enabled)
+        echo = name if len(name) <= LONGEST_ECHO else name[:LONGEST_ECHO] + "…"
+        meant = did_you_mean(name, enabled) or "."
+        return ModelNotFound(f"There is no model {quoted(echo)}{meant}", param="model")

@@ -1,0 +1,70 @@
+"""Writes drop-ins, so that a program can change the catalogue and never breaks it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import tomli_w
+
+from sparkd.catalog.catalogue import Catalogue
+from sparkd.catalog.documents import DROP_INS
+from sparkd.catalog.names import NAME_RULE, is_id
+from sparkd.catalog.reading import read_with
+from sparkd.errors import CatalogueError
+
+HEADER = "# Written by sparkd. It may be edited, or deleted.\n\n"
+
+
+def write_drop_in(catalogue: Path, name: str, table: Mapping[str, object]) -> Catalogue:
+    """Make `table` the drop-in `models.d/<name>.toml` beside the file `catalogue`, in place of one of that name.
+
+    Returns the catalogue as it is then. The drop-in is tried before it is put in place: raises CatalogueError,
+    and changes nothing, when the catalogue with it would be wrong, or when `table` holds what TOML cannot say.
+    Raises OSError when it cannot be written. A crash at any moment leaves the old file or the new one.
+    """
+    folder = catalogue.parent / DROP_INS
+    file = folder / f"{name}.toml"
+    if not is_id(name):
+        raise CatalogueError([f"{file}: a drop-in is called with {NAME_RULE}"])
+    try:
+        data = (HEADER + tomli_w.dumps(table)).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise CatalogueError([f"{file}: cannot be said in TOML: {error}"]) from error
+    folder.mkdir(exist_ok=True)
+    with _only_writer_in(folder) as directory:
+        read = read_with(catalogue, {file: data})
+        _replace(file, data)
+        os.fsync(directory)
+    return read
+
+
+@contextmanager
+def _only_writer_in(folder: Path) -> Iterator[int]:
+    """Two drop-ins that are each good may be wrong together: they are tried and placed one at a time."""
+    directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        yield directory
+    finally:
+        os.close(directory)
+
+
+def _replace(file: Path, data: bytes) -> None:
+    # The same name every time, under the lock: what a crash left is overwritten and never piles up. It begins
+    # with a dot, so it is not read as a drop-in.
+    new = file.with_name(f".{file.name}.new")
+    try:
+        with new.open("wb") as opened:
+            with suppress(FileNotFoundError):  # who hid a token from others in it wants it to stay hidden
+                os.fchmod(opened.fileno(), stat.S_IMODE(file.stat().st_mode))
+            opened.write(data)
+            opened.flush()
+            os.fsync(opened.fileno())
+        new.replace(file)
+    finally:
+        new.unlink(missing_ok=True)

@@ -1,0 +1,117 @@
+"""What must hold between the keys of one model. Each check is a generator of problems, one line each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+from sparkd.catalog.definitions import PLACEHOLDERS
+from sparkd.catalog.drafts import Draft
+from sparkd.catalog.names import NAME_RULE, PATH_HEADS, is_alias, is_option, is_variable
+from sparkd.catalog.nearest import did_you_mean
+
+Check = Callable[[Draft], Iterator[str]]
+
+_repository = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
+_placeholder = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_variable_rule = "expected the name of a variable: letters, digits and _"
+
+
+def _names(draft: Draft) -> Iterator[str]:
+    model = draft.model
+    if model.id in PATH_HEADS:
+        yield draft.tell(f'"{model.id}" is the beginning of an API path (/v1/{model.id}); choose another id')
+    for alias in model.aliases:
+        if alias in PATH_HEADS:
+            yield draft.tell_key(f"is the beginning of an API path (/v1/{alias})", alias, "aliases")
+        elif not is_alias(alias):
+            yield draft.tell_key(f"expected {NAME_RULE}; slashes may join several", alias, "aliases")
+
+
+def _enabled(draft: Draft) -> Iterator[str]:
+    told = draft.model.enabled or draft.model.disabled_reason.strip()
+    if not told and draft.usable("enabled", "disabled_reason"):
+        yield draft.tell_key("needs a disabled_reason, which those who ask are told", False, "enabled")
+
+
+def _engine(draft: Draft) -> Iterator[str]:
+    model = draft.model
+    if not draft.usable("engine"):
+        return
+    needed, foreign = (
+        (("runtime", "source"), "command") if model.engine == "vllm" else (("command",), "options")
+    )
+    for key in needed:
+        if draft.usable(key) and not getattr(model, key):
+            yield draft.tell(f'engine "{model.engine}" needs a {key}')
+    if foreign in draft.table.values and getattr(model, foreign):
+        text = f'engine "{model.engine}" has no {foreign}'
+        yield draft.tell_key(text, getattr(model, foreign), foreign)
+
+
+def _source(draft: Draft) -> Iterator[str]:
+    source = draft.model.source
+    if source is None or source.startswith("/") or _repository.fullmatch(source):
+        return
+    if draft.model.engine == "vllm" and draft.usable("engine"):
+        text = "expected a repository `org/name`, or a folder that begins with / or ./"
+        yield draft.tell_key(text, source, "source")
+
+
+def _placeholders(draft: Draft) -> Iterator[str]:
+    model = draft.model
+    if model.engine != "command" or not draft.usable("engine"):
+        return
+    words = [("command", word) for word in model.command]
+    words += [("environment", value) for value in model.environment.values()]
+    for key, word in words:
+        for name in _placeholder.findall(word):
+            if name not in PLACEHOLDERS and key == "command":  # a variable may have braces of its own
+                text = f"unknown placeholder {{{name}}}{did_you_mean(name, PLACEHOLDERS)}"
+                yield draft.tell_key(text, word, key)
+            elif name in ("source", "context_length") and draft.usable(name) and getattr(model, name) is None:
+                yield draft.tell_key(f"uses {{{name}}}, but the model has no {name}", word, key)
+
+
+def _listening(draft: Draft) -> Iterator[str]:
+    model = draft.model
+    if model.engine != "command" or not model.command or not draft.usable("engine", "command", "environment"):
+        return
+    words = (*model.command, *model.environment.values())
+    named = {name for word in words for name in _placeholder.findall(word)}
+    misspelt = any(name not in PLACEHOLDERS for word in model.command for name in _placeholder.findall(word))
+    if not misspelt and len(named & {"port", "socket"}) != 1:
+        text = "expected either {port} or {socket} in it, or nobody knows where it listens"
+        yield draft.tell_key(text, model.command, "command")
+
+
+def _health(draft: Draft) -> Iterator[str]:
+    if not re.fullmatch(r"/[!-~]*", draft.model.health):
+        yield draft.tell_key('expected a path that begins with "/"', draft.model.health, "health")
+
+
+def _variables(draft: Draft) -> Iterator[str]:
+    for name, value in draft.model.environment.items():
+        if not is_variable(name):
+            yield draft.tell_key(_variable_rule, value, "environment", name)
+
+
+def _options(draft: Draft) -> Iterator[str]:
+    for name, value in draft.model.options.items():
+        if not is_option(name):
+            dashes = "; leave out the dashes" if name.startswith("-") else ""
+            yield draft.tell_key(f"expected the name of a flag{dashes}", value, "options", name)
+
+
+MODEL_CHECKS: tuple[Check, ...] = (
+    _names,
+    _enabled,
+    _engine,
+    _source,
+    _placeholders,
+    _listening,
+    _health,
+    _variables,
+    _options,
+)
+"""Every check of one model, in the order its problems are told."""

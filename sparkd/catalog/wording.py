@@ -1,0 +1,125 @@
+"""How a problem is told: one line with file, key, value, and what was expected."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from msgspec import inspect
+
+LONGEST_VALUE = 60
+"""Characters of a value that a problem shows."""
+
+_bare = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def quoted(text: str) -> str:
+    """A text in quotes, on one line, with nothing in it that a terminal would act on."""
+    inside = json.dumps(text, ensure_ascii=False)
+    return "".join(sign if sign.isprintable() else f"\\u{ord(sign):04x}" for sign in inside)
+
+
+def dotted(*parts: str) -> str:
+    """A key as TOML would have it: `models.qwen3.memory`, `models."qwen2.5".memory`."""
+    return ".".join(part if _bare.fullmatch(part) else quoted(part) for part in parts)
+
+
+def shown(value: object) -> str:
+    """A value about as TOML would have it, on one line and not too long."""
+    text = _toml(value, depth=3)
+    return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 1] + "…"
+
+
+def _toml(value: object, depth: int) -> str:
+    # A depth limit, because dotted keys (`a.a.a.…`) nest tables deeper than Python's stack is.
+    if isinstance(value, bool):
+        return json.dumps(value)
+    if isinstance(value, str):
+        return quoted(value)
+    if isinstance(value, Mapping):
+        items = itertools.islice(value.items(), LONGEST_VALUE if depth else 0)
+        inside = ", ".join(f"{dotted(str(key))} = {_toml(item, depth - 1)}" for key, item in items)
+        return f"{{ {inside or '…'} }}" if value else "{}"
+    if isinstance(value, Sequence):
+        inside = ", ".join(_toml(item, depth - 1) for item in value[: LONGEST_VALUE if depth else 0])
+        return f"[{inside or '…'}]" if value else "[]"
+    return str(value)
+
+
+def problem(file: Path, key: str, text: str) -> str:
+    """A problem with a key or a table."""
+    return f"{file}: {key}: {text}"
+
+
+def wrong_value(file: Path, key: str, value: object, text: str) -> str:
+    """A problem with a value."""
+    return f"{file}: {key} = {shown(value)}: {text}"
+
+
+def either(names: Sequence[str]) -> str:
+    """`"a", "b" or "c"`."""
+    each = [quoted(name) for name in names]
+    return " or ".join(filter(None, [", ".join(each[:-1]), each[-1]]))
+
+
+def bare(info: inspect.Type) -> tuple[inspect.Type, str | None]:
+    """A type without its None, which TOML cannot say, and its unit if it has one."""
+    unit = None
+    while True:
+        if isinstance(info, inspect.Metadata):
+            unit = unit or (info.extra or {}).get("unit")
+            info = info.type
+        elif isinstance(info, inspect.UnionType) and info.includes_none:
+            others = tuple(part for part in info.types if not isinstance(part, inspect.NoneType))
+            info = others[0] if len(others) == 1 else inspect.UnionType(others)
+        else:
+            return info, unit
+
+
+_units = {
+    "bytes": 'a size such as "20 GiB", or a number of bytes',
+    "seconds": "seconds, a number",
+    "path": "a path, absolute or relative to this file",
+    "source": "a repository `org/name`, or a folder that begins with / or ./",
+}
+_plain: Mapping[type[inspect.Type], str] = {
+    inspect.BoolType: "true or false",
+    inspect.FloatType: "a number",
+    inspect.IntType: "a whole number",
+    inspect.StrType: "a text",
+}
+
+
+def expectation(info: inspect.Type) -> str:
+    """What a value of this type looks like, in words, after "expected"."""
+    info, unit = bare(info)
+    if isinstance(info, inspect.LiteralType):
+        return either([str(value) for value in info.values])
+    if isinstance(info, inspect.VarTupleType):
+        return f"a list of {_plural(expectation(info.item_type))}"
+    if isinstance(info, inspect.DictType):
+        return f"a table of {_plural(expectation(info.value_type))}"
+    if isinstance(info, inspect.UnionType):
+        return "a text, a number, true or false, or a list of these"
+    text = _units.get(unit or "") or _plain[type(info)]
+    return text + _bounds(info) if unit != "bytes" else text
+
+
+_plurals = {
+    "a text": "texts",
+    "a list of texts": "lists of texts",
+    "a text, a number, true or false, or a list of these": "texts, numbers, true or false, or lists of these",
+}
+
+
+def _plural(phrase: str) -> str:
+    return _plurals.get(phrase, phrase)
+
+
+def _bounds(info: Any) -> str:  # the numeric types of msgspec.inspect share no base that has bounds
+    low, high = getattr(info, "ge", None), getattr(info, "le", None)
+    return f" from {low:.0f} to {high:.0f}" if low is not None and high is not None else ""

@@ -1,0 +1,121 @@
+"""The generated documents are those of today's definitions, and what they say is true."""
+
+import contextlib
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from sparkd.catalog import read_catalogue, reference, schema
+from sparkd.catalog.conversion import keys_of
+from sparkd.catalog.definitions import NOT_KEYS, Model, Runtime
+from sparkd.catalog.sizes import parse_size
+from sparkd.catalog.tables import SETTINGS
+from tests.catalog.folder import VLLM, Folder
+
+HOUSE = Path(__file__).parents[2]
+GUIDE = (HOUSE / "docs/configuration.md").read_text()
+STRUCTS = [*SETTINGS.values(), Model, Runtime]
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", GUIDE, re.DOTALL)
+
+
+def test_the_schemas_are_in_step_with_the_definitions() -> None:
+    for path, text in schema.written().items():
+        assert path.read_text() == text, "run: python -m sparkd.catalog.schema"
+
+
+def test_the_reference_is_in_step_with_the_definitions() -> None:
+    assert reference.written() == GUIDE, "run: python -m sparkd.catalog.reference"
+
+
+@pytest.mark.parametrize("struct", STRUCTS)
+def test_every_key_is_explained_by_a_sentence_of_its_own(struct: type[msgspec.Struct]) -> None:
+    assert set(keys_of(struct)) | NOT_KEYS >= {field.name for field in msgspec.structs.fields(struct)}
+    for key in keys_of(struct).values():
+        assert key.description.endswith("."), key.name
+
+
+def test_the_schema_has_every_key_of_every_table_and_refuses_others() -> None:
+    whole = schema.catalogue_schema()
+    tables = {name: whole["properties"][name] for name in SETTINGS}
+    assert {name: list(table["properties"]) for name, table in tables.items()} == {
+        name: list(keys_of(struct)) for name, struct in SETTINGS.items()
+    }
+    assert list(whole["definitions"]["model"]["properties"]) == list(keys_of(Model))
+    for table in (*tables.values(), whole["definitions"]["model"], schema.runtime_schema(), whole):
+        assert table["additionalProperties"] is False
+
+
+def test_the_schema_takes_sizes_as_numbers_and_as_text() -> None:
+    size = schema.catalogue_schema()["properties"]["server"]["properties"]["max_body"]
+    assert size["type"] == ["integer", "string"]
+    assert re.search(size["pattern"], "1.5 GiB")
+    assert not re.search(size["pattern"], "20G")
+    assert parse_size(size["default"]) == 64 * 2**20
+
+
+def test_the_schema_says_units_bounds_and_choices() -> None:
+    queue: dict[str, Any] = schema.catalogue_schema()["properties"]["queue"]["properties"]
+    assert queue["max_wait"] == {
+        "type": "number",
+        "minimum": 0.0,
+        "maximum": 1e9,
+        "description": "Longest time a request waits for its model. In seconds.",
+        "default": 900.0,
+    }
+    assert queue["on_busy"]["enum"] == ["reject", "wait"]
+
+
+def test_the_schemas_are_json_that_names_its_draft() -> None:
+    for text in schema.written().values():
+        assert json.loads(text)["$schema"] == "http://json-schema.org/draft-07/schema#"
+
+
+def test_the_catalogue_that_is_shipped_is_good() -> None:
+    catalogue = read_catalogue(HOUSE / "models.toml")
+    assert list(catalogue.models) == ["smollm2-135m-instruct", "all-minilm-l6-v2"]
+    assert all(model.enabled for model in catalogue.models.values())
+
+
+def test_the_model_of_one_s_own_in_the_guide_has_six_lines_and_works(folder: Folder) -> None:
+    own, command, _ = blocks("toml")
+    assert len(own.splitlines()) == 6
+    folder.write("models.d/mine.toml", own + command)
+    assert list(folder.read("").models) == ["qwen3-0.6b", "llama"]
+
+
+def test_the_changes_in_the_guide_work_on_the_catalogue_that_is_shipped(folder: Folder) -> None:
+    folder.write("models.d/mine.toml", blocks("toml")[2])
+    catalogue = folder.read((HOUSE / "models.toml").read_text())
+    assert catalogue.settings.server.listen == "0.0.0.0:8009"
+    assert catalogue.find("small").options["max-num-seqs"] == 4
+    assert catalogue.find("small").options["dtype"] == "float32"
+
+
+def test_the_mistakes_in_the_guide_are_told_in_just_those_words(folder: Folder) -> None:
+    mistakes = f"""
+        [queue]
+        on_busy = "wiat"
+        [models.tiny]
+        {VLLM.replace("cpu", "cpuu")}
+        memory = "20G"
+        contxt_length = 4096
+        [models.qwen2.5-7b]
+        {VLLM}
+        """
+    folder.write("models.d/mine.toml", mistakes)
+    with contextlib.chdir(folder.path):
+        assert folder.problems() == blocks("text")[0].splitlines()
+
+
+def test_the_guide_names_only_files_that_exist() -> None:
+    for name in re.findall(r"`(docs/[^`]+)`", GUIDE):
+        assert (HOUSE / name.split()[-1]).is_file()
+    assert tomllib.loads((HOUSE / "models.toml").read_text())

@@ -1,0 +1,220 @@
+"""What must hold between keys, between models, and between models and runtimes."""
+
+import pytest
+
+from sparkd.catalog.names import NAME_RULE, PATH_HEADS
+from sparkd.catalog.wording import dotted
+from tests.catalog.folder import VLLM, Folder
+
+MODEL = f"[models.m]\n{VLLM}"
+
+
+@pytest.mark.parametrize("id_", ["a", "A", "7b", "qwen3-0.6b", "llama3:8b", "a_b", "x" * 100])
+def test_an_id_is_made_of_letters_digits_and_a_few_signs(id_: str, folder: Folder) -> None:
+    assert list(folder.read(f'[models."{id_}"]\n{VLLM}').models) == [id_]
+
+
+@pytest.mark.parametrize(
+    "id_", ["", ".", "..", "-a", "_a", "a/b", "a b", "a%2fb", "café", "a?", "a#", "x" * 101, "../../etc"]
+)
+def test_an_id_that_cannot_stand_in_a_path_or_a_file_name_is_told(id_: str, folder: Folder) -> None:
+    assert folder.problems(f'[models."{id_}"]\n{VLLM}') == [
+        f"models.toml: {dotted('models', id_)}: expected {NAME_RULE}"
+    ]
+
+
+@pytest.mark.parametrize("head", sorted(PATH_HEADS))
+def test_no_model_hides_a_path_of_the_api(head: str, folder: Folder) -> None:
+    assert folder.problems(f"[models.{head}]\n{VLLM}") == [
+        f'models.toml: models.{head}: "{head}" is the beginning of an API path (/v1/{head}); choose another id'
+    ]
+    assert folder.problems(f'{MODEL}aliases = ["{head}"]') == [
+        f'models.toml: models.m.aliases = "{head}": is the beginning of an API path (/v1/{head})'
+    ]
+
+
+def test_an_alias_may_be_a_whole_repository_name(folder: Folder) -> None:
+    assert folder.read(f'{MODEL}aliases = ["Qwen/Qwen3-8B", "chat/x"]').find("Qwen/Qwen3-8B").id == "m"
+
+
+@pytest.mark.parametrize("alias", ["", "/", "a/", "/a", "a//b", "a/../b", "a b", "x" * 101])
+def test_an_alias_that_nobody_can_ask_for_is_told(alias: str, folder: Folder) -> None:
+    (problem,) = folder.problems(f'{MODEL}aliases = ["{alias}"]')
+    assert problem.endswith(f": expected {NAME_RULE}; slashes may join several")
+
+
+def test_an_alias_is_not_the_id_of_a_model(folder: Folder) -> None:
+    assert folder.problems(f'{MODEL}aliases = ["b", "m"]\n[models.b]\n{VLLM}') == [
+        'models.toml: models.m.aliases = "b": is the id of a model in models.toml',
+        'models.toml: models.m.aliases = "m": is the id of a model in models.toml',
+    ]
+
+
+def test_an_alias_belongs_to_one_model(folder: Folder) -> None:
+    folder.write("models.d/mine.toml", f'[models.b]\n{VLLM}aliases = ["x"]')
+    assert folder.problems(f'{MODEL}aliases = ["x", "y", "y"]') == [
+        'models.toml: models.m.aliases = "y": is an alias of "m" in models.toml',
+        'models.d/mine.toml: models.b.aliases = "x": is an alias of "m" in models.toml',
+    ]
+
+
+def test_there_is_one_utility(folder: Folder) -> None:
+    folder.write("models.d/mine.toml", '[changes.b]\nlifecycle = "utility"')
+    text = f'{MODEL}lifecycle = "utility"\n[models.b]\n{VLLM}'
+    problem = 'models.b.lifecycle = "utility": "m" in models.toml is the utility; there can be one'
+    assert folder.problems(text) == [f"models.d/mine.toml: {problem}"]
+
+
+def test_a_disabled_utility_does_not_count(folder: Folder) -> None:
+    off = 'enabled = false\ndisabled_reason = "crashes"'
+    assert (
+        folder.problems(f'{MODEL}lifecycle = "utility"\n{off}\n[models.b]\n{VLLM}lifecycle = "utility"') == []
+    )
+
+
+def test_a_disabled_model_says_why(folder: Folder) -> None:
+    problem = "models.m.enabled = false: needs a disabled_reason, which those who ask are told"
+    assert folder.problems(f"{MODEL}enabled = false") == [f"models.toml: {problem}"]
+    assert folder.problems(f'{MODEL}enabled = false\ndisabled_reason = " "') == [f"models.toml: {problem}"]
+    assert folder.problems(f'{MODEL}enabled = true\ndisabled_reason = "was broken"') == []
+
+
+def test_a_runtime_that_does_not_exist_is_told_with_those_that_do(folder: Folder) -> None:
+    text = '[models.m]\nsource = "a/b"\nruntime = "{}"'
+    assert folder.problems(text.format("cpy")) == [
+        'models.toml: models.m.runtime = "cpy": there is no such runtime; did you mean "cpu"?'
+    ]
+    folder.write("venvs/gb10/runtime.toml", "")
+    (problem,) = folder.problems(text.format("rocm"))
+    assert problem.endswith('"rocm": there is no such runtime; venvs has "cpu" or "gb10"')
+    (problem,) = folder.problems('[paths]\nvenvs = "/nonexistent"\n' + text.format("cpu"))
+    assert problem.endswith('"cpu": there is no such runtime; /nonexistent has none')
+
+
+def test_vllm_needs_a_runtime_and_a_source(folder: Folder) -> None:
+    assert folder.problems("[models.m]") == [
+        'models.toml: models.m: engine "vllm" needs a runtime',
+        'models.toml: models.m: engine "vllm" needs a source',
+    ]
+
+
+def test_a_source_is_a_repository_or_a_folder(folder: Folder) -> None:
+    text = '[models.m]\nruntime = "cpu"\nsource = "{}"'
+    for source in ("org/name", "/srv/models/x", "./x", "../x"):
+        assert folder.problems(text.format(source)) == []
+    for source in ("name", "a/b/c", "models\\\\x", "https://huggingface.co/a/b", "-a/b"):
+        (problem,) = folder.problems(text.format(source))
+        assert problem.endswith("expected a repository `org/name`, or a folder that begins with / or ./")
+
+
+def test_a_command_needs_its_words_and_only_them(folder: Folder) -> None:
+    assert folder.problems('[models.m]\nengine = "command"') == [
+        'models.toml: models.m: engine "command" needs a command'
+    ]
+    assert folder.problems(f'{MODEL}command = ["x"]') == [
+        'models.toml: models.m.command = ["x"]: engine "vllm" has no command'
+    ]
+    assert folder.problems('[models.m]\nengine = "command"\ncommand = ["{port}"]\noptions = { a = 1 }') == [
+        'models.toml: models.m.options = { a = 1 }: engine "command" has no options'
+    ]
+
+
+def test_what_a_command_is_filled_in_with_is_known(folder: Folder) -> None:
+    command = '[models.m]\nengine = "command"\ncommand = ["serve", "--port={prot}", "{model}", "{source}"]'
+    assert folder.problems(command) == [
+        'models.toml: models.m.command = "--port={prot}": unknown placeholder {prot}; did you mean "port"?',
+        'models.toml: models.m.command = "{source}": uses {source}, but the model has no source',
+    ]
+
+
+def test_variables_of_a_command_are_filled_in_too(folder: Folder) -> None:
+    text = '[models.m]\nengine = "command"\ncommand = ["ollama", "serve"]\nenvironment.A = "%s"'
+    assert folder.problems(text % "{host}:{port} {braces} {model}") == []
+    assert folder.problems(text % "{port} {source}") == [
+        'models.toml: models.m.environment = "{port} {source}": uses {source}, but the model has no source'
+    ]
+
+
+@pytest.mark.parametrize("words", ['"serve"', '"serve", "{port}", "{socket}"', '"serve", "--host", "{host}"'])
+def test_a_command_is_told_where_to_listen_in_one_way(words: str, folder: Folder) -> None:
+    (problem,) = folder.problems(f'[models.m]\nengine = "command"\ncommand = [{words}]')
+    assert problem == (
+        f"models.toml: models.m.command = [{words}]: expected either {{port}} or {{socket}} in it, "
+        "or nobody knows where it listens"
+    )
+
+
+def test_braces_that_hold_no_name_are_left_alone(folder: Folder) -> None:
+    command = """[models.m]\nengine = "command"\ncommand = ['serve', '{"a": 1}', '{}', '{port}']"""
+    assert folder.problems(command) == []
+
+
+def test_a_model_with_an_unusable_engine_is_not_asked_for_more(folder: Folder) -> None:
+    assert folder.problems('[models.m]\nengine = "sglang"') == [
+        'models.toml: models.m.engine = "sglang": expected "command" or "vllm"'
+    ]
+
+
+def test_health_is_a_path(folder: Folder) -> None:
+    assert folder.problems(f'{MODEL}health = "health"') == [
+        'models.toml: models.m.health = "health": expected a path that begins with "/"'
+    ]
+
+
+def test_flags_and_variables_have_names_that_a_program_can_be_given(folder: Folder) -> None:
+    keys = 'environment = { "A=B" = "1" }\noptions = { --dtype = "auto", "a b" = 1 }'
+    assert folder.problems(f"{MODEL}{keys}") == [
+        'models.toml: models.m.environment."A=B" = "1": expected the name of a variable: letters, digits and _',
+        'models.toml: models.m.options.--dtype = "auto": expected the name of a flag; leave out the dashes',
+        'models.toml: models.m.options."a b" = 1: expected the name of a flag',
+    ]
+
+
+def test_the_longest_pause_is_not_shorter_than_the_first(folder: Folder) -> None:
+    assert folder.problems("[failures]\nbackoff = 10\nbackoff_max = 5") == [
+        "models.toml: failures.backoff_max = 5.0: expected at least failures.backoff (10)"
+    ]
+    assert folder.problems("[failures]\nbackoff = 600") == [
+        "models.toml: failures.backoff = 600.0: expected at most failures.backoff_max (300)"
+    ]
+
+
+def test_the_reserve_leaves_something_for_models(folder: Folder) -> None:
+    assert folder.problems('[memory]\ntotal = "8 GiB"') == [
+        'models.toml: memory.total = "8 GiB": expected more than memory.reserve (8 GiB), or nothing is left for models'
+    ]
+
+
+def test_a_model_larger_than_the_budget_is_told(folder: Folder) -> None:
+    budget = '[memory]\ntotal = "128 GiB"\n'
+    assert folder.problems(f'{budget}{MODEL}memory = "121 GiB"') == [
+        'models.toml: models.m.memory = "121 GiB": more than the budget, 120 GiB (memory.total - memory.reserve)'
+    ]
+    assert folder.problems(f'{budget}{MODEL}memory = "120 GiB"') == []
+    assert (
+        folder.problems(f'{budget}{MODEL}memory = "121 GiB"\nenabled = false\ndisabled_reason = "big"') == []
+    )
+
+
+def test_a_normal_model_fits_beside_the_utility(folder: Folder) -> None:
+    text = f"""
+        [memory]
+        total = "128 GiB"
+        [models.tiny]
+        {VLLM}
+        memory = "10 GiB"
+        lifecycle = "utility"
+        [models.big]
+        {VLLM}
+        memory = "111 GiB"
+        """
+    (problem,) = folder.problems(text)
+    assert problem == (
+        'models.toml: models.big.memory = "111 GiB": does not fit beside the utility "tiny" (10 GiB) in the budget, '
+        "120 GiB; make it smaller, or exclusive"
+    )
+    assert folder.problems(f'{text}lifecycle = "exclusive"') == []
+
+
+def test_without_a_total_nobody_judges_memory(folder: Folder) -> None:
+    assert folder.problems(f'{MODEL}memory = "4000 GiB"') == []

@@ -1,0 +1,227 @@
+"""Every value that cannot be used is told in one line: file, key, value, what was expected, what was meant."""
+
+import pytest
+
+from sparkd.catalog.addresses import parse_listen
+from sparkd.catalog.sizes import parse_size, size_text
+from tests.catalog.folder import VLLM, Folder
+
+MODEL = f"[models.m]\n{VLLM}"
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("20 GiB", 20 * 2**30),
+        ("20GiB", 20 * 2**30),
+        ("1.5 TiB", 3 * 2**39),
+        ("512 MiB", 2**29),
+        ("4 KiB", 4096),
+        ("20 GB", 20 * 10**9),
+        ("1 kB", 1000),
+        ("7 B", 7),
+        ("0 GiB", 0),
+    ],
+)
+def test_sizes_are_written_with_their_unit(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize(
+    "text", ["", "20", "20G", "20 gib", "-1 GiB", "1e3 MiB", " 1 GiB", "1 GiB\n", "\u0661 GiB", "1,5 GiB"]
+)
+def test_what_is_not_surely_a_size_is_none(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a size"):
+        parse_size(text)
+
+
+@pytest.mark.parametrize("size", [0, 1, 1023, 1024, 2**30, 20 * 2**30, 3 * 2**39, 2**40])
+def test_a_size_in_words_reads_back(size: int) -> None:
+    assert parse_size(size_text(size)) == size
+
+
+@pytest.mark.parametrize(
+    ("listen", "host", "port"),
+    [
+        ("127.0.0.1:8009", "127.0.0.1", 8009),
+        ("0.0.0.0:0", "0.0.0.0", 0),
+        ("[::1]:65535", "::1", 65535),
+        ("localhost:80", "localhost", 80),
+        ("spark-01.home:8009", "spark-01.home", 8009),
+    ],
+)
+def test_an_address_to_listen_on_has_a_host_and_a_port(listen: str, host: str, port: int) -> None:
+    assert parse_listen(listen) == (host, port)
+
+
+@pytest.mark.parametrize(
+    "listen",
+    [
+        "",
+        "8009",
+        ":8009",
+        "0.0.0.0",
+        "0.0.0.0:",
+        "::1:80",
+        "[::1]",
+        "[::x]:1",
+        "1.2.3:80",
+        "256.1.1.1:80",
+        "a:65536",
+        "a b:1",
+    ],
+)
+def test_anything_else_is_no_address(listen: str, folder: Folder) -> None:
+    with pytest.raises(ValueError, match=r"is not host:port|has no valid IP address"):
+        parse_listen(listen)
+    assert folder.problems(f'[server]\nlisten = "{listen}"') == [
+        f'models.toml: server.listen = "{listen}": expected host:port, such as "127.0.0.1:8009" or "[::1]:8009"'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (
+            "[queue]\non_busy = 'wiat'",
+            'queue.on_busy = "wiat": expected "reject" or "wait"; did you mean "wait"?',
+        ),
+        ("[queue]\non_busy = 1", 'queue.on_busy = 1: expected "reject" or "wait"'),
+        ("[queue]\nmax_wait = nan", "queue.max_wait = nan: expected seconds, a number from 0 to 1000000000"),
+        ("[queue]\nmax_wait = inf", "queue.max_wait = inf: expected seconds, a number from 0 to 1000000000"),
+        ("[queue]\nmax_wait = -1", "queue.max_wait = -1: expected seconds, a number from 0 to 1000000000"),
+        (
+            "[queue]\nmax_wait = true",
+            "queue.max_wait = true: expected seconds, a number from 0 to 1000000000",
+        ),
+        (
+            "[queue]\nmax_wait = '5 s'",
+            'queue.max_wait = "5 s": expected seconds, a number from 0 to 1000000000',
+        ),
+        ("[queue]\nmax_length = 0", "queue.max_length = 0: expected a whole number from 1 to 2147483647"),
+        ("[queue]\nmax_length = 1.0", "queue.max_length = 1.0: expected a whole number from 1 to 2147483647"),
+        (
+            "[server]\nmax_body = '64M'",
+            'server.max_body = "64M": expected a size such as "20 GiB", or a number of bytes; did you mean "64 MiB"?',
+        ),
+        (
+            "[server]\nmax_body = -5",
+            'server.max_body = -5: expected a size such as "20 GiB", or a number of bytes',
+        ),
+        (
+            "[server]\nmax_body = 1.5",
+            'server.max_body = 1.5: expected a size such as "20 GiB", or a number of bytes',
+        ),
+        ("[server]\nlisten = 8009", "server.listen = 8009: expected a text"),
+        (
+            "[server]\nlisten = 1979-05-27T07:32:00Z",
+            "server.listen = 1979-05-27 07:32:00+00:00: expected a text",
+        ),
+        (
+            "[paths]\nrun = '~/run'",
+            'paths.run = "~/run": expected a path, absolute or relative to this file ("~" is not expanded)',
+        ),
+        ("[paths]\nrun = ''", 'paths.run = "": expected a path, absolute or relative to this file'),
+        (
+            f"{MODEL}engine = 'vlm'",
+            'models.m.engine = "vlm": expected "command" or "vllm"; did you mean "vllm"?',
+        ),
+        (
+            f"{MODEL}lifecycle = 'Normal'",
+            'models.m.lifecycle = "Normal": expected "exclusive", "normal" or "utility"; did you mean "normal"?',
+        ),
+        (f"{MODEL}pinned = 'yes'", 'models.m.pinned = "yes": expected true or false'),
+        (f"{MODEL}aliases = 'a'", 'models.m.aliases = "a": expected a list of texts'),
+        (f"{MODEL}aliases = ['a', 1]", 'models.m.aliases = ["a", 1]: expected a list of texts'),
+        (f"{MODEL}environment = {{ A = 1 }}", "models.m.environment.A = 1: expected a text"),
+        (f"{MODEL}environment = ['A']", 'models.m.environment = ["A"]: expected a table of texts'),
+        (
+            f'{MODEL}environment = {{ A = "x\\u0000" }}',
+            'models.m.environment.A = "x\\u0000": expected text without a NUL character',
+        ),
+        (
+            f"{MODEL}options = {{ a = 07:32:00 }}",
+            "models.m.options.a = 07:32:00: expected a text, a number, true or false, or a list of these",
+        ),
+        (
+            f"{MODEL}options = {{ a = [[1]] }}",
+            "models.m.options.a = [[1]]: expected a text, a number, true or false, or a list of these",
+        ),
+        (f"{MODEL}options = {{ a = inf }}", "models.m.options.a = inf: expected a finite number"),
+        (f"{MODEL}options = {{ a = [1, nan] }}", "models.m.options.a = [1, nan]: expected a finite number"),
+        ("server = 3", "server = 3: expected a table"),
+        ("[[server]]\nlisten = 'a:1'", 'server = [{ listen = "a:1" }]: expected a table'),
+        ("[models]\nm = 3", "models.m = 3: expected a table"),
+        ("models = []", "models = []: expected a table of tables"),
+    ],
+)
+def test_a_wrong_value_is_told_with_what_was_expected(text: str, problem: str, folder: Folder) -> None:
+    assert folder.problems(text) == [f"models.toml: {problem}"]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("[server]\nlistn = 1", 'server.listn = 1: unknown key; did you mean "listen"?'),
+        ("[server]\nfoo = {}", "server.foo = {}: unknown key"),
+        ("[serve]\nlisten = 'a:1'", 'serve = { listen = "a:1" }: unknown table; did you mean "server"?'),
+        (
+            "[model.m]\npinned = true",
+            'model = { m = { pinned = true } }: unknown table; did you mean "models"?',
+        ),
+        ("listen = 'a:1'", 'listen = "a:1": unknown key; it belongs in [server]'),
+        ("memry = 1", 'memry = 1: unknown key; did you mean "memory"?'),
+        (f"{MODEL}max_wait = 3", "models.m.max_wait = 3: unknown key; it belongs in [queue]"),
+        (
+            f"{MODEL}contxt_length = 4",
+            'models.m.contxt_length = 4: unknown key; did you mean "context_length"?',
+        ),
+        (
+            "[queue]\nidle_timeout = 3",
+            "queue.idle_timeout = 3: unknown key; it belongs in [defaults] or [models.<id>]",
+        ),
+        (f"{MODEL}id = 'x'", 'models.m.id = "x": unknown key'),
+        ('[server]\n"a b\\n" = 1', 'server."a b\\n" = 1: unknown key'),
+    ],
+)
+def test_an_unknown_key_is_told_with_the_one_that_was_meant(text: str, problem: str, folder: Folder) -> None:
+    assert folder.problems(text) == [f"models.toml: {problem}"]
+
+
+def test_a_name_that_toml_cut_at_its_dot_is_told_whole(folder: Folder) -> None:
+    assert folder.problems(f"[models.qwen2.5-7b]\n{VLLM}") == [
+        'models.toml: models.qwen2: a name with a dot in it stands in quotes: [models."qwen2.5-7b"]'
+    ]
+    assert folder.problems(f"[models.llama-3.1.2]\n{VLLM}") == [
+        'models.toml: models.llama-3: a name with a dot in it stands in quotes: [models."llama-3.1.2"]'
+    ]
+    assert folder.problems("[changes.a.b]\npinned = true") == [
+        'models.toml: changes.a: a name with a dot in it stands in quotes: [changes."a.b"]'
+    ]
+
+
+def test_a_long_value_is_cut_in_the_line_about_it(folder: Folder) -> None:
+    (problem,) = folder.problems(f"[server]\nfoo = '{'x' * 5000}'")
+    assert problem == f'models.toml: server.foo = "{"x" * 58}…: unknown key'
+
+
+def test_values_that_nest_without_end_are_told_too(folder: Folder) -> None:
+    (problem,) = folder.problems(f"[server]\n{'a.' * 5000}a = 1")
+    assert problem == "models.toml: server.a = { a = { a = { a = { … } } } }: unknown key"
+
+
+def test_every_problem_of_every_file_is_told_at_once(folder: Folder) -> None:
+    folder.write("models.d/a.toml", "[queue]\nmax_wait = 'x'")
+    folder.write("models.d/b.toml", "oops")
+    folder.write("venvs/gpu/runtime.toml", "pyton = '3'")
+    assert folder.problems(
+        f"[server]\nlisten = 1\nport = 2\n[models.a]\n{VLLM}memory = []\nenabled = false"
+    ) == [
+        "models.d/b.toml: is not TOML: Expected '=' after a key in a key/value pair (at end of document)",
+        "models.toml: server.listen = 1: expected a text",
+        "models.toml: server.port = 2: unknown key",
+        'models.toml: models.a.memory = []: expected a size such as "20 GiB", or a number of bytes',
+        'models.d/a.toml: queue.max_wait = "x": expected seconds, a number from 0 to 1000000000',
+        'venvs/gpu/runtime.toml: pyton = "3": unknown key; did you mean "python"?',
+        "models.toml: models.a.enabled = false: needs a disabled_reason, which those who ask are told",
+    ]
