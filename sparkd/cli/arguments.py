@@ -1,0 +1,136 @@
+"""The command line of sparkctl."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+import sys
+from typing import NoReturn
+
+from sparkd import __version__
+from sparkd.cli import exits
+from sparkd.cli.output import complain
+from sparkd.errors import InvalidRequest
+
+
+class _Misused(InvalidRequest):
+    """The command line cannot be understood."""
+
+    code = "usage"
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    """The command with its options; leaves with exits.USAGE when the line cannot be understood."""
+    options = argparse.Namespace(json=False, socket=None, catalogue=None)
+    try:
+        return _parser().parse_args(argv, options)
+    except _Misused as error:
+        complain(error, as_json="--json" in argv)
+        sys.exit(exits.USAGE)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Names the nearest command after a typo, and fits an error on one line."""
+
+    def error(self, message: str) -> NoReturn:
+        wrong = re.match(r"argument \w+: invalid choice: '(.*?)' \(choose from (.*)\)", message)
+        if wrong:
+            known = [choice.strip(" '") for choice in wrong[2].split(",")]
+            near = difflib.get_close_matches(wrong[1], known, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(known)}"
+            message = f"there is no command '{wrong[1]}'; {hint}"
+        raise _Misused(f"{message} (`{self.prog} --help` tells more)")
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="sparkctl",
+        description="Watch and steer sparkd, the inference server of this machine.",
+        epilog=_exit_codes(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[_everywhere()],
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"sparkctl {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
+
+    status = _command(commands, "status", "what runs, who waits, what memory is left")
+    status.add_argument("model", nargs="?", metavar="MODEL", help="only this model")
+    status.add_argument("-a", "--all", action="store_true", help="disabled models too")
+    status.add_argument("-w", "--watch", action="store_true", help="go on until Ctrl-C")
+    status.add_argument(
+        "--interval", type=_seconds, default=1.0, metavar="SECONDS", help="between two looks with --watch"
+    )
+    _of_model(_command(commands, "load", "make a model ready, and wait until it is"))
+    _of_model(_command(commands, "stop", "let a model finish what it has begun, then stop it"))
+    _of_model(_command(commands, "retry", "let a model that failed be started again at once"))
+    logs = _command(commands, "logs", "what a model's engine printed")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on until its process ends")
+    logs.add_argument(
+        "-n", "--lines", type=_count, default=200, metavar="N", help="begin with the last N lines (200)"
+    )
+    _of_model(logs)
+    _command(commands, "check", "read the catalogue and name everything wrong with it; needs no daemon")
+    _runtime(_command(commands, "runtime", "the virtualenvs engines run in; needs no daemon"))
+    demo = _command(commands, "demo", "a first answer from a real model on this machine, from nothing")
+    demo.add_argument("--port", type=_port, default=8009, metavar="N", help="where sparkd listens (8009)")
+    demo.add_argument("--once", action="store_true", help="leave after the first answer")
+    return parser
+
+
+def _everywhere() -> _Parser:
+    # SUPPRESS: these may stand before and after the command, and its defaults must not undo what stood before.
+    parent = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
+    parent.add_argument("--json", action="store_true", help="results as JSON on stdout, errors on stderr")
+    parent.add_argument("--socket", metavar="PATH", help="control socket of the daemon (SPARKD_SOCKET)")
+    parent.add_argument(
+        "--catalogue",
+        metavar="PATH",
+        help="catalogue (SPARKD_CATALOGUE; else ./models.toml, else /etc/sparkd/models.toml)",
+    )
+    return parent
+
+
+def _command(commands: argparse._SubParsersAction[_Parser], name: str, purpose: str) -> _Parser:
+    return commands.add_parser(
+        name, help=purpose, description=f"{purpose[0].upper()}{purpose[1:]}.", parents=[_everywhere()]
+    )
+
+
+def _of_model(command: argparse.ArgumentParser) -> None:
+    command.add_argument("model", metavar="MODEL", help="its id or an alias")
+
+
+def _runtime(runtime: _Parser) -> None:
+    actions = runtime.add_subparsers(dest="action", metavar="ACTION", required=True, parser_class=_Parser)
+    build = _command(actions, "build", "build a runtime's virtualenv, verify it and put it in place")
+    build.add_argument("names", nargs="+", metavar="NAME", help="a folder of `paths.venvs`")
+    listing = _command(actions, "list", "runtimes, and whether they are built")
+    listing.add_argument("names", nargs="*", metavar="NAME", help="only these")
+
+
+def _exit_codes() -> str:
+    return "\n".join(["exit codes:", *(f"  {code:<4} {meaning}" for code, meaning in exits.MEANINGS.items())])
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0.1 <= seconds <= 86400:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds between 0.1 and 86400")
+    return seconds
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port between 1 and 65535")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+    return int(text)

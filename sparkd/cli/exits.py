@@ -1,0 +1,40 @@
+"""What sparkctl's exit codes mean. `--help` and docs/sparkctl.md print this table."""
+
+from __future__ import annotations
+
+from sparkd.errors import ControlForbidden, DaemonUnreachable, SparkdError
+
+DONE = 0
+FAILED = 1
+USAGE = 2
+UNREACHABLE = 3
+NOT_FOUND = 4
+NOT_NOW = 5
+FORBIDDEN = 6
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+
+MEANINGS = {
+    DONE: "done",
+    FAILED: "failed: the catalogue has problems, a build or a model's start went wrong",
+    USAGE: "the command line cannot be understood",
+    UNREACHABLE: "sparkd is not running, or what answers is not sparkd",
+    NOT_FOUND: "no such model, log or runtime",
+    NOT_NOW: "refused for now: the same command may succeed later",
+    FORBIDDEN: "not allowed: another user's control socket, or a disabled model",
+    INTERRUPTED: "Ctrl-C",
+    BROKEN_PIPE: "whoever read the output has stopped reading",
+}
+
+
+def code_of(error: SparkdError) -> int:
+    """The exit code for an error, ours or the daemon's."""
+    if isinstance(error, ControlForbidden):
+        return FORBIDDEN
+    if isinstance(error, DaemonUnreachable):
+        return UNREACHABLE
+    if (
+        error.code == "model_failed"
+    ):  # 503 to a client, who may ask again; here the command did not do its work
+        return FAILED
+    return {403: FORBIDDEN, 404: NOT_FOUND, 429: NOT_NOW, 503: NOT_NOW}.get(error.status, FAILED)

@@ -1,0 +1,22 @@
+"""`sparkctl logs MODEL`: what a model's engine printed."""
+
+from __future__ import annotations
+
+import argparse
+
+from sparkd.cli import exits
+from sparkd.cli.output import note, say, say_json
+from sparkd.client import ControlClient, find_socket
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the last lines; with `--follow` go on until the process ends. `--json`: an object a line."""
+    with ControlClient(find_socket(arguments.socket, arguments.catalogue)) as client:
+        for line in client.logs(arguments.model, lines=arguments.lines, follow=arguments.follow):
+            if arguments.json:
+                say_json({"line": line})
+            else:
+                say(line)
+    if arguments.follow:
+        note(f"the process of {arguments.model} has ended")
+    return exits.DONE

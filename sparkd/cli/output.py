@@ -1,0 +1,44 @@
+"""What sparkctl prints: results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import msgspec
+
+from sparkd.cli.wording import duration
+from sparkd.errors import SparkdError
+
+
+def say(text: str) -> None:
+    """One line of a result."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def say_json(value: Any) -> None:
+    """A result for a program: one line of JSON."""
+    say(msgspec.json.encode(value, enc_hook=str).decode())  # a path, as its text
+
+
+def note(text: str) -> None:
+    """Something for a person that is not part of the result."""
+    sys.stderr.write(f"sparkctl: {text}\n")
+
+
+def complain(error: SparkdError, *, as_json: bool) -> None:
+    """An error: a sentence, or (for `--json`) one line with the API's error body plus `retry_after` seconds."""
+    if as_json:
+        body = {
+            "message": error.message,
+            "type": error.type,
+            "code": error.code,
+            "param": error.param,
+            "retry_after": error.retry_after,
+        }
+        sys.stderr.write(msgspec.json.encode({"error": body}).decode() + "\n")
+        return
+    again = "" if error.retry_after is None else f" Try again in {duration(error.retry_after)}."
+    end = "" if not again or error.message.endswith((".", "!", "?", "\n")) else "."
+    note(f"{error.message}{end}{again}")

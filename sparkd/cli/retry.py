@@ -1,0 +1,20 @@
+"""`sparkctl retry MODEL`: let a model that failed be started again at once."""
+
+from __future__ import annotations
+
+import argparse
+
+from sparkd.cli import exits
+from sparkd.cli.output import say, say_json
+from sparkd.client import ControlClient, find_socket
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Lift backoff and quarantine. The model starts with the next request for it, or with `load`."""
+    with ControlClient(find_socket(arguments.socket, arguments.catalogue)) as client:
+        model = client.retry(arguments.model)
+    if arguments.json:
+        say_json(model)
+    else:
+        say(f"{model.id} is {model.state}; the next request for it starts it")
+    return exits.DONE

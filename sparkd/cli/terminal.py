@@ -1,0 +1,30 @@
+"""How sparkctl draws on a terminal, and writes the same words where there is none.
+
+Rich drops colour by itself when the output is not a terminal, and when NO_COLOR is set.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from rich.console import Console
+
+WIDE = 10_000
+
+
+def out() -> Console:
+    """A console on stdout. In a pipe or a file its lines are as long as they need to be."""
+    return _Quiet(width=None if sys.stdout.isatty() else WIDE, highlight=False, markup=False, emoji=False)
+
+
+def err() -> Console:
+    """A console on stderr, for progress."""
+    return _Quiet(stderr=True, highlight=False, markup=False, emoji=False)
+
+
+class _Quiet(Console):
+    """Leaves a broken pipe to sparkctl, which has an exit code for it."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        raise BrokenPipeError

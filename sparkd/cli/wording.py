@@ -1,0 +1,27 @@
+"""Numbers as people say them."""
+
+from __future__ import annotations
+
+from sparkd.catalog.definitions import GIB
+
+
+def duration(seconds: float) -> str:
+    """Two units at most: "4.2 s", "48 s", "3 min 12 s", "2 h 5 min", "3 d 4 h"."""
+    if seconds < 9.95:
+        return f"{max(seconds, 0.0):.1f} s"
+    whole = round(seconds)
+    for name, length, smaller, part in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
+        if whole >= length:
+            rest = whole % length // part
+            return f"{whole // length} {name} {rest} {smaller}" if rest else f"{whole // length} {name}"
+    return f"{whole} s"
+
+
+def size(count: int) -> str:
+    """Bytes in GiB, one decimal."""
+    return f"{count / GIB:.1f} GiB"
+
+
+def number(count: int, noun: str) -> str:
+    """ "1 model", "2 models"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,0 +1,83 @@
+"""Routes of the control API.
+
+    GET  /status                                the whole daemon
+    GET  /models/{model}                        one model
+    POST /models/{model}/load                   answers once it is ready
+    POST /models/{model}/stop                   answers once it is stopped
+    POST /models/{model}/retry                  lifts backoff and quarantine
+    GET  /models/{model}/logs?lines=&follow=    text, one line each
+
+Answers are JSON (`sparkd.scheduling.status`); errors have the gateway's OpenAI-shaped bodies. `{model}` is an
+id or an alias.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from sparkd.catalog.definitions import Model
+from sparkd.control.errors import EXCEPTION_HANDLERS
+from sparkd.control.logs import LogEndpoint
+from sparkd.control.presence import while_connected
+from sparkd.control.supervision import Supervision
+from sparkd.scheduling.status import ModelStatus, Status
+
+
+def control_app(supervisor: Supervision) -> Starlette:
+    """The control API as an ASGI application."""
+    control = _Control(supervisor)
+    return Starlette(
+        routes=[
+            Route("/status", control.status),
+            # `path`: an alias may have a slash in it, as names of Hugging Face repositories do.
+            Route("/models/{model:path}/load", control.load, methods=["POST"]),
+            Route("/models/{model:path}/stop", control.stop, methods=["POST"]),
+            Route("/models/{model:path}/retry", control.retry, methods=["POST"]),
+            Route("/models/{model:path}/logs", LogEndpoint(supervisor), methods=["GET"]),
+            Route("/models/{model:path}", control.model),
+        ],
+        exception_handlers=EXCEPTION_HANDLERS,
+    )
+
+
+class _Control:
+    """The endpoints."""
+
+    def __init__(self, supervisor: Supervision) -> None:
+        self._supervisor = supervisor
+
+    async def status(self, request: Request) -> Response:  # noqa: ARG002
+        return _json(self._supervisor.status())
+
+    async def model(self, request: Request) -> Response:
+        return self._state_of(self._wanted(request))
+
+    async def load(self, request: Request) -> Response:
+        model = self._wanted(request)
+        await while_connected(request.receive, self._supervisor.load(model))
+        return self._state_of(model)
+
+    async def stop(self, request: Request) -> Response:
+        """Goes on when the client leaves: an order to stop is not taken back by hanging up."""
+        model = self._wanted(request)
+        await self._supervisor.stop(model)
+        return self._state_of(model)
+
+    async def retry(self, request: Request) -> Response:
+        model = self._wanted(request)
+        self._supervisor.retry(model)
+        return self._state_of(model)
+
+    def _wanted(self, request: Request) -> Model:
+        return self._supervisor.catalogue.find(request.path_params["model"])
+
+    def _state_of(self, model: Model) -> Response:
+        return _json(self._supervisor.status().model(model.id))
+
+
+def _json(answer: Status | ModelStatus | None) -> Response:
+    return Response(msgspec.json.encode(answer), media_type="application/json")

@@ -1,0 +1,59 @@
+"""Errors of the control API as answers, all of the one shape that OpenAI's API has.
+
+Also for a busy machine, where the gateway answers clients of sparkd's predecessor in their own words.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Mapping
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from sparkd.control.presence import ClientLeft
+from sparkd.errors import MethodNotAllowed, PathNotFound, SparkdError
+
+journal = logging.getLogger("sparkd.control")
+
+
+def _answer(error: SparkdError) -> Response:
+    told = {"message": error.message, "type": error.type, "code": error.code, "param": error.param}
+    answer = Response(msgspec.json.encode({"error": told}), error.status, media_type="application/json")
+    if error.retry_after is not None:
+        answer.headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
+    return answer
+
+
+def _told(_: Request, error: Exception) -> Response:
+    return _answer(error if isinstance(error, SparkdError) else SparkdError(str(error)))
+
+
+def _unrouted(request: Request, error: Exception) -> Response:
+    """Starlette's own 404 and 405, in the shape of ours."""
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        answer = _answer(MethodNotAllowed(f"{request.url.path} does not take {request.method}"))
+        answer.headers["allow"] = (error.headers or {}).get("Allow", "")
+        return answer
+    return _answer(PathNotFound(f"the control API has no {request.url.path}"))
+
+
+def _unlistened(_: Request, error: Exception) -> Response:  # noqa: ARG001
+    return Response(status_code=499)  # nginx's number for it; nobody is there to read this
+
+
+def _mistaken(_: Request, error: Exception) -> Response:
+    """A bug of ours."""
+    journal.error("the control API failed", exc_info=error)
+    return _answer(SparkdError(f"sparkd made a mistake: {type(error).__name__}; its journal has the details"))
+
+
+EXCEPTION_HANDLERS: Mapping[type[Exception], Callable[[Request, Exception], Response]] = {
+    SparkdError: _told,
+    HTTPException: _unrouted,
+    ClientLeft: _unlistened,
+    Exception: _mistaken,
+}

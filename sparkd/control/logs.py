@@ -1,0 +1,69 @@
+"""A process's log as an HTTP answer: its last lines, and each new one as it comes."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
+
+from sparkd.control.presence import ClientLeft, while_connected
+from sparkd.control.supervision import Supervision
+from sparkd.errors import InvalidRequest, LogNotFound
+from sparkd.machine.log import Log
+
+DEFAULT_LINES = 200
+HEADERS = [(b"content-type", b"text/plain; charset=utf-8")]
+SWITCH = {"1": True, "true": True, "0": False, "false": False}
+
+
+def log_query(query: QueryParams) -> tuple[int, bool]:
+    """`lines` and `follow` of a query; raises InvalidRequest naming the one that cannot be understood."""
+    lines, follow = query.get("lines", str(DEFAULT_LINES)), query.get("follow", "0")
+    if not (lines.isascii() and lines.isdigit()):
+        raise InvalidRequest(f"lines is {lines!r}; it must be a whole number, 0 or more", param="lines")
+    if follow not in SWITCH:
+        raise InvalidRequest(f"follow is {follow!r}; it must be 1 or 0", param="follow")
+    return int(lines), SWITCH[follow]
+
+
+class LogEndpoint:
+    """The ASGI endpoint of a model's log: its last lines, and with `follow` each new one.
+
+    Following ends with the process, or when the client leaves. Starlette's StreamingResponse cannot do this: it
+    never closes its generator when the client is gone before the first line, and the log would keep that
+    follower.
+    """
+
+    def __init__(self, supervisor: Supervision) -> None:
+        self._supervisor = supervisor
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the answer. Raises RequestError before its first byte."""
+        request = Request(scope)
+        lines, follow = log_query(request.query_params)
+        model = self._supervisor.catalogue.find(request.path_params["model"])
+        log = self._supervisor.log(model)
+        if log is None:
+            raise LogNotFound(f"{model.id} has not run since sparkd started, so it has no log")
+        await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+        if follow:
+            try:
+                await while_connected(receive, _send_as_they_come(send, log, lines))
+            except ClientLeft:
+                return
+        else:
+            await _send_lines(send, log.tail(lines))
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def _send_as_they_come(send: Send, log: Log, lines: int) -> None:
+    async with aclosing(log.follow(lines)) as following:
+        async for line in following:
+            await _send_lines(send, [line])
+
+
+async def _send_lines(send: Send, lines: list[str]) -> None:
+    body = "".join(f"{line}\n" for line in lines).encode(errors="replace")
+    await send({"type": "http.response.body", "body": body, "more_body": True})

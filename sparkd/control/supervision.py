@@ -1,0 +1,39 @@
+"""What the control API asks of the supervisor."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from sparkd.catalog import Catalogue
+from sparkd.catalog.definitions import Model
+from sparkd.machine.log import Log
+from sparkd.scheduling.status import Status
+
+
+class Supervision(Protocol):
+    """Steers the models of one catalogue."""
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """What may run."""
+        ...
+
+    def status(self) -> Status:
+        """Everything as it is now."""
+        ...
+
+    async def load(self, model: Model) -> None:
+        """Make the model ready; cancelling this leaves the queue. Raises Refusal."""
+        ...
+
+    async def stop(self, model: Model) -> None:
+        """Let the model finish what it has begun, then stop it; returns once it is stopped."""
+        ...
+
+    def retry(self, model: Model) -> None:
+        """Lift the model's backoff or quarantine."""
+        ...
+
+    def log(self, model: Model) -> Log | None:
+        """Output of the model's running or last process, None if it had none since sparkd started."""
+        ...

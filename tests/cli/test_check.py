@@ -1,0 +1,115 @@
+"""`sparkctl check` and `sparkctl runtime list`, which need no daemon."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.cli.running import sparkctl
+
+RUNTIME = """
+description = "An empty one."
+"""
+
+
+def house(folder: Path, catalogue: str) -> Path:
+    """A catalogue with one runtime, `plain`, which is not built."""
+    path = folder / "models.toml"
+    path.write_text(catalogue)
+    (folder / "venvs" / "plain").mkdir(parents=True)
+    (folder / "venvs" / "plain" / "runtime.toml").write_text(RUNTIME)
+    (folder / "venvs" / "plain" / "requirements.lock").write_text("")
+    return path
+
+
+GOOD = """
+[models.one]
+engine = "command"
+command = ["/bin/cat", "{socket}"]
+aliases = ["uno"]
+
+[models.two]
+source = "./weights"
+runtime = "plain"
+
+[models.three]
+source = "org/three"
+runtime = "plain"
+enabled = false
+disabled_reason = "too slow"
+"""
+
+
+def test_a_right_catalogue_is_counted_and_what_is_still_to_be_done_is_noted(tmp_path: Path) -> None:
+    path = house(tmp_path, GOOD)
+    ran = sparkctl("check", "--catalogue", path)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.splitlines() == [
+        f"{path} is right: 3 models (1 disabled), 1 alias, 1 runtime",
+        'note: runtime "plain" is not built, and two cannot start without it: `sparkctl runtime build plain`',
+        f"note: two cannot start: its source {tmp_path}/weights is not there",
+    ]
+
+
+def test_every_problem_is_a_line_and_the_exit_code_is_1(tmp_path: Path) -> None:
+    path = house(tmp_path, '[models.one]\nruntime = "plian"\nidle_timeuot = 3\n')
+    ran = sparkctl("check", cwd=tmp_path)
+    assert (ran.code, ran.err) == (1, "")
+    *problems, total = ran.out.splitlines()
+    assert total == f"{len(problems)} problems in {path}"
+    assert any("idle_timeuot" in line and "idle_timeout" in line for line in problems)
+    assert any("plian" in line and "plain" in line for line in problems)
+
+
+def test_options_that_sparkd_sets_itself_are_problems_too(tmp_path: Path) -> None:
+    house(tmp_path, '[models.one]\nsource = "org/one"\nruntime = "plain"\noptions = { uds = "/tmp/mine" }\n')
+    ran = sparkctl("check", cwd=tmp_path)
+    assert ran.code == 1
+    assert ran.out.startswith("models.one: ")
+    assert "uds" in ran.out
+
+
+def test_a_program_gets_all_of_it_as_json_whatever_the_exit_code(tmp_path: Path) -> None:
+    path = house(tmp_path, GOOD)
+    checked = json.loads(sparkctl("check", "--json", "--catalogue", path).out)
+    assert checked["catalogue"] == str(path)
+    assert (checked["problems"], len(checked["notes"]), checked["models"]) == ([], 2, 3)
+    path.write_text("[models.one")
+    ran = sparkctl("check", "--json", "--catalogue", path)
+    assert ran.code == 1
+    assert len(json.loads(ran.out)["problems"]) == 1
+
+
+def test_a_catalogue_that_is_not_there_is_told_with_its_name(tmp_path: Path) -> None:
+    named = sparkctl("check", "--catalogue", tmp_path / "none.toml")
+    assert named.code == 1
+    assert f"{tmp_path}/none.toml" in named.out
+    unnamed = sparkctl("check", cwd=tmp_path)
+    assert unnamed.code == 1
+    assert f"{tmp_path}/models.toml" in unnamed.err
+
+
+def test_runtimes_are_listed_with_what_is_to_be_done(tmp_path: Path) -> None:
+    path = house(tmp_path, GOOD)
+    ran = sparkctl("runtime", "list", "--catalogue", path)
+    assert ran.code == 0
+    assert [line.rstrip() for line in ran.out.splitlines()] == [
+        "RUNTIME  STATE      DESCRIPTION",
+        "plain    not built  An empty one.",
+    ]
+    listed = json.loads(sparkctl("runtime", "list", "plain", "--json", "--catalogue", path).out)
+    assert listed == [{"name": "plain", "description": "An empty one.", "folder": None, "outdated": False}]
+
+
+def test_an_unknown_runtime_is_4_and_the_nearest_is_named(tmp_path: Path) -> None:
+    path = house(tmp_path, GOOD)
+    for action in ("list", "build"):
+        ran = sparkctl("runtime", action, "plian", "--catalogue", path)
+        assert ran.code == 4
+        assert 'did you mean "plain"?' in ran.err
+
+
+def test_a_catalogue_without_runtimes_has_an_empty_list(tmp_path: Path) -> None:
+    (tmp_path / "models.toml").write_text("")
+    ran = sparkctl("runtime", "list", cwd=tmp_path)
+    assert (ran.code, ran.out) == (0, f"There are no runtimes in {tmp_path}/venvs.\n")

@@ -1,0 +1,176 @@
+"""`sparkctl status` against a served stand-in."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from sparkd.catalog.definitions import GIB
+from tests.cli.running import clean_environment, command, sparkctl
+from tests.control.standin import CATALOGUE, Served, write_catalogue
+
+
+def test_the_table_tells_at_a_glance_what_runs_and_what_is_wrong(served: Served) -> None:
+    served.supervisor.set("qwen", state="ready", since=192.0, in_flight=2, footprint=20 * GIB)
+    served.supervisor.set(
+        "tiny",
+        state="backoff",
+        since=3.0,
+        retry_after=17.0,
+        waiting=1,
+        cause="Out of memory. Lower `memory`.",
+    )
+    served.supervisor.waiting.append("tiny")
+    ran = sparkctl("status", "--socket", served.socket)
+    assert ran.code == 0
+    assert ran.err == ""
+    assert ran.out.splitlines() == [
+        "sparkd 0.1.0 on 127.0.0.1:8009, up 3 h 12 min",
+        "memory: 20.0 GiB of 112.0 GiB reserved, 8.0 GiB kept for the system",
+        "queue: 1 request waiting (queue of 1024)",
+        "",
+        "MODEL  STATE                        SINCE  IN FLIGHT  WAITING  IDLE LEFT    MEMORY",
+        "qwen   ready                   3 min 12 s          2        -     in use  20.0 GiB",
+        "tiny   backoff, again in 17 s       3.0 s          -        1          -   1.0 GiB",
+        "",
+        "tiny: Out of memory. Lower `memory`.",
+        "",
+        "1 disabled model not shown; --all shows them.",
+    ]
+
+
+def test_states_say_what_makes_them_worth_knowing(served: Served) -> None:
+    served.supervisor.set("qwen", state="starting", phase="loading weights", progress=0.4)
+    served.supervisor.set("tiny", state="backoff", quarantined=True, cause="It crashed.")
+    ran = sparkctl("status", "--all", "--socket", served.socket)
+    assert "starting: loading weights 40 %" in ran.out
+    assert "quarantined" in ran.out
+    assert "`sparkctl retry tiny` lifts it" in ran.out
+    assert "disabled " in ran.out
+
+
+def test_one_model_alone_by_its_alias(served: Served) -> None:
+    served.supervisor.set("qwen", state="ready", since=9.0, idle_left=1191.0, pid=12)
+    ran = sparkctl("status", "coder", "--socket", served.socket)
+    assert ran.out.splitlines() == [
+        "MODEL  STATE  SINCE  IN FLIGHT  WAITING    IDLE LEFT    MEMORY",
+        "qwen   ready  9.0 s          -        -  19 min 51 s  20.0 GiB",
+    ]
+
+
+def test_json_is_the_api_s_own_document_on_one_line(served: Served) -> None:
+    ran = sparkctl("--json", "status", "--socket", served.socket)
+    assert ran.out.count("\n") == 1
+    status = json.loads(ran.out)
+    assert status["memory"]["budget"] == 112 * GIB
+    assert [model["id"] for model in status["models"]] == ["qwen", "tiny", "old"]
+    assert json.loads(sparkctl("status", "qwen", "--json", "--socket", served.socket).out)["id"] == "qwen"
+
+
+def test_without_a_terminal_nothing_is_coloured_or_cut(served: Served) -> None:
+    served.supervisor.set("tiny", state="backoff", cause="word " * 60)
+    ran = sparkctl("status", "--socket", served.socket, environment={"COLUMNS": "40"})
+    assert "\x1b" not in ran.out
+    assert "tiny: " + "word " * 59 + "word" in ran.out
+
+
+def on_terminal(served: Served, *arguments: str, environment: dict[str, str]) -> str:
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        command("status", "--socket", served.socket, *arguments),
+        stdout=theirs,
+        stderr=theirs,
+        env=clean_environment({"TERM": "xterm-256color", "COLUMNS": "100"} | environment),
+    ):
+        os.close(theirs)
+        return read_all(ours)
+
+
+def read_all(terminal: int) -> str:
+    text = b""
+    try:
+        while piece := os.read(terminal, 65536):
+            text += piece
+    except OSError:  # EIO: the other end is closed
+        return text.decode()
+    finally:
+        os.close(terminal)
+    return text.decode()
+
+
+def test_a_terminal_gets_colours_unless_no_color_is_set(served: Served) -> None:
+    served.supervisor.set("qwen", state="ready")
+    assert "\x1b[32m" in on_terminal(served, environment={})
+    assert "\x1b[32m" not in on_terminal(served, environment={"NO_COLOR": "1"})
+
+
+def test_watching_without_a_terminal_prints_one_status_after_the_other_until_ctrl_c(served: Served) -> None:
+    with subprocess.Popen(
+        command("status", "--watch", "--interval", "0.1", "--json", "--socket", served.socket),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=clean_environment(),
+    ) as watching:
+        assert watching.stdout is not None
+        assert watching.stderr is not None
+        states = []
+        for state in ("stopped", "ready"):
+            served.supervisor.set("qwen", state=state)
+            for line in watching.stdout:
+                states.append(json.loads(line)["models"][0]["state"])
+                if states[-1] == state:
+                    break
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(10) == 130
+        assert watching.stderr.read() == b""
+
+
+def test_a_daemon_from_the_catalogue_is_found_without_naming_its_socket(
+    served: Served, tmp_path: Path
+) -> None:
+    write_catalogue(tmp_path, CATALOGUE + '\n[paths]\nrun = "."\n')
+    assert sparkctl("status", "tiny", cwd=tmp_path).code == 0
+    assert sparkctl("status", "tiny", "--catalogue", tmp_path / "models.toml").code == 0
+    assert sparkctl("status", "tiny", environment={"SPARKD_CATALOGUE": f"{tmp_path}/models.toml"}).code == 0
+    assert sparkctl("status", "tiny", environment={"SPARKD_SOCKET": str(served.socket)}).code == 0
+
+
+@pytest.mark.usefixtures("served")
+def test_a_drop_in_may_have_moved_the_socket(tmp_path: Path) -> None:
+    (tmp_path / "models.d").mkdir()
+    (tmp_path / "models.d" / "10-paths.toml").write_text('[paths]\nrun = ".."\n')
+    (tmp_path / "models.d" / "20-broken.toml").write_text("nonsense")
+    assert sparkctl("status", "tiny", cwd=tmp_path).code == 0
+
+
+@pytest.mark.usefixtures("served")
+def test_a_catalogue_that_was_just_broken_does_not_hide_the_running_daemon(tmp_path: Path) -> None:
+    write_catalogue(tmp_path, CATALOGUE + '\n[paths]\nrun = "."\n\n[models.new]\nnonsense = 1\n')
+    assert sparkctl("check", cwd=tmp_path).code == 1
+    assert sparkctl("status", "tiny", cwd=tmp_path).code == 0
+
+
+def test_proxies_of_the_environment_are_not_for_this_machine(served: Served) -> None:
+    proxy = {"HTTP_PROXY": "http://127.0.0.1:9", "ALL_PROXY": "http://127.0.0.1:9"}
+    assert sparkctl("status", "--socket", served.socket, environment=proxy).code == 0
+
+
+def test_a_reader_that_stops_reading_is_no_error(served: Served) -> None:
+    with subprocess.Popen(
+        command("status", "--watch", "--interval", "0.1", "--socket", served.socket),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=clean_environment(),
+    ) as watching:
+        assert watching.stdout is not None
+        assert watching.stderr is not None
+        watching.stdout.readline()
+        watching.stdout.close()
+        assert watching.wait(10) == 141
+        assert watching.stderr.read() == b""

@@ -1,0 +1,136 @@
+"""What sparkctl says when the daemon is not there, is somebody else's, or is something else."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.running import clean_environment, command, sparkctl
+from tests.control.standin import Served, serving
+
+
+def test_no_daemon_is_3_and_says_how_to_start_it(tmp_path: Path) -> None:
+    ran = sparkctl("status", "--socket", tmp_path / "control.sock")
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err == (
+        f"sparkctl: sparkd is not running: there is no control socket {tmp_path}/control.sock; "
+        "start it with `systemctl start sparkd`, or name its socket with --socket or SPARKD_SOCKET\n"
+    )
+
+
+def test_a_socket_that_a_killed_daemon_left_is_3(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(tmp_path / "control.sock"))
+    ran = sparkctl("load", "qwen", "--json", "--socket", tmp_path / "control.sock")
+    assert ran.code == 3
+    error = json.loads(ran.err)["error"]
+    assert error["code"] == "daemon_unreachable"
+    assert "nobody listens at" in error["message"]
+
+
+def test_without_a_catalogue_it_says_where_it_looked(tmp_path: Path) -> None:
+    ran = sparkctl("status", cwd=tmp_path)
+    assert ran.code == 3
+    assert f"{tmp_path}/models.toml" in ran.err
+    assert "--socket or SPARKD_SOCKET" in ran.err
+
+
+def test_a_folder_with_a_path_too_long_for_sockets_is_no_obstacle(tmp_path: Path) -> None:
+    folder = tmp_path / ("x" * 120)
+    absent = sparkctl("status", "--socket", folder / "control.sock")
+    assert (absent.code, "there is no control socket" in absent.err) == (3, True)
+    folder.mkdir()
+    with serving(folder) as served:
+        assert sparkctl("status", "--socket", served.socket).code == 0
+
+
+@pytest.fixture
+def as_nobody(served: Served) -> list[str]:
+    """A prefix that runs a command as a user who may not open the stand-in's socket."""
+    served.socket.chmod(0o600)
+    if os.geteuid() != 0:
+        served.socket.chmod(0o000)  # our own socket, shut for ourselves too
+        return []
+    for folder in served.socket.parents:
+        if folder.stat().st_uid == 0 and folder.stat().st_mode & 0o77 == 0:
+            folder.chmod(0o711)
+    return ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
+
+
+def test_somebody_else_s_socket_is_6_and_names_its_owner(served: Served, as_nobody: list[str]) -> None:
+    ran = subprocess.run(
+        [*as_nobody, *command("status", "--socket", served.socket)],
+        capture_output=True,
+        env=clean_environment(),
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 6
+    assert f"may only be opened by {served.socket.owner()}; run this as that user" in ran.stderr
+
+
+@contextlib.contextmanager
+def answering(path: Path, answer: bytes) -> Iterator[Path]:
+    """Something that listens at `path`, says `answer` to whoever writes to it, and hangs up."""
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        listening.listen()
+
+        def serve() -> None:
+            connection = listening.accept()[0]
+            with connection:
+                connection.recv(65536)
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield path
+        thread.join()
+
+
+def http(status: str, body: str) -> bytes:
+    return f"HTTP/1.1 {status}\r\ncontent-length: {len(body)}\r\n\r\n{body}".encode()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"220 mail.example ESMTP\r\n\r\n",
+        http("200 OK", "<html>welcome</html>"),
+        http("200 OK", '{"hello": "world"}'),
+        http("404 Not Found", "404 page not found"),
+        http("500 Internal Server Error", '{"error": "something else"}'),
+    ],
+)
+def test_something_that_is_not_sparkd_is_3(tmp_path: Path, answer: bytes) -> None:
+    with answering(tmp_path / "s", answer) as path:
+        ran = sparkctl("status", "--socket", path)
+    assert ran.code == 3
+    assert ran.err == f"sparkctl: what answers at {path} is not sparkd, or another version of it\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"", b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{", b"HTTP/1.1 200 OK\r\ntransfer-encoding:"],
+)
+def test_a_daemon_that_breaks_off_is_3(tmp_path: Path, answer: bytes) -> None:
+    with answering(tmp_path / "s", answer) as path:
+        ran = sparkctl("status", "--socket", path)
+    assert ran.code == 3
+    assert ran.err == f"sparkctl: what listens at {path} broke off; has sparkd stopped?\n"
+
+
+def test_a_followed_log_whose_daemon_dies_is_3_after_what_was_read(tmp_path: Path) -> None:
+    head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+    with answering(tmp_path / "s", head + b"4\r\none\n\r\n3\r\ntwo\r\n") as path:
+        ran = sparkctl("logs", "-f", "qwen", "--socket", path)
+    assert (ran.code, ran.out) == (3, "one\n")
+    assert "broke off" in ran.err
