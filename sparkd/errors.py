@@ -5,6 +5,8 @@
     ├── RuntimeNotFound         there is no definition of that name
     ├── RuntimeBuildError       a virtualenv could not be built or verified
     ├── LaunchError             a process could not be started at all
+    ├── ListenError             a door could not be opened
+    ├── AlreadyRunning          another daemon owns the run folder
     ├── DaemonUnreachable       sparkctl found nobody at the control socket
     │   └── ControlForbidden    the control socket is somebody else's
     ├── DaemonError             what the daemon told sparkctl; carries the status, type and code it told
@@ -17,7 +19,10 @@
     │   ├── LogNotFound         404
     │   ├── PathNotFound        404
     │   ├── MethodNotAllowed    405
-    │   └── BodyTooLarge        413
+    │   ├── RequestTimeout      408
+    │   ├── BodyTooLarge        413
+    │   ├── HeadTooLarge        431
+    │   └── NotSupported        501
     ├── Refusal                 sparkd's or an engine's state: asking again later may succeed
     │   ├── ModelBusy           429  another model holds the machine and `on_busy = "reject"`
     │   ├── QueueFull           429  too many requests wait already
@@ -78,6 +83,18 @@ class LaunchError(SparkdError):
     """A process could not be started: the program is missing, not executable, or its runtime is not built."""
 
     code = "launch_failed"
+
+
+class ListenError(SparkdError):
+    """A door could not be opened."""
+
+    code = "listen_failed"
+
+
+class AlreadyRunning(SparkdError):
+    """Another daemon owns the run folder."""
+
+    code = "already_running"
 
 
 class DaemonUnreachable(SparkdError):
@@ -175,11 +192,32 @@ class MethodNotAllowed(RequestError):
     code = "method_not_allowed"
 
 
+class RequestTimeout(RequestError):
+    """The client stopped in the middle of its request."""
+
+    status = 408
+    code = "request_timeout"
+
+
+class NotSupported(RequestError):
+    """Something of HTTP that sparkd does not do, such as WebSockets."""
+
+    status = 501
+    code = "not_supported"
+
+
 class BodyTooLarge(RequestError):
     """The body is longer than `max_body`."""
 
     status = 413
     code = "body_too_large"
+
+
+class HeadTooLarge(RequestError):
+    """The request line and the headers are too long."""
+
+    status = 431
+    code = "head_too_large"
 
 
 class Refusal(SparkdError):

@@ -61,7 +61,8 @@ class Surroundings:
     """What an engine is told about the place it runs in.
 
     `program` is the runtime's folder of programs (`…/bin`), None without a runtime; `environment` is the
-    runtime's; `directory` is private to the process (its TMPDIR and working folder).
+    runtime's; `directory` is private to the process (its TMPDIR and working folder); `cache` holds what engines
+    may build again. `inherited` is sparkd's own environment: engines pick a short list of names from it.
     """
 
     program: Path | None
@@ -70,6 +71,7 @@ class Surroundings:
     models: Path
     cache: Path
     address: Address
+    inherited: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +115,22 @@ class Engine(Protocol):
 
     name: str
 
+    reserved_options: Mapping[str, str]
+    """Options that sparkd sets itself or must not be set, dashes between their words, and why."""
+
+    def problems(self, model: Model) -> list[str]:
+        """What is wrong with the model's definition as far as its engine is concerned, a line each."""
+        ...
+
     def listens_on_socket(self, model: Model) -> bool:
         """Whether this model's engine can listen on a Unix socket; else it is given a loopback port."""
         ...
 
     def command(self, model: Model, surroundings: Surroundings) -> Command:
-        """The program to start. Keys and other secrets never appear in argv."""
+        """The program to start. Keys and other secrets never appear in argv.
+
+        Raises LaunchError with all `problems` of the model.
+        """
         ...
 
     def milestone(self, line: str) -> Milestone | None:

@@ -1,0 +1,100 @@
+"""Any program that serves HTTP: SGLang, llama-server, Ollama. Its command line is the catalogue's, word for word."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+
+from sparkd.catalog.definitions import PLACEHOLDERS, Model
+from sparkd.engines.causes import GENERIC, explain
+from sparkd.engines.engine import Cause, Command, Exit, Milestone, Surroundings, UnixAddress
+from sparkd.engines.environment import environment
+from sparkd.errors import LaunchError
+
+_placeholder = re.compile("{(" + "|".join(PLACEHOLDERS) + ")}")
+
+
+class CommandEngine:
+    """The program that a model's `command` names.
+
+    `{host}` and `{port}`, or `{socket}`, say where it shall listen; `{source}`, `{model}` and `{context_length}` are
+    the model's. They are filled in where they stand in `command` and in the values of `environment`; other braces
+    stay as they are. `options` have no place in such a command.
+    """
+
+    name = "command"
+    reserved_options: Mapping[str, str] = MappingProxyType({})
+
+    def problems(self, model: Model) -> list[str]:
+        """What is wrong with the model's definition."""
+        if not model.command:
+            return ['engine "command" needs a command']
+        used = _used(model)
+        told = [
+            f"its command uses {{{name}}}, and it has no {name}"
+            for name in ("source", "context_length")
+            if name in used and getattr(model, name) is None
+        ]
+        if model.options:
+            told.append('engine "command" takes no options: write them into the command')
+        if "socket" in used and "port" in used:
+            told.append("its command uses both {socket} and {port}")
+        if "socket" not in used and "port" not in used:
+            told.append("its command must say where to listen: {port} or {socket}")
+        return told
+
+    def listens_on_socket(self, model: Model) -> bool:
+        """Whether its command has a `{socket}`."""
+        return "socket" in _used(model)
+
+    def command(self, model: Model, surroundings: Surroundings) -> Command:
+        """The command with everything filled in. Raises LaunchError."""
+        if told := self.problems(model):
+            raise LaunchError(f"model {model.id}: {'; '.join(told)}")
+        values = _values(model, surroundings)
+
+        def fill(text: str) -> str:
+            return _placeholder.sub(lambda found: values[found[1]], text)
+
+        shared = {"HF_HOME": str(surroundings.models / "huggingface"), "PYTHONUNBUFFERED": "1"}
+        whole = environment(model, surroundings, shared)
+        own = {name: fill(value) for name, value in model.environment.items()}
+        return Command(tuple(map(fill, model.command)), whole | own | {"TMPDIR": whole["TMPDIR"]})
+
+    def milestone(self, line: str) -> Milestone | None:  # noqa: ARG002 - nothing is known of such a program
+        """None: such a program's lines mean nothing to us."""
+        return None
+
+    def explain(self, exit_: Exit, lines: Sequence[str]) -> Cause:
+        """Why it ended, as far as any program's lines tell."""
+        return explain(exit_, lines, GENERIC)
+
+    def footprint(self, model: Model, total: int) -> int | None:  # noqa: ARG002
+        """None: nothing is known of such a program's flags."""
+        return None
+
+
+def _used(model: Model) -> set[str]:
+    """Names of the placeholders that the model's command and environment use."""
+
+    def texts() -> Iterator[str]:
+        yield from model.command
+        yield from model.environment.values()
+
+    return {name for text in texts() for name in _placeholder.findall(text)}
+
+
+def _values(model: Model, surroundings: Surroundings) -> dict[str, str]:
+    address = surroundings.address
+    where = (
+        {"socket": address.path, "host": "", "port": ""}
+        if isinstance(address, UnixAddress)
+        else {"socket": "", "host": address.host, "port": str(address.port)}
+    )
+    return {
+        **where,
+        "source": model.source or "",
+        "model": model.id,
+        "context_length": str(model.context_length or ""),
+    }

@@ -1,0 +1,60 @@
+"""The whole environment of an engine: nothing is inherited but what is named here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sparkd.catalog.definitions import Model
+from sparkd.engines.engine import Surroundings
+
+INHERITED = frozenset(
+    {
+        *("HOME", "USER", "LOGNAME", "PATH", "LANG", "LANGUAGE", "TZ", "LD_LIBRARY_PATH"),
+        *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
+        *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
+        *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+        *("HF_TOKEN", "HF_TOKEN_PATH", "HF_ENDPOINT"),
+    }
+)
+"""Where programs and libraries are, how the world is reached, and the token for gated models: never in argv."""
+
+INHERITED_PREFIXES = ("LC_", "CUDA_", "NVIDIA_", "NCCL_", "GLOO_")
+"""Which devices and networks to use. Not VLLM_: an exported VLLM_PORT makes two engines fight for one port."""
+
+SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Where sparkd itself has no PATH."""
+
+CUDA_PROGRAMS = "/usr/local/cuda/bin"
+"""Where NVIDIA's packages put nvcc, which kernels are compiled with at the first start."""
+
+
+def inherited(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the part of sparkd's own environment that engines get."""
+    return {
+        name: value
+        for name, value in environ.items()
+        if name in INHERITED or name.startswith(INHERITED_PREFIXES)
+    }
+
+
+def environment(model: Model, surroundings: Surroundings, own: Mapping[str, str]) -> dict[str, str]:
+    """Return what the program finds in its environment; later ones win.
+
+    What is inherited, what its kind of engine needs (`own`), its runtime's, its model's. TMPDIR is the private
+    folder whatever anybody says: sockets of two engines must not meet.
+    """
+    whole = {**inherited(surroundings.inherited), **own}
+    whole["PATH"] = _search_path(surroundings, whole.get("PATH", SEARCH_PATH))
+    if surroundings.program is not None:
+        whole["VIRTUAL_ENV"] = str(surroundings.program.parent)
+    return {
+        **whole,
+        **surroundings.environment,
+        **model.environment,
+        "TMPDIR": str(surroundings.directory),
+    }
+
+
+def _search_path(surroundings: Surroundings, inherited_path: str) -> str:
+    own = [str(surroundings.program)] if surroundings.program else []
+    return ":".join([*own, inherited_path, CUDA_PROGRAMS])

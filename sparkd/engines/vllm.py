@@ -1,0 +1,255 @@
+"""vLLM: its command line, its environment, and what it says while it loads or fails.
+
+Checked against vLLM 0.32 and 0.33. Lines are matched loosely, as what stands around the words changes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from math import ceil
+from types import MappingProxyType
+from typing import Final
+
+from sparkd.catalog.definitions import GIB, Model
+from sparkd.engines.causes import GENERIC, explain, sign
+from sparkd.engines.engine import Cause, Command, Exit, Milestone, Surroundings, UnixAddress
+from sparkd.engines.environment import environment
+from sparkd.engines.flags import flags, option, spelled
+from sparkd.errors import LaunchError
+
+_ADDRESS: Final = "sparkd chooses where the engine listens"
+_PLAIN: Final = "sparkd talks plain HTTP/1.1 to its engines"
+_READABLE: Final = "keys never stand in a command line, where every user of the machine can read them"
+_METRICS: Final = "the engine's metrics are how sparkd knows that it makes progress"
+
+RESERVED: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "uds": _ADDRESS,
+        "host": _ADDRESS,
+        "port": _ADDRESS,
+        "root-path": _ADDRESS,
+        "model": "it is the model's source",
+        "served-model-name": "clients name the model by its id and its aliases",
+        "max-model-len": "it is the model's context_length",
+        "api-key": f"{_READABLE}; sparkd itself checks the keys of clients",
+        "hf-token": f"{_READABLE}; set HF_TOKEN in the environment",
+        "ssl-keyfile": _PLAIN,
+        "ssl-certfile": _PLAIN,
+        "ssl-ca-certs": _PLAIN,
+        "grpc": _PLAIN,
+        "headless": _PLAIN,
+        "config": "its file could set what sparkd sets; write its keys as options",
+        "disable-log-stats": _METRICS,
+    }
+)
+"""vLLM's flags that a model's options must not have."""
+
+PHASES: Final = (
+    (re.compile(r"Resolved architecture:"), "reading the model's configuration"),
+    (re.compile(r"Initializing a V\d+ LLM engine"), "starting the engine core"),
+    (re.compile(r"Fetching \d+ files:\s*(?P<percent>\d+)%"), "downloading"),
+    (re.compile(r"Starting to load model"), "loading weights"),
+    (re.compile(r"Loading .*checkpoint shards:\s*(?P<percent>\d+)%"), "loading weights"),
+    (re.compile(r"Loading weights took|Model loading took"), "weights loaded"),
+    (re.compile(r"torch\.compile took"), "compiled"),
+    (re.compile(r"KV cache size:"), "KV cache allocated"),
+    (re.compile(r"Capturing CUDA graphs.*?(?P<percent>\d+)%|Capturing CUDA graphs"), "capturing CUDA graphs"),
+    (re.compile(r"init engine \(.*took"), "warmed up"),
+    (re.compile(r"Starting vLLM server on"), "opening the server"),
+    (re.compile(r"Application startup complete"), "up"),
+)
+"""Lines of a start in their order, and what the step is called. `percent` is its progress."""
+
+_LESS: Final = "Lower gpu-memory-utilization, or stop what else uses memory."
+
+SIGNS: Final = (
+    sign(
+        r"unrecognized arguments: (?P<flags>.+)",
+        "bad_option",
+        "This vLLM does not know {flags}.",
+        "Correct the model's options: `vllm serve --help=all` lists them.",
+    ),
+    sign(
+        r"error: argument (?P<flag>\S+?)(?:/\S+)?: (?P<why>.+)",
+        "bad_option",
+        "vLLM does not accept the value of {flag}: {why}.",
+        "Correct the model's options.",
+    ),
+    sign(
+        r"User-specified max_model_len \((?P<asked>\d+)\) is greater than the derived max_model_len "
+        r"\((?:[\w.]+=)?(?P<limit>\d+)",
+        "context_too_long",
+        "The context_length of {asked} is more than the model was made for ({limit}).",
+        "Set context_length to {limit} or less.",
+    ),
+    sign(
+        r"max seq len \((?P<asked>\d+)\).*?estimated maximum model length is (?P<limit>\d+)",
+        "context_too_long",
+        "The memory left for the KV cache does not hold one request of {asked} tokens.",
+        "Set context_length to {limit} or less.",
+    ),
+    sign(
+        r"To serve at least one request with the model's max seq len \((?P<asked>\d+)\)",
+        "context_too_long",
+        "The memory left for the KV cache does not hold one request of {asked} tokens.",
+        "Lower context_length, or raise gpu-memory-utilization or kv-cache-memory-bytes.",
+    ),
+    sign(
+        r"No available memory for the cache blocks",
+        "out_of_memory",
+        "The weights leave no memory for the KV cache.",
+        "Raise gpu-memory-utilization, or set kv-cache-memory-bytes.",
+    ),
+    sign(
+        r"(?:Free|Available) memory on (?:device|node) \S+\s+\((?P<free>[\d.]+)/(?P<total>[\d.]+) GiB\) on startup is "
+        r"less than desired \w+ memory utilization \((?P<fraction>[\d.]+), (?P<wanted>[\d.]+) GiB\)",
+        "out_of_memory",
+        "vLLM wants {wanted} GiB ({fraction} of {total} GiB) and only {free} GiB are free.",
+        _LESS,
+    ),
+    sign(
+        r"(?:Free|Available) memory on (?:device|node) .*less than desired",
+        "out_of_memory",
+        "Less memory is free than vLLM wants.",
+        _LESS,
+    ),
+    sign(
+        r"GatedRepoError|Access to model (?P<model>\S+) is restricted|401 Client Error",
+        "missing_model",
+        "The model's files may not be downloaded without permission.",
+        "Ask for access on its page, and give sparkd an HF_TOKEN that has it.",
+    ),
+    sign(
+        r"(?:Invalid repository ID or local directory specified|HFValidationError): .*?'(?P<source>/[^']*)'",
+        "missing_model",
+        "There is no model at {source}.",
+        "Correct the model's source, or download it.",
+    ),
+    sign(
+        r"LocalEntryNotFoundError|HFValidationError|Invalid repository ID or local directory"
+        r"|RepositoryNotFoundError|OfflineModeIsEnabled|Cannot find any model weights"
+        r"|does not appear to have a file named",
+        "missing_model",
+        "The model's files are not there, and cannot be downloaded.",
+        "Download the model, or correct its source.",
+    ),
+    sign(
+        r"SafetensorError: .*(?:incomplete metadata|InvalidHeader|HeaderTooLarge|MetadataIncompleteBuffer)",
+        "missing_model",
+        "A file of the model's weights is incomplete.",
+        "Download the model again.",
+    ),
+    *GENERIC,
+    sign(
+        r"PicklingError: (?P<why>.+)",
+        "unknown",
+        "vLLM could not hand its work to its own processes: {why}.",
+        "This is a bug of this version or of a plugin: try another runtime.",
+    ),
+    sign(
+        r"Engine core (?:process|proc) \S+ died|EngineDeadError|Worker proc \S+ died unexpectedly",
+        "engine_died",
+        "vLLM's engine core died.",
+        "Its log tells more.",
+    ),
+)
+"""Lines that tell why vLLM failed, by rank: a root cause before its consequences."""
+
+
+class VllmEngine:
+    """`vllm serve` of a model's runtime, on a Unix socket."""
+
+    name = "vllm"
+    reserved_options = RESERVED
+
+    def problems(self, model: Model) -> list[str]:
+        """What is wrong with the model's definition."""
+        told = [
+            f"option {name} cannot be set: {RESERVED[spelled(name)]}"
+            for name in model.options
+            if spelled(name) in RESERVED
+        ]
+        told += [f"engine vllm needs a {key}" for key in ("runtime", "source") if not getattr(model, key)]
+        return told
+
+    def listens_on_socket(self, model: Model) -> bool:  # noqa: ARG002 - true of every model
+        """Always."""
+        return True
+
+    def command(self, model: Model, surroundings: Surroundings) -> Command:
+        """`vllm serve SOURCE …`. Raises LaunchError."""
+        told = self.problems(model)
+        if surroundings.program is None:
+            told.append("its runtime is not built")
+        if told or surroundings.program is None or model.source is None:
+            raise LaunchError(f"model {model.id}: {'; '.join(told)}")
+        argv = [str(surroundings.program / "vllm"), "serve", model.source, "--served-model-name", model.id]
+        address = surroundings.address
+        if isinstance(address, UnixAddress):
+            argv += ["--uds", address.path]
+        else:
+            argv += ["--host", address.host, "--port", str(address.port)]
+        if model.context_length is not None:
+            argv += ["--max-model-len", str(model.context_length)]
+        argv += flags(model.options)
+        return Command(tuple(argv), environment(model, surroundings, _own_environment(model, surroundings)))
+
+    def milestone(self, line: str) -> Milestone | None:
+        """The step of loading that this line announces."""
+        for pattern, phase in PHASES:
+            if found := pattern.search(line):
+                percent = found.groupdict().get("percent")
+                return Milestone(phase, int(percent) / 100 if percent else None)
+        return None
+
+    def explain(self, exit_: Exit, lines: Sequence[str]) -> Cause:
+        """Why it ended."""
+        return explain(exit_, lines, SIGNS)
+
+    def footprint(self, model: Model, total: int) -> int | None:
+        """What `gpu-memory-utilization` says, with what `cpu-offload-gb` adds; None where it is not given.
+
+        vLLM's own default of 0.92 is no statement about this model, and with `kv-cache-memory-bytes` the rest,
+        weights above all, is in no flag: both are left to what the catalogue declares and sparkd measures.
+        """
+        fraction = option(model.options, "gpu-memory-utilization")
+        fixed = option(model.options, "kv-cache-memory-bytes")
+        offloaded = option(model.options, "cpu-offload-gb") or 0
+        if (
+            fixed is not None
+            or not isinstance(fraction, int | float)
+            or not isinstance(offloaded, int | float)
+        ):
+            return None
+        return ceil(fraction * total + offloaded * GIB)
+
+
+def _own_environment(model: Model, surroundings: Surroundings) -> dict[str, str]:
+    """Variables of vLLM and of what it stands on. Caches are per runtime: stale ones break upgrades."""
+    cache = surroundings.cache / (model.runtime or "none")
+    local = {"HF_HUB_OFFLINE": "1"} if model.source and model.source.startswith("/") else {}
+    return local | {
+        # Many libraries write below the home folder whatever they are told; a system user has none.
+        "HOME": str(cache),
+        "XDG_CACHE_HOME": str(cache),
+        "XDG_CONFIG_HOME": str(cache / "config"),
+        "HF_HOME": str(surroundings.models / "huggingface"),
+        "VLLM_CACHE_ROOT": str(cache / "vllm"),
+        "VLLM_CONFIG_ROOT": str(cache / "config/vllm"),
+        "TRITON_CACHE_DIR": str(cache / "triton"),
+        "TORCHINDUCTOR_CACHE_DIR": str(cache / "torchinductor"),
+        "FLASHINFER_WORKSPACE_BASE": str(cache),
+        "CUDA_CACHE_PATH": str(cache / "cuda"),
+        # More compilers at once than this have run whole machines out of memory.
+        "MAX_JOBS": "2",
+        "FLASHINFER_NVCC_THREADS": "1",
+        "PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True",
+        # Its own 600 s are too short for a first start; sparkd has a deadline for the whole of it.
+        "VLLM_ENGINE_READY_TIMEOUT_S": "3600",
+        # Its own 5 s would close our kept connections between two requests of a person who thinks.
+        "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "3600",
+        "VLLM_NO_USAGE_STATS": "1",
+        "DO_NOT_TRACK": "1",
+        "PYTHONUNBUFFERED": "1",
+    }

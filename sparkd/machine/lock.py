@@ -1,0 +1,28 @@
+"""One daemon per run folder: a second one would take the first one's engines for orphans."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sparkd.errors import AlreadyRunning
+
+
+@contextmanager
+def sole_owner(run: Path) -> Iterator[None]:
+    """Hold the run folder. Raises AlreadyRunning. The kernel lets go of it when the daemon dies, however it dies."""
+    fd = os.open(run / "sparkd.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            pid = os.pread(fd, 20, 0).decode().strip() or "unknown"
+            raise AlreadyRunning(f"another sparkd (PID {pid}) runs in {run}") from error
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(fd)

@@ -1,0 +1,311 @@
+"""vLLM's argv, environment, milestones and failures: plain data in, plain data out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sparkd.catalog.definitions import GIB
+from sparkd.engines import ENGINES
+from sparkd.engines.engine import Exit, Milestone
+from sparkd.errors import LaunchError
+from tests.engines.examples import model, surroundings
+
+vllm = ENGINES["vllm"]
+
+
+def argv(**keys: Any) -> tuple[str, ...]:
+    return vllm.command(model(**keys), surroundings()).argv[3:]
+
+
+def test_a_model_is_served_under_its_id_on_its_socket() -> None:
+    command = vllm.command(model(context_length=4096, options={"enforce-eager": True}), surroundings())
+    assert command.argv == (
+        "/runtimes/cpu/bin/vllm",
+        *("serve", "org/name", "--served-model-name", "m", "--uds", "/run/m.1/api.sock"),
+        *("--max-model-len", "4096", "--enforce-eager"),
+    )
+    assert vllm.listens_on_socket(model())
+
+
+@pytest.mark.parametrize(
+    ("options", "arguments"),
+    [
+        ({"enable-auto-tool-choice": True}, ("--enable-auto-tool-choice",)),
+        ({"enable-prefix-caching": False}, ("--no-enable-prefix-caching",)),
+        ({"max-num-seqs": 8}, ("--max-num-seqs", "8")),
+        ({"gpu_memory_utilization": 0.5}, ("--gpu_memory_utilization", "0.5")),
+        ({"kv-cache-memory-bytes": "20G"}, ("--kv-cache-memory-bytes", "20G")),
+        ({"lora-modules": ("a=/a", "b=/b")}, ("--lora-modules", "a=/a", "b=/b")),
+        ({"lora-modules": ()}, ()),
+        ({"seed": -1, "chat-template": "-x"}, ("--seed=-1", "--chat-template=-x")),
+        ({"compilation-config.mode": 3}, ("--compilation-config.mode", "3")),
+        ({"hf-overrides": '{"a": {"b": "c d"}}'}, ("--hf-overrides", '{"a": {"b": "c d"}}')),
+        ({"cudagraph-capture-sizes": (1, True)}, ("--cudagraph-capture-sizes", "1", "true")),
+    ],
+)
+def test_options_become_flags(options: dict[str, Any], arguments: tuple[str, ...]) -> None:
+    assert argv(options=options)[4:] == arguments
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("uds", "sparkd chooses where the engine listens"),
+        ("served_model_name", "clients name the model by its id and its aliases"),
+        ("max_model_len", "it is the model's context_length"),
+        ("api-key", "keys never stand in a command line"),
+        ("hf_token", "set HF_TOKEN in the environment"),
+        ("ssl-certfile", "plain HTTP"),
+    ],
+)
+def test_options_that_are_not_the_catalogues_to_set_are_refused(name: str, why: str) -> None:
+    wrong = model(options={name: "x", "max-num-seqs": 1})
+    [problem] = vllm.problems(wrong)
+    assert problem.startswith(f"option {name} cannot be set: ")
+    assert why in problem
+    with pytest.raises(LaunchError, match=f"model m: option {name} cannot be set"):
+        vllm.command(wrong, surroundings())
+
+
+def test_all_problems_are_told_together() -> None:
+    assert len(vllm.problems(model(runtime=None, source=None, options={"port": 1}))) == 3
+
+
+def test_nothing_is_inherited_but_what_is_named() -> None:
+    own = {"PATH": "/usr/bin", "LANG": "C.UTF-8", "CUDA_VISIBLE_DEVICES": "0", "HF_TOKEN": "secret"}
+    others = {"PYTHONDONTWRITEBYTECODE": "1", "VLLM_PORT": "1", "SPARKD_KEY": "x", "HOME": "/home/me"}
+    command = vllm.command(model(), surroundings(inherited=own | others))
+    found = command.environment
+    assert found["PATH"] == "/runtimes/cpu/bin:/usr/bin:/usr/local/cuda/bin"
+    assert found["LANG"] == "C.UTF-8"
+    assert found["CUDA_VISIBLE_DEVICES"] == "0"
+    assert found["HF_TOKEN"] == "secret"
+    assert not found.keys() & (others.keys() - {"HOME"})
+    assert not any("secret" in argument for argument in command.argv)
+
+
+def test_caches_are_the_runtimes_own_and_weights_are_everybodys() -> None:
+    found = vllm.command(model(), surroundings()).environment
+    caches = ("HOME", "XDG_CACHE_HOME", "VLLM_CACHE_ROOT", "TRITON_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR")
+    for name in (*caches, "FLASHINFER_WORKSPACE_BASE", "CUDA_CACHE_PATH"):
+        assert Path(found[name]).is_relative_to("/cache/cpu"), name
+    assert found["HF_HOME"] == "/models/huggingface"
+    assert found["TMPDIR"] == "/run/m.1"
+    assert found["PATH"].endswith("/usr/local/cuda/bin")  # also where sparkd has no PATH itself
+
+
+def test_the_model_has_the_last_word_except_about_its_private_folder() -> None:
+    runtime = {"OMP_NUM_THREADS": "1", "MAX_JOBS": "3", "TMPDIR": "/tmp"}
+    own = {"OMP_NUM_THREADS": "2", "TMPDIR": "/var/tmp", "VLLM_NO_USAGE_STATS": "0"}
+    found = vllm.command(model(environment=own), surroundings(environment=runtime)).environment
+    assert (found["OMP_NUM_THREADS"], found["MAX_JOBS"], found["VLLM_NO_USAGE_STATS"]) == ("2", "3", "0")
+    assert found["TMPDIR"] == "/run/m.1"
+
+
+def test_a_model_in_a_folder_never_asks_the_network() -> None:
+    assert vllm.command(model(source="/weights"), surroundings()).environment["HF_HUB_OFFLINE"] == "1"
+    assert "HF_HUB_OFFLINE" not in vllm.command(model(), surroundings()).environment
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, None),
+        ({"gpu-memory-utilization": 0.5}, 50 * GIB),
+        ({"gpu_memory_utilization": 0.25, "cpu-offload-gb": 10}, 35 * GIB),
+        ({"gpu-memory-utilization": 1}, 100 * GIB),
+        ({"gpu-memory-utilization": 0.1, "kv-cache-memory-bytes": "20G"}, None),
+    ],
+)
+def test_the_footprint_is_what_the_flags_imply(options: dict[str, Any], expected: int | None) -> None:
+    assert vllm.footprint(model(options=options), 100 * GIB) == expected
+
+
+ENGINE = "(EngineCore pid=4711) INFO 11-22 00:40:45 [core.py:133] "
+API = "(APIServer pid=4700) INFO 11-22 00:40:31 [model.py:555] "
+
+
+@pytest.mark.parametrize(
+    ("line", "phase", "progress"),
+    [
+        (f"{API}Resolved architecture: LlamaForCausalLM", "reading the model's configuration", None),
+        (f"{ENGINE}Initializing a V1 LLM engine (v0.32.0) with config: …", "starting the engine core", None),
+        (f"{ENGINE}Starting to load model /weights...", "loading weights", None),
+        ("Loading safetensors checkpoint shards:  40% Completed | 2/5 [00:01<…]", "loading weights", 0.4),
+        ("Loading pt checkpoint shards: 100% Completed | 1/1", "loading weights", 1.0),
+        ("Fetching 14 files:   7%|▋         | 1/14 [00:00<…]", "downloading", 0.07),
+        (f"{ENGINE}Loading weights took 0.31 seconds", "weights loaded", None),
+        (f"{ENGINE}Model loading took 17.2 GiB memory and 142 seconds", "weights loaded", None),
+        (f"{ENGINE}GPU KV cache size: 5,824 tokens", "KV cache allocated", None),
+        (f"{ENGINE}torch.compile took 39.0 s in total", "compiled", None),
+        ("Capturing CUDA graphs (PIECEWISE):  67%|██████▋   | 45/67", "capturing CUDA graphs", 0.67),
+        (f"{ENGINE}init engine (profile, create kv cache, warmup model) took 1.95 s", "warmed up", None),
+        (f"{API}Starting vLLM server on unix:/run/api.sock", "opening the server", None),
+        ("INFO:     Application startup complete.", "up", None),
+    ],
+)
+def test_a_log_line_may_announce_a_step_of_loading(line: str, phase: str, progress: float | None) -> None:
+    assert vllm.milestone(line) == Milestone(phase, progress)
+
+
+@pytest.mark.parametrize("line", ["", f"{ENGINE}Waiting for 1 local engine", "GET /health 200 OK"])
+def test_most_lines_announce_nothing(line: str) -> None:
+    assert vllm.milestone(line) is None
+
+
+ECHO = [
+    "(APIServer pid=1) RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}",
+    "",
+]
+
+
+@pytest.mark.parametrize(
+    ("line", "kind", "sentence", "remedy"),
+    [
+        (
+            (
+                "ValueError: Free memory on device cuda:0 (20.11/121.69 GiB) on startup is less than desired GPU "
+                "memory utilization (0.92, 111.95 GiB). Decrease GPU memory utilization or …"
+            ),
+            "out_of_memory",
+            "vLLM wants 111.95 GiB (0.92 of 121.69 GiB) and only 20.11 GiB are free.",
+            "gpu-memory-utilization",
+        ),
+        (
+            (
+                "ValueError: Available memory on node 0 (5.5/23.4 GiB) on startup is less than desired CPU memory "
+                "utilization (0.92, 21.5 GiB). On the CPU backend, …"
+            ),
+            "out_of_memory",
+            "vLLM wants 21.5 GiB (0.92 of 23.4 GiB) and only 5.5 GiB are free.",
+            "gpu-memory-utilization",
+        ),
+        (
+            "Free memory on device … is less than desired GPU memory utilization",
+            "out_of_memory",
+            "Less memory is free than vLLM wants.",
+            "gpu-memory-utilization",
+        ),
+        (
+            "ValueError: No available memory for the cache blocks. Try increasing `gpu_memory_utilization` when …",
+            "out_of_memory",
+            "The weights leave no memory for the KV cache.",
+            "kv-cache-memory-bytes",
+        ),
+        (
+            (
+                "ValueError: To serve at least one request with the model's max seq len (8192), (1.0 GiB KV cache is "
+                "needed, which is larger than the available KV cache memory (0.06 GiB). Based on the available memory, "
+                "the estimated maximum model length is 704. Try increasing …"
+            ),
+            "context_too_long",
+            "The memory left for the KV cache does not hold one request of 8192 tokens.",
+            "Set context_length to 704 or less.",
+        ),
+        (
+            "ValueError: To serve at least one request with the model's max seq len (8192), (1.0 GiB KV cache …",
+            "context_too_long",
+            "The memory left for the KV cache does not hold one request of 8192 tokens.",
+            "Lower context_length",
+        ),
+        (
+            (
+                "  Value error, User-specified max_model_len (99999) is greater than the derived max_model_len "
+                "(max_position_embeddings=8192 or model_max_length=None in model's config.json). This may …"
+            ),
+            "context_too_long",
+            "The context_length of 99999 is more than the model was made for (8192).",
+            "Set context_length to 8192 or less.",
+        ),
+        (
+            "ValueError: Invalid repository ID or local directory specified: '/no/such'.",
+            "missing_model",
+            "There is no model at /no/such.",
+            "source",
+        ),
+        (
+            (
+                "huggingface_hub.errors.HFValidationError: Repo id must be in the form 'repo_name' or "
+                "'namespace/repo_name': '/no/such'. Use `repo_type` argument if needed."
+            ),
+            "missing_model",
+            "There is no model at /no/such.",
+            "source",
+        ),
+        (
+            "huggingface_hub.errors.LocalEntryNotFoundError: Cannot find an appropriate cached snapshot folder",
+            "missing_model",
+            "The model's files are not there, and cannot be downloaded.",
+            "Download the model",
+        ),
+        (
+            (
+                "safetensors_rust.SafetensorError: Error while deserializing header: incomplete metadata, file not "
+                "fully covered"
+            ),
+            "missing_model",
+            "A file of the model's weights is incomplete.",
+            "Download the model again.",
+        ),
+        (
+            "OSError: [Errno 98] Address already in use",
+            "address_in_use",
+            "The address the engine was to listen on is in use.",
+            "another",
+        ),
+        (
+            "torch.AcceleratorError: CUDA error: an illegal instruction was encountered (cudaErrorIllegalInstruction)",
+            "illegal_instruction",
+            "The engine ran an instruction that this processor does not have.",
+            "built for another machine",
+        ),
+        (
+            "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has …",
+            "out_of_memory",
+            "The engine ran out of memory.",
+            "context_length",
+        ),
+        (
+            "RuntimeError: NVML: NV_ERR_NO_MEMORY",
+            "out_of_memory",
+            "The engine ran out of memory.",
+            "reserve more",
+        ),
+        (
+            "_pickle.PicklingError: Can't pickle <class 'x'>: attribute lookup failed",
+            "unknown",
+            "vLLM could not hand its work to its own processes: Can't pickle <class 'x'>: attribute lookup failed.",
+            "another runtime",
+        ),
+        (
+            "RuntimeError: Engine core process EngineCore_DP0 died unexpectedly.",
+            "engine_died",
+            "vLLM's engine core died.",
+            "log",
+        ),
+    ],
+)
+def test_the_root_cause_is_told_and_not_its_echo(line: str, kind: str, sentence: str, remedy: str) -> None:
+    lines = ["INFO something", f"(EngineCore pid=7) ERROR 11-22 00:40:45 [core.py:900] {line}", *ECHO]
+    cause = vllm.explain(Exit(1), lines)
+    assert (cause.kind, cause.sentence) == (kind, sentence)
+    assert remedy in cause.remedy
+
+
+def test_a_flag_that_vllm_does_not_know_is_named() -> None:
+    lines = [
+        "usage: vllm [-h] [-v] {chat,complete,serve,…} ...",
+        "vllm: error: unrecognized arguments: --no-such 3",
+    ]
+    cause = vllm.explain(Exit(2), lines)
+    assert (cause.kind, cause.sentence) == ("bad_option", "This vLLM does not know --no-such 3.")
+
+
+def test_a_value_that_vllm_does_not_accept_is_named() -> None:
+    line = "vllm serve: error: argument --max-num-seqs: invalid int value: 'many'"
+    cause = vllm.explain(Exit(2), ["usage: vllm serve …", line])
+    assert cause.kind == "bad_option"
+    assert cause.sentence == "vLLM does not accept the value of --max-num-seqs: invalid int value: 'many'."

@@ -1,0 +1,50 @@
+"""Real children for the tests of processes: the bad engine, and waiting without sleeping."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sparkd.engines.engine import Command
+
+BAD_ENGINE = (sys.executable, "-S", "-E", str(Path(__file__).parents[1] / "bad_engine.py"))
+ENVIRONMENT = {"PATH": os.environ["PATH"]}
+
+
+def bad(*flags: str) -> Command:
+    return Command((*BAD_ENGINE, "--socket", "api.sock", "--journal", "journal", *flags), ENVIRONMENT)
+
+
+def python(program: str) -> Command:
+    return Command((sys.executable, "-S", "-E", "-c", program), ENVIRONMENT)
+
+
+async def until(condition: Callable[[], object], within: float = 10.0) -> None:
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        await asyncio.sleep(0.005)
+
+
+def events(directory: Path) -> list[dict[str, Any]]:
+    path = directory / "journal"
+    text = path.read_text() if path.exists() else ""
+    return [json.loads(line) for line in text.splitlines() if line.endswith("}")]
+
+
+def pids_of(directory: Path, *kinds: str) -> list[int]:
+    return [event["pid"] for event in events(directory) if event["event"] in kinds]
+
+
+def runs(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
+    except OSError:
+        return False
+    return state not in "ZX"
