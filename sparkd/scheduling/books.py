@@ -117,14 +117,15 @@ class Books:
         entry.last_used = now
         self.leases[ticket_id] = (entry, entry.run)
 
-    def give_back(self, ticket_id: int, now: float) -> None:
-        """End a lease. One on an earlier run changes nothing about the present one."""
+    def give_back(self, ticket_id: int, now: float) -> Entry:
+        """End a lease and return its model's entry. One on an earlier run changes nothing about the present one."""
         entry, run = self.leases.pop(ticket_id)
         if run != entry.run or ticket_id not in entry.leases:
-            return
+            return entry
         taken = now - entry.leases.pop(ticket_id)
         entry.answer_time = taken if not entry.answer_time else 0.8 * entry.answer_time + 0.2 * taken
         entry.last_used = now
+        return entry
 
     def residents(self) -> Iterator[Entry]:
         """Entries that hold memory."""

@@ -1,7 +1,8 @@
 """The scheduler: an event goes in, actions come out, and nothing awaits in between.
 
 Every `on_*` writes the event into the books and ends in `_settle`, the one decision procedure. Deadlines are
-numbers in the books, compared with `now` when `on_tick` comes; `deadline` says when that should be at the latest.
+numbers in the books, compared with `now` when `on_tick` comes; `deadline` says when that should be at the latest, and
+may say so too early: then there is nothing to do, and it says the next one.
 
 The policy, in order: serve whoever is ready. Launch for the oldest ticket whose model is stopped, one launch at a
 time and nothing else stopping meanwhile (engines measure the memory of the whole machine while they start). To make
@@ -50,15 +51,15 @@ class Scheduler:
 
     def on_request(self, model_id: str, now: float) -> tuple[int, list[Action]]:
         """Write a request into the books; return its ticket and what follows, maybe its grant or refusal."""
-        ticket = self._books.enqueue(self._entry(model_id), now)
-        return ticket.id, self._settle(now)
+        entry = self._entry(model_id)
+        ticket = self._books.enqueue(entry, now)
+        return ticket.id, self._settle(now, entry)
 
     def on_leave(self, ticket_id: int, now: float) -> list[Action]:
         """Take a ticket out of the books: its answer is complete, or its client left while it waited."""
         if ticket_id in self._books.leases:
-            self._books.give_back(ticket_id, now)
-        else:
-            self._books.dequeue(ticket_id)
+            return self._settle(now, self._books.give_back(ticket_id, now))
+        self._books.dequeue(ticket_id)
         return self._settle(now)
 
     def on_healthy(self, model_id: str, run: int, now: float) -> list[Action]:
@@ -134,7 +135,17 @@ class Scheduler:
 
     # The one decision procedure ----------------------------------------------------------------------------
 
-    def _settle(self, now: float) -> list[Action]:
+    def _settle(self, now: float, used: Entry | None = None) -> list[Action]:
+        """Decide everything that is to be decided. `used`: all that happened is that this model was asked or left.
+
+        Then, if it is ready and nothing is due, there is no more to decide than its grants: what a request costs
+        depends neither on how many models are resident nor on how many clients wait for others.
+        """
+        if used and used.state is State.READY and now < self.deadline:
+            self._serve(used, now)
+            if used.leases or not self._books.queue:  # else a rival may want the place that is idle now
+                self.deadline = min(self.deadline, idle_end(used))
+                return self._take_actions()
         self._expire(now)
         for entry in list(self._books.active.values()):
             self._step(entry, now)
@@ -142,8 +153,7 @@ class Scheduler:
             self._launch(now)
             self._shed(now)
         self.deadline = next_deadline(self._books, now)
-        actions, self._actions = self._actions, []
-        return actions
+        return self._take_actions()
 
     def _expire(self, now: float) -> None:
         """Refuse whose patience is spent. Everybody has the same, so the oldest is always first."""
@@ -278,6 +288,10 @@ class Scheduler:
         entry.until = NEVER if entry.failures >= self._failures.max_failures else now + pause
         entry.cause = cause
         self._go(entry, Event.FAILED, now)
+
+    def _take_actions(self) -> list[Action]:
+        actions, self._actions = self._actions, []
+        return actions
 
     def _refuse_waiting(self, entry: Entry, error: Callable[[], Refusal]) -> None:
         for ticket_id in list(entry.waiting):

@@ -136,6 +136,27 @@ def test_an_idle_model_stays_only_its_min_residency() -> None:
     assert house.state("a") is State.STOPPING
 
 
+def test_a_place_that_becomes_idle_is_a_rivals_at_once() -> None:
+    house = House((a_model("a", 60, min_residency=0.0), a_model("b", 60)))
+    ticket = house.ask("a")
+    house.wait(200.0)
+    house.healthy("a")
+    house.ask("b")
+    house.wait(10.0)
+    assert house.state("a") is State.READY, "busy, it stays as long as it took to load"
+    house.leave(ticket)
+    assert house.state("a") is State.STOPPING
+
+
+def test_an_idle_model_is_served_on_while_another_one_starts() -> None:
+    house = House((a_model("a", 40, idle_timeout=10.0), a_model("b", 40)))
+    house.rest("a")
+    house.ask("b")
+    house.wait(20.0)
+    assert house.state("a") is State.READY
+    assert house.ask("a") in house.granted
+
+
 def test_residency_ends_when_half_of_the_rivals_patience_is_spent() -> None:
     house = House((a_model("a", 60, min_residency=10_000.0), a_model("b", 60)), queue=Queue(max_wait=100.0))
     house.rest("a")
