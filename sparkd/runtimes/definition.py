@@ -1,0 +1,49 @@
+"""What a definition pins, and the fingerprint of it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sysconfig
+from pathlib import Path
+
+from sparkd.catalog.definitions import Runtime
+from sparkd.errors import RuntimeBuildError
+
+# Raised whenever the way a runtime is built changes, so that builds of the old way are built anew.
+RECIPE = 1
+
+DEFINITION = "runtime.toml"
+
+_TORCH_PIN = re.compile(r"^torch==([^\s;\\]+)", re.MULTILINE)
+
+
+def requirements(runtime: Runtime) -> Path:
+    """The locked requirements of `runtime`."""
+    return runtime.folder / runtime.requirements
+
+
+def fingerprint(runtime: Runtime) -> str:
+    """A digest of all that decides what a build of `runtime` contains, bar the Python it is built with.
+
+    Raises RuntimeBuildError when a file of the definition cannot be read.
+    """
+    digest = hashlib.sha256(f"{RECIPE}\n{sysconfig.get_platform()}\n".encode())
+    for path in (runtime.folder / DEFINITION, requirements(runtime)):
+        digest.update(hashlib.sha256(_read(runtime, path)).digest())
+    return digest.hexdigest()
+
+
+def pinned_torch(runtime: Runtime) -> str | None:
+    """The version of PyTorch in the lock, None where it has none."""
+    found = _TORCH_PIN.search(_read(runtime, requirements(runtime)).decode())
+    return found[1] if found else None
+
+
+def _read(runtime: Runtime, path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise RuntimeBuildError(
+            f"Runtime {runtime.name!r} is not complete: cannot read {path}: {error.strerror}."
+        ) from error

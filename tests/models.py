@@ -1,0 +1,80 @@
+"""The real runtime and the small models that tests serve, in `.sparkd/` of the clone, where the demo has them too.
+
+`python -m tests.models` makes whatever is missing; scripts/test does so before pytest.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+from sparkd.catalog import read_catalogue
+from sparkd.catalog.definitions import Runtime
+from sparkd.cli.demo_models import CHAT, EMBEDDINGS, prepare
+from sparkd.runtimes import build, installed, store
+from sparkd.runtimes.running import run
+
+CLONE = Path(__file__).resolve().parent.parent
+VENVS = CLONE / "venvs"
+RUNTIMES = CLONE / ".sparkd" / "runtimes"
+MODELS = CLONE / ".sparkd" / "models"
+
+CHAT_MODEL = MODELS / CHAT.folder
+"""SmolLM2-135M-Instruct: speaks English, 75 ms a token on one core."""
+
+EMBEDDINGS_MODEL = MODELS / EMBEDDINGS.folder
+"""all-MiniLM-L6-v2: 384 dimensions; serve it with `runner = "pooling"`."""
+
+TINY_MODEL = MODELS / "tiny-llama"
+"""A Llama of 2 layers with random weights: words without sense, 3 ms a token."""
+
+_TINY_RECIPE = Path(__file__).with_name("tiny_llama.py")
+
+
+@cache
+def cpu() -> Runtime:
+    """The definition of the cpu runtime, as the catalogue reads it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "models.toml"
+        path.write_text(f'[paths]\nvenvs = "{VENVS}"\n')
+        return read_catalogue(path).runtimes["cpu"]
+
+
+def cpu_folder() -> Path:
+    """The finished build of the cpu runtime. Fails when scripts/test has not made it."""
+    folder = installed(cpu(), RUNTIMES)
+    assert folder, "the cpu runtime is not built: run scripts/test, or python -m tests.models"
+    return folder
+
+
+def make_all(report: Callable[[str], None]) -> None:
+    """Builds the runtime and makes the models, whatever of it is missing or outdated."""
+    folder = build(cpu(), RUNTIMES, report)
+    for model in (CHAT, EMBEDDINGS):
+        prepare(model, MODELS, folder, report)
+    _make_tiny(folder, report)
+
+
+def _make_tiny(runtime: Path, report: Callable[[str], None]) -> None:
+    record = TINY_MODEL / "recipe.json"
+    recipe = {"recipe": _TINY_RECIPE.read_text()}
+    with store.locked(MODELS, report):
+        if record.is_file() and json.loads(record.read_text()) == recipe:
+            return
+        report("Making a tiny Llama with random weights …")
+        new = TINY_MODEL.with_name(f".{TINY_MODEL.name}.preparing")
+        shutil.rmtree(new, ignore_errors=True)
+        environ = {"PATH": "/usr/bin:/bin", "HOME": str(MODELS), "HF_HUB_OFFLINE": "1"}
+        argv = (str(runtime / "bin" / "python"), str(_TINY_RECIPE), str(new))
+        run(argv, directory=CLONE, environ=environ)
+        (new / record.name).write_text(json.dumps(recipe))
+        shutil.rmtree(TINY_MODEL, ignore_errors=True)
+        new.rename(TINY_MODEL)
+
+
+if __name__ == "__main__":
+    make_all(print)

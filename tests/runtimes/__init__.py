@@ -1,0 +1,1 @@
+"""Definitions become virtualenvs: with the real uv, and wheels that the tests make."""
