@@ -1,0 +1,53 @@
+"""The composition root: every collaborator is built and joined here, once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import psutil
+from starlette.applications import Starlette
+
+from sparkd.catalog import Catalogue
+from sparkd.catalog.definitions import Model
+from sparkd.control.app import control_app
+from sparkd.engines import ENGINES, engine_problems
+from sparkd.errors import CatalogueError
+from sparkd.gateway import Gateway
+from sparkd.gateway.keys import read_keys
+from sparkd.machine.cgroups import Cgroups
+from sparkd.machine.places import Places
+from sparkd.scheduling.memory import budget_for, footprint
+from sparkd.scheduling.scheduler import Scheduler
+from sparkd.supervisor import Supervisor
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """Everything a daemon serves, joined together."""
+
+    supervisor: Supervisor
+    gateway: Gateway
+    control: Starlette
+
+
+def compose(catalogue: Catalogue, places: Places) -> App:
+    """Join everything for one catalogue. Needs a running event loop. Raises CatalogueError where only engines or
+    files beside the catalogue can tell that something is wrong."""
+    if problems := engine_problems(catalogue):
+        raise CatalogueError(problems)
+    settings = catalogue.settings
+    total = settings.memory.total or psutil.virtual_memory().total
+
+    def implied(model: Model) -> int | None:
+        return ENGINES[model.engine].footprint(model, total)
+
+    budget = budget_for(catalogue.models.values(), total, settings.memory.reserve, implied)
+    scheduler = Scheduler(
+        catalogue.models,
+        budget=budget,
+        footprint=lambda model: footprint(model, budget, implied),
+        settings=settings,
+    )
+    keys = read_keys(catalogue)
+    supervisor = Supervisor(catalogue, scheduler, places, Cgroups.delegated())
+    return App(supervisor, Gateway(catalogue, supervisor, keys), control_app(supervisor))

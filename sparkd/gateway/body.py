@@ -1,0 +1,137 @@
+"""Request bodies: read whole where sparkd must read them, passed on as they come where it need not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from sparkd.errors import BodyTooLarge, RequestTimeout
+from sparkd.gateway.asgi import Message, Receive, Rest, start
+from sparkd.gateway.watch import ClientLeft
+
+STALL = 60.0
+"""Seconds a client may send nothing in the middle of a body."""
+
+AHEAD = 1024 * 1024
+"""Bytes read ahead of what the engine takes. While a longer body waits its client is not read from, so that its
+leaving is noticed only when the engine's turn has come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The most bytes a body may have, and the longest pause in it (seconds)."""
+
+    size: int
+    stall: float = STALL
+
+    def check(self, size: int) -> None:
+        """Raise BodyTooLarge for a body of `size` bytes or more to come."""
+        if size > self.size:
+            raise BodyTooLarge(f"The body is longer than {self.size} bytes, the most that is taken here.")
+
+
+async def receive_body(receive: Receive, stall: float) -> Message:
+    """The next piece of a body. Raises ClientLeft, and RequestTimeout when none comes for `stall` seconds."""
+    message = start(receive())
+    if isinstance(message, Rest):
+        try:
+            async with asyncio.timeout(stall):
+                message = await message
+        except TimeoutError:
+            raise RequestTimeout(f"Nothing more of the body came for {stall:.0f} seconds.") from None
+    if message["type"] == "http.disconnect":
+        raise ClientLeft
+    return message
+
+
+async def read_whole(receive: Receive, length: int | None, limits: Limits) -> bytes:
+    """A whole body. Raises BodyTooLarge, RequestTimeout, ClientLeft.
+
+    One that is announced as too long (`length`) is not read at all.
+    """
+    limits.check(length or 0)
+    message = await receive_body(receive, limits.stall)
+    pieces: list[bytes] = [message["body"]]
+    size = len(pieces[0])
+    while message["more_body"]:
+        message = await receive_body(receive, limits.stall)
+        pieces.append(message["body"])
+        size += len(pieces[-1])
+        limits.check(size)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+class Upload:
+    """A body passed on as it comes, counted, and the watch over its client: both need `receive()`.
+
+    Iterate over it for the pieces. Raises BodyTooLarge and RequestTimeout there. When the client leaves, `task`
+    is cancelled and `left` is True. `ahead` has been read already; `more` says whether anything follows.
+    """
+
+    def __init__(
+        self, receive: Receive, task: asyncio.Task[Any], *, limits: Limits, ahead: bytes, more: bool
+    ) -> None:
+        self.left = False
+        self._receive = receive
+        self._task: asyncio.Task[Any] | None = task
+        self._pieces = deque([ahead] if ahead else [])
+        self._size = self._held = len(ahead)
+        self._limits = limits
+        self._more = more
+        self._changed = asyncio.Event()
+        self._reading = asyncio.ensure_future(self._read())
+
+    def __aiter__(self) -> Upload:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while not self._pieces:
+            if not self._more:
+                raise StopAsyncIteration
+            if self._reading.done():
+                self._reading.result()  # raises what stopped it
+            self._changed.clear()
+            await self._changed.wait()
+        piece = self._pieces.popleft()
+        self._held -= len(piece)
+        self._changed.set()
+        return piece
+
+    def close(self) -> None:
+        """Read and watch no longer."""
+        self._task = None
+        if not self._reading.cancel() and not self._reading.cancelled():
+            self._reading.exception()  # seen: nobody may have come to read this body
+
+    async def _read(self) -> None:
+        try:
+            while self._more:
+                await self._take()
+            while (await self._receive())["type"] != "http.disconnect":
+                continue
+            self._leave()
+        except ClientLeft:
+            self._leave()
+        finally:
+            self._changed.set()
+
+    async def _take(self) -> None:
+        message = await receive_body(self._receive, self._limits.stall)
+        data: bytes = message["body"]
+        self._size += len(data)
+        self._limits.check(self._size)
+        if data:
+            self._pieces.append(data)
+            self._held += len(data)
+        self._more = message["more_body"]
+        self._changed.set()
+        while self._held > AHEAD:
+            self._changed.clear()
+            await self._changed.wait()
+
+    def _leave(self) -> None:
+        if self._task is not None:
+            self.left = True
+            self._task.cancel()

@@ -1,0 +1,75 @@
+"""API keys: who may ask."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping
+
+from sparkd.catalog import Catalogue
+from sparkd.errors import CatalogueError, Unauthorized
+
+
+class Keys:
+    """The keys clients may use. Without any, everybody may ask.
+
+    Kept as digests under a secret of this process, so how long a comparison takes says nothing about a key,
+    its length included; however many keys there are, a check costs the same.
+    """
+
+    def __init__(self, keys: Iterable[tuple[str, str]] = ()) -> None:
+        """Take pairs of name and key."""
+        self._secret = os.urandom(32)
+        self._names = {self._digest(key.encode()): name for name, key in keys}
+
+    @property
+    def required(self) -> bool:
+        """Whether a client needs a key."""
+        return bool(self._names)
+
+    def check(self, headers: Mapping[bytes, bytes]) -> str | None:
+        """The name of the key in `Authorization: Bearer` or `x-api-key`, None where none is needed.
+
+        Raises Unauthorized.
+        """
+        if not self._names:
+            return None
+        scheme, _, bearer = headers.get(b"authorization", b"").partition(b" ")
+        given = [bearer.strip()] if scheme.lower() == b"bearer" else []
+        given.append(headers.get(b"x-api-key", b""))
+        for key in given:
+            name = self._names.get(self._digest(key))
+            if name is not None:
+                return name
+        if any(given):
+            raise Unauthorized("That API key is not known here.")
+        raise Unauthorized("An API key is needed: send `Authorization: Bearer KEY` or `x-api-key: KEY`.")
+
+    def _digest(self, key: bytes) -> bytes:
+        return hashlib.blake2b(key, key=self._secret, digest_size=32).digest()
+
+
+def read_keys(catalogue: Catalogue) -> Keys:
+    """The keys in the file that `server.api_key_file` names; none where it names none.
+
+    Lines are `name: key` or just the key; `#` begins a comment line. Raises CatalogueError when the file cannot
+    be read, or has no key: an empty file must not open the door.
+    """
+    named = catalogue.settings.server.api_key_file
+    if named is None:
+        return Keys()
+    path = catalogue.path.absolute().parent / named
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise CatalogueError([f"server.api_key_file: {path} cannot be read: {error}"]) from error
+    keys = [_pair(line, number) for number, line in enumerate(lines, 1) if line and line[0] != "#"]
+    if not keys or not all(key for _, key in keys):
+        raise CatalogueError([f"server.api_key_file: {path} has no key, or a name without one"])
+    return Keys(keys)
+
+
+def _pair(line: str, number: int) -> tuple[str, str]:
+    """Name and key. A key may have colons in it: only one with a space after it ends a name."""
+    name, colon, key = f"{line} ".partition(": ")
+    return (name.strip(), key.strip()) if colon else (f"line {number}", line)

@@ -1,0 +1,87 @@
+"""`GET /v1/models`: the catalogue as clients read it, without starting anything.
+
+One list for OpenAI's, vLLM's, llama.cpp's and Anthropic's clients: each dialect's fields stand beside the others'
+(`max_model_len` is vLLM's word for the context length, `meta.n_ctx` llama.cpp's, `display_name` Anthropic's).
+"""
+
+from __future__ import annotations
+
+import datetime
+import time
+from typing import Any
+
+import msgspec
+
+from sparkd.catalog import Catalogue
+from sparkd.catalog.definitions import Model
+
+_encode = msgspec.json.Encoder().encode
+_started = int(time.time())
+
+
+class ModelList:
+    """The enabled models of a catalogue as JSON. The whole list is encoded once per catalogue."""
+
+    def __init__(self) -> None:
+        self._catalogue: Catalogue | None = None
+        self._encoded = b""
+
+    def all(self, catalogue: Catalogue) -> bytes:
+        """Every enabled model."""
+        if catalogue is not self._catalogue:
+            self._encoded = _list([model for model in catalogue.models.values() if model.enabled])
+            self._catalogue = catalogue
+        return self._encoded
+
+
+def only(model: Model) -> bytes:
+    """A list of one, for clients whose base URL is `/v1/<model>`."""
+    return _list([model])
+
+
+def card(model: Model) -> bytes:
+    """One model."""
+    return _encode(_card(model))
+
+
+def _list(models: list[Model]) -> bytes:
+    cards = [_card(model) for model in models]
+    return _encode(
+        {
+            "object": "list",
+            "data": cards,
+            "has_more": False,
+            "first_id": cards[0]["id"] if cards else None,
+            "last_id": cards[-1]["id"] if cards else None,
+        }
+    )
+
+
+def _card(model: Model) -> dict[str, Any]:
+    made = datetime.datetime.fromtimestamp(_started, datetime.UTC).isoformat()
+    fields: dict[str, Any] = {
+        "id": model.id,
+        "object": "model",
+        "created": _started,
+        "owned_by": "sparkd",
+        "root": model.source or model.id,
+        "parent": None,
+        "type": "model",
+        "display_name": model.id,
+        "created_at": made,
+        "aliases": model.aliases,
+        "description": model.description,
+    }
+    length = context_length(model)
+    if length is not None:
+        fields |= {"max_model_len": length, "context_length": length, "context_window": length}
+        fields["meta"] = {"n_ctx": length}
+    return fields
+
+
+def context_length(model: Model) -> int | None:
+    """Tokens of prompt and answer together: what the catalogue declares, or else the engine's flag."""
+    if model.context_length is not None:
+        return model.context_length
+    flag = model.options.get("max-model-len")
+    return flag if isinstance(flag, int) and not isinstance(flag, bool) else None

@@ -1,0 +1,65 @@
+"""Which model a request is for, as far as its head says: in the path, else in the query."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+from sparkd.catalog import Catalogue
+from sparkd.catalog.definitions import Model
+from sparkd.catalog.names import PATH_HEADS
+from sparkd.errors import InvalidRequest, ModelNotFound, SparkdError
+from sparkd.gateway.paths import target
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What the head says: the model, if it names one, and the target to ask its engine for.
+
+    `model` None: the body must name it. `missing` is what to answer when the body doesn't either.
+    """
+
+    model: Model | None
+    target: bytes
+    missing: SparkdError
+
+
+_NOWHERE = InvalidRequest(
+    "No model is named: put `model` into the JSON body or the form, `?model=` into the query, "
+    "or ask for /v1/<model>/…",
+    param="model",
+)
+
+
+def named_in_head(catalogue: Catalogue, segments: tuple[str, ...], query: bytes) -> Named:
+    """Read path and query. The path's word counts first: `/v1/<model>/…` reaches the engine as `/v1/…`.
+
+    Raises ModelNotFound and ModelDisabled.
+    """
+    missing: SparkdError = _NOWHERE
+    model: Model | None = None
+    if len(segments) > 2 and segments[0] == "v1" and segments[1] not in PATH_HEADS:
+        try:
+            model = catalogue.find(segments[1])
+            segments = ("v1", *segments[2:])
+        except ModelNotFound as error:
+            missing = error  # or a path of some engine that we don't know: the query or the body will tell
+    path = target(segments)
+    if b"model=" in query:
+        wanted, query = _take_model(query)
+        if model is None and wanted:
+            model = catalogue.find(wanted)
+    return Named(model, path + b"?" + query if query else path, missing)
+
+
+def _take_model(query: bytes) -> tuple[str | None, bytes]:
+    """The last `model` of the query, and the query without it; other parameters keep their bytes."""
+    wanted = None
+    kept = []
+    for part in query.split(b"&"):
+        pairs = parse_qsl(part.decode("latin-1"))
+        if pairs and pairs[0][0] == "model":
+            wanted = pairs[0][1]
+        else:
+            kept.append(part)
+    return wanted, b"&".join(kept)

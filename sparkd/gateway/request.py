@@ -1,0 +1,102 @@
+"""One request as the gateway sees it: what its head says, and sparkd's own headers for its answer."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+
+from sparkd.gateway.asgi import Scope
+from sparkd.gateway.errors import Dialect
+from sparkd.machine.http_headers import Headers
+
+_ids = itertools.count(1)
+_run = os.urandom(4).hex()
+
+_LOCAL_ORIGIN = re.compile(rb"(https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?|vscode-webview://.*)")
+"""Pages allowed to read answers: those of this machine's own programs, as with sparkd's predecessor. A page
+from the network could else talk to models behind its visitor's back."""
+
+_EXPOSED = (b"access-control-expose-headers", b"Content-Length, Content-Range, Retry-After, X-Request-Id")
+
+
+class Request:
+    """The head of a request. `fields` has each header once (the last wins); `headers` has them all, in order."""
+
+    __slots__ = ("content_type", "fields", "headers", "method", "query", "raw_path")
+
+    def __init__(self, scope: Scope) -> None:
+        self.method: bytes = scope["method"].encode("ascii")
+        self.raw_path: bytes = scope["raw_path"]
+        self.query: bytes = scope["query_string"]
+        self.headers: Headers = scope["headers"]
+        self.fields: dict[bytes, bytes] = dict(self.headers)
+        self.content_type = self.fields.get(b"content-type", b"").lower()
+
+    @property
+    def dialect(self) -> Dialect:
+        """Whose API it speaks, by its path."""
+        if b"/messages" in self.raw_path:
+            return "anthropic"
+        return "responses" if b"/responses" in self.raw_path else "openai"
+
+    @property
+    def has_body(self) -> bool:
+        """Whether a body follows the head."""
+        return self.fields.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in self.fields
+
+    @property
+    def length(self) -> int | None:
+        """Bytes that the body is announced to have; None for a chunked one."""
+        if b"transfer-encoding" in self.fields:
+            return None
+        return int(self.fields.get(b"content-length", b"0"))
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the body is said to be JSON."""
+        return b"json" in self.content_type
+
+    @property
+    def is_form(self) -> bool:
+        """Whether the body is a form with files."""
+        return self.content_type.startswith(b"multipart/form-data")
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the body is not compressed."""
+        return self.fields.get(b"content-encoding", b"identity") == b"identity"
+
+    def identify(self) -> bytes:
+        """The request's id: the client's own, or a new one that goes to the engine as well."""
+        given = self.fields.get(b"x-request-id")
+        if given:
+            return given
+        made = b"%s-%x" % (_run.encode(), next(_ids))
+        self.headers.append((b"x-request-id", made))
+        self.fields[b"x-request-id"] = made
+        return made
+
+    def own_headers(self) -> Headers:
+        """Sparkd's headers for any answer to this: the id, and CORS for pages of this machine."""
+        return [(b"x-request-id", self.identify()), *self.cors()]
+
+    def cors(self) -> Headers:
+        """Headers that let a page of this machine's own programs read the answer."""
+        origin = self.fields.get(b"origin")
+        if origin is None:
+            return []
+        if _LOCAL_ORIGIN.fullmatch(origin) is None:
+            return [(b"vary", b"Origin")]
+        return [(b"access-control-allow-origin", origin), _EXPOSED, (b"vary", b"Origin")]
+
+    def preflight(self) -> Headers:
+        """What a browser's OPTIONS is told besides: what the request itself may be."""
+        if _LOCAL_ORIGIN.fullmatch(self.fields.get(b"origin", b"")) is None:
+            return []
+        asked = self.fields.get(b"access-control-request-headers", b"Authorization, Content-Type, X-Api-Key")
+        return [
+            (b"access-control-allow-methods", b"GET, POST, DELETE, OPTIONS"),
+            (b"access-control-allow-headers", asked),
+            (b"access-control-max-age", b"86400"),
+        ]

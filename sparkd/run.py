@@ -1,0 +1,173 @@
+"""One run of one model, from its launch until nothing of it is left. Runs obey; the supervisor commands."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from sparkd.catalog import Catalogue
+from sparkd.catalog.definitions import Model
+from sparkd.engines import ENGINES
+from sparkd.engines.engine import Address, Cause, Milestone, Surroundings, TcpAddress, UnixAddress
+from sparkd.errors import LaunchError
+from sparkd.machine.cgroups import Cgroups
+from sparkd.machine.log import Log
+from sparkd.machine.places import Places
+from sparkd.machine.ports import LOOPBACK, free_port
+from sparkd.machine.process import Process
+from sparkd.machine.upstream import Upstream
+from sparkd.runtimes import installed
+from sparkd.scheduling.lifecycle import LifecycleError
+
+journal = logging.getLogger("sparkd.run")
+
+PROBE_INTERVAL: Final = 0.025
+"""Seconds between two health probes: what sparkd adds at most to the moment an engine is ready."""
+
+PROBE_TIMEOUT: Final = 5.0
+"""Seconds an engine may take to answer one health probe before the next one is sent."""
+
+STARTING_GRACE: Final = 1.0
+"""Seconds between SIGTERM and SIGKILL while a model loads: it has nothing to finish, and vLLM mostly wedges on a
+SIGTERM then."""
+
+EXPLAINED_LINES: Final = 400
+"""Last lines of a log that are read for the cause of an exit."""
+
+
+class Run:
+    """One process of a model: its private folder, its log, where it listens."""
+
+    def __init__(
+        self, model: Model, number: int, catalogue: Catalogue, places: Places, cgroups: Cgroups | None
+    ) -> None:
+        self.model = model
+        self.number = number
+        self.milestone: Milestone | None = None
+        self.gone = asyncio.Event()
+        self._catalogue = catalogue
+        self._places = places
+        self._cgroups = cgroups
+        self._engine = ENGINES[model.engine]
+        self._process: Process | None = None
+        self._healthy = False
+        self._grace: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        self._directory: Path | None = None
+        self._upstream: Upstream | None = None
+        self.log = Log(self._log_path(), observe=self._observe)
+
+    @property
+    def pid(self) -> int | None:
+        """The engine's process, None before it is started."""
+        return self._process.pid if self._process else None
+
+    @property
+    def upstream(self) -> Upstream:
+        """Where the engine listens; only a run that has been launched has one."""
+        if self._upstream is None:
+            raise LifecycleError(f"run {self.number} of {self.model.id} was never launched")
+        return self._upstream
+
+    async def live(self, healthy: Callable[[], None]) -> Cause:
+        """Start the process, call `healthy` once it is, and return why it ended."""
+        try:
+            process = await self._start()
+        except LaunchError as error:
+            return Cause("launch_failed", error.message)
+        except OSError as error:
+            return Cause("launch_failed", f"Its private folder cannot be made: {error}.")
+        watching = asyncio.create_task(self._watch(healthy))
+        ending = asyncio.create_task(self._end_when_told(process))
+        try:
+            ended = await process.wait()
+        finally:
+            watching.cancel()
+            ending.cancel()
+        return self._engine.explain(ended, self.log.tail(EXPLAINED_LINES))
+
+    def terminate(self) -> None:
+        """Have the process ended: SIGTERM, the model's grace, SIGKILL."""
+        grace = self.model.stop_grace
+        self._end(grace if self._healthy else min(grace, STARTING_GRACE))
+
+    def kill(self) -> None:
+        """Have the process ended now, also where an earlier end is still being waited for."""
+        self._end(0)
+        if self._process:
+            self._process.kill()
+
+    def _end(self, grace: float) -> None:
+        if not self._grace.done():
+            self._grace.set_result(grace)
+
+    async def clear(self) -> None:
+        """End whatever outlived the process, and remove its sockets, folder and connections."""
+        if self._process:
+            await self._process.stop(0)
+        if self._upstream:
+            await self._upstream.close()
+        if self._directory:
+            self._places.close(self._directory)
+        self.log.close()
+        self.gone.set()
+
+    async def _start(self) -> Process:
+        self._directory = directory = self._places.open(self.model.id, self.number)
+        address = self._choose_address(directory)
+        self._upstream = Upstream(address)
+        command = self._engine.command(self.model, self._surroundings(directory, address))
+        self._process = await Process.start(command, directory, self.log, cgroups=self._cgroups)
+        self._places.record(directory, self._process.pid)
+        return self._process
+
+    async def _watch(self, healthy: Callable[[], None]) -> None:
+        """Probe until the engine is ready. Before that nobody listens, so a probe costs next to nothing."""
+        while True:
+            if await self.upstream.probe(self.model.health, PROBE_TIMEOUT) == 200:
+                self._healthy = True
+                healthy()
+                return
+            await asyncio.sleep(PROBE_INTERVAL)
+
+    async def _end_when_told(self, process: Process) -> None:
+        await process.stop(await self._grace)
+
+    def _observe(self, line: str) -> None:
+        self.milestone = self._engine.milestone(line) or self.milestone
+
+    def _log_path(self) -> Path | None:
+        try:
+            return self._places.log_path(self.model.id, self.number)
+        except OSError as error:
+            journal.warning("%s: its output is kept in memory only: %s", self.model.id, error)
+            return None
+
+    def _choose_address(self, directory: Path) -> Address:
+        if self._engine.listens_on_socket(self.model):
+            return UnixAddress(str(directory / "api.sock"))
+        return TcpAddress(LOOPBACK, free_port())
+
+    def _surroundings(self, directory: Path, address: Address) -> Surroundings:
+        """Where the engine runs. Raises LaunchError if its runtime is not built."""
+        program, environment = None, {}
+        if self.model.runtime is not None:
+            runtime = self._catalogue.runtimes[self.model.runtime]
+            folder = installed(runtime, self._catalogue.folder("runtimes"))
+            if folder is None:
+                raise LaunchError(
+                    f"runtime {runtime.name} is not built: run `sparkctl runtime build {runtime.name}`"
+                )
+            program, environment = folder / "bin", dict(runtime.environment)
+        return Surroundings(
+            program=program,
+            environment=environment,
+            directory=directory,
+            models=self._catalogue.folder("models"),
+            cache=self._catalogue.folder("state") / "cache",
+            address=address,
+            inherited=dict(os.environ),
+        )

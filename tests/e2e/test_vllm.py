@@ -1,0 +1,278 @@
+"""A real vLLM serving real small models: what the whole of sparkd is for.
+
+Runs in the `cpu` runtime with the models of the demo; scripts/test prepares both. A start takes some 20 seconds,
+so the tests share one sparkd: `twin` is the chat model under a second name that does not fit beside the first.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+import psutil
+import pytest
+from openai import OpenAI
+from openai.types.chat import ChatCompletionMessageParam
+
+from tests.e2e.house import House, wait_until
+
+CLONE = Path(__file__).resolve().parent.parent.parent
+LONG: list[ChatCompletionMessageParam] = [
+    {"role": "user", "content": "Write a very long story about a lighthouse."}
+]
+
+
+def vllm(folder: str, **fields: Any) -> dict[str, Any]:
+    """A small model as the cpu runtime serves it."""
+    options = {
+        "enforce-eager": True,
+        "dtype": "float32",
+        "max-num-seqs": 8,
+        "kv-cache-memory-bytes": "64M",
+        **fields.pop("options", {}),
+    }
+    return {
+        "runtime": "cpu",
+        "source": str(CLONE / ".sparkd" / "models" / folder),
+        "context_length": 1024,
+        "environment": {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
+        "options": options,
+        "memory": "3 GiB",
+        "min_residency": 0.0,
+        **fields,
+    }
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[House]:
+    with tempfile.TemporaryDirectory(prefix="sparkd-vllm-") as folder:
+        house = House(
+            Path(folder),
+            {
+                "memory": {"total": "6 GiB", "reserve": 0},
+                "failures": {"backoff": 1.0},
+                "paths": {"venvs": str(CLONE / "venvs"), "runtimes": str(CLONE / ".sparkd" / "runtimes")},
+                "models": {
+                    "smollm2": vllm("SmolLM2-135M-Instruct", aliases=["smol"]),
+                    "twin": vllm("SmolLM2-135M-Instruct"),
+                    "minilm": vllm(
+                        "all-MiniLM-L6-v2",
+                        lifecycle="utility",
+                        context_length=256,
+                        options={"runner": "pooling"},
+                        memory="2 GiB",
+                    ),
+                },
+            },
+        )
+        house.start()
+        yield house
+        assert house.stop(seconds=60) == 0, house.log()
+        house.assert_nothing_left()
+
+
+@pytest.fixture(scope="module")
+def client(house: House) -> Iterator[OpenAI]:
+    with house.openai() as client:
+        yield client
+
+
+def capital(client: OpenAI, model: str) -> str:
+    answer = client.chat.completions.create(
+        model=model,
+        messages=[{"role": "user", "content": "What is the capital of France?"}],
+        temperature=0,
+        max_tokens=16,
+    )
+    return answer.choices[0].message.content or ""
+
+
+def family(house: House, model: str) -> list[psutil.Process]:
+    """The model's API server and everything below it."""
+    pid = house.model(model).pid
+    assert pid is not None
+    leader = psutil.Process(pid)
+    return [leader, *leader.children(recursive=True)]
+
+
+def engine_core(house: House, model: str) -> psutil.Process:
+    (core,) = [process for process in family(house, model) if "EngineCore" in " ".join(process.cmdline())]
+    return core
+
+
+def is_gone(processes: list[psutil.Process]) -> bool:
+    return not any(process.is_running() and process.status() != "zombie" for process in processes)
+
+
+def test_the_catalogue_is_listed_without_starting_anything(house: House, client: OpenAI) -> None:
+    listed = {model.id: model.to_dict() for model in client.models.list()}
+    assert {"smollm2", "twin", "minilm"} <= set(listed)
+    assert listed["smollm2"]["max_model_len"] == listed["smollm2"]["context_length"] == 1024
+    assert client.models.retrieve("twin").id == "twin"
+    assert not house.processes()
+
+
+def test_a_cold_first_request_is_answered_in_english(client: OpenAI) -> None:
+    assert "Paris" in capital(client, "smollm2")
+
+
+def test_status_tells_of_the_load(house: House) -> None:
+    ready = house.model("smollm2")
+    assert ready.state == "ready"
+    assert ready.load_time is not None
+    assert ready.load_time > 1
+    assert "Application startup complete" in house.ctl("logs", "-n", "500", "smollm2").stdout
+
+
+def test_an_alias_and_a_model_in_the_path_reach_the_same_engine(house: House, client: OpenAI) -> None:
+    assert "Paris" in capital(client, "smol")
+    body = {"messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 4}
+    answer = httpx.post(f"{house.url}/v1/smollm2/chat/completions", json=body, timeout=60)
+    assert answer.status_code == 200
+    assert answer.json()["model"] == "smollm2"
+
+
+def test_a_stream_comes_token_by_token_with_its_usage(client: OpenAI) -> None:
+    stream = client.chat.completions.create(
+        model="smollm2",
+        messages=[{"role": "user", "content": "Count from one to ten."}],
+        max_tokens=24,
+        stream=True,
+        stream_options={"include_usage": True},
+    )
+    chunks = [(time.monotonic(), chunk) for chunk in stream]
+    texts = [chunk.choices[0].delta.content for _, chunk in chunks if chunk.choices]
+    assert len([text for text in texts if text]) > 10
+    assert chunks[-1][0] - chunks[0][0] > 0.2
+    assert chunks[-1][1].usage is not None
+    assert chunks[-1][1].usage.completion_tokens == 24
+
+
+def test_other_paths_of_the_engine_are_served(house: House, client: OpenAI) -> None:
+    assert client.completions.create(model="smollm2", prompt="Once", max_tokens=4).choices[0].text
+    assert client.responses.create(model="smollm2", input="Say hi.", max_output_tokens=16).output_text
+    tokens = httpx.post(f"{house.url}/tokenize", json={"model": "smollm2", "prompt": "hello"}, timeout=20)
+    assert tokens.json()["count"] >= 1
+
+
+def test_the_engines_own_errors_reach_the_client(client: OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError, match="max_tokens=5000"):
+        client.chat.completions.create(model="smollm2", messages=LONG, max_tokens=5000)
+
+
+def test_an_unknown_model_is_a_404_that_names_the_nearest(client: OpenAI) -> None:
+    with pytest.raises(openai.NotFoundError, match="smollm2") as caught:
+        capital(client, "smollm")
+    assert caught.value.code == "model_not_found"
+
+
+def test_embeddings_live_beside_the_chat_model(house: House, client: OpenAI) -> None:
+    texts = ["A cat sits on the mat.", "A kitten rests on a rug.", "Interest rates rose again."]
+    answer = client.embeddings.create(model="minilm", input=texts, encoding_format="float")
+    cat, kitten, rates = (item.embedding for item in answer.data)
+    assert len(cat) == 384
+    assert sum(a * b for a, b in zip(cat, kitten, strict=True)) > sum(
+        a * b for a, b in zip(cat, rates, strict=True)
+    )
+    assert house.model("smollm2").state == "ready"
+
+
+def test_a_client_that_leaves_stops_the_generation(house: House, client: OpenAI) -> None:
+    def running() -> float:
+        metrics = [line for line in engine_metrics(house, "smollm2") if "num_requests_running{" in line]
+        return float(metrics[0].rpartition(" ")[2])
+
+    stream = client.chat.completions.create(model="smollm2", messages=LONG, max_tokens=900, stream=True)
+    next(iter(stream))
+    assert running() == 1
+    stream.close()
+    wait_until("the engine stopped generating", lambda: running() == 0, 1.5)
+    wait_until("the lease is back", lambda: house.model("smollm2").in_flight == 0, 1.0)
+
+
+def engine_metrics(house: House, model: str) -> list[str]:
+    """The engine's own /metrics, asked for behind sparkd's back."""
+    directory = Path(psutil.Process(house.model(model).pid or 0).cwd())
+    with httpx.Client(transport=httpx.HTTPTransport(uds=str(directory / "api.sock"))) as engine:
+        return engine.get("http://engine/metrics").text.splitlines()
+
+
+def test_a_second_model_waits_for_the_first_ones_answer_and_takes_its_place(
+    house: House, client: OpenAI
+) -> None:
+    first = family(house, "smollm2")
+    stream = client.chat.completions.create(model="smollm2", messages=LONG, max_tokens=100, stream=True)
+    next(iter(stream))
+    with ThreadPoolExecutor() as pool:
+        second = pool.submit(capital, client, "twin")
+        house.until("smollm2", "draining")
+        finish = [chunk.choices[0].finish_reason for chunk in stream if chunk.choices][-1]
+        assert finish == "length", "the first answer was whole"
+        assert "Paris" in second.result()
+    assert is_gone(first)
+    assert house.model("minilm").state == "ready", "the utility was left alone"
+    assert house.model("smollm2").state == "stopped"
+
+
+def test_the_whole_engine_goes_when_its_core_is_killed(house: House, client: OpenAI) -> None:
+    """The API server exits some seconds later with code 0: a crash all the same."""
+    everything = family(house, "twin")
+    stream = client.chat.completions.create(model="twin", messages=LONG, max_tokens=900, stream=True)
+    next(iter(stream))
+    engine_core(house, "twin").kill()
+    with pytest.raises(openai.APIError):
+        list(stream)
+    wait_until("the crash is noticed", lambda: house.model("twin").cause, 20)
+    wait_until("all of it is gone", lambda: is_gone(everything))
+
+
+def test_the_whole_engine_goes_when_its_api_server_is_killed(house: House, client: OpenAI) -> None:
+    """By itself the EngineCore would live on with all its memory."""
+    wait_until("the pause is over", lambda: house.model("twin").state == "stopped")
+    assert "Paris" in capital(client, "twin")
+    everything = family(house, "twin")
+    assert len(everything) >= 2
+    os.kill(everything[0].pid, signal.SIGKILL)
+    wait_until("the crash is noticed", lambda: house.model("twin").state in ("backoff", "stopped"))
+    wait_until("all of it is gone", lambda: is_gone(everything), 2)
+    assert "SIGKILL" in (house.model("twin").cause or "")
+
+
+def test_an_option_that_vllm_refuses_is_named() -> None:
+    """In a house of its own, as the shared one's catalogue is right."""
+    with tempfile.TemporaryDirectory(prefix="sparkd-vllm-") as folder:
+        models = {"wrong": vllm("SmolLM2-135M-Instruct", options={"disable-log-requests": True})}
+        paths = {"venvs": str(CLONE / "venvs"), "runtimes": str(CLONE / ".sparkd" / "runtimes")}
+        other = House(Path(folder), {"models": models, "paths": paths})
+        other.start()
+        answer = other.chat("wrong")
+        assert answer.status_code == 503
+        assert "disable-log-requests" in answer.json()["error"]["message"]
+        assert other.stop() == 0
+
+
+def test_nothing_outlives_a_killed_sparkd_and_its_successor(house: House) -> None:
+    """And then the idle stop, as the owner never thinks about it."""
+    assert house.model("minilm").state == "ready"
+    orphans = house.processes()
+    assert orphans
+    house.stop(signal.SIGKILL)
+    text = house.catalogue.read_text()
+    house.catalogue.write_text(text.replace("min_residency = 0.0", "min_residency = 0.0\nidle_timeout = 1.0"))
+    house.start()
+    assert is_gone(orphans)
+    fresh = httpx.post(f"{house.url}/v1/embeddings", json={"model": "minilm", "input": "hello"}, timeout=120)
+    assert len(json.loads(fresh.content)["data"][0]["embedding"]) == 384
+    everything = family(house, "minilm")
+    house.until("minilm", "stopped")
+    assert is_gone(everything)
+    assert "minilm: stopping: idle for 1 seconds" in house.log()
