@@ -20,7 +20,7 @@ from sparkd.scheduling import refusals
 from sparkd.scheduling.actions import Action, Grant, Launch, Refuse, Terminate
 from sparkd.scheduling.books import NEVER, Books, Entry
 from sparkd.scheduling.deadlines import evictable_at, idle_end, next_deadline
-from sparkd.scheduling.lifecycle import Event, LifecycleError, State, after
+from sparkd.scheduling.lifecycle import Event, State, after
 from sparkd.scheduling.memory import Budget
 from sparkd.scheduling.room import evictions, fits
 
@@ -36,11 +36,10 @@ class Scheduler:
         footprint: Callable[[Model], int],
         settings: Settings,
     ) -> None:
-        self._models = models
         self.footprint = footprint
         self._queue_settings = settings.queue
         self._failures = settings.failures
-        self._books = Books(settings.queue.max_wait)
+        self._books = Books(models, footprint, settings.queue.max_wait)
         self._actions: list[Action] = []
         self._runs = 0
         self._closing = False
@@ -51,7 +50,7 @@ class Scheduler:
 
     def on_request(self, model_id: str, now: float) -> tuple[int, list[Action]]:
         """Write a request into the books; return its ticket and what follows, maybe its grant or refusal."""
-        entry = self._entry(model_id)
+        entry = self._books.open(model_id)
         ticket = self._books.enqueue(entry, now)
         return ticket.id, self._settle(now, entry)
 
@@ -64,7 +63,7 @@ class Scheduler:
 
     def on_healthy(self, model_id: str, run: int, now: float) -> list[Action]:
         """Note that the run's engine answers its health path."""
-        entry = self._running(model_id, run)
+        entry = self._books.running(model_id, run)
         launched = entry.since
         if self._go(entry, Event.HEALTHY, now) is State.READY:
             entry.ready_at = entry.last_used = now
@@ -73,7 +72,7 @@ class Scheduler:
 
     def on_exited(self, model_id: str, run: int, cause: str, now: float) -> list[Action]:
         """Note that the run's process has ended. Unless it was told to, that is a failure, whatever its code."""
-        entry = self._running(model_id, run)
+        entry = self._books.running(model_id, run)
         entry.leases.clear()
         if entry.state in (State.STARTING, State.READY):
             self._fail(entry, cause, now)
@@ -83,7 +82,7 @@ class Scheduler:
 
     def on_reclaimed(self, model_id: str, run: int, now: float) -> list[Action]:
         """Note that nothing is left of the run: no process, and its memory is back."""
-        entry = self._running(model_id, run)
+        entry = self._books.running(model_id, run)
         entry.process = False
         if self._go(entry, Event.RECLAIMED, now) is State.STOPPED and entry.ready_at is not None:
             entry.failures = 0
@@ -95,14 +94,14 @@ class Scheduler:
 
     def on_stop(self, model_id: str, now: float) -> list[Action]:
         """Carry out the operator's wish that the model stops: who waits is refused, who is served is drained."""
-        entry = self._entry(model_id)
+        entry = self._books.open(model_id)
         self._refuse_waiting(entry, lambda: refusals.stopped(entry))
         self._evict(entry, now, "the operator stopped it", hurried=True)
         return self._settle(now)
 
     def on_retry(self, model_id: str, now: float) -> list[Action]:
         """Carry out the operator's wish that past failures are forgotten."""
-        entry = self._entry(model_id)
+        entry = self._books.open(model_id)
         entry.failures, entry.until = 0, min(entry.until, now)
         return self._settle(now)
 
@@ -307,22 +306,5 @@ class Scheduler:
             entry.state, entry.since = following, now
         return following
 
-    # Look-ups -----------------------------------------------------------------------------------------------
-
     def _starting(self) -> Entry | None:
         return next((e for e in self._books.active.values() if e.state is State.STARTING), None)
-
-    def _entry(self, model_id: str) -> Entry:
-        books = self._books
-        entry = books.active.get(model_id) or books.at_rest.pop(model_id, None)
-        if entry is None:
-            model = self._models[model_id]
-            entry = Entry(model, self.footprint(model))
-        books.active[model_id] = entry
-        return entry
-
-    def _running(self, model_id: str, run: int) -> Entry:
-        entry = self._books.active.get(model_id)
-        if entry is None or entry.run != run or not entry.process:
-            raise LifecycleError(f"run {run} of {model_id} is not in the books")
-        return entry
