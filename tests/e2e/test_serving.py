@@ -214,3 +214,33 @@ def test_the_owner_loads_looks_and_stops(build: Build) -> None:
     assert "hello from the engine" in house.ctl("logs", "a").stdout
     assert house.ctl("stop", "a").returncode == 0
     assert house.model("a").state == "stopped"
+
+
+def test_a_key_is_asked_for_before_anything_is_started(build: Build, folder: Path) -> None:
+    (folder / "keys").write_text("# who may ask\nlaptop: s3cret\n")
+    house = build({"a": engine()}, server={"listen": "127.0.0.1:0", "api_key_file": "keys"})
+    assert house.chat("a").status_code == 401
+    assert house.model("a").state == "stopped"
+    with house.openai(api_key="s3cret") as client:
+        answer = client.chat.completions.create(model="a", messages=[{"role": "user", "content": "hello"}])
+    assert (answer.choices[0].message.content or "").rstrip() == "hello"
+    assert "s3cret" not in house.log() + house.ctl("status", "--json").stdout
+    assert all("s3cret" not in " ".join(process.environ().values()) for process in house.processes())
+
+
+def test_a_drain_that_takes_too_long_is_cut_and_told(build: Build) -> None:
+    house = build(
+        {
+            "a": engine(
+                "--pace", "0.2", "--tokens", "500", memory="6 GiB", min_residency=0.0, drain_timeout=1.0
+            ),
+            "b": engine(memory="6 GiB"),
+        }
+    )
+    with ThreadPoolExecutor() as pool, house.streaming("a") as lines:
+        next(lines)
+        rival = pool.submit(house.chat, "b")
+        received = list(lines)
+        assert received[-1] == "data: [DONE]"
+        assert "engine_failed" in received[-2]
+        assert content(rival.result()) == "one two three"
