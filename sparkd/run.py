@@ -80,11 +80,11 @@ class Run:
             return Cause("launch_failed", error.message)
         except OSError as error:
             return Cause("launch_failed", f"Its private folder cannot be made: {error}.")
-        watching = asyncio.create_task(self._watch(healthy))
-        ending = asyncio.create_task(self._end_when_told(process))
-        try:
+        # A group: a mistake of ours in the probe must not go unseen until the start deadline.
+        async with asyncio.TaskGroup() as beside:
+            watching = beside.create_task(self._watch(healthy))
+            ending = beside.create_task(self._end_when_told(process))
             ended = await process.wait()
-        finally:
             watching.cancel()
             ending.cancel()
         return self._engine.explain(ended, self.log.tail(EXPLAINED_LINES))

@@ -192,14 +192,25 @@ class Supervisor:
         """The life of one run, each step told to the scheduler."""
         model_id, number, scheduler = run.model.id, run.number, self._scheduler
         cause = await run.live(lambda: self._healthy(run))
-        entry = scheduler.entry(model_id)
-        told = entry is not None and entry.state not in (State.STARTING, State.READY)
-        journal.log(logging.INFO if told else logging.ERROR, "%s: %s", model_id, "exited" if told else cause)
         self._carry_out(scheduler.on_exited(model_id, number, str(cause), time.monotonic()))
+        self._tell_end(model_id)
         await run.clear()
         del self._runs[number]
         self._carry_out(scheduler.on_reclaimed(model_id, number, time.monotonic()))
-        journal.info("%s: stopped", model_id)
+        journal.debug("%s: nothing of run %d is left", model_id, number)
+
+    def _tell_end(self, model_id: str) -> None:
+        entry = self._scheduler.entry(model_id)
+        if entry is None or entry.state is not State.BACKOFF:
+            journal.info("%s: stopped", model_id)
+        elif entry.quarantined:
+            journal.error(
+                "%s: failed %d times in a row: %s In quarantine until `sparkctl retry %s`",
+                *(model_id, entry.failures, entry.cause, model_id),
+            )
+        else:
+            pause = max(0.0, entry.until - time.monotonic())
+            journal.error("%s: failed: %s Not tried again for %.0f seconds", model_id, entry.cause, pause)
 
     def _healthy(self, run: Run) -> None:
         self._carry_out(self._scheduler.on_healthy(run.model.id, run.number, time.monotonic()))
