@@ -11,6 +11,9 @@ from sparkd.gateway.errors import Dialect, error_event
 from sparkd.machine.http_connection import Flow
 from sparkd.machine.http_headers import Headers
 
+_FIXED = frozenset({b"content-length", b"content-encoding"})
+"""Headers of an answer that nothing can be added to."""
+
 MOST_UNSENT = 256 * 1024
 """Bytes held for a client that reads slowly before its engine is held back, besides uvicorn's own 64 KiB."""
 
@@ -37,6 +40,7 @@ class Answer:
         self._dialect = dialect
         self._flow: Flow | None = None
         self._takes_events = False
+        self._is_fixed = False
         self._unsent: list[bytes] = []
         self._size = 0
         self._owed = False
@@ -47,14 +51,19 @@ class Answer:
         """Send the status line and the headers."""
         self.began = True
         self._flow = flow
-        kept = [header for header in headers if not _is_ours(header[0])]
-        if status == 304:
-            # uvicorn takes the length for a promise of bytes, which a 304 does not mean.
-            kept = [header for header in kept if header[0] != b"content-length"]
-        names = dict(kept)
-        if names.get(b"content-type", b"").startswith(b"text/event-stream"):
-            kept.append((b"x-accel-buffering", b"no"))  # or an nginx in front would hold events back
-            self._takes_events = not names.keys() & {b"content-length", b"content-encoding"}
+        kept: Headers = []
+        for header in headers:
+            name, value = header
+            if name == b"content-type" and value.startswith(b"text/event-stream"):
+                self._takes_events = True
+                kept.append((b"x-accel-buffering", b"no"))  # or an nginx in front would hold events back
+            elif name == b"content-length" and status == 304:
+                continue  # uvicorn would take it for a promise of bytes, which it isn't here
+            elif name in _FIXED:
+                self._is_fixed = True
+            elif name == b"x-request-id" or name.startswith(b"access-control-"):
+                continue  # sparkd's own word counts; browsers refuse two Access-Control-Allow-Origin
+            kept.append(header)
         kept += self._extra
         self._start({"type": "http.response.start", "status": status, "headers": kept})
 
@@ -86,7 +95,7 @@ class Answer:
         the body is short.
         """
         await self.flushed()
-        if self._takes_events:
+        if self._takes_events and not self._is_fixed:
             self._more = False
             # The blank line ends an event that was cut in the middle.
             await self._send(self._message(b"\n\n" + error_event(error, self._dialect)))
@@ -123,8 +132,3 @@ class Answer:
                 self._flow.resume()  # the next piece meets the error
             raise
         self._catching_up = None
-
-
-def _is_ours(name: bytes) -> bool:
-    """Headers that sparkd answers for: browsers refuse an answer that has two Access-Control-Allow-Origin."""
-    return name == b"x-request-id" or name.startswith(b"access-control-")

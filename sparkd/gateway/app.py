@@ -18,7 +18,7 @@ from sparkd.errors import MethodNotAllowed, NotSupported, PathForbidden, PathNot
 from sparkd.gateway import model_list
 from sparkd.gateway.answer import Answer
 from sparkd.gateway.asgi import Receive, Scope, Send
-from sparkd.gateway.body import STALL
+from sparkd.gateway.body import STALL, Limits
 from sparkd.gateway.errors import error_body, error_headers
 from sparkd.gateway.forward import Lender, forward, told
 from sparkd.gateway.keys import Keys
@@ -103,14 +103,9 @@ class Gateway:
             return
         extra = request.own_headers()  # before the head is encoded: the engine gets the same id
         task = cast("asyncio.Task[None]", asyncio.current_task())
+        limits = Limits(self.catalogue.settings.server.max_body, self._body_stall)
         preparation = Preparation(
-            request,
-            named,
-            self.catalogue,
-            receive=receive,
-            task=task,
-            without=self._without,
-            stall=self._body_stall,
+            request, named, self.catalogue, receive, task, limits=limits, without=self._without
         )
         outgoing = await preparation.finish()
         answer = Answer(send, extra, outgoing.watch, request.dialect)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Generator, MutableMapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine, Generator, MutableMapping
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -14,8 +14,10 @@ Receive = Callable[[], Coroutine[Any, Any, Message]]
 Send = Callable[[Message], Coroutine[Any, Any, None]]
 
 
-class Rest(Awaitable[T]):
+class Rest(Generic[T]):
     """What is left of a coroutine that was run up to the future it waits for."""
+
+    __slots__ = ("_coroutine", "_waits_for")
 
     def __init__(self, coroutine: Coroutine[Any, Any, T], waits_for: asyncio.Future[Any]) -> None:
         self._coroutine = coroutine

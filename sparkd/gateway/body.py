@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from sparkd.errors import BodyTooLarge, RequestTimeout
 from sparkd.gateway.asgi import Message, Receive, Rest, start
@@ -19,8 +20,7 @@ AHEAD = 1024 * 1024
 leaving is noticed only when the engine's turn has come."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """The most bytes a body may have, and the longest pause in it (seconds)."""
 
     size: int
@@ -52,14 +52,15 @@ async def read_whole(receive: Receive, length: int | None, limits: Limits) -> by
     One that is announced as too long (`length`) is not read at all.
     """
     limits.check(length or 0)
-    message = await receive_body(receive, limits.stall)
-    pieces: list[bytes] = [message["body"]]
-    size = len(pieces[0])
-    while message["more_body"]:
+    pieces: list[bytes] = []
+    size = 0
+    more = True
+    while more:
         message = await receive_body(receive, limits.stall)
         pieces.append(message["body"])
         size += len(pieces[-1])
         limits.check(size)
+        more = message["more_body"]
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 

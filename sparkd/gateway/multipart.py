@@ -46,14 +46,19 @@ class FieldFinder:
         """Go on by one delimiter and the head that follows; False when more data is needed."""
         at = self._data.find(self._delimiter, self._from)
         if at < 0:
-            if self._wanted and len(self._data) - self._value_at > _LONGEST_VALUE:
-                raise InvalidRequest("The form's `model` is too long.", param="model")
+            if self._wanted:
+                self._check(len(self._data))
             self._from = max(self._from, len(self._data) - len(self._delimiter))
             return False
         if self._wanted:
+            self._check(at)
             self.value = bytes(self._data[self._value_at : at])
             return False
         return self._read_head(at)
+
+    def _check(self, end: int) -> None:
+        if end - self._value_at > _LONGEST_VALUE:
+            raise InvalidRequest("The form's `model` is too long.", param="model")
 
     def _read_head(self, at: int) -> bool:
         after = at + len(self._delimiter)

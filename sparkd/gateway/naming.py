@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from urllib.parse import parse_qsl
+
+from msgspec import Struct
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
@@ -12,8 +13,7 @@ from sparkd.errors import InvalidRequest, ModelNotFound, SparkdError
 from sparkd.gateway.paths import target
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
+class Named(Struct, frozen=True):
     """What the head says: the model, if it names one, and the target to ask its engine for.
 
     `model` None: the body must name it. `missing` is what to answer when the body doesn't either.

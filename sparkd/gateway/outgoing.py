@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Set
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
@@ -29,8 +30,7 @@ from sparkd.machine.upstream import EngineRequest
 from sparkd.rewriting import JsonBody, rewrite
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(Struct, frozen=True):
     """What to ask of which model's engine, and the watch over the client who wants it."""
 
     model: Model
@@ -38,36 +38,28 @@ class Outgoing:
     watch: Watching
 
 
-class Preparation:
-    """One request being made ready. `task` is cancelled when its client leaves later on."""
+class Preparation(Struct):
+    """One request being made ready. `task` is cancelled when its client leaves later on.
 
-    def __init__(
-        self,
-        request: Request,
-        named: Named,
-        catalogue: Catalogue,
-        *,
-        receive: Receive,
-        task: asyncio.Task[Any],
-        without: Set[bytes],
-        stall: float,
-    ) -> None:
-        self._request = request
-        self._named = named
-        self._catalogue = catalogue
-        self._receive = receive
-        self._task = task
-        self._without = without
-        self._limits = Limits(catalogue.settings.server.max_body, stall)
+    `without` names headers that the engine is not given.
+    """
+
+    request: Request
+    named: Named
+    catalogue: Catalogue
+    receive: Receive
+    task: asyncio.Task[Any]
+    limits: Limits
+    without: Set[bytes]
 
     async def finish(self) -> Outgoing:
         """Read what must be read. Raises InvalidRequest, ModelNotFound, ModelDisabled, BodyTooLarge, ClientLeft."""
-        request, model = self._request, self._named.model
+        request, model = self.request, self.named.model
         if not request.has_body:
             if model is None:
-                raise self._named.missing
+                raise self.named.missing
             return self._whole(model, b"")
-        self._limits.check(request.length or 0)
+        self.limits.check(request.length or 0)
         if model is not None and not (request.is_json and request.is_plain):
             return self._streamed(model, b"", request.length, more=True)
         if not request.is_plain:
@@ -76,40 +68,40 @@ class Preparation:
             )
         if request.is_form:
             return await self._form()
-        body = JsonBody.parse(await read_whole(self._receive, request.length, self._limits))
+        body = JsonBody.parse(await read_whole(self.receive, request.length, self.limits))
         if model is None:
             model = self._find(body.model)
         return self._whole(model, rewrite(model, body))
 
     async def _form(self) -> Outgoing:
         """Read a form up to its `model`, which is replaced by the id: engines know no aliases."""
-        finder = FieldFinder(self._request.fields[b"content-type"], b"model")
+        finder = FieldFinder(self.request.fields[b"content-type"], b"model")
         more, size = True, 0
         while more and finder.value is None and not finder.ended:
-            message = await receive_body(self._receive, self._limits.stall)
+            message = await receive_body(self.receive, self.limits.stall)
             size += len(message["body"])
-            self._limits.check(size)
+            self.limits.check(size)
             finder.feed(message["body"])
             more = message["more_body"]
         model = self._find(finder.value.decode("utf-8", "replace") if finder.value is not None else None)
         ahead = finder.replaced(model.id.encode())
-        length = self._request.length
+        length = self.request.length
         if length is not None:
             length += len(ahead) - size
         return self._streamed(model, ahead, length, more=more)
 
     def _find(self, name: str | None) -> Model:
         if not name:
-            raise self._named.missing
-        return self._catalogue.find(name)
+            raise self.named.missing
+        return self.catalogue.find(name)
 
     def _whole(self, model: Model, body: bytes) -> Outgoing:
-        return Outgoing(model, self._engine_request(body, None), Watch(self._receive, self._task))
+        return Outgoing(model, self._engine_request(body, None), Watch(self.receive, self.task))
 
     def _streamed(self, model: Model, ahead: bytes, length: int | None, *, more: bool) -> Outgoing:
-        upload = Upload(self._receive, self._task, limits=self._limits, ahead=ahead, more=more)
+        upload = Upload(self.receive, self.task, limits=self.limits, ahead=ahead, more=more)
         return Outgoing(model, self._engine_request(upload, length), upload)
 
     def _engine_request(self, body: bytes | Upload, length: int | None) -> EngineRequest:
-        request = self._request
-        return EngineRequest(request.method, self._named.target, request.headers, body, length, self._without)
+        request = self.request
+        return EngineRequest(request.method, self.named.target, request.headers, body, length, self.without)

@@ -21,9 +21,12 @@ _EXPOSED = (b"access-control-expose-headers", b"Content-Length, Content-Range, R
 
 
 class Request:
-    """The head of a request. `fields` has each header once (the last wins); `headers` has them all, in order."""
+    """The head of a request. `fields` has each header once (the last wins); `headers` has them all, in order.
 
-    __slots__ = ("content_type", "fields", "headers", "method", "query", "raw_path")
+    `length` is the bytes that its body is announced to have, None for a chunked one.
+    """
+
+    __slots__ = ("content_type", "fields", "has_body", "headers", "length", "method", "query", "raw_path")
 
     def __init__(self, scope: Scope) -> None:
         self.method: bytes = scope["method"].encode("ascii")
@@ -31,7 +34,14 @@ class Request:
         self.query: bytes = scope["query_string"]
         self.headers: Headers = scope["headers"]
         self.fields: dict[bytes, bytes] = dict(self.headers)
+        self.length: int | None
+        self.has_body: bool
         self.content_type = self.fields.get(b"content-type", b"").lower()
+        if b"transfer-encoding" in self.fields:
+            self.length, self.has_body = None, True
+        else:
+            self.length = int(self.fields.get(b"content-length", 0))
+            self.has_body = self.length > 0
 
     @property
     def dialect(self) -> Dialect:
@@ -39,18 +49,6 @@ class Request:
         if b"/messages" in self.raw_path:
             return "anthropic"
         return "responses" if b"/responses" in self.raw_path else "openai"
-
-    @property
-    def has_body(self) -> bool:
-        """Whether a body follows the head."""
-        return self.fields.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in self.fields
-
-    @property
-    def length(self) -> int | None:
-        """Bytes that the body is announced to have; None for a chunked one."""
-        if b"transfer-encoding" in self.fields:
-            return None
-        return int(self.fields.get(b"content-length", b"0"))
 
     @property
     def is_json(self) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Set
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from sparkd.engines.engine import Address, UnixAddress
 from sparkd.errors import UpstreamError
@@ -21,8 +22,7 @@ CONNECT_TIMEOUT = 5.0
 _MOST_IDLE = 256
 
 
-@dataclass(frozen=True, slots=True)
-class EngineRequest:
+class EngineRequest(Struct, frozen=True):
     """What is asked of an engine. `target` is path and query; `headers` are the client's, names in lower case.
 
     A body given as bytes can be sent again if need be. One given as an iterator is passed on as it comes:

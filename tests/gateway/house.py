@@ -11,6 +11,7 @@ import itertools
 import json
 import socket
 import tempfile
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -142,11 +143,6 @@ class Engine:
         """A client for it."""
         return Upstream(UnixAddress(str(self.path)))
 
-    async def opened(self) -> None:
-        """Return once a connection has been made."""
-        while not self.open:
-            await asyncio.sleep(0.002)
-
     async def closed(self) -> None:
         """Return once no connection is open."""
         while self.open:
@@ -208,6 +204,14 @@ class Supervisor:
             yield Lease(self.upstream)
         finally:
             self.held -= 1
+
+
+async def until(condition: Callable[[], bool], within: float = 5.0) -> None:
+    """Wait until a condition holds; fails after `within` seconds."""
+    started = time.monotonic()
+    while not condition():
+        assert time.monotonic() - started < within, "too late"
+        await asyncio.sleep(0.002)
 
 
 @dataclass

@@ -114,7 +114,7 @@ def test_a_key_may_have_colons_in_it(tmp_path: Path) -> None:
 def test_a_file_that_is_missing_or_has_no_key_does_not_open_the_door(
     tmp_path: Path, text: str | None
 ) -> None:
-    with pytest.raises(CatalogueError, match="server.api_key_file"):
+    with pytest.raises(CatalogueError, match="api_key_file"):
         read_keys(in_folder(tmp_path, text))
 
 

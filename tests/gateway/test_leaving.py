@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import pytest
 
 from tests.gateway.house import (
     OK,
     SSE,
-    House,
     Script,
     answering,
     chunk,
@@ -20,16 +18,8 @@ from tests.gateway.house import (
     read_request,
     request,
     run,
+    until,
 )
-
-
-async def until(condition: object, here: House, within: float = 1.0) -> None:
-    """Wait until a condition (a callable on the house) holds."""
-    assert callable(condition)
-    started = time.monotonic()
-    while not condition(here):
-        assert time.monotonic() - started < within, "too late"
-        await asyncio.sleep(0.002)
 
 
 async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
@@ -62,12 +52,12 @@ def test_a_client_that_leaves_the_queue_is_dropped_from_it(abruptly: bool) -> No
         async with house(ready=False) as here:
             _, writer = await here.connect()
             writer.write(request())
-            await until(lambda h: h.supervisor.waiting == 1, here)
+            await until(lambda: here.supervisor.waiting == 1, within=1)
             if abruptly:
                 writer.transport.abort()
             else:
                 writer.close()
-            await until(lambda h: h.supervisor.waiting == 0, here)
+            await until(lambda: here.supervisor.waiting == 0, within=1)
             assert here.supervisor.granted == 0
             assert here.engine.connections == 0
 
@@ -80,10 +70,10 @@ def test_a_client_that_leaves_before_or_during_an_answer_frees_the_engine(script
         async with house(script) as here:
             _, writer = await here.connect()
             writer.write(request())
-            await until(lambda h: h.engine.open == 1, here)
+            await until(lambda: here.engine.open == 1, within=1)
             await asyncio.sleep(0.05)
             writer.close()
-            await until(lambda h: h.supervisor.held == 0 and h.engine.open == 0, here)
+            await until(lambda: here.supervisor.held == 0 and here.engine.open == 0, within=1)
 
     run(test)
 
@@ -111,10 +101,10 @@ def test_a_client_that_leaves_in_the_middle_of_an_upload_frees_the_engine() -> N
         async with house(headless) as here:
             _, writer = await here.connect()
             writer.write(UPLOAD + bytes(1000))
-            await until(lambda h: h.engine.open == 1, here)
+            await until(lambda: here.engine.open == 1, within=1)
             await asyncio.sleep(0.05)
             writer.close()
-            await until(lambda h: h.supervisor.held == 0 and h.engine.open == 0, here)
+            await until(lambda: here.supervisor.held == 0 and here.engine.open == 0, within=1)
 
     run(test)
 
@@ -125,10 +115,10 @@ def test_a_client_that_leaves_the_queue_with_an_upload_is_dropped_from_it(sent: 
         async with house(ready=False) as here:
             _, writer = await here.connect()
             writer.write(UPLOAD + bytes(sent))
-            await until(lambda h: h.supervisor.waiting == 1, here)
+            await until(lambda: here.supervisor.waiting == 1, within=1)
             await asyncio.sleep(0.05)
             writer.close()
-            await until(lambda h: h.supervisor.waiting == 0, here)
+            await until(lambda: here.supervisor.waiting == 0, within=1)
             assert here.engine.connections == 0
 
     run(test)
@@ -185,7 +175,7 @@ def test_a_client_that_leaves_right_after_an_early_answer_frees_the_engine() -> 
             answer = await read_answer(reader)
             assert (answer.status, answer.body) == (400, b"no")
             writer.close()
-            await until(lambda h: h.supervisor.held == 0 and h.engine.open == 0, here)
+            await until(lambda: here.supervisor.held == 0 and here.engine.open == 0, within=1)
 
     run(test)
 
@@ -198,7 +188,7 @@ def test_everything_is_given_back_when_the_server_closes() -> None:
                 _, writer = await here.connect()
                 writer.write(request())
                 writers.append(writer)
-            await until(lambda h: h.supervisor.held == 10, here)
+            await until(lambda: here.supervisor.held == 10, within=1)
             await here.server.close()
             assert here.supervisor.held == 0
             await here.engine.closed()
@@ -214,10 +204,10 @@ def test_an_answer_to_a_slow_client_holds_its_lease_until_the_client_leaves() ->
             _, writer = await here.connect()
             writer.transport.pause_reading()  # type: ignore[attr-defined]
             writer.write(request())
-            await until(lambda h: h.supervisor.held == 1, here)
+            await until(lambda: here.supervisor.held == 1, within=1)
             await asyncio.sleep(0.2)
             assert here.supervisor.held == 1
             writer.transport.abort()
-            await until(lambda h: h.supervisor.held == 0 and h.engine.open == 0, here)
+            await until(lambda: here.supervisor.held == 0 and here.engine.open == 0, within=1)
 
     run(test)

@@ -18,6 +18,7 @@ from tests.gateway.house import (
     read_request,
     request,
     run,
+    until,
 )
 
 
@@ -25,8 +26,7 @@ def test_a_hundred_requests_at_once_are_all_answered() -> None:
     async def test() -> None:
         async with house(ready=False) as here:
             asking = [asyncio.ensure_future(here.ask(request())) for _ in range(100)]
-            while here.supervisor.waiting < 100:
-                await asyncio.sleep(0.005)
+            await until(lambda: here.supervisor.waiting == 100)
             here.supervisor.ready.set()
             assert [(await answer).status for answer in asking] == [200] * 100
             assert here.supervisor.granted == 100
@@ -40,13 +40,11 @@ def test_a_thousand_waiting_clients_leave_others_served() -> None:
             for _ in range(1000):
                 _, writer = await here.connect()
                 writer.write(request())
-            while here.supervisor.waiting < 1000:
-                await asyncio.sleep(0.01)
+            await until(lambda: here.supervisor.waiting == 1000)
             assert (await here.ask(b"GET /v1/models HTTP/1.1\r\n\r\n")).status == 200
             for writer in here.clients:
                 writer.close()
-            while here.supervisor.waiting:
-                await asyncio.sleep(0.01)
+            await until(lambda: here.supervisor.waiting == 0)
 
     run(test)
 
@@ -121,8 +119,7 @@ def test_answers_are_never_mixed_up_while_clients_come_and_go_at_random() -> Non
     async def test() -> None:
         async with house(echo) as here:
             await asyncio.gather(*(client(here, name) for name in range(40)))
-            while here.supervisor.held:
-                await asyncio.sleep(0.005)
+            await until(lambda: here.supervisor.held == 0)
             assert served > 200
 
     run(test)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sparkd.gateway.asgi import Receive, Scope, Send
 from sparkd.gateway.server import GatewayServer
-from tests.gateway.house import OK, SSE, chunk, house, read_answer, read_request, request, run
+from tests.gateway.house import OK, SSE, chunk, house, read_answer, read_request, request, run, until
 
 
 def test_after_stopping_new_connections_wait_in_the_kernel_for_the_next_server() -> None:
@@ -42,7 +42,7 @@ def test_draining_closes_idle_connections_and_lets_answers_end() -> None:
             idle, _ = await here.connect()
             reader, writer = await here.connect()
             writer.write(request())
-            await here.engine.opened()
+            await until(lambda: here.engine.open == 1)
             here.server.stop_accepting()
             draining = asyncio.ensure_future(here.server.drained())
             assert await idle.read() == b""
