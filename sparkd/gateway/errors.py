@@ -8,6 +8,8 @@ predecessor did, field for field.
 from __future__ import annotations
 
 import math
+import time
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import msgspec
@@ -86,14 +88,23 @@ def _busy(error: ModelBusy) -> dict[str, Any]:
 
 
 def _summary(holder: Holder) -> dict[str, Any]:
+    """All the predecessor's fields but `healthUrl`: engines are not to be reached from outside."""
+    now = time.time()
     return {
         "name": holder.model,
         "state": holder.state,
+        "startedAt": round((now - holder.uptime) * 1000),
+        "startedAtISO": _iso(now - holder.uptime),
         "uptimeSec": round(holder.uptime),
         "idleSec": round(holder.idle),
+        "lastSeenISO": _iso(now - holder.idle),
         "timeUntilReleaseSec": None if holder.release is None else math.ceil(holder.release),
         "willAutoStop": holder.auto_stop,
     }
+
+
+def _iso(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _busy_headers(error: ModelBusy, holder: Holder) -> dict[str, str]:

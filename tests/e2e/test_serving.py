@@ -134,7 +134,10 @@ def test_without_a_queue_a_rival_gets_the_predecessors_answer(build: Build) -> N
     assert refused.status_code == 429
     body = refused.json()
     assert (body["ok"], body["error"], body["busy"], body["code"]) == (False, "busy", True, "model_busy")
-    assert body["currentModel"]["name"] == "a"
+    current = body["currentModel"]
+    assert (current["name"], current["state"]) == ("a", "ready")
+    assert abs(current["startedAt"] / 1000 + current["uptimeSec"] - time.time()) < 3
+    assert current["startedAtISO"].endswith("Z")
     assert refused.headers["x-busy-model"] == "a"
     assert refused.headers["x-model-will-auto-stop"] == "false", "its residency is not over"
     assert 1 <= int(refused.headers["retry-after"]) <= 31

@@ -1,0 +1,62 @@
+"""What a service manager hands over: listening sockets, and somebody to tell when the daemon is ready."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+
+from tests.e2e.house import House, engine
+
+HAND_OVER = "exec env LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=clients {sparkd} 3<&{fd}"
+"""As systemd does it: the door is descriptor 3, and the PID named is the daemon's own."""
+
+
+def test_a_connection_made_before_the_daemon_started_is_answered(folder: Path) -> None:
+    house = House(folder, {"models": {"a": engine()}, "server": {"listen": "127.0.0.1:1"}})
+    with (
+        socket.create_server(("127.0.0.1", 0)) as door,
+        socket.create_connection(door.getsockname()) as early,
+    ):
+        early.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        sparkd = shlex.join([sys.executable, "-m", "sparkd", "--catalogue", str(house.catalogue)])
+        command = HAND_OVER.format(sparkd=sparkd, fd=door.fileno())
+        process = subprocess.Popen(
+            ["bash", "-c", command], pass_fds=(door.fileno(),), stderr=subprocess.DEVNULL
+        )
+        try:
+            early.settimeout(20)
+            assert early.makefile("rb").read().endswith(b"ok\n")
+            port = door.getsockname()[1]
+            body = {"model": "a", "messages": [{"role": "user", "content": "hello"}]}
+            answer = httpx.post(f"http://127.0.0.1:{port}/v1/chat/completions", json=body, timeout=20)
+            assert answer.status_code == 200
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0
+        # The door outlives the daemon: who comes now waits for the next one.
+        with socket.create_connection(door.getsockname(), timeout=5):
+            pass
+
+
+def test_the_service_manager_is_told_of_the_beginning_and_the_end(folder: Path) -> None:
+    house = House(folder, {"models": {"a": engine()}})
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(folder / "notify"))
+        manager.settimeout(20)
+        environment = {**os.environ, "NOTIFY_SOCKET": str(folder / "notify")}
+        command = [sys.executable, "-m", "sparkd", "--catalogue", str(house.catalogue)]
+        process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+        try:
+            assert manager.recv(1024) == b"READY=1"
+            process.send_signal(signal.SIGTERM)
+            assert manager.recv(1024) == b"STOPPING=1"
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
