@@ -57,6 +57,11 @@ class Entry:
         return self.process
 
     @property
+    def is_utility(self) -> bool:
+        """Whether it lives beside the main model, with a lane of its own in the queue."""
+        return self.model.lifecycle == "utility"
+
+    @property
     def idle(self) -> bool:
         """Whether it is ready and nobody uses it."""
         return self.state is State.READY and not self.leases

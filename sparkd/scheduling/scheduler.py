@@ -207,18 +207,22 @@ class Scheduler:
     def _launch(self, now: float) -> None:
         """Launch, or make room, for the oldest ticket of each lane whose model is stopped."""
         waiting = [e for e in self._books.active.values() if e.waiting and e.state is State.STOPPED]
-        blocked: set[bool] = set()
+        ahead: dict[bool, Entry] = {}
         for entry in sorted(waiting, key=lambda entry: next(iter(entry.waiting))):
-            lane = entry.model.lifecycle == "utility"
-            if lane not in blocked and not self._make_way(entry, now):
+            lane = entry.is_utility
+            if lane in ahead:
+                self._reject(entry, [ahead[lane]], now)
+            elif not self._make_way(entry, now):
                 # An exclusive model waits for an empty machine; the utility must not come back meanwhile.
-                blocked |= {True, False} if entry.model.lifecycle == "exclusive" else {lane}
+                lanes = (True, False) if entry.model.lifecycle == "exclusive" else (lane,)
+                ahead |= dict.fromkeys(lanes, entry)
 
     def _make_way(self, entry: Entry, now: float) -> bool:
         """Return whether the entry is dealt with: launched or refused. Else it waits and holds up its lane."""
         residents = list(self._books.residents())
         if starting := self._starting():
-            return self._reject(entry, [starting], now)
+            # The other lane's start is no reason to be refused: it takes no place of this one.
+            return starting.is_utility is entry.is_utility and self._reject(entry, [starting], now)
         leaving = evictions(entry, residents, self.budget)
         if leaving is None:
             self._refuse_waiting(entry, lambda: refusals.no_room(entry, residents, self.budget))
