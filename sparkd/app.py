@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import psutil
 from starlette.applications import Starlette
 
 from sparkd.catalog import Catalogue
@@ -15,6 +14,7 @@ from sparkd.errors import CatalogueError
 from sparkd.gateway import Gateway
 from sparkd.gateway.keys import read_keys
 from sparkd.machine.cgroups import Cgroups
+from sparkd.machine.memory import Probe
 from sparkd.machine.places import Places
 from sparkd.scheduling.memory import budget_for, footprint
 from sparkd.scheduling.scheduler import Scheduler
@@ -36,7 +36,7 @@ def compose(catalogue: Catalogue, places: Places) -> App:
     if problems := engine_problems(catalogue):
         raise CatalogueError(problems)
     settings = catalogue.settings
-    total = settings.memory.total or psutil.virtual_memory().total
+    total = settings.memory.total or Probe().read().total
 
     def implied(model: Model) -> int | None:
         return ENGINES[model.engine].footprint(model, total)

@@ -23,6 +23,7 @@ ROOMS = [
     "engines",
     "runtimes",
     "machine",
+    "history",
     "run",
     "supervisor",
     "gateway",
