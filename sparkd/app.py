@@ -19,35 +19,40 @@ from sparkd.machine.places import Places
 from sparkd.scheduling.memory import budget_for, footprint
 from sparkd.scheduling.scheduler import Scheduler
 from sparkd.supervisor import Supervisor
+from sparkd.watch import Look, Watch
 
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """Everything a daemon serves, joined together."""
+    """Everything a daemon serves, joined together. `watch` is to be run as long as it does."""
 
     supervisor: Supervisor
     gateway: Gateway
     control: Starlette
+    watch: Watch
 
 
 def compose(catalogue: Catalogue, places: Places) -> App:
     """Join everything for one catalogue. Needs a running event loop. Raises CatalogueError where only engines or
-    files beside the catalogue can tell that something is wrong."""
+    files beside the catalogue can tell that something is wrong, and ProbeError where the machine does not say how
+    much memory it has."""
     if problems := engine_problems(catalogue):
         raise CatalogueError(problems)
-    settings = catalogue.settings
-    total = settings.memory.total or Probe().read().total
+    settings, probe = catalogue.settings, Probe()
+    memory = probe.read()
+    total = settings.memory.total or memory.total
 
     def implied(model: Model) -> int | None:
         return ENGINES[model.engine].footprint(model, total)
 
-    budget = budget_for(catalogue.models.values(), total, settings.memory.reserve, implied)
     scheduler = Scheduler(
         catalogue.models,
-        budget=budget,
-        footprint=lambda model: footprint(model, budget, implied),
+        budget=budget_for(catalogue.models.values(), total, settings.memory.reserve, implied),
+        footprint=lambda model, budget: footprint(model, budget, implied),
         settings=settings,
     )
     keys = read_keys(catalogue)
     supervisor = Supervisor(catalogue, scheduler, places, Cgroups.delegated())
-    return App(supervisor, Gateway(catalogue, supervisor, keys), control_app(supervisor))
+    supervisor.memory(Look(memory))
+    watch = Watch(probe, supervisor.memory, supervisor.families)
+    return App(supervisor, Gateway(catalogue, supervisor, keys), control_app(supervisor), watch)

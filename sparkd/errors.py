@@ -30,7 +30,7 @@
     │   ├── WaitedTooLong       503  `max_wait` passed before the model was ready
     │   ├── ModelStopped        503  the operator stopped the model while the request waited
     │   ├── ModelFailed         503  the model's process failed and is in backoff or quarantine
-    │   ├── NoRoom              503  pinned models leave no room for this one
+    │   ├── NoRoom              503  pinned models or other programs leave no room for this one
     │   └── ShuttingDown        503
     └── UpstreamError           502  the engine broke off, or answered something that is not HTTP
 

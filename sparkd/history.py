@@ -128,7 +128,7 @@ class History:
         self._write("DELETE FROM starting WHERE model = ?", (model,))
 
     def interrupted(self) -> dict[str, tuple[str, bool]]:
-        """What was starting when sparkd last ended without a word: each model's key, and whether the machine died too."""
+        """What was starting when sparkd last ended without a word: each model's key, and whether the machine did."""
         rows = self._connection.execute("SELECT model, key, boot FROM starting").fetchall()
         return {model: (key, boot != self._boot) for model, key, boot in rows}
 

@@ -72,6 +72,10 @@ class Run:
             raise LifecycleError(f"run {self.number} of {self.model.id} was never launched")
         return self._upstream
 
+    def remains(self) -> list[int]:
+        """PIDs of it that still live."""
+        return self._process.remains() if self._process else []
+
     async def live(self, healthy: Callable[[], None]) -> Cause:
         """Start the process, call `healthy` once it is, and return why it ended."""
         try:

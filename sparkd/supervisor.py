@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 import time
+from collections.abc import Mapping
 from types import TracebackType
 
 from sparkd import __version__
@@ -20,12 +21,12 @@ from sparkd.machine.log import Log
 from sparkd.machine.places import Places
 from sparkd.machine.upstream import Upstream
 from sparkd.run import Run
-from sparkd.scheduling.actions import Action, Grant, Launch, Refuse, Terminate
+from sparkd.scheduling.actions import Action, Grant, Kill, Launch, Refuse, Terminate
 from sparkd.scheduling.books import NEVER, Entry
-from sparkd.scheduling.deadlines import idle_end
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.scheduler import Scheduler
-from sparkd.scheduling.status import MemoryStatus, ModelStatus, QueueStatus, Status
+from sparkd.scheduling.status import MemoryStatus, ModelStatus, QueueStatus, Status, model_status
+from sparkd.watch import Family, Look
 
 journal = logging.getLogger("sparkd.supervisor")
 
@@ -128,6 +129,17 @@ class Supervisor:
         """Output of the model's present or last process, None if it had none since sparkd started."""
         return self._logs.get(model.id)
 
+    def memory(self, look: Look) -> float:
+        """Take a look at the machine's memory into account; return the seconds until the next one is due."""
+        memory, scheduler = look.memory, self._scheduler
+        self._carry_out(scheduler.on_memory(memory.available, memory.least, time.monotonic()))
+        starting = any(entry.state is State.STARTING for entry in scheduler.entries())
+        return scheduler.guard.pause(starting=starting)
+
+    def families(self) -> Mapping[int, Family]:
+        """How to find the processes of each run."""
+        return {number: run.remains for number, run in self._runs.items()}
+
     def status(self) -> Status:
         """Everything an operator may want to see, as of now."""
         scheduler, queue = self._scheduler, self.catalogue.settings.queue
@@ -141,6 +153,9 @@ class Supervisor:
                 reserve=scheduler.budget.reserve,
                 budget=scheduler.budget.bytes,
                 reserved=scheduler.reserved,
+                floor=scheduler.guard.floor,
+                available=scheduler.available,
+                leaked=scheduler.budget.leaked,
             ),
             queue=QueueStatus(waiting=scheduler.waiting, max_length=queue.max_length, on_busy=queue.on_busy),
             models=tuple(map(self._model_status, self.catalogue.models.values())),
@@ -174,6 +189,9 @@ class Supervisor:
                         granted.exception()  # seen, even if the client leaves: no "never retrieved" later
                 case Launch(model_id, number):
                     self._launch(self.catalogue.models[model_id], number)
+                case Kill(model_id, number, told):
+                    self._runs[number].kill()  # first: every millisecond counts
+                    journal.error("%s: ended by the memory guard: %s", model_id, told)
                 case Terminate(model_id, number, reason):
                     journal.info("%s: stopping: %s", model_id, reason)
                     self._runs[number].terminate()
@@ -186,7 +204,7 @@ class Supervisor:
         journal.info("%s: starting (run %d)", model.id, number)
         task = asyncio.create_task(self._live(run), name=f"{model.id} run {number}")
         self._tasks.add(task)
-        task.add_done_callback(self._finished)
+        task.add_done_callback(self.finished)
 
     async def _live(self, run: Run) -> None:
         """The life of one run, each step told to the scheduler."""
@@ -207,7 +225,8 @@ class Supervisor:
         if entry is not None:
             journal.info("%s: ready after %.1f seconds", run.model.id, entry.load_time)
 
-    def _finished(self, task: asyncio.Task[None]) -> None:
+    def finished(self, task: asyncio.Task[None]) -> None:
+        """Note that a task of ours has ended; that it failed is a bug, and `broken` tells."""
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) and not self.broken.done():
             journal.critical("%s: bug in sparkd", task.get_name(), exc_info=error)
@@ -231,27 +250,9 @@ class Supervisor:
         self._carry_out(self._scheduler.on_tick(time.monotonic()))
 
     def _model_status(self, model: Model) -> ModelStatus:
-        scheduler, now = self._scheduler, time.monotonic()
-        entry = scheduler.entry(model.id) or Entry(model, scheduler.footprint(model), since=self._started)
+        scheduler = self._scheduler
+        entry = scheduler.entry(model.id) or Entry(model, *scheduler.footprint(model), since=self._started)
         run = self._runs.get(entry.run)
-        milestone = run.milestone if run and entry.state is State.STARTING else None
-        cooling = entry.state is State.BACKOFF and not entry.quarantined
-        return ModelStatus(
-            id=model.id,
-            state=entry.state.value,
-            quarantined=entry.quarantined,
-            since=now - entry.since,
-            in_flight=len(entry.leases),
-            waiting=len(entry.waiting),
-            idle_left=idle_end(entry) - now if idle_end(entry) < NEVER else None,
-            footprint=entry.footprint,
-            pid=run.pid if run else None,
-            phase=milestone.phase if milestone else None,
-            progress=milestone.progress if milestone else None,
-            cause=entry.cause or None,
-            retry_after=max(0.0, entry.until - now) if cooling else None,
-            load_time=entry.load_time or None,
-            lifecycle=model.lifecycle,
-            pinned=model.pinned,
-            enabled=model.enabled,
+        return model_status(
+            entry, time.monotonic(), pid=run.pid if run else None, milestone=run.milestone if run else None
         )

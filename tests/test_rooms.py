@@ -24,6 +24,7 @@ ROOMS = [
     "runtimes",
     "machine",
     "history",
+    "watch",
     "run",
     "supervisor",
     "gateway",

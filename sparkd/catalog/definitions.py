@@ -99,6 +99,13 @@ class Memory(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Bytes | None, Meta(description="Memory of the machine. Unset: what the machine says.")
     ] = None
     reserve: Annotated[Bytes, Meta(description="Kept free for the system; no model may use it.")] = 8 * GIB
+    floor: Annotated[
+        Bytes | None,
+        Meta(
+            description="With less than this available a model is ended at once, the starting one first. Unset: "
+            "5 GiB, on machines of less than 80 GiB a sixteenth of the memory."
+        ),
+    ] = None
 
 
 class Failures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

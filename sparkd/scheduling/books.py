@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from sparkd.catalog.definitions import Model
 from sparkd.scheduling.lifecycle import State
+from sparkd.scheduling.memory import Basis
 
 NEVER = float("inf")
 
@@ -27,13 +28,15 @@ class Ticket:
 class Entry:
     """One model's page: where its process is in its life, who waits for it, who uses it.
 
-    `footprint` is bytes; every other number but `run` and `failures` is seconds. `leases` holds the tickets
-    granted on the current run, with the time of each grant. `cause` is why the last process failed, `reason` why
-    this one has to go.
+    `footprint` is bytes, and `basis` what they rest on; every other number but counts is seconds. `leases` holds
+    the tickets granted on the current run, with the time of each grant. `cause` is why the last process failed,
+    `reason` why this one has to go. `killed` says that the memory guard has ended this run, `guard_kills` how
+    often it has ended any.
     """
 
     model: Model
     footprint: int
+    basis: Basis
     state: State = State.STOPPED
     since: float = 0.0
     run: int = 0
@@ -50,6 +53,8 @@ class Entry:
     reason: str = ""
     load_time: float = 0.0
     answer_time: float = 0.0
+    killed: bool = False
+    guard_kills: int = 0
 
     @property
     def resident(self) -> bool:

@@ -9,30 +9,50 @@ half of the waiter's patience is spent. The utility model has a lane of its own.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
-from sparkd.catalog.definitions import Failures, Queue
+from sparkd.catalog.definitions import Model, Settings
 from sparkd.errors import Refusal
 from sparkd.scheduling import refusals
-from sparkd.scheduling.actions import Action, Grant, Launch, Refuse, Terminate
+from sparkd.scheduling.actions import Action, Grant, Kill, Launch, Refuse, Terminate
 from sparkd.scheduling.books import NEVER, Books, Entry
 from sparkd.scheduling.deadlines import evictable_at, idle_end, next_deadline
+from sparkd.scheduling.guard import Guard
 from sparkd.scheduling.lifecycle import Event, State, after
-from sparkd.scheduling.memory import Budget
+from sparkd.scheduling.memory import Budget, Footprint, floor_of
 from sparkd.scheduling.room import evictions, fits
+
+GUARD_KILLS: Final = 2
+"""Times the memory guard ends a model before only an operator may have it started again."""
 
 
 class Decisions:
     """Reads the books, and carries every model as far as they allow. Its parent of events is the Scheduler."""
 
-    def __init__(self, books: Books, budget: Budget, queue: Queue, failures: Failures) -> None:
+    def __init__(
+        self,
+        books: Books,
+        budget: Budget,
+        footprint: Callable[[Model, Budget], Footprint],
+        settings: Settings,
+    ) -> None:
         self._books = books
-        self._queue_settings = queue
-        self._failures = failures
+        self._queue_settings = settings.queue
+        self._failures = settings.failures
+        self._footprint = footprint
+        self.guard = Guard(
+            settings.memory.floor if settings.memory.floor is not None else floor_of(budget.total)
+        )
+        self.available: int | None = None
         self._actions: list[Action] = []
         self._runs = 0
         self._closing = False
         self.budget = budget
         self.deadline = NEVER
+
+    def footprint(self, model: Model) -> Footprint:
+        """What the model's next launch would reserve."""
+        return self._footprint(model, self.budget)
 
     def _settle(self, now: float, used: Entry | None = None) -> list[Action]:
         """Decide everything that is to be decided. `used`: all that happened is that this model was asked or left.
@@ -75,6 +95,8 @@ class Decisions:
                 self._drain(entry, now)
             case State.BACKOFF if not entry.process and now >= entry.until:
                 self._go(entry, Event.COOLED, now)
+            case State.STOPPED:
+                entry.footprint, entry.basis = self.footprint(entry.model)
         if entry.waiting and (error := self._hopeless(entry, now)):
             self._refuse_waiting(entry, error)
         if entry.at_rest:
@@ -126,7 +148,9 @@ class Decisions:
         residents = list(self._books.residents())
         if starting := self._starting():
             return self._reject(entry, [starting], now)
-        leaving = evictions(entry, residents, self.budget)
+        leaving = evictions(entry, residents, self._budget_now(entry, residents))
+        if leaving is None and evictions(entry, residents, self.budget) is not None:
+            return self._wait_for_machine(entry, residents)
         if leaving is None:
             self._refuse_waiting(entry, lambda: refusals.no_room(entry, residents, self.budget))
             return True
@@ -142,13 +166,30 @@ class Decisions:
     def _launch_if_quiet(self, entry: Entry, now: float) -> bool:
         residents = list(self._books.residents())
         unquiet = any(resident.state not in (State.READY, State.DRAINING) for resident in residents)
-        if unquiet or not fits(entry, residents, self.budget):
+        if unquiet or not fits(entry, residents, self._budget_now(entry, residents)):
             return False
         self._runs += 1
         entry.run, entry.process = self._runs, True
         entry.ready_at, entry.hurried, entry.drain_deadline, entry.cause = None, False, NEVER, ""
+        entry.killed = False
         self._go(entry, Event.LAUNCH, now)
         self._actions.append(Launch(entry.model.id, entry.run))
+        return True
+
+    def _budget_now(self, entry: Entry, residents: list[Entry]) -> Budget:
+        """The budget as far as the machine agrees: what the residents have reserved, and what is available beyond
+        the floor. A guess is all that a model may have: it runs alone, and the guard watches what it really takes."""
+        if self.available is None or entry.basis == "guessed":
+            return self.budget
+        reserved = sum(resident.footprint for resident in residents)
+        return self.budget.within(max(0, self.available - self.guard.floor) + reserved)
+
+    def _wait_for_machine(self, entry: Entry, residents: list[Entry]) -> bool:
+        """The books have room and the machine has not: wait for who is leaving, else nobody knows for what."""
+        if any(resident.state not in (State.STARTING, State.READY) for resident in residents):
+            return False
+        lacking = refusals.lacking(entry, self.available or 0, self.guard.floor)
+        self._refuse_waiting(entry, lambda: lacking)
         return True
 
     def _reject(self, entry: Entry, holders: list[Entry], now: float) -> bool:
@@ -194,6 +235,17 @@ class Decisions:
         entry.until = NEVER if entry.failures >= self._failures.max_failures else now + pause
         entry.cause = cause
         self._go(entry, Event.FAILED, now)
+
+    def _kill(self, entry: Entry, now: float) -> None:
+        """End it now. The second time nothing but an operator brings it back: the third might be one too many."""
+        self.guard.killed()
+        entry.killed = True
+        self._actions.append(Kill(entry.model.id, entry.run, self.guard.told()))
+        if entry.state in (State.STARTING, State.READY):
+            self._fail(entry, self.guard.cause, now)
+            entry.guard_kills += 1
+            if entry.guard_kills >= GUARD_KILLS:
+                entry.until = NEVER
 
     def _take_actions(self) -> list[Action]:
         actions, self._actions = self._actions, []

@@ -16,8 +16,9 @@ from sparkd.scheduling import refusals
 from sparkd.scheduling.actions import Action
 from sparkd.scheduling.books import Books, Entry
 from sparkd.scheduling.decisions import Decisions
+from sparkd.scheduling.guard import Sample, first_to_go
 from sparkd.scheduling.lifecycle import Event, LifecycleError, State
-from sparkd.scheduling.memory import Budget
+from sparkd.scheduling.memory import Budget, Footprint
 
 
 class Scheduler(Decisions):
@@ -28,12 +29,11 @@ class Scheduler(Decisions):
         models: Mapping[str, Model],
         *,
         budget: Budget,
-        footprint: Callable[[Model], int],
+        footprint: Callable[[Model, Budget], Footprint],
         settings: Settings,
     ) -> None:
-        super().__init__(Books(settings.queue.max_wait), budget, settings.queue, settings.failures)
+        super().__init__(Books(settings.queue.max_wait), budget, footprint, settings)
         self._models = models
-        self.footprint = footprint
 
     # Events ------------------------------------------------------------------------------------------------
 
@@ -77,6 +77,18 @@ class Scheduler(Decisions):
             entry.failures = 0
         return self._settle(now)
 
+    def on_memory(self, available: int | None, least: int, now: float) -> list[Action]:
+        """Take a look at the machine's memory into account, and end somebody if it runs out.
+
+        `available` is what models may still take, None where nobody can say; `least` is what is available where it is
+        scarcest, the host's own memory included.
+        """
+        self.available = available
+        self.guard.note(Sample(now, least))
+        if self.guard.due and (victim := first_to_go(self._books.residents())):
+            self._kill(victim, now)
+        return self._settle(now)
+
     def on_tick(self, now: float) -> list[Action]:
         """Compare the books' deadlines with the clock."""
         return self._settle(now)
@@ -91,7 +103,7 @@ class Scheduler(Decisions):
     def on_retry(self, model_id: str, now: float) -> list[Action]:
         """Carry out the operator's wish that past failures are forgotten."""
         entry = self._entry(model_id)
-        entry.failures, entry.until = 0, min(entry.until, now)
+        entry.failures, entry.guard_kills, entry.until = 0, 0, min(entry.until, now)
         return self._settle(now)
 
     def on_shutdown(self, now: float) -> list[Action]:
@@ -128,7 +140,7 @@ class Scheduler(Decisions):
         entry = books.active.get(model_id) or books.at_rest.pop(model_id, None)
         if entry is None:
             model = self._models[model_id]
-            entry = Entry(model, self.footprint(model))
+            entry = Entry(model, *self.footprint(model))
         books.active[model_id] = entry
         return entry
 
