@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from starlette.applications import Starlette
@@ -19,17 +20,16 @@ from sparkd.machine.places import Places
 from sparkd.scheduling.memory import budget_for, footprint
 from sparkd.scheduling.scheduler import Scheduler
 from sparkd.supervisor import Supervisor
-from sparkd.watch import Look, Watch
+from sparkd.watch import Watch
 
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """Everything a daemon serves, joined together. `watch` is to be run as long as it does."""
+    """Everything a daemon serves, joined together."""
 
     supervisor: Supervisor
     gateway: Gateway
     control: Starlette
-    watch: Watch
 
 
 def compose(catalogue: Catalogue, places: Places) -> App:
@@ -38,9 +38,8 @@ def compose(catalogue: Catalogue, places: Places) -> App:
     much memory it has."""
     if problems := engine_problems(catalogue):
         raise CatalogueError(problems)
-    settings, probe = catalogue.settings, Probe()
-    memory = probe.read()
-    total = settings.memory.total or memory.total
+    settings, watch = catalogue.settings, Watch(Probe())
+    total = settings.memory.total or watch.memory.total
 
     def implied(model: Model) -> int | None:
         return ENGINES[model.engine].footprint(model, total)
@@ -52,7 +51,6 @@ def compose(catalogue: Catalogue, places: Places) -> App:
         settings=settings,
     )
     keys = read_keys(catalogue)
-    supervisor = Supervisor(catalogue, scheduler, places, Cgroups.delegated())
-    supervisor.memory(Look(memory))
-    watch = Watch(probe, supervisor.memory, supervisor.families)
-    return App(supervisor, Gateway(catalogue, supervisor, keys), control_app(supervisor), watch)
+    scheduler.on_memory(watch.memory.available, watch.memory.least, time.monotonic())
+    supervisor = Supervisor(catalogue, scheduler, places, Cgroups.delegated(), watch)
+    return App(supervisor, Gateway(catalogue, supervisor, keys), control_app(supervisor))

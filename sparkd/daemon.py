@@ -100,13 +100,12 @@ class _Daemon:
         self._control = GatewayServer(app.control)
         self._stop = asyncio.Event()
         self._systemd = sdnotify.SystemdNotifier()
-        self._watch = app.watch
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, number)
-        watching = asyncio.create_task(self._watch.run(), name="memory watch")
+        watching = asyncio.create_task(self._supervisor.watch_memory(), name="memory watch")
         watching.add_done_callback(self._supervisor.finished)
         await self._open()
         self._supervisor.broken.add_done_callback(lambda _: self._stop.set())

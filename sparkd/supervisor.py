@@ -10,14 +10,14 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Mapping
 from types import TracebackType
 
 from sparkd import __version__
 from sparkd.catalog import Catalogue
-from sparkd.catalog.definitions import Model
+from sparkd.catalog.definitions import GIB, Model
 from sparkd.machine.cgroups import Cgroups
 from sparkd.machine.log import Log
+from sparkd.machine.page_cache import drop_all, release, weights_of
 from sparkd.machine.places import Places
 from sparkd.machine.upstream import Upstream
 from sparkd.run import Run
@@ -26,7 +26,7 @@ from sparkd.scheduling.books import NEVER, Entry
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.scheduler import Scheduler
 from sparkd.scheduling.status import MemoryStatus, ModelStatus, QueueStatus, Status, model_status
-from sparkd.watch import Family, Look
+from sparkd.watch import Look, Watch
 
 journal = logging.getLogger("sparkd.supervisor")
 
@@ -70,13 +70,19 @@ class Supervisor:
     """Runs the models of one catalogue. Lives on one event loop, from `open` to `shut_down`."""
 
     def __init__(
-        self, catalogue: Catalogue, scheduler: Scheduler, places: Places, cgroups: Cgroups | None
+        self,
+        catalogue: Catalogue,
+        scheduler: Scheduler,
+        places: Places,
+        cgroups: Cgroups | None,
+        watch: Watch,
     ) -> None:
         self.catalogue = catalogue
         self.listen: tuple[str, ...] = ()
         self._scheduler = scheduler
         self._places = places
         self._cgroups = cgroups
+        self._watch = watch
         self._started = time.monotonic()
         self._granted: dict[int, asyncio.Future[Run]] = {}
         self._runs: dict[int, Run] = {}
@@ -129,17 +135,6 @@ class Supervisor:
         """Output of the model's present or last process, None if it had none since sparkd started."""
         return self._logs.get(model.id)
 
-    def memory(self, look: Look) -> float:
-        """Take a look at the machine's memory into account; return the seconds until the next one is due."""
-        memory, scheduler = look.memory, self._scheduler
-        self._carry_out(scheduler.on_memory(memory.available, memory.least, time.monotonic()))
-        starting = any(entry.state is State.STARTING for entry in scheduler.entries())
-        return scheduler.guard.pause(starting=starting)
-
-    def families(self) -> Mapping[int, Family]:
-        """How to find the processes of each run."""
-        return {number: run.remains for number, run in self._runs.items()}
-
     def status(self) -> Status:
         """Everything an operator may want to see, as of now."""
         scheduler, queue = self._scheduler, self.catalogue.settings.queue
@@ -163,6 +158,7 @@ class Supervisor:
 
     async def shut_down(self) -> None:
         """Refuse who waits, drain who is served, stop everything; return once nothing is left."""
+        self._watch.stop_waiting()
         self._carry_out(self._scheduler.on_shutdown(time.monotonic()))
         while self._tasks:
             await asyncio.wait(self._tasks)
@@ -209,15 +205,62 @@ class Supervisor:
     async def _live(self, run: Run) -> None:
         """The life of one run, each step told to the scheduler."""
         model_id, number, scheduler = run.model.id, run.number, self._scheduler
+        await self._clear_the_way(run)
         cause = await run.live(lambda: self._healthy(run))
         entry = scheduler.entry(model_id)
         told = entry is not None and entry.state not in (State.STARTING, State.READY)
         journal.log(logging.INFO if told else logging.ERROR, "%s: %s", model_id, "exited" if told else cause)
         self._carry_out(scheduler.on_exited(model_id, number, str(cause), time.monotonic()))
         await run.clear()
+        missing = await self._reclaim(run)
         del self._runs[number]
-        self._carry_out(scheduler.on_reclaimed(model_id, number, time.monotonic()))
+        run.gone.set()
+        self._carry_out(scheduler.on_reclaimed(model_id, number, time.monotonic(), missing=missing))
         journal.info("%s: stopped", model_id)
+
+    async def watch_memory(self) -> None:
+        """Watch the machine's memory until cancelled."""
+        await self._watch.run(
+            self._on_look, lambda: {number: run.remains for number, run in self._runs.items()}
+        )
+
+    def _on_look(self, look: Look) -> float:
+        """Take a look at the machine's memory into account; return the seconds until the next one is due."""
+        memory, scheduler = look.memory, self._scheduler
+        for number, used in look.used.items():
+            if run := self._runs.get(number):
+                run.measure(used, memory.available)
+        self._carry_out(scheduler.on_memory(memory.available, memory.least, time.monotonic()))
+        starting = any(entry.state is State.STARTING for entry in scheduler.entries())
+        return scheduler.guard.pause(starting=starting)
+
+    async def _clear_the_way(self, run: Run) -> None:
+        """Release page cache where the GPU would take it for used memory and there is not enough beside it."""
+        memory, entry = self._watch.memory, self._scheduler.entry(run.model.id)
+        if memory.kind != "unified" or entry is None:
+            return
+        if memory.free >= entry.footprint + self._scheduler.guard.floor:
+            return
+        folder, running = self.catalogue.folder("models"), {run.model.id for run in self._runs.values()}
+        others = [model for model in self.catalogue.models.values() if model.id not in running]
+        weights = [place for model in others if (place := weights_of(model.source, folder))]
+        released = await asyncio.to_thread(release, weights)
+        journal.info(
+            "%s: %.1f GiB of other models' files released from the page cache", run.model.id, released / GIB
+        )
+        if self.catalogue.settings.memory.drop_caches and not await asyncio.to_thread(drop_all):
+            journal.warning("the page cache cannot be dropped: memory.drop_caches needs root")
+
+    async def _reclaim(self, run: Run) -> int:
+        """Wait until the run's memory is back; return what is missing of it, in bytes."""
+        timeout = self.catalogue.settings.memory.reclaim_timeout
+        missing = await self._watch.returned(run.held, run.available, timeout)
+        if missing:
+            journal.warning(
+                "%s: %.1f GiB of its memory have not come back in %.0f seconds: they count as leaked",
+                *(run.model.id, missing / GIB, timeout),
+            )
+        return missing
 
     def _healthy(self, run: Run) -> None:
         self._carry_out(self._scheduler.on_healthy(run.model.id, run.number, time.monotonic()))

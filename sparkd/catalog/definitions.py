@@ -106,6 +106,20 @@ class Memory(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "5 GiB, on machines of less than 80 GiB a sixteenth of the memory."
         ),
     ] = None
+    reclaim_timeout: Annotated[
+        Seconds,
+        Meta(
+            description="Longest time the memory of a process that has ended is waited for; what is missing then "
+            "counts as leaked until the machine is booted again."
+        ),
+    ] = 90.0
+    drop_caches: Annotated[
+        bool,
+        Meta(
+            description="Whether the whole page cache may be dropped before a load that it is in the way of; needs "
+            "root. False: only weight files of models that are not running."
+        ),
+    ] = False
 
 
 class Failures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

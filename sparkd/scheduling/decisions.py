@@ -123,6 +123,8 @@ class Decisions:
 
     def _drain(self, entry: Entry, now: float) -> None:
         """Terminate a drained model, but not while another one starts: that one measures the machine's memory."""
+        if entry.killed:
+            return  # there is nothing left to be told
         if (not entry.leases or now >= entry.drain_deadline) and (entry.hurried or not self._starting()):
             self._go(entry, Event.DRAINED, now)
             self._actions.append(Terminate(entry.model.id, entry.run, entry.reason))

@@ -10,6 +10,7 @@ What is decided, and in what order, is in decisions.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 from sparkd.catalog.definitions import Model, Settings
 from sparkd.scheduling import refusals
@@ -69,10 +70,11 @@ class Scheduler(Decisions):
             self._go(entry, Event.EXITED, now)
         return self._settle(now)
 
-    def on_reclaimed(self, model_id: str, run: int, now: float) -> list[Action]:
-        """Note that nothing is left of the run: no process, and its memory is back."""
+    def on_reclaimed(self, model_id: str, run: int, now: float, *, missing: int = 0) -> list[Action]:
+        """Note that nothing is left of the run: no process, and its memory is back, but for `missing` bytes of it."""
         entry = self._running(model_id, run)
         entry.process = False
+        self.budget = replace(self.budget, leaked=self.budget.leaked + missing)
         if self._go(entry, Event.RECLAIMED, now) is State.STOPPED and entry.ready_at is not None:
             entry.failures = 0
         return self._settle(now)
@@ -85,6 +87,10 @@ class Scheduler(Decisions):
         """
         self.available = available
         self.guard.note(Sample(now, least))
+        if available is not None and not any(self._books.residents()):
+            # Nobody has any of it, so what is available is not leaked, whatever was believed.
+            found = max(0, self.budget.total - self.budget.reserve - available)
+            self.budget = replace(self.budget, leaked=min(self.budget.leaked, found))
         if self.guard.due and (victim := first_to_go(self._books.residents())):
             self._kill(victim, now)
         return self._settle(now)

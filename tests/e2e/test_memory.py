@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
+
 from sparkd.machine.meminfo import read_meminfo
 from tests.e2e.conftest import Build
-from tests.e2e.house import engine, wait_until
+from tests.e2e.house import House, engine, wait_until
+from tests.machine.drivers import build_driver
 
 GIB = 1024**3
 
@@ -54,3 +58,33 @@ def test_status_tells_what_the_machine_has_left(build: Build) -> None:
     assert memory.available is not None
     assert abs(memory.available - read_meminfo().available) < 2**31
     assert memory.floor == 10 * GIB // 16
+
+
+def test_on_a_gb10_a_model_is_gone_when_its_memory_is_back(folder: Path) -> None:
+    """The driver is a library of ours, the memory is real."""
+    driver = build_driver(folder, "gb10")
+    house = House(folder, {"models": {"a": engine("--allocate", str(GIB), memory="2 GiB")}})
+    house.start(driver.environment)
+    assert house.chat("a").status_code == 200
+    time.sleep(1.5)  # until it has been measured
+    before = read_meminfo().available
+    assert house.ctl("stop", "a").returncode == 0
+    assert read_meminfo().available > before + GIB // 2
+    assert house.stop() == 0
+    house.assert_nothing_left()
+
+
+def test_a_driver_that_is_reloaded_takes_nothing_down(folder: Path) -> None:
+    driver = build_driver(folder, "h100")
+    house = House(folder, {"models": {"a": engine()}, "memory": {"reserve": "8 GiB"}})
+    house.start(driver.environment)
+    assert house.status().memory.total == 80 * GIB
+    assert house.chat("a").status_code == 200
+    driver.become("gone")
+    wait_until("sparkd sees that the GPU is gone", lambda: house.status().memory.available is None)
+    assert house.chat("a").status_code == 200
+    house.ctl("stop", "a")
+    assert house.chat("a").status_code == 200
+    assert "NVML does not answer any more: GPU is lost" in house.log()
+    assert house.stop() == 0
+    house.assert_nothing_left()

@@ -89,10 +89,10 @@ class House:
         process.exited = True
         self.note(self.scheduler.on_exited(model, process.run, cause, self.now))
 
-    def reclaimed(self, model: str) -> None:
+    def reclaimed(self, model: str, missing: int = 0) -> None:
         process = self.process(model)
         del self.processes[process.run]
-        self.note(self.scheduler.on_reclaimed(model, process.run, self.now))
+        self.note(self.scheduler.on_reclaimed(model, process.run, self.now, missing=missing))
 
     def gone(self, model: str) -> None:
         """The process exits and its memory is back."""
