@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
-import psutil
 from starlette.applications import Starlette
 
 from sparkd.catalog import Catalogue
@@ -15,10 +15,12 @@ from sparkd.errors import CatalogueError
 from sparkd.gateway import Gateway
 from sparkd.gateway.keys import read_keys
 from sparkd.machine.cgroups import Cgroups
+from sparkd.machine.memory import Probe
 from sparkd.machine.places import Places
 from sparkd.scheduling.memory import budget_for, footprint
 from sparkd.scheduling.scheduler import Scheduler
 from sparkd.supervisor import Supervisor
+from sparkd.watch import Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,22 +34,23 @@ class App:
 
 def compose(catalogue: Catalogue, places: Places) -> App:
     """Join everything for one catalogue. Needs a running event loop. Raises CatalogueError where only engines or
-    files beside the catalogue can tell that something is wrong."""
+    files beside the catalogue can tell that something is wrong, and ProbeError where the machine does not say how
+    much memory it has."""
     if problems := engine_problems(catalogue):
         raise CatalogueError(problems)
-    settings = catalogue.settings
-    total = settings.memory.total or psutil.virtual_memory().total
+    settings, watch = catalogue.settings, Watch(Probe())
+    total = settings.memory.total or watch.memory.total
 
     def implied(model: Model) -> int | None:
         return ENGINES[model.engine].footprint(model, total)
 
-    budget = budget_for(catalogue.models.values(), total, settings.memory.reserve, implied)
     scheduler = Scheduler(
         catalogue.models,
-        budget=budget,
-        footprint=lambda model: footprint(model, budget, implied),
+        budget=budget_for(catalogue.models.values(), total, settings.memory.reserve, implied),
+        footprint=lambda model, budget: footprint(model, budget, implied),
         settings=settings,
     )
     keys = read_keys(catalogue)
-    supervisor = Supervisor(catalogue, scheduler, places, Cgroups.delegated())
+    scheduler.on_memory(watch.memory.available, watch.memory.least, time.monotonic())
+    supervisor = Supervisor(catalogue, scheduler, places, Cgroups.delegated(), watch)
     return App(supervisor, Gateway(catalogue, supervisor, keys), control_app(supervisor))

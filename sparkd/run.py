@@ -40,7 +40,11 @@ EXPLAINED_LINES: Final = 400
 
 
 class Run:
-    """One process of a model: its private folder, its log, where it listens."""
+    """One process of a model: its private folder, its log, where it listens.
+
+    `held` is what it had when it was last measured, `available` what the machine had left then, `peak` the most it has
+    ever had, all in bytes.
+    """
 
     def __init__(
         self, model: Model, number: int, catalogue: Catalogue, places: Places, cgroups: Cgroups | None
@@ -49,6 +53,9 @@ class Run:
         self.number = number
         self.milestone: Milestone | None = None
         self.gone = asyncio.Event()
+        self.held = 0
+        self.peak = 0
+        self.available = 0
         self._catalogue = catalogue
         self._places = places
         self._cgroups = cgroups
@@ -71,6 +78,16 @@ class Run:
         if self._upstream is None:
             raise LifecycleError(f"run {self.number} of {self.model.id} was never launched")
         return self._upstream
+
+    def measure(self, held: int, available: int | None) -> None:
+        """Note what its processes hold, and what was available at the same moment, in bytes."""
+        if held and available is not None:
+            self.held, self.available = held, available
+            self.peak = max(self.peak, held)
+
+    def remains(self) -> list[int]:
+        """PIDs of it that still live."""
+        return self._process.remains() if self._process else []
 
     async def live(self, healthy: Callable[[], None]) -> Cause:
         """Start the process, call `healthy` once it is, and return why it ended."""
@@ -113,7 +130,6 @@ class Run:
         if self._directory:
             self._places.close(self._directory)
         self.log.close()
-        self.gone.set()
 
     async def _start(self) -> Process:
         self._directory = directory = self._places.open(self.model.id, self.number)

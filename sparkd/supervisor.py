@@ -14,18 +14,19 @@ from types import TracebackType
 
 from sparkd import __version__
 from sparkd.catalog import Catalogue
-from sparkd.catalog.definitions import Model
+from sparkd.catalog.definitions import GIB, Model
 from sparkd.machine.cgroups import Cgroups
 from sparkd.machine.log import Log
+from sparkd.machine.page_cache import drop_all, release, weights_of
 from sparkd.machine.places import Places
 from sparkd.machine.upstream import Upstream
 from sparkd.run import Run
-from sparkd.scheduling.actions import Action, Grant, Launch, Refuse, Terminate
+from sparkd.scheduling.actions import Action, Grant, Kill, Launch, Refuse, Terminate
 from sparkd.scheduling.books import NEVER, Entry
-from sparkd.scheduling.deadlines import idle_end
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.scheduler import Scheduler
-from sparkd.scheduling.status import MemoryStatus, ModelStatus, QueueStatus, Status
+from sparkd.scheduling.status import MemoryStatus, ModelStatus, QueueStatus, Status, model_status
+from sparkd.watch import Look, Watch
 
 journal = logging.getLogger("sparkd.supervisor")
 
@@ -69,13 +70,19 @@ class Supervisor:
     """Runs the models of one catalogue. Lives on one event loop, from `open` to `shut_down`."""
 
     def __init__(
-        self, catalogue: Catalogue, scheduler: Scheduler, places: Places, cgroups: Cgroups | None
+        self,
+        catalogue: Catalogue,
+        scheduler: Scheduler,
+        places: Places,
+        cgroups: Cgroups | None,
+        watch: Watch,
     ) -> None:
         self.catalogue = catalogue
         self.listen: tuple[str, ...] = ()
         self._scheduler = scheduler
         self._places = places
         self._cgroups = cgroups
+        self._watch = watch
         self._started = time.monotonic()
         self._granted: dict[int, asyncio.Future[Run]] = {}
         self._runs: dict[int, Run] = {}
@@ -141,6 +148,9 @@ class Supervisor:
                 reserve=scheduler.budget.reserve,
                 budget=scheduler.budget.bytes,
                 reserved=scheduler.reserved,
+                floor=scheduler.guard.floor,
+                available=scheduler.available,
+                leaked=scheduler.budget.leaked,
             ),
             queue=QueueStatus(waiting=scheduler.waiting, max_length=queue.max_length, on_busy=queue.on_busy),
             models=tuple(map(self._model_status, self.catalogue.models.values())),
@@ -148,6 +158,7 @@ class Supervisor:
 
     async def shut_down(self) -> None:
         """Refuse who waits, drain who is served, stop everything; return once nothing is left."""
+        self._watch.stop_waiting()
         self._carry_out(self._scheduler.on_shutdown(time.monotonic()))
         while self._tasks:
             await asyncio.wait(self._tasks)
@@ -174,6 +185,9 @@ class Supervisor:
                         granted.exception()  # seen, even if the client leaves: no "never retrieved" later
                 case Launch(model_id, number):
                     self._launch(self.catalogue.models[model_id], number)
+                case Kill(model_id, number, told):
+                    self._runs[number].kill()  # first: every millisecond counts
+                    journal.error("%s: ended by the memory guard: %s", model_id, told)
                 case Terminate(model_id, number, reason):
                     journal.info("%s: stopping: %s", model_id, reason)
                     self._runs[number].terminate()
@@ -186,17 +200,20 @@ class Supervisor:
         journal.info("%s: starting (run %d)", model.id, number)
         task = asyncio.create_task(self._live(run), name=f"{model.id} run {number}")
         self._tasks.add(task)
-        task.add_done_callback(self._finished)
+        task.add_done_callback(self.finished)
 
     async def _live(self, run: Run) -> None:
         """The life of one run, each step told to the scheduler."""
         model_id, number, scheduler = run.model.id, run.number, self._scheduler
+        await self._clear_the_way(run)
         cause = await run.live(lambda: self._healthy(run))
         self._carry_out(scheduler.on_exited(model_id, number, str(cause), time.monotonic()))
         self._tell_end(model_id)
         await run.clear()
+        missing = await self._reclaim(run)
         del self._runs[number]
-        self._carry_out(scheduler.on_reclaimed(model_id, number, time.monotonic()))
+        run.gone.set()
+        self._carry_out(scheduler.on_reclaimed(model_id, number, time.monotonic(), missing=missing))
         journal.debug("%s: nothing of run %d is left", model_id, number)
 
     def _tell_end(self, model_id: str) -> None:
@@ -212,13 +229,58 @@ class Supervisor:
             pause = max(0.0, entry.until - time.monotonic())
             journal.error("%s: failed: %s Not tried again for %.0f seconds", model_id, entry.cause, pause)
 
+    async def watch_memory(self) -> None:
+        """Watch the machine's memory until cancelled."""
+        await self._watch.run(
+            self._on_look, lambda: {number: run.remains for number, run in self._runs.items()}
+        )
+
+    def _on_look(self, look: Look) -> float:
+        """Take a look at the machine's memory into account; return the seconds until the next one is due."""
+        memory, scheduler = look.memory, self._scheduler
+        for number, used in look.used.items():
+            if run := self._runs.get(number):
+                run.measure(used, memory.available)
+        self._carry_out(scheduler.on_memory(memory.available, memory.least, time.monotonic()))
+        starting = any(entry.state is State.STARTING for entry in scheduler.entries())
+        return scheduler.guard.pause(starting=starting)
+
+    async def _clear_the_way(self, run: Run) -> None:
+        """Release page cache where the GPU would take it for used memory and there is not enough beside it."""
+        memory, entry = self._watch.memory, self._scheduler.entry(run.model.id)
+        if memory.kind != "unified" or entry is None:
+            return
+        if memory.free >= entry.footprint + self._scheduler.guard.floor:
+            return
+        folder, running = self.catalogue.folder("models"), {run.model.id for run in self._runs.values()}
+        others = [model for model in self.catalogue.models.values() if model.id not in running]
+        weights = [place for model in others if (place := weights_of(model.source, folder))]
+        released = await asyncio.to_thread(release, weights)
+        journal.info(
+            "%s: %.1f GiB of other models' files released from the page cache", run.model.id, released / GIB
+        )
+        if self.catalogue.settings.memory.drop_caches and not await asyncio.to_thread(drop_all):
+            journal.warning("the page cache cannot be dropped: memory.drop_caches needs root")
+
+    async def _reclaim(self, run: Run) -> int:
+        """Wait until the run's memory is back; return what is missing of it, in bytes."""
+        timeout = self.catalogue.settings.memory.reclaim_timeout
+        missing = await self._watch.returned(run.held, run.available, timeout)
+        if missing:
+            journal.warning(
+                "%s: %.1f GiB of its memory have not come back in %.0f seconds: they count as leaked",
+                *(run.model.id, missing / GIB, timeout),
+            )
+        return missing
+
     def _healthy(self, run: Run) -> None:
         self._carry_out(self._scheduler.on_healthy(run.model.id, run.number, time.monotonic()))
         entry = self._scheduler.entry(run.model.id)
         if entry is not None:
             journal.info("%s: ready after %.1f seconds", run.model.id, entry.load_time)
 
-    def _finished(self, task: asyncio.Task[None]) -> None:
+    def finished(self, task: asyncio.Task[None]) -> None:
+        """Note that a task of ours has ended; that it failed is a bug, and `broken` tells."""
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) and not self.broken.done():
             journal.critical("%s: bug in sparkd", task.get_name(), exc_info=error)
@@ -242,27 +304,9 @@ class Supervisor:
         self._carry_out(self._scheduler.on_tick(time.monotonic()))
 
     def _model_status(self, model: Model) -> ModelStatus:
-        scheduler, now = self._scheduler, time.monotonic()
-        entry = scheduler.entry(model.id) or Entry(model, scheduler.footprint(model), since=self._started)
+        scheduler = self._scheduler
+        entry = scheduler.entry(model.id) or Entry(model, *scheduler.footprint(model), since=self._started)
         run = self._runs.get(entry.run)
-        milestone = run.milestone if run and entry.state is State.STARTING else None
-        cooling = entry.state is State.BACKOFF and not entry.quarantined
-        return ModelStatus(
-            id=model.id,
-            state=entry.state.value,
-            quarantined=entry.quarantined,
-            since=now - entry.since,
-            in_flight=len(entry.leases),
-            waiting=len(entry.waiting),
-            idle_left=idle_end(entry) - now if idle_end(entry) < NEVER else None,
-            footprint=entry.footprint,
-            pid=run.pid if run else None,
-            phase=milestone.phase if milestone else None,
-            progress=milestone.progress if milestone else None,
-            cause=entry.cause or None,
-            retry_after=max(0.0, entry.until - now) if cooling else None,
-            load_time=entry.load_time or None,
-            lifecycle=model.lifecycle,
-            pinned=model.pinned,
-            enabled=model.enabled,
+        return model_status(
+            entry, time.monotonic(), pid=run.pid if run else None, milestone=run.milestone if run else None
         )

@@ -93,6 +93,7 @@ def arguments() -> argparse.Namespace:
         help="the same, in sessions of their own, re-parented",
     )
     add("--runaways-leave", action="store_true", help="runaways also change their working folder to /")
+    add("--hoard", type=int, metavar="BYTES/S", help="never gets ready, and holds so much more each second")
     # Output
     add(
         "--flood-stdout", nargs="?", type=int, const=0, metavar="BYTES/S", help="without a figure: all it can"
@@ -150,6 +151,8 @@ class Engine:
         listening = self.bind()
         if args.flood_stdout is not None:
             threading.Thread(target=flood, args=(args.flood_stdout,), daemon=True).start()
+        if args.hoard:
+            hoard(args.hoard)
         if args.print_file:
             print_slowly(args.print_file, args.print_pace)
         if args.health == "early":
@@ -420,6 +423,14 @@ def send_event(connection: socket.socket, document: dict[str, Any]) -> None:
 
 def send_chunk(connection: socket.socket, data: bytes) -> None:
     connection.sendall(b"%x\r\n%s\r\n" % (len(data), data))
+
+
+def hoard(rate: int) -> None:
+    """As a load that has been given too much: twenty pieces a second, every page of them written."""
+    held = []
+    while True:
+        held.append(b"\x01" * (rate // 20))
+        time.sleep(0.05)
 
 
 def print_slowly(path: str, pace: float) -> None:

@@ -23,6 +23,8 @@ ROOMS = [
     "engines",
     "runtimes",
     "machine",
+    "history",
+    "watch",
     "run",
     "supervisor",
     "gateway",

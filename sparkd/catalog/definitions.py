@@ -99,6 +99,27 @@ class Memory(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Bytes | None, Meta(description="Memory of the machine. Unset: what the machine says.")
     ] = None
     reserve: Annotated[Bytes, Meta(description="Kept free for the system; no model may use it.")] = 8 * GIB
+    floor: Annotated[
+        Bytes | None,
+        Meta(
+            description="With less than this available a model is ended at once, the starting one first. Unset: "
+            "5 GiB, on machines of less than 80 GiB a sixteenth of the memory."
+        ),
+    ] = None
+    reclaim_timeout: Annotated[
+        Seconds,
+        Meta(
+            description="Longest time the memory of a process that has ended is waited for; what is missing then "
+            "counts as leaked until the machine is booted again."
+        ),
+    ] = 90.0
+    drop_caches: Annotated[
+        bool,
+        Meta(
+            description="Whether the whole page cache may be dropped before a load that it is in the way of; needs "
+            "root. False: only weight files of models that are not running."
+        ),
+    ] = False
 
 
 class Failures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -40,8 +40,8 @@ def test_status_tells_the_machine_the_queue_and_every_model(http: httpx.Client) 
     assert status["queue"] == {"waiting": 0, "max_length": 1024, "on_busy": "wait"}
     assert [model["id"] for model in status["models"]] == ["qwen", "tiny", "old"]
     assert set(status["models"][0]) == {
-        "id", "state", "quarantined", "since", "in_flight", "waiting", "idle_left", "footprint", "pid", "phase",
-        "progress", "cause", "retry_after", "load_time", "lifecycle", "pinned", "enabled",
+        "id", "state", "quarantined", "since", "in_flight", "waiting", "idle_left", "footprint", "basis", "pid",
+        "phase", "progress", "cause", "retry_after", "load_time", "lifecycle", "pinned", "enabled",
     }  # fmt: skip
 
 

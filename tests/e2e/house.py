@@ -54,9 +54,9 @@ class House:
         self.catalogue.write_text(tomli_w.dumps({**settings, **catalogue}))
         self.port = 0
 
-    def start(self) -> None:
+    def start(self, environment: Mapping[str, str] = os.environ) -> None:
         """Start sparkd and wait until its doors are open."""
-        environment = {**os.environ, "NO_COLOR": "1"}
+        environment = {**environment, "NO_COLOR": "1"}
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "sparkd", "--catalogue", str(self.catalogue)],
