@@ -23,7 +23,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
 @pytest.fixture
 def http(served: Served) -> Iterator[httpx.Client]:
     transport = httpx.HTTPTransport(uds=str(served.socket))
-    with httpx.Client(transport=transport, base_url="http://sparkd", trust_env=False) as client:
+    with httpx.Client(transport=transport, base_url="http://sparkd", trust_env=False, timeout=30) as client:
         yield client
 
 
