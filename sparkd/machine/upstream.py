@@ -63,15 +63,17 @@ class Upstream:
         head = request_head(
             request.method, request.target, request.headers, len(request.body), request.without
         )
-        connection = self._take()
-        if connection is not None:
+        connection = self._take() or await self._connect()
+        while True:
             try:
                 await connection.exchange(head, request.body, sink)
-            except StaleConnection:
-                connection = None
-        if connection is None:
-            connection = await self._connect()
-            await connection.exchange(head, request.body, sink)
+                break
+            except StaleConnection:  # a new one never is: this goes round once
+                connection.abort()
+                connection = await self._connect()
+            except BaseException:
+                connection.abort()
+                raise
         self._give_back(connection)
 
     async def _upload(self, request: EngineRequest, body: AsyncIterator[bytes], sink: Sink) -> None:
