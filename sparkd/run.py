@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -14,8 +15,10 @@ from sparkd.catalog.definitions import Model
 from sparkd.engines import ENGINES
 from sparkd.engines.engine import Address, Cause, Milestone, Surroundings, TcpAddress, UnixAddress
 from sparkd.errors import LaunchError
+from sparkd.history import PastRun
 from sparkd.machine.cgroups import Cgroups
 from sparkd.machine.log import Log
+from sparkd.machine.memory import Memory
 from sparkd.machine.places import Places
 from sparkd.machine.ports import LOOPBACK, free_port
 from sparkd.machine.process import Process
@@ -43,19 +46,32 @@ class Run:
     """One process of a model: its private folder, its log, where it listens.
 
     `held` is what it had when it was last measured, `available` what the machine had left then, `peak` the most it has
-    ever had, all in bytes.
+    ever had, `launched_with` what was available before it, all in bytes; `phases` are seconds. `allowance`: what its
+    engine may take, and what the machine has.
     """
 
     def __init__(
-        self, model: Model, number: int, catalogue: Catalogue, places: Places, cgroups: Cgroups | None
+        self,
+        model: Model,
+        number: int,
+        catalogue: Catalogue,
+        *,
+        places: Places,
+        cgroups: Cgroups | None,
+        allowance: tuple[int, int],
     ) -> None:
         self.model = model
         self.number = number
         self.milestone: Milestone | None = None
         self.gone = asyncio.Event()
+        self.phases: dict[str, float] = {}
+        self.launched_with: int | None = None
         self.held = 0
         self.peak = 0
         self.available = 0
+        self._load_time: float | None = None
+        self._phase_began = time.monotonic()
+        self._allowance = allowance
         self._catalogue = catalogue
         self._places = places
         self._cgroups = cgroups
@@ -84,6 +100,20 @@ class Run:
         if held and available is not None:
             self.held, self.available = held, available
             self.peak = max(self.peak, held)
+
+    def ready_after(self, load_time: float, memory: Memory) -> None:
+        """Note that it is ready. On unified memory what the machine has less by now was its doing: nothing else has
+        started or stopped meanwhile, and a driver that tells no figures must not make it look small."""
+        self._load_time = load_time
+        self._end_phase()
+        if memory.kind == "unified" and memory.available is not None and self.launched_with is not None:
+            self.peak = max(self.peak, self.launched_with - memory.available)
+
+    def past(self) -> PastRun | None:
+        """What it has shown, None where it never was ready, or was not there for long enough to be measured."""
+        if self._load_time is None or not self.peak:
+            return None
+        return PastRun(self.peak, self.held, self._load_time, self.phases)
 
     def remains(self) -> list[int]:
         """PIDs of it that still live."""
@@ -153,7 +183,18 @@ class Run:
         await process.stop(await self._grace)
 
     def _observe(self, line: str) -> None:
-        self.milestone = self._engine.milestone(line) or self.milestone
+        found = self._engine.milestone(line)
+        if found and self.milestone and found.phase != self.milestone.phase and self._load_time is None:
+            self._end_phase()
+        self.milestone = found or self.milestone
+
+    def _end_phase(self) -> None:
+        """Add up how long each step of loading took."""
+        now = time.monotonic()
+        if self.milestone:
+            phase = self.milestone.phase
+            self.phases[phase] = self.phases.get(phase, 0.0) + now - self._phase_began
+        self._phase_began = now
 
     def _log_path(self) -> Path | None:
         try:
@@ -186,4 +227,6 @@ class Run:
             cache=self._catalogue.folder("state") / "cache",
             address=address,
             inherited=dict(os.environ),
+            memory=self._allowance[0],
+            total=self._allowance[1],
         )

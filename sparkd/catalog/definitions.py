@@ -106,6 +106,13 @@ class Memory(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "5 GiB, on machines of less than 80 GiB a sixteenth of the memory."
         ),
     ] = None
+    learn: Annotated[
+        bool,
+        Meta(
+            description="Whether a model's footprint is what its last runs have shown, once there were any. False: "
+            "what is declared stands."
+        ),
+    ] = True
     reclaim_timeout: Annotated[
         Seconds,
         Meta(
@@ -194,7 +201,16 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = None
     memory: Annotated[
         Bytes | None,
-        Meta(description="Footprint. Unset: what the engine's flags imply, else the whole budget."),
+        Meta(
+            description="Footprint of a first start, and what the engine is told it may take. Unset: what the "
+            "engine's flags imply, else the whole budget."
+        ),
+    ] = None
+    kv_cache: Annotated[
+        Bytes | None,
+        Meta(
+            description='Size of the KV cache, for engine "vllm". Unset: what `memory` leaves beside the weights.'
+        ),
     ] = None
     lifecycle: Annotated[
         Lifecycle,

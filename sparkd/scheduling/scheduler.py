@@ -15,7 +15,7 @@ from dataclasses import replace
 from sparkd.catalog.definitions import Model, Settings
 from sparkd.scheduling import refusals
 from sparkd.scheduling.actions import Action
-from sparkd.scheduling.books import Books, Entry
+from sparkd.scheduling.books import NEVER, Books, Entry
 from sparkd.scheduling.decisions import Decisions
 from sparkd.scheduling.guard import Sample, first_to_go
 from sparkd.scheduling.lifecycle import Event, LifecycleError, State
@@ -93,6 +93,21 @@ class Scheduler(Decisions):
             self.budget = replace(self.budget, leaked=min(self.budget.leaked, found))
         if self.guard.due and (victim := first_to_go(self._books.residents())):
             self._kill(victim, now)
+        return self._settle(now)
+
+    def on_measured(self, model_id: str, run: int, held: int, now: float) -> list[Action]:
+        """Note what a run really holds, in bytes. More than was reserved for it is reserved from here on."""
+        entry = self._running(model_id, run)
+        entry.footprint = max(entry.footprint, held)
+        return self._settle(now)
+
+    def on_remembered(self, model_id: str, guard_kills: int, held: str | None, now: float) -> list[Action]:
+        """Note what an earlier sparkd knew: how often the guard has ended the model, and why it is `held`, if so."""
+        entry = self._entry(model_id)
+        entry.guard_kills = guard_kills
+        if held is not None:
+            entry.until, entry.cause = NEVER, held
+            self._go(entry, Event.HELD, now)
         return self._settle(now)
 
     def on_tick(self, now: float) -> list[Action]:
