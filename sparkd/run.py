@@ -14,6 +14,7 @@ from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
 from sparkd.engines import ENGINES
 from sparkd.engines.engine import Address, Cause, Milestone, Surroundings, TcpAddress, UnixAddress
+from sparkd.engines.liveness import Liveness, read_progress
 from sparkd.errors import LaunchError
 from sparkd.history import PastRun
 from sparkd.machine.cgroups import Cgroups
@@ -37,6 +38,15 @@ PROBE_TIMEOUT: Final = 5.0
 STARTING_GRACE: Final = 1.0
 """Seconds between SIGTERM and SIGKILL while a model loads: it has nothing to finish, and vLLM mostly wedges on a
 SIGTERM then."""
+
+METRICS: Final = "/metrics"
+"""Where engines tell their counters; vLLM wants no key for it."""
+
+WEDGED: Final = Cause(
+    "engine_wedged",
+    "The engine stood still with requests in it, though it answered.",
+    "It was ended to be started anew; if this repeats, try another runtime or fewer requests at once (max-num-seqs).",
+)
 
 EXPLAINED_LINES: Final = 400
 """Last lines of a log that are read for the cause of an exit."""
@@ -119,15 +129,18 @@ class Run:
         """PIDs of it that still live."""
         return self._process.remains() if self._process else []
 
-    async def live(self, healthy: Callable[[], None]) -> Cause:
-        """Start the process, call `healthy` once it is, and return why it ended."""
+    async def live(
+        self, healthy: Callable[[], None], busy: Callable[[], bool], wedged: Callable[[str], None]
+    ) -> Cause:
+        """Start the process and return why it ended. Calls `healthy` once it is; and `wedged`, with the cause, if it
+        stands still while it is `busy`: whoever is told ends it."""
         try:
             process = await self._start()
         except LaunchError as error:
             return Cause("launch_failed", error.message)
         except OSError as error:
             return Cause("launch_failed", f"Its private folder cannot be made: {error}.")
-        watching = asyncio.create_task(self._watch(healthy))
+        watching = asyncio.create_task(self._watch(healthy, busy, wedged))
         ending = asyncio.create_task(self._end_when_told(process))
         try:
             ended = await process.wait()
@@ -170,14 +183,35 @@ class Run:
         self._places.record(directory, self._process.pid)
         return self._process
 
-    async def _watch(self, healthy: Callable[[], None]) -> None:
+    async def _watch(
+        self, healthy: Callable[[], None], busy: Callable[[], bool], wedged: Callable[[str], None]
+    ) -> None:
         """Probe until the engine is ready. Before that nobody listens, so a probe costs next to nothing."""
         while True:
             if await self.upstream.probe(self.model.health, PROBE_TIMEOUT) == 200:
-                self._healthy = True
-                healthy()
-                return
+                break
             await asyncio.sleep(PROBE_INTERVAL)
+        self._healthy = True
+        healthy()
+        if pause := self._catalogue.settings.failures.liveness:
+            await self._watch_progress(pause, busy)
+            wedged(str(WEDGED))
+
+    async def _watch_progress(self, pause: float, busy: Callable[[], bool]) -> None:
+        """Return when the engine stands still though it is in use. One that has no such counters never does."""
+        liveness, known = Liveness(), False
+        while not liveness.wedged:
+            await asyncio.sleep(pause)
+            if not busy():
+                liveness.rest()
+                continue
+            metrics = await self.upstream.fetch(METRICS, max(pause, PROBE_TIMEOUT))
+            if metrics is None:
+                if known:
+                    liveness.note_silence()
+            elif progress := read_progress(metrics):
+                known = True
+                liveness.note(progress)
 
     async def _end_when_told(self, process: Process) -> None:
         await process.stop(await self._grace)

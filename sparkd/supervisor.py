@@ -184,7 +184,9 @@ class Supervisor:
         await self._learning.begin(run.model)
         await self._clear_the_way(run)
         run.launched_with = self._watch.memory.available
-        cause = await run.live(lambda: self._healthy(run))
+        cause = await run.live(
+            lambda: self._healthy(run), lambda: self._busy(run), lambda why: self._wedged(run, why)
+        )
         entry = scheduler.entry(model_id)
         told = entry is not None and entry.state not in (State.STARTING, State.READY)
         journal.log(logging.INFO if told else logging.ERROR, "%s: %s", model_id, "exited" if told else cause)
@@ -245,6 +247,15 @@ class Supervisor:
         if entry is not None:
             run.ready_after(entry.load_time, self._watch.memory)
             journal.info("%s: ready after %.1f seconds", run.model.id, entry.load_time)
+
+    def _busy(self, run: Run) -> bool:
+        entry = self._scheduler.entry(run.model.id)
+        return entry is not None and entry.run == run.number and bool(entry.leases)
+
+    def _wedged(self, run: Run, cause: str) -> None:
+        journal.error("%s: %s", run.model.id, cause)
+        now = time.monotonic()
+        self._carry_out(self._scheduler.on_wedged(run.model.id, run.number, cause, now))
 
     def finished(self, task: asyncio.Task[None]) -> None:
         """Note that a task of ours has ended; that it failed is a bug, and `broken` tells."""

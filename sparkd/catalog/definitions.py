@@ -142,6 +142,13 @@ class Failures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             description="Failures in a row after which the model is quarantined until an operator retries it."
         ),
     ] = 5
+    liveness: Annotated[
+        Seconds,
+        Meta(
+            description="Time between two looks at whether an engine in use gets anywhere; one that stands still for "
+            "three in a row has failed. 0: it is not looked at."
+        ),
+    ] = 15.0
 
 
 class Defaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

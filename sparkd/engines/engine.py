@@ -18,6 +18,7 @@ CauseKind = Literal[
     "context_too_long",
     "illegal_instruction",
     "start_timeout",
+    "engine_wedged",
     "launch_failed",
     "engine_died",
     "unknown",

@@ -70,6 +70,14 @@ class Scheduler(Decisions):
             self._go(entry, Event.EXITED, now)
         return self._settle(now)
 
+    def on_wedged(self, model_id: str, run: int, cause: str, now: float) -> list[Action]:
+        """Note that the run's engine gets nowhere with its requests. One that is leaving has its deadline already."""
+        entry = self._running(model_id, run)
+        if entry.state is State.READY:
+            self._fail(entry, cause, now)
+            self._terminate(entry, "it stands still")
+        return self._settle(now)
+
     def on_reclaimed(self, model_id: str, run: int, now: float, *, missing: int = 0) -> list[Action]:
         """Note that nothing is left of the run: no process, and its memory is back, but for `missing` bytes of it."""
         entry = self._running(model_id, run)
