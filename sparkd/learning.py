@@ -56,6 +56,11 @@ class Learning:
         found = self.learned(model) if self._catalogue.settings.memory.learn else None
         return found.footprint if found else None
 
+    def load_time(self, model: Model) -> float | None:
+        """Seconds that its last start took, None where none is known."""
+        found = self.learned(model)
+        return found.last.load_time if found else None
+
     def held(self, model: Model) -> str | None:
         """Why the model must not start without an operator's word, if so."""
         return self._history.held(model.id, self._key(model))

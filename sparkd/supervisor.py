@@ -27,6 +27,7 @@ from sparkd.run import Run
 from sparkd.scheduling.actions import Action, Grant, Kill, Launch, Refuse, Terminate
 from sparkd.scheduling.books import NEVER, Entry
 from sparkd.scheduling.lifecycle import State
+from sparkd.scheduling.plan import Plan, plan
 from sparkd.scheduling.scheduler import Scheduler
 from sparkd.scheduling.status import LastRun, MemoryStatus, ModelStatus, QueueStatus, Status, model_status
 from sparkd.watch import Look, Watch
@@ -106,6 +107,10 @@ class Supervisor:
     def log(self, model: Model) -> Log | None:
         """Output of the model's present or last process, None if it had none since sparkd started."""
         return self._logs.get(model.id)
+
+    def plan(self, model: Model) -> Plan:
+        """What would happen if somebody asked for the model now. Nothing does."""
+        return plan(self._scheduler, model.id, time.monotonic(), self._learning.load_time)
 
     def status(self) -> Status:
         """Everything an operator may want to see, as of now."""

@@ -10,6 +10,7 @@ What is decided, and in what order, is in decisions.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from dataclasses import replace
 
 from sparkd.catalog.definitions import Model, Settings
@@ -17,7 +18,7 @@ from sparkd.scheduling import refusals
 from sparkd.scheduling.actions import Action
 from sparkd.scheduling.books import NEVER, Books, Entry
 from sparkd.scheduling.decisions import Decisions
-from sparkd.scheduling.guard import Sample, first_to_go
+from sparkd.scheduling.guard import Guard, Sample, first_to_go
 from sparkd.scheduling.lifecycle import Event, LifecycleError, State
 from sparkd.scheduling.memory import Budget, Footprint
 
@@ -143,6 +144,14 @@ class Scheduler(Decisions):
         return self._settle(now)
 
     # What others may read ----------------------------------------------------------------------------------
+
+    def copy(self) -> Scheduler:
+        """A scheduler with the same books, to try things on."""
+        twin = copy(self)
+        twin._books = self._books.copy()  # noqa: SLF001 - one of us
+        twin.guard = Guard(self.guard.floor)
+        twin._actions = []  # noqa: SLF001
+        return twin
 
     def entries(self) -> Iterable[Entry]:
         """The entries of every model that is not at rest. To be read only."""

@@ -135,6 +135,20 @@ def test_what_was_learned_outlives_sparkd_and_not_a_change_of_the_definition(bui
     assert house.model("a").basis == "declared"
 
 
+def test_the_plan_is_what_then_happens(build: Build) -> None:
+    house = build({name: engine(memory="6 GiB", min_residency=0.0) for name in ("a", "b")})
+    assert house.chat("a").status_code == 200
+    told = house.ctl("plan", "b")
+    assert (told.returncode, told.stdout.splitlines()[:2]) == (
+        0,
+        ["b would be launched", "stopped for it: a"],
+    )
+    assert house.model("a").state == "ready", "a plan changes nothing"
+    assert house.chat("b").status_code == 200
+    assert house.model("a").state == "stopped"
+    assert house.ctl("plan", "b").stdout.startswith("b is ready")
+
+
 def test_what_takes_more_than_was_reserved_is_counted_for_what_it_takes(build: Build) -> None:
     house = build({"a": engine("--allocate", str(GIB // 2), memory="64 MiB")})
     house.chat("a")
