@@ -104,9 +104,8 @@ class History:
 
     def add(self, model: str, key: str, run: PastRun) -> None:
         """Note a run that was ready and has ended."""
-        past = self._runs.setdefault((model, key), [])
-        past.append(run)
-        del past[:-RUNS_KEPT]
+        # A new list: another thread may be reading the old one.
+        self._runs[model, key] = [*self._runs.get((model, key), ()), run][-RUNS_KEPT:]
         self._write(
             "INSERT INTO runs (model, key, ended, peak, settled, load_time, phases) VALUES (?, ?, ?, ?, ?, ?, ?)",
             (model, key, time.time(), run.peak, run.settled, run.load_time, json.dumps(dict(run.phases))),
@@ -165,8 +164,8 @@ class History:
         """Bytes missing since this boot."""
         return int(self._one("SELECT bytes FROM leaks WHERE boot = ?", (self._boot,)) or 0)
 
-    @leaked.setter
-    def leaked(self, size: int) -> None:
+    def note_leaked(self, size: int) -> None:
+        """Note how much is missing now."""
         self._write("INSERT OR REPLACE INTO leaks VALUES (?, ?)", (self._boot, size))
 
     # SQLite ------------------------------------------------------------------------------------------------

@@ -10,60 +10,29 @@ import asyncio
 import logging
 import os
 import time
-from types import TracebackType
+from dataclasses import asdict
+
+from msgspec import structs
 
 from sparkd import __version__
 from sparkd.catalog import Catalogue
-from sparkd.catalog.definitions import GIB, Model
+from sparkd.catalog.definitions import Model
+from sparkd.learning import Learning
+from sparkd.lease import Lease
 from sparkd.machine.cgroups import Cgroups
 from sparkd.machine.log import Log
-from sparkd.machine.page_cache import drop_all, release, weights_of
+from sparkd.machine.page_cache import weights_of
 from sparkd.machine.places import Places
-from sparkd.machine.upstream import Upstream
 from sparkd.run import Run
 from sparkd.scheduling.actions import Action, Grant, Kill, Launch, Refuse, Terminate
 from sparkd.scheduling.books import NEVER, Entry
 from sparkd.scheduling.lifecycle import State
+from sparkd.scheduling.plan import Plan, plan
 from sparkd.scheduling.scheduler import Scheduler
-from sparkd.scheduling.status import MemoryStatus, ModelStatus, QueueStatus, Status, model_status
+from sparkd.scheduling.status import LastRun, MemoryStatus, ModelStatus, QueueStatus, Status, model_status
 from sparkd.watch import Look, Watch
 
 journal = logging.getLogger("sparkd.supervisor")
-
-
-class Lease:
-    """The right to use a model: it is neither stopped nor evicted for another while the lease is held.
-
-    `async with supervisor.lease(model) as lease:` waits until the model is ready, raises Refusal if it will not
-    be, and leaves the queue if the waiting task is cancelled.
-    """
-
-    __slots__ = ("_supervisor", "_ticket", "model", "run", "upstream")
-
-    upstream: Upstream
-    run: int
-
-    def __init__(self, supervisor: Supervisor, model: Model) -> None:
-        self._supervisor = supervisor
-        self._ticket = 0
-        self.model = model
-
-    async def __aenter__(self) -> Lease:
-        self._ticket, granted = self._supervisor.request(self.model)
-        if not granted.done():
-            try:
-                await granted
-            except asyncio.CancelledError:
-                self._supervisor.leave(self._ticket)
-                raise
-        run = granted.result()
-        self.upstream, self.run = run.upstream, run.number
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._supervisor.leave(self._ticket)
 
 
 class Supervisor:
@@ -73,9 +42,11 @@ class Supervisor:
         self,
         catalogue: Catalogue,
         scheduler: Scheduler,
+        *,
         places: Places,
         cgroups: Cgroups | None,
         watch: Watch,
+        learning: Learning,
     ) -> None:
         self.catalogue = catalogue
         self.listen: tuple[str, ...] = ()
@@ -83,6 +54,7 @@ class Supervisor:
         self._places = places
         self._cgroups = cgroups
         self._watch = watch
+        self._learning = learning
         self._started = time.monotonic()
         self._granted: dict[int, asyncio.Future[Run]] = {}
         self._runs: dict[int, Run] = {}
@@ -129,11 +101,16 @@ class Supervisor:
 
     def retry(self, model: Model) -> None:
         """Forget the model's failures: it may be launched again at once."""
+        self._learning.release(model)
         self._carry_out(self._scheduler.on_retry(model.id, time.monotonic()))
 
     def log(self, model: Model) -> Log | None:
         """Output of the model's present or last process, None if it had none since sparkd started."""
         return self._logs.get(model.id)
+
+    def plan(self, model: Model) -> Plan:
+        """What would happen if somebody asked for the model now. Nothing does."""
+        return plan(self._scheduler, model.id, time.monotonic(), self._learning.load_time)
 
     def status(self) -> Status:
         """Everything an operator may want to see, as of now."""
@@ -164,6 +141,7 @@ class Supervisor:
             await asyncio.wait(self._tasks)
         if self._timer:
             self._timer.cancel()
+        self._learning.close()
 
     def abort(self) -> None:
         """End every process now, whoever uses it."""
@@ -188,13 +166,16 @@ class Supervisor:
                 case Kill(model_id, number, told):
                     self._runs[number].kill()  # first: every millisecond counts
                     journal.error("%s: ended by the memory guard: %s", model_id, told)
+                    self._note_guard_kill(model_id)
                 case Terminate(model_id, number, reason):
                     journal.info("%s: stopping: %s", model_id, reason)
                     self._runs[number].terminate()
         self._arm()
 
     def _launch(self, model: Model, number: int) -> None:
-        run = Run(model, number, self.catalogue, self._places, self._cgroups)
+        allowance = self._learning.allowance(model), self._learning.total
+        places, cgroups = self._places, self._cgroups
+        run = Run(model, number, self.catalogue, places=places, cgroups=cgroups, allowance=allowance)
         self._runs[number] = run
         self._logs[model.id] = run.log
         journal.info("%s: starting (run %d)", model.id, number)
@@ -205,12 +186,21 @@ class Supervisor:
     async def _live(self, run: Run) -> None:
         """The life of one run, each step told to the scheduler."""
         model_id, number, scheduler = run.model.id, run.number, self._scheduler
+        await self._learning.begin(run.model)
         await self._clear_the_way(run)
-        cause = await run.live(lambda: self._healthy(run))
+        run.launched_with = self._watch.memory.available
+        cause = await run.live(
+            lambda: self._healthy(run), lambda: self._busy(run), lambda why: self._wedged(run, why)
+        )
         self._carry_out(scheduler.on_exited(model_id, number, str(cause), time.monotonic()))
         self._tell_end(model_id)
+        self._learning.end(run.model)
+        if (past := run.past()) is not None:
+            self._learning.add(run.model, past)
         await run.clear()
-        missing = await self._reclaim(run)
+        timeout = self.catalogue.settings.memory.reclaim_timeout
+        if missing := await self._watch.returned(model_id, run.held, run.available, timeout):
+            self._learning.leak(scheduler.budget.leaked + missing)
         del self._runs[number]
         run.gone.set()
         self._carry_out(scheduler.on_reclaimed(model_id, number, time.monotonic(), missing=missing))
@@ -241,43 +231,47 @@ class Supervisor:
         for number, used in look.used.items():
             if run := self._runs.get(number):
                 run.measure(used, memory.available)
+                self._carry_out(scheduler.on_measured(run.model.id, number, run.held, time.monotonic()))
+        leaked = scheduler.budget.leaked
         self._carry_out(scheduler.on_memory(memory.available, memory.least, time.monotonic()))
+        if scheduler.budget.leaked != leaked:
+            self._learning.leak(scheduler.budget.leaked)
         starting = any(entry.state is State.STARTING for entry in scheduler.entries())
         return scheduler.guard.pause(starting=starting)
 
-    async def _clear_the_way(self, run: Run) -> None:
-        """Release page cache where the GPU would take it for used memory and there is not enough beside it."""
-        memory, entry = self._watch.memory, self._scheduler.entry(run.model.id)
-        if memory.kind != "unified" or entry is None:
-            return
-        if memory.free >= entry.footprint + self._scheduler.guard.floor:
-            return
-        folder, running = self.catalogue.folder("models"), {run.model.id for run in self._runs.values()}
-        others = [model for model in self.catalogue.models.values() if model.id not in running]
-        weights = [place for model in others if (place := weights_of(model.source, folder))]
-        released = await asyncio.to_thread(release, weights)
-        journal.info(
-            "%s: %.1f GiB of other models' files released from the page cache", run.model.id, released / GIB
-        )
-        if self.catalogue.settings.memory.drop_caches and not await asyncio.to_thread(drop_all):
-            journal.warning("the page cache cannot be dropped: memory.drop_caches needs root")
+    def _note_guard_kill(self, model_id: str) -> None:
+        entry = self._scheduler.entry(model_id)
+        if entry is not None and entry.state is State.BACKOFF:  # else it was on its way out anyway
+            self._learning.guard_killed(entry.model, entry.cause if entry.quarantined else None)
 
-    async def _reclaim(self, run: Run) -> int:
-        """Wait until the run's memory is back; return what is missing of it, in bytes."""
-        timeout = self.catalogue.settings.memory.reclaim_timeout
-        missing = await self._watch.returned(run.held, run.available, timeout)
-        if missing:
-            journal.warning(
-                "%s: %.1f GiB of its memory have not come back in %.0f seconds: they count as leaked",
-                *(run.model.id, missing / GIB, timeout),
-            )
-        return missing
+    async def _clear_the_way(self, run: Run) -> None:
+        """Have page cache released that the GPU would take for used memory."""
+        running = {other.model.id for other in self._runs.values()}
+        others = [model for model in self.catalogue.models.values() if model.id not in running]
+        folder = self.catalogue.folder("models")
+        entry = self._scheduler.entry(run.model.id)
+        await self._watch.clear_the_way(
+            (entry.footprint if entry else 0) + self._scheduler.guard.floor,
+            [place for model in others if (place := weights_of(model.source, folder))],
+            drop=self.catalogue.settings.memory.drop_caches,
+        )
 
     def _healthy(self, run: Run) -> None:
         self._carry_out(self._scheduler.on_healthy(run.model.id, run.number, time.monotonic()))
         entry = self._scheduler.entry(run.model.id)
+        self._learning.end(run.model)
         if entry is not None:
+            run.ready_after(entry.load_time, self._watch.memory)
             journal.info("%s: ready after %.1f seconds", run.model.id, entry.load_time)
+
+    def _busy(self, run: Run) -> bool:
+        entry = self._scheduler.entry(run.model.id)
+        return entry is not None and entry.run == run.number and bool(entry.leases)
+
+    def _wedged(self, run: Run, cause: str) -> None:
+        journal.error("%s: %s", run.model.id, cause)
+        now = time.monotonic()
+        self._carry_out(self._scheduler.on_wedged(run.model.id, run.number, cause, now))
 
     def finished(self, task: asyncio.Task[None]) -> None:
         """Note that a task of ours has ended; that it failed is a bug, and `broken` tells."""
@@ -307,6 +301,15 @@ class Supervisor:
         scheduler = self._scheduler
         entry = scheduler.entry(model.id) or Entry(model, *scheduler.footprint(model), since=self._started)
         run = self._runs.get(entry.run)
-        return model_status(
-            entry, time.monotonic(), pid=run.pid if run else None, milestone=run.milestone if run else None
+        learned = self._learning.learned(model)
+        return structs.replace(
+            model_status(
+                entry,
+                time.monotonic(),
+                pid=run.pid if run else None,
+                milestone=run.milestone if run else None,
+            ),
+            learned=learned.footprint if learned else None,
+            held=(run.held or None) if run else None,
+            last=LastRun(**asdict(learned.last)) if learned else None,
         )

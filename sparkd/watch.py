@@ -9,14 +9,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
+from sparkd.catalog.definitions import GIB
 from sparkd.errors import ProbeError
 from sparkd.machine.memory import Memory, Probe
+from sparkd.machine.page_cache import drop_all, release
 from sparkd.scheduling.guard import STARTING, Sample
 from sparkd.scheduling.reclaim import Reclaim
 
@@ -91,8 +94,18 @@ class Watch:
                 return await asyncio.shield(self._seen)
         return None
 
-    async def returned(self, held: int, available: int, timeout: float) -> int:  # noqa: ASYNC109
-        """Wait until `held` bytes are back that were missing when `available` were there; at most `timeout` seconds.
+    async def clear_the_way(self, needed: int, weights: Sequence[Path], *, drop: bool) -> None:
+        """Release page cache if a GPU that takes it for used memory would not find `needed` bytes beside it: that of
+        these weight files and folders, and all of it where we may `drop` it."""
+        if self.memory.kind != "unified" or self.memory.free >= needed:
+            return
+        released = await asyncio.to_thread(release, weights)
+        journal.info("%.1f GiB of weight files released from the page cache", released / GIB)
+        if drop and not await asyncio.to_thread(drop_all):
+            journal.warning("the page cache cannot be dropped: memory.drop_caches needs root")
+
+    async def returned(self, model_id: str, held: int, available: int, timeout: float) -> int:  # noqa: ASYNC109
+        """Wait until the model's `held` bytes are back that it had when `available` were left; at most `timeout` s.
 
         Return how many are missing. Without a GPU that shares memory, or has its own, the kernel has all of it back
         with the last PID.
@@ -107,6 +120,11 @@ class Watch:
             elif time.monotonic() > reclaim.deadline:
                 break
         self._returning -= 1
+        if reclaim.missing:
+            journal.warning(
+                "%s: %.1f GiB of its memory have not come back in %.0f seconds: they count as leaked",
+                *(model_id, reclaim.missing / GIB, timeout),
+            )
         return reclaim.missing
 
     def stop_waiting(self) -> None:

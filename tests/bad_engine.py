@@ -94,6 +94,11 @@ def arguments() -> argparse.Namespace:
     )
     add("--runaways-leave", action="store_true", help="runaways also change their working folder to /")
     add("--hoard", type=int, metavar="BYTES/S", help="never gets ready, and holds so much more each second")
+    add(
+        "--counters",
+        choices=["working", "still"],
+        help="/metrics tells of an engine that works, or stands still",
+    )
     # Output
     add(
         "--flood-stdout", nargs="?", type=int, const=0, metavar="BYTES/S", help="without a figure: all it can"
@@ -298,6 +303,11 @@ class Engine:
             seen = {"method": request.method, "path": request.path, "headers": request.headers,
                     "body": request.body.decode("latin-1")}  # fmt: skip
             self.send_json(connection, 200, seen)
+        elif path == "/metrics" and self.args.counters:
+            working = self.args.counters == "working"
+            steps = time.monotonic() if working else 7
+            text = f"vllm:num_requests_running 1.0\nvllm:iteration_tokens_total_count {steps}\n"
+            self.send(connection, 200, text.encode())
         elif not self.ready:
             self.send_json(connection, 503, {"error": {"message": "not ready", "code": 503}})
         elif path in ("/v1/chat/completions", "/v1/completions"):

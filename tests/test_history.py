@@ -101,7 +101,7 @@ def test_kills_by_the_guard_add_up_across_restarts(history: History, path: Path)
 
 
 def test_a_leak_lasts_until_the_machine_is_booted_again(history: History, path: Path) -> None:
-    history.leaked = 3 * 2**40
+    history.note_leaked(3 * 2**40)
     later = again(history, path)
     assert later.leaked == 3 * 2**40
     assert again(later, path, "boot 2").leaked == 0

@@ -93,6 +93,16 @@ class Upstream:
             return None
         return sink.status
 
+    async def fetch(self, path: str, timeout: float) -> str | None:  # noqa: ASYNC109
+        """GET `path`; its text, empty if the answer is not 200; None when nobody answers within `timeout` seconds."""
+        sink = _Text()
+        try:
+            async with asyncio.timeout(timeout):
+                await self.exchange(EngineRequest(b"GET", path.encode(), []), sink)
+        except (UpstreamError, TimeoutError):
+            return None
+        return sink.text.decode(errors="replace") if sink.status == 200 else ""
+
     async def close(self) -> None:
         """Close every connection at once; exchanges under way raise UpstreamError, and so do later ones."""
         self._closed = True
@@ -181,3 +191,14 @@ class _Status:
 
     def body(self, data: bytes, *, more: bool) -> None:
         """Forget a piece."""
+
+
+class _Text(_Status):
+    """A sink that keeps the body of an answer too."""
+
+    def __init__(self) -> None:
+        self.text = bytearray()
+
+    def body(self, data: bytes, *, more: bool) -> None:  # noqa: ARG002
+        """Keep a piece."""
+        self.text += data

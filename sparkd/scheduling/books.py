@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import OrderedDict
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass, field
 
 from sparkd.catalog.definitions import Model
@@ -96,11 +96,16 @@ class Books:
 
     def __init__(self, max_wait: float) -> None:
         self.max_wait = max_wait
-        self._numbers = itertools.count(1)
+        self._tickets = 0
         self.active: dict[str, Entry] = {}
         self.at_rest: dict[str, Entry] = {}
         self.queue: OrderedDict[int, Ticket] = OrderedDict()
         self.leases: dict[int, tuple[Entry, int]] = {}
+
+    def copy(self) -> Books:
+        """Books of their own that say the same; the models in them are shared, as nobody changes those."""
+        entries = (*self.active.values(), *self.at_rest.values())
+        return deepcopy(self, {id(entry.model): entry.model for entry in entries})
 
     def rest(self, entry: Entry) -> None:
         """Put an entry aside: what its past runs taught is kept, and no decision need look at it."""
@@ -109,7 +114,8 @@ class Books:
 
     def enqueue(self, entry: Entry, now: float) -> Ticket:
         """Write a new ticket at the end of the queue."""
-        ticket = Ticket(next(self._numbers), entry.model.id, now, now + self.max_wait)
+        self._tickets += 1
+        ticket = Ticket(self._tickets, entry.model.id, now, now + self.max_wait)
         self.queue[ticket.id] = ticket
         entry.waiting[ticket.id] = ticket
         return ticket

@@ -221,9 +221,12 @@ class Decisions:
             self._drain(entry, now)
 
     def _time_out(self, entry: Entry, now: float) -> None:
-        entry.reason = "start timeout"
         self._fail(entry, f"It was not ready within {entry.model.start_timeout:.0f} seconds.", now)
-        self._actions.append(Terminate(entry.model.id, entry.run, entry.reason))
+        self._terminate(entry, "start timeout")
+
+    def _terminate(self, entry: Entry, reason: str) -> None:
+        entry.reason = reason
+        self._actions.append(Terminate(entry.model.id, entry.run, reason))
 
     def _fail(self, entry: Entry, cause: str, now: float) -> None:
         """Count the failure. One after a long good time starts the count anew: it is not a loop."""

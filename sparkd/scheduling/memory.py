@@ -9,6 +9,8 @@ from typing import Final, Literal, NamedTuple
 from sparkd.catalog.definitions import GIB, Model
 
 ImpliedFootprint = Callable[[Model], int | None]
+"""Also what is learned: bytes, None where nothing is known."""
+
 Basis = Literal["learned", "declared", "implied", "guessed"]
 
 FLOOR: Final = 5 * GIB
@@ -50,12 +52,17 @@ def floor_of(total: int) -> int:
     return min(FLOOR, total // 16)
 
 
-def footprint(model: Model, budget: Budget, implied: ImpliedFootprint) -> Footprint:
-    """Return the bytes to reserve for a model: declared, else implied by its options, else all it may have.
+def footprint(
+    model: Model, budget: Budget, implied: ImpliedFootprint, learned: ImpliedFootprint = lambda _: None
+) -> Footprint:
+    """Return the bytes to reserve for a model: learned, else declared, else implied by its options, else all it may
+    have.
 
     What is implied is cut to the model's share: an option such as `gpu-memory-utilization` is a wish about the
     whole machine, whereas a declaration is the owner's word and stands, even where it does not fit.
     """
+    if (known := learned(model)) is not None:
+        return Footprint(known, "learned")
     if model.memory is not None:
         return Footprint(model.memory, "declared")
     guess = implied(model)
@@ -63,8 +70,14 @@ def footprint(model: Model, budget: Budget, implied: ImpliedFootprint) -> Footpr
     return Footprint(share, "guessed") if guess is None else Footprint(min(guess, share), "implied")
 
 
-def budget_for(models: Iterable[Model], total: int, reserve: int, implied: ImpliedFootprint) -> Budget:
+def budget_for(
+    models: Iterable[Model],
+    total: int,
+    reserve: int,
+    implied: ImpliedFootprint,
+    learned: ImpliedFootprint = lambda _: None,
+) -> Budget:
     """Return the budget of a machine of `total` bytes, with the utility model's place kept, if there is one."""
     whole = Budget(total, reserve)
     utility = next((model for model in models if model.lifecycle == "utility" and model.enabled), None)
-    return Budget(total, reserve, footprint(utility, whole, implied).bytes if utility else 0)
+    return Budget(total, reserve, footprint(utility, whole, implied, learned).bytes if utility else 0)

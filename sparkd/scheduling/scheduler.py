@@ -10,14 +10,15 @@ What is decided, and in what order, is in decisions.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from dataclasses import replace
 
 from sparkd.catalog.definitions import Model, Settings
 from sparkd.scheduling import refusals
 from sparkd.scheduling.actions import Action
-from sparkd.scheduling.books import Books, Entry
+from sparkd.scheduling.books import NEVER, Books, Entry
 from sparkd.scheduling.decisions import Decisions
-from sparkd.scheduling.guard import Sample, first_to_go
+from sparkd.scheduling.guard import Guard, Sample, first_to_go
 from sparkd.scheduling.lifecycle import Event, LifecycleError, State
 from sparkd.scheduling.memory import Budget, Footprint
 
@@ -70,6 +71,14 @@ class Scheduler(Decisions):
             self._go(entry, Event.EXITED, now)
         return self._settle(now)
 
+    def on_wedged(self, model_id: str, run: int, cause: str, now: float) -> list[Action]:
+        """Note that the run's engine gets nowhere with its requests. One that is leaving has its deadline already."""
+        entry = self._running(model_id, run)
+        if entry.state is State.READY:
+            self._fail(entry, cause, now)
+            self._terminate(entry, "it stands still")
+        return self._settle(now)
+
     def on_reclaimed(self, model_id: str, run: int, now: float, *, missing: int = 0) -> list[Action]:
         """Note that nothing is left of the run: no process, and its memory is back, but for `missing` bytes of it."""
         entry = self._running(model_id, run)
@@ -93,6 +102,21 @@ class Scheduler(Decisions):
             self.budget = replace(self.budget, leaked=min(self.budget.leaked, found))
         if self.guard.due and (victim := first_to_go(self._books.residents())):
             self._kill(victim, now)
+        return self._settle(now)
+
+    def on_measured(self, model_id: str, run: int, held: int, now: float) -> list[Action]:
+        """Note what a run really holds, in bytes. More than was reserved for it is reserved from here on."""
+        entry = self._running(model_id, run)
+        entry.footprint = max(entry.footprint, held)
+        return self._settle(now)
+
+    def on_remembered(self, model_id: str, guard_kills: int, held: str | None, now: float) -> list[Action]:
+        """Note what an earlier sparkd knew: how often the guard has ended the model, and why it is `held`, if so."""
+        entry = self._entry(model_id)
+        entry.guard_kills = guard_kills
+        if held is not None:
+            entry.until, entry.cause = NEVER, held
+            self._go(entry, Event.HELD, now)
         return self._settle(now)
 
     def on_tick(self, now: float) -> list[Action]:
@@ -120,6 +144,14 @@ class Scheduler(Decisions):
         return self._settle(now)
 
     # What others may read ----------------------------------------------------------------------------------
+
+    def copy(self) -> Scheduler:
+        """A scheduler with the same books, to try things on."""
+        twin = copy(self)
+        twin._books = self._books.copy()  # noqa: SLF001 - one of us
+        twin.guard = Guard(self.guard.floor)
+        twin._actions = []  # noqa: SLF001
+        return twin
 
     def entries(self) -> Iterable[Entry]:
         """The entries of every model that is not at rest. To be read only."""

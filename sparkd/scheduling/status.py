@@ -43,13 +43,23 @@ class QueueStatus(Struct, frozen=True, kw_only=True):
     on_busy: OnBusy
 
 
+class LastRun(Struct, frozen=True, kw_only=True):
+    """A model's last run that was ready: bytes at its highest and in the end, seconds until ready and of each step."""
+
+    peak: int
+    settled: int
+    load_time: float
+    phases: dict[str, float]
+
+
 class ModelStatus(Struct, frozen=True, kw_only=True):
     """One model as it is now.
 
     `since` is how long it has been in this state (seconds). `in_flight` counts its leases, `waiting` its
     tickets. `idle_left` is when it will be stopped for idleness (seconds), None while it is in use or if it
     never will be. `footprint` is what it reserves while resident (bytes), `basis` what
-    that rests on. `phase` and `progress` (0 to 1) are
+    that rests on: what is `declared`, or what its runs so far have `learned` (bytes, None where nothing is). `held` is
+    what it has right now, `last` how its last run was. `phase` and `progress` (0 to 1) are
     the last step of loading read from its log. `cause` says why its last process failed; `retry_after`
     (seconds) is when it may be tried again, None where nobody can say. `load_time` (seconds) is how long its
     last start took.
@@ -64,6 +74,10 @@ class ModelStatus(Struct, frozen=True, kw_only=True):
     idle_left: float | None = None
     footprint: int = 0
     basis: Basis = "declared"
+    declared: int | None = None
+    learned: int | None = None
+    held: int | None = None
+    last: LastRun | None = None
     pid: int | None = None
     phase: str | None = None
     progress: float | None = None
@@ -119,6 +133,7 @@ def model_status(entry: Entry, now: float, *, pid: int | None, milestone: Step |
         idle_left=idle_end(entry) - now if idle_end(entry) < NEVER else None,
         footprint=entry.footprint,
         basis=entry.basis,
+        declared=entry.model.memory,
         pid=pid,
         phase=step.phase if step else None,
         progress=step.progress if step else None,
