@@ -69,7 +69,7 @@ def _card(model: Model) -> dict[str, Any]:
         "type": "model",
         "display_name": model.id,
         "created_at": made,
-        "aliases": model.aliases,
+        "aliases": [*model.aliases, *model.rewriting.presets],
         "description": model.description,
     }
     length = context_length(model)
