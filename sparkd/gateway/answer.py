@@ -127,4 +127,4 @@ class Answer:
 
 def _is_ours(name: bytes) -> bool:
     """Headers that sparkd answers for: browsers refuse an answer that has two Access-Control-Allow-Origin."""
-    return name == b"x-request-id" or name.startswith(b"access-control-")
+    return name in (b"x-request-id", b"x-sparkd-rewrites") or name.startswith(b"access-control-")

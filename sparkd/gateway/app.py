@@ -113,6 +113,8 @@ class Gateway:
             stall=self._body_stall,
         )
         outgoing = await preparation.finish()
+        if outgoing.mended:
+            extra.append((b"x-sparkd-rewrites", ", ".join(outgoing.mended).encode()))
         answer = Answer(send, extra, outgoing.watch, request.dialect)
         await forward(self._supervisor, outgoing.model, outgoing.request, answer, outgoing.watch)
 

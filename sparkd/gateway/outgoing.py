@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Set
 from dataclasses import dataclass
 from typing import Any
@@ -26,16 +27,23 @@ from sparkd.gateway.naming import Named
 from sparkd.gateway.request import Request
 from sparkd.gateway.watch import Watch
 from sparkd.machine.upstream import EngineRequest
-from sparkd.rewriting import JsonBody, rewrite
+from sparkd.rewriting import Case, JsonBody, api_of, rewrite
+from sparkd.rewriting.telling import told
+
+journal = logging.getLogger("sparkd.gateway")
 
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """What to ask of which model's engine, and the watch over the client who wants it."""
+    """What to ask of which model's engine, and the watch over the client who wants it.
+
+    `mended` names the rules that changed the request.
+    """
 
     model: Model
     request: EngineRequest
     watch: Watching
+    mended: tuple[str, ...] = ()
 
 
 class Preparation:
@@ -58,6 +66,7 @@ class Preparation:
         self._receive = receive
         self._task = task
         self._without = without
+        self._api = api_of(named.target.decode())
         self._limits = Limits(catalogue.settings.server.max_body, stall)
 
     async def finish(self) -> Outgoing:
@@ -77,9 +86,16 @@ class Preparation:
         if request.is_form:
             return await self._form()
         body = JsonBody.parse(await read_whole(self._receive, request.length, self._limits))
-        if model is None:
-            model = self._find(body.model)
-        return self._whole(model, rewrite(model, body))
+        return self._rewritten(model or self._find(body.model), body)
+
+    def _rewritten(self, model: Model, body: JsonBody) -> Outgoing:
+        names = (self._named.name, body.model)
+        preset = next((name for name in names if name in model.rewriting.presets), None)
+        case = Case(model, self._api, preset, self._catalogue.models.values())
+        rewritten = rewrite(case, body)
+        if rewritten.steps and journal.isEnabledFor(logging.DEBUG):
+            journal.debug("%s: %s", self._request.identify().decode("latin-1"), told(rewritten))
+        return self._whole(model, rewritten.body.encode(), rewritten.mended)
 
     async def _form(self) -> Outgoing:
         """Read a form up to its `model`, which is replaced by the id: engines know no aliases."""
@@ -103,8 +119,8 @@ class Preparation:
             raise self._named.missing
         return self._catalogue.find(name)
 
-    def _whole(self, model: Model, body: bytes) -> Outgoing:
-        return Outgoing(model, self._engine_request(body, None), Watch(self._receive, self._task))
+    def _whole(self, model: Model, body: bytes, mended: tuple[str, ...] = ()) -> Outgoing:
+        return Outgoing(model, self._engine_request(body, None), Watch(self._receive, self._task), mended)
 
     def _streamed(self, model: Model, ahead: bytes, length: int | None, *, more: bool) -> Outgoing:
         upload = Upload(self._receive, self._task, limits=self._limits, ahead=ahead, more=more)

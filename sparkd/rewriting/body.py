@@ -6,11 +6,12 @@ scanned once (about 3 ms) and none of its values is decoded.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import msgspec
 
 from sparkd.errors import InvalidRequest
+from sparkd.rewriting.decoding import raw
 
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _name: msgspec.json.Decoder[str | None] = msgspec.json.Decoder(str | None)
@@ -48,7 +49,19 @@ class JsonBody:
 
     def with_field(self, name: str, value: object) -> JsonBody:
         """The same body with one field set; every other value keeps its exact bytes."""
-        return JsonBody({**self.fields, name: msgspec.Raw(_encoder.encode(value))})
+        return self.with_fields({name: value})
+
+    def with_fields(self, values: Mapping[str, object]) -> JsonBody:
+        """The same body with these fields set; the very same object when they were so already."""
+        new = {name: raw(value) for name, value in values.items()}
+        same = all(name in self.fields and self.fields[name] == value for name, value in new.items())
+        return self if same else JsonBody({**self.fields, **new})
+
+    def without(self, names: Collection[str]) -> JsonBody:
+        """The same body without these fields; the very same object when it has none of them."""
+        if self.fields.keys().isdisjoint(names):
+            return self
+        return JsonBody({name: value for name, value in self.fields.items() if name not in names})
 
     def encode(self) -> bytes:
         """The bytes to send: those that came, the very same object, unless a field was set."""
