@@ -10,8 +10,8 @@ import msgspec
 
 from sparkd.rewriting.body import JsonBody
 from sparkd.rewriting.case import Case
-from sparkd.rewriting.decoding import Fields, fields_of, items_of, text_of
-from sparkd.rewriting.estimate import LEAST, tokens_in
+from sparkd.rewriting.decoding import Fields, fields_of, is_null, items_of, text_of
+from sparkd.rewriting.estimate import tokens_in
 from sparkd.rewriting.image_size import image_size
 from sparkd.rewriting.images import IMAGES
 
@@ -69,57 +69,65 @@ class _Counting:
 
     def __init__(self, case: Case) -> None:
         self._tokenizer = case.model.rewriting.tokenizer
-        self._api = case.api
-        self._tools = () if case.model.rewriting.tools == "strip" else _TOOLS
+        self._case = case
         self._images: list[int] = []
+        self._least = 0.0
 
     def count(self, body: JsonBody) -> Count:
+        """The tokens of a body."""
         fields = body.fields
-        said = 0.0 if self._api == "completions" else float(CONVERSATION)
-        for name in _SAID:
-            value = fields.get(name)
-            if name == "prompt":
-                said += self._longest(value)
-            elif value is not None:
-                said += self._turns(value) if name in ("messages", "input") else self._within(value, _DEEPEST)
-        tools = sum(tokens_in(bytes(fields[name]), self._tokenizer) for name in self._tools if name in fields)
-        tools += TOOLS if tools else 0
-        least = (said + tools) * LEAST + len(self._images) * SMALLEST_IMAGE
-        return Count(math.ceil(said), math.ceil(tools), sum(self._images), math.floor(least))
+        said = 0 if self._case.api == "completions" else CONVERSATION
+        said += math.ceil(sum(self._field(name, fields[name]) for name in _SAID if name in fields))
+        tools = 0
+        if self._case.model.rewriting.tools != "strip":
+            named = [fields[name] for name in _TOOLS if not is_null(fields.get(name))]
+            tools = math.ceil(sum(self._tokens(bytes(value)) for value in named)) + (TOOLS if named else 0)
+        least = math.floor(self._least) + len(self._images) * SMALLEST_IMAGE
+        return Count(said, tools, sum(self._images), least)
 
-    def _turns(self, value: msgspec.Raw) -> float:
-        turns = items_of(value)
+    def _field(self, name: str, value: msgspec.Raw) -> float:
+        if name == "prompt":
+            return self._longest(value)
+        turns = items_of(value) if name in ("messages", "input") else None
         if turns is None:
-            return TURN + self._within(value, _DEEPEST)
+            return self._within(value, _DEEPEST)
         return sum(TURN + self._within(turn, _DEEPEST) for turn in turns)
 
-    def _longest(self, prompt: msgspec.Raw | None) -> float:
-        """Of several prompts the longest counts: each is answered on its own."""
+    def _longest(self, prompt: msgspec.Raw) -> float:
+        """Of several prompts the longest counts: each is answered on its own. Numbers are tokens already."""
         prompts = items_of(prompt)
         if prompts is None:
             return self._within(prompt, 1)
-        if not prompts or bytes(prompts[0])[:1] not in (b'"', b"["):
-            return len(prompts)  # tokens, not text
-        return max(
-            self._within(each, 1) if items_of(each) is None else len(items_of(each) or ()) for each in prompts
-        )
+        if prompts and text_of(prompts[0]) is None and items_of(prompts[0]) is None:
+            self._least += len(prompts)
+            return len(prompts)
+        before, lengths, leasts = self._least, [0.0], [0.0]
+        for each in prompts:
+            self._least = 0.0
+            lengths.append(self._longest(each) if items_of(each) is not None else self._within(each, 1))
+            leasts.append(self._least)
+        self._least = before + max(leasts)
+        return max(lengths)
 
-    def _within(self, value: msgspec.Raw | None, depth: int) -> float:
+    def _within(self, value: msgspec.Raw, depth: int) -> float:
         text = text_of(value)
         if text is not None:
-            return tokens_in(text.encode("utf-8", "replace"), self._tokenizer)
-        if value is None or not depth:
-            return tokens_in(bytes(value or b""), self._tokenizer)
+            return self._tokens(text.encode("utf-8", "replace"))
         items = items_of(value)
-        if items is not None:
+        if items is not None and depth:
             return sum(self._within(item, depth - 1) for item in items)
         fields = fields_of(value)
-        if fields is None:
-            return 1.0
+        if fields is None or not depth:
+            return self._tokens(bytes(value))
         if text_of(fields.get("type")) in IMAGES:
             self._images.append(_image_tokens(fields))
             return 0.0
         return sum(self._within(inner, depth - 1) for name, inner in fields.items() if name not in _NOT_SAID)
+
+    def _tokens(self, data: bytes) -> float:
+        tokens = tokens_in(data, self._tokenizer)
+        self._least += tokens.least
+        return tokens.likely
 
 
 def _image_tokens(image: Fields) -> int:
