@@ -23,7 +23,7 @@ def main() -> None:
         print(f"\n{size:<22}{'estimate':>9}{'4 chars':>9}" + "".join(f"{name:>15}" for name in names))
         for text in texts:
             data = text["text"].encode()
-            likely = tokens_in(data, size).likely  # type: ignore[arg-type]
+            likely = tokens_in(data, size).likely
             quarter = len(text["text"]) / 4
             cells = (f"{count} ({likely / count - 1:+.0%})" for count in text[size].values())
             print(

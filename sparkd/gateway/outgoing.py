@@ -6,6 +6,8 @@
 | JSON | read whole, rewritten | read whole, rewritten |
 | form | passed on as it comes | read up to its `model` field, then passed on |
 | anything else | passed on as it comes | taken for JSON |
+
+On the paths of APIs that generate text every plain body is taken for JSON, whatever it is said to be.
 """
 
 from __future__ import annotations
@@ -77,7 +79,7 @@ class Preparation:
                 raise self._named.missing
             return self._whole(model, b"")
         self._limits.check(request.length or 0)
-        if model is not None and not (request.is_json and request.is_plain):
+        if model is not None and not self._is_read:
             return self._streamed(model, b"", request.length, more=True)
         if not request.is_plain:
             raise InvalidRequest(
@@ -96,6 +98,11 @@ class Preparation:
         if rewritten.steps and journal.isEnabledFor(logging.DEBUG):
             journal.debug("%s: %s", self._request.identify().decode("latin-1"), told(rewritten))
         return self._whole(model, rewritten.body.encode(), rewritten.mended)
+
+    @property
+    def _is_read(self) -> bool:
+        """Whether a body whose model is known must be read: APIs that generate take nothing but JSON."""
+        return self._request.is_plain and (self._request.is_json or self._api != "other")
 
     async def _form(self) -> Outgoing:
         """Read a form up to its `model`, which is replaced by the id: engines know no aliases."""

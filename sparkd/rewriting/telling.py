@@ -48,4 +48,5 @@ def _shown(name: str, value: msgspec.Raw | None) -> str:
         return f"({len(text)} characters)"
     roles = [text_of((fields_of(item) or {}).get("role")) for item in items]
     spoken = "".join((role or "-")[0] for role in roles) if any(roles) else ""
-    return f"({len(items)} items{f' {spoken}' if spoken else ''}, {len(text)} characters)"
+    count = "1 item" if len(items) == 1 else f"{len(items)} items"
+    return f"({count}{f' {spoken}' if spoken else ''}, {len(text)} characters)"
