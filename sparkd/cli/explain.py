@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the chain, then what the engine gets. Fails where the request would be refused."""
     catalogue = read_catalogue(catalogue_path(arguments.catalogue))
     model = catalogue.find(arguments.model)
-    body = JsonBody.parse(sys.stdin.buffer.read())
+    body = JsonBody.parse(sys.stdin.buffer.read(), whole=True)
     preset = next((name for name in (arguments.model, body.model) if name in model.rewriting.presets), None)
     case = Case(model, api_of(PATHS[arguments.api]), preset, catalogue.models.values())
     explained = explain(case, body)

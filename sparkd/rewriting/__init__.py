@@ -1,6 +1,7 @@
 """Body in, body out: a client's request becomes one that its engine understands. No I/O.
 
 body        a JSON body whose top level is read and whose values stay bytes
+payloads    pictures, set aside while a body is looked at
 case        for whom: model, API, preset
 rules       the ordered table, and `rewrite`, which goes through it
 fields, images, text, hints, roles, window, tools, thinking    the rules themselves

@@ -11,7 +11,7 @@ import msgspec
 from sparkd.rewriting.body import JsonBody
 from sparkd.rewriting.case import Case
 from sparkd.rewriting.decoding import Fields, fields_of, is_null, items_of, text_of
-from sparkd.rewriting.estimate import tokens_in
+from sparkd.rewriting.estimate import Tokens, tokens_in
 from sparkd.rewriting.image_size import image_size
 from sparkd.rewriting.images import IMAGES
 
@@ -65,69 +65,78 @@ def count_prompt(case: Case, body: JsonBody) -> Count:
 
 
 class _Counting:
-    """One prompt being counted."""
+    """One prompt being counted. What is said is collected, and estimated in one piece."""
 
     def __init__(self, case: Case) -> None:
-        self._tokenizer = case.model.rewriting.tokenizer
         self._case = case
         self._images: list[int] = []
-        self._least = 0.0
+        self._texts: list[bytes] = []
+        self._given = 0
+        self._fixed = 0 if case.api == "completions" else CONVERSATION
 
     def count(self, body: JsonBody) -> Count:
         """The tokens of a body."""
         fields = body.fields
-        said = 0 if self._case.api == "completions" else CONVERSATION
-        said += math.ceil(sum(self._field(name, fields[name]) for name in _SAID if name in fields))
-        tools = 0
+        for name in _SAID:
+            if name in fields:
+                self._field(name, fields[name])
+        said = self._estimate(self._texts)
+        tools: list[bytes] = []
         if self._case.model.rewriting.tools != "strip":
-            named = [fields[name] for name in _TOOLS if not is_null(fields.get(name))]
-            tools = math.ceil(sum(self._tokens(bytes(value)) for value in named)) + (TOOLS if named else 0)
-        least = math.floor(self._least) + len(self._images) * SMALLEST_IMAGE
-        return Count(said, tools, sum(self._images), least)
+            tools = [bytes(fields[name]) for name in _TOOLS if not is_null(fields.get(name))]
+        asked = self._estimate(tools)
+        return Count(
+            math.ceil(said.likely) + self._fixed + self._given,
+            math.ceil(asked.likely) + (TOOLS if tools else 0),
+            sum(self._images),
+            math.floor(said.least + asked.least) + self._given + len(self._images) * SMALLEST_IMAGE,
+        )
 
-    def _field(self, name: str, value: msgspec.Raw) -> float:
+    def _estimate(self, texts: list[bytes]) -> Tokens:
+        return tokens_in(b"".join(texts), self._case.model.rewriting.tokenizer)
+
+    def _field(self, name: str, value: msgspec.Raw) -> None:
         if name == "prompt":
-            return self._longest(value)
+            self._prompts(value)
+            return
         turns = items_of(value) if name in ("messages", "input") else None
-        if turns is None:
-            return self._within(value, _DEEPEST)
-        return sum(TURN + self._within(turn, _DEEPEST) for turn in turns)
+        self._fixed += TURN * len(turns or ())
+        self._within(value, _DEEPEST)
 
-    def _longest(self, prompt: msgspec.Raw) -> float:
+    def _prompts(self, value: msgspec.Raw) -> None:
         """Of several prompts the longest counts: each is answered on its own. Numbers are tokens already."""
-        prompts = items_of(prompt)
+        prompts = items_of(value)
         if prompts is None:
-            return self._within(prompt, 1)
-        if prompts and text_of(prompts[0]) is None and items_of(prompts[0]) is None:
-            self._least += len(prompts)
-            return len(prompts)
-        before, lengths, leasts = self._least, [0.0], [0.0]
-        for each in prompts:
-            self._least = 0.0
-            lengths.append(self._longest(each) if items_of(each) is not None else self._within(each, 1))
-            leasts.append(self._least)
-        self._least = before + max(leasts)
-        return max(lengths)
+            self._within(value, 1)
+            return
+        lists = [items_of(prompt) for prompt in prompts]
+        texts = [text.encode("utf-8", "replace") for text in map(text_of, prompts) if text is not None]
+        if texts:
+            self._texts.append(max(texts, key=len))
+        elif any(lists):
+            self._given = max(len(tokens or ()) for tokens in lists)
+        else:
+            self._given = len(prompts)
 
-    def _within(self, value: msgspec.Raw, depth: int) -> float:
+    def _within(self, value: msgspec.Raw, depth: int) -> None:
         text = text_of(value)
         if text is not None:
-            return self._tokens(text.encode("utf-8", "replace"))
+            self._texts.append(text.encode("utf-8", "replace"))
+            return
         items = items_of(value)
         if items is not None and depth:
-            return sum(self._within(item, depth - 1) for item in items)
+            for item in items:
+                self._within(item, depth - 1)
+            return
         fields = fields_of(value)
         if fields is None or not depth:
-            return self._tokens(bytes(value))
-        if text_of(fields.get("type")) in IMAGES:
+            self._texts.append(bytes(value))
+        elif text_of(fields.get("type")) in IMAGES:
             self._images.append(_image_tokens(fields))
-            return 0.0
-        return sum(self._within(inner, depth - 1) for name, inner in fields.items() if name not in _NOT_SAID)
-
-    def _tokens(self, data: bytes) -> float:
-        tokens = tokens_in(data, self._tokenizer)
-        self._least += tokens.least
-        return tokens.likely
+        else:
+            for name, inner in fields.items():
+                if name not in _NOT_SAID:
+                    self._within(inner, depth - 1)
 
 
 def _image_tokens(image: Fields) -> int:
