@@ -116,7 +116,14 @@ class Gateway:
         if outgoing.mended:
             extra.append((b"x-sparkd-rewrites", ", ".join(outgoing.mended).encode()))
         answer = Answer(send, extra, outgoing.watch, request.dialect)
-        await forward(self._supervisor, outgoing.model, outgoing.request, answer, outgoing.watch)
+        await forward(
+            self._supervisor,
+            outgoing.model,
+            outgoing.request,
+            answer,
+            outgoing.watch,
+            doubt=outgoing.doubt,
+        )
 
 
 async def _reply(send: Send, request: Request, status: int, headers: Headers, body: bytes) -> None:

@@ -14,6 +14,7 @@ from typing import Protocol, cast
 from sparkd.catalog.definitions import Model
 from sparkd.errors import SparkdError
 from sparkd.gateway.answer import Answer, Closable
+from sparkd.gateway.counting import Doubt
 from sparkd.machine.upstream import EngineRequest, Upstream
 
 journal = logging.getLogger("sparkd.gateway")
@@ -43,14 +44,22 @@ class Watching(Closable, Protocol):
 
 
 async def forward(
-    lender: Lender, model: Model, request: EngineRequest, answer: Answer, watch: Watching
+    lender: Lender,
+    model: Model,
+    request: EngineRequest,
+    answer: Answer,
+    watch: Watching,
+    *,
+    doubt: Doubt | None = None,
 ) -> None:
     """Answer the client with what the model's engine answers. `watch` watches over the current task.
+
+    A `doubt` about the request is settled first, once the engine is ready.
 
     Raises SparkdError only as long as nothing of an answer has been sent; returns when the client has left.
     """
     try:
-        await _lease_and_exchange(lender, model, request, answer)
+        await _lease_and_exchange(lender, model, request, answer, doubt)
     except asyncio.CancelledError:
         if not watch.left:
             raise
@@ -60,9 +69,13 @@ async def forward(
         answer.close()
 
 
-async def _lease_and_exchange(lender: Lender, model: Model, request: EngineRequest, answer: Answer) -> None:
+async def _lease_and_exchange(
+    lender: Lender, model: Model, request: EngineRequest, answer: Answer, doubt: Doubt | None
+) -> None:
     try:
         async with lender.lease(model) as lease:
+            if doubt is not None:
+                request = await doubt.settle(lease.upstream, request)
             await lease.upstream.exchange(request, answer)
             await answer.flushed()
     except Exception as error:

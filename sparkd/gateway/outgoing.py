@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sparkd.catalog import Catalogue
@@ -23,6 +23,7 @@ from sparkd.catalog.definitions import Model
 from sparkd.errors import InvalidRequest
 from sparkd.gateway.asgi import Receive
 from sparkd.gateway.body import Limits, Upload, read_whole, receive_body
+from sparkd.gateway.counting import Doubt
 from sparkd.gateway.forward import Watching
 from sparkd.gateway.multipart import FieldFinder
 from sparkd.gateway.naming import Named
@@ -39,13 +40,14 @@ journal = logging.getLogger("sparkd.gateway")
 class Outgoing:
     """What to ask of which model's engine, and the watch over the client who wants it.
 
-    `mended` names the rules that changed the request.
+    `mended` names the rules that changed the request; `doubt` is to be settled once the engine is ready.
     """
 
     model: Model
     request: EngineRequest
     watch: Watching
     mended: tuple[str, ...] = ()
+    doubt: Doubt | None = None
 
 
 class Preparation:
@@ -97,7 +99,8 @@ class Preparation:
         rewritten = rewrite(case, body)
         if rewritten.steps and journal.isEnabledFor(logging.DEBUG):
             journal.debug("%s: %s", self._request.identify().decode("latin-1"), told(rewritten))
-        return self._whole(model, rewritten.body.encode(), rewritten.mended)
+        whole = self._whole(model, rewritten.body.encode())
+        return replace(whole, mended=rewritten.mended, doubt=Doubt.about(case, body, rewritten.body))
 
     @property
     def _is_read(self) -> bool:
@@ -126,8 +129,8 @@ class Preparation:
             raise self._named.missing
         return self._catalogue.find(name)
 
-    def _whole(self, model: Model, body: bytes, mended: tuple[str, ...] = ()) -> Outgoing:
-        return Outgoing(model, self._engine_request(body, None), Watch(self._receive, self._task), mended)
+    def _whole(self, model: Model, body: bytes) -> Outgoing:
+        return Outgoing(model, self._engine_request(body, None), Watch(self._receive, self._task))
 
     def _streamed(self, model: Model, ahead: bytes, length: int | None, *, more: bool) -> Outgoing:
         upload = Upload(self._receive, self._task, limits=self._limits, ahead=ahead, more=more)

@@ -6,13 +6,13 @@ not even scanned (sparkd.rewriting.payloads).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 
 import msgspec
 
 from sparkd.errors import InvalidRequest
 from sparkd.rewriting.decoding import raw
-from sparkd.rewriting.payloads import put_back, set_aside
+from sparkd.rewriting.payloads import NOTHING, Aside, put_back, set_aside
 
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _name: msgspec.json.Decoder[str | None] = msgspec.json.Decoder(str | None)
@@ -26,18 +26,18 @@ class JsonBody:
     body that was parsed, long payloads in base64 are cut short; `encode` has them whole.
     """
 
-    __slots__ = ("_payloads", "_source", "fields", "model")
+    __slots__ = ("_aside", "_source", "fields", "model")
 
     def __init__(
         self,
         fields: Mapping[str, msgspec.Raw],
         source: bytes | None = None,
-        payloads: Sequence[bytes] = (),
+        aside: Aside = NOTHING,
     ) -> None:
         self.fields = fields
         self.model = _model_named_in(fields)
         self._source = source
-        self._payloads = payloads
+        self._aside = aside
 
     @classmethod
     def parse(cls, data: bytes, *, whole: bool = False) -> JsonBody:
@@ -47,9 +47,9 @@ class JsonBody:
         """
         if not data:
             raise InvalidRequest("The request has no body; a JSON object was expected.")
-        rest, payloads = (data, []) if whole else set_aside(data)
+        rest, aside = (data, NOTHING) if whole else set_aside(data)
         try:
-            return cls(_fields.decode(rest), data, payloads)
+            return cls(_fields.decode(rest), data, aside)
         except msgspec.ValidationError:
             raise InvalidRequest("The body is not a JSON object.") from None
         except RecursionError:
@@ -67,20 +67,18 @@ class JsonBody:
         """The same body with these fields set; the very same object when they were so already."""
         new = {name: raw(value) for name, value in values.items()}
         same = all(name in self.fields and self.fields[name] == value for name, value in new.items())
-        return self if same else JsonBody({**self.fields, **new}, payloads=self._payloads)
+        return self if same else JsonBody({**self.fields, **new}, aside=self._aside)
 
     def without(self, names: Collection[str]) -> JsonBody:
         """The same body without these fields; the very same object when it has none of them."""
         if self.fields.keys().isdisjoint(names):
             return self
         kept = {name: value for name, value in self.fields.items() if name not in names}
-        return JsonBody(kept, payloads=self._payloads)
+        return JsonBody(kept, aside=self._aside)
 
     def encode(self) -> bytes:
         """The bytes to send: those that came, the very same object, unless a field was set."""
-        return (
-            put_back(_encoder.encode(self.fields), self._payloads) if self._source is None else self._source
-        )
+        return put_back(_encoder.encode(self.fields), self._aside) if self._source is None else self._source
 
 
 def _model_named_in(fields: Mapping[str, msgspec.Raw]) -> str | None:

@@ -7,9 +7,9 @@ can only be found where they mean it: no quote stands inside a string without a 
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Sequence
+from itertools import count
+from typing import NamedTuple
 
 LEAST_BODY = 256 * 1024
 LEAST = 32 * 1024
@@ -18,31 +18,54 @@ LEAST = 32 * 1024
 KEPT = 8192
 """Bytes of a payload that stay, since the size of an image is told by its first bytes. A multiple of four."""
 
-_secret = os.urandom(12).hex().encode()
-_mark = re.compile(b"~" + _secret + rb"-(\d+)~")
 _begins = re.compile(rb';base64,|"data"\s{0,8}:\s{0,8}"')
 
 
-def set_aside(data: bytes) -> tuple[bytes, list[bytes]]:
+class Aside(NamedTuple):
+    """What was set aside, and the mark that stands in the body with the number of each payload after it."""
+
+    mark: bytes = b""
+    payloads: tuple[bytes, ...] = ()
+
+
+NOTHING = Aside()
+
+
+def set_aside(data: bytes) -> tuple[bytes, Aside]:
     """A body with marks in place of what is set aside, and what that is."""
-    payloads: list[bytes] = []
-    if len(data) < LEAST_BODY:
-        return data, payloads
+    pieces, payloads = _taken_apart(data) if len(data) >= LEAST_BODY else ([], ())
+    if not payloads:
+        return data, NOTHING
+    marks = (b"~sparkd-%d-" % number for number in count())
+    mark = next(mark for mark in marks if not any(mark in piece for piece in pieces))
+    marked = [piece + b"%s%d~" % (mark, number) for number, piece in enumerate(pieces[:-1])]
+    return b"".join([*marked, pieces[-1]]), Aside(mark, payloads)
+
+
+def put_back(data: bytes, aside: Aside) -> bytes:
+    """A body with everything that was set aside in its place."""
+    if not aside.payloads:
+        return data
+
+    def whole(found: re.Match[bytes]) -> bytes:
+        number = int(found[1])
+        return aside.payloads[number] if number < len(aside.payloads) else found[0]
+
+    return re.sub(re.escape(aside.mark) + rb"(\d{1,9})~", whole, data)
+
+
+def _taken_apart(data: bytes) -> tuple[list[bytes], tuple[bytes, ...]]:
+    """The pieces between the payloads, and the payloads."""
     pieces: list[bytes] = []
+    payloads: list[bytes] = []
     kept = place = 0
     while found := _begins.search(data, place):
         start = found.end() + KEPT
         place = data.find(b'"', found.end())
         if place < 0:
             break
-        if place - start < LEAST or data.find(b"\\", found.end(), place) >= 0:
-            continue
-        pieces += (data[kept:start], b"~%s-%d~" % (_secret, len(payloads)))
-        payloads.append(data[start:place])
-        kept = place
-    return (b"".join([*pieces, data[kept:]]), payloads) if payloads else (data, payloads)
-
-
-def put_back(data: bytes, payloads: Sequence[bytes]) -> bytes:
-    """A body with everything that was set aside in its place."""
-    return _mark.sub(lambda found: payloads[int(found[1])], data) if payloads else data
+        if place - start >= LEAST and data.find(b"\\", found.end(), place) < 0:
+            pieces.append(data[kept:start])
+            payloads.append(data[start:place])
+            kept = place
+    return [*pieces, data[kept:]], tuple(payloads)

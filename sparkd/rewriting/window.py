@@ -55,6 +55,19 @@ def cap_tokens(case: Case, body: JsonBody) -> JsonBody:
     return body if asked is None or asked <= limit else body.with_field(names[0], limit)
 
 
+def is_in_doubt(case: Case, body: JsonBody) -> bool:
+    """Whether an estimate cannot tell if the prompt fits beside its margin; counting would.
+
+    Never for a body with images, which nobody counts cheaply.
+    """
+    length = context_length(case.model) or 0
+    said = sum(len(bytes(value)) for value in body.fields.values())
+    if not is_capped(case.model) or said < length:  # a token is a byte at the least
+        return False
+    count = count_prompt(case, body)
+    return not count.exact and not count.images and count.total + _margin(case.model, length, count) >= length
+
+
 def _margin(model: Model, length: int, count: Count) -> int:
     if count.exact:
         return 0

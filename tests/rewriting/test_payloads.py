@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparkd.rewriting import JsonBody
-from sparkd.rewriting.payloads import put_back, set_aside
+from sparkd.rewriting.payloads import NOTHING, put_back, set_aside
 
 LONG = base64.b64encode(os.urandom(300_000)).decode()
 
@@ -57,11 +57,11 @@ def test_what_only_looks_like_one_comes_out_as_it_came(value: Any) -> None:
 
 def test_a_body_that_ends_inside_one_is_left_alone() -> None:
     data = b'{"url": "data:image/png;base64,' + LONG.encode()
-    assert set_aside(data) == (data, [])
+    assert set_aside(data) == (data, NOTHING)
 
 
 def test_a_mark_that_somebody_writes_himself_is_no_mark() -> None:
-    text = f"~{'0' * 24}-0~"
+    text = "~sparkd-0-0~ ~sparkd-1-0~"
     assert sent({"url": f"data:image/png;base64,{LONG}", "text": text})[0]["text"] == text
 
 
