@@ -13,6 +13,8 @@
     ├── DaemonError             what the daemon told sparkctl; carries the status, type and code it told
     ├── RequestError            the caller's doing: asking again unchanged will fail again (4xx)
     │   ├── InvalidRequest      400
+    │   ├── ContextExceeded     400  the prompt cannot fit into the model's context
+    │   ├── ImagesNotTaken      400
     │   ├── Unauthorized        401
     │   ├── ModelDisabled       403
     │   ├── PathForbidden       403
@@ -145,6 +147,18 @@ class RequestError(SparkdError):
 
 class InvalidRequest(RequestError):
     """The body, a header or a parameter cannot be understood."""
+
+
+class ContextExceeded(RequestError):
+    """The prompt is longer than the model's context, in OpenAI's words for it."""
+
+    code = "context_length_exceeded"
+
+
+class ImagesNotTaken(RequestError):
+    """The request has an image in it, and the model takes text alone."""
+
+    code = "images_not_supported"
 
 
 class Unauthorized(RequestError):

@@ -12,6 +12,7 @@ drop_ins        writes a drop-in, never one that would break the catalogue
 locations       where the catalogue and the control socket are
 schema          writes the JSON Schema
 reference       writes the tables of docs/configuration.md
+rewriting       the table that says how the requests of a model are mended
 wording, nearest, names, sizes, addresses    small rules the others share
 """
 

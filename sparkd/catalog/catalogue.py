@@ -30,7 +30,11 @@ class Catalogue:
         self.settings = settings
         self.models: Mapping[str, Model] = MappingProxyType(dict(models))
         self.runtimes: Mapping[str, Runtime] = MappingProxyType(dict(runtimes))
-        self._by_name = {name: model for model in models.values() for name in (model.id, *model.aliases)}
+        self._by_name = {
+            name: model
+            for model in models.values()
+            for name in (model.id, *model.aliases, *model.rewriting.presets)
+        }
 
     def find(self, name: str) -> Model:
         """The model of that id or alias.

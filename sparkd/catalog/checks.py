@@ -78,11 +78,14 @@ def _runtimes_exist(drafts: Sequence[Draft], runtimes: Collection[str], venvs: P
 def _aliases_are_unique(drafts: Sequence[Draft]) -> Iterator[str]:
     taken = {draft.model.id: f"the id of a model in {draft.file}" for draft in drafts}
     for draft in drafts:
-        for alias in draft.model.aliases:
+        named = [(alias, "aliases") for alias in draft.model.aliases]
+        named += [(alias, "rewriting") for alias in draft.model.rewriting.presets]
+        for alias, key in named:
             if alias in taken:
-                yield draft.tell_key(f"is {taken[alias]}", alias, "aliases")
+                inner = ("presets",) if key == "rewriting" else ()
+                yield draft.tell_key(f"is {taken[alias]}", alias, key, *inner)
             else:
-                taken[alias] = f'an alias of "{draft.model.id}" in {draft.table.file_of("aliases")}'
+                taken[alias] = f'an alias of "{draft.model.id}" in {draft.table.file_of(key)}'
 
 
 def _one_utility(drafts: Sequence[Draft]) -> Iterator[str]:

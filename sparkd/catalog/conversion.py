@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
 from msgspec import NODEFAULT, Struct, inspect
@@ -24,7 +25,8 @@ class Unusable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key of a table. `items` is what its values are where it is a table itself (`options`, `environment`)."""
+    """A key of a table. `items` is what its values are where it is a table itself (`options`, `environment`);
+    `struct` what it becomes where its own keys are known (`rewriting`)."""
 
     name: str
     type: Any
@@ -33,6 +35,7 @@ class Key:
     default: Any
     description: str
     items: Key | None
+    struct: type[Struct] | None = None
 
     def expected(self) -> str:
         """What its value looks like, in words."""
@@ -56,9 +59,10 @@ def _key(name: str, type_: Any, default: Any) -> Key:
     plain, unit = bare(info)
     items = None
     if isinstance(plain, inspect.DictType):
-        mapping = get_args(type_)[0]  # inside Annotated, which carries the description
+        mapping = get_args(type_)[0] if get_origin(type_) is Annotated else type_
         items = _key(name, get_args(mapping)[1], NODEFAULT)
-    return Key(name, type_, plain, unit, default, schema.get("description", ""), items)
+    struct = plain.cls if isinstance(plain, inspect.StructType) else None
+    return Key(name, type_, plain, unit, default, schema.get("description", ""), items, struct)
 
 
 def convert(key: Key, raw: object, folder: Path) -> Any:
@@ -67,9 +71,9 @@ def convert(key: Key, raw: object, folder: Path) -> Any:
         raw = _bytes(key, raw)
     try:
         value = msgspec.convert(raw, key.type)
+        _refuse_what_nothing_can_use(value)
     except (msgspec.ValidationError, RecursionError):
         raise Unusable(f"expected {key.expected()}{_meant(key, raw)}") from None
-    _refuse_what_nothing_can_use(value)
     return _located(key, value, folder) if key.unit in ("path", "source") else value
 
 
@@ -89,13 +93,17 @@ def _meant(key: Key, raw: object) -> str:
 
 
 def _refuse_what_nothing_can_use(value: object) -> None:
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         for part in value:
             _refuse_what_nothing_can_use(part)
+    elif isinstance(value, dict):
+        _refuse_what_nothing_can_use([*value, *value.values()])
     elif isinstance(value, str) and "\0" in value:
         raise Unusable("expected text without a NUL character")  # no argv, environment or path can have one
     elif isinstance(value, float) and not math.isfinite(value):
         raise Unusable("expected a finite number")
+    elif isinstance(value, datetime.date | datetime.time):
+        raise Unusable("expected something that JSON has too, which knows no dates; put it in quotes")
 
 
 def _located(key: Key, value: str, folder: Path) -> str:

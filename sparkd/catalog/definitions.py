@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from sparkd.catalog.rewriting import Rewriting
+
 GIB = 1024**3
 MIB = 1024**2
 
@@ -206,6 +208,7 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Count | None,
         Meta(description="Most tokens of prompt and answer together. Unset: what the model itself says."),
     ] = None
+    vision: Annotated[bool, Meta(description="The model takes images.")] = False
     memory: Annotated[
         Bytes | None,
         Meta(
@@ -251,6 +254,9 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "{host} and {port}, or {socket}, where it shall listen, are filled in, here and in `environment`."
         ),
     ] = ()
+    rewriting: Annotated[
+        Rewriting, Meta(description="How requests are mended for it: `[models.<id>.rewriting]`.")
+    ] = Rewriting()
     health: Annotated[str, Meta(description="Path that answers 200 once the engine is ready.")] = "/health"
     idle_timeout: IdleTimeout
     start_timeout: StartTimeout

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from sparkd.catalog.definitions import PLACEHOLDERS
 from sparkd.catalog.drafts import Draft
@@ -26,6 +26,30 @@ def _names(draft: Draft) -> Iterator[str]:
             yield draft.tell_key(f"is the beginning of an API path (/v1/{alias})", alias, "aliases")
         elif not is_alias(alias):
             yield draft.tell_key(f"expected {NAME_RULE}; slashes may join several", alias, "aliases")
+
+
+def _presets(draft: Draft) -> Iterator[str]:
+    if not draft.usable("rewriting"):
+        return
+    for alias in draft.model.rewriting.presets:
+        if alias in PATH_HEADS:
+            text = f"is the beginning of an API path (/v1/{alias})"
+            yield draft.tell_key(text, alias, "rewriting", "presets")
+        elif not is_alias(alias):
+            text = f"expected {NAME_RULE}; slashes may join several"
+            yield draft.tell_key(text, alias, "rewriting", "presets")
+
+
+def _rewritten_fields(draft: Draft) -> Iterator[str]:
+    rewriting, text = draft.model.rewriting, "sparkd itself names the model"
+    tables: list[tuple[Mapping[str, object], tuple[str, ...]]]
+    tables = [(rewriting.set, ("set",)), (rewriting.default, ("default",))]
+    tables += [(fields, ("presets", alias)) for alias, fields in rewriting.presets.items()]
+    for fields, place in tables:
+        if "model" in fields:
+            yield draft.tell_key(text, fields["model"], "rewriting", *place, "model")
+    if "model" in rewriting.strip:
+        yield draft.tell_key(text, "model", "rewriting", "strip")
 
 
 def _enabled(draft: Draft) -> Iterator[str]:
@@ -105,6 +129,8 @@ def _options(draft: Draft) -> Iterator[str]:
 
 MODEL_CHECKS: tuple[Check, ...] = (
     _names,
+    _presets,
+    _rewritten_fields,
     _enabled,
     _engine,
     _source,

@@ -13,6 +13,7 @@ from sparkd.catalog.documents import Documents
 from sparkd.catalog.drafts import Draft
 from sparkd.catalog.layers import Layers
 from sparkd.catalog.names import NAME_RULE, is_id
+from sparkd.catalog.rewriting import Rewriting
 from sparkd.catalog.tables import SETTINGS, Table, TableReader
 from sparkd.errors import CatalogueError
 
@@ -78,7 +79,13 @@ def _settings(tables: Mapping[str, Table], path: Path) -> Settings:
 
 def _drafts(tables: Mapping[str, Table], defaults: Defaults) -> list[Draft]:
     timeouts = {name: getattr(defaults, name) for name in Defaults.__struct_fields__}
-    return [Draft(Model(id=id_, **{**timeouts, **table.values}), table) for id_, table in tables.items()]
+    return [Draft(_model(id_, {**timeouts, **table.values}), table) for id_, table in tables.items()]
+
+
+def _model(id_: str, values: dict[str, Any]) -> Model:
+    if isinstance(rewriting := values.get("rewriting"), dict):
+        values["rewriting"] = Rewriting(**rewriting)
+    return Model(id=id_, **values)
 
 
 class _Runtimes:

@@ -12,6 +12,7 @@ from msgspec import NODEFAULT, Struct
 
 from sparkd.catalog.conversion import Key, keys_of
 from sparkd.catalog.definitions import Model, Runtime
+from sparkd.catalog.rewriting import Rewriting
 from sparkd.catalog.sizes import size_text
 from sparkd.catalog.tables import SETTINGS
 from sparkd.catalog.wording import shown
@@ -26,6 +27,7 @@ def reference() -> str:
     """Every key of every table, in Markdown."""
     tables: list[tuple[str, type[Struct]]] = [(f"`[{name}]`", struct) for name, struct in SETTINGS.items()]
     tables.append(("`[models.<id>]` and `[changes.<id>]`", Model))
+    tables.append(("`[models.<id>.rewriting]`", Rewriting))
     tables.append(("`runtime.toml`", Runtime))
     return "\n".join(line for title, struct in tables for line in _table(title, struct))
 
@@ -45,7 +47,7 @@ def _table(title: str, struct: type[Struct]) -> Iterator[str]:
 def _default(key: Key) -> str:
     if key.default is NODEFAULT:
         return "that of `[defaults]`"
-    if key.default in (None, (), {}, ""):
+    if key.default in (None, (), {}, "") or isinstance(key.default, Struct):
         return ""
     if key.unit == "bytes":
         return f'`"{size_text(key.default)}"`'

@@ -71,7 +71,11 @@ def _table(struct: type[Struct]) -> Json:
 def _key(key: Key) -> Json:
     made = _value(inspect.type_info(key.type))
     made["description"] = key.description + _units.get(key.unit or "", "")
-    if key.default is not NODEFAULT and key.default not in (None, (), {}, ""):
+    if (
+        key.default is not NODEFAULT
+        and key.default not in (None, (), {}, "")
+        and not isinstance(key.default, Struct)
+    ):
         made["default"] = size_text(key.default) if key.unit == "bytes" else key.default
     return made
 
@@ -81,6 +85,10 @@ def _value(info: inspect.Type) -> Json:
     match info:
         case inspect.LiteralType():
             made: Json = {"enum": list(info.values)}
+        case inspect.AnyType():
+            made = {}
+        case inspect.StructType():
+            made = _table(info.cls)
         case inspect.VarTupleType():
             made = {"type": "array", "items": _value(info.item_type)}
         case inspect.DictType():

@@ -11,6 +11,7 @@ from msgspec import Struct
 from sparkd.catalog.conversion import Key, Unusable, convert, keys_of
 from sparkd.catalog.definitions import Model, Settings
 from sparkd.catalog.nearest import did_you_mean
+from sparkd.catalog.rewriting import Rewriting
 from sparkd.catalog.wording import dotted, wrong_value
 
 
@@ -26,9 +27,7 @@ class Table:
     def lay(self, later: Table) -> None:
         """Lay a later table over this one: its keys win, and tables in it are laid over tables in turn."""
         for name, value in later.values.items():
-            below: Any = self.values.get(name)
-            merge = isinstance(value, dict) and isinstance(below, dict)
-            self.values[name] = below | value if merge else value
+            self.values[name] = _laid(self.values.get(name), value)
         self.files |= later.files
         self.wrong |= later.wrong
 
@@ -62,7 +61,11 @@ class TableReader:
                 self.tell(f"unknown key{did_you_mean(name, keys) or homes(name)}", value, *prefix, name)
                 continue
             table.files[name] = self.file
-            if key.items is not None and isinstance(value, dict):
+            if key.struct is not None and isinstance(value, dict):
+                inner = self.read(key.struct, value, *prefix, name)
+                table.values[name] = inner.values
+                table.wrong |= {name} if inner.wrong else set()
+            elif key.items is not None and isinstance(value, dict):
                 table.values[name] = self._items(table, key.items, value, prefix)
             else:
                 self._value(table, key, value, prefix)
@@ -88,6 +91,12 @@ class TableReader:
         return values
 
 
+def _laid(below: Any, above: Any) -> Any:
+    if isinstance(below, dict) and isinstance(above, dict):
+        return below | {name: _laid(below.get(name), value) for name, value in above.items()}
+    return above
+
+
 SETTINGS: dict[str, type[Struct]] = {key.name: key.type for key in keys_of(Settings).values()}
 """The tables of settings and what each becomes."""
 
@@ -97,4 +106,6 @@ def homes(name: str) -> str:
     tables = [f"[{table}]" for table, struct in SETTINGS.items() if name in keys_of(struct)]
     if name in keys_of(Model):
         tables.append("[models.<id>]")
+    if name in keys_of(Rewriting):
+        tables.append("[models.<id>.rewriting]")
     return f"; it belongs in {' or '.join(tables)}" if tables else ""

@@ -91,6 +91,8 @@ _plain: Mapping[type[inspect.Type], str] = {
     inspect.FloatType: "a number",
     inspect.IntType: "a whole number",
     inspect.StrType: "a text",
+    inspect.StructType: "a table",
+    inspect.AnyType: "any value that JSON has",
 }
 
 
@@ -112,6 +114,8 @@ def expectation(info: inspect.Type) -> str:
 _plurals = {
     "a text": "texts",
     "a list of texts": "lists of texts",
+    "any value that JSON has": "any values that JSON has",
+    "a table of any values that JSON has": "tables of any values that JSON has",
     "a text, a number, true or false, or a list of these": "texts, numbers, true or false, or lists of these",
 }
 

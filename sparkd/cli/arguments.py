@@ -73,6 +73,18 @@ def _parser() -> _Parser:
     )
     _of_model(logs)
     _command(commands, "check", "read the catalogue and name everything wrong with it; needs no daemon")
+    explain = _command(
+        commands,
+        "explain",
+        "what becomes of a request (JSON on stdin) before its model gets it; needs no daemon",
+    )
+    explain.add_argument(
+        "--api",
+        choices=("chat", "completions", "responses", "messages"),
+        default="chat",
+        help="the API it is for: /v1/chat/completions (chat) or another",
+    )
+    _of_model(explain)
     _runtime(_command(commands, "runtime", "the virtualenvs engines run in; needs no daemon"))
     demo = _command(commands, "demo", "a first answer from a real model on this machine, from nothing")
     demo.add_argument("--port", type=_port, default=8009, metavar="N", help="where sparkd listens (8009)")

@@ -15,6 +15,9 @@ from sparkd.machine.http_headers import Headers
 _FIXED = frozenset({b"content-length", b"content-encoding"})
 """Headers of an answer that nothing can be added to."""
 
+_OURS = frozenset({b"x-request-id", b"x-sparkd-rewrites"})
+"""Headers that sparkd answers for."""
+
 MOST_UNSENT = 256 * 1024
 """Bytes held for a client that reads slowly before its engine is held back, besides its connection's 64 KiB."""
 
@@ -38,7 +41,7 @@ class Answer:
     def __init__(self, send: Send, request: Request) -> None:
         self._send = send
         self._request = request
-        self._extra = request.own_headers()
+        self.extra = request.own_headers()
         self._unsent: list[bytes] = []
 
     def head(self, status: int, headers: Headers, flow: Flow) -> None:
@@ -53,10 +56,10 @@ class Answer:
                 kept.append((b"x-accel-buffering", b"no"))  # or an nginx in front would hold events back
             elif name in _FIXED:
                 self._is_fixed = True
-            elif name == b"x-request-id" or name.startswith(b"access-control-"):
+            elif name in _OURS or name.startswith(b"access-control-"):
                 continue  # sparkd's own word counts; browsers refuse two Access-Control-Allow-Origin
             kept.append(header)
-        kept += self._extra
+        kept += self.extra
         self._start({"type": "http.response.start", "status": status, "headers": kept})
 
     def body(self, data: bytes, *, more: bool) -> None:

@@ -89,8 +89,10 @@ class Gateway:
         answer = Answer(send, request)  # first: it gives the request the id that the engine gets, too
         limits = Limits(self.catalogue.settings.server.max_body, self._body_stall)
         preparation = Preparation(request, named, self.catalogue, receive, limits, self._without)
-        model, outgoing = await preparation.finish()
-        await forward(self._supervisor, model, outgoing, answer, presence)
+        outgoing = await preparation.finish()
+        if outgoing.mended:
+            answer.extra.append((b"x-sparkd-rewrites", ", ".join(outgoing.mended).encode()))
+        await forward(self._supervisor, outgoing, answer, presence)
 
     def _listed(self, request: Request, name: tuple[str, ...]) -> bytes:
         if request.method not in (b"GET", b"HEAD"):

@@ -15,8 +15,9 @@ from sparkd.catalog.definitions import Model
 from sparkd.errors import SparkdError
 from sparkd.gateway.answer import Answer
 from sparkd.gateway.body import Upload
+from sparkd.gateway.outgoing import Outgoing
 from sparkd.gateway.presence import Presence, Watch
-from sparkd.machine.upstream import EngineRequest, Upstream
+from sparkd.machine.upstream import Upstream
 
 journal = logging.getLogger("sparkd.gateway")
 
@@ -38,16 +39,19 @@ class Lender(Protocol):
         ...
 
 
-async def forward(
-    lender: Lender, model: Model, request: EngineRequest, answer: Answer, presence: Presence
-) -> None:
+async def forward(lender: Lender, outgoing: Outgoing, answer: Answer, presence: Presence) -> None:
     """Answer the client with what the model's engine answers.
+
+    A doubt about the request is settled first, once the engine is ready.
 
     Raises SparkdError only as long as nothing of an answer has been sent; returns when the client has left.
     """
     watch = Watch(presence)
     try:
-        async with lender.lease(model) as lease:
+        async with lender.lease(outgoing.model) as lease:
+            request = outgoing.request
+            if outgoing.doubt is not None:
+                request = await outgoing.doubt.settle(lease.upstream, request)
             await lease.upstream.exchange(request, answer)
             if answer.catching_up is not None:
                 await answer.catching_up
@@ -58,12 +62,12 @@ async def forward(
     except Exception as error:
         if not answer.began:
             raise
-        await _break_off(answer, told(error, f"answer of {model.id}"), watch)
+        await _break_off(answer, told(error, f"answer of {outgoing.model.id}"), watch)
     finally:
         watch.close()
         answer.close()
-        if isinstance(request.body, Upload):
-            request.body.close()
+        if isinstance(outgoing.request.body, Upload):
+            outgoing.request.body.close()
 
 
 async def _break_off(answer: Answer, error: SparkdError, watch: Watch) -> None:

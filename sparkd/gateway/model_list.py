@@ -14,6 +14,7 @@ import msgspec
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
+from sparkd.rewriting.window import context_length
 
 _encode = msgspec.json.Encoder().encode
 _started = int(time.time())
@@ -69,7 +70,7 @@ def _card(model: Model) -> dict[str, Any]:
         "type": "model",
         "display_name": model.id,
         "created_at": made,
-        "aliases": model.aliases,
+        "aliases": [*model.aliases, *model.rewriting.presets],
         "description": model.description,
     }
     length = context_length(model)
@@ -77,11 +78,3 @@ def _card(model: Model) -> dict[str, Any]:
         fields |= {"max_model_len": length, "context_length": length, "context_window": length}
         fields["meta"] = {"n_ctx": length}
     return fields
-
-
-def context_length(model: Model) -> int | None:
-    """Tokens of prompt and answer together: what the catalogue declares, or else the engine's flag."""
-    if model.context_length is not None:
-        return model.context_length
-    flag = model.options.get("max-model-len")
-    return flag if isinstance(flag, int) and not isinstance(flag, bool) else None

@@ -14,7 +14,7 @@ from sparkd.gateway.paths import target
 
 
 class Named(Struct, frozen=True):
-    """What the head says: the model, if it names one, and the target to ask its engine for.
+    """What the head says: the model, if it names one (`name` as it does), and the target to ask its engine for.
 
     `model` None: the body must name it. `missing` is what to answer when the body doesn't either.
     """
@@ -22,6 +22,7 @@ class Named(Struct, frozen=True):
     model: Model | None
     target: bytes
     missing: SparkdError
+    name: str | None = None
 
 
 _NOWHERE = InvalidRequest(
@@ -38,9 +39,10 @@ def named_in_head(catalogue: Catalogue, segments: tuple[str, ...], query: bytes)
     """
     missing: SparkdError = _NOWHERE
     model: Model | None = None
+    name: str | None = None
     if len(segments) > 2 and segments[0] == "v1" and segments[1] not in PATH_HEADS:
         try:
-            model = catalogue.find(segments[1])
+            model, name = catalogue.find(segments[1]), segments[1]
             segments = ("v1", *segments[2:])
         except ModelNotFound as error:
             missing = error  # or a path of some engine that we don't know: the query or the body will tell
@@ -48,8 +50,8 @@ def named_in_head(catalogue: Catalogue, segments: tuple[str, ...], query: bytes)
     if b"model=" in query:
         wanted, query = _take_model(query)
         if model is None and wanted:
-            model = catalogue.find(wanted)
-    return Named(model, path + b"?" + query if query else path, missing)
+            model, name = catalogue.find(wanted), wanted
+    return Named(model, path + b"?" + query if query else path, missing, name)
 
 
 def _take_model(query: bytes) -> tuple[str | None, bytes]:

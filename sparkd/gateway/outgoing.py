@@ -6,10 +6,13 @@
 | JSON | read whole, rewritten | read whole, rewritten |
 | form | passed on as it comes | read up to its `model` field, then passed on |
 | anything else | passed on as it comes | taken for JSON |
+
+On the paths of APIs that generate text every plain body is taken for JSON, whatever it is said to be.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Set
 
 from msgspec import Struct
@@ -19,14 +22,28 @@ from sparkd.catalog.definitions import Model
 from sparkd.errors import InvalidRequest
 from sparkd.gateway.asgi import Receive
 from sparkd.gateway.body import Limits, Upload, read_whole, receive_body
+from sparkd.gateway.counting import Doubt
 from sparkd.gateway.multipart import FieldFinder
 from sparkd.gateway.naming import Named
 from sparkd.gateway.request import Request
 from sparkd.machine.upstream import EngineRequest
-from sparkd.rewriting import JsonBody, rewrite
+from sparkd.rewriting import Case, JsonBody, api_of, rewrite
+from sparkd.rewriting.case import Api
+from sparkd.rewriting.telling import told
 
-Outgoing = tuple[Model, EngineRequest]
-"""What to ask of which model's engine. A body that is an Upload is to be closed in the end."""
+journal = logging.getLogger("sparkd.gateway")
+
+
+class Outgoing(Struct, frozen=True):
+    """What to ask of which model's engine. A body that is an Upload is to be closed in the end.
+
+    `mended` names the rules that changed the request; `doubt` is to be settled once the engine is ready.
+    """
+
+    model: Model
+    request: EngineRequest
+    mended: tuple[str, ...] = ()
+    doubt: Doubt | None = None
 
 
 class Preparation(Struct):
@@ -45,10 +62,11 @@ class Preparation(Struct):
         if not request.has_body:
             if model is None:
                 raise self.named.missing
-            return model, self._asking(b"", 0)
+            return Outgoing(model, self._asking(b"", 0))
         self.limits.check(request.length or 0)
-        if model is not None and not (request.is_json and request.is_plain):
-            return model, self._asking(Upload(self.receive, self.limits), request.length)
+        api = api_of(self.named.target.decode())
+        if model is not None and not (request.is_plain and (request.is_json or api != "other")):
+            return Outgoing(model, self._asking(Upload(self.receive, self.limits), request.length))
         if not request.is_plain:
             raise InvalidRequest(
                 "A compressed body is not read here: send it plain, or name the model in the path."
@@ -56,9 +74,17 @@ class Preparation(Struct):
         if request.is_form:
             return await self._form()
         body = JsonBody.parse(await read_whole(self.receive, request.length, self.limits))
-        if model is None:
-            model = self._find(body.model)
-        return model, self._asking(rewrite(model, body), 0)
+        return self._rewritten(model or self._find(body.model), api, body)
+
+    def _rewritten(self, model: Model, api: Api, body: JsonBody) -> Outgoing:
+        names = (self.named.name, body.model)
+        preset = next((name for name in names if name in model.rewriting.presets), None)
+        case = Case(model, api, preset, self.catalogue.models.values())
+        rewritten = rewrite(case, body)
+        if rewritten.steps and journal.isEnabledFor(logging.DEBUG):
+            journal.debug("%s: %s", self.request.identify().decode("latin-1"), told(rewritten))
+        asking = self._asking(rewritten.body.encode(), 0)
+        return Outgoing(model, asking, rewritten.mended, Doubt.about(case, body, rewritten.body))
 
     async def _form(self) -> Outgoing:
         """Read a form up to its `model`, which is replaced by the id: engines know no aliases."""
@@ -75,7 +101,9 @@ class Preparation(Struct):
         length = self.request.length
         if length is not None:
             length += len(ahead) - size
-        return model, self._asking(Upload(self.receive, self.limits, ahead=ahead, more=more), length)
+        return Outgoing(
+            model, self._asking(Upload(self.receive, self.limits, ahead=ahead, more=more), length)
+        )
 
     def _find(self, name: str | None) -> Model:
         if not name:

@@ -17,7 +17,10 @@ _LOCAL_ORIGIN = re.compile(rb"(https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?|
 """Pages allowed to read answers: those of this machine's own programs, as with sparkd's predecessor. A page
 from the network could else talk to models behind its visitor's back."""
 
-_EXPOSED = (b"access-control-expose-headers", b"Content-Length, Content-Range, Retry-After, X-Request-Id")
+_EXPOSED = (
+    b"access-control-expose-headers",
+    b"Content-Length, Content-Range, Retry-After, X-Request-Id, X-Sparkd-Rewrites",
+)
 
 
 class Request:

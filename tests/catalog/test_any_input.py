@@ -10,18 +10,20 @@ from typing import Any
 import tomli_w
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import Struct
 
 from sparkd.catalog import read_catalogue
 from sparkd.catalog.conversion import keys_of
 from sparkd.catalog.definitions import Model, Runtime
 from sparkd.catalog.drop_ins import write_drop_in
 from sparkd.catalog.layers import TABLES
+from sparkd.catalog.rewriting import Rewriting
 from sparkd.catalog.tables import SETTINGS
 from tests.catalog.folder import Folder
 
 NAMES = [
     *TABLES,
-    *(key for struct in (*SETTINGS.values(), Model, Runtime) for key in keys_of(struct)),
+    *(key for struct in (*SETTINGS.values(), Model, Rewriting, Runtime) for key in keys_of(struct)),
     *(
         "cpu",
         "vllm",
@@ -115,6 +117,14 @@ MODELS = st.fixed_dictionaries(
         "environment": st.dictionaries(st.from_regex(r"[A-Z_][A-Z0-9_]{0,8}", fullmatch=True), PLAIN),
         "idle_timeout": SECONDS | st.integers(0, 10**9),
         "min_residency": SECONDS,
+        "rewriting": st.fixed_dictionaries(
+            {},
+            optional={
+                "set": st.dictionaries(PLAIN, OPTION | st.lists(OPTION, max_size=3), max_size=2),
+                "margin": st.integers(0, 2**31 - 1),
+                "tools": st.sampled_from(["pass", "strip", "require"]),
+            },
+        ),
     },
 )
 
@@ -133,5 +143,6 @@ def test_every_good_catalogue_is_the_same_when_it_is_written_and_read_again(
         assert set(written.models) == set(models)
 
 
-def as_table(model: Model) -> dict[str, Any]:
-    return {name: value for name in keys_of(Model) if (value := getattr(model, name)) is not None}
+def as_table(struct: Struct) -> dict[str, Any]:
+    given = {name: value for name in keys_of(type(struct)) if (value := getattr(struct, name)) is not None}
+    return {name: as_table(value) if isinstance(value, Struct) else value for name, value in given.items()}

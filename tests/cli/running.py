@@ -24,12 +24,16 @@ class Ran:
 
 
 def sparkctl(
-    *arguments: str | Path, environment: dict[str, str] | None = None, cwd: Path | None = None
+    *arguments: str | Path,
+    environment: dict[str, str] | None = None,
+    cwd: Path | None = None,
+    stdin: str = "",
 ) -> Ran:
     """Run it to its end, with nothing in its environment that points at another daemon."""
     done = subprocess.run(
         command(*arguments),
         capture_output=True,
+        input=stdin.encode(),
         env=clean_environment(environment),
         cwd=cwd,
         timeout=30,

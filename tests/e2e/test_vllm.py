@@ -165,8 +165,25 @@ def test_other_paths_of_the_engine_are_served(house: House, client: OpenAI) -> N
 
 
 def test_the_engines_own_errors_reach_the_client(client: OpenAI) -> None:
-    with pytest.raises(openai.BadRequestError, match="max_tokens=5000"):
-        client.chat.completions.create(model="smollm2", messages=LONG, max_tokens=5000)
+    with pytest.raises(openai.BadRequestError, match="temperature"):
+        client.chat.completions.create(model="smollm2", messages=LONG, temperature=-1)
+
+
+def test_a_limit_beyond_the_context_is_lowered_instead_of_refused(client: OpenAI) -> None:
+    answer = client.chat.completions.with_raw_response.create(
+        model="smollm2", messages=LONG, max_tokens=5000, stop=["e"]
+    )
+    assert answer.headers["x-sparkd-rewrites"] == "cap-tokens"
+    assert answer.parse().choices[0].finish_reason == "stop"
+
+
+def test_a_prompt_that_the_engine_counts_gets_all_that_is_left(client: OpenAI) -> None:
+    prompt: Any = [{"role": "user", "content": "The keeper climbed the stairs and cleaned the lamp. " * 97}]
+    answer = client.chat.completions.create(
+        model="smollm2", messages=prompt, max_tokens=5000, extra_body={"ignore_eos": True}
+    )
+    assert answer.usage is not None
+    assert answer.usage.total_tokens == 1024
 
 
 def test_an_unknown_model_is_a_404_that_names_the_nearest(client: OpenAI) -> None:

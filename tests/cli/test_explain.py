@@ -1,0 +1,103 @@
+"""`sparkctl explain`, which needs no daemon."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.running import sparkctl
+
+CATALOGUE = """
+[models.small]
+engine = "command"
+command = ["/bin/cat", "{socket}"]
+context_length = 4096
+rewriting = { tools = "strip", presets = { "small:high" = { reasoning_effort = "high" } } }
+
+[models.seeing]
+engine = "command"
+command = ["/bin/cat", "{socket}"]
+vision = true
+"""
+REQUEST = '{"messages": [{"role": "user", "content": "a secret"}], "tools": [{}], "max_tokens": 100000}'
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Path:
+    path = tmp_path / "models.toml"
+    path.write_text(CATALOGUE)
+    (tmp_path / "venvs").mkdir()
+    return path
+
+
+def test_every_rule_is_told_with_what_it_changed_and_the_body_that_comes_out(catalogue: Path) -> None:
+    ran = sparkctl("explain", "small:high", "--catalogue", catalogue, stdin=REQUEST)
+    assert (ran.code, ran.err) == (0, "")
+    lines = ran.out.splitlines()
+    assert lines[0].startswith("small, chat: about ")
+    assert lines[0].endswith(" tokens of 4,096")
+    chain, _, body = ran.out.partition("\n{")
+    assert '       reasoning_effort - -> "high"' in chain.splitlines()
+    assert "       tools (1 item, 4 characters) -> -" in chain.splitlines()
+    assert "  8. join-text        off (join_text)" in chain.splitlines()
+    assert "a secret" not in chain
+    engines = json.loads("{" + body)
+    assert engines["reasoning_effort"] == "high"
+    assert "tools" not in engines
+
+
+def test_for_a_program_it_is_one_line_of_json(catalogue: Path) -> None:
+    ran = sparkctl("explain", "small", "--json", "--catalogue", catalogue, stdin=REQUEST)
+    told = json.loads(ran.out)
+    assert (told["model"], told["api"], told["context_length"], told["refused"]) == (
+        "small",
+        "chat",
+        4096,
+        None,
+    )
+    assert [rule["rule"] for rule in told["rules"] if rule["state"] == "changed"] == [
+        "name",
+        "cap-tokens",
+        "strip-tools",
+    ]
+    assert told["body"]["max_tokens"] == told["rules"][10]["after"]["max_tokens"] < 4096
+
+
+def test_a_refusal_is_told_where_it_happens_and_fails(catalogue: Path) -> None:
+    image = '{"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}'
+    ran = sparkctl("explain", "small", "--catalogue", catalogue, stdin=image)
+    assert ran.code == 1
+    assert "  7. refuse-images    refused" in ran.out.splitlines()
+    assert ran.out.splitlines()[-1] == 'refused: Model "small" takes no images. These do: seeing.'
+
+
+def test_another_api_has_rules_of_its_own(catalogue: Path) -> None:
+    ran = sparkctl(
+        "explain",
+        "small",
+        "--api",
+        "responses",
+        "--catalogue",
+        catalogue,
+        stdin='{"max_output_tokens": 99999}',
+    )
+    assert ran.code == 0
+    assert "  8. join-text        not here" in ran.out.splitlines()
+    assert "max_output_tokens 99999 -> 3" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("stdin", "message"), [("", "The request has no body"), ("[1]", "not a JSON object")]
+)
+def test_what_is_no_request_is_told(catalogue: Path, stdin: str, message: str) -> None:
+    ran = sparkctl("explain", "small", "--catalogue", catalogue, stdin=stdin)
+    assert (ran.code, ran.out) == (1, "")
+    assert message in ran.err
+
+
+def test_an_unknown_model_is_told_with_the_nearest_name(catalogue: Path) -> None:
+    ran = sparkctl("explain", "smal", "--catalogue", catalogue, stdin="{}")
+    assert ran.code == 4
+    assert 'did you mean "small"?' in ran.err

@@ -1,0 +1,36 @@
+"""Models and bodies for the tests of rewriting."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sparkd.catalog.definitions import Model
+from sparkd.catalog.rewriting import Rewriting
+from sparkd.rewriting import Case, JsonBody, Rewritten, rewrite
+
+
+def model(id_: str = "m", *, context_length: int | None = None, vision: bool = False, **rules: Any) -> Model:
+    """A model whose requests are mended so."""
+    return Model(
+        id=id_,
+        context_length=context_length,
+        vision=vision,
+        rewriting=Rewriting(**rules),
+        idle_timeout=1,
+        start_timeout=1,
+        stop_grace=1,
+        drain_timeout=1,
+        min_residency=1,
+    )
+
+
+def rewritten(body: Mapping[str, Any], case: Case) -> Rewritten:
+    """What becomes of a body."""
+    return rewrite(case, JsonBody.parse(json.dumps({"model": case.model.id, **body}).encode()))
+
+
+def mended(body: Mapping[str, Any], case: Case) -> dict[str, Any]:
+    """What becomes of a body, as its engine reads it, without the model's name."""
+    result: dict[str, Any] = json.loads(rewritten(body, case).body.encode())
+    assert result.pop("model") == case.model.id
+    return result

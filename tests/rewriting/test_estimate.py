@@ -1,0 +1,48 @@
+"""The estimate of tokens against what tokenizers counted, on texts in 19 languages and on code."""
+
+import json
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import pytest
+
+from sparkd.rewriting.estimate import tokens_in
+
+TEXTS: list[dict[str, Any]] = json.loads((Path(__file__).parent / "vectors" / "texts.json").read_text())
+HELD_OUT = [text for text in TEXTS if text["purpose"] == "held out"]
+
+
+def label(text: dict[str, Any]) -> str:
+    return f"{text['language']} ({text['purpose']})"
+
+
+@pytest.mark.parametrize("text", HELD_OUT, ids=label)
+def test_a_text_it_never_saw_is_estimated_within_forty_percent_of_what_tokenizers_count(
+    text: dict[str, Any],
+) -> None:
+    data = text["text"].encode()
+    assert tokens_in(data, "large").likely == pytest.approx(mean(text["large"].values()), rel=0.4)
+    assert tokens_in(data, "small").likely == pytest.approx(mean(text["small"].values()), rel=0.4)
+
+
+@pytest.mark.parametrize("text", HELD_OUT, ids=label)
+def test_it_is_nearer_than_four_characters_a_token_wherever_that_is_far_off(text: dict[str, Any]) -> None:
+    real = mean(text["large"].values())
+    quarter = len(text["text"]) / 4
+    if abs(quarter - real) > 0.25 * real:
+        assert abs(tokens_in(text["text"].encode(), "large").likely - real) < abs(quarter - real)
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=label)
+def test_no_tokenizer_counts_less_than_the_least(text: dict[str, Any]) -> None:
+    for size in ("large", "small"):
+        assert tokens_in(text["text"].encode(), size).least <= min(text[size].values())
+
+
+def test_an_indentation_costs_little() -> None:
+    assert tokens_in(b"\n" + b" " * 40 + b"x", "large").likely < 10
+
+
+def test_an_empty_text_has_no_tokens() -> None:
+    assert tokens_in(b"", "large") == (0, 0)

@@ -1,0 +1,71 @@
+"""Fields that the owner strips, sets, or puts behind an alias."""
+
+from sparkd.rewriting import Case, api_of
+from tests.rewriting.subjects import mended, model, rewritten
+
+
+def test_fields_are_stripped_defaulted_and_set() -> None:
+    case = Case(model(strip=("seed",), default={"top_k": 20, "n": 1}, set={"temperature": 0.6}))
+    body = {"seed": 7, "n": 3, "temperature": 2}
+    assert mended(body, case) == {"n": 3, "temperature": 0.6, "top_k": 20}
+    assert rewritten(body, case).mended == ("strip", "default", "set")
+
+
+def test_a_null_is_something_said() -> None:
+    assert mended({"n": None}, Case(model(default={"n": 1}))) == {"n": None}
+
+
+def test_what_is_so_already_is_no_change() -> None:
+    assert rewritten({"temperature": 0.6}, Case(model(set={"temperature": 0.6}))).mended == ()
+
+
+def test_a_preset_sets_fields_for_whoever_asks_by_its_name() -> None:
+    entry = model(set={"top_k": 1}, presets={"m:high": {"reasoning_effort": "high", "top_k": 2}})
+    assert mended({}, Case(entry, name="m:high")) == {"reasoning_effort": "high", "top_k": 2}
+    assert mended({}, Case(entry, name="m")) == {"top_k": 1}
+
+
+def test_a_preset_speaks_the_language_of_responses() -> None:
+    entry = model(presets={"m:high": {"reasoning_effort": "high"}})
+    case = Case(entry, "responses", "m:high")
+    assert mended({"reasoning": {"summary": "auto"}}, case) == {
+        "reasoning": {"summary": "auto", "effort": "high"}
+    }
+
+
+def test_a_presets_effort_reaches_the_switch() -> None:
+    entry = model(thinking_switch=True, quiet=True, presets={"m:think": {"reasoning_effort": "high"}})
+    assert mended({}, Case(entry, name="m:think"))["chat_template_kwargs"]["thinking"] is True
+
+
+def test_embeddings_are_not_given_fields_of_conversations() -> None:
+    entry = model(strip=("seed",), default={"n": 1}, set={"temperature": 1}, presets={"p": {"top_k": 1}})
+    assert mended({"seed": 1}, Case(entry, "other", "p")) == {"seed": 1}
+
+
+def test_the_api_is_known_by_its_whole_path() -> None:
+    assert api_of("/v1/chat/completions") == api_of("/v1/chat/completions?a=b") == "chat"
+    assert [api_of(f"/v1/{name}") for name in ("completions", "responses", "messages")] == [
+        "completions",
+        "responses",
+        "messages",
+    ]
+    assert {api_of(f"/v1/{name}") for name in ("embeddings", "messages/count_tokens", "models")} == {"other"}
+
+
+def test_text_in_parts_is_joined_for_models_that_take_no_parts() -> None:
+    parts = [
+        {"type": "text", "text": "a"},
+        {"type": "text", "text": ""},
+        {"type": "file"},
+        {"type": "text", "text": "b"},
+    ]
+    body = {
+        "messages": [{"role": "user", "content": parts, "name": "x"}, None, {"role": "user", "content": []}]
+    }
+    assert mended(body, Case(model(join_text=True)))["messages"] == [
+        {"role": "user", "content": "a\nb", "name": "x"},
+        None,
+        {"role": "user", "content": []},
+    ]
+    assert mended(body, Case(model(join_text=True, vision=True))) == body

@@ -1,0 +1,77 @@
+"""Pictures are set aside while a body is looked at, and sent as they came."""
+
+import base64
+import json
+import os
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sparkd.rewriting import JsonBody
+from sparkd.rewriting.payloads import NOTHING, put_back, set_aside
+
+LONG = base64.b64encode(os.urandom(300_000)).decode()
+
+
+def sent(body: dict[str, Any], **how: Any) -> tuple[dict[str, Any], int]:
+    """A body after a field was set in it, and the bytes that were looked at."""
+    parsed = JsonBody.parse(json.dumps(body, **how).encode())
+    looked_at = sum(len(bytes(value)) for value in parsed.fields.values())
+    result: dict[str, Any] = json.loads(parsed.with_field("n", 1).encode())
+    assert result.pop("n") == 1
+    return result, looked_at
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"url": f"data:image/png;base64,{LONG}"},
+        [{"url": f"data:image/png;base64,{LONG}"}] * 3,
+        {"source": {"type": "base64", "data": LONG}},
+        {"input_audio": {"data": LONG, "format": "wav"}, "text": "x"},
+    ],
+)
+def test_a_long_payload_is_not_looked_at_and_comes_out_as_it_came(value: Any) -> None:
+    for how in ({}, {"indent": 1}, {"separators": (",", ":")}):
+        result, looked_at = sent({"value": value}, **how)
+        assert result == {"value": value}
+        assert looked_at < 30_000
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        f"data:image/png;base64,\\{LONG}",
+        f'data:image/png;base64,{LONG}" and more {LONG}',
+        {"data": f"{LONG}\n{LONG}"},
+        {'"data': [1], "text": LONG},
+        {"data": "short", "text": "x" * 100_000},
+        ';base64,"data": "' * 10_000,
+    ],
+)
+def test_what_only_looks_like_one_comes_out_as_it_came(value: Any) -> None:
+    assert sent({"value": value})[0] == {"value": value}
+
+
+def test_a_body_that_ends_inside_one_is_left_alone() -> None:
+    data = b'{"url": "data:image/png;base64,' + LONG.encode()
+    assert set_aside(data) == (data, NOTHING)
+
+
+def test_a_mark_that_somebody_writes_himself_is_no_mark() -> None:
+    text = "~sparkd-0-0~ ~sparkd-1-0~"
+    assert sent({"url": f"data:image/png;base64,{LONG}", "text": text})[0]["text"] == text
+
+
+ENDS = st.sampled_from(
+    ['"', '\\"', "\\\\", ' "data" : "', ";base64,", '"data":"', "A" * 50_000, "\\", ",", ":"]
+)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(ENDS, max_size=8))
+def test_any_bytes_are_put_back_as_they_were(pieces: list[str]) -> None:
+    data = "".join(["x" * 300_000, *pieces]).encode()
+    assert put_back(*set_aside(data)) == data

@@ -1,0 +1,150 @@
+"""What holds for any JSON at all, under every rule at once."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sparkd.errors import InvalidRequest, RequestError
+from sparkd.rewriting import Case, JsonBody, Rewritten, rewrite
+from sparkd.rewriting.case import Api
+from tests.rewriting.subjects import model
+
+EVERYTHING: dict[str, Any] = {
+    "context_length": 4096,
+    "strip": ("seed",),
+    "default": {"top_k": 20},
+    "set": {"temperature": 0.6},
+    "presets": {"m:high": {"reasoning_effort": "high"}},
+    "join_text": True,
+    "alternate_roles": True,
+    "tool_hints": True,
+    "thinking_switch": True,
+    "quiet": True,
+}
+MODELS = [
+    model(**EVERYTHING, drop_images=True, tools="require"),
+    model(**EVERYTHING, vision=True, tools="strip"),
+    model(**EVERYTHING, tokenizer="quarter"),
+]
+APIS: list[Api] = ["chat", "completions", "responses", "messages", "other"]
+CASES = st.builds(Case, st.sampled_from(MODELS), st.sampled_from(APIS), st.sampled_from(["m", "m:high"]))
+
+TOUCHED = {"seed", "top_k", "temperature", "reasoning_effort", "reasoningEffort", "reasoning", "thinking"} | {
+    *(
+        "chat_template_kwargs",
+        "messages",
+        "input",
+        "max_tokens",
+        "max_completion_tokens",
+        "max_output_tokens",
+    ),
+    *("tools", "tool_choice", "functions", "function_call", "parallel_tool_calls", "model"),
+}
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5)
+    | st.sampled_from(
+        ["system", "user", "assistant", "tool", "text", "image_url", "array", "object", "high", "auto"]
+    )
+)
+KEYS = st.text(max_size=3) | st.sampled_from(
+    [
+        "role",
+        "content",
+        "type",
+        "text",
+        "tool_calls",
+        "name",
+        "function",
+        "parameters",
+        "properties",
+        "items",
+        "effort",
+    ]
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=15,
+)
+TEXTS = st.text("ab", min_size=1, max_size=3)
+PARTS = st.lists(st.fixed_dictionaries({"type": st.just("text"), "text": TEXTS}), max_size=2)
+MESSAGES = st.fixed_dictionaries(
+    {"role": st.sampled_from(["system", "user", "assistant", "tool"]), "content": st.none() | TEXTS | PARTS},
+    optional={"tool_calls": st.lists(st.fixed_dictionaries({"id": TEXTS}), max_size=2), "name": TEXTS},
+)
+BODIES = st.fixed_dictionaries(
+    {}, optional=dict.fromkeys(TOUCHED - {"model"}, VALUES)
+) | st.fixed_dictionaries(
+    {"messages": st.lists(MESSAGES | VALUES, max_size=6)},
+    optional={"tools": st.lists(VALUES, max_size=2), "max_tokens": st.integers(), "extra": VALUES},
+)
+
+
+def attempt(case: Case, body: Any) -> Rewritten | None:
+    try:
+        return rewrite(case, JsonBody.parse(json.dumps(body).encode()))
+    except RequestError:
+        return None
+
+
+@settings(deadline=None)
+@given(CASES, BODIES)
+def test_rewriting_twice_is_rewriting_once(case: Case, body: dict[str, Any]) -> None:
+    once = attempt(case, body)
+    if once is not None:
+        encoded = once.body.encode()
+        assert rewrite(case, JsonBody.parse(encoded)).body.encode() == encoded
+
+
+@settings(deadline=None)
+@given(CASES, st.dictionaries(st.text(max_size=5), VALUES), BODIES)
+def test_fields_that_no_rule_names_keep_their_bytes(
+    case: Case, others: dict[str, Any], body: dict[str, Any]
+) -> None:
+    others = {name: value for name, value in others.items() if name not in TOUCHED}
+    result = attempt(case, {**others, **body})
+    if result is not None:
+        for name, value in others.items():
+            if name not in body:
+                assert bytes(result.body.fields[name]) == json.dumps(value).encode()
+
+
+@settings(deadline=None)
+@given(st.lists(MESSAGES, max_size=8))
+def test_the_order_of_what_is_said_is_kept(messages: list[dict[str, Any]]) -> None:
+    for number, message in enumerate(messages):
+        message["content"] = f"<{number}>"
+    entry = model(alternate_roles=True)
+    result = rewrite(Case(entry), JsonBody.parse(json.dumps({"messages": messages}).encode())).body.encode()
+    said = json.dumps(json.loads(result)["messages"])
+    systems = [f"<{number}>" for number, message in enumerate(messages) if message["role"] == "system"]
+    turns = [f"<{number}>" for number, message in enumerate(messages) if message["role"] != "system"]
+    places = [said.index(mark) for mark in [*systems, *turns]]
+    assert places == sorted(places)
+
+
+@settings(deadline=None)
+@given(CASES, VALUES | st.dictionaries(st.text(max_size=3) | st.sampled_from(sorted(TOUCHED)), VALUES))
+def test_any_json_is_mended_or_refused(case: Case, body: Any) -> None:
+    attempt(case, body)
+
+
+def test_deep_nesting_is_the_engines_to_judge() -> None:
+    for deep in (b'{"content":[' * 300 + b"]}" * 300, b'{"items":' * 400 + b"1" + b"}" * 400):
+        for entry in MODELS:
+            for field in (b"messages", b"tools", b"input"):
+                data = b'{"model":"m","messages":[],"%s":[%s]}' % (field, deep)
+                rewrite(Case(entry), JsonBody.parse(data))
+
+
+def test_half_a_surrogate_pair_is_no_text_and_is_refused() -> None:
+    data = b'{"model":"m","messages":[{"role":"user","content":"\\ud800"}]}'
+    with pytest.raises(InvalidRequest):
+        JsonBody.parse(data)

@@ -1,0 +1,159 @@
+"""The context: what cannot fit is refused before anything starts, and limits stay within what is left."""
+
+from typing import Any
+
+import pytest
+
+from sparkd.errors import ContextExceeded, InvalidRequest
+from sparkd.rewriting import Case
+from sparkd.rewriting.case import Api
+from tests.rewriting.subjects import mended, model, rewritten
+
+SMALL = model("small", context_length=4096)
+LARGE = model("large", context_length=65536)
+LARGER = model("larger", context_length=131072)
+OFF = model("off", context_length=65536)
+WORDS = "The keeper climbed the stairs every evening and cleaned the lamp. "
+HELLO = [{"role": "user", "content": "Hello"}]
+
+
+def chat(count: int, text: str = WORDS) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": text * count}]}
+
+
+def refusal(body: dict[str, Any], case: Case) -> ContextExceeded:
+    with pytest.raises(ContextExceeded) as refused:
+        rewritten(body, case)
+    return refused.value
+
+
+def test_a_prompt_that_cannot_fit_is_refused_with_the_sum_the_limit_and_the_model_that_would_do() -> None:
+    error = refusal(chat(1000), Case(SMALL, peers=[SMALL, LARGER, LARGE]))
+    assert error.status == 400
+    assert (error.type, error.code, error.param) == (
+        "invalid_request_error",
+        "context_length_exceeded",
+        "messages",
+    )
+    assert error.message.startswith("The prompt has about 1")
+    assert error.message.endswith('tokens; "small" takes 4,096. large takes 65,536.')
+
+
+def test_the_shares_of_tools_and_images_are_told() -> None:
+    body = chat(1000) | {"tools": [{"type": "function", "function": {"name": "f"}}]}
+    body["messages"].append(
+        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://x/y"}}]}
+    )
+    error = refusal(body, Case(model("small", context_length=4096, vision=True), peers=[SMALL, LARGE]))
+    assert " in what is said, " in error.message
+    assert " in tools, 1,500 in images); " in error.message
+    assert error.message.endswith("No model here takes that much.")
+
+
+def test_a_prompt_counted_exactly_is_told_exactly() -> None:
+    error = refusal({"messages": HELLO}, Case(SMALL, counted=4096, peers=[]))
+    assert error.message == 'The prompt has 4,096 tokens; "small" takes 4,096. No model here takes that much.'
+
+
+@pytest.mark.parametrize(
+    ("api", "body"),
+    [
+        ("chat", {"messages": [{"role": "user", "content": [{"type": "text", "text": WORDS * 1000}]}]}),
+        ("chat", {"messages": HELLO, "tools": [{"function": {"description": WORDS * 1000}}]}),
+        (
+            "chat",
+            {"messages": [{"role": "assistant", "tool_calls": [{"function": {"arguments": WORDS * 1000}}]}]},
+        ),
+        ("completions", {"prompt": WORDS * 1000}),
+        ("completions", {"prompt": ["short", WORDS * 1000]}),
+        ("completions", {"prompt": [1] * 5000}),
+        ("completions", {"prompt": [[1], [1] * 5000]}),
+        ("responses", {"input": WORDS * 1000}),
+        (
+            "responses",
+            {"input": [{"role": "user", "content": [{"type": "input_text", "text": WORDS * 1000}]}]},
+        ),
+        ("responses", {"instructions": WORDS * 1000, "input": "Hello"}),
+        ("messages", {"system": WORDS * 1000, "messages": HELLO, "max_tokens": 5}),
+        ("messages", {"messages": [{"role": "user", "content": [{"type": "text", "text": WORDS * 1000}]}]}),
+    ],
+)
+def test_everything_that_is_said_counts_in_every_api(api: Api, body: dict[str, Any]) -> None:
+    refusal(body, Case(SMALL, api))
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("مصباح المنارة القديم ", 1500), ("灯塔的灯很亮。", 3000), ("deniz fenerinin ışığı ", 2000)],
+)
+def test_scripts_with_more_tokens_per_character_are_not_underestimated(text: str, count: int) -> None:
+    refusal(chat(count, text), Case(SMALL))
+
+
+def test_several_prompts_need_not_fit_together() -> None:
+    rewritten({"prompt": [WORDS * 100] * 20}, Case(SMALL, "completions"))
+
+
+def test_tools_that_are_taken_out_do_not_count() -> None:
+    body = {"messages": HELLO, "tools": [{"function": {"description": WORDS * 1000}}]}
+    rewritten(body, Case(model(context_length=4096, tools="strip")))
+
+
+def test_a_limit_beyond_what_is_left_is_lowered_in_both_fields() -> None:
+    result = mended({"messages": HELLO, "max_tokens": 10**9}, Case(SMALL))
+    assert result["max_tokens"] == result["max_completion_tokens"]
+    assert 3400 < result["max_tokens"] < 4096 - 512
+
+
+def test_the_newer_field_counts_first_and_null_says_nothing() -> None:
+    assert (
+        mended({"messages": HELLO, "max_tokens": 9, "max_completion_tokens": 5}, Case(SMALL))["max_tokens"]
+        == 5
+    )
+    body = {"messages": HELLO, "max_tokens": 9, "max_completion_tokens": None}
+    assert mended(body, Case(SMALL))["max_completion_tokens"] == 9
+
+
+@pytest.mark.parametrize("asked", [0, -1, None])
+def test_no_limit_or_one_that_makes_no_sense_becomes_what_is_left(asked: int | None) -> None:
+    assert mended({"messages": HELLO, "max_tokens": asked}, Case(SMALL))["max_tokens"] > 3000
+
+
+def test_a_margin_of_the_owners_is_kept() -> None:
+    exact = Case(model(context_length=4096, margin=1000, tokenizer="quarter"))
+    assert mended({"messages": []}, exact)["max_tokens"] == 4096 - 500 - 1000
+
+
+@pytest.mark.parametrize("wrong", ["10", 1.5, True, [], {}])
+def test_a_limit_that_is_no_whole_number_is_refused(wrong: Any) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        rewritten({"messages": HELLO, "max_tokens": wrong}, Case(SMALL))
+    assert refused.value.param == "max_tokens"
+    assert refused.value.message == "`max_tokens` must be a whole number of tokens."
+
+
+def test_a_whole_number_written_as_a_fraction_is_one() -> None:
+    assert mended({"messages": HELLO, "max_tokens": 5.0}, Case(SMALL))["max_tokens"] == 5
+
+
+@pytest.mark.parametrize(
+    ("api", "name"),
+    [("completions", "max_tokens"), ("responses", "max_output_tokens"), ("messages", "max_tokens")],
+)
+def test_other_apis_have_their_own_limit_lowered_and_get_none_of_the_chats_fields(
+    api: Api, name: str
+) -> None:
+    assert mended({"input": "a", name: 5}, Case(SMALL, api)) == {"input": "a", name: 5}
+    assert mended({"input": "a", name: 10**6}, Case(SMALL, api))[name] < 4096
+    assert mended({"input": "a"}, Case(SMALL, api)) == {"input": "a"}
+
+
+def test_embeddings_and_the_like_are_left_alone() -> None:
+    body = {"input": WORDS * 1000, "max_tokens": "x"}
+    assert mended(body, Case(SMALL, "other")) == body
+
+
+def test_without_a_known_context_or_with_the_cap_off_nothing_is_counted() -> None:
+    body = chat(1000) | {"max_tokens": 10**6}
+    assert mended(body, Case(model())) == body
+    assert mended(body, Case(model(context_length=10, cap_tokens=False))) == body
