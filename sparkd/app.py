@@ -57,7 +57,11 @@ def compose(catalogue: Catalogue, places: Places) -> App:
 
     reserve, models = settings.memory.reserve, catalogue.models.values()
     learning = Learning(catalogue, history, watch.memory.total, budget_for(models, total, reserve, implied))
-    budget = replace(budget_for(models, total, reserve, implied, learning.footprint), leaked=learning.leaked)
+    budget = replace(
+        budget_for(models, total, reserve, implied, learning.footprint),
+        leaked=learning.leaked,
+        slots=settings.memory.main_slots,
+    )
     scheduler = Scheduler(
         catalogue.models,
         budget=budget,

@@ -7,7 +7,9 @@ event loop. Only the note that something starts is waited for: it must be on the
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -82,31 +84,36 @@ class Learning:
 
     def end(self, model: Model) -> None:
         """Note that it starts no longer."""
-        self._thread.submit(self._history.end, model.id)
+        self._write(self._history.end, model.id)
 
     def add(self, model: Model, run: PastRun) -> None:
         """Note what a run that was ready has shown."""
-        self._thread.submit(self._history.add, model.id, self._key(model), run)
+        self._write(self._history.add, model.id, self._key(model), run)
 
     def guard_killed(self, model: Model, held: str | None) -> None:
         """Note that the memory guard has ended it, and why it is not to start again, if so."""
         key = self._key(model)
-        self._thread.submit(self._history.guard_killed, model.id, key)
+        self._write(self._history.guard_killed, model.id, key)
         if held:
-            self._thread.submit(self._history.hold, model.id, key, held)
+            self._write(self._history.hold, model.id, key, held)
 
     def release(self, model: Model) -> None:
         """Note the operator's word that it may start."""
-        self._thread.submit(self._history.release, model.id)
+        self._write(self._history.release, model.id)
 
     def leak(self, size: int) -> None:
         """Note how much is missing now."""
-        self._thread.submit(self._history.note_leaked, size)
+        self._write(self._history.note_leaked, size)
 
     def close(self) -> None:
         """Write what is still to be written, and close the file."""
         self._thread.shutdown()
         self._history.close()
+
+    def _write(self, note: Callable[..., object], *values: object) -> None:
+        """In its turn. Nothing is written once the file is closed: what is told so late can be learned again."""
+        with suppress(RuntimeError):
+            self._thread.submit(note, *values)
 
     def _note_interrupted(self) -> None:
         for model_id, (key, machine_died) in self._history.interrupted().items():

@@ -108,6 +108,12 @@ class Memory(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "5 GiB, on machines of less than 80 GiB a sixteenth of the memory."
         ),
     ] = None
+    main_slots: Annotated[
+        Count | None,
+        Meta(
+            description="Most normal models that are resident at once; 1: strictly one. Unset: as many as fit."
+        ),
+    ] = None
     learn: Annotated[
         bool,
         Meta(

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sparkd.cli.wording import duration, number, size
-from sparkd.scheduling.status import ModelStatus, Status
+from sparkd.scheduling.status import MemoryStatus, ModelStatus, Status
 
 STYLES = {"ready": "green", "backoff": "red", "stopped": "dim"}
 MOVING = "yellow"
@@ -29,7 +29,23 @@ def overview(status: Status, *, disabled_too: bool) -> Group:
 
 def single(model: ModelStatus) -> Group:
     """One model."""
-    return Group(_models([model]), *_failures([model]))
+    return Group(_models([model]), *_footprints(model), *_failures([model]))
+
+
+def _footprints(model: ModelStatus) -> list[Text]:
+    """What is known of the model's memory, and how its last run was."""
+    known = (("declared", model.declared), ("learned", model.learned), ("held now", model.held))
+    lines = [f"{name} {size(count)}" for name, count in known if count is not None]
+    found = [Text(), Text(f"memory: {', '.join(lines)}")] if lines else []
+    if (last := model.last) is not None:
+        steps = ", ".join(f"{phase} {duration(seconds)}" for phase, seconds in last.phases.items())
+        found.append(
+            Text(
+                f"last run: at most {size(last.peak)}, {size(last.settled)} in the end; ready after "
+                f"{duration(last.load_time)}{f' ({steps})' if steps else ''}"
+            )
+        )
+    return found
 
 
 def state(model: ModelStatus) -> str:
@@ -55,10 +71,16 @@ def _machine(status: Status) -> list[Text]:
         Text(f"sparkd {status.version} on {doors}, up {duration(status.uptime)}"),
         Text(
             f"memory: {size(memory.reserved)} of {size(memory.budget)} reserved, "
-            f"{size(memory.reserve)} kept for the system"
+            f"{size(memory.reserve)} kept for the system{_machine_says(memory)}"
         ),
         Text(f"queue: {waiting} ({room})"),
     ]
+
+
+def _machine_says(memory: MemoryStatus) -> str:
+    """What the machine adds to the books."""
+    available = "" if memory.available is None else f", {size(memory.available)} available now"
+    return available + (f", {size(memory.leaked)} leaked until the next reboot" if memory.leaked else "")
 
 
 def _models(models: Sequence[ModelStatus]) -> Table:

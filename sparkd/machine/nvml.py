@@ -11,10 +11,14 @@ import logging
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from ctypes import CDLL
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 journal = logging.getLogger("sparkd.nvml")
+
+LIBRARY: Final = "libnvidia-ml.so.1"
+"""NVML's library, by the name that every driver installs it under and pynvml looks for."""
 
 ASK_AGAIN: Final = 10.0
 """Seconds between two attempts to reach a driver that is not there: one may be loaded, or reloaded, any time."""
@@ -62,6 +66,8 @@ class Nvml:
     def _open(self) -> bool:
         if time.monotonic() < self._again:
             return False
+        if not self._is_there():
+            return False
         # Only machines with a GPU need it, and nothing that starts quickly should wait for its 250 kB of Python.
         import pynvml  # type: ignore[import-untyped]  # noqa: PLC0415
 
@@ -72,6 +78,15 @@ class Nvml:
             return False
         self._library = pynvml
         self._said = ""
+        return True
+
+    def _is_there(self) -> bool:
+        """Whether there is a driver's library at all: asked before 80 ms go into importing what speaks to it."""
+        try:
+            CDLL(LIBRARY)
+        except OSError:
+            self._lose(f"no GPU: there is no {LIBRARY}")
+            return False
         return True
 
     def _lose(self, why: str) -> None:

@@ -26,12 +26,14 @@ class Footprint(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What models may take together. `utility` is the place kept for the utility model beside the main one."""
+    """What models may take together. `utility` is the place kept for the utility model beside the main one, `leaked`
+    never came back; `slots` is how many normal models may be resident at once, None: as many as fit."""
 
     total: int
     reserve: int
     utility: int = 0
     leaked: int = 0
+    slots: int | None = None
 
     @property
     def bytes(self) -> int:

@@ -21,7 +21,10 @@ def fits(candidate: Entry, residents: Sequence[Entry], budget: Budget) -> bool:
         return False
     if candidate.model.lifecycle == "utility":
         return sum(entry.footprint for entry in residents) + candidate.footprint <= budget.bytes
-    others = sum(entry.footprint for entry in residents if entry.model.lifecycle != "utility")
+    main = [entry for entry in residents if entry.model.lifecycle != "utility"]
+    if budget.slots is not None and len(main) >= budget.slots:
+        return False
+    others = sum(entry.footprint for entry in main)
     return others + candidate.footprint <= budget.share(candidate.model)
 
 

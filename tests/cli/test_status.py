@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from sparkd.catalog.definitions import GIB
+from sparkd.scheduling.status import LastRun
 from tests.cli.running import clean_environment, command, sparkctl
 from tests.control.standin import CATALOGUE, Served, write_catalogue
 
@@ -43,6 +44,16 @@ def test_the_table_tells_at_a_glance_what_runs_and_what_is_wrong(served: Served)
         "",
         "1 disabled model not shown; --all shows them.",
     ]
+
+
+def test_one_model_alone_tells_what_is_known_of_its_memory(served: Served) -> None:
+    last = LastRun(peak=18 * GIB, settled=17 * GIB, load_time=95.0, phases={"loading weights": 60.0})
+    served.supervisor.set("qwen", declared=20 * GIB, learned=18 * GIB, held=17 * GIB, last=last)
+    told = sparkctl("status", "qwen", "--socket", served.socket).out.splitlines()
+    assert "memory: declared 20.0 GiB, learned 18.0 GiB, held now 17.0 GiB" in told
+    assert told[-1] == (
+        "last run: at most 18.0 GiB, 17.0 GiB in the end; ready after 1 min 35 s (loading weights 1 min)"
+    )
 
 
 def test_states_say_what_makes_them_worth_knowing(served: Served) -> None:

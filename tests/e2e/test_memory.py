@@ -110,8 +110,11 @@ def test_two_models_that_fit_by_what_was_learned_simply_stay_both(build: Build) 
         wait_until("it has been measured", partial(held, house, name))
     assert {house.model(name).state for name in ("a", "b")} == {"ready"}, "a fits beside b by now"
     learned = house.model("a")
-    assert (learned.declared, learned.basis, learned.footprint) == (8 * GIB, "learned", learned.learned)
+    assert (learned.declared, learned.basis) == (8 * GIB, "learned")
     assert learned.learned is not None
+    assert 0 <= learned.footprint - learned.learned < GIB // 64, (
+        "learned, or the little more that it has this time"
+    )
     assert GIB // 4 < learned.learned < GIB // 2
     assert learned.last is not None
     assert learned.last.peak == learned.learned

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sparkd.catalog.definitions import Failures, Memory, Model, Queue, Settings
@@ -53,10 +53,11 @@ class House:
     reasons: list[str] = field(default_factory=list)
     kills: list[str] = field(default_factory=list)
     floor: int | None = None
+    slots: int | None = None
 
     def __post_init__(self) -> None:
         settings = Settings(queue=self.queue, failures=self.failures, memory=Memory(floor=self.floor))
-        budget = budget_for(self.models, self.total, 0, lambda _: None)
+        budget = replace(budget_for(self.models, self.total, 0, lambda _: None), slots=self.slots)
         self.scheduler = Scheduler(
             {model.id: model for model in self.models},
             budget=budget,

@@ -379,3 +379,23 @@ def test_what_a_model_taught_is_kept_while_it_is_stopped() -> None:
     entry = house.scheduler.entry("a")
     assert entry is not None
     assert entry.load_time == 200.0
+
+
+def test_with_one_slot_two_models_that_would_fit_take_turns_and_the_utility_stays() -> None:
+    models = (a_model("a", 10), a_model("b", 10), a_model("u", 10, lifecycle="utility"))
+    house = House(models, slots=1)
+    house.rest("u")
+    house.rest("a")
+    house.wait(30.0)
+    house.ask("b")
+    assert house.state("a") is State.STOPPING
+    house.gone("a")
+    house.healthy("b")
+    assert house.state("u") is State.READY
+
+
+def test_without_slots_as_many_stay_as_fit() -> None:
+    house = House((a_model("a", 10), a_model("b", 10)))
+    house.rest("a")
+    house.rest("b")
+    assert house.state("a") is house.state("b") is State.READY
