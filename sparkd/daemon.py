@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import faulthandler
 import gc
 import logging
 import signal
@@ -11,7 +12,6 @@ import sys
 from contextlib import suppress
 from typing import Final
 
-import sdnotify
 import uvloop
 
 from sparkd import __version__
@@ -24,6 +24,8 @@ from sparkd.gateway.server import GatewayServer
 from sparkd.machine import sockets
 from sparkd.machine.lock import sole_owner
 from sparkd.machine.places import Places
+from sparkd.machine.systemd import Systemd
+from sparkd.scheduling.headline import headline
 
 EXIT_FAILED: Final = 1
 EXIT_CONFIG: Final = 78
@@ -38,6 +40,7 @@ journal = logging.getLogger("sparkd.daemon")
 def main(argv: list[str] | None = None) -> int:
     """Run the daemon in the foreground until SIGTERM or SIGINT; return its exit status."""
     arguments = _arguments(argv)
+    faulthandler.enable()  # a watchdog's SIGABRT then tells where we stood
     logging.basicConfig(
         format="%(asctime)s %(levelname)-8s %(message)s",
         datefmt="%H:%M:%S",
@@ -99,7 +102,7 @@ class _Daemon:
         self._gateway = GatewayServer(app.gateway)
         self._control = GatewayServer(app.control)
         self._stop = asyncio.Event()
-        self._systemd = sdnotify.SystemdNotifier()
+        self._systemd = Systemd()
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -107,10 +110,12 @@ class _Daemon:
             loop.add_signal_handler(number, self._on_signal, number)
         await self._open()
         self._supervisor.broken.add_done_callback(lambda _: self._stop.set())
+        beating = asyncio.create_task(self._systemd.beat(self._headline))
         await self._stop.wait()
         if self._supervisor.broken.done():
             self._supervisor.abort()
         await self._close()
+        beating.cancel()
         if self._supervisor.broken.done():
             self._supervisor.broken.result()
 
@@ -122,11 +127,11 @@ class _Daemon:
         gc.collect()
         gc.freeze()
         journal.info("sparkd %s listens on %s", __version__, ", ".join(self._supervisor.listen))
-        self._systemd.notify("READY=1")
+        self._systemd.ready()
 
     async def _close(self) -> None:
         """Stop taking connections, let what is being answered be answered, end the engines, close."""
-        self._systemd.notify("STOPPING=1")
+        self._systemd.stopping()
         self._gateway.stop_accepting()
         await self._supervisor.shut_down()
         for server in (self._gateway, self._control):
@@ -135,6 +140,9 @@ class _Daemon:
                     await server.drained()
             await server.close()
         journal.info("stopped")
+
+    def _headline(self) -> str:
+        return headline(self._supervisor.status(), stopping=self._stop.is_set())
 
     def _on_signal(self, number: signal.Signals) -> None:
         if self._stop.is_set():
