@@ -34,6 +34,9 @@ EXIT_CONFIG: Final = 78
 LAST_WORDS: Final = 2.0
 """Seconds that clients have to take what was already answered, once no engine is left."""
 
+LAST_ARRIVALS: Final = 0.05
+"""Seconds that clients whose connection was just accepted have to send their request, and be served."""
+
 journal = logging.getLogger("sparkd.daemon")
 
 
@@ -133,6 +136,8 @@ class _Daemon:
         """Stop taking connections, let what is being answered be answered, end the engines, close."""
         self._systemd.stopping()
         self._gateway.stop_accepting()
+        if not self._supervisor.broken.done():
+            await asyncio.sleep(LAST_ARRIVALS)
         await self._supervisor.shut_down()
         for server in (self._gateway, self._control):
             with suppress(TimeoutError):
