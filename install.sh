@@ -178,15 +178,17 @@ build() {
     rm -rf "$ROOT$version"
     mkdir -p "$ROOT$version/share"
     "$python" -I -m venv "$ROOT$version"
-    local pip=("$ROOT$version/bin/python" -I -m pip --disable-pip-version-check --no-cache-dir install
-        --quiet --no-warn-script-location --no-compile)
-    [[ -z $wheels ]] || pip+=(--no-index --find-links "$wheels")
-    "${pip[@]}" --require-hashes --requirement "$SOURCE/requirements.lock"
+    local pip=("$ROOT$version/bin/python" -I -B -m pip --disable-pip-version-check --no-cache-dir --quiet)
+    local install=("${pip[@]}" install --root-user-action ignore --no-warn-script-location --no-compile)
+    [[ -z $wheels ]] || install+=(--no-index --find-links "$wheels")
+    "${install[@]}" --require-hashes --requirement "$SOURCE/requirements.lock"
     # Built from a copy: setuptools leaves things in the folder it builds from.
     work=$(mktemp -d)
     cp -R "$SOURCE"/{sparkd,pyproject.toml,README.md,LICENSE} "$work"
-    "${pip[@]}" --no-deps --no-build-isolation "$work"
+    "${install[@]}" --no-deps --no-build-isolation "$work"
     rm -rf "$work"
+    # What it was built with is not needed to run it.
+    "${pip[@]}" uninstall --yes --root-user-action ignore setuptools pip
     # The service may not write here, and would else compile everything anew at each start.
     "$ROOT$version/bin/python" -I -m compileall -q -s "$ROOT" -p / "$ROOT$version/lib"
     cp -R "$SOURCE/venvs" "$SOURCE/units" "$ROOT$version"
@@ -253,13 +255,17 @@ place_units() {
     done
 }
 
+remove_if_empty() { [[ ! -d $ROOT$1 ]] || act rmdir --ignore-fail-on-non-empty "$ROOT$1"; }
+
 remove_units() {
     local unit
     for unit in "${OWN_UNITS[@]}"; do act rm -f "$ROOT$UNITS/$unit"; done
     for unit in "${KEEPING[@]}"; do
         act rm -f "$ROOT$UNITS/$unit.d/50-sparkd.conf"
-        [[ ! -d $ROOT$UNITS/$unit.d ]] || act rmdir --ignore-fail-on-non-empty "$ROOT$UNITS/$unit.d"
+        remove_if_empty "$UNITS/$unit.d"
     done
+    remove_if_empty "$UNITS"
+    remove_if_empty "$(dirname "$UNITS")"
 }
 
 # One rename: there is no moment without a program.
@@ -359,7 +365,7 @@ uninstall() {
     say "Removing $prefix and $LINK"
     act rm -f "$ROOT$LINK"
     act rm -rf "$ROOT$prefix"/{current,versions,runtimes}
-    [[ ! -d $ROOT$prefix ]] || act rmdir --ignore-fail-on-non-empty "$ROOT$prefix"
+    remove_if_empty "$prefix"
     [[ -n $ROOT ]] || act rm -rf /run/sparkd /run/sparkd-control.sock
     if [[ $action == purge ]]; then
         say "Removing $ETC, $STATE and the user sparkd"
@@ -371,6 +377,7 @@ uninstall() {
 }
 
 name='' old='' python='' changing=false was_active=false
+export PYTHONDONTWRITEBYTECODE=1 # what is compiled is compiled once, in the end
 unset PIP_REQUIRE_VIRTUALENV PYTHONPATH PYTHONHOME VIRTUAL_ENV
 parse "$@"
 case $action in

@@ -25,6 +25,7 @@ class Installed:
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
+        self.before: set[str] = set()
 
     def install(
         self, *options: str, source: str = "/srv/lab/sparkd", check: bool = True
