@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import platform
 import subprocess
 import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks.contestants import CONTESTANTS, Ground, Running, Unavailable
+from benchmarks.contestants import CONTESTANTS, CORES, Ground, Running, Unavailable
 from benchmarks.measures import MEASURES, Figures
 from benchmarks.table import table
 
 NATIVE = Path(__file__).parent / "native"
+RECORD = Path(__file__).parent.parent / "docs" / "performance.md"
+MARKS = ("<!-- figures -->", "<!-- end of figures -->")
 
 
 def main() -> int:
@@ -31,7 +35,10 @@ def main() -> int:
             except Unavailable as reason:
                 print(f"without {contestant.__name__}: {reason}", file=sys.stderr)
         figures = _measure(ground, running, 1 if arguments.quick else arguments.rounds, arguments.quick)
-    print(table(figures))
+    result = f"{_conditions(arguments)}\n\n{table(figures)}"
+    print(result)
+    if arguments.write:
+        _write(result)
     if arguments.json:
         Path(arguments.json).write_text(json.dumps(figures, indent=1))
     return 0
@@ -60,6 +67,19 @@ def _compiled(folder: Path) -> tuple[Path, Path]:
     return folder / "engine", folder / "load"
 
 
+def _conditions(arguments: argparse.Namespace) -> str:
+    rounds = "one short round" if arguments.quick else f"medians of {arguments.rounds} interleaved rounds"
+    load = os.getloadavg()[0]
+    python = platform.python_version()
+    return f"{len(CORES)} cores, Python {python}, {rounds}; load average at the end {load:.1f}."
+
+
+def _write(result: str) -> None:
+    before, _, rest = RECORD.read_text().partition(MARKS[0])
+    after = rest.partition(MARKS[1])[2]
+    RECORD.write_text(f"{before}{MARKS[0]}\n\n{result}\n\n{MARKS[1]}{after}")
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="benchmarks/run",
@@ -71,6 +91,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="rounds whose medians are printed (default 5)")
     parser.add_argument("--only", metavar="NAMES", help="comma-separated contestants: sparkd,nginx,…")
     parser.add_argument("--json", metavar="FILE", help="write every figure of every round there, too")
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/performance.md")
     return parser.parse_args()
 
 

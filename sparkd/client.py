@@ -17,6 +17,7 @@ import msgspec
 
 from sparkd.catalog.locations import catalogue_path, control_socket, run_folder, socket_address
 from sparkd.errors import CatalogueError, ControlForbidden, DaemonError, DaemonUnreachable
+from sparkd.scheduling.plan import Plan
 from sparkd.scheduling.status import ModelStatus, Status
 
 SOCKET_VARIABLE = "SPARKD_SOCKET"
@@ -87,6 +88,10 @@ class ControlClient:
     def model(self, name: str) -> ModelStatus:
         """One model as it is now."""
         return self._ask("GET", _path(name), ModelStatus)
+
+    def plan(self, name: str) -> Plan:
+        """What would happen if somebody asked for the model now."""
+        return self._ask("GET", f"{_path(name)}/plan", Plan)
 
     def load(self, name: str) -> ModelStatus:
         """Make the model ready; returns once it is, however long that takes."""

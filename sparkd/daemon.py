@@ -19,7 +19,7 @@ from sparkd.app import App, compose
 from sparkd.catalog import Catalogue, read_catalogue
 from sparkd.catalog.addresses import parse_listen
 from sparkd.catalog.locations import catalogue_path, control_socket
-from sparkd.errors import AlreadyRunning, CatalogueError, ListenError
+from sparkd.errors import AlreadyRunning, CatalogueError, ListenError, ProbeError
 from sparkd.gateway.server import GatewayServer
 from sparkd.machine import sockets
 from sparkd.machine.lock import sole_owner
@@ -56,7 +56,7 @@ def main(argv: list[str] | None = None) -> int:
         for problem in error.problems:
             print(f"sparkd: {problem}", file=sys.stderr)  # noqa: T201
         return EXIT_CONFIG
-    except (AlreadyRunning, ListenError) as error:
+    except (AlreadyRunning, ListenError, ProbeError) as error:
         print(f"sparkd: {error.message}", file=sys.stderr)  # noqa: T201
         return EXIT_FAILED
     return 0
@@ -111,14 +111,18 @@ class _Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, number)
+        watching = asyncio.create_task(self._supervisor.watch_memory(), name="memory watch")
+        watching.add_done_callback(self._supervisor.finished)
         await self._open()
         self._supervisor.broken.add_done_callback(lambda _: self._stop.set())
-        beating = asyncio.create_task(self._systemd.beat(self._headline))
+        beating = asyncio.create_task(self._systemd.beat(self._headline), name="systemd's beat")
+        beating.add_done_callback(self._supervisor.finished)
         await self._stop.wait()
         if self._supervisor.broken.done():
             self._supervisor.abort()
         await self._close()
         beating.cancel()
+        watching.cancel()
         if self._supervisor.broken.done():
             self._supervisor.broken.result()
 

@@ -7,6 +7,7 @@
     ├── LaunchError             a process could not be started at all
     ├── ListenError             a door could not be opened
     ├── AlreadyRunning          another daemon owns the run folder
+    ├── ProbeError              the machine does not say how much memory it has
     ├── DaemonUnreachable       sparkctl found nobody at the control socket
     │   └── ControlForbidden    the control socket is somebody else's
     ├── DaemonError             what the daemon told sparkctl; carries the status, type and code it told
@@ -29,7 +30,7 @@
     │   ├── WaitedTooLong       503  `max_wait` passed before the model was ready
     │   ├── ModelStopped        503  the operator stopped the model while the request waited
     │   ├── ModelFailed         503  the model's process failed and is in backoff or quarantine
-    │   ├── NoRoom              503  pinned models leave no room for this one
+    │   ├── NoRoom              503  pinned models or other programs leave no room for this one
     │   └── ShuttingDown        503
     └── UpstreamError           502  the engine broke off, or answered something that is not HTTP
 
@@ -95,6 +96,12 @@ class AlreadyRunning(SparkdError):
     """Another daemon owns the run folder."""
 
     code = "already_running"
+
+
+class ProbeError(SparkdError):
+    """The machine does not say how much memory it has."""
+
+    code = "probe_failed"
 
 
 class DaemonUnreachable(SparkdError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -13,9 +14,12 @@ from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
 from sparkd.engines import ENGINES
 from sparkd.engines.engine import Address, Cause, Milestone, Surroundings, TcpAddress, UnixAddress
+from sparkd.engines.liveness import Liveness, read_progress
 from sparkd.errors import LaunchError
+from sparkd.history import PastRun
 from sparkd.machine.cgroups import Cgroups
 from sparkd.machine.log import Log
+from sparkd.machine.memory import Memory
 from sparkd.machine.places import Places
 from sparkd.machine.ports import LOOPBACK, free_port
 from sparkd.machine.process import Process
@@ -35,20 +39,49 @@ STARTING_GRACE: Final = 1.0
 """Seconds between SIGTERM and SIGKILL while a model loads: it has nothing to finish, and vLLM mostly wedges on a
 SIGTERM then."""
 
+METRICS: Final = "/metrics"
+"""Where engines tell their counters; vLLM wants no key for it."""
+
+WEDGED: Final = Cause(
+    "engine_wedged",
+    "The engine stood still with requests in it, though it answered.",
+    "It was ended to be started anew; if this repeats, try another runtime or fewer requests at once (max-num-seqs).",
+)
+
 EXPLAINED_LINES: Final = 400
 """Last lines of a log that are read for the cause of an exit."""
 
 
 class Run:
-    """One process of a model: its private folder, its log, where it listens."""
+    """One process of a model: its private folder, its log, where it listens.
+
+    `held` is what it had when it was last measured, `available` what the machine had left then, `peak` the most it has
+    ever had, `launched_with` what was available before it, all in bytes; `phases` are seconds. `allowance`: what its
+    engine may take, and what the machine has.
+    """
 
     def __init__(
-        self, model: Model, number: int, catalogue: Catalogue, places: Places, cgroups: Cgroups | None
+        self,
+        model: Model,
+        number: int,
+        catalogue: Catalogue,
+        *,
+        places: Places,
+        cgroups: Cgroups | None,
+        allowance: tuple[int, int],
     ) -> None:
         self.model = model
         self.number = number
         self.milestone: Milestone | None = None
         self.gone = asyncio.Event()
+        self.phases: dict[str, float] = {}
+        self.launched_with: int | None = None
+        self.held = 0
+        self.peak = 0
+        self.available = 0
+        self._load_time: float | None = None
+        self._phase_began = time.monotonic()
+        self._allowance = allowance
         self._catalogue = catalogue
         self._places = places
         self._cgroups = cgroups
@@ -72,8 +105,35 @@ class Run:
             raise LifecycleError(f"run {self.number} of {self.model.id} was never launched")
         return self._upstream
 
-    async def live(self, healthy: Callable[[], None]) -> Cause:
-        """Start the process, call `healthy` once it is, and return why it ended."""
+    def measure(self, held: int, available: int | None) -> None:
+        """Note what its processes hold, and what was available at the same moment, in bytes."""
+        if held and available is not None:
+            self.held, self.available = held, available
+            self.peak = max(self.peak, held)
+
+    def ready_after(self, load_time: float, memory: Memory) -> None:
+        """Note that it is ready. On unified memory what the machine has less by now was its doing: nothing else has
+        started or stopped meanwhile, and a driver that tells no figures must not make it look small."""
+        self._load_time = load_time
+        self._end_phase()
+        if memory.kind == "unified" and memory.available is not None and self.launched_with is not None:
+            self.peak = max(self.peak, self.launched_with - memory.available)
+
+    def past(self) -> PastRun | None:
+        """What it has shown, None where it never was ready, or was not there for long enough to be measured."""
+        if self._load_time is None or not self.peak:
+            return None
+        return PastRun(self.peak, self.held, self._load_time, self.phases)
+
+    def remains(self) -> list[int]:
+        """PIDs of it that still live."""
+        return self._process.remains() if self._process else []
+
+    async def live(
+        self, healthy: Callable[[], None], busy: Callable[[], bool], wedged: Callable[[str], None]
+    ) -> Cause:
+        """Start the process and return why it ended. Calls `healthy` once it is; and `wedged`, with the cause, if it
+        stands still while it is `busy`: whoever is told ends it."""
         try:
             process = await self._start()
         except LaunchError as error:
@@ -82,7 +142,7 @@ class Run:
             return Cause("launch_failed", f"Its private folder cannot be made: {error}.")
         # A group: a mistake of ours in the probe must not go unseen until the start deadline.
         async with asyncio.TaskGroup() as beside:
-            watching = beside.create_task(self._watch(healthy))
+            watching = beside.create_task(self._watch(healthy, busy, wedged))
             ending = beside.create_task(self._end_when_told(process))
             ended = await process.wait()
             watching.cancel()
@@ -113,7 +173,6 @@ class Run:
         if self._directory:
             self._places.close(self._directory)
         self.log.close()
-        self.gone.set()
 
     async def _start(self) -> Process:
         self._directory = directory = self._places.open(self.model.id, self.number)
@@ -124,20 +183,52 @@ class Run:
         self._places.record(directory, self._process.pid)
         return self._process
 
-    async def _watch(self, healthy: Callable[[], None]) -> None:
+    async def _watch(
+        self, healthy: Callable[[], None], busy: Callable[[], bool], wedged: Callable[[str], None]
+    ) -> None:
         """Probe until the engine is ready. Before that nobody listens, so a probe costs next to nothing."""
         while True:
             if await self.upstream.probe(self.model.health, PROBE_TIMEOUT) == 200:
-                self._healthy = True
-                healthy()
-                return
+                break
             await asyncio.sleep(PROBE_INTERVAL)
+        self._healthy = True
+        healthy()
+        if pause := self._catalogue.settings.failures.liveness:
+            await self._watch_progress(pause, busy)
+            wedged(str(WEDGED))
+
+    async def _watch_progress(self, pause: float, busy: Callable[[], bool]) -> None:
+        """Return when the engine stands still though it is in use. One that has no such counters never does."""
+        liveness, known = Liveness(), False
+        while not liveness.wedged:
+            await asyncio.sleep(pause)
+            if not busy():
+                liveness.rest()
+                continue
+            metrics = await self.upstream.fetch(METRICS, max(pause, PROBE_TIMEOUT))
+            if metrics is None:
+                if known:
+                    liveness.note_silence()
+            elif progress := read_progress(metrics):
+                known = True
+                liveness.note(progress)
 
     async def _end_when_told(self, process: Process) -> None:
         await process.stop(await self._grace)
 
     def _observe(self, line: str) -> None:
-        self.milestone = self._engine.milestone(line) or self.milestone
+        found = self._engine.milestone(line)
+        if found and self.milestone and found.phase != self.milestone.phase and self._load_time is None:
+            self._end_phase()
+        self.milestone = found or self.milestone
+
+    def _end_phase(self) -> None:
+        """Add up how long each step of loading took."""
+        now = time.monotonic()
+        if self.milestone:
+            phase = self.milestone.phase
+            self.phases[phase] = self.phases.get(phase, 0.0) + now - self._phase_began
+        self._phase_began = now
 
     def _log_path(self) -> Path | None:
         try:
@@ -170,4 +261,6 @@ class Run:
             cache=self._catalogue.folder("state") / "cache",
             address=address,
             inherited=dict(os.environ),
+            memory=self._allowance[0],
+            total=self._allowance[1],
         )

@@ -10,72 +10,51 @@ import asyncio
 import logging
 import os
 import time
-from types import TracebackType
+from dataclasses import asdict
+
+from msgspec import structs
 
 from sparkd import __version__
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
+from sparkd.learning import Learning
+from sparkd.lease import Lease
 from sparkd.machine.cgroups import Cgroups
 from sparkd.machine.log import Log
+from sparkd.machine.page_cache import weights_of
 from sparkd.machine.places import Places
-from sparkd.machine.upstream import Upstream
 from sparkd.run import Run
-from sparkd.scheduling.actions import Action, Grant, Launch, Refuse, Terminate
+from sparkd.scheduling.actions import Action, Grant, Kill, Launch, Refuse, Terminate
 from sparkd.scheduling.books import NEVER, Entry
-from sparkd.scheduling.deadlines import idle_end
 from sparkd.scheduling.lifecycle import State
+from sparkd.scheduling.plan import Plan, plan
 from sparkd.scheduling.scheduler import Scheduler
-from sparkd.scheduling.status import MemoryStatus, ModelStatus, QueueStatus, Status
+from sparkd.scheduling.status import LastRun, MemoryStatus, ModelStatus, QueueStatus, Status, model_status
+from sparkd.watch import Look, Watch
 
 journal = logging.getLogger("sparkd.supervisor")
-
-
-class Lease:
-    """The right to use a model: it is neither stopped nor evicted for another while the lease is held.
-
-    `async with supervisor.lease(model) as lease:` waits until the model is ready, raises Refusal if it will not
-    be, and leaves the queue if the waiting task is cancelled.
-    """
-
-    __slots__ = ("_supervisor", "_ticket", "model", "run", "upstream")
-
-    upstream: Upstream
-    run: int
-
-    def __init__(self, supervisor: Supervisor, model: Model) -> None:
-        self._supervisor = supervisor
-        self._ticket = 0
-        self.model = model
-
-    async def __aenter__(self) -> Lease:
-        self._ticket, granted = self._supervisor.request(self.model)
-        if not granted.done():
-            try:
-                await granted
-            except asyncio.CancelledError:
-                self._supervisor.leave(self._ticket)
-                raise
-        run = granted.result()
-        self.upstream, self.run = run.upstream, run.number
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._supervisor.leave(self._ticket)
 
 
 class Supervisor:
     """Runs the models of one catalogue. Lives on one event loop, from `open` to `shut_down`."""
 
     def __init__(
-        self, catalogue: Catalogue, scheduler: Scheduler, places: Places, cgroups: Cgroups | None
+        self,
+        catalogue: Catalogue,
+        scheduler: Scheduler,
+        *,
+        places: Places,
+        cgroups: Cgroups | None,
+        watch: Watch,
+        learning: Learning,
     ) -> None:
         self.catalogue = catalogue
         self.listen: tuple[str, ...] = ()
         self._scheduler = scheduler
         self._places = places
         self._cgroups = cgroups
+        self._watch = watch
+        self._learning = learning
         self._started = time.monotonic()
         self._granted: dict[int, asyncio.Future[Run]] = {}
         self._runs: dict[int, Run] = {}
@@ -122,11 +101,16 @@ class Supervisor:
 
     def retry(self, model: Model) -> None:
         """Forget the model's failures: it may be launched again at once."""
+        self._learning.release(model)
         self._carry_out(self._scheduler.on_retry(model.id, time.monotonic()))
 
     def log(self, model: Model) -> Log | None:
         """Output of the model's present or last process, None if it had none since sparkd started."""
         return self._logs.get(model.id)
+
+    def plan(self, model: Model) -> Plan:
+        """What would happen if somebody asked for the model now. Nothing does."""
+        return plan(self._scheduler, model.id, time.monotonic(), self._learning.load_time)
 
     def status(self) -> Status:
         """Everything an operator may want to see, as of now."""
@@ -141,6 +125,9 @@ class Supervisor:
                 reserve=scheduler.budget.reserve,
                 budget=scheduler.budget.bytes,
                 reserved=scheduler.reserved,
+                floor=scheduler.guard.floor,
+                available=scheduler.available,
+                leaked=scheduler.budget.leaked,
             ),
             queue=QueueStatus(waiting=scheduler.waiting, max_length=queue.max_length, on_busy=queue.on_busy),
             models=tuple(map(self._model_status, self.catalogue.models.values())),
@@ -148,11 +135,13 @@ class Supervisor:
 
     async def shut_down(self) -> None:
         """Refuse who waits, drain who is served, stop everything; return once nothing is left."""
+        self._watch.stop_waiting()
         self._carry_out(self._scheduler.on_shutdown(time.monotonic()))
         while self._tasks:
             await asyncio.wait(self._tasks)
         if self._timer:
             self._timer.cancel()
+        self._learning.close()
 
     def abort(self) -> None:
         """End every process now, whoever uses it."""
@@ -174,29 +163,47 @@ class Supervisor:
                         granted.exception()  # seen, even if the client leaves: no "never retrieved" later
                 case Launch(model_id, number):
                     self._launch(self.catalogue.models[model_id], number)
+                case Kill(model_id, number, told):
+                    self._runs[number].kill()  # first: every millisecond counts
+                    journal.error("%s: ended by the memory guard: %s", model_id, told)
+                    self._note_guard_kill(model_id)
                 case Terminate(model_id, number, reason):
                     journal.info("%s: stopping: %s", model_id, reason)
                     self._runs[number].terminate()
         self._arm()
 
     def _launch(self, model: Model, number: int) -> None:
-        run = Run(model, number, self.catalogue, self._places, self._cgroups)
+        allowance = self._learning.allowance(model), self._learning.total
+        places, cgroups = self._places, self._cgroups
+        run = Run(model, number, self.catalogue, places=places, cgroups=cgroups, allowance=allowance)
         self._runs[number] = run
         self._logs[model.id] = run.log
         journal.info("%s: starting (run %d)", model.id, number)
         task = asyncio.create_task(self._live(run), name=f"{model.id} run {number}")
         self._tasks.add(task)
-        task.add_done_callback(self._finished)
+        task.add_done_callback(self.finished)
 
     async def _live(self, run: Run) -> None:
         """The life of one run, each step told to the scheduler."""
         model_id, number, scheduler = run.model.id, run.number, self._scheduler
-        cause = await run.live(lambda: self._healthy(run))
+        await self._learning.begin(run.model)
+        await self._clear_the_way(run)
+        run.launched_with = self._watch.memory.available
+        cause = await run.live(
+            lambda: self._healthy(run), lambda: self._busy(run), lambda why: self._wedged(run, why)
+        )
         self._carry_out(scheduler.on_exited(model_id, number, str(cause), time.monotonic()))
         self._tell_end(model_id)
+        self._learning.end(run.model)
+        if (past := run.past()) is not None:
+            self._learning.add(run.model, past)
         await run.clear()
+        timeout = self.catalogue.settings.memory.reclaim_timeout
+        if missing := await self._watch.returned(model_id, run.held, run.available, timeout):
+            self._learning.leak(scheduler.budget.leaked + missing)
         del self._runs[number]
-        self._carry_out(scheduler.on_reclaimed(model_id, number, time.monotonic()))
+        run.gone.set()
+        self._carry_out(scheduler.on_reclaimed(model_id, number, time.monotonic(), missing=missing))
         journal.debug("%s: nothing of run %d is left", model_id, number)
 
     def _tell_end(self, model_id: str) -> None:
@@ -212,13 +219,62 @@ class Supervisor:
             pause = max(0.0, entry.until - time.monotonic())
             journal.error("%s: failed: %s Not tried again for %.0f seconds", model_id, entry.cause, pause)
 
+    async def watch_memory(self) -> None:
+        """Watch the machine's memory until cancelled."""
+        await self._watch.run(
+            self._on_look, lambda: {number: run.remains for number, run in self._runs.items()}
+        )
+
+    def _on_look(self, look: Look) -> float:
+        """Take a look at the machine's memory into account; return the seconds until the next one is due."""
+        memory, scheduler = look.memory, self._scheduler
+        for number, used in look.used.items():
+            if run := self._runs.get(number):
+                run.measure(used, memory.available)
+                self._carry_out(scheduler.on_measured(run.model.id, number, run.held, time.monotonic()))
+        leaked = scheduler.budget.leaked
+        self._carry_out(scheduler.on_memory(memory.available, memory.least, time.monotonic()))
+        if scheduler.budget.leaked != leaked:
+            self._learning.leak(scheduler.budget.leaked)
+        starting = any(entry.state is State.STARTING for entry in scheduler.entries())
+        return scheduler.guard.pause(starting=starting)
+
+    def _note_guard_kill(self, model_id: str) -> None:
+        entry = self._scheduler.entry(model_id)
+        if entry is not None and entry.state is State.BACKOFF:  # else it was on its way out anyway
+            self._learning.guard_killed(entry.model, entry.cause if entry.quarantined else None)
+
+    async def _clear_the_way(self, run: Run) -> None:
+        """Have page cache released that the GPU would take for used memory."""
+        running = {other.model.id for other in self._runs.values()}
+        others = [model for model in self.catalogue.models.values() if model.id not in running]
+        folder = self.catalogue.folder("models")
+        entry = self._scheduler.entry(run.model.id)
+        await self._watch.clear_the_way(
+            (entry.footprint if entry else 0) + self._scheduler.guard.floor,
+            [place for model in others if (place := weights_of(model.source, folder))],
+            drop=self.catalogue.settings.memory.drop_caches,
+        )
+
     def _healthy(self, run: Run) -> None:
         self._carry_out(self._scheduler.on_healthy(run.model.id, run.number, time.monotonic()))
         entry = self._scheduler.entry(run.model.id)
+        self._learning.end(run.model)
         if entry is not None:
+            run.ready_after(entry.load_time, self._watch.memory)
             journal.info("%s: ready after %.1f seconds", run.model.id, entry.load_time)
 
-    def _finished(self, task: asyncio.Task[None]) -> None:
+    def _busy(self, run: Run) -> bool:
+        entry = self._scheduler.entry(run.model.id)
+        return entry is not None and entry.run == run.number and bool(entry.leases)
+
+    def _wedged(self, run: Run, cause: str) -> None:
+        journal.error("%s: %s", run.model.id, cause)
+        now = time.monotonic()
+        self._carry_out(self._scheduler.on_wedged(run.model.id, run.number, cause, now))
+
+    def finished(self, task: asyncio.Task[None]) -> None:
+        """Note that a task of ours has ended; that it failed is a bug, and `broken` tells."""
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) and not self.broken.done():
             journal.critical("%s: bug in sparkd", task.get_name(), exc_info=error)
@@ -242,27 +298,18 @@ class Supervisor:
         self._carry_out(self._scheduler.on_tick(time.monotonic()))
 
     def _model_status(self, model: Model) -> ModelStatus:
-        scheduler, now = self._scheduler, time.monotonic()
-        entry = scheduler.entry(model.id) or Entry(model, scheduler.footprint(model), since=self._started)
+        scheduler = self._scheduler
+        entry = scheduler.entry(model.id) or Entry(model, *scheduler.footprint(model), since=self._started)
         run = self._runs.get(entry.run)
-        milestone = run.milestone if run and entry.state is State.STARTING else None
-        cooling = entry.state is State.BACKOFF and not entry.quarantined
-        return ModelStatus(
-            id=model.id,
-            state=entry.state.value,
-            quarantined=entry.quarantined,
-            since=now - entry.since,
-            in_flight=len(entry.leases),
-            waiting=len(entry.waiting),
-            idle_left=idle_end(entry) - now if idle_end(entry) < NEVER else None,
-            footprint=entry.footprint,
-            pid=run.pid if run else None,
-            phase=milestone.phase if milestone else None,
-            progress=milestone.progress if milestone else None,
-            cause=entry.cause or None,
-            retry_after=max(0.0, entry.until - now) if cooling else None,
-            load_time=entry.load_time or None,
-            lifecycle=model.lifecycle,
-            pinned=model.pinned,
-            enabled=model.enabled,
+        learned = self._learning.learned(model)
+        return structs.replace(
+            model_status(
+                entry,
+                time.monotonic(),
+                pid=run.pid if run else None,
+                milestone=run.milestone if run else None,
+            ),
+            learned=learned.footprint if learned else None,
+            held=(run.held or None) if run else None,
+            last=LastRun(**asdict(learned.last)) if learned else None,
         )

@@ -93,6 +93,12 @@ def arguments() -> argparse.Namespace:
         help="the same, in sessions of their own, re-parented",
     )
     add("--runaways-leave", action="store_true", help="runaways also change their working folder to /")
+    add("--hoard", type=int, metavar="BYTES/S", help="never gets ready, and holds so much more each second")
+    add(
+        "--counters",
+        choices=["working", "still"],
+        help="/metrics tells of an engine that works, or stands still",
+    )
     # Output
     add(
         "--flood-stdout", nargs="?", type=int, const=0, metavar="BYTES/S", help="without a figure: all it can"
@@ -150,6 +156,8 @@ class Engine:
         listening = self.bind()
         if args.flood_stdout is not None:
             threading.Thread(target=flood, args=(args.flood_stdout,), daemon=True).start()
+        if args.hoard:
+            hoard(args.hoard)
         if args.print_file:
             print_slowly(args.print_file, args.print_pace)
         if args.health == "early":
@@ -295,6 +303,11 @@ class Engine:
             seen = {"method": request.method, "path": request.path, "headers": request.headers,
                     "body": request.body.decode("latin-1")}  # fmt: skip
             self.send_json(connection, 200, seen)
+        elif path == "/metrics" and self.args.counters:
+            working = self.args.counters == "working"
+            steps = time.monotonic() if working else 7
+            text = f"vllm:num_requests_running 1.0\nvllm:iteration_tokens_total_count {steps}\n"
+            self.send(connection, 200, text.encode())
         elif not self.ready:
             self.send_json(connection, 503, {"error": {"message": "not ready", "code": 503}})
         elif path in ("/v1/chat/completions", "/v1/completions"):
@@ -420,6 +433,14 @@ def send_event(connection: socket.socket, document: dict[str, Any]) -> None:
 
 def send_chunk(connection: socket.socket, data: bytes) -> None:
     connection.sendall(b"%x\r\n%s\r\n" % (len(data), data))
+
+
+def hoard(rate: int) -> None:
+    """As a load that has been given too much: twenty pieces a second, every page of them written."""
+    held = []
+    while True:
+        held.append(b"\x01" * (rate // 20))
+        time.sleep(0.05)
 
 
 def print_slowly(path: str, pace: float) -> None:

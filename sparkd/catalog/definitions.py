@@ -99,6 +99,34 @@ class Memory(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Bytes | None, Meta(description="Memory of the machine. Unset: what the machine says.")
     ] = None
     reserve: Annotated[Bytes, Meta(description="Kept free for the system; no model may use it.")] = 8 * GIB
+    floor: Annotated[
+        Bytes | None,
+        Meta(
+            description="With less than this available a model is ended at once, the starting one first. Unset: "
+            "5 GiB, on machines of less than 80 GiB a sixteenth of the memory."
+        ),
+    ] = None
+    learn: Annotated[
+        bool,
+        Meta(
+            description="Whether a model's footprint is what its last runs have shown, once there were any. False: "
+            "what is declared stands."
+        ),
+    ] = True
+    reclaim_timeout: Annotated[
+        Seconds,
+        Meta(
+            description="Longest time the memory of a process that has ended is waited for; what is missing then "
+            "counts as leaked until the machine is booted again."
+        ),
+    ] = 90.0
+    drop_caches: Annotated[
+        bool,
+        Meta(
+            description="Whether the whole page cache may be dropped before a load that it is in the way of; needs "
+            "root. False: only weight files of models that are not running."
+        ),
+    ] = False
 
 
 class Failures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -114,6 +142,13 @@ class Failures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             description="Failures in a row after which the model is quarantined until an operator retries it."
         ),
     ] = 5
+    liveness: Annotated[
+        Seconds,
+        Meta(
+            description="Time between two looks at whether an engine in use gets anywhere; one that stands still for "
+            "three in a row has failed. 0: it is not looked at."
+        ),
+    ] = 15.0
 
 
 class Defaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -173,7 +208,16 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = None
     memory: Annotated[
         Bytes | None,
-        Meta(description="Footprint. Unset: what the engine's flags imply, else the whole budget."),
+        Meta(
+            description="Footprint of a first start, and what the engine is told it may take. Unset: what the "
+            "engine's flags imply, else the whole budget."
+        ),
+    ] = None
+    kv_cache: Annotated[
+        Bytes | None,
+        Meta(
+            description='Size of the KV cache, for engine "vllm". Unset: what `memory` leaves beside the weights.'
+        ),
     ] = None
     lifecycle: Annotated[
         Lifecycle,

@@ -62,6 +62,7 @@ def _parser() -> _Parser:
     status.add_argument(
         "--interval", type=_seconds, default=1.0, metavar="SECONDS", help="between two looks with --watch"
     )
+    _of_model(_command(commands, "plan", "what would happen if somebody asked for a model now"))
     _of_model(_command(commands, "load", "make a model ready, and wait until it is"))
     _of_model(_command(commands, "stop", "let a model finish what it has begun, then stop it"))
     _of_model(_command(commands, "retry", "let a model that failed be started again at once"))

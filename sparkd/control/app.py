@@ -2,6 +2,7 @@
 
     GET  /status                                the whole daemon
     GET  /models/{model}                        one model
+    GET  /models/{model}/plan                   what would happen if somebody asked for it now
     POST /models/{model}/load                   answers once it is ready
     POST /models/{model}/stop                   answers once it is stopped
     POST /models/{model}/retry                  lifts backoff and quarantine
@@ -24,6 +25,7 @@ from sparkd.control.errors import EXCEPTION_HANDLERS
 from sparkd.control.logs import LogEndpoint
 from sparkd.control.presence import while_connected
 from sparkd.control.supervision import Supervision
+from sparkd.scheduling.plan import Plan
 from sparkd.scheduling.status import ModelStatus, Status
 
 
@@ -37,6 +39,7 @@ def control_app(supervisor: Supervision) -> Starlette:
             Route("/models/{model:path}/load", control.load, methods=["POST"]),
             Route("/models/{model:path}/stop", control.stop, methods=["POST"]),
             Route("/models/{model:path}/retry", control.retry, methods=["POST"]),
+            Route("/models/{model:path}/plan", control.plan, methods=["GET"]),
             Route("/models/{model:path}/logs", LogEndpoint(supervisor), methods=["GET"]),
             Route("/models/{model:path}", control.model),
         ],
@@ -55,6 +58,9 @@ class _Control:
 
     async def model(self, request: Request) -> Response:
         return self._state_of(self._wanted(request))
+
+    async def plan(self, request: Request) -> Response:
+        return _json(self._supervisor.plan(self._wanted(request)))
 
     async def load(self, request: Request) -> Response:
         model = self._wanted(request)
@@ -79,5 +85,5 @@ class _Control:
         return _json(self._supervisor.status().model(model.id))
 
 
-def _json(answer: Status | ModelStatus | None) -> Response:
+def _json(answer: Status | ModelStatus | Plan | None) -> Response:
     return Response(msgspec.json.encode(answer), media_type="application/json")

@@ -7,6 +7,7 @@ from typing import Protocol
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
 from sparkd.machine.log import Log
+from sparkd.scheduling.plan import Plan
 from sparkd.scheduling.status import Status
 
 
@@ -20,6 +21,10 @@ class Supervision(Protocol):
 
     def status(self) -> Status:
         """Everything as it is now."""
+        ...
+
+    def plan(self, model: Model) -> Plan:
+        """What would happen if somebody asked for the model now."""
         ...
 
     async def load(self, model: Model) -> None:

@@ -18,6 +18,7 @@ CauseKind = Literal[
     "context_too_long",
     "illegal_instruction",
     "start_timeout",
+    "engine_wedged",
     "launch_failed",
     "engine_died",
     "unknown",
@@ -62,7 +63,8 @@ class Surroundings:
 
     `program` is the runtime's folder of programs (`…/bin`), None without a runtime; `environment` is the
     runtime's; `directory` is private to the process (its TMPDIR and working folder); `cache` holds what engines
-    may build again. `inherited` is sparkd's own environment: engines pick a short list of names from it.
+    may build again. `inherited` is sparkd's own environment: engines pick a short list of names from it. `memory` is
+    what the engine may take, `total` what the machine has, in bytes; None where it is not told.
     """
 
     program: Path | None
@@ -72,6 +74,8 @@ class Surroundings:
     cache: Path
     address: Address
     inherited: Mapping[str, str]
+    memory: int | None = None
+    total: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from collections.abc import Awaitable
 
 from sparkd.errors import SparkdError
-from sparkd.gateway.asgi import Message, Rest, Send, start
-from sparkd.gateway.errors import Dialect, error_event
+from sparkd.gateway.asgi import DONE, Message, Send
+from sparkd.gateway.errors import error_event
+from sparkd.gateway.request import Request
 from sparkd.machine.http_connection import Flow
 from sparkd.machine.http_headers import Headers
 
@@ -15,37 +16,30 @@ _FIXED = frozenset({b"content-length", b"content-encoding"})
 """Headers of an answer that nothing can be added to."""
 
 MOST_UNSENT = 256 * 1024
-"""Bytes held for a client that reads slowly before its engine is held back, besides uvicorn's own 64 KiB."""
-
-
-class Closable(Protocol):
-    """What watches the client's leaving."""
-
-    def close(self) -> None:
-        """Watch no longer."""
-        ...
+"""Bytes held for a client that reads slowly before its engine is held back, besides its connection's 64 KiB."""
 
 
 class Answer:
     """The sink between an engine's connection and ASGI's `send`. `began`: the client has a status line.
 
-    `extra` headers are sparkd's own; they stand instead of the engine's of the same names.
+    `extra` headers are sparkd's own; they stand instead of the engine's of the same names. `catching_up` is the
+    task that sends what a slow client could not take at once, while there is one.
     """
 
-    def __init__(self, send: Send, extra: Headers, watch: Closable, dialect: Dialect) -> None:
-        self.began = False
+    began = False
+    catching_up: asyncio.Task[None] | None = None
+    _flow: Flow | None = None
+    _takes_events = False
+    _is_fixed = False
+    _size = 0
+    _owed = False
+    _more = True
+
+    def __init__(self, send: Send, request: Request) -> None:
         self._send = send
-        self._extra = extra
-        self._watch = watch
-        self._dialect = dialect
-        self._flow: Flow | None = None
-        self._takes_events = False
-        self._is_fixed = False
+        self._request = request
+        self._extra = request.own_headers()
         self._unsent: list[bytes] = []
-        self._size = 0
-        self._owed = False
-        self._more = True
-        self._catching_up: asyncio.Task[None] | None = None
 
     def head(self, status: int, headers: Headers, flow: Flow) -> None:
         """Send the status line and the headers."""
@@ -57,8 +51,6 @@ class Answer:
             if name == b"content-type" and value.startswith(b"text/event-stream"):
                 self._takes_events = True
                 kept.append((b"x-accel-buffering", b"no"))  # or an nginx in front would hold events back
-            elif name == b"content-length" and status == 304:
-                continue  # uvicorn would take it for a promise of bytes, which it isn't here
             elif name in _FIXED:
                 self._is_fixed = True
             elif name == b"x-request-id" or name.startswith(b"access-control-"):
@@ -72,53 +64,47 @@ class Answer:
         self._more = more
         if not more:
             self._flow = None  # the connection may soon be answering somebody else
-        if self._catching_up is None:
+        if self.catching_up is None:
             self._start(self._message(data))
             return
-        if self._catching_up.done():
-            self._catching_up.result()  # raises what stopped it
+        if self.catching_up.done():
+            self.catching_up.result()  # raises what stopped it
         self._owed = True
         self._unsent.append(data)
         self._size += len(data)
         if self._size > MOST_UNSENT and self._flow is not None:
             self._flow.pause()
 
-    async def flushed(self) -> None:
-        """Wait until everything has been handed to uvicorn."""
-        if self._catching_up is not None:
-            await self._catching_up
-
     async def break_off(self, error: SparkdError) -> None:
         """End an answer whose engine broke off: a stream of events with an error event.
 
-        Any other answer is left incomplete, for which uvicorn closes the connection: the client notices that
+        Any other answer is left incomplete, for which its connection is closed: the client notices that
         the body is short.
         """
-        await self.flushed()
+        if self.catching_up is not None:
+            await self.catching_up
         if self._takes_events and not self._is_fixed:
             self._more = False
             # The blank line ends an event that was cut in the middle.
-            await self._send(self._message(b"\n\n" + error_event(error, self._dialect)))
+            await self._send(self._message(b"\n\n" + error_event(error, self._request.dialect)))
 
     def close(self) -> None:
         """Stop sending."""
-        if self._catching_up is not None:
-            self._catching_up.cancel()
+        if self.catching_up is not None:
+            self.catching_up.cancel()
 
     def _message(self, data: bytes) -> Message:
-        if not self._more:
-            self._watch.close()
         return {"type": "http.response.body", "body": data, "more_body": self._more}
 
     def _start(self, message: Message) -> None:
-        rest = start(self._send(message))
-        if isinstance(rest, Rest):
-            self._catching_up = asyncio.ensure_future(self._catch_up(rest))
+        sent = self._send(message)
+        if sent is not DONE:
+            self.catching_up = asyncio.ensure_future(self._catch_up(sent))
 
-    async def _catch_up(self, rest: Rest[None]) -> None:
-        """Finish the piece that had to wait, then send in one piece what came meanwhile."""
+    async def _catch_up(self, sent: Awaitable[None]) -> None:
+        """Wait until the client has taken what was sent, then send in one piece what came meanwhile."""
         try:
-            await rest
+            await sent
             while self._owed:
                 data = b"".join(self._unsent)
                 self._unsent.clear()
@@ -131,4 +117,4 @@ class Answer:
             if self._flow is not None:
                 self._flow.resume()  # the next piece meets the error
             raise
-        self._catching_up = None
+        self.catching_up = None

@@ -10,9 +10,6 @@ A key is checked before a body is read and before anything is started.
 
 from __future__ import annotations
 
-import asyncio
-from typing import cast
-
 from sparkd.catalog import Catalogue
 from sparkd.errors import MethodNotAllowed, NotSupported, PathForbidden, PathNotFound
 from sparkd.gateway import model_list
@@ -25,8 +22,8 @@ from sparkd.gateway.keys import Keys
 from sparkd.gateway.naming import named_in_head
 from sparkd.gateway.outgoing import Preparation
 from sparkd.gateway.paths import SERVED, reaches_engines, read_path
+from sparkd.gateway.presence import ClientLeft, Presence, presence_in
 from sparkd.gateway.request import Request
-from sparkd.gateway.watch import ClientLeft
 from sparkd.machine.http_headers import Headers
 
 _JSON: Headers = [(b"content-type", b"application/json")]
@@ -57,7 +54,7 @@ class Gateway:
             return
         request = Request(scope)
         try:
-            await self._answer(request, receive, send)
+            await self._answer(request, presence_in(scope), receive, send)
         except ClientLeft:
             return
         except Exception as error:  # noqa: BLE001  # nothing of an answer has been sent: it can still be told
@@ -66,7 +63,7 @@ class Gateway:
             body = error_body(told_error, request.dialect)
             await _reply(send, request, told_error.status, headers, body)
 
-    async def _answer(self, request: Request, receive: Receive, send: Send) -> None:
+    async def _answer(self, request: Request, presence: Presence, receive: Receive, send: Send) -> None:
         path = read_path(request.raw_path)
         segments = path.segments
         if segments == ("healthz",):
@@ -85,7 +82,15 @@ class Gateway:
         if segments[1:2] == ("models",):
             await _reply(send, request, 200, _JSON, self._listed(request, segments[2:]))
             return
-        await self._forward(request, segments, receive, send)
+        named = named_in_head(self.catalogue, segments, request.query)
+        if named.model is not None and named.target == b"/v1/models":
+            await _reply(send, request, 200, _JSON, model_list.only(named.model))
+            return
+        answer = Answer(send, request)  # first: it gives the request the id that the engine gets, too
+        limits = Limits(self.catalogue.settings.server.max_body, self._body_stall)
+        preparation = Preparation(request, named, self.catalogue, receive, limits, self._without)
+        model, outgoing = await preparation.finish()
+        await forward(self._supervisor, model, outgoing, answer, presence)
 
     def _listed(self, request: Request, name: tuple[str, ...]) -> bytes:
         if request.method not in (b"GET", b"HEAD"):
@@ -93,23 +98,6 @@ class Gateway:
         if not name:
             return self._models.all(self.catalogue)
         return model_list.card(self.catalogue.find("/".join(name)))
-
-    async def _forward(
-        self, request: Request, segments: tuple[str, ...], receive: Receive, send: Send
-    ) -> None:
-        named = named_in_head(self.catalogue, segments, request.query)
-        if named.model is not None and named.target == b"/v1/models":
-            await _reply(send, request, 200, _JSON, model_list.only(named.model))
-            return
-        extra = request.own_headers()  # before the head is encoded: the engine gets the same id
-        task = cast("asyncio.Task[None]", asyncio.current_task())
-        limits = Limits(self.catalogue.settings.server.max_body, self._body_stall)
-        preparation = Preparation(
-            request, named, self.catalogue, receive, task, limits=limits, without=self._without
-        )
-        outgoing = await preparation.finish()
-        answer = Answer(send, extra, outgoing.watch, request.dialect)
-        await forward(self._supervisor, outgoing.model, outgoing.request, answer, outgoing.watch)
 
 
 async def _reply(send: Send, request: Request, status: int, headers: Headers, body: bytes) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Any
 
 from msgspec import Struct
 
 from sparkd.errors import BodyTooLarge, RequestTimeout
-from sparkd.gateway.asgi import Message, Receive, Rest, start
-from sparkd.gateway.watch import ClientLeft
+from sparkd.gateway.asgi import Message, Ready, Receive
+from sparkd.gateway.presence import ClientLeft
 
 STALL = 60.0
 """Seconds a client may send nothing in the middle of a body."""
@@ -34,11 +33,13 @@ class Limits(Struct, frozen=True):
 
 async def receive_body(receive: Receive, stall: float) -> Message:
     """The next piece of a body. Raises ClientLeft, and RequestTimeout when none comes for `stall` seconds."""
-    message = start(receive())
-    if isinstance(message, Rest):
+    coming = receive()
+    if isinstance(coming, Ready):
+        message = coming.message
+    else:
         try:
             async with asyncio.timeout(stall):
-                message = await message
+                message = await coming
         except TimeoutError:
             raise RequestTimeout(f"Nothing more of the body came for {stall:.0f} seconds.") from None
     if message["type"] == "http.disconnect":
@@ -65,21 +66,17 @@ async def read_whole(receive: Receive, length: int | None, limits: Limits) -> by
 
 
 class Upload:
-    """A body passed on as it comes, counted, and the watch over its client: both need `receive()`.
+    """A body passed on as it comes, and counted.
 
-    Iterate over it for the pieces. Raises BodyTooLarge and RequestTimeout there. When the client leaves, `task`
-    is cancelled and `left` is True. `ahead` has been read already; `more` says whether anything follows.
+    Iterate over it for the pieces; that raises BodyTooLarge, RequestTimeout and ClientLeft. `ahead` has been read
+    already; `more` says whether anything follows.
     """
 
-    def __init__(
-        self, receive: Receive, task: asyncio.Task[Any], *, limits: Limits, ahead: bytes, more: bool
-    ) -> None:
-        self.left = False
+    def __init__(self, receive: Receive, limits: Limits, *, ahead: bytes = b"", more: bool = True) -> None:
         self._receive = receive
-        self._task: asyncio.Task[Any] | None = task
+        self._limits = limits
         self._pieces = deque([ahead] if ahead else [])
         self._size = self._held = len(ahead)
-        self._limits = limits
         self._more = more
         self._changed = asyncio.Event()
         self._reading = asyncio.ensure_future(self._read())
@@ -101,38 +98,26 @@ class Upload:
         return piece
 
     def close(self) -> None:
-        """Read and watch no longer."""
-        self._task = None
+        """Read no longer."""
         if not self._reading.cancel() and not self._reading.cancelled():
             self._reading.exception()  # seen: nobody may have come to read this body
 
     async def _read(self) -> None:
         try:
             while self._more:
-                await self._take()
-            while (await self._receive())["type"] != "http.disconnect":
-                continue
-            self._leave()
-        except ClientLeft:
-            self._leave()
+                message = await receive_body(self._receive, self._limits.stall)
+                self._take(message["body"])
+                self._more = message["more_body"]
+                self._changed.set()
+                while self._held > AHEAD:
+                    self._changed.clear()
+                    await self._changed.wait()
         finally:
             self._changed.set()
 
-    async def _take(self) -> None:
-        message = await receive_body(self._receive, self._limits.stall)
-        data: bytes = message["body"]
+    def _take(self, data: bytes) -> None:
         self._size += len(data)
         self._limits.check(self._size)
         if data:
             self._pieces.append(data)
             self._held += len(data)
-        self._more = message["more_body"]
-        self._changed.set()
-        while self._held > AHEAD:
-            self._changed.clear()
-            await self._changed.wait()
-
-    def _leave(self) -> None:
-        if self._task is not None:
-            self.left = True
-            self._task.cancel()

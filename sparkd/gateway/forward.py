@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol, cast
+from typing import Protocol
 
 from sparkd.catalog.definitions import Model
 from sparkd.errors import SparkdError
-from sparkd.gateway.answer import Answer, Closable
+from sparkd.gateway.answer import Answer
+from sparkd.gateway.body import Upload
+from sparkd.gateway.presence import Presence, Watch
 from sparkd.machine.upstream import EngineRequest, Upstream
 
 journal = logging.getLogger("sparkd.gateway")
@@ -36,39 +38,41 @@ class Lender(Protocol):
         ...
 
 
-class Watching(Closable, Protocol):
-    """Cancels the task when the client leaves."""
-
-    left: bool
-
-
 async def forward(
-    lender: Lender, model: Model, request: EngineRequest, answer: Answer, watch: Watching
+    lender: Lender, model: Model, request: EngineRequest, answer: Answer, presence: Presence
 ) -> None:
-    """Answer the client with what the model's engine answers. `watch` watches over the current task.
+    """Answer the client with what the model's engine answers.
 
     Raises SparkdError only as long as nothing of an answer has been sent; returns when the client has left.
     """
-    try:
-        await _lease_and_exchange(lender, model, request, answer)
-    except asyncio.CancelledError:
-        if not watch.left:
-            raise
-        cast("asyncio.Task[None]", asyncio.current_task()).uncancel()
-    finally:
-        watch.close()
-        answer.close()
-
-
-async def _lease_and_exchange(lender: Lender, model: Model, request: EngineRequest, answer: Answer) -> None:
+    watch = Watch(presence)
     try:
         async with lender.lease(model) as lease:
             await lease.upstream.exchange(request, answer)
-            await answer.flushed()
+            if answer.catching_up is not None:
+                await answer.catching_up
+    except asyncio.CancelledError:
+        if not watch.left:
+            raise
+        watch.absorb()
     except Exception as error:
         if not answer.began:
             raise
-        await answer.break_off(told(error, f"answer of {model.id}"))
+        await _break_off(answer, told(error, f"answer of {model.id}"), watch)
+    finally:
+        watch.close()
+        answer.close()
+        if isinstance(request.body, Upload):
+            request.body.close()
+
+
+async def _break_off(answer: Answer, error: SparkdError, watch: Watch) -> None:
+    try:
+        await answer.break_off(error)
+    except asyncio.CancelledError:
+        if not watch.left:
+            raise
+        watch.absorb()
 
 
 def told(error: Exception, where: str) -> SparkdError:

@@ -10,9 +10,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Set
-from typing import Any
 
 from msgspec import Struct
 
@@ -21,34 +19,23 @@ from sparkd.catalog.definitions import Model
 from sparkd.errors import InvalidRequest
 from sparkd.gateway.asgi import Receive
 from sparkd.gateway.body import Limits, Upload, read_whole, receive_body
-from sparkd.gateway.forward import Watching
 from sparkd.gateway.multipart import FieldFinder
 from sparkd.gateway.naming import Named
 from sparkd.gateway.request import Request
-from sparkd.gateway.watch import Watch
 from sparkd.machine.upstream import EngineRequest
 from sparkd.rewriting import JsonBody, rewrite
 
-
-class Outgoing(Struct, frozen=True):
-    """What to ask of which model's engine, and the watch over the client who wants it."""
-
-    model: Model
-    request: EngineRequest
-    watch: Watching
+Outgoing = tuple[Model, EngineRequest]
+"""What to ask of which model's engine. A body that is an Upload is to be closed in the end."""
 
 
 class Preparation(Struct):
-    """One request being made ready. `task` is cancelled when its client leaves later on.
-
-    `without` names headers that the engine is not given.
-    """
+    """One request being made ready. `without` names headers that the engine is not given."""
 
     request: Request
     named: Named
     catalogue: Catalogue
     receive: Receive
-    task: asyncio.Task[Any]
     limits: Limits
     without: Set[bytes]
 
@@ -58,10 +45,10 @@ class Preparation(Struct):
         if not request.has_body:
             if model is None:
                 raise self.named.missing
-            return self._whole(model, b"")
+            return model, self._asking(b"", 0)
         self.limits.check(request.length or 0)
         if model is not None and not (request.is_json and request.is_plain):
-            return self._streamed(model, b"", request.length, more=True)
+            return model, self._asking(Upload(self.receive, self.limits), request.length)
         if not request.is_plain:
             raise InvalidRequest(
                 "A compressed body is not read here: send it plain, or name the model in the path."
@@ -71,7 +58,7 @@ class Preparation(Struct):
         body = JsonBody.parse(await read_whole(self.receive, request.length, self.limits))
         if model is None:
             model = self._find(body.model)
-        return self._whole(model, rewrite(model, body))
+        return model, self._asking(rewrite(model, body), 0)
 
     async def _form(self) -> Outgoing:
         """Read a form up to its `model`, which is replaced by the id: engines know no aliases."""
@@ -88,20 +75,13 @@ class Preparation(Struct):
         length = self.request.length
         if length is not None:
             length += len(ahead) - size
-        return self._streamed(model, ahead, length, more=more)
+        return model, self._asking(Upload(self.receive, self.limits, ahead=ahead, more=more), length)
 
     def _find(self, name: str | None) -> Model:
         if not name:
             raise self.named.missing
         return self.catalogue.find(name)
 
-    def _whole(self, model: Model, body: bytes) -> Outgoing:
-        return Outgoing(model, self._engine_request(body, None), Watch(self.receive, self.task))
-
-    def _streamed(self, model: Model, ahead: bytes, length: int | None, *, more: bool) -> Outgoing:
-        upload = Upload(self.receive, self.task, limits=self.limits, ahead=ahead, more=more)
-        return Outgoing(model, self._engine_request(upload, length), upload)
-
-    def _engine_request(self, body: bytes | Upload, length: int | None) -> EngineRequest:
+    def _asking(self, body: bytes | Upload, length: int | None) -> EngineRequest:
         request = self.request
         return EngineRequest(request.method, self.named.target, request.headers, body, length, self.without)

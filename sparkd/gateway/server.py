@@ -1,8 +1,8 @@
-"""The HTTP server in front of the gateway: uvicorn's protocol on listening sockets of our own.
+"""The HTTP server in front of the gateway and of the control API, on listening sockets of the caller's.
 
-uvicorn's `Server` is not used: it installs signal handlers, polls, and closes its listening sockets on the way
-out, which drops connections that the kernel has accepted already. Here stopping has steps: `stop_accepting`
-(what comes later stays in the kernel's backlog, for a socket that outlives us), `drained`, `close`.
+Stopping has steps: `stop_accepting` (what comes later stays in the kernel's backlog, for a socket that outlives us),
+`drained`, `close`. A server that closes its listening sockets on the way out drops connections that the kernel has
+accepted already.
 """
 
 from __future__ import annotations
@@ -12,15 +12,9 @@ import contextlib
 import logging
 import socket
 from collections.abc import Sequence
-from typing import Any
 
-import uvicorn
-from uvicorn.server import ServerState
-
+from sparkd.gateway.asgi import Application
 from sparkd.gateway.client_connection import HEAD_TIMEOUT, ClientConnection
-
-KEEP_ALIVE = 75
-"""Seconds an idle client connection is kept; more than the 60 of most proxies, so that they close first."""
 
 _MOST_AT_ONCE = 64
 """Connections accepted in one go, before others get their turn."""
@@ -34,25 +28,11 @@ journal = logging.getLogger("sparkd.gateway")
 class GatewayServer:
     """Serves an ASGI application on sockets that are bound and listening."""
 
-    def __init__(self, app: Any, *, head_timeout: float = HEAD_TIMEOUT) -> None:
-        config = uvicorn.Config(
-            app,
-            http=ClientConnection,
-            ws="none",
-            lifespan="off",
-            interface="asgi3",
-            log_config=None,
-            log_level="critical",  # the gateway tells its own mistakes; a client's garbage is not worth a line
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            date_header=False,
-            timeout_keep_alive=KEEP_ALIVE,
-        )
-        config.load()
-        self._config = config
-        self._state = ServerState()
-        self._head_timeout = head_timeout
+    def __init__(self, app: Application, *, head_timeout: float = HEAD_TIMEOUT) -> None:
+        self.app = app
+        self.head_timeout = head_timeout
+        self.tasks: set[asyncio.Task[None]] = set()
+        self._connections: set[ClientConnection] = set()
         self._lost = asyncio.Event()
         self._sockets: list[socket.socket] = []
         self._accepting: set[asyncio.Task[None]] = set()
@@ -77,9 +57,9 @@ class GatewayServer:
         """Close idle connections, wait until the others have had their answers."""
         while self._accepting:
             await asyncio.wait(self._accepting)
-        for connection in tuple(self._state.connections):
-            connection.shutdown()
-        while self._state.connections:
+        for connection in tuple(self._connections):
+            connection.shut_down()
+        while self._connections:
             self._lost.clear()
             await self._lost.wait()
         await self._tasks_done()
@@ -87,15 +67,24 @@ class GatewayServer:
     async def close(self) -> None:
         """Close every connection at once; what is under way is cancelled."""
         self.stop_accepting()
-        for connection in tuple(self._state.connections):
-            connection.transport.abort()
-        for task in tuple(self._state.tasks):
+        for connection in tuple(self._connections):
+            connection.abort()
+        for task in tuple(self.tasks):
             task.cancel()
         await self._tasks_done()
 
+    def made(self, connection: ClientConnection) -> None:
+        """A connection has been made."""
+        self._connections.add(connection)
+
+    def lost(self, connection: ClientConnection) -> None:
+        """A connection has been lost."""
+        self._connections.discard(connection)
+        self._lost.set()
+
     async def _tasks_done(self) -> None:
-        while self._state.tasks:
-            await asyncio.wait(self._state.tasks)
+        while self.tasks:
+            await asyncio.wait(self.tasks)
 
     def _accept(self, listener: socket.socket) -> None:
         for _ in range(_MOST_AT_ONCE):
@@ -117,7 +106,7 @@ class GatewayServer:
             await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
 
     def _protocol(self) -> ClientConnection:
-        return ClientConnection(self._config, self._state, self._head_timeout, self._lost.set)
+        return ClientConnection(self, asyncio.get_running_loop())
 
     def _pause(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()

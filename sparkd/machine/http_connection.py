@@ -3,7 +3,7 @@
 The answer is handed to its sink from inside the read that brought it, one piece per read: no task wakes up
 per chunk. What was decided about the corners of HTTP:
 
-- 1xx is swallowed (uvicorn has answered `Expect` already); 101 is an error, as nobody asked for an upgrade.
+- 1xx is swallowed (the client's `Expect` has been answered already); 101 is an error, as nobody asked for an upgrade.
 - HEAD, 204 and 304 end with their head. A connection that answered HEAD is not used again: the parser would
   go on to look for the body that the head announces.
 - A body without length or chunks ends when the engine closes.
@@ -21,7 +21,7 @@ from typing import Protocol, cast
 import httptools
 
 from sparkd.errors import UpstreamError
-from sparkd.machine.http_headers import HOP_BY_HOP, Headers, named_by_connection
+from sparkd.machine.http_headers import Headers, end_to_end
 
 _JOIN_BELOW = 64 * 1024
 """Bytes: a body up to this long is sent in one piece with its head; a longer one isn't worth the copy."""
@@ -89,25 +89,21 @@ class Connection(asyncio.Protocol):
         """Whether another exchange may follow the last one."""
         return self._reusable and not self._transport.is_closing()
 
-    async def exchange(self, head: bytes, body: bytes, sink: Sink) -> None:
-        """Send a request and hand its answer to `sink`; returns when the answer has ended.
+    def exchange(self, head: bytes, body: bytes, sink: Sink) -> asyncio.Future[None]:
+        """Send a request and hand its answer to `sink`; the future is done when the answer has ended.
 
-        Raises UpstreamError: StaleConnection where asking again on a new connection is safe. When cancelled,
-        the connection is closed at once.
+        It raises UpstreamError: StaleConnection where asking again on a new connection is safe. Whoever stops
+        waiting for it must call `abort`.
         """
         ended = self._begin(head, sink)
         if len(body) < _JOIN_BELOW:
             self._transport.write(head + body)
         else:
             self._transport.writelines((head, body))
-        try:
-            await ended
-        except BaseException:
-            self.abort()
-            raise
+        return ended
 
     async def upload(self, head: bytes, body: AsyncIterator[bytes], chunked: bool, sink: Sink) -> None:
-        """Like `exchange`, for a body that is passed on as it comes and so cannot be sent twice."""
+        """Send a body as it comes. Raises UpstreamError and what the body raises; aborts when cancelled."""
         ended = self._begin(head, sink)
         self._transport.write(head)
         sending = asyncio.ensure_future(self._send(body, chunked))
@@ -195,6 +191,7 @@ class Connection(asyncio.Protocol):
             self.fail(self._broken())
         self.resume_writing()
         self._when_lost(self)
+        del self._parser  # it knows us: a circle that only the garbage collector would find
 
     def data_received(self, data: bytes) -> None:
         """Parse, then hand on what this read brought as one piece."""
@@ -260,7 +257,7 @@ class Connection(asyncio.Protocol):
         if not 200 <= status < 600:
             raise UpstreamError(f"the engine answered with status {status}")
         self._status = status
-        self._headers, framed = _end_to_end(self._headers)
+        self._headers, framed = end_to_end(self._headers)
         if self._to_head:
             self._complete = True
         elif not framed and status not in (204, 304):
@@ -276,28 +273,6 @@ class Connection(asyncio.Protocol):
         if self._status and not self._complete:
             self._complete = True
             self._reusable = self._parser.should_keep_alive()
-
-
-def _end_to_end(headers: Headers) -> tuple[Headers, bool]:
-    """The headers to pass on, and whether they say where the body ends. Raises UpstreamError."""
-    kept: Headers = []
-    connection: list[bytes] = []
-    framed = False
-    for name, value in headers:
-        if name not in HOP_BY_HOP:
-            framed = framed or name == b"content-length"
-            kept.append((name, value))
-        elif name == b"connection":
-            connection.append(value)
-        elif name == b"transfer-encoding":
-            if value.strip().lower() != b"chunked":
-                raise UpstreamError(f"the engine answered in transfer coding {value.decode('latin-1')}")
-            framed = True
-    if connection:
-        named = named_by_connection(connection) - {b"content-length", b"close", b"keep-alive"}
-        if named:
-            kept = [header for header in kept if header[0] not in named]
-    return kept, framed
 
 
 def _not_http(error: Exception) -> UpstreamError:

@@ -1,4 +1,4 @@
-"""Headers that belong to one connection, and the heads of requests to an engine (RFC 9110 7.6.1, RFC 9112).
+"""Headers that belong to one connection, and heads that pass between sparkd and an engine (RFC 9110 7.6.1, RFC 9112).
 
 Raw lists of pairs, lower-case names, order and duplicates kept.
 """
@@ -6,6 +6,8 @@ Raw lists of pairs, lower-case names, order and duplicates kept.
 from __future__ import annotations
 
 from collections.abc import Iterable, Set
+
+from sparkd.errors import UpstreamError
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -26,7 +28,7 @@ HOP_BY_HOP = frozenset(
 """Never passed on. Trailers are dropped too: hardly any client reads them, and `TE` is not passed on."""
 
 _OURS = HOP_BY_HOP | {b"host", b"expect", b"content-length"}
-"""Of a request also those that are written anew: uvicorn has answered `expect`, the length may have changed."""
+"""Of a request also those that are written anew: `expect` has been answered, the length may have changed."""
 
 
 def named_by_connection(values: Iterable[bytes]) -> set[bytes]:
@@ -54,3 +56,25 @@ def request_head(
     else:
         lines.append(b"\r\n")
     return b"".join(lines)
+
+
+def end_to_end(headers: Headers) -> tuple[Headers, bool]:
+    """Of an answer's headers those to pass on, and whether they say where its body ends. Raises UpstreamError."""
+    kept: Headers = []
+    connection: list[bytes] = []
+    framed = False
+    for name, value in headers:
+        if name not in HOP_BY_HOP:
+            framed = framed or name == b"content-length"
+            kept.append((name, value))
+        elif name == b"connection":
+            connection.append(value)
+        elif name == b"transfer-encoding":
+            if value.strip().lower() != b"chunked":
+                raise UpstreamError(f"the engine answered in transfer coding {value.decode('latin-1')}")
+            framed = True
+    if connection:
+        named = named_by_connection(connection) - {b"content-length", b"close", b"keep-alive"}
+        if named:
+            kept = [header for header in kept if header[0] not in named]
+    return kept, framed

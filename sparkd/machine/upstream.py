@@ -63,15 +63,17 @@ class Upstream:
         head = request_head(
             request.method, request.target, request.headers, len(request.body), request.without
         )
-        connection = self._take()
-        if connection is not None:
+        connection = self._take() or await self._connect()
+        while True:
             try:
                 await connection.exchange(head, request.body, sink)
-            except StaleConnection:
-                connection = None
-        if connection is None:
-            connection = await self._connect()
-            await connection.exchange(head, request.body, sink)
+                break
+            except StaleConnection:  # a new one never is: this goes round once
+                connection.abort()
+                connection = await self._connect()
+            except BaseException:
+                connection.abort()
+                raise
         self._give_back(connection)
 
     async def _upload(self, request: EngineRequest, body: AsyncIterator[bytes], sink: Sink) -> None:
@@ -90,6 +92,16 @@ class Upstream:
         except (UpstreamError, TimeoutError):
             return None
         return sink.status
+
+    async def fetch(self, path: str, timeout: float) -> str | None:  # noqa: ASYNC109
+        """GET `path`; its text, empty if the answer is not 200; None when nobody answers within `timeout` seconds."""
+        sink = _Text()
+        try:
+            async with asyncio.timeout(timeout):
+                await self.exchange(EngineRequest(b"GET", path.encode(), []), sink)
+        except (UpstreamError, TimeoutError):
+            return None
+        return sink.text.decode(errors="replace") if sink.status == 200 else ""
 
     async def close(self) -> None:
         """Close every connection at once; exchanges under way raise UpstreamError, and so do later ones."""
@@ -179,3 +191,14 @@ class _Status:
 
     def body(self, data: bytes, *, more: bool) -> None:
         """Forget a piece."""
+
+
+class _Text(_Status):
+    """A sink that keeps the body of an answer too."""
+
+    def __init__(self) -> None:
+        self.text = bytearray()
+
+    def body(self, data: bytes, *, more: bool) -> None:  # noqa: ARG002
+        """Keep a piece."""
+        self.text += data

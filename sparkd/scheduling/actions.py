@@ -25,6 +25,15 @@ class Terminate:
 
 
 @dataclass(frozen=True, slots=True)
+class Kill:
+    """End everything of that run now, with no grace: memory runs out. `reason` is for people, and for the journal."""
+
+    model: str
+    run: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Grant:
     """The ticket's model is ready: the request may go. The ticket is a lease from here on."""
 
@@ -41,4 +50,4 @@ class Refuse:
     error: Refusal
 
 
-Action = Launch | Terminate | Grant | Refuse
+Action = Launch | Terminate | Kill | Grant | Refuse

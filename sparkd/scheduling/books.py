@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass, field
 
 from sparkd.catalog.definitions import Model
-from sparkd.scheduling.lifecycle import LifecycleError, State
+from sparkd.scheduling.lifecycle import State
+from sparkd.scheduling.memory import Basis
 
 NEVER = float("inf")
 
@@ -27,13 +28,15 @@ class Ticket:
 class Entry:
     """One model's page: where its process is in its life, who waits for it, who uses it.
 
-    `footprint` is bytes; every other number but `run` and `failures` is seconds. `leases` holds the tickets
-    granted on the current run, with the time of each grant. `cause` is why the last process failed, `reason` why
-    this one has to go.
+    `footprint` is bytes, and `basis` what they rest on; every other number but counts is seconds. `leases` holds
+    the tickets granted on the current run, with the time of each grant. `cause` is why the last process failed,
+    `reason` why this one has to go. `killed` says that the memory guard has ended this run, `guard_kills` how
+    often it has ended any.
     """
 
     model: Model
     footprint: int
+    basis: Basis
     state: State = State.STOPPED
     since: float = 0.0
     run: int = 0
@@ -50,11 +53,18 @@ class Entry:
     reason: str = ""
     load_time: float = 0.0
     answer_time: float = 0.0
+    killed: bool = False
+    guard_kills: int = 0
 
     @property
     def resident(self) -> bool:
         """Whether it holds memory: from its launch until its memory is back."""
         return self.process
+
+    @property
+    def is_utility(self) -> bool:
+        """Whether it lives beside the main model, with a lane of its own in the queue."""
+        return self.model.lifecycle == "utility"
 
     @property
     def idle(self) -> bool:
@@ -84,33 +94,18 @@ class Entry:
 class Books:
     """Entries and tickets. Only the scheduler writes here; nothing awaits in between."""
 
-    def __init__(
-        self, models: Mapping[str, Model], footprint: Callable[[Model], int], max_wait: float
-    ) -> None:
+    def __init__(self, max_wait: float) -> None:
         self.max_wait = max_wait
-        self._models = models
-        self._footprint = footprint
-        self._numbers = itertools.count(1)
+        self._tickets = 0
         self.active: dict[str, Entry] = {}
         self.at_rest: dict[str, Entry] = {}
         self.queue: OrderedDict[int, Ticket] = OrderedDict()
         self.leases: dict[int, tuple[Entry, int]] = {}
 
-    def open(self, model_id: str) -> Entry:
-        """Return the model's entry among those that decisions look at."""
-        entry = self.active.get(model_id) or self.at_rest.pop(model_id, None)
-        if entry is None:
-            model = self._models[model_id]
-            entry = Entry(model, self._footprint(model))
-        self.active[model_id] = entry
-        return entry
-
-    def running(self, model_id: str, run: int) -> Entry:
-        """Return the entry of a run that holds memory; raise LifecycleError for any other."""
-        entry = self.active.get(model_id)
-        if entry is None or entry.run != run or not entry.process:
-            raise LifecycleError(f"run {run} of {model_id} is not in the books")
-        return entry
+    def copy(self) -> Books:
+        """Books of their own that say the same; the models in them are shared, as nobody changes those."""
+        entries = (*self.active.values(), *self.at_rest.values())
+        return deepcopy(self, {id(entry.model): entry.model for entry in entries})
 
     def rest(self, entry: Entry) -> None:
         """Put an entry aside: what its past runs taught is kept, and no decision need look at it."""
@@ -119,7 +114,8 @@ class Books:
 
     def enqueue(self, entry: Entry, now: float) -> Ticket:
         """Write a new ticket at the end of the queue."""
-        ticket = Ticket(next(self._numbers), entry.model.id, now, now + self.max_wait)
+        self._tickets += 1
+        ticket = Ticket(self._tickets, entry.model.id, now, now + self.max_wait)
         self.queue[ticket.id] = ticket
         entry.waiting[ticket.id] = ticket
         return ticket

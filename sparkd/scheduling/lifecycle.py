@@ -2,7 +2,7 @@
 
 `failed` is an end that nobody asked for: the process exited by itself, or its start deadline passed. `exited` is
 the end of a process that was told to go; `reclaimed` says that nothing of it is left and its memory is back.
-Quarantine is a backoff without an end.
+`held` is an earlier sparkd's word that it must not start by itself. Quarantine is a backoff without an end.
 """
 
 from __future__ import annotations
@@ -34,10 +34,11 @@ class Event(StrEnum):
     EXITED = "exited"
     RECLAIMED = "reclaimed"
     COOLED = "cooled"
+    HELD = "held"
 
 
 TABLE: Final[Mapping[State, Mapping[Event, State]]] = {
-    State.STOPPED: {Event.LAUNCH: State.STARTING},
+    State.STOPPED: {Event.LAUNCH: State.STARTING, Event.HELD: State.BACKOFF},
     State.STARTING: {
         Event.HEALTHY: State.READY,
         Event.EVICT: State.STOPPING,

@@ -22,6 +22,9 @@ from sparkd.scheduling.memory import Budget
 UNKNOWN_LOAD_TIME = 60.0
 """Seconds assumed for a model that has not been loaded since the daemon started."""
 
+LACKING_RETRY = 15.0
+"""Seconds after which it is worth asking again whether other programs have given their memory back."""
+
 
 def free_in(holders: Sequence[Entry], now: float) -> float:
     """Estimate the seconds until everybody in `holders` could make room; at least one."""
@@ -87,10 +90,8 @@ def failed(entry: Entry, now: float) -> ModelFailed:
     """Refuse because the model's process failed and is not tried again yet."""
     name = entry.model.id
     if entry.until == NEVER:
-        return ModelFailed(
-            f"{name} failed {entry.failures} times in a row and is in quarantine: {entry.cause} "
-            f"`sparkctl retry {name}` lifts it."
-        )
+        often = f" failed {entry.failures} times in a row and" if entry.failures > 1 else ""
+        return ModelFailed(f"{name}{often} is in quarantine: {entry.cause} `sparkctl retry {name}` lifts it.")
     return ModelFailed(f"{name} failed: {entry.cause}", retry_after=max(0.0, entry.until - now))
 
 
@@ -108,6 +109,15 @@ def no_room(entry: Entry, residents: Sequence[Entry], budget: Budget) -> NoRoom:
         return NoRoom(f"{needs}, and models may take {share / GIB:.1f} GiB{kept}")
     pinned = " and ".join(resident.model.id for resident in residents if resident.model.pinned)
     return NoRoom(f"{needs}, which pinned {pinned} does not leave")
+
+
+def lacking(entry: Entry, available: int, floor: int) -> NoRoom:
+    """Refuse because the books have room for the model, but the machine has not, and nobody of ours can help."""
+    return NoRoom(
+        f"{entry.model.id} needs {entry.footprint / GIB:.1f} GiB, and of the machine's memory only "
+        f"{max(0, available - floor) / GIB:.1f} GiB are available: something else than sparkd's models uses it",
+        retry_after=LACKING_RETRY,
+    )
 
 
 def shutting_down() -> ShuttingDown:

@@ -4,28 +4,26 @@ Every `on_*` writes the event into the books and ends in `_settle`, the one deci
 numbers in the books, compared with `now` when `on_tick` comes; `deadline` says when that should be at the latest, and
 may say so too early: then there is nothing to do, and it says the next one.
 
-The policy, in order: serve whoever is ready. Launch for the oldest ticket whose model is stopped, one launch at a
-time and nothing else stopping meanwhile (engines measure the memory of the whole machine while they start). To make
-room evict the idle least recently used first, then drain the busy; not before their residency is over, unless
-half of the waiter's patience is spent. The utility model has a lane of its own.
+What is decided, and in what order, is in decisions.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from copy import copy
+from dataclasses import replace
 
 from sparkd.catalog.definitions import Model, Settings
-from sparkd.errors import Refusal
 from sparkd.scheduling import refusals
-from sparkd.scheduling.actions import Action, Grant, Launch, Refuse, Terminate
+from sparkd.scheduling.actions import Action
 from sparkd.scheduling.books import NEVER, Books, Entry
-from sparkd.scheduling.deadlines import evictable_at, idle_end, next_deadline
-from sparkd.scheduling.lifecycle import Event, State, after
-from sparkd.scheduling.memory import Budget
-from sparkd.scheduling.room import evictions, fits
+from sparkd.scheduling.decisions import Decisions
+from sparkd.scheduling.guard import Guard, Sample, first_to_go
+from sparkd.scheduling.lifecycle import Event, LifecycleError, State
+from sparkd.scheduling.memory import Budget, Footprint
 
 
-class Scheduler:
+class Scheduler(Decisions):
     """Decides for all models. `now` is seconds of one steady clock, the caller's, in every call."""
 
     def __init__(
@@ -33,24 +31,17 @@ class Scheduler:
         models: Mapping[str, Model],
         *,
         budget: Budget,
-        footprint: Callable[[Model], int],
+        footprint: Callable[[Model, Budget], Footprint],
         settings: Settings,
     ) -> None:
-        self.footprint = footprint
-        self._queue_settings = settings.queue
-        self._failures = settings.failures
-        self._books = Books(models, footprint, settings.queue.max_wait)
-        self._actions: list[Action] = []
-        self._runs = 0
-        self._closing = False
-        self.budget = budget
-        self.deadline = NEVER
+        super().__init__(Books(settings.queue.max_wait), budget, footprint, settings)
+        self._models = models
 
     # Events ------------------------------------------------------------------------------------------------
 
     def on_request(self, model_id: str, now: float) -> tuple[int, list[Action]]:
         """Write a request into the books; return its ticket and what follows, maybe its grant or refusal."""
-        entry = self._books.open(model_id)
+        entry = self._entry(model_id)
         ticket = self._books.enqueue(entry, now)
         return ticket.id, self._settle(now, entry)
 
@@ -63,7 +54,7 @@ class Scheduler:
 
     def on_healthy(self, model_id: str, run: int, now: float) -> list[Action]:
         """Note that the run's engine answers its health path."""
-        entry = self._books.running(model_id, run)
+        entry = self._running(model_id, run)
         launched = entry.since
         if self._go(entry, Event.HEALTHY, now) is State.READY:
             entry.ready_at = entry.last_used = now
@@ -72,7 +63,7 @@ class Scheduler:
 
     def on_exited(self, model_id: str, run: int, cause: str, now: float) -> list[Action]:
         """Note that the run's process has ended. Unless it was told to, that is a failure, whatever its code."""
-        entry = self._books.running(model_id, run)
+        entry = self._running(model_id, run)
         entry.leases.clear()
         if entry.state in (State.STARTING, State.READY):
             self._fail(entry, cause, now)
@@ -80,12 +71,52 @@ class Scheduler:
             self._go(entry, Event.EXITED, now)
         return self._settle(now)
 
-    def on_reclaimed(self, model_id: str, run: int, now: float) -> list[Action]:
-        """Note that nothing is left of the run: no process, and its memory is back."""
-        entry = self._books.running(model_id, run)
+    def on_wedged(self, model_id: str, run: int, cause: str, now: float) -> list[Action]:
+        """Note that the run's engine gets nowhere with its requests. One that is leaving has its deadline already."""
+        entry = self._running(model_id, run)
+        if entry.state is State.READY:
+            self._fail(entry, cause, now)
+            self._terminate(entry, "it stands still")
+        return self._settle(now)
+
+    def on_reclaimed(self, model_id: str, run: int, now: float, *, missing: int = 0) -> list[Action]:
+        """Note that nothing is left of the run: no process, and its memory is back, but for `missing` bytes of it."""
+        entry = self._running(model_id, run)
         entry.process = False
+        self.budget = replace(self.budget, leaked=self.budget.leaked + missing)
         if self._go(entry, Event.RECLAIMED, now) is State.STOPPED and entry.ready_at is not None:
             entry.failures = 0
+        return self._settle(now)
+
+    def on_memory(self, available: int | None, least: int, now: float) -> list[Action]:
+        """Take a look at the machine's memory into account, and end somebody if it runs out.
+
+        `available` is what models may still take, None where nobody can say; `least` is what is available where it is
+        scarcest, the host's own memory included.
+        """
+        self.available = available
+        self.guard.note(Sample(now, least))
+        if available is not None and not any(self._books.residents()):
+            # Nobody has any of it, so what is available is not leaked, whatever was believed.
+            found = max(0, self.budget.total - self.budget.reserve - available)
+            self.budget = replace(self.budget, leaked=min(self.budget.leaked, found))
+        if self.guard.due and (victim := first_to_go(self._books.residents())):
+            self._kill(victim, now)
+        return self._settle(now)
+
+    def on_measured(self, model_id: str, run: int, held: int, now: float) -> list[Action]:
+        """Note what a run really holds, in bytes. More than was reserved for it is reserved from here on."""
+        entry = self._running(model_id, run)
+        entry.footprint = max(entry.footprint, held)
+        return self._settle(now)
+
+    def on_remembered(self, model_id: str, guard_kills: int, held: str | None, now: float) -> list[Action]:
+        """Note what an earlier sparkd knew: how often the guard has ended the model, and why it is `held`, if so."""
+        entry = self._entry(model_id)
+        entry.guard_kills = guard_kills
+        if held is not None:
+            entry.until, entry.cause = NEVER, held
+            self._go(entry, Event.HELD, now)
         return self._settle(now)
 
     def on_tick(self, now: float) -> list[Action]:
@@ -94,15 +125,15 @@ class Scheduler:
 
     def on_stop(self, model_id: str, now: float) -> list[Action]:
         """Carry out the operator's wish that the model stops: who waits is refused, who is served is drained."""
-        entry = self._books.open(model_id)
+        entry = self._entry(model_id)
         self._refuse_waiting(entry, lambda: refusals.stopped(entry))
         self._evict(entry, now, "the operator stopped it", hurried=True)
         return self._settle(now)
 
     def on_retry(self, model_id: str, now: float) -> list[Action]:
         """Carry out the operator's wish that past failures are forgotten."""
-        entry = self._books.open(model_id)
-        entry.failures, entry.until = 0, min(entry.until, now)
+        entry = self._entry(model_id)
+        entry.failures, entry.guard_kills, entry.until = 0, 0, min(entry.until, now)
         return self._settle(now)
 
     def on_shutdown(self, now: float) -> list[Action]:
@@ -113,6 +144,14 @@ class Scheduler:
         return self._settle(now)
 
     # What others may read ----------------------------------------------------------------------------------
+
+    def copy(self) -> Scheduler:
+        """A scheduler with the same books, to try things on."""
+        twin = copy(self)
+        twin._books = self._books.copy()  # noqa: SLF001 - one of us
+        twin.guard = Guard(self.guard.floor)
+        twin._actions = []  # noqa: SLF001
+        return twin
 
     def entries(self) -> Iterable[Entry]:
         """The entries of every model that is not at rest. To be read only."""
@@ -132,179 +171,19 @@ class Scheduler:
         """Bytes reserved for resident models."""
         return self._books.reserved()
 
-    # The one decision procedure ----------------------------------------------------------------------------
+    # Look-ups -----------------------------------------------------------------------------------------------
 
-    def _settle(self, now: float, used: Entry | None = None) -> list[Action]:
-        """Decide everything that is to be decided. `used`: all that happened is that this model was asked or left.
+    def _entry(self, model_id: str) -> Entry:
+        books = self._books
+        entry = books.active.get(model_id) or books.at_rest.pop(model_id, None)
+        if entry is None:
+            model = self._models[model_id]
+            entry = Entry(model, *self.footprint(model))
+        books.active[model_id] = entry
+        return entry
 
-        Then, if it is ready and nothing is due, there is no more to decide than its grants: what a request costs
-        depends neither on how many models are resident nor on how many clients wait for others.
-        """
-        if used and used.state is State.READY and now < self.deadline:
-            self._serve(used, now)
-            if used.leases or not self._books.queue:  # else a rival may want the place that is idle now
-                self.deadline = min(self.deadline, idle_end(used))
-                return self._take_actions()
-        self._expire(now)
-        for entry in list(self._books.active.values()):
-            self._step(entry, now)
-        if self._books.queue:
-            self._launch(now)
-            self._shed(now)
-        self.deadline = next_deadline(self._books, now)
-        return self._take_actions()
-
-    def _expire(self, now: float) -> None:
-        """Refuse whose patience is spent. Everybody has the same, so the oldest is always first."""
-        queue = self._books.queue
-        while queue and (ticket := next(iter(queue.values()))).deadline <= now:
-            entry = self._books.active[ticket.model]
-            others = list(self._books.residents())
-            self._refuse(ticket.id, refusals.waited(entry, self._books.max_wait, others, now))
-
-    def _step(self, entry: Entry, now: float) -> None:
-        """Carry one model as far as the clock and its leases allow."""
-        match entry.state:
-            case State.STARTING:
-                if now >= entry.since + entry.model.start_timeout:
-                    self._time_out(entry, now)
-            case State.READY:
-                self._serve(entry, now)
-            case State.DRAINING:
-                self._drain(entry, now)
-            case State.BACKOFF if not entry.process and now >= entry.until:
-                self._go(entry, Event.COOLED, now)
-        if entry.waiting and (error := self._hopeless(entry, now)):
-            self._refuse_waiting(entry, error)
-        if entry.at_rest:
-            self._books.rest(entry)
-
-    def _hopeless(self, entry: Entry, now: float) -> Callable[[], Refusal] | None:
-        """Why nobody need wait for this model, if so."""
-        if self._closing:
-            return refusals.shutting_down
-        if entry.state is State.BACKOFF:
-            return lambda: refusals.failed(entry, now)
-        if entry.state is State.STOPPED and entry.footprint > self.budget.share(entry.model):
-            return lambda: refusals.no_room(entry, (), self.budget)
-        return None
-
-    def _serve(self, entry: Entry, now: float) -> None:
-        """Grant everybody who waits for a ready model; evict it when it has been idle for long enough."""
-        while entry.waiting:
-            ticket_id = next(iter(entry.waiting))
-            self._books.lend(entry, ticket_id, now)
-            self._actions.append(Grant(ticket_id, entry.model.id, entry.run))
-        if now >= idle_end(entry) and not self._starting():
-            self._evict(entry, now, f"idle for {entry.model.idle_timeout:.0f} seconds")
-
-    def _drain(self, entry: Entry, now: float) -> None:
-        """Terminate a drained model, but not while another one starts: that one measures the machine's memory."""
-        if (not entry.leases or now >= entry.drain_deadline) and (entry.hurried or not self._starting()):
-            self._go(entry, Event.DRAINED, now)
-            self._actions.append(Terminate(entry.model.id, entry.run, entry.reason))
-
-    def _launch(self, now: float) -> None:
-        """Launch, or make room, for the oldest ticket of each lane whose model is stopped."""
-        waiting = [e for e in self._books.active.values() if e.waiting and e.state is State.STOPPED]
-        blocked: set[bool] = set()
-        for entry in sorted(waiting, key=lambda entry: next(iter(entry.waiting))):
-            lane = entry.model.lifecycle == "utility"
-            if lane not in blocked and not self._make_way(entry, now):
-                # An exclusive model waits for an empty machine; the utility must not come back meanwhile.
-                blocked |= {True, False} if entry.model.lifecycle == "exclusive" else {lane}
-
-    def _make_way(self, entry: Entry, now: float) -> bool:
-        """Return whether the entry is dealt with: launched or refused. Else it waits and holds up its lane."""
-        residents = list(self._books.residents())
-        if starting := self._starting():
-            return self._reject(entry, [starting], now)
-        leaving = evictions(entry, residents, self.budget)
-        if leaving is None:
-            self._refuse_waiting(entry, lambda: refusals.no_room(entry, residents, self.budget))
-            return True
-        if held := [victim for victim in leaving if now < evictable_at(victim, entry, self._books.max_wait)]:
-            return self._reject(entry, held, now)
-        busy = [victim for victim in leaving if victim.leases]
-        if busy and self._reject(entry, busy, now):
-            return True
-        for victim in leaving:
-            self._evict(victim, now, f"making room for {entry.model.id}")
-        return self._launch_if_quiet(entry, now)
-
-    def _launch_if_quiet(self, entry: Entry, now: float) -> bool:
-        residents = list(self._books.residents())
-        unquiet = any(resident.state not in (State.READY, State.DRAINING) for resident in residents)
-        if unquiet or not fits(entry, residents, self.budget):
-            return False
-        self._runs += 1
-        entry.run, entry.process = self._runs, True
-        entry.ready_at, entry.hurried, entry.drain_deadline, entry.cause = None, False, NEVER, ""
-        self._go(entry, Event.LAUNCH, now)
-        self._actions.append(Launch(entry.model.id, entry.run))
-        return True
-
-    def _reject(self, entry: Entry, holders: list[Entry], now: float) -> bool:
-        """Refuse who waits for the entry if nobody may queue; return whether that was so."""
-        if self._queue_settings.on_busy == "wait":
-            return False
-        residents = list(self._books.residents())
-        self._refuse_waiting(entry, lambda: refusals.busy(entry, holders, residents, now))
-        return True
-
-    def _shed(self, now: float) -> None:
-        """Refuse the newest tickets beyond the longest queue allowed."""
-        longest = self._queue_settings.max_length
-        while len(self._books.queue) > longest:
-            newest = next(reversed(self._books.queue))
-            self._refuse(newest, refusals.queue_full(longest, list(self._books.residents()), now))
-
-    # Steps -------------------------------------------------------------------------------------------------
-
-    def _evict(self, entry: Entry, now: float, reason: str, *, hurried: bool = False) -> None:
-        entry.hurried = entry.hurried or hurried
-        if entry.state in (State.STARTING, State.READY) or hurried:
-            entry.reason = reason
-        if entry.state is State.STARTING:
-            self._go(entry, Event.EVICT, now)
-            self._actions.append(Terminate(entry.model.id, entry.run, entry.reason))
-        elif entry.state is State.READY:
-            self._go(entry, Event.EVICT, now)
-            entry.drain_deadline = now + entry.model.drain_timeout
-            self._drain(entry, now)
-
-    def _time_out(self, entry: Entry, now: float) -> None:
-        entry.reason = "start timeout"
-        self._fail(entry, f"It was not ready within {entry.model.start_timeout:.0f} seconds.", now)
-        self._actions.append(Terminate(entry.model.id, entry.run, entry.reason))
-
-    def _fail(self, entry: Entry, cause: str, now: float) -> None:
-        """Count the failure. One after a long good time starts the count anew: it is not a loop."""
-        if entry.ready_at is not None and now - entry.ready_at >= self._failures.backoff_max:
-            entry.failures = 0
-        entry.failures += 1
-        pause = min(self._failures.backoff * 2.0 ** (entry.failures - 1), self._failures.backoff_max)
-        entry.until = NEVER if entry.failures >= self._failures.max_failures else now + pause
-        entry.cause = cause
-        self._go(entry, Event.FAILED, now)
-
-    def _take_actions(self) -> list[Action]:
-        actions, self._actions = self._actions, []
-        return actions
-
-    def _refuse_waiting(self, entry: Entry, error: Callable[[], Refusal]) -> None:
-        for ticket_id in list(entry.waiting):
-            self._refuse(ticket_id, error())
-
-    def _refuse(self, ticket_id: int, error: Refusal) -> None:
-        self._books.dequeue(ticket_id)
-        self._actions.append(Refuse(ticket_id, error))
-
-    def _go(self, entry: Entry, event: Event, now: float) -> State:
-        following = after(entry.state, event)
-        if following is not entry.state:
-            entry.state, entry.since = following, now
-        return following
-
-    def _starting(self) -> Entry | None:
-        return next((e for e in self._books.active.values() if e.state is State.STARTING), None)
+    def _running(self, model_id: str, run: int) -> Entry:
+        entry = self._books.active.get(model_id)
+        if entry is None or entry.run != run or not entry.process:
+            raise LifecycleError(f"run {run} of {model_id} is not in the books")
+        return entry

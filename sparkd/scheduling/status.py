@@ -6,22 +6,33 @@ never appears, only how long something has lasted or will last: no clock needs t
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Protocol
 
 from msgspec import Struct
 
 from sparkd.catalog.definitions import Lifecycle, OnBusy
+from sparkd.scheduling.books import NEVER, Entry
+from sparkd.scheduling.deadlines import idle_end
+from sparkd.scheduling.lifecycle import State
+from sparkd.scheduling.memory import Basis
 
 StateName = Literal["stopped", "starting", "ready", "draining", "stopping", "backoff"]
 
 
 class MemoryStatus(Struct, frozen=True, kw_only=True):
-    """The memory books, in bytes: budget = total - reserve, and what resident models have reserved of it."""
+    """The memory books, in bytes: budget = total - reserve - leaked, and what resident models have reserved of it.
+
+    `available` is what the machine had left when it was last looked at, None where it does not say; below `floor`
+    the memory guard ends somebody. `leaked` never came back after a process had ended, and is missing until a reboot.
+    """
 
     total: int
     reserve: int
     budget: int
     reserved: int
+    floor: int = 0
+    available: int | None = None
+    leaked: int = 0
 
 
 class QueueStatus(Struct, frozen=True, kw_only=True):
@@ -32,12 +43,23 @@ class QueueStatus(Struct, frozen=True, kw_only=True):
     on_busy: OnBusy
 
 
+class LastRun(Struct, frozen=True, kw_only=True):
+    """A model's last run that was ready: bytes at its highest and in the end, seconds until ready and of each step."""
+
+    peak: int
+    settled: int
+    load_time: float
+    phases: dict[str, float]
+
+
 class ModelStatus(Struct, frozen=True, kw_only=True):
     """One model as it is now.
 
     `since` is how long it has been in this state (seconds). `in_flight` counts its leases, `waiting` its
     tickets. `idle_left` is when it will be stopped for idleness (seconds), None while it is in use or if it
-    never will be. `footprint` is what it reserves while resident (bytes). `phase` and `progress` (0 to 1) are
+    never will be. `footprint` is what it reserves while resident (bytes), `basis` what
+    that rests on: what is `declared`, or what its runs so far have `learned` (bytes, None where nothing is). `held` is
+    what it has right now, `last` how its last run was. `phase` and `progress` (0 to 1) are
     the last step of loading read from its log. `cause` says why its last process failed; `retry_after`
     (seconds) is when it may be tried again, None where nobody can say. `load_time` (seconds) is how long its
     last start took.
@@ -51,6 +73,11 @@ class ModelStatus(Struct, frozen=True, kw_only=True):
     waiting: int = 0
     idle_left: float | None = None
     footprint: int = 0
+    basis: Basis = "declared"
+    declared: int | None = None
+    learned: int | None = None
+    held: int | None = None
+    last: LastRun | None = None
     pid: int | None = None
     phase: str | None = None
     progress: float | None = None
@@ -76,3 +103,44 @@ class Status(Struct, frozen=True, kw_only=True):
     def model(self, model_id: str) -> ModelStatus | None:
         """The model of exactly that id, None if the catalogue has none."""
         return next((model for model in self.models if model.id == model_id), None)
+
+
+class Step(Protocol):
+    """A step of loading, as engines tell it."""
+
+    @property
+    def phase(self) -> str:
+        """What the step is called."""
+        ...
+
+    @property
+    def progress(self) -> float | None:
+        """0 to 1, where it is known."""
+        ...
+
+
+def model_status(entry: Entry, now: float, *, pid: int | None, milestone: Step | None) -> ModelStatus:
+    """What the books say of one model, with the two things they cannot know: its PID, and how far it has loaded."""
+    cooling = entry.state is State.BACKOFF and not entry.quarantined
+    step = milestone if entry.state is State.STARTING else None
+    return ModelStatus(
+        id=entry.model.id,
+        state=entry.state.value,
+        quarantined=entry.quarantined,
+        since=now - entry.since,
+        in_flight=len(entry.leases),
+        waiting=len(entry.waiting),
+        idle_left=idle_end(entry) - now if idle_end(entry) < NEVER else None,
+        footprint=entry.footprint,
+        basis=entry.basis,
+        declared=entry.model.memory,
+        pid=pid,
+        phase=step.phase if step else None,
+        progress=step.progress if step else None,
+        cause=entry.cause or None,
+        retry_after=max(0.0, entry.until - now) if cooling else None,
+        load_time=entry.load_time or None,
+        lifecycle=entry.model.lifecycle,
+        pinned=entry.model.pinned,
+        enabled=entry.model.enabled,
+    )

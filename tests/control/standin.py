@@ -22,6 +22,7 @@ from sparkd.catalog.definitions import GIB, Model
 from sparkd.catalog.locations import socket_address
 from sparkd.control import control_app
 from sparkd.machine.log import Log
+from sparkd.scheduling.plan import Plan
 from sparkd.scheduling.status import MemoryStatus, ModelStatus, QueueStatus, Status
 
 CATALOGUE = """
@@ -82,6 +83,17 @@ class PlainSupervisor:
             memory=MemoryStatus(total=120 * GIB, reserve=8 * GIB, budget=112 * GIB, reserved=reserved),
             queue=QueueStatus(waiting=len(self.waiting), max_length=1024, on_busy="wait"),
             models=models,
+        )
+
+    def plan(self, model: Model) -> Plan:
+        return Plan(
+            model=model.id,
+            verdict="launch",
+            footprint=model.memory or 0,
+            basis="declared",
+            evicts=("tiny",),
+            seconds=14.0,
+            load_time=12.0,
         )
 
     async def load(self, model: Model) -> None:

@@ -23,7 +23,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
 @pytest.fixture
 def http(served: Served) -> Iterator[httpx.Client]:
     transport = httpx.HTTPTransport(uds=str(served.socket))
-    with httpx.Client(transport=transport, base_url="http://sparkd", trust_env=False) as client:
+    with httpx.Client(transport=transport, base_url="http://sparkd", trust_env=False, timeout=30) as client:
         yield client
 
 
@@ -40,8 +40,9 @@ def test_status_tells_the_machine_the_queue_and_every_model(http: httpx.Client) 
     assert status["queue"] == {"waiting": 0, "max_length": 1024, "on_busy": "wait"}
     assert [model["id"] for model in status["models"]] == ["qwen", "tiny", "old"]
     assert set(status["models"][0]) == {
-        "id", "state", "quarantined", "since", "in_flight", "waiting", "idle_left", "footprint", "pid", "phase",
-        "progress", "cause", "retry_after", "load_time", "lifecycle", "pinned", "enabled",
+        "id", "state", "quarantined", "since", "in_flight", "waiting", "idle_left", "footprint", "basis", "pid",
+        "declared", "learned", "held", "last",
+        "phase", "progress", "cause", "retry_after", "load_time", "lifecycle", "pinned", "enabled",
     }  # fmt: skip
 
 

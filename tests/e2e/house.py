@@ -50,13 +50,18 @@ class House:
         self.catalogue = folder / "models.toml"
         self.output = folder / "sparkd.log"
         self.events = folder / "events"
-        settings = {"server": {"listen": "127.0.0.1:0"}, "memory": {"total": "10 GiB", "reserve": 0}}
+        settings = {
+            "server": {"listen": "127.0.0.1:0"},
+            "memory": {"total": "10 GiB", "reserve": 0, "learn": False},
+        }
         self.catalogue.write_text(tomli_w.dumps({**settings, **catalogue}))
         self.port = 0
 
-    def start(self, stdin: IO[str] | int = subprocess.DEVNULL) -> None:
+    def start(
+        self, environment: Mapping[str, str] = os.environ, stdin: IO[str] | int = subprocess.DEVNULL
+    ) -> None:
         """Start sparkd and wait until its doors are open."""
-        environment = {**os.environ, "NO_COLOR": "1"}
+        environment = {**environment, "NO_COLOR": "1"}
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "sparkd", "--catalogue", str(self.catalogue)],
@@ -105,9 +110,13 @@ class House:
             assert answer.status_code == 200, answer.read()
             yield (line for line in answer.iter_lines() if line)
 
+    def command(self, *arguments: str) -> list[str]:
+        """The real sparkctl's command line against this sparkd."""
+        return [sys.executable, "-m", "sparkd.cli", "--catalogue", str(self.catalogue), *arguments]
+
     def ctl(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run the real sparkctl against this sparkd."""
-        command = [sys.executable, "-m", "sparkd.cli", "--catalogue", str(self.catalogue), *arguments]
+        """Run it."""
+        command = self.command(*arguments)
         environment = {**os.environ, "NO_COLOR": "1"}
         return subprocess.run(
             command, capture_output=True, text=True, check=False, timeout=120, env=environment

@@ -233,3 +233,21 @@ def test_a_hundred_clients_that_leave_in_the_queue_leave_nothing(build: Build) -
     wait_until("the queue is empty", lambda: house.status().queue.waiting == 0)
     house.until("a", "ready")
     assert house.chat("a").status_code == 200
+
+
+def test_an_engine_that_stands_still_is_ended_and_its_clients_are_told(build: Build) -> None:
+    stuck = engine("--stall-at-chunk", "1", "--counters", "still", stop_grace=0.2)
+    house = build({"a": stuck}, failures={"liveness": 0.1, "backoff": 60.0, "backoff_max": 60.0})
+    with house.streaming("a") as lines:
+        received = list(lines)
+    assert received[-1] == "data: [DONE]"
+    assert "engine_failed" in received[-2]
+    answer = house.chat("a")
+    assert answer.status_code == 503
+    assert "The engine stood still with requests in it" in error(answer)["message"]
+
+
+def test_a_slow_engine_that_makes_progress_is_left_alone(build: Build) -> None:
+    house = build({"a": engine("--pace", "0.5", "--counters", "working")}, failures={"liveness": 0.1})
+    assert house.chat("a").status_code == 200
+    assert house.model("a").state == "ready"

@@ -23,6 +23,8 @@ def surroundings(
     environment: dict[str, str] | None = None,
     address: Address = SOCKET,
     inherited: dict[str, str] | None = None,
+    memory: int | None = None,
+    total: int | None = None,
 ) -> Surroundings:
     return Surroundings(
         program=Path("/runtimes/cpu/bin"),
@@ -32,4 +34,6 @@ def surroundings(
         cache=Path("/cache"),
         address=address,
         inherited=inherited or {},
+        memory=memory,
+        total=total,
     )

@@ -110,6 +110,30 @@ def test_a_model_in_a_folder_never_asks_the_network() -> None:
     assert "HF_HUB_OFFLINE" not in vllm.command(model(), surroundings()).environment
 
 
+def shares(memory: int, **keys: Any) -> list[str]:
+    """What follows `--gpu-memory-utilization` and `--kv-cache-memory-bytes` on a machine of 120 GiB."""
+    told = vllm.command(model(**keys), surroundings(memory=memory * GIB, total=120 * GIB)).argv
+    names = ("--gpu-memory-utilization", "--kv-cache-memory-bytes")
+    return [told[place + 1] for place, word in enumerate(told) if word in names]
+
+
+def test_the_engine_is_told_what_the_books_give_it_less_what_it_takes_beside() -> None:
+    assert shares(66) == ["0.5"]
+    assert shares(10) == ["0.066"], "a small model takes less beside"
+    assert shares(1) == ["0.01"]
+
+
+def test_a_kv_cache_of_a_given_size_still_comes_with_a_share_that_fits() -> None:
+    assert shares(66, kv_cache=20 * GIB) == [str(20 * GIB), "0.5"]
+    assert shares(66, options={"kv-cache-memory-bytes": "20G"}) == ["0.5", "20G"]
+
+
+def test_who_says_it_himself_is_not_talked_over() -> None:
+    assert shares(66, options={"gpu_memory_utilization": 0.9}) == []
+    assert "0.9" in vllm.command(model(options={"gpu_memory_utilization": 0.9}), surroundings()).argv
+    assert vllm.footprint(model(kv_cache=GIB, options={"gpu-memory-utilization": 0.5}), GIB) is None
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [

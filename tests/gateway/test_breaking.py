@@ -7,19 +7,8 @@ import json
 
 import pytest
 
-from tests.gateway.house import (
-    OK,
-    SSE,
-    Asked,
-    House,
-    Script,
-    chunk,
-    house,
-    read_answer,
-    read_request,
-    request,
-    run,
-)
+from tests.gateway.engines import OK, SSE, Asked, Script, chunk, read_answer, read_request, request
+from tests.gateway.house import House, house, run
 
 
 def once(answer: bytes) -> Script:

@@ -7,20 +7,8 @@ import json
 
 import pytest
 
-from tests.gateway.house import (
-    OK,
-    SSE,
-    Asked,
-    answering,
-    catalogue,
-    chunk,
-    house,
-    model,
-    read_answer,
-    read_request,
-    request,
-    run,
-)
+from tests.gateway.engines import OK, SSE, Asked, answering, chunk, read_answer, read_request, request
+from tests.gateway.house import catalogue, house, model, run
 
 
 def asked_for(raw: bytes) -> Asked:

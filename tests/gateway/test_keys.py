@@ -10,7 +10,8 @@ from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Server, Settings
 from sparkd.errors import CatalogueError, Unauthorized
 from sparkd.gateway.keys import Keys, read_keys
-from tests.gateway.house import OK, Asked, answering, house, read_answer, request, run
+from tests.gateway.engines import OK, Asked, answering, read_answer, request
+from tests.gateway.house import house, run
 
 KEYS = Keys([("ada", "sk-one"), ("line 2", "sk-zwei-ü")])
 

@@ -6,20 +6,18 @@ import asyncio
 
 import pytest
 
-from tests.gateway.house import (
+from tests.gateway.engines import (
     OK,
     SSE,
     Script,
     answering,
     chunk,
-    house,
     read_answer,
     read_body,
     read_request,
     request,
-    run,
-    until,
 )
+from tests.gateway.house import house, run, until
 
 
 async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
@@ -125,7 +123,7 @@ def test_a_client_that_leaves_the_queue_with_an_upload_is_dropped_from_it(sent: 
 
 
 def test_the_end_of_one_answer_is_not_taken_for_its_client_leaving() -> None:
-    """uvicorn's receive() wakes up then, too: it once cancelled the next request on the connection."""
+    """ASGI's receive() wakes up then, too: that once cancelled the next request on the connection."""
 
     async def test() -> None:
         async with house() as here:

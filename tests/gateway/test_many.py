@@ -5,21 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 
-from tests.gateway.house import (
-    OK,
-    SSE,
-    House,
-    answering,
-    catalogue,
-    chunk,
-    house,
-    model,
-    read_answer,
-    read_request,
-    request,
-    run,
-    until,
-)
+from tests.gateway.engines import OK, SSE, answering, chunk, read_answer, read_request, request
+from tests.gateway.house import House, catalogue, house, model, run, until
 
 
 def test_a_hundred_requests_at_once_are_all_answered() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sparkd.catalog import Catalogue
-from tests.gateway.house import OK, Answer, answering, catalogue, house, model, request, run
+from tests.gateway.engines import OK, Answer, answering, request
+from tests.gateway.house import catalogue, house, model, run
 
 
 def several() -> Catalogue:

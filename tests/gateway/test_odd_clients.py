@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from tests.gateway.house import OK, Asked, answering, house, read_answer, request, run
+from tests.gateway.engines import OK, Asked, answering, read_answer, request
+from tests.gateway.house import house, run
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import pytest
 
 from sparkd.catalog.definitions import Server, Settings
 from sparkd.errors import Holder, ModelBusy, ModelFailed, QueueFull, Refusal
-from tests.gateway.house import Answer, catalogue, house, model, request, run
+from tests.gateway.engines import Answer, request
+from tests.gateway.house import catalogue, house, model, run
 
 
 def refused(raw: bytes) -> Answer:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from sparkd.gateway.asgi import Receive, Scope, Send
 from sparkd.gateway.server import GatewayServer
-from tests.gateway.house import OK, SSE, chunk, house, read_answer, read_request, request, run, until
+from tests.gateway.engines import OK, SSE, chunk, read_answer, read_request, request
+from tests.gateway.house import house, run, until
 
 
 def test_after_stopping_new_connections_wait_in_the_kernel_for_the_next_server() -> None:

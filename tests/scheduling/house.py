@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from sparkd.catalog.definitions import Failures, Model, Queue, Settings
+from sparkd.catalog.definitions import Failures, Memory, Model, Queue, Settings
 from sparkd.errors import Refusal
-from sparkd.scheduling.actions import Action, Grant, Launch, Refuse, Terminate
+from sparkd.scheduling.actions import Action, Grant, Kill, Launch, Refuse, Terminate
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.memory import budget_for, footprint
 from sparkd.scheduling.scheduler import Scheduler
@@ -51,14 +51,16 @@ class House:
     processes: dict[int, Process] = field(default_factory=dict)
     launches: list[str] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
+    kills: list[str] = field(default_factory=list)
+    floor: int | None = None
 
     def __post_init__(self) -> None:
-        settings = Settings(queue=self.queue, failures=self.failures)
+        settings = Settings(queue=self.queue, failures=self.failures, memory=Memory(floor=self.floor))
         budget = budget_for(self.models, self.total, 0, lambda _: None)
         self.scheduler = Scheduler(
             {model.id: model for model in self.models},
             budget=budget,
-            footprint=lambda model: footprint(model, budget, lambda _: None),
+            footprint=lambda model, budget: footprint(model, budget, lambda _: None),
             settings=settings,
         )
 
@@ -87,15 +89,20 @@ class House:
         process.exited = True
         self.note(self.scheduler.on_exited(model, process.run, cause, self.now))
 
-    def reclaimed(self, model: str) -> None:
+    def reclaimed(self, model: str, missing: int = 0) -> None:
         process = self.process(model)
         del self.processes[process.run]
-        self.note(self.scheduler.on_reclaimed(model, process.run, self.now))
+        self.note(self.scheduler.on_reclaimed(model, process.run, self.now, missing=missing))
 
     def gone(self, model: str) -> None:
         """The process exits and its memory is back."""
         self.exits(model)
         self.reclaimed(model)
+
+    def memory(self, available: int, after: float = 0.0) -> None:
+        """The machine is looked at, `after` seconds later."""
+        self.now += after
+        self.note(self.scheduler.on_memory(available, available, self.now))
 
     def wait(self, seconds: float) -> None:
         """Let time pass, with a tick at every deadline on the way, as the supervisor does."""
@@ -150,6 +157,10 @@ class House:
                     self.launches.append(model)
                     self.processes[run] = Process(model, run)
                 case Terminate(_, run, reason):
+                    self.reasons.append(reason)
+                    self.processes[run].told = True
+                case Kill(model, run, reason):
+                    self.kills.append(model)
                     self.reasons.append(reason)
                     self.processes[run].told = True
                 case Grant(ticket, _, run):

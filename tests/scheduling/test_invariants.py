@@ -9,17 +9,33 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from sparkd.catalog.definitions import Failures, Queue
-from sparkd.scheduling.actions import Action, Grant, Launch, Refuse, Terminate
+from sparkd.scheduling.actions import Action, Grant, Kill, Launch, Refuse, Terminate
 from sparkd.scheduling.lifecycle import State
 from tests.scheduling.house import House, a_model
 
 BUDGET = 100
+FLOOR = 5
 MAX_WAIT = 400.0
 MODELS = ("a", "b", "c", "utility", "exclusive", "pinned")
 
 
 class WatchedHouse(House):
-    """Checks each action against the world at the moment it is asked for."""
+    """Checks each action against the world at the moment it is asked for.
+
+    The machine has FLOOR bytes more than its budget. What a process holds comes back only when the world says so, and
+    maybe not all of it: `leaked`. `strangers` have some too. `seen` is what the scheduler was told last.
+    """
+
+    leaked = 0
+    strangers = 0
+    held: dict[int, int]
+    seen: int | None = None
+
+    def look(self) -> None:
+        """The machine is looked at."""
+        taken = sum(self.held.get(run, 0) for run in self.processes)
+        self.seen = max(0, BUDGET + FLOOR - taken - self.leaked - self.strangers)
+        self.memory(self.seen)
 
     def note(self, actions: list[Action]) -> None:
         for action in actions:
@@ -32,6 +48,8 @@ class WatchedHouse(House):
                 self.check_launch(model)
             case Terminate(_, run, reason):
                 self.check_terminate(run, reason)
+            case Kill(model, run, _):
+                self.check_kill(model, run)
             case Grant(ticket, model, run):
                 process = self.processes[run]
                 assert process.healthy, "granted on a process that is not healthy"
@@ -53,11 +71,21 @@ class WatchedHouse(House):
         )
         footprints = {each.id: each.memory or 0 for each in self.models}
         reserved = sum(footprints[process.model] for process in others) + footprints[model]
-        assert reserved <= BUDGET, "over budget"
+        assert reserved <= BUDGET - self.scheduler.budget.leaked, "over budget"
+        assert self.seen is None or footprints[model] + FLOOR <= self.seen, "the machine did not agree"
         lifecycles = {each.id: each.lifecycle for each in self.models}
         alone = [model, *(process.model for process in others)]
         if any(lifecycles[each] == "exclusive" for each in alone):
             assert len(alone) == 1, "an exclusive model is not alone"
+
+    def check_kill(self, model: str, run: int) -> None:
+        assert self.seen is not None
+        assert self.seen < FLOOR, "killed without need"
+        entry = self.scheduler.entry(model)
+        assert entry is not None
+        assert entry.run == run
+        starting = [p.model for p in self.processes.values() if not (p.healthy or p.told or p.exited)]
+        assert not starting or model in starting, "killed another one than what starts"
 
     def check_terminate(self, run: int, reason: str) -> None:
         process = self.processes[run]
@@ -100,7 +128,9 @@ class Promises(RuleBasedStateMachine):
             total=BUDGET,
             queue=Queue(max_wait=MAX_WAIT, max_length=6, on_busy="reject" if reject else "wait"),
             failures=Failures(backoff=5.0, backoff_max=20.0, max_failures=3),
+            floor=FLOOR,
         )
+        self.house.held = {}
         self.asked: dict[int, float] = {}
 
     # Clients
@@ -127,9 +157,28 @@ class Promises(RuleBasedStateMachine):
         self.house.exits(data.draw(st.sampled_from(self.processes(exited=False))))
 
     @precondition(lambda self: self.processes(exited=True))
-    @rule(data=st.data())
-    def its_memory_is_back(self, data: st.DataObject) -> None:
-        self.house.reclaimed(data.draw(st.sampled_from(self.processes(exited=True))))
+    @rule(data=st.data(), leak=st.sampled_from([0, 0, 10]))
+    def its_memory_is_back(self, data: st.DataObject, leak: int) -> None:
+        process = self.house.process(data.draw(st.sampled_from(self.processes(exited=True))))
+        missing = min(leak, self.house.held.pop(process.run, 0))
+        self.house.leaked += missing
+        self.house.reclaimed(process.model, missing)
+
+    # The machine
+
+    @precondition(lambda self: self.house.processes)
+    @rule(data=st.data(), size=st.sampled_from([5, 30, 90]))
+    def a_process_allocates(self, data: st.DataObject, size: int) -> None:
+        run = data.draw(st.sampled_from(sorted(self.house.processes)))
+        self.house.held[run] = self.house.held.get(run, 0) + size
+
+    @rule(size=st.sampled_from([0, 20, 101]))
+    def other_programs_take_memory(self, size: int) -> None:
+        self.house.strangers = size
+
+    @rule()
+    def the_machine_is_looked_at(self) -> None:
+        self.house.look()
 
     # The clock and the operator
 
@@ -194,15 +243,21 @@ class Promises(RuleBasedStateMachine):
 
     def behave(self) -> None:
         """Answers end, starts succeed, who was told to go goes, memory comes back."""
+        self.house.strangers = self.house.leaked = 0
         for ticket in list(self.house.granted):
             self.house.leave(ticket)
         for process in list(self.house.processes.values()):
             if process.told and not process.exited:
                 self.house.exits(process.model)
             elif process.exited:
+                self.house.held.pop(process.run, None)
+                self.house.look()
                 self.house.reclaimed(process.model)
             elif not process.healthy:
                 self.house.healthy(process.model)
+            else:
+                self.house.held[process.run] = 1
+        self.house.look()
 
     def live(self) -> list[int]:
         return [ticket for ticket in self.house.tickets if ticket not in self.house.refused]
@@ -218,7 +273,7 @@ class Promises(RuleBasedStateMachine):
 
 TestPromises = Promises.TestCase
 TestPromises.settings = settings(
-    max_examples=400,
+    max_examples=600,
     stateful_step_count=60,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

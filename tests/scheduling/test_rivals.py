@@ -342,6 +342,31 @@ def test_without_a_queue_who_asks_for_the_model_that_starts_may_wait() -> None:
     assert isinstance(house.refused[other], ModelBusy)
 
 
+def test_without_a_queue_nobody_waits_behind_somebody_who_waits_for_a_place() -> None:
+    house = House((brief("a"), brief("b"), brief("c")), queue=Queue(on_busy="reject"))
+    house.rest("a")
+    first = house.ask("b")
+    assert house.waits(first), "the place is being made"
+    assert isinstance(house.refused[house.ask("c")], ModelBusy)
+
+
+def test_without_a_queue_the_utilitys_start_refuses_nobody() -> None:
+    house = House(
+        (brief("a"), brief("b"), brief("u", 20, lifecycle="utility")), queue=Queue(on_busy="reject")
+    )
+    served = house.run("a")
+    house.stop("a")
+    waiting = house.ask("b")
+    house.ask("u")
+    assert house.state("u") is State.STARTING
+    assert house.waits(waiting)
+    house.healthy("u")
+    house.leave(served)
+    house.gone("a")
+    house.healthy("b")
+    assert waiting in house.granted
+
+
 def test_what_a_model_taught_is_kept_while_it_is_stopped() -> None:
     house = House((a_model("a", idle_timeout=10.0),))
     ticket = house.ask("a")

@@ -246,3 +246,21 @@ def test_an_event_that_its_state_does_not_list_is_a_bug_and_raises() -> None:
         house.scheduler.on_exited("a", 7, "", house.now)
     with pytest.raises(LifecycleError, match="reclaimed cannot happen to a model that is ready"):
         house.scheduler.on_reclaimed("a", house.process("a").run, house.now)
+
+
+def test_an_engine_that_stands_still_has_failed_and_is_told_to_go() -> None:
+    house = House((a_model("a"),))
+    house.run("a")
+    house.note(house.scheduler.on_wedged("a", house.process("a").run, "It stood still.", house.now))
+    assert house.state("a") is State.BACKOFF
+    assert house.process("a").told
+    house.gone("a")
+    assert house.refused[house.ask("a")].message == "a failed: It stood still."
+
+
+def test_one_that_is_leaving_anyway_is_not_told_twice() -> None:
+    house = House((a_model("a"),))
+    house.run("a")
+    house.stop("a")
+    house.note(house.scheduler.on_wedged("a", house.process("a").run, "It stood still.", house.now))
+    assert house.state("a") is State.DRAINING

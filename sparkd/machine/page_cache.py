@@ -1,0 +1,62 @@
+"""Page cache that stands in the way of a load: released file by file, or all of it where that is allowed.
+
+CUDA on a GB10 counts page cache as used. posix_fadvise(POSIX_FADV_DONTNEED) drops one file's clean pages and needs no
+rights; /proc/sys/vm/drop_caches (the kernel's Documentation/admin-guide/sysctl/vm.rst) needs root and
+drops everybody's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+WEIGHTS: Final = (".safetensors", ".gguf", ".bin", ".pt", ".pth")
+DROP_CACHES: Final = Path("/proc/sys/vm/drop_caches")
+ALL: Final = "3"
+"""Page cache, dentries and inodes."""
+
+
+def release(folders: Iterable[Path]) -> int:
+    """Drop the weight files below these folders from the page cache; return how many bytes of files that were.
+
+    Pages that somebody has mapped stay. Blocks for some milliseconds per file.
+    """
+    released = 0
+    for path in _weights(folders):
+        with suppress(OSError):
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+                released += os.fstat(descriptor).st_size
+            finally:
+                os.close(descriptor)
+    return released
+
+
+def drop_all(switch: Path = DROP_CACHES) -> bool:
+    """Write everything out and drop the whole page cache; return whether we were let. Blocks for seconds."""
+    with suppress(OSError):
+        os.sync()
+        switch.write_text(ALL)
+        return True
+    return False
+
+
+def weights_of(source: str | None, models: Path) -> Path | None:
+    """Where a model's files are: its folder, or its repository in Hugging Face's cache below `models`."""
+    if source is None:
+        return None
+    if source.startswith("/"):
+        return Path(source)
+    return models / "huggingface" / "hub" / f"models--{source.replace('/', '--')}"
+
+
+def _weights(folders: Iterable[Path]) -> Iterator[Path]:
+    for folder in folders:
+        if folder.is_file():
+            yield folder
+        for place, _, names in os.walk(folder):
+            yield from (Path(place, name) for name in names if name.endswith(WEIGHTS))

@@ -1,0 +1,271 @@
+"""The one decision procedure: what follows from the books as they are. scheduler.py writes events into them.
+
+The policy, in order: serve whoever is ready. Launch for the oldest ticket whose model is stopped, one launch at a
+time and nothing else stopping meanwhile (engines measure the memory of the whole machine while they start). To make
+room evict the idle least recently used first, then drain the busy; not before their residency is over, unless
+half of the waiter's patience is spent. The utility model has a lane of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from sparkd.catalog.definitions import Model, Settings
+from sparkd.errors import Refusal
+from sparkd.scheduling import refusals
+from sparkd.scheduling.actions import Action, Grant, Kill, Launch, Refuse, Terminate
+from sparkd.scheduling.books import NEVER, Books, Entry
+from sparkd.scheduling.deadlines import evictable_at, idle_end, next_deadline
+from sparkd.scheduling.guard import Guard
+from sparkd.scheduling.lifecycle import Event, State, after
+from sparkd.scheduling.memory import Budget, Footprint, floor_of
+from sparkd.scheduling.room import evictions, fits
+
+GUARD_KILLS: Final = 2
+"""Times the memory guard ends a model before only an operator may have it started again."""
+
+
+class Decisions:
+    """Reads the books, and carries every model as far as they allow. Its parent of events is the Scheduler."""
+
+    def __init__(
+        self,
+        books: Books,
+        budget: Budget,
+        footprint: Callable[[Model, Budget], Footprint],
+        settings: Settings,
+    ) -> None:
+        self._books = books
+        self._queue_settings = settings.queue
+        self._failures = settings.failures
+        self._footprint = footprint
+        self.guard = Guard(
+            settings.memory.floor if settings.memory.floor is not None else floor_of(budget.total)
+        )
+        self.available: int | None = None
+        self._actions: list[Action] = []
+        self._runs = 0
+        self._closing = False
+        self.budget = budget
+        self.deadline = NEVER
+
+    def footprint(self, model: Model) -> Footprint:
+        """What the model's next launch would reserve."""
+        return self._footprint(model, self.budget)
+
+    def _settle(self, now: float, used: Entry | None = None) -> list[Action]:
+        """Decide everything that is to be decided. `used`: all that happened is that this model was asked or left.
+
+        Then, if it is ready and nothing is due, there is no more to decide than its grants: what a request costs
+        depends neither on how many models are resident nor on how many clients wait for others.
+        """
+        if used and used.state is State.READY and now < self.deadline:
+            self._serve(used, now)
+            if used.leases or not self._books.queue:  # else a rival may want the place that is idle now
+                self.deadline = min(self.deadline, idle_end(used))
+                return self._take_actions()
+        self._expire(now)
+        for entry in list(self._books.active.values()):
+            self._step(entry, now)
+        if self._books.queue:
+            self._launch(now)
+            self._shed(now)
+        self.deadline = next_deadline(self._books, now)
+        return self._take_actions()
+
+    def _expire(self, now: float) -> None:
+        """Refuse whose patience is spent. Everybody has the same, so the oldest is always first."""
+        queue = self._books.queue
+        while queue and (ticket := next(iter(queue.values()))).deadline <= now:
+            entry = self._books.active[ticket.model]
+            others = list(self._books.residents())
+            self._refuse(ticket.id, refusals.waited(entry, self._books.max_wait, others, now))
+
+    def _step(self, entry: Entry, now: float) -> None:
+        """Carry one model as far as the clock and its leases allow."""
+        match entry.state:
+            case State.STARTING:
+                if now >= entry.since + entry.model.start_timeout:
+                    self._time_out(entry, now)
+            case State.READY:
+                self._serve(entry, now)
+            case State.DRAINING:
+                self._drain(entry, now)
+            case State.BACKOFF if not entry.process and now >= entry.until:
+                self._go(entry, Event.COOLED, now)
+            case State.STOPPED:
+                entry.footprint, entry.basis = self.footprint(entry.model)
+        if entry.waiting and (error := self._hopeless(entry, now)):
+            self._refuse_waiting(entry, error)
+        if entry.at_rest:
+            self._books.rest(entry)
+
+    def _hopeless(self, entry: Entry, now: float) -> Callable[[], Refusal] | None:
+        """Why nobody need wait for this model, if so."""
+        if self._closing:
+            return refusals.shutting_down
+        if entry.state is State.BACKOFF:
+            return lambda: refusals.failed(entry, now)
+        if entry.state is State.STOPPED and entry.footprint > self.budget.share(entry.model):
+            return lambda: refusals.no_room(entry, (), self.budget)
+        return None
+
+    def _serve(self, entry: Entry, now: float) -> None:
+        """Grant everybody who waits for a ready model; evict it when it has been idle for long enough."""
+        while entry.waiting:
+            ticket_id = next(iter(entry.waiting))
+            self._books.lend(entry, ticket_id, now)
+            self._actions.append(Grant(ticket_id, entry.model.id, entry.run))
+        if now >= idle_end(entry) and not self._starting():
+            self._evict(entry, now, f"idle for {entry.model.idle_timeout:.0f} seconds")
+
+    def _drain(self, entry: Entry, now: float) -> None:
+        """Terminate a drained model, but not while another one starts: that one measures the machine's memory."""
+        if entry.killed:
+            return  # there is nothing left to be told
+        if (not entry.leases or now >= entry.drain_deadline) and (entry.hurried or not self._starting()):
+            self._go(entry, Event.DRAINED, now)
+            self._actions.append(Terminate(entry.model.id, entry.run, entry.reason))
+
+    def _launch(self, now: float) -> None:
+        """Launch, or make room, for the oldest ticket of each lane whose model is stopped."""
+        waiting = [e for e in self._books.active.values() if e.waiting and e.state is State.STOPPED]
+        ahead: dict[bool, Entry] = {}
+        for entry in sorted(waiting, key=lambda entry: next(iter(entry.waiting))):
+            lane = entry.is_utility
+            if lane in ahead:
+                self._reject(entry, [ahead[lane]], now)
+            elif not self._make_way(entry, now):
+                # An exclusive model waits for an empty machine; the utility must not come back meanwhile.
+                lanes = (True, False) if entry.model.lifecycle == "exclusive" else (lane,)
+                ahead |= dict.fromkeys(lanes, entry)
+
+    def _make_way(self, entry: Entry, now: float) -> bool:
+        """Return whether the entry is dealt with: launched or refused. Else it waits and holds up its lane."""
+        residents = list(self._books.residents())
+        if starting := self._starting():
+            # The other lane's start is no reason to be refused: it takes no place of this one.
+            return starting.is_utility is entry.is_utility and self._reject(entry, [starting], now)
+        leaving = evictions(entry, residents, self._budget_now(entry, residents))
+        if leaving is None and evictions(entry, residents, self.budget) is not None:
+            return self._wait_for_machine(entry, residents)
+        if leaving is None:
+            self._refuse_waiting(entry, lambda: refusals.no_room(entry, residents, self.budget))
+            return True
+        if held := [victim for victim in leaving if now < evictable_at(victim, entry, self._books.max_wait)]:
+            return self._reject(entry, held, now)
+        busy = [victim for victim in leaving if victim.leases]
+        if busy and self._reject(entry, busy, now):
+            return True
+        for victim in leaving:
+            self._evict(victim, now, f"making room for {entry.model.id}")
+        return self._launch_if_quiet(entry, now)
+
+    def _launch_if_quiet(self, entry: Entry, now: float) -> bool:
+        residents = list(self._books.residents())
+        unquiet = any(resident.state not in (State.READY, State.DRAINING) for resident in residents)
+        if unquiet or not fits(entry, residents, self._budget_now(entry, residents)):
+            return False
+        self._runs += 1
+        entry.run, entry.process = self._runs, True
+        entry.ready_at, entry.hurried, entry.drain_deadline, entry.cause = None, False, NEVER, ""
+        entry.killed = False
+        self._go(entry, Event.LAUNCH, now)
+        self._actions.append(Launch(entry.model.id, entry.run))
+        return True
+
+    def _budget_now(self, entry: Entry, residents: list[Entry]) -> Budget:
+        """The budget as far as the machine agrees: what the residents have reserved, and what is available beyond
+        the floor. A guess is all that a model may have: it runs alone, and the guard watches what it really takes."""
+        if self.available is None or entry.basis == "guessed":
+            return self.budget
+        reserved = sum(resident.footprint for resident in residents)
+        return self.budget.within(max(0, self.available - self.guard.floor) + reserved)
+
+    def _wait_for_machine(self, entry: Entry, residents: list[Entry]) -> bool:
+        """The books have room and the machine has not: wait for who is leaving, else nobody knows for what."""
+        if any(resident.state not in (State.STARTING, State.READY) for resident in residents):
+            return False
+        lacking = refusals.lacking(entry, self.available or 0, self.guard.floor)
+        self._refuse_waiting(entry, lambda: lacking)
+        return True
+
+    def _reject(self, entry: Entry, holders: list[Entry], now: float) -> bool:
+        """Refuse who waits for the entry if nobody may queue; return whether that was so."""
+        if self._queue_settings.on_busy == "wait":
+            return False
+        residents = list(self._books.residents())
+        self._refuse_waiting(entry, lambda: refusals.busy(entry, holders, residents, now))
+        return True
+
+    def _shed(self, now: float) -> None:
+        """Refuse the newest tickets beyond the longest queue allowed."""
+        longest = self._queue_settings.max_length
+        while len(self._books.queue) > longest:
+            newest = next(reversed(self._books.queue))
+            self._refuse(newest, refusals.queue_full(longest, list(self._books.residents()), now))
+
+    # Steps -------------------------------------------------------------------------------------------------
+
+    def _evict(self, entry: Entry, now: float, reason: str, *, hurried: bool = False) -> None:
+        entry.hurried = entry.hurried or hurried
+        if entry.state in (State.STARTING, State.READY) or hurried:
+            entry.reason = reason
+        if entry.state is State.STARTING:
+            self._go(entry, Event.EVICT, now)
+            self._actions.append(Terminate(entry.model.id, entry.run, entry.reason))
+        elif entry.state is State.READY:
+            self._go(entry, Event.EVICT, now)
+            entry.drain_deadline = now + entry.model.drain_timeout
+            self._drain(entry, now)
+
+    def _time_out(self, entry: Entry, now: float) -> None:
+        self._fail(entry, f"It was not ready within {entry.model.start_timeout:.0f} seconds.", now)
+        self._terminate(entry, "start timeout")
+
+    def _terminate(self, entry: Entry, reason: str) -> None:
+        entry.reason = reason
+        self._actions.append(Terminate(entry.model.id, entry.run, reason))
+
+    def _fail(self, entry: Entry, cause: str, now: float) -> None:
+        """Count the failure. One after a long good time starts the count anew: it is not a loop."""
+        if entry.ready_at is not None and now - entry.ready_at >= self._failures.backoff_max:
+            entry.failures = 0
+        entry.failures += 1
+        pause = min(self._failures.backoff * 2.0 ** (entry.failures - 1), self._failures.backoff_max)
+        entry.until = NEVER if entry.failures >= self._failures.max_failures else now + pause
+        entry.cause = cause
+        self._go(entry, Event.FAILED, now)
+
+    def _kill(self, entry: Entry, now: float) -> None:
+        """End it now. The second time nothing but an operator brings it back: the third might be one too many."""
+        self.guard.killed()
+        entry.killed = True
+        self._actions.append(Kill(entry.model.id, entry.run, self.guard.told()))
+        if entry.state in (State.STARTING, State.READY):
+            self._fail(entry, self.guard.cause, now)
+            entry.guard_kills += 1
+            if entry.guard_kills >= GUARD_KILLS:
+                entry.until = NEVER
+
+    def _take_actions(self) -> list[Action]:
+        actions, self._actions = self._actions, []
+        return actions
+
+    def _refuse_waiting(self, entry: Entry, error: Callable[[], Refusal]) -> None:
+        for ticket_id in list(entry.waiting):
+            self._refuse(ticket_id, error())
+
+    def _refuse(self, ticket_id: int, error: Refusal) -> None:
+        self._books.dequeue(ticket_id)
+        self._actions.append(Refuse(ticket_id, error))
+
+    def _go(self, entry: Entry, event: Event, now: float) -> State:
+        following = after(entry.state, event)
+        if following is not entry.state:
+            entry.state, entry.since = following, now
+        return following
+
+    def _starting(self) -> Entry | None:
+        return next((e for e in self._books.active.values() if e.state is State.STARTING), None)

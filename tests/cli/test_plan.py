@@ -1,0 +1,41 @@
+"""`sparkctl plan` against a served stand-in, and against the real thing."""
+
+from __future__ import annotations
+
+import json
+
+from sparkd.cli.plan import lines
+from sparkd.scheduling.plan import Plan
+from tests.cli.running import sparkctl
+from tests.control.standin import Served
+
+
+def test_the_plan_is_told_in_sentences(served: Served) -> None:
+    ran = sparkctl("plan", "coder", "--socket", served.socket)
+    assert ran.code == 0
+    assert ran.out.splitlines() == [
+        "qwen would be launched, and answer in about 14 s",
+        "stopped for it: tiny",
+        "memory: 20.0 GiB (declared)",
+        "its start takes about 12 s",
+    ]
+
+
+def test_a_program_gets_the_document(served: Served) -> None:
+    told = json.loads(sparkctl("plan", "qwen", "--json", "--socket", served.socket).out)
+    assert (told["model"], told["verdict"], told["evicts"]) == ("qwen", "launch", ["tiny"])
+
+
+def test_a_model_that_is_not_there_is_no_plan(served: Served) -> None:
+    assert sparkctl("plan", "qwem", "--socket", served.socket).code == 4
+
+
+def test_every_verdict_has_its_words() -> None:
+    def said(**fields: object) -> str:
+        return lines(Plan(**{"model": "a", "footprint": 0, "basis": "guessed", **fields}))[0]  # type: ignore[arg-type]
+
+    assert said(verdict="ready") == "a is ready"
+    assert said(verdict="starting", seconds=3.0) == "a is starting, and answer in about 3.0 s"
+    assert said(verdict="launch") == "a would be launched"
+    assert said(verdict="refused", why="It is too big") == "a would be refused: It is too big"
+    assert "nobody knows" in said(verdict="unknown", why="many wait")

@@ -1,0 +1,106 @@
+/* NVML's symbols, as far as sparkd asks for them, answering as a GB10, as an H100, or as a driver that fails mid-run.
+ *
+ * Which, says the file named by FAKE_NVML, read at every call: `gb10`, `gb10-total`, `h100`, `h200`, `gone`, `absent`.
+ * The file named by FAKE_NVML_PROCESSES has lines "PID bytes". Signatures and codes: NVIDIA's nvml.h, API version 12.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SUCCESS = 0, UNINITIALIZED = 1, NOT_SUPPORTED = 3, INSUFFICIENT_SIZE = 7, DRIVER_NOT_LOADED = 9, GPU_IS_LOST = 15 };
+
+typedef struct { unsigned long long total, free, used; } memory_t;
+typedef struct { unsigned int pid; unsigned long long used; unsigned int gpu, compute; } process_t;
+
+static int open_count;
+
+static int is(const char *kind)
+{
+    char told[32] = "absent";
+    FILE *file = fopen(getenv("FAKE_NVML") ? getenv("FAKE_NVML") : "", "r");
+    if (file) {
+        if (fscanf(file, "%31s", told) != 1)
+            strcpy(told, "absent");
+        fclose(file);
+    }
+    return strcmp(told, kind) == 0;
+}
+
+static int lost(void) { return open_count == 0 ? UNINITIALIZED : is("gone") ? GPU_IS_LOST : SUCCESS; }
+
+static unsigned long long mem_total(void)
+{
+    unsigned long long kilobytes = 0;
+    FILE *file = fopen("/proc/meminfo", "r");
+    if (file) {
+        if (fscanf(file, "MemTotal: %llu", &kilobytes) != 1)
+            kilobytes = 0;
+        fclose(file);
+    }
+    return kilobytes * 1024;
+}
+
+int nvmlInitWithFlags(unsigned int flags)
+{
+    (void)flags;
+    if (is("absent") || is("gone"))
+        return DRIVER_NOT_LOADED;
+    open_count++;
+    return SUCCESS;
+}
+int nvmlInit_v2(void) { return nvmlInitWithFlags(0); }
+int nvmlShutdown(void) { open_count = 0; return SUCCESS; }
+
+const char *nvmlErrorString(int code)
+{
+    return code == GPU_IS_LOST ? "GPU is lost" : code == DRIVER_NOT_LOADED ? "Driver Not Loaded" : "Not Supported";
+}
+
+int nvmlDeviceGetHandleByIndex_v2(unsigned int index, void **device)
+{
+    static int only;
+    (void)index;
+    *device = &only;
+    return lost();
+}
+
+int nvmlDeviceGetName(void *device, char *name, unsigned int length)
+{
+    (void)device;
+    snprintf(name, length, "NVIDIA %s", is("h100") ? "H100 80GB HBM3" : is("h200") ? "H200" : is("gb10") ? "GB10" : "Grace");
+    return lost();
+}
+
+int nvmlDeviceGetMemoryInfo(void *device, memory_t *memory)
+{
+    unsigned long long gib = 1ULL << 30;
+    (void)device;
+    if (lost())
+        return lost();
+    if (is("gb10"))
+        return NOT_SUPPORTED;
+    if (is("gb10-total"))
+        *memory = (memory_t){mem_total(), mem_total() / 2, mem_total() / 2};
+    else if (is("h200"))
+        *memory = (memory_t){mem_total() / 10 * 11, 100 * gib, 0};
+    else
+        *memory = (memory_t){80 * gib, 72 * gib, 8 * gib};
+    return SUCCESS;
+}
+
+int nvmlDeviceGetComputeRunningProcesses_v3(void *device, unsigned int *count, process_t *found)
+{
+    unsigned int room = *count, read = 0, pid;
+    unsigned long long used;
+    FILE *file = fopen(getenv("FAKE_NVML_PROCESSES") ? getenv("FAKE_NVML_PROCESSES") : "", "r");
+    (void)device;
+    while (file && fscanf(file, "%u %llu", &pid, &used) == 2) {
+        if (found && read < room)
+            found[read] = (process_t){pid, used, 0, 0};
+        read++;
+    }
+    if (file)
+        fclose(file);
+    *count = read;
+    return lost() ? lost() : read > room ? INSUFFICIENT_SIZE : SUCCESS;
+}

@@ -1,0 +1,161 @@
+"""The memory of this machine, of a GB10, of machines with a GPU's own memory, and drivers that fail."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from sparkd.errors import ProbeError
+from sparkd.machine.meminfo import parse_meminfo, read_meminfo
+from sparkd.machine.memory import Probe, host_memory, is_unified
+from sparkd.machine.nvml import Gpu
+from tests.machine.drivers import Driver, build_driver
+
+GIB = 1024**3
+SPARK = """MemTotal:       127600748 kB
+MemFree:         3412340 kB
+MemAvailable:   98102844 kB
+SwapFree:       16777212 kB
+HugePages_Total:       0
+HugePages_Free:        0
+Hugepagesize:       2048 kB
+"""
+
+LOOK = """
+from sparkd.machine.memory import Probe
+memory = Probe().read()
+print(memory.kind, memory.total, memory.available, sorted(memory.processes.items()))
+"""
+
+LOOK_TWICE = """
+import os, pathlib
+from sparkd.machine import nvml
+from sparkd.machine.memory import Probe
+nvml.ASK_AGAIN = 0.0
+probe = Probe()
+for kind in ({kinds}):
+    pathlib.Path(os.environ["FAKE_NVML"]).write_text(kind)
+    memory = probe.read()
+    print(memory.kind, "unknown" if memory.available is None else "known", memory.least > 0)
+"""
+
+
+@pytest.fixture
+def driver(tmp_path: Path) -> Driver:
+    return build_driver(tmp_path, "gb10")
+
+
+def test_available_is_mem_available_and_swap_does_not_count() -> None:
+    found = parse_meminfo(SPARK)
+    assert (found.total, found.available, found.free) == (127600748 * 1024, 98102844 * 1024, 3412340 * 1024)
+
+
+def test_with_hugepages_set_aside_only_those_count() -> None:
+    text = SPARK.replace("HugePages_Total:       0", "HugePages_Total:    2000")
+    assert parse_meminfo(text.replace("HugePages_Free:        0", "HugePages_Free:    512")).available == GIB
+
+
+@pytest.mark.parametrize(
+    "text", ["", "MemTotal: many kB\n", "MemTotal:\n", SPARK.replace("MemAvailable", "Mem")]
+)
+def test_a_file_that_is_not_the_kernels_is_told(text: str) -> None:
+    with pytest.raises(ProbeError):
+        parse_meminfo(text)
+
+
+def test_this_machine_has_the_memory_that_psutil_sees() -> None:
+    found, other = read_meminfo(), psutil.virtual_memory()
+    assert found.total == other.total
+    assert abs(found.available - other.available) < GIB
+
+
+def test_without_a_driver_the_hosts_memory_is_all_there_is() -> None:
+    memory = Probe().host()
+    assert (memory.kind, memory.total, memory.available) == ("host", memory.host_total, memory.host_available)
+
+
+def test_a_gb10_that_does_not_say_has_the_hosts_memory_and_its_processes_figures(driver: Driver) -> None:
+    driver.has({4711: 30 * GIB, 4712: GIB})
+    kind, total, available, processes = driver.tell(LOOK).split(maxsplit=3)
+    assert (kind, int(total)) == ("unified", read_meminfo().total)
+    assert abs(int(available) - read_meminfo().available) < GIB
+    assert processes == str([(4711, 30 * GIB), (4712, GIB)])
+
+
+def test_a_driver_that_tells_the_hosts_total_is_one_of_unified_memory(driver: Driver) -> None:
+    driver.become("gb10-total")
+    assert driver.tell(LOOK).startswith(f"unified {read_meminfo().total} ")
+
+
+def test_an_h100_has_memory_of_its_own(driver: Driver) -> None:
+    driver.become("h100")
+    assert driver.tell(LOOK) == f"separate {80 * GIB} {72 * GIB} []"
+
+
+def test_a_gpu_with_a_little_more_memory_than_its_host_is_not_taken_for_unified(driver: Driver) -> None:
+    driver.become("h200")
+    assert driver.tell(LOOK).startswith("separate ")
+
+
+@pytest.mark.parametrize(
+    ("name", "total"), [("NVIDIA GB10", 128), ("NVIDIA Whatever", 122), ("NVIDIA X", None)]
+)
+def test_what_unified_memory_looks_like(name: str, total: int | None) -> None:
+    assert is_unified(Gpu(name, total, None), 121)
+
+
+def test_a_driver_that_vanishes_and_returns_takes_nothing_down(driver: Driver) -> None:
+    told = driver.tell(LOOK_TWICE.format(kinds='"h100", "gone", "absent", "h100"'))
+    assert told.splitlines() == [
+        "separate known True",
+        "separate unknown True",
+        "separate unknown True",
+        "separate known True",
+    ]
+
+
+def test_a_gb10_whose_driver_is_reloaded_stays_a_gb10(driver: Driver) -> None:
+    told = driver.tell(LOOK_TWICE.format(kinds='"gb10", "gone", "gb10"'))
+    assert told.splitlines() == ["unified known True"] * 3
+
+
+def test_a_driver_that_is_not_loaded_leaves_a_machine_without_a_gpu(driver: Driver) -> None:
+    driver.become("absent")
+    assert driver.tell(LOOK).startswith("host ")
+
+
+def test_a_process_is_counted_for_what_it_allocates_and_not_for_the_files_it_maps() -> None:
+    program = "import sys; held = b'x' * (64 << 20); print(flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", program], stdin=-1, stdout=-1) as process:
+        assert process.stdout
+        assert process.stdin
+        process.stdout.readline()
+        used = host_memory([process.pid])
+        process.stdin.close()
+    assert 64 << 20 < used < 80 << 20
+    assert host_memory([process.pid]) == 0
+
+
+def test_two_processes_that_share_memory_have_it_once() -> None:
+    program = (
+        "import mmap, os, sys\n"
+        "held = mmap.mmap(-1, 64 << 20)\n"
+        "held[:] = b'x' * len(held)\n"
+        "child = os.fork()\n"
+        "held[:1 << 26] if child else held.read()\n"
+        "print(child, flush=True) if child else None\n"
+        "sys.stdin.read() if child else os.read(0, 1)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdin=-1, stdout=-1) as process:
+        assert process.stdout
+        assert process.stdin
+        child = int(process.stdout.readline())
+        used = host_memory([process.pid, child])
+        process.stdin.close()
+    assert 64 << 20 < used < 190 << 20
+    assert os.getpid() != child

@@ -1,0 +1,61 @@
+"""Weight files leave the page cache without any rights; the rest only where that is allowed."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+from pathlib import Path
+
+from sparkd.machine.page_cache import drop_all, release, weights_of
+
+MIB = 1024**2
+
+
+def cached(path: Path) -> int:
+    """Bytes of the file that are in the page cache: mincore(2)."""
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+        pages = len(mapped) // mmap.PAGESIZE
+        found = (ctypes.c_ubyte * pages)()
+        place = ctypes.c_char.from_buffer(mapped)
+        address = ctypes.addressof(place)
+        assert ctypes.CDLL(None).mincore(ctypes.c_void_p(address), ctypes.c_size_t(len(mapped)), found) == 0
+        del place
+    return sum(page & 1 for page in found) * mmap.PAGESIZE
+
+
+def write(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        file.write(os.urandom(4 * MIB))
+        os.fsync(file.fileno())
+    return path
+
+
+def test_weights_leave_the_page_cache_and_other_files_stay(tmp_path: Path) -> None:
+    weights = write(tmp_path / "model" / "snapshots" / "model-00001-of-00002.safetensors")
+    other = write(tmp_path / "model" / "notes.txt")
+    assert cached(weights) == cached(other) == 4 * MIB
+    assert release([tmp_path / "model", tmp_path / "not there"]) == 4 * MIB
+    assert cached(weights) == 0
+    assert cached(other) == 4 * MIB
+
+
+def test_a_model_that_is_one_file_is_released_too(tmp_path: Path) -> None:
+    weights = write(tmp_path / "model.gguf")
+    assert release([weights]) == 4 * MIB
+    assert cached(weights) == 0
+
+
+def test_where_a_models_files_are(tmp_path: Path) -> None:
+    assert weights_of("/models/qwen", tmp_path) == Path("/models/qwen")
+    repository = tmp_path / "huggingface" / "hub" / "models--Qwen--Qwen3-0.6B"
+    assert weights_of("Qwen/Qwen3-0.6B", tmp_path) == repository
+    assert weights_of(None, tmp_path) is None
+
+
+def test_dropping_everything_is_one_write_to_the_kernels_switch(tmp_path: Path) -> None:
+    switch = tmp_path / "drop_caches"
+    assert drop_all(switch)
+    assert switch.read_text() == "3"
+    assert not drop_all(tmp_path / "not there" / "drop_caches")
