@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import faulthandler
 import gc
 import logging
 import signal
@@ -11,7 +12,6 @@ import sys
 from contextlib import suppress
 from typing import Final
 
-import sdnotify
 import uvloop
 
 from sparkd import __version__
@@ -24,6 +24,8 @@ from sparkd.gateway.server import GatewayServer
 from sparkd.machine import sockets
 from sparkd.machine.lock import sole_owner
 from sparkd.machine.places import Places
+from sparkd.machine.systemd import Systemd
+from sparkd.scheduling.headline import headline
 
 EXIT_FAILED: Final = 1
 EXIT_CONFIG: Final = 78
@@ -32,12 +34,16 @@ EXIT_CONFIG: Final = 78
 LAST_WORDS: Final = 2.0
 """Seconds that clients have to take what was already answered, once no engine is left."""
 
+LAST_ARRIVALS: Final = 0.05
+"""Seconds that clients whose connection was just accepted have to send their request, and be served."""
+
 journal = logging.getLogger("sparkd.daemon")
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the daemon in the foreground until SIGTERM or SIGINT; return its exit status."""
     arguments = _arguments(argv)
+    faulthandler.enable()  # a watchdog's SIGABRT then tells where we stood
     logging.basicConfig(
         format="%(asctime)s %(levelname)-8s %(message)s",
         datefmt="%H:%M:%S",
@@ -99,7 +105,7 @@ class _Daemon:
         self._gateway = GatewayServer(app.gateway)
         self._control = GatewayServer(app.control)
         self._stop = asyncio.Event()
-        self._systemd = sdnotify.SystemdNotifier()
+        self._systemd = Systemd()
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -109,10 +115,13 @@ class _Daemon:
         watching.add_done_callback(self._supervisor.finished)
         await self._open()
         self._supervisor.broken.add_done_callback(lambda _: self._stop.set())
+        beating = asyncio.create_task(self._systemd.beat(self._headline), name="systemd's beat")
+        beating.add_done_callback(self._supervisor.finished)
         await self._stop.wait()
         if self._supervisor.broken.done():
             self._supervisor.abort()
         await self._close()
+        beating.cancel()
         watching.cancel()
         if self._supervisor.broken.done():
             self._supervisor.broken.result()
@@ -125,12 +134,14 @@ class _Daemon:
         gc.collect()
         gc.freeze()
         journal.info("sparkd %s listens on %s", __version__, ", ".join(self._supervisor.listen))
-        self._systemd.notify("READY=1")
+        self._systemd.ready()
 
     async def _close(self) -> None:
         """Stop taking connections, let what is being answered be answered, end the engines, close."""
-        self._systemd.notify("STOPPING=1")
+        self._systemd.stopping()
         self._gateway.stop_accepting()
+        if not self._supervisor.broken.done():
+            await asyncio.sleep(LAST_ARRIVALS)
         await self._supervisor.shut_down()
         for server in (self._gateway, self._control):
             with suppress(TimeoutError):
@@ -138,6 +149,9 @@ class _Daemon:
                     await server.drained()
             await server.close()
         journal.info("stopped")
+
+    def _headline(self) -> str:
+        return headline(self._supervisor.status(), stopping=self._stop.is_set())
 
     def _on_signal(self, number: signal.Signals) -> None:
         if self._stop.is_set():

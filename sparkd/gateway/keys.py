@@ -5,9 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final
 
 from sparkd.catalog import Catalogue
 from sparkd.errors import CatalogueError, Unauthorized
+
+STDIN: Final = Path("/dev/stdin")
+"""A key file of this name is one that was opened for us, and that we, and so our engines, may not open ourselves."""
 
 
 class Keys:
@@ -60,13 +65,22 @@ def read_keys(catalogue: Catalogue) -> Keys:
         return Keys()
     path = catalogue.path.absolute().parent / named
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [line.strip() for line in _read(path).splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise CatalogueError([f"server.api_key_file: {path} cannot be read: {error}"]) from error
     keys = [_pair(line, number) for number, line in enumerate(lines, 1) if line and line[0] != "#"]
     if not keys or not all(key for _, key in keys):
         raise CatalogueError([f"server.api_key_file: {path} has no key, or a name without one"])
     return Keys(keys)
+
+
+def _read(path: Path) -> str:
+    if path != STDIN:
+        return path.read_text(encoding="utf-8")
+    if os.isatty(0):
+        raise OSError("it is a terminal; a service manager opens a key file there")
+    with open(0, encoding="utf-8", closefd=False) as given:
+        return given.read()
 
 
 def _pair(line: str, number: int) -> tuple[str, str]:

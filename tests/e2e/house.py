@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx
 import psutil
@@ -57,7 +57,9 @@ class House:
         self.catalogue.write_text(tomli_w.dumps({**settings, **catalogue}))
         self.port = 0
 
-    def start(self, environment: Mapping[str, str] = os.environ) -> None:
+    def start(
+        self, environment: Mapping[str, str] = os.environ, stdin: IO[str] | int = subprocess.DEVNULL
+    ) -> None:
         """Start sparkd and wait until its doors are open."""
         environment = {**environment, "NO_COLOR": "1"}
         with self.output.open("ab") as output:
@@ -65,7 +67,7 @@ class House:
                 [sys.executable, "-m", "sparkd", "--catalogue", str(self.catalogue)],
                 stdout=output,
                 stderr=output,
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 env=environment,
                 cwd=self.folder,
             )

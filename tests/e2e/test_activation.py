@@ -45,6 +45,20 @@ def test_a_connection_made_before_the_daemon_started_is_answered(folder: Path) -
             pass
 
 
+def test_keys_are_taken_from_a_file_that_was_opened_for_the_daemon(folder: Path) -> None:
+    settings = {"listen": "127.0.0.1:0", "api_key_file": "/dev/stdin"}
+    house = House(folder, {"models": {"a": engine()}, "server": settings})
+    (folder / "keys").write_text("owner: sesame\n")
+    with (folder / "keys").open() as keys:
+        house.start(stdin=keys)
+    try:
+        assert house.chat("a").status_code == 401
+        answer = httpx.get(f"{house.url}/v1/models", headers={"authorization": "Bearer sesame"})
+        assert answer.status_code == 200
+    finally:
+        assert house.stop() == 0
+
+
 def test_the_service_manager_is_told_of_the_beginning_and_the_end(folder: Path) -> None:
     house = House(folder, {"models": {"a": engine()}})
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
@@ -55,6 +69,7 @@ def test_the_service_manager_is_told_of_the_beginning_and_the_end(folder: Path) 
         process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
         try:
             assert manager.recv(1024) == b"READY=1"
+            assert manager.recv(1024) == b"STATUS=ready \xc2\xb7 nothing resident \xc2\xb7 10 GiB free"
             process.send_signal(signal.SIGTERM)
             assert manager.recv(1024) == b"STOPPING=1"
             assert process.wait(20) == 0

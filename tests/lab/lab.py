@@ -1,0 +1,197 @@
+"""Boots a real systemd in half a second, runs commands in it, and takes it down.
+
+Everything it needs is on any Linux machine with systemd installed: root, cgroup v2, overlayfs, util-linux. Several may
+run side by side; each has its own processes, files and network, so each has its own port 8009.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+BOOT: Final = Path(__file__).with_name("boot")
+INIT: Final = Path("/lib/systemd/systemd")
+TOOLS: Final = ("unshare", "nsenter", "setpriv", "mount", "ip", "systemctl")
+SEARCH_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+POWEROFF: Final = signal.SIGRTMIN + 4
+"""Tells a systemd that is PID 1 to power off: systemd(1), “Signals”."""
+
+BOOT_TIME: Final = 30.0
+"""Seconds a machine with other work may take to boot; half a second is usual."""
+
+_numbers = itertools.count()
+
+
+class Lab:
+    """One booted systemd: `with Lab(share) as lab: lab.run("systemctl", "status")`.
+
+    `share` is a folder of this machine that is seen inside, read-only, as /srv/lab.
+    """
+
+    def __init__(self, share: Path) -> None:
+        self._share = share
+        self._name = f"sparkd-lab-{os.getpid()}-{next(_numbers)}"
+        self._unshare: subprocess.Popen[bytes] | None = None
+        self.pid = 0
+        """systemd's PID, seen from outside."""
+
+    def __enter__(self) -> Self:
+        lacking = missing()
+        assert not lacking, f"these tests boot a real systemd, and that needs {lacking}"
+        self._folder = Path(tempfile.mkdtemp(prefix="sparkd-lab-"))
+        self._tree = _cgroup2() / self._name
+        try:
+            self._boot()
+        except BaseException:
+            self.down()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.down()
+
+    def _boot(self) -> None:
+        self._tree.mkdir()
+        log = self._folder / "boot.log"
+        (self._folder / "root").mkdir()
+        # The shell is in the new cgroup before it unshares, so that the new cgroup namespace is rooted there.
+        enter = 'echo $$ >"$1/cgroup.procs" && shift && exec "$@"'
+        spaces = ["--mount", "--pid", "--uts", "--ipc", "--cgroup", "--net", "--fork", "--kill-child"]
+        stage_two = [str(BOOT), self._name, str(self._folder / "root"), str(self._share)]
+        with log.open("wb") as output:
+            self._unshare = subprocess.Popen(
+                ["sh", "-c", enter, "lab", str(self._tree), "unshare", *spaces, *stage_two],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        self.pid = self.until("systemd is there", lambda: self._child(log), BOOT_TIME)
+        # No process may sit inside a delegated root.
+        (self._tree.parent / "cgroup.procs").write_text(str(self._unshare.pid))
+        door = Path(f"/proc/{self.pid}/root/run/systemd/private")
+        self.until(
+            "systemd listens", lambda: self._child(log) and self._is_systemd() and door.exists(), BOOT_TIME
+        )
+        state = self.run("systemctl", "is-system-running", "--wait", check=False).stdout.strip()
+        assert state in ("running", "degraded"), f"{state}: {log.read_text()}"
+
+    def _child(self, log: Path) -> int | None:
+        assert self._unshare is not None
+        assert self._unshare.poll() is None, f"the lab did not boot:\n{log.read_text()}"
+        children = Path(f"/proc/{self._unshare.pid}/task/{self._unshare.pid}/children").read_text().split()
+        return int(children[0]) if children else None
+
+    def _is_systemd(self) -> bool:
+        """Whether stage two has become systemd; before that its root may be the machine's own."""
+        return Path(f"/proc/{self.pid}/comm").read_text() == "systemd\n"
+
+    def down(self) -> None:
+        """Power off, and leave nothing."""
+        if self._unshare is not None:
+            if self.pid and self._unshare.poll() is None:
+                os.kill(self.pid, POWEROFF)
+            try:
+                self._unshare.wait(5)
+            except subprocess.TimeoutExpired:
+                self._unshare.kill()  # --kill-child: systemd, and with it its whole PID namespace, goes too
+                self._unshare.wait()
+            self._unshare = None
+        if self._tree.exists():
+            (self._tree / "cgroup.kill").write_text("1")
+            self.until("the lab's cgroups are gone", self._remove_cgroups)
+        shutil.rmtree(self._folder)
+
+    def _remove_cgroups(self) -> bool:
+        folders = [Path(folder) for folder, _, _ in os.walk(self._tree, topdown=False)]
+        for folder in folders:
+            try:
+                folder.rmdir()
+            except OSError:
+                return False
+        return True
+
+    # Inside ------------------------------------------------------------------------------------------------
+
+    def run(
+        self, *argv: str, check: bool = True, timeout: float = 120.0, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command inside; unless `check` is False it must succeed."""
+        ran = subprocess.run(
+            self.inside(*argv, **environment),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout,
+            stdin=subprocess.DEVNULL,
+        )
+        assert not check or ran.returncode == 0, f"{argv} → {ran.returncode}\n{ran.stdout}{ran.stderr}"
+        return ran
+
+    def inside(self, *argv: str, **environment: str) -> list[str]:
+        """The command line that runs a command inside."""
+        settings = {"PATH": SEARCH_PATH, "LANG": "C.UTF-8", "NO_COLOR": "1", **environment}
+        variables = [f"{name}={value}" for name, value in settings.items()]
+        return ["nsenter", "--target", str(self.pid), "--all", "--", "env", "-i", *variables, *argv]
+
+    def path(self, inside: str) -> Path:
+        """A file inside, seen from outside."""
+        return Path(f"/proc/{self.pid}/root{inside}")
+
+    def show(self, unit: str, *properties: str) -> dict[str, str]:
+        """Properties of a unit."""
+        told = self.run("systemctl", "show", unit, f"--property={','.join(properties)}").stdout
+        return dict(line.split("=", 1) for line in told.splitlines())
+
+    def journal(self, *matches: str) -> list[dict[str, Any]]:
+        """What the journal has, up to now."""
+        self.run("journalctl", "--sync")
+        told = self.run("journalctl", "--output=json", "--no-pager", *matches).stdout
+        return [json.loads(line) for line in told.splitlines()]
+
+    def until(self, what: str, true: Callable[[], Any], seconds: float = 15.0) -> Any:
+        """Return what `true` returns as soon as that is truthy; fail after `seconds`."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if found := true():
+                return found
+            time.sleep(0.01)
+        raise AssertionError(f"not within {seconds} seconds: {what}")
+
+
+def missing() -> str:
+    """What this machine lacks for a lab, as the end of a sentence; empty where nothing."""
+    if os.geteuid() != 0:
+        return "root: run the tests with sudo, or leave these out with `--ignore=tests/systemd`"
+    lacking = [tool for tool in TOOLS if shutil.which(tool) is None]
+    if not INIT.exists() or lacking:
+        return f"systemd and util-linux installed: there is no {' nor '.join(lacking) or INIT}"
+    if _cgroup2_or_none() is None:
+        return "a cgroup2 file system that is mounted and writable"
+    return ""
+
+
+def _cgroup2() -> Path:
+    found = _cgroup2_or_none()
+    assert found is not None
+    return found
+
+
+def _cgroup2_or_none() -> Path | None:
+    for line in Path("/proc/mounts").read_text().splitlines():
+        _, place, kind, *_ = line.split()
+        if kind == "cgroup2" and os.access(place, os.W_OK):
+            return Path(place)
+    return None

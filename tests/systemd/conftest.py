@@ -1,0 +1,65 @@
+"""sparkd, installed by its own install.sh in a booted systemd."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab import Lab
+from tests.systemd.installed import BAD_ENGINE, CLONE, Installed
+
+PYTHON = "/usr/bin/python3"
+"""What install.sh finds in a lab: a Python that every user may run."""
+
+
+@pytest.fixture(scope="session")
+def share(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a lab, which has no network, needs from outside: wheels of every pin, sparkd's sources, the bad engine."""
+    folder = tmp_path_factory.mktemp("lab")
+    folder.chmod(0o755)
+    subprocess.run([PYTHON, "-m", "venv", str(folder / "pip")], check=True)
+    pip = [str(folder / "pip" / "bin" / "pip"), "--disable-pip-version-check"]
+    wheels = ["download", "--quiet", "--quiet", "--only-binary", ":all:", "--dest", str(folder / "wheels")]
+    lock = ["--require-hashes", "--requirement", str(CLONE / "requirements.lock")]
+    subprocess.run([*pip, *wheels, *lock], check=True, cwd=folder)
+    tracked = ["install.sh", "sparkd", "units", "venvs", "pyproject.toml", "requirements.lock", "models.toml"]
+    sources = [*tracked, "README.md", "LICENSE"]
+    copy = ["cp", "--recursive", "--parents", *sources, str(folder / "sparkd")]
+    (folder / "sparkd").mkdir()
+    subprocess.run(copy, check=True, cwd=CLONE)
+    (folder / "bad_engine.py").write_bytes(BAD_ENGINE.read_bytes())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def boot(share: Path) -> Iterator[Callable[[], Installed]]:
+    """Boot a lab of one's own; all are taken down at the end."""
+    labs: list[Lab] = []
+
+    def up() -> Installed:
+        lab = Lab(share)
+        labs.append(lab.__enter__())
+        return Installed(lab)
+
+    yield up
+    for lab in labs:
+        lab.down()
+
+
+@pytest.fixture(scope="session")
+def machine(boot: Callable[[], Installed]) -> Installed:
+    """One installation that tests share, with models that the bad engine serves."""
+    installed = boot()
+    installed.install()
+    installed.catalogue(installed.models())
+    return installed
+
+
+@pytest.fixture
+def sparkd(machine: Installed) -> Installed:
+    """The shared installation, with nothing running and the sockets open."""
+    machine.fresh()
+    return machine

@@ -1,0 +1,128 @@
+"""sparkd under a real systemd: it starts when somebody comes, loses nobody, and leaves nothing."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.systemd.installed import SERVICE, Installed
+
+LOAD = Path(__file__).with_name("load.py")
+
+
+def test_nothing_runs_until_the_first_connection_which_is_answered(sparkd: Installed) -> None:
+    assert sparkd.state() == "inactive"
+    assert sparkd.of_sparkd() == []
+    code, answer = sparkd.chat("a")
+    assert code == 200, answer
+    assert json.loads(answer)["choices"][0]["message"]["content"].strip() == "one two three"
+    assert sparkd.state() == "active"
+
+
+def test_sparkctl_starts_it_too_and_finds_its_socket_by_itself(sparkd: Installed) -> None:
+    assert sparkd.status()["listen"] == ["127.0.0.1:8009"]
+    assert sparkd.state() == "active"
+
+
+def test_the_status_line_tells_what_goes_on(sparkd: Installed) -> None:
+    assert sparkd.chat("a")[0] == 200
+    sparkd.lab.until("the line tells it", lambda: "a resident" in _line(sparkd))
+    assert _line(sparkd) == "ready · a resident · 4 GiB free"
+
+
+def test_each_engine_has_a_cgroup_under_the_delegated_one(sparkd: Installed) -> None:
+    sparkd.chat("a")
+    own = sparkd.lab.run("cat", f"/proc/{sparkd.engine_pid('a')}/cgroup").stdout.splitlines()[-1]
+    assert own.startswith("0::/sparkd.slice/sparkd.service/sparkd-engine-a-")
+    assert sparkd.lab.show(SERVICE, "Delegate")["Delegate"] == "yes"
+    assert sparkd.lab.run("sparkctl", "stop", "a").returncode == 0
+    tree = sparkd.lab.path("/sys/fs/cgroup/sparkd.slice/sparkd.service")
+    assert [path.name for path in tree.iterdir() if path.is_dir()] == []
+
+
+def test_a_restart_under_load_loses_no_connection(sparkd: Installed) -> None:
+    assert sparkd.chat("a")[0] == 200
+    clients = subprocess.Popen(
+        [
+            "nsenter",
+            "--net",
+            f"--target={sparkd.lab.pid}",
+            "env",
+            f"KEY={sparkd.key}",
+            sys.executable,
+            str(LOAD),
+            "4",
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    before = {sparkd.pid()}
+    for _ in range(5):
+        sparkd.lab.run("systemctl", "restart", SERVICE)
+        before.add(sparkd.pid())
+        sparkd.lab.until("the model is back", lambda: "a resident" in _line(sparkd))
+    output, said = clients.communicate("enough\n", timeout=60)
+    told = json.loads(output)
+    print(f"requests over five restarts: {told}")
+    assert len(before) == 6
+    assert told.pop("lost") == 0, said
+    assert told["200"] > 50, said
+    assert set(told) == {"200"}, told
+
+
+def test_a_kill_of_the_daemon_takes_the_engines_with_it_and_the_next_request_is_answered(
+    sparkd: Installed,
+) -> None:
+    sparkd.catalogue(sparkd.models("--fork-grandchildren", "2", "--fork-runaways", "2", "--deaf"))
+    try:
+        assert sparkd.chat("a")[0] == 200
+        sparkd.lab.until("the engine's family is there", lambda: len(sparkd.of_sparkd()) >= 6)
+        daemon = sparkd.pid()
+        family = {line.split()[0] for line in sparkd.of_sparkd()}
+        sparkd.lab.run("kill", "-KILL", str(daemon))
+        sparkd.lab.until(
+            "nothing of it is left", lambda: not family & {line.split()[0] for line in sparkd.of_sparkd()}
+        )
+        assert sparkd.chat("a")[0] == 200
+        assert sparkd.pid() != daemon
+    finally:
+        sparkd.catalogue(sparkd.models())
+
+
+def test_the_watchdog_ends_a_daemon_that_stands_still(sparkd: Installed) -> None:
+    with sparkd.override("WatchdogSec=1s"):
+        assert sparkd.chat("a")[0] == 200
+        daemon, engine = sparkd.pid(), sparkd.engine_pid("a")
+        sparkd.lab.run("kill", "-STOP", str(daemon))
+        sparkd.lab.until("another daemon is there", lambda: sparkd.pid() not in (0, daemon))
+        assert not sparkd.lab.path(f"/proc/{engine}").exists()
+        assert sparkd.chat("a")[0] == 200
+        said = [entry["MESSAGE"] for entry in sparkd.lab.journal("--unit", SERVICE)]
+        assert any("Watchdog timeout" in str(line) for line in said)
+        assert any("Fatal Python error: Aborted" in str(line) for line in said)
+
+
+def test_a_stop_takes_as_long_as_answers_do(sparkd: Installed) -> None:
+    """Longer than TimeoutStopSec=: the daemon asks for more."""
+    with sparkd.override("TimeoutStopSec=2s"):
+        assert sparkd.chat("a")[0] == 200
+        body = {
+            "model": "a",
+            "messages": [{"role": "user", "content": "x"}],
+            "bad": {"tokens": 20, "pace": 0.25},
+        }
+        asking = subprocess.Popen(
+            sparkd.lab.inside(*sparkd.curl("/v1/chat/completions", body)), stdout=subprocess.PIPE, text=True
+        )
+        sparkd.lab.until("it is being answered", lambda: sparkd.in_flight("a") == 1)
+        sparkd.lab.run("systemctl", "stop", SERVICE)
+        assert asking.communicate(timeout=10)[0].endswith("\n200")
+        assert sparkd.lab.show(SERVICE, "Result")["Result"] == "success"
+
+
+def _line(sparkd: Installed) -> str:
+    return sparkd.lab.show(SERVICE, "StatusText")["StatusText"]

@@ -1,0 +1,105 @@
+"""What an engine may touch: its folders and its accelerator, and nothing of the owner's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.systemd.installed import Installed
+
+PROBE = """
+try() { if eval "$1" >/dev/null 2>&1; then echo "probe: $1: yes"; else echo "probe: $1: no"; fi; }
+try 'cat /etc/sparkd/keys'
+try 'cat /proc/$PPID/fd/0'
+try 'grep -qs sk- /proc/$PPID/environ /proc/$PPID/cmdline'
+try 'ls /home/owner'
+try 'ls /root'
+try 'echo x >/etc/x'
+try 'echo x >/opt/sparkd/x'
+try 'echo x >/usr/local/bin/x'
+try 'echo x >/run/x'
+try 'mount -t tmpfs x /mnt'
+try 'unshare --user true'
+try 'curl --silent --max-time 2 --unix-socket /run/sparkd-control.sock http://x/status'
+try 'echo x >/var/lib/sparkd/models/x'
+try 'echo x >/var/lib/sparkd/x'
+try 'echo x >$TMPDIR/x'
+try 'cat /etc/sparkd/models.toml'
+exec "$@"
+"""
+"""A shell that tries things, says how each went, and becomes the engine."""
+
+ALLOWED = {"echo x >/var/lib/sparkd/models/x", "echo x >/var/lib/sparkd/x", "echo x >$TMPDIR/x",
+           "cat /etc/sparkd/models.toml"}  # fmt: skip
+
+
+@pytest.fixture
+def probing(sparkd: Installed) -> Iterator[Installed]:
+    models = sparkd.models()
+    engine = [
+        "/usr/bin/python3",
+        "-S",
+        "-E",
+        "/srv/lab/bad_engine.py",
+        "--host",
+        "0.0.0.0",
+        "--port",
+        "{port}",
+    ]
+    models["prober"] = {
+        **models["a"],
+        "command": ["/bin/sh", "-c", PROBE, "probe", *engine, "--model", "prober"],
+    }
+    sparkd.catalogue(models)
+    sparkd.lab.run("mkdir", "-p", "/home/owner")
+    yield sparkd
+    sparkd.catalogue(sparkd.models())
+
+
+def test_an_engine_reads_no_secrets_and_writes_only_into_its_folders(probing: Installed) -> None:
+    assert probing.chat("prober")[0] == 200
+    told = probing.lab.run("sparkctl", "logs", "prober").stdout
+    probes = dict(
+        line.removeprefix("probe: ").rsplit(": ", 1)
+        for line in told.splitlines()
+        if line.startswith("probe: ")
+    )
+    assert len(probes) == PROBE.count("\ntry '")
+    assert {probe for probe, answer in probes.items() if answer == "yes"} == ALLOWED
+
+
+def test_an_engine_that_listens_everywhere_is_reached_from_this_machine_alone(probing: Installed) -> None:
+    lab = probing.lab
+    lab.run("ip", "address", "add", "192.0.2.1/32", "dev", "lo")
+    try:
+        assert probing.chat("prober")[0] == 200
+        engine = next(line for line in probing.of_sparkd() if "--port" in line).split()
+        port = engine[engine.index("--port") + 1]
+        curl = ["curl", "--silent", "--max-time", "1"]
+        assert lab.run(*curl, f"http://127.0.0.1:{port}/health", check=False).returncode == 0
+        from_outside = [*curl, f"http://192.0.2.1:{port}/health"]
+        assert lab.run(*from_outside, check=False).returncode == 28
+        with probing.override("IPAddressAllow=192.0.2.0/24"):
+            assert lab.run(*from_outside).returncode == 0
+    finally:
+        lab.run("ip", "address", "delete", "192.0.2.1/32", "dev", "lo")
+
+
+def test_whoever_has_no_key_gets_nothing_and_no_engine_starts(sparkd: Installed) -> None:
+    told = sparkd.lab.run(
+        *("curl", "--silent", "--write-out", "%{http_code}", "--output", "/dev/null"),
+        *("--data", '{"model": "a"}', "http://127.0.0.1:8009/v1/chat/completions"),
+    )
+    assert told.stdout == "401"
+    assert sparkd.model("a")["state"] == "stopped"
+
+
+def test_the_keys_are_in_no_argv_no_environment_and_no_log(sparkd: Installed) -> None:
+    assert sparkd.chat("a")[0] == 200
+    for pid in (sparkd.pid(), sparkd.engine_pid("a")):
+        for file in ("cmdline", "environ"):
+            assert sparkd.key not in sparkd.lab.path(f"/proc/{pid}/{file}").read_text()
+    sparkd.lab.run("journalctl", "--sync")
+    assert sparkd.key not in sparkd.lab.run("journalctl", "--no-pager").stdout
+    assert sparkd.key not in sparkd.lab.run("sparkctl", "status", "--json").stdout
