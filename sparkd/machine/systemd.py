@@ -1,13 +1,17 @@
-"""What systemd is told: ready, a line for `systemctl status`, that we still move, stopping (protocol: sd_notify(3))."""
+"""What systemd is told: ready, a line for `systemctl status`, that we still move, stopping (protocol: sd_notify(3)).
+
+A few lines of our own: the sdnotify package encodes in Latin-1 where systemd reads UTF-8, waits where its queue is
+full, and has no wheel, so that an installation would have to build it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
-
-import sdnotify
 
 BEAT: Final = 1.0
 """Seconds between two looks at what there is to tell."""
@@ -20,11 +24,7 @@ class Systemd:
     """The service manager that started us, or none: then nothing is told and no time is spent."""
 
     def __init__(self) -> None:
-        self._notifier = sdnotify.SystemdNotifier()
-        if self._notifier.socket is not None:
-            # Its queue may be full: no reason for us to stand still.
-            self._notifier.socket.setblocking(False)
-        os.environ.pop("NOTIFY_SOCKET", None)  # engines are not to speak for us
+        self._door = _door()
         self._watchdog = _watchdog()
         self._said = ""
         self._stopping = False
@@ -43,7 +43,7 @@ class Systemd:
 
         Belongs on the loop whose life it attests: one that stands still does not get here.
         """
-        if self._notifier.socket is None:
+        if self._door is None:
             return
         pause = min(BEAT, self._watchdog / 3) if self._watchdog else BEAT
         while True:
@@ -63,8 +63,23 @@ class Systemd:
             self._send("\n".join(told))
 
     def _send(self, told: str) -> None:
-        # sdnotify encodes in Latin-1, and systemd reads UTF-8.
-        self._notifier.notify(told.encode().decode("latin-1"))
+        if self._door:
+            with suppress(OSError):  # its queue is full, or it is gone: no reason for us to stand still
+                self._door.send(told.encode())
+
+
+def _door() -> socket.socket | None:
+    """The datagram socket that NOTIFY_SOCKET names; a leading @ stands for an abstract one, unix(7)."""
+    path = os.environ.pop("NOTIFY_SOCKET", "")
+    if not path.startswith(("/", "@")):
+        return None
+    door = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+    try:
+        door.connect(path.replace("@", "\0", 1) if path[0] == "@" else path)
+    except OSError:
+        door.close()
+        return None
+    return door
 
 
 def _watchdog() -> float | None:
