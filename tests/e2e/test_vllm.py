@@ -58,7 +58,7 @@ def house() -> Iterator[House]:
         house = House(
             Path(folder),
             {
-                "memory": {"total": "6 GiB", "reserve": 0},
+                "memory": {"total": "6 GiB", "reserve": 0, "learn": False},
                 "failures": {"backoff": 1.0},
                 "paths": {"venvs": str(CLONE / "venvs"), "runtimes": str(CLONE / ".sparkd" / "runtimes")},
                 "models": {
