@@ -22,6 +22,7 @@ from sparkd.catalog.locations import catalogue_path, control_socket
 from sparkd.errors import AlreadyRunning, CatalogueError, ListenError, ProbeError
 from sparkd.gateway.server import GatewayServer
 from sparkd.machine import sockets
+from sparkd.machine.journal import handler
 from sparkd.machine.lock import sole_owner
 from sparkd.machine.places import Places
 from sparkd.machine.systemd import Systemd
@@ -44,11 +45,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the daemon in the foreground until SIGTERM or SIGINT; return its exit status."""
     arguments = _arguments(argv)
     faulthandler.enable()  # a watchdog's SIGABRT then tells where we stood
-    logging.basicConfig(
-        format="%(asctime)s %(levelname)-8s %(message)s",
-        datefmt="%H:%M:%S",
-        level=arguments.log_level.upper(),
-    )
+    logging.basicConfig(handlers=[handler()], level=arguments.log_level.upper())
     try:
         catalogue = read_catalogue(catalogue_path(arguments.catalogue))
         uvloop.run(_serve(catalogue))

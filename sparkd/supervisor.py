@@ -20,6 +20,7 @@ from sparkd.catalog.definitions import Model
 from sparkd.learning import Learning
 from sparkd.lease import Lease
 from sparkd.machine.cgroups import Cgroups
+from sparkd.machine.journal import event
 from sparkd.machine.log import Log
 from sparkd.machine.page_cache import weights_of
 from sparkd.machine.places import Places
@@ -165,10 +166,12 @@ class Supervisor:
                     self._launch(self.catalogue.models[model_id], number)
                 case Kill(model_id, number, told):
                     self._runs[number].kill()  # first: every millisecond counts
-                    journal.error("%s: ended by the memory guard: %s", model_id, told)
+                    journal.error(
+                        "%s: ended by the memory guard: %s", model_id, told, extra=event("guard", model_id)
+                    )
                     self._note_guard_kill(model_id)
                 case Terminate(model_id, number, reason):
-                    journal.info("%s: stopping: %s", model_id, reason)
+                    journal.info("%s: stopping: %s", model_id, reason, extra=event("stopping", model_id))
                     self._runs[number].terminate()
         self._arm()
 
@@ -178,7 +181,7 @@ class Supervisor:
         run = Run(model, number, self.catalogue, places=places, cgroups=cgroups, allowance=allowance)
         self._runs[number] = run
         self._logs[model.id] = run.log
-        journal.info("%s: starting (run %d)", model.id, number)
+        journal.info("%s: starting (run %d)", model.id, number, extra=event("starting", model.id))
         task = asyncio.create_task(self._live(run), name=f"{model.id} run {number}")
         self._tasks.add(task)
         task.add_done_callback(self.finished)
@@ -209,15 +212,15 @@ class Supervisor:
     def _tell_end(self, model_id: str) -> None:
         entry = self._scheduler.entry(model_id)
         if entry is None or entry.state is not State.BACKOFF:
-            journal.info("%s: stopped", model_id)
+            journal.info("%s: stopped", model_id, extra=event("stopped", model_id))
         elif entry.quarantined:
-            journal.error(
-                "%s: failed %d times in a row: %s In quarantine until `sparkctl retry %s`",
-                *(model_id, entry.failures, entry.cause, model_id),
-            )
+            told = "%s: failed %d times in a row: %s In quarantine until `sparkctl retry %s`"
+            names = model_id, entry.failures, entry.cause, model_id
+            journal.error(told, *names, extra=event("quarantine", model_id))
         else:
             pause = max(0.0, entry.until - time.monotonic())
-            journal.error("%s: failed: %s Not tried again for %.0f seconds", model_id, entry.cause, pause)
+            told = "%s: failed: %s Not tried again for %.0f seconds"
+            journal.error(told, model_id, entry.cause, pause, extra=event("crash", model_id))
 
     async def watch_memory(self) -> None:
         """Watch the machine's memory until cancelled."""
@@ -262,14 +265,15 @@ class Supervisor:
         self._learning.end(run.model)
         if entry is not None:
             run.ready_after(entry.load_time, self._watch.memory)
-            journal.info("%s: ready after %.1f seconds", run.model.id, entry.load_time)
+            took = event("ready", run.model.id, DURATION_MS=round(entry.load_time * 1000))
+            journal.info("%s: ready after %.1f seconds", run.model.id, entry.load_time, extra=took)
 
     def _busy(self, run: Run) -> bool:
         entry = self._scheduler.entry(run.model.id)
         return entry is not None and entry.run == run.number and bool(entry.leases)
 
     def _wedged(self, run: Run, cause: str) -> None:
-        journal.error("%s: %s", run.model.id, cause)
+        journal.error("%s: %s", run.model.id, cause, extra=event("wedged", run.model.id))
         now = time.monotonic()
         self._carry_out(self._scheduler.on_wedged(run.model.id, run.number, cause, now))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -29,7 +30,7 @@ def test_sparkctl_starts_it_too_and_finds_its_socket_by_itself(sparkd: Installed
 def test_the_status_line_tells_what_goes_on(sparkd: Installed) -> None:
     assert sparkd.chat("a")[0] == 200
     sparkd.lab.until("the line tells it", lambda: "a resident" in _line(sparkd))
-    assert _line(sparkd) == "ready · a resident · 4 GiB free"
+    assert re.fullmatch(r"ready · a resident · \d+ GiB free", _line(sparkd))
 
 
 def test_each_engine_has_a_cgroup_under_the_delegated_one(sparkd: Installed) -> None:
