@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from sparkd.errors import Refusal
 
 
-@dataclass(frozen=True, slots=True)
-class Launch:
+class Launch(Struct, frozen=True):
     """Start the model's process. `run` numbers the launches: events of an earlier run are told apart by it."""
 
     model: str
     run: int
 
 
-@dataclass(frozen=True, slots=True)
-class Terminate:
+class Terminate(Struct, frozen=True):
     """End the process of that run: SIGTERM, grace, SIGKILL to all of it. `reason` is for people."""
 
     model: str
@@ -24,8 +22,7 @@ class Terminate:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Kill:
+class Kill(Struct, frozen=True):
     """End everything of that run now, with no grace: memory runs out. `reason` is for people, and for the journal."""
 
     model: str
@@ -33,8 +30,7 @@ class Kill:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(Struct, frozen=True):
     """The ticket's model is ready: the request may go. The ticket is a lease from here on."""
 
     ticket: int
@@ -42,8 +38,7 @@ class Grant:
     run: int
 
 
-@dataclass(frozen=True, slots=True)
-class Refuse:
+class Refuse(Struct, frozen=True):
     """The ticket will not be granted; the client is told why. The ticket is out of the books."""
 
     ticket: int

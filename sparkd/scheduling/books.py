@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from sparkd.catalog.definitions import Model
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.memory import Basis
@@ -14,8 +16,7 @@ from sparkd.scheduling.memory import Basis
 NEVER = float("inf")
 
 
-@dataclass(frozen=True, slots=True)
-class Ticket:
+class Ticket(Struct, frozen=True):
     """A request in the books. `arrived` and `deadline` are seconds of the caller's clock."""
 
     id: int
