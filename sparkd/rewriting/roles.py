@@ -12,7 +12,7 @@ import msgspec
 from sparkd.rewriting.body import JsonBody
 from sparkd.rewriting.case import Case
 from sparkd.rewriting.decoding import Fields, fields_of, is_null, items_of, raw, text_of
-from sparkd.rewriting.text import text_in
+from sparkd.rewriting.text import join_text, joins_text, text_in
 
 SYSTEM = ("system", "developer")
 BETWEEN = {
@@ -25,7 +25,7 @@ _JOINED = ("content", "reasoning_content", "reasoning")
 _HEADING = "[System Instruction]\n"
 
 
-def alternate_roles(_: Case, body: JsonBody) -> JsonBody:
+def alternate_roles(case: Case, body: JsonBody) -> JsonBody:
     """Make the roles of `messages` take turns, beginning with the user."""
     messages = items_of(body.fields.get("messages"))
     if messages is None:
@@ -39,7 +39,11 @@ def alternate_roles(_: Case, body: JsonBody) -> JsonBody:
     elif role_of(turns[0]) != "user":
         turns.insert(0, raw({"role": "user", "content": " "}))
     same = len(turns) == len(messages) and all(map(_is, turns, messages))
-    return body if same else body.with_field("messages", turns)
+    if same:
+        return body
+    merged = body.with_field("messages", turns)
+    # A text beside parts without any words has become parts again.
+    return join_text(case, merged) if joins_text(case.model) else merged
 
 
 def role_of(message: msgspec.Raw) -> str | None:

@@ -14,7 +14,7 @@ from sparkd.rewriting.fields import default_fields, name_model, preset_fields, s
 from sparkd.rewriting.hints import tool_hints
 from sparkd.rewriting.images import drop_images, refuse_images
 from sparkd.rewriting.roles import alternate_roles
-from sparkd.rewriting.text import join_text
+from sparkd.rewriting.text import join_text, joins_text
 from sparkd.rewriting.thinking import quiet, reasoning_effort, thinking_flag
 from sparkd.rewriting.tools import require_tool, strip_tools
 from sparkd.rewriting.window import cap_tokens, is_capped
@@ -56,7 +56,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "join-text",
         "join_text",
-        _of(lambda model: model.rewriting.join_text and not model.vision),
+        _of(joins_text),
         CHAT,
         join_text,
     ),

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import msgspec
 
+from sparkd.catalog.definitions import Model
 from sparkd.rewriting.body import JsonBody
 from sparkd.rewriting.case import Case
 from sparkd.rewriting.decoding import fields_of, items_of, raw, text_of
+
+
+def joins_text(model: Model) -> bool:
+    """Whether the model's chat template can only take a text."""
+    return model.rewriting.join_text and not model.vision
 
 
 def join_text(_: Case, body: JsonBody) -> JsonBody:

@@ -143,3 +143,9 @@ def test_one_odd_message_does_not_keep_the_others_from_being_mended() -> None:
 def test_only_chats_have_their_roles_changed() -> None:
     body = {"messages": [assistant("a")], "max_tokens": 5}
     assert mended(body, Case(GEMMA.model, "messages")) == body
+
+
+def test_a_text_merged_with_parts_that_say_nothing_is_a_text_where_only_texts_are_taken() -> None:
+    plain = Case(model(alternate_roles=True, join_text=True))
+    said = {"messages": [user("a"), user([]), user([part("")])]}
+    assert mended(said, plain)["messages"] == [user("a")]
