@@ -73,6 +73,11 @@ def _parser() -> _Parser:
     )
     _of_model(logs)
     _command(commands, "check", "read the catalogue and name everything wrong with it; needs no daemon")
+    _command(
+        commands,
+        "doctor",
+        "look over catalogue, daemon and machine, and say what mends what is amiss; needs no daemon",
+    )
     explain = _command(
         commands,
         "explain",

@@ -16,7 +16,7 @@ BROKEN_PIPE = 141
 
 MEANINGS = {
     DONE: "done",
-    FAILED: "failed: the catalogue has problems, a build or a model's start went wrong",
+    FAILED: "failed: the catalogue or the machine has problems, a build or a model's start went wrong",
     USAGE: "the command line cannot be understood",
     UNREACHABLE: "sparkd is not running, or what answers is not sparkd",
     NOT_FOUND: "no such model, log or runtime",

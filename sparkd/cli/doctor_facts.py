@@ -1,0 +1,133 @@
+"""What `sparkctl doctor` looks at, as plain values: facts about a machine go in, findings come out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from msgspec import Struct
+
+from sparkd.machine.memory import Memory
+from sparkd.machine.nvml import Gpu
+from sparkd.scheduling.status import Status
+
+Level = Literal["ok", "warning", "wrong"]
+
+Answer = Literal["running", "absent", "forbidden", "strange", "unknown"]
+"""Who is at the control socket: sparkd, nobody, a sparkd that this user may not ask, somebody else, or no telling."""
+
+
+class Finding(Struct, frozen=True, kw_only=True):
+    """One thing looked at. `mend` is the command or the step that puts it right, None where nothing is to be done."""
+
+    check: str
+    level: Level
+    found: str
+    mend: str | None = None
+
+
+Findings = Iterator[Finding]
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What systemd says of a unit, in its own words: `is-enabled` and `is-active`. `enabled` is empty without one."""
+
+    enabled: str
+    active: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFile:
+    """The file of API keys. `mode` is None where it cannot be looked at, `problem` why the daemon could not read it."""
+
+    path: Path
+    mode: int | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """`server.listen`, tried: `problem` is why it cannot be opened, `taken` that another has it, `holder` who."""
+
+    listen: str
+    problem: str | None = None
+    taken: bool = False
+    holder: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """Space left for a folder of `[paths]`, in bytes. The folder itself may not be there yet."""
+
+    key: str
+    folder: Path
+    free: int
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """A runtime that enabled models need, and whether it is built."""
+
+    runtime: str
+    users: tuple[str, ...]
+    built: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """The folder that is an enabled model's source. `there` is None where this user may not look."""
+
+    model: str
+    source: str
+    there: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Delegation:
+    """The systemd unit that the daemon runs as, and whether its cgroup was delegated to it."""
+
+    unit: str
+    delegated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installed:
+    """What the catalogue leads to."""
+
+    enabled: int = 0
+    disabled: int = 0
+    key_file: KeyFile | None = None
+    port: Port | None = None
+    disks: tuple[Disk, ...] = ()
+    runtimes: tuple[Needed, ...] = ()
+    weights: tuple[Weights, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """Everything that was looked at. Sizes are bytes.
+
+    `path` is the catalogue, None where none was found; `installed` is None where its files could not be read. `units`
+    is None where systemd does not run. `memory` is None where the machine does not say, and `probe_says` then why.
+    `driver` tells whether there is an NVIDIA driver's device. `swapped` is swap in use,
+    `version` this program's own.
+    """
+
+    path: Path | None = None
+    problems: tuple[str, ...] = ()
+    installed: Installed | None = None
+    daemon: Answer = "absent"
+    daemon_says: str = ""
+    status: Status | None = None
+    units: Mapping[str, Unit] | None = None
+    delegation: Delegation | None = None
+    gpu: Gpu | None = None
+    driver: bool = False
+    memory: Memory | None = None
+    probe_says: str = ""
+    floor: int = 0
+    swapped: int = 0
+    version: str = ""

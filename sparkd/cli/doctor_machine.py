@@ -1,0 +1,172 @@
+"""What `sparkctl doctor` makes of the machine: GPU, memory, swap, page cache, systemd. Facts in, findings out."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sparkd.catalog.definitions import MIB
+from sparkd.cli.doctor_facts import Facts, Finding, Findings, Unit
+from sparkd.cli.wording import size
+
+SWAP_WORTH_TELLING: Final = 256 * MIB
+"""Bytes: Linux moves a few idle pages out on any machine."""
+
+KINDS: Final = {"unified": "CPU and GPU share it", "separate": "the GPU's own", "host": "the host's"}
+
+SERVICE: Final = "sparkd.service"
+SOCKETS: Final = ("sparkd.socket", "sparkd-control.socket")
+UNITS: Final = (*SOCKETS, SERVICE)
+"""What install.sh puts in place and systemd is asked about."""
+
+
+def gpu(facts: Facts) -> Findings:
+    """Whether NVIDIA's driver answers."""
+    if facts.gpu is not None:
+        yield Finding(check="gpu", level="ok", found=f"NVML answers: {facts.gpu.name}")
+        return
+    mend = "`nvidia-smi` tells why" if facts.driver else "`sudo ubuntu-drivers install`, where there is a GPU"
+    found = "NVIDIA's driver does not answer" if facts.driver else "there is no NVIDIA driver"
+    yield Finding(check="gpu", level="warning", found=f"{found}: models run on the CPU only", mend=mend)
+
+
+def memory(facts: Facts) -> Findings:
+    """Kind, total, and what is available against the floor that the memory guard defends."""
+    now = facts.memory
+    if now is None:
+        yield Finding(
+            check="memory",
+            level="wrong",
+            found=f"the machine does not say how much memory it has: {facts.probe_says}",
+            mend="sparkd needs a readable /proc/meminfo",
+        )
+        return
+    found = (
+        f"{now.kind} ({KINDS[now.kind]}), {size(now.total)} in all, {size(now.least)} available, "
+        f"floor {size(facts.floor)}"
+    )
+    if now.least >= 2 * facts.floor:
+        yield Finding(check="memory", level="ok", found=found)
+        return
+    below = now.least < facts.floor
+    yield Finding(
+        check="memory",
+        level="wrong" if below else "warning",
+        found=f"{found}: {'the memory guard ends models' if below else 'little is left above the floor'}",
+        mend="`sparkctl stop MODEL`, or end other programs; `ps aux --sort=-rss | head` names the largest",
+    )
+
+
+def leaks(facts: Facts) -> Findings:
+    """Memory that never came back after a process had ended; only the daemon knows."""
+    if facts.status is None:
+        return
+    if leaked := facts.status.memory.leaked:
+        yield Finding(
+            check="leaked memory",
+            level="warning",
+            found=f"{size(leaked)} ({leaked} bytes) never came back after a model had ended: no model can have it",
+            mend="`sudo reboot` brings it back",
+        )
+    else:
+        yield Finding(check="leaked memory", level="ok", found="none")
+
+
+def swap(facts: Facts) -> Findings:
+    """Swap in use: sparkd never counts on it, and a GPU's memory that is swapped stands still."""
+    if facts.swapped < SWAP_WORTH_TELLING:
+        used = f"{facts.swapped // MIB} MiB in use" if facts.swapped else "none in use"
+        yield Finding(check="swap", level="ok", found=used)
+        return
+    yield Finding(
+        check="swap",
+        level="warning",
+        found=f"{size(facts.swapped)} in use: engines become slow, and with unified memory the machine may freeze",
+        mend="`sudo swapoff -a` once models have stopped, and raise `memory.reserve`",
+    )
+
+
+def page_cache(facts: Facts) -> Findings:
+    """Page cache that CUDA counts as used where CPU and GPU share one memory: little free, much available."""
+    now = facts.memory
+    if now is None or now.kind != "unified":
+        return
+    cached = max(0, now.host_available - now.free)
+    found = f"{size(now.free)} free, {size(cached)} more were it not for page cache"
+    if now.free >= 2 * facts.floor or cached < now.host_total // 4:
+        yield Finding(check="page cache", level="ok", found=found)
+        return
+    yield Finding(
+        check="page cache",
+        level="warning",
+        found=f"{found}, which CUDA counts as used",
+        mend="`echo 3 | sudo tee /proc/sys/vm/drop_caches` (before a load sparkd lets go of weight files only)",
+    )
+
+
+def delegation(facts: Facts) -> Findings:
+    """Whether each engine can have a cgroup of its own."""
+    if (ours := facts.delegation) is None:
+        return
+    if ours.delegated:
+        yield Finding(check="cgroup", level="ok", found=f"{ours.unit} has its cgroup delegated")
+        return
+    yield Finding(
+        check="cgroup",
+        level="warning",
+        found=f"the cgroup of {ours.unit} is not delegated: engines are ended without one of their own",
+        mend=f"`sudo systemctl edit {ours.unit}` with `Delegate=yes` under [Service], then restart it",
+    )
+
+
+def systemd(facts: Facts) -> Findings:
+    """Whether sparkd is installed under systemd, comes back after a boot, and has not failed there."""
+    if facts.units is None:
+        return
+    there = {name: unit for name, unit in facts.units.items() if unit.enabled not in ("", "not-found")}
+    if not there:
+        yield Finding(
+            check="systemd",
+            level="warning",
+            found="sparkd is not installed: it does not come back by itself",
+            mend="`sudo ./install.sh` in a copy of the repository",
+        )
+    elif missing := [name for name in UNITS if name not in there]:
+        yield Finding(
+            check="systemd",
+            level="wrong",
+            found=f"installed by half: there is no {' nor '.join(missing)}",
+            mend="`sudo ./install.sh` in a copy of the repository",
+        )
+    else:
+        yield from _units(there)
+
+
+def _units(there: dict[str, Unit]) -> Findings:
+    failed = [name for name, unit in there.items() if unit.active == "failed"]
+    disabled = [name for name in SOCKETS if there[name].enabled != "enabled"]
+    closed = [name for name in SOCKETS if there[name].active != "active"]
+    for name in failed:
+        yield Finding(
+            check="systemd",
+            level="wrong",
+            found=f"{name} has failed",
+            mend=f"`journalctl -e -u {name}` tells why",
+        )
+    if disabled:
+        yield Finding(
+            check="systemd",
+            level="warning",
+            found=f"sparkd does not come back after a boot: {', '.join(disabled)} not enabled",
+            mend=f"`sudo systemctl enable --now {' '.join(disabled)}`",
+        )
+    elif closed and not failed:
+        yield Finding(
+            check="systemd",
+            level="warning",
+            found=f"no client starts sparkd: {', '.join(closed)} not active",
+            mend=f"`sudo systemctl start {' '.join(closed)}`",
+        )
+    elif not failed:
+        yield Finding(
+            check="systemd", level="ok", found=f"installed and enabled; {SERVICE} is {there[SERVICE].active}"
+        )
