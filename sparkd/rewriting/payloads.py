@@ -18,7 +18,9 @@ LEAST = 32 * 1024
 KEPT = 8192
 """Bytes of a payload that stay, since the size of an image is told by its first bytes. A multiple of four."""
 
-_begins = re.compile(rb';base64,|"data"\s{0,8}:\s{0,8}"')
+_URL = b";base64,"
+_KEY = b'"data"'
+_opens = re.compile(rb'\s{0,8}:\s{0,8}"')
 
 
 class Aside(NamedTuple):
@@ -59,13 +61,27 @@ def _taken_apart(data: bytes) -> tuple[list[bytes], tuple[bytes, ...]]:
     pieces: list[bytes] = []
     payloads: list[bytes] = []
     kept = place = 0
-    while found := _begins.search(data, place):
-        start = found.end() + KEPT
-        place = data.find(b'"', found.end())
+    while (begin := _next(data, place)) >= 0:
+        start = begin + KEPT
+        place = data.find(b'"', begin)
         if place < 0:
             break
-        if place - start >= LEAST and data.find(b"\\", found.end(), place) < 0:
+        if place - start >= LEAST and data.find(b"\\", begin, place) < 0:
             pieces.append(data[kept:start])
             payloads.append(data[start:place])
             kept = place
     return [*pieces, data[kept:]], tuple(payloads)
+
+
+def _next(data: bytes, place: int) -> int:
+    """Where the next payload may begin; -1 if none does.
+
+    Two plain searches: one pattern for both takes ten times as long over a long text that has neither.
+    """
+    url = data.find(_URL, place)
+    key = data.find(_KEY, place, url if url >= 0 else len(data))
+    while key >= 0:
+        if opens := _opens.match(data, key + len(_KEY)):
+            return opens.end()
+        key = data.find(_KEY, key + 1, url if url >= 0 else len(data))
+    return url + len(_URL) if url >= 0 else -1
