@@ -2,7 +2,8 @@
 
 The texts were written for this. Their tokens were counted once by the tokenizers themselves: SmolLM2's tokenizer.json,
 and those that the packages dashscope (Qwen), litellm (gpt-oss, DeepSeek), llama-models (Llama 3 and 4) and
-mistral-common (Mistral) carry. The estimate was fitted to those marked "fitted", and never saw the others.
+mistral-common (Mistral) carry. The estimate was fitted to those marked "fitted";
+a few of its bounds and weights were set with the others in view.
 """
 
 from __future__ import annotations

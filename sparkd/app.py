@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from starlette.applications import Starlette
@@ -69,7 +68,7 @@ def compose(catalogue: Catalogue, places: Places) -> App:
         settings=settings,
     )
     keys = read_keys(catalogue)
-    _remember(scheduler, learning, models)
+    _remember(scheduler, learning)
     scheduler.on_memory(watch.memory.available, watch.memory.least, time.monotonic())
     supervisor = Supervisor(
         catalogue, scheduler, places=places, cgroups=Cgroups.delegated(), watch=watch, learning=learning
@@ -77,9 +76,9 @@ def compose(catalogue: Catalogue, places: Places) -> App:
     return App(supervisor, Gateway(catalogue, supervisor, keys), control_app(supervisor))
 
 
-def _remember(scheduler: Scheduler, learning: Learning, models: Iterable[Model]) -> None:
+def _remember(scheduler: Scheduler, learning: Learning) -> None:
     """Tell the scheduler what an earlier sparkd knew, and the journal what it must not start by itself."""
-    for model in models:
+    for model in learning.noted():
         kills, held = learning.guard_kills(model), learning.held(model)
         if kills or held:
             scheduler.on_remembered(model.id, kills, held, time.monotonic())

@@ -141,6 +141,13 @@ class History:
         """Why the model is held; None if it is not, or was under another definition."""
         return self._one("SELECT cause FROM held WHERE model = ? AND key = ?", (model, key))
 
+    def noted(self) -> set[str]:
+        """Models, under whatever definition, that are held or that the guard has ended."""
+        rows = self._connection.execute(
+            "SELECT model FROM held UNION SELECT model FROM guard_kills"
+        ).fetchall()
+        return {model for (model,) in rows}
+
     def release(self, model: str) -> None:
         """Forget that the model was held, was starting, or was killed by the guard: the operator's word."""
         for table in ("held", "starting", "guard_kills"):

@@ -71,6 +71,12 @@ class Learning:
         """How often the memory guard has ended it."""
         return self._history.guard_kills(model.id, self._key(model))
 
+    def noted(self) -> list[Model]:
+        """The few models of which there is anything to remember at a start; nothing is worked out for the others."""
+        return [
+            self._catalogue.models[name] for name in self._history.noted() & self._catalogue.models.keys()
+        ]
+
     @property
     def leaked(self) -> int:
         """Bytes that are missing since this boot of the machine."""

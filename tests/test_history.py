@@ -145,3 +145,14 @@ def test_a_folder_that_cannot_be_written_costs_only_the_memory(tmp_path: Path) -
     assert "forgotten when it stops" in history.notices[0]
     history.add("a", "k", a_run(7))
     assert history.learned("a", "k") is not None
+
+
+def test_only_models_with_a_past_are_looked_at_when_sparkd_starts(tmp_path: Path) -> None:
+    history = History.open(tmp_path / "history.sqlite", "boot")
+    history.hold("frozen", "key", "It may be what froze the machine.")
+    history.guard_killed("greedy", "key")
+    history.add("good", "key", PastRun(1, 1, 1.0, {}))
+    assert history.noted() == {"frozen", "greedy"}
+    history.release("frozen")
+    assert history.noted() == {"greedy"}
+    history.close()

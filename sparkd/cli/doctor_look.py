@@ -35,7 +35,7 @@ from sparkd.client import ControlClient, find_socket
 from sparkd.engines import engine_problems
 from sparkd.errors import CatalogueError, ControlForbidden, DaemonUnreachable, ProbeError, SparkdError
 from sparkd.gateway.keys import STDIN, read_keys
-from sparkd.machine.cgroups import DELEGATED
+from sparkd.machine.cgroups import is_delegated
 from sparkd.machine.meminfo import MEMINFO
 from sparkd.machine.memory import Memory, Probe
 from sparkd.machine.nvml import Gpu, Nvml
@@ -217,7 +217,7 @@ def _delegation(pid: int) -> Delegation | None:
     """The unit that the daemon runs as, and whether its cgroup is its own."""
     with suppress(OSError):
         if unit := unit_in(Path(f"/proc/{pid}/cgroup").read_text()):
-            return Delegation(unit.rpartition("/")[2], _is_delegated(CGROUPS / unit))
+            return Delegation(unit.rpartition("/")[2], is_delegated(CGROUPS / unit))
     return None
 
 
@@ -228,13 +228,6 @@ def unit_in(told: str) -> str | None:
     # The innermost: a shell is in a scope, which may itself be in the unit of its user's systemd.
     depth = max((at for at, part in enumerate(parts) if part.endswith((".service", ".scope"))), default=0)
     return "/".join(parts[: depth + 1]) if parts[depth].endswith(".service") else None
-
-
-def _is_delegated(folder: Path) -> bool:
-    for attribute in DELEGATED:
-        with suppress(OSError):
-            return os.getxattr(folder, attribute) == b"1"
-    return False
 
 
 def _probe() -> tuple[Memory | None, Gpu | None, str]:

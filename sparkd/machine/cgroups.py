@@ -80,7 +80,7 @@ class Cgroups:
         """
         own = _own()
         for base in (own, own.parent) if own else ():
-            if _is_delegated(base) and os.access(base / "cgroup.procs", os.W_OK):
+            if is_delegated(base) and os.access(base / "cgroup.procs", os.W_OK):
                 return cls(base)
         return None
 
@@ -137,7 +137,8 @@ def _mount() -> Path | None:
     return None
 
 
-def _is_delegated(path: Path) -> bool:
+def is_delegated(path: Path) -> bool:
+    """Whether systemd has delegated the cgroup at that path."""
     for attribute in DELEGATED:
         with suppress(OSError):
             return os.getxattr(path, attribute) == b"1"
