@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from starlette.applications import Starlette
 
 from sparkd.catalog import Catalogue
-from sparkd.catalog.definitions import Model
 from sparkd.control.app import control_app
-from sparkd.engines import ENGINES, engine_problems
+from sparkd.engines import engine_problems
 from sparkd.errors import CatalogueError
 from sparkd.gateway import Gateway
 from sparkd.gateway.keys import read_keys
@@ -21,9 +20,10 @@ from sparkd.machine.cgroups import Cgroups
 from sparkd.machine.memory import Probe
 from sparkd.machine.pids import boot_id
 from sparkd.machine.places import Places
-from sparkd.scheduling.memory import budget_for, footprint
+from sparkd.reloading import Reloading, remember
 from sparkd.scheduling.scheduler import Scheduler
 from sparkd.supervisor import Supervisor
+from sparkd.terms import declared_budget, terms
 from sparkd.watch import Watch
 
 journal = logging.getLogger("sparkd.app")
@@ -35,6 +35,7 @@ class App:
 
     supervisor: Supervisor
     gateway: Gateway
+    reloading: Reloading
     control: Starlette
 
 
@@ -44,43 +45,20 @@ def compose(catalogue: Catalogue, places: Places) -> App:
     much memory it has."""
     if problems := engine_problems(catalogue):
         raise CatalogueError(problems)
-    settings, watch = catalogue.settings, Watch(Probe())
-    total = settings.memory.total or watch.memory.total
-
+    watch = Watch(Probe())
+    found = watch.memory.total
     history = History.open(catalogue.folder("state") / "history.sqlite", boot_id())
     for notice in history.notices:
         journal.warning("%s", notice)
-
-    def implied(model: Model) -> int | None:
-        return ENGINES[model.engine].footprint(model, total)
-
-    reserve, models = settings.memory.reserve, catalogue.models.values()
-    learning = Learning(catalogue, history, watch.memory.total, budget_for(models, total, reserve, implied))
-    budget = replace(
-        budget_for(models, total, reserve, implied, learning.footprint),
-        leaked=learning.leaked,
-        slots=settings.memory.main_slots,
-    )
-    scheduler = Scheduler(
-        catalogue.models,
-        budget=budget,
-        footprint=lambda model, budget: footprint(model, budget, implied, learning.footprint),
-        settings=settings,
-    )
+    learning = Learning(catalogue, history, found, declared_budget(catalogue, found))
+    budget, footprint = terms(catalogue, found, learning)
+    scheduler = Scheduler(catalogue.models, budget=budget, footprint=footprint, settings=catalogue.settings)
     keys = read_keys(catalogue)
-    _remember(scheduler, learning)
+    remember(scheduler, learning, learning.noted())
     scheduler.on_memory(watch.memory.available, watch.memory.least, time.monotonic())
     supervisor = Supervisor(
         catalogue, scheduler, places=places, cgroups=Cgroups.delegated(), watch=watch, learning=learning
     )
-    return App(supervisor, Gateway(catalogue, supervisor, keys), control_app(supervisor))
-
-
-def _remember(scheduler: Scheduler, learning: Learning) -> None:
-    """Tell the scheduler what an earlier sparkd knew, and the journal what it must not start by itself."""
-    for model in learning.noted():
-        kills, held = learning.guard_kills(model), learning.held(model)
-        if kills or held:
-            scheduler.on_remembered(model.id, kills, held, time.monotonic())
-        if held:
-            journal.warning("%s is in quarantine: %s `sparkctl retry %s` lifts it", model.id, held, model.id)
+    gateway = Gateway(catalogue, supervisor, keys)
+    reloading = Reloading(supervisor, scheduler, gateway, learning, found)
+    return App(supervisor, gateway, reloading, control_app(supervisor, reloading))

@@ -18,7 +18,7 @@ import msgspec
 from sparkd.catalog.locations import catalogue_path, control_socket, run_folder, socket_address
 from sparkd.errors import CatalogueError, ControlForbidden, DaemonError, DaemonUnreachable
 from sparkd.scheduling.plan import Plan
-from sparkd.scheduling.status import ModelStatus, Status
+from sparkd.scheduling.status import ModelStatus, Reload, Status
 
 SOCKET_VARIABLE = "SPARKD_SOCKET"
 ANSWER_TIMEOUT = 10.0
@@ -84,6 +84,10 @@ class ControlClient:
     def status(self) -> Status:
         """Everything as it is now."""
         return self._ask("GET", "/status", Status)
+
+    def reload(self) -> Reload:
+        """Have the catalogue read again; returns what has changed. One that is wrong changes nothing: DaemonError."""
+        return self._ask("POST", "/reload", Reload, endless=True)
 
     def model(self, name: str) -> ModelStatus:
         """One model as it is now."""

@@ -98,6 +98,8 @@ class _Daemon:
 
     def __init__(self, app: App, doors: sockets.Inherited) -> None:
         self._supervisor = app.supervisor
+        self._reloading = app.reloading
+        self._reloads: set[asyncio.Task[None]] = set()
         self._doors = doors
         self._gateway = GatewayServer(app.gateway)
         self._control = GatewayServer(app.control)
@@ -108,6 +110,7 @@ class _Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, number)
+        loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
         watching = asyncio.create_task(self._supervisor.watch_memory(), name="memory watch")
         watching.add_done_callback(self._supervisor.finished)
         await self._open()
@@ -149,6 +152,16 @@ class _Daemon:
 
     def _headline(self) -> str:
         return headline(self._supervisor.status(), stopping=self._stop.is_set())
+
+    def _on_hangup(self) -> None:
+        reload = asyncio.create_task(self._read_again(), name="reload")
+        self._reloads.add(reload)
+        reload.add_done_callback(self._reloads.discard)
+        reload.add_done_callback(self._supervisor.finished)
+
+    async def _read_again(self) -> None:
+        with suppress(CatalogueError):  # told in the journal
+            await self._reloading.reload()
 
     def _on_signal(self, number: signal.Signals) -> None:
         if self._stop.is_set():

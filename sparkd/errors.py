@@ -62,6 +62,7 @@ class SparkdError(Exception):
 class CatalogueError(SparkdError):
     """The catalogue is wrong. `problems` has one line per problem, each naming file, key and value."""
 
+    status = 422
     code = "catalogue_invalid"
 
     def __init__(self, problems: list[str]) -> None:

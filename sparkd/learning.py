@@ -42,6 +42,15 @@ class Learning:
         self._thread = ThreadPoolExecutor(1, "history")
         self._note_interrupted()
 
+    def serve(self, catalogue: Catalogue, budget: Budget) -> None:
+        """Go by another catalogue, and by the budget that follows from it."""
+        self._catalogue, self._budget = catalogue, budget
+        self._keys.clear()
+
+    def command_key(self, model: Model) -> str:
+        """Names how the model's engine is started: another one means that it would be started differently now."""
+        return self._make_key(model, "")
+
     def allowance(self, model: Model) -> int:
         """Bytes that the model's engine is told it may take: what is declared, else the model's share.
 
@@ -128,15 +137,18 @@ class Learning:
 
     def _key(self, model: Model) -> str:
         if model.id not in self._keys:
-            self._keys[model.id] = self._make_key(model)
+            build = self._build(model)
+            self._keys[model.id] = self._make_key(model, build.name if build else "")
         return self._keys[model.id]
 
-    def _make_key(self, model: Model) -> str:
+    def _build(self, model: Model) -> Path | None:
+        runtime = self._catalogue.runtimes.get(model.runtime or "")
+        return installed(runtime, self._catalogue.folder("runtimes")) if runtime else None
+
+    def _make_key(self, model: Model, build: str) -> str:
         """What the engine would be started with, in a place that is the same for every run."""
-        build, environment = None, {}
-        if model.runtime is not None and (runtime := self._catalogue.runtimes.get(model.runtime)):
-            build = installed(runtime, self._catalogue.folder("runtimes"))
-            environment = dict(runtime.environment)
+        runtime = self._catalogue.runtimes.get(model.runtime or "")
+        environment = dict(runtime.environment) if runtime else {}
         engine = ENGINES[model.engine]
         address = UnixAddress("/socket") if engine.listens_on_socket(model) else TcpAddress("", 0)
         surroundings = Surroundings(
@@ -154,4 +166,4 @@ class Learning:
             argv = engine.command(model, surroundings).argv
         except LaunchError:  # a disabled model may be defined by half
             argv = ()
-        return run_key(argv, {**environment, **model.environment}, build.name if build else "")
+        return run_key(argv, {**environment, **model.environment}, build)

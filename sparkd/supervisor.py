@@ -8,13 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
-from dataclasses import asdict
+from collections.abc import Container
 
-from msgspec import structs
-
-from sparkd import __version__
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
 from sparkd.learning import Learning
@@ -24,13 +20,15 @@ from sparkd.machine.journal import event
 from sparkd.machine.log import Log
 from sparkd.machine.page_cache import weights_of
 from sparkd.machine.places import Places
+from sparkd.reporting import Reporting
 from sparkd.run import Run
 from sparkd.scheduling.actions import Action, Grant, Kill, Launch, Refuse, Terminate
-from sparkd.scheduling.books import NEVER, Entry
+from sparkd.scheduling.books import NEVER
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.plan import Plan, plan
 from sparkd.scheduling.scheduler import Scheduler
-from sparkd.scheduling.status import LastRun, MemoryStatus, ModelStatus, QueueStatus, Status, model_status
+from sparkd.scheduling.status import Status
+from sparkd.terms import Terms
 from sparkd.watch import Look, Watch
 
 journal = logging.getLogger("sparkd.supervisor")
@@ -56,9 +54,9 @@ class Supervisor:
         self._cgroups = cgroups
         self._watch = watch
         self._learning = learning
-        self._started = time.monotonic()
         self._granted: dict[int, asyncio.Future[Run]] = {}
         self._runs: dict[int, Run] = {}
+        self._reporting = Reporting(scheduler, self._runs, learning)
         self._logs: dict[str, Log] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -73,7 +71,12 @@ class Supervisor:
         return Lease(self, model)
 
     def request(self, model: Model) -> tuple[int, asyncio.Future[Run]]:
-        """Write a request into the books; return its ticket, and its run as soon as that is ready."""
+        """Write a request into the books; return its ticket, and its run as soon as that is ready.
+
+        Raises ModelNotFound and ModelDisabled where the catalogue has meanwhile changed its mind.
+        """
+        if self.catalogue.models.get(model.id) is not model:
+            model = self.catalogue.find(model.id)  # it was found before the catalogue was read again
         ticket, actions = self._scheduler.on_request(model.id, time.monotonic())
         granted: asyncio.Future[Run] = asyncio.get_running_loop().create_future()
         self._granted[ticket] = granted
@@ -115,23 +118,21 @@ class Supervisor:
 
     def status(self) -> Status:
         """Everything an operator may want to see, as of now."""
-        scheduler, queue = self._scheduler, self.catalogue.settings.queue
-        return Status(
-            version=__version__,
-            pid=os.getpid(),
-            uptime=time.monotonic() - self._started,
-            listen=self.listen,
-            memory=MemoryStatus(
-                total=scheduler.budget.total,
-                reserve=scheduler.budget.reserve,
-                budget=scheduler.budget.bytes,
-                reserved=scheduler.reserved,
-                floor=scheduler.guard.floor,
-                available=scheduler.available,
-                leaked=scheduler.budget.leaked,
-            ),
-            queue=QueueStatus(waiting=scheduler.waiting, max_length=queue.max_length, on_busy=queue.on_busy),
-            models=tuple(map(self._model_status, self.catalogue.models.values())),
+        return self._reporting.status(self.catalogue, self.listen)
+
+    def serve(self, catalogue: Catalogue, restart: Container[str], terms: Terms) -> None:
+        """Go by a catalogue that was read again. The ids in `restart` run in a way that it says otherwise now."""
+        self.catalogue = catalogue
+        now = time.monotonic()
+        self._carry_out(
+            self._scheduler.on_catalogue(
+                catalogue.models,
+                restart,
+                now,
+                budget=terms.budget,
+                footprint=terms.footprint,
+                settings=catalogue.settings,
+            )
         )
 
     async def shut_down(self) -> None:
@@ -300,20 +301,3 @@ class Supervisor:
     def _tick(self) -> None:
         self._timer, self._timer_at = None, NEVER
         self._carry_out(self._scheduler.on_tick(time.monotonic()))
-
-    def _model_status(self, model: Model) -> ModelStatus:
-        scheduler = self._scheduler
-        entry = scheduler.entry(model.id) or Entry(model, *scheduler.footprint(model), since=self._started)
-        run = self._runs.get(entry.run)
-        learned = self._learning.learned(model)
-        return structs.replace(
-            model_status(
-                entry,
-                time.monotonic(),
-                pid=run.pid if run else None,
-                milestone=run.milestone if run else None,
-            ),
-            learned=learned.footprint if learned else None,
-            held=(run.held or None) if run else None,
-            last=LastRun(**asdict(learned.last)) if learned else None,
-        )

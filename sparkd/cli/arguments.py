@@ -72,6 +72,7 @@ def _parser() -> _Parser:
         "-n", "--lines", type=_count, default=200, metavar="N", help="begin with the last N lines (200)"
     )
     _of_model(logs)
+    _command(commands, "reload", "have the catalogue read again; a wrong one changes nothing")
     _command(commands, "check", "read the catalogue and name everything wrong with it; needs no daemon")
     _command(
         commands,

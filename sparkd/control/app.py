@@ -1,6 +1,7 @@
 """Routes of the control API.
 
     GET  /status                                the whole daemon
+    POST /reload                                reads the catalogue again, all of it or nothing
     GET  /models/{model}                        one model
     GET  /models/{model}/plan                   what would happen if somebody asked for it now
     POST /models/{model}/load                   answers once it is ready
@@ -24,17 +25,18 @@ from sparkd.catalog.definitions import Model
 from sparkd.control.errors import EXCEPTION_HANDLERS
 from sparkd.control.logs import LogEndpoint
 from sparkd.control.presence import while_connected
-from sparkd.control.supervision import Supervision
+from sparkd.control.supervision import Reloader, Supervision
 from sparkd.scheduling.plan import Plan
-from sparkd.scheduling.status import ModelStatus, Status
+from sparkd.scheduling.status import ModelStatus, Reload, Status
 
 
-def control_app(supervisor: Supervision) -> Starlette:
+def control_app(supervisor: Supervision, reloader: Reloader) -> Starlette:
     """The control API as an ASGI application."""
-    control = _Control(supervisor)
+    control = _Control(supervisor, reloader)
     return Starlette(
         routes=[
             Route("/status", control.status),
+            Route("/reload", control.reload, methods=["POST"]),
             # `path`: an alias may have a slash in it, as names of Hugging Face repositories do.
             Route("/models/{model:path}/load", control.load, methods=["POST"]),
             Route("/models/{model:path}/stop", control.stop, methods=["POST"]),
@@ -50,11 +52,15 @@ def control_app(supervisor: Supervision) -> Starlette:
 class _Control:
     """The endpoints."""
 
-    def __init__(self, supervisor: Supervision) -> None:
+    def __init__(self, supervisor: Supervision, reloader: Reloader) -> None:
         self._supervisor = supervisor
+        self._reloader = reloader
 
     async def status(self, request: Request) -> Response:  # noqa: ARG002
         return _json(self._supervisor.status())
+
+    async def reload(self, request: Request) -> Response:  # noqa: ARG002
+        return _json(await self._reloader.reload())
 
     async def model(self, request: Request) -> Response:
         return self._state_of(self._wanted(request))
@@ -85,5 +91,5 @@ class _Control:
         return _json(self._supervisor.status().model(model.id))
 
 
-def _json(answer: Status | ModelStatus | Plan | None) -> Response:
+def _json(answer: Status | ModelStatus | Plan | Reload | None) -> Response:
     return Response(msgspec.json.encode(answer), media_type="application/json")

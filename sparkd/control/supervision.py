@@ -8,7 +8,7 @@ from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
 from sparkd.machine.log import Log
 from sparkd.scheduling.plan import Plan
-from sparkd.scheduling.status import Status
+from sparkd.scheduling.status import Reload, Status
 
 
 class Supervision(Protocol):
@@ -41,4 +41,12 @@ class Supervision(Protocol):
 
     def log(self, model: Model) -> Log | None:
         """Output of the model's running or last process, None if it had none since sparkd started."""
+        ...
+
+
+class Reloader(Protocol):
+    """Reads the catalogue again."""
+
+    async def reload(self) -> Reload:
+        """Read the catalogue again and go by it; return what has changed. Raises CatalogueError."""
         ...

@@ -38,15 +38,19 @@ class Gateway:
     def __init__(
         self, catalogue: Catalogue, supervisor: Lender, keys: Keys, *, body_stall: float = STALL
     ) -> None:
-        self.catalogue = catalogue
         self._supervisor = supervisor
+        self._body_stall = body_stall
+        self._models = model_list.ModelList()
+        self.serve(catalogue, keys)
+
+    def serve(self, catalogue: Catalogue, keys: Keys) -> None:
+        """Answer requests by this catalogue and these keys from now on."""
+        self.catalogue = catalogue
         self._keys = keys
         # Engines never see sparkd's keys, nor a page's origin: some engines refuse those that they don't know.
         self._without = frozenset(
             {b"origin"} | ({b"authorization", b"x-api-key"} if keys.required else set())
         )
-        self._body_stall = body_stall
-        self._models = model_list.ModelList()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

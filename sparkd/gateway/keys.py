@@ -79,7 +79,14 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     if os.isatty(0):
         raise OSError("it is a terminal; a service manager opens a key file there")
+    if os.fstat(0).st_nlink == 0:
+        # An editor writes a new file in place of the old one, which is the one that is open here.
+        raise OSError(
+            "it was replaced since sparkd was started; `systemctl restart sparkd` reads the new one"
+        )
     with open(0, encoding="utf-8", closefd=False) as given:
+        if given.seekable():
+            given.seek(0)  # it may have been read before
         return given.read()
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from sparkd.catalog.definitions import Model
 from sparkd.scheduling.lifecycle import State
@@ -32,7 +32,7 @@ class Entry:
     `footprint` is bytes, and `basis` what they rest on; every other number but counts is seconds. `leases` holds
     the tickets granted on the current run, with the time of each grant. `cause` is why the last process failed,
     `reason` why this one has to go. `killed` says that the memory guard has ended this run, `guard_kills` how
-    often it has ended any.
+    often it has ended any. `withdrawn`: the catalogue has the model no longer, or has it disabled.
     """
 
     model: Model
@@ -56,6 +56,7 @@ class Entry:
     answer_time: float = 0.0
     killed: bool = False
     guard_kills: int = 0
+    withdrawn: bool = False
 
     @property
     def resident(self) -> bool:
@@ -105,13 +106,25 @@ class Books:
 
     def copy(self) -> Books:
         """Books of their own that say the same; the models in them are shared, as nobody changes those."""
-        entries = (*self.active.values(), *self.at_rest.values())
-        return deepcopy(self, {id(entry.model): entry.model for entry in entries})
+        return deepcopy(self, {id(entry.model): entry.model for entry in self.everyone()})
+
+    def everyone(self) -> list[Entry]:
+        """All entries, those at rest included."""
+        return [*self.active.values(), *self.at_rest.values()]
 
     def rest(self, entry: Entry) -> None:
-        """Put an entry aside: what its past runs taught is kept, and no decision need look at it."""
+        """Put an entry aside: what its past runs taught is kept, unless it is withdrawn, and no decision need look."""
         del self.active[entry.model.id]
-        self.at_rest[entry.model.id] = entry
+        if not entry.withdrawn:
+            self.at_rest[entry.model.id] = entry
+
+    def change_patience(self, max_wait: float) -> None:
+        """Have every ticket wait at most `max_wait` seconds, those included that wait already: the oldest stays the
+        first whose patience ends."""
+        self.max_wait = max_wait
+        for ticket in self.queue.values():
+            patient = structs.replace(ticket, deadline=ticket.arrived + max_wait)
+            self.queue[ticket.id] = self.active[ticket.model].waiting[ticket.id] = patient
 
     def enqueue(self, entry: Entry, now: float) -> Ticket:
         """Write a new ticket at the end of the queue."""

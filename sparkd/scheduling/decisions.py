@@ -37,18 +37,24 @@ class Decisions:
         settings: Settings,
     ) -> None:
         self._books = books
-        self._queue_settings = settings.queue
-        self._failures = settings.failures
-        self._footprint = footprint
-        self.guard = Guard(
-            settings.memory.floor if settings.memory.floor is not None else floor_of(budget.total)
-        )
+        self.guard = Guard(0)
+        self._govern(budget, footprint, settings)
         self.available: int | None = None
         self._actions: list[Action] = []
         self._runs = 0
         self._closing = False
-        self.budget = budget
         self.deadline = NEVER
+
+    def _govern(
+        self, budget: Budget, footprint: Callable[[Model, Budget], Footprint], settings: Settings
+    ) -> None:
+        """Decide by these from now on."""
+        self._queue_settings = settings.queue
+        self._failures = settings.failures
+        self._footprint = footprint
+        floor = settings.memory.floor
+        self.guard.floor = floor_of(budget.total) if floor is None else floor
+        self.budget = budget
 
     def footprint(self, model: Model) -> Footprint:
         """What the model's next launch would reserve."""

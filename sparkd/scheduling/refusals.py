@@ -100,6 +100,11 @@ def stopped(entry: Entry) -> ModelStopped:
     return ModelStopped(f"the operator stopped {entry.model.id}")
 
 
+def withdrawn(entry: Entry) -> ModelStopped:
+    """Refuse because a catalogue that was read again has the model no longer, or has it disabled."""
+    return ModelStopped(f"{entry.model.id} was taken out of the catalogue")
+
+
 def no_room(entry: Entry, residents: Sequence[Entry], budget: Budget) -> NoRoom:
     """Refuse because the model does not fit, whoever may be evicted."""
     name, share = entry.model.id, budget.share(entry.model)

@@ -9,7 +9,7 @@ What is decided, and in what order, is in decisions.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from copy import copy
 from dataclasses import replace
 
@@ -132,8 +132,41 @@ class Scheduler(Decisions):
 
     def on_retry(self, model_id: str, now: float) -> list[Action]:
         """Carry out the operator's wish that past failures are forgotten."""
-        entry = self._entry(model_id)
-        entry.failures, entry.guard_kills, entry.until = 0, 0, min(entry.until, now)
+        self._forgive(self._entry(model_id), now)
+        return self._settle(now)
+
+    def on_catalogue(
+        self,
+        models: Mapping[str, Model],
+        restart: Container[str],
+        now: float,
+        *,
+        budget: Budget,
+        footprint: Callable[[Model, Budget], Footprint],
+        settings: Settings,
+    ) -> list[Action]:
+        """Go by a catalogue that was read again. The ids in `restart` run in a way that it says otherwise now.
+
+        Who waits for a model that it has no longer, or has disabled, is refused; who is served is drained. A model that
+        is to be restarted is drained, too, and who waits for it waits on. A failed one whose definition changed may try
+        again at once.
+        """
+        self._models = models
+        self._govern(replace(budget, leaked=self.budget.leaked), footprint, settings)
+        self._books.change_patience(settings.queue.max_wait)
+        for entry in self._books.everyone():
+            model = models.get(entry.model.id)
+            entry.withdrawn = model is None or not model.enabled
+            if model is None or entry.withdrawn:
+                self._withdraw(entry, now)
+                continue
+            if model != entry.model and entry.state is State.BACKOFF:
+                self._forgive(entry, now)
+            entry.model = model
+            if not entry.resident:
+                entry.footprint, entry.basis = self.footprint(model)
+            elif model.id in restart:
+                self._evict(entry, now, "its definition has changed")
         return self._settle(now)
 
     def on_shutdown(self, now: float) -> list[Action]:
@@ -170,6 +203,17 @@ class Scheduler(Decisions):
     def reserved(self) -> int:
         """Bytes reserved for resident models."""
         return self._books.reserved()
+
+    # Parts of events -----------------------------------------------------------------------------------------
+
+    def _forgive(self, entry: Entry, now: float) -> None:
+        entry.failures, entry.guard_kills, entry.until = 0, 0, min(entry.until, now)
+
+    def _withdraw(self, entry: Entry, now: float) -> None:
+        self._refuse_waiting(entry, lambda: refusals.withdrawn(entry))
+        self._evict(entry, now, "the catalogue has it no longer")
+        self._forgive(entry, now)
+        self._books.at_rest.pop(entry.model.id, None)
 
     # Look-ups -----------------------------------------------------------------------------------------------
 

@@ -105,6 +105,37 @@ class Status(Struct, frozen=True, kw_only=True):
         return next((model for model in self.models if model.id == model_id), None)
 
 
+class Reload(Struct, frozen=True, kw_only=True):
+    """What reading the catalogue again has changed: ids of models. Disabled models count as not there.
+
+    `restarted`: those of the changed ones that are drained and stopped, for they would be started differently now.
+    `settings`: whether anything changed that is not a model's.
+    """
+
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    restarted: tuple[str, ...] = ()
+    settings: bool = False
+
+    def told(self) -> str:
+        """The same for a person, without a full stop."""
+        stays = [name for name in self.changed if name not in self.restarted]
+        parts = [
+            f"{what} {', '.join(names)}"
+            for what, names in (
+                ("added", self.added),
+                ("removed", self.removed),
+                ("changed", stays),
+                ("changed, and stopping to be started anew:", self.restarted),
+            )
+            if names
+        ]
+        if self.settings:
+            parts.append("settings changed")
+        return "; ".join(parts) or "nothing has changed"
+
+
 class Step(Protocol):
     """A step of loading, as engines tell it."""
 

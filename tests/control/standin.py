@@ -23,7 +23,7 @@ from sparkd.catalog.locations import socket_address
 from sparkd.control import control_app
 from sparkd.machine.log import Log
 from sparkd.scheduling.plan import Plan
-from sparkd.scheduling.status import MemoryStatus, ModelStatus, QueueStatus, Status
+from sparkd.scheduling.status import MemoryStatus, ModelStatus, QueueStatus, Reload, Status
 
 CATALOGUE = """
 [models.qwen]
@@ -96,6 +96,10 @@ class PlainSupervisor:
             load_time=12.0,
         )
 
+    async def reload(self) -> Reload:
+        self.catalogue = read_catalogue(self.catalogue.path)
+        return Reload(changed=("qwen", "tiny"), restarted=("qwen",))
+
     async def load(self, model: Model) -> None:
         self.waiting.append(model.id)
         try:
@@ -158,7 +162,7 @@ def serving(folder: Path) -> Iterator[Served]:
     with socket_address(path) as address:
         listening.bind(address)
     config = uvicorn.Config(
-        control_app(supervisor), lifespan="off", log_level="critical", timeout_graceful_shutdown=1
+        control_app(supervisor, supervisor), lifespan="off", log_level="critical", timeout_graceful_shutdown=1
     )
     server = uvicorn.Server(config)
     loops: list[asyncio.AbstractEventLoop] = []

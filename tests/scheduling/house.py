@@ -56,14 +56,15 @@ class House:
     slots: int | None = None
 
     def __post_init__(self) -> None:
-        settings = Settings(queue=self.queue, failures=self.failures, memory=Memory(floor=self.floor))
-        budget = replace(budget_for(self.models, self.total, 0, lambda _: None), slots=self.slots)
-        self.scheduler = Scheduler(
-            {model.id: model for model in self.models},
-            budget=budget,
-            footprint=lambda model, budget: footprint(model, budget, lambda _: None),
-            settings=settings,
-        )
+        self.scheduler = Scheduler({model.id: model for model in self.models}, **self.terms())
+
+    def terms(self) -> dict[str, Any]:
+        """What the scheduler decides by."""
+        return {
+            "budget": replace(budget_for(self.models, self.total, 0, lambda _: None), slots=self.slots),
+            "footprint": lambda model, budget: footprint(model, budget, lambda _: None),
+            "settings": Settings(queue=self.queue, failures=self.failures, memory=Memory(floor=self.floor)),
+        }
 
     # What clients, processes, the clock and the operator do
 
@@ -120,6 +121,12 @@ class House:
 
     def retry(self, model: str) -> None:
         self.note(self.scheduler.on_retry(model, self.now))
+
+    def reload(self, *models: Model, restart: tuple[str, ...] = ()) -> None:
+        """The catalogue is read again and has these models; those in `restart` would be started differently now."""
+        self.models = models
+        found = {model.id: model for model in models}
+        self.note(self.scheduler.on_catalogue(found, restart, self.now, **self.terms()))
 
     def shut_down(self) -> None:
         self.note(self.scheduler.on_shutdown(self.now))

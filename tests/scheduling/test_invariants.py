@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from msgspec import structs
 
 from sparkd.catalog.definitions import Failures, Queue
 from sparkd.scheduling.actions import Action, Grant, Kill, Launch, Refuse, Terminate
@@ -137,6 +138,8 @@ class Promises(RuleBasedStateMachine):
 
     @rule(model=st.sampled_from(MODELS))
     def a_client_asks(self, model: str) -> None:
+        if not next(each for each in self.house.models if each.id == model).enabled:
+            return  # the supervisor finds no such model, so the scheduler never hears of it
         self.asked[self.house.ask(model)] = self.house.now
 
     @precondition(lambda self: self.live())
@@ -189,6 +192,17 @@ class Promises(RuleBasedStateMachine):
     @rule(model=st.sampled_from(MODELS))
     def the_operator_stops(self, model: str) -> None:
         self.house.stop(model)
+
+    @rule(
+        gone=st.sets(st.sampled_from(MODELS), max_size=2),
+        changed=st.sets(st.sampled_from(MODELS), max_size=2),
+    )
+    def the_catalogue_is_read_again(self, gone: set[str], changed: set[str]) -> None:
+        """Some are disabled for a while: the next reading may have them back."""
+        self.house.reload(
+            *(structs.replace(model, enabled=model.id not in gone) for model in self.house.models),
+            restart=tuple(changed - gone),
+        )
 
     @rule(model=st.sampled_from(MODELS))
     def the_operator_retries(self, model: str) -> None:

@@ -1,0 +1,69 @@
+"""What the daemon tells about itself, put together from the books, the runs, and what was learned."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+
+from msgspec import structs
+
+from sparkd import __version__
+from sparkd.catalog import Catalogue
+from sparkd.catalog.definitions import Model
+from sparkd.learning import Learning
+from sparkd.run import Run
+from sparkd.scheduling.books import Entry
+from sparkd.scheduling.scheduler import Scheduler
+from sparkd.scheduling.status import LastRun, MemoryStatus, ModelStatus, QueueStatus, Status, model_status
+
+
+@dataclass(frozen=True, slots=True)
+class Reporting:
+    """Reads what others own: the books, the runs by their number, what past runs have taught."""
+
+    scheduler: Scheduler
+    runs: Mapping[int, Run]
+    learning: Learning
+    started: float = field(default_factory=time.monotonic)
+
+    def status(self, catalogue: Catalogue, listen: tuple[str, ...]) -> Status:
+        """Everything an operator may want to see, as of now."""
+        scheduler, queue = self.scheduler, catalogue.settings.queue
+        leaving = [entry.model for entry in scheduler.entries() if entry.withdrawn and entry.resident]
+        models = {model.id: model for model in (*leaving, *catalogue.models.values())}
+        return Status(
+            version=__version__,
+            pid=os.getpid(),
+            uptime=time.monotonic() - self.started,
+            listen=listen,
+            memory=MemoryStatus(
+                total=scheduler.budget.total,
+                reserve=scheduler.budget.reserve,
+                budget=scheduler.budget.bytes,
+                reserved=scheduler.reserved,
+                floor=scheduler.guard.floor,
+                available=scheduler.available,
+                leaked=scheduler.budget.leaked,
+            ),
+            queue=QueueStatus(waiting=scheduler.waiting, max_length=queue.max_length, on_busy=queue.on_busy),
+            models=tuple(map(self._model, models.values())),
+        )
+
+    def _model(self, model: Model) -> ModelStatus:
+        scheduler = self.scheduler
+        entry = scheduler.entry(model.id) or Entry(model, *scheduler.footprint(model), since=self.started)
+        run = self.runs.get(entry.run)
+        learned = self.learning.learned(model)
+        return structs.replace(
+            model_status(
+                entry,
+                time.monotonic(),
+                pid=run.pid if run else None,
+                milestone=run.milestone if run else None,
+            ),
+            learned=learned.footprint if learned else None,
+            held=(run.held or None) if run else None,
+            last=LastRun(**asdict(learned.last)) if learned else None,
+        )
