@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from sparkd.catalog.definitions import Failures, Queue
+from sparkd.catalog.settings import Failures, Queue
 from sparkd.scheduling.actions import Action, Grant, Kill, Launch, Refuse, Terminate
 from sparkd.scheduling.lifecycle import State
 from tests.scheduling.house import House, a_model
