@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from sparkd.catalog.definitions import GIB
+from sparkd.catalog.quantities import GIB
 from sparkd.errors import ProbeError
 from sparkd.machine.memory import Memory, Probe
 from sparkd.machine.page_cache import drop_all, release

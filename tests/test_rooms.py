@@ -41,7 +41,8 @@ ROOMS = [
 ]
 """From the top down, as docs/architecture.md lists them: a module imports only from its own room and those above."""
 
-CORE = ("errors", "catalog.definitions", "scheduling", "rewriting", "engines")
+CATALOGUE_TYPES = ("catalog.definitions", "catalog.settings", "catalog.labels", "catalog.quantities")
+CORE = ("errors", *CATALOGUE_TYPES, "scheduling", "rewriting", "engines")
 EDGES = {"asyncio", "subprocess", "socket", "time", "threading", "os", "pathlib", "httpx", "psutil"}
 
 

@@ -1,10 +1,13 @@
 """The catalogue: what may run, from `models.toml`, `models.d/*.toml` and `venvs/*/runtime.toml`.
 
-definitions     the frozen types; TOML keys, JSON Schema and docs/configuration.md follow from them
+definitions     models and runtimes as frozen types; TOML keys, JSON Schema and docs/configuration.md follow from them
+settings        so are the settings
+labels          and what people and their programs are told about a model: status, tags, limits of clients
+quantities      sizes, durations, counts and places, which the types are made of
 documents       which files there are, and what TOML says in each
 conversion      one value: from what TOML has to what the definitions want
 tables          one table, key by key, so that every wrong key is told
-layers          the catalogue and its drop-ins laid over each other
+layers          the catalogue and its drop-ins, and what models inherit, laid over each other
 checks          what must hold between keys, models and runtimes
 reading         all of these in order: `read_catalogue`
 catalogue       what comes out: `Catalogue`

@@ -7,9 +7,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from sparkd.catalog.definitions import Model, Runtime, Settings
+from sparkd.catalog.definitions import Model, Runtime
 from sparkd.catalog.nearest import did_you_mean
-from sparkd.catalog.wording import quoted
+from sparkd.catalog.settings import Settings
+from sparkd.catalog.tables import Table
+from sparkd.catalog.wording import dotted, quoted
 from sparkd.errors import ModelDisabled, ModelNotFound
 
 FolderName = Literal["models", "state", "run", "venvs", "runtimes"]
@@ -19,17 +21,27 @@ LONGEST_ECHO = 100
 
 
 class Catalogue:
-    """Models, runtimes and settings, immutable. `path` is the file they were read from."""
+    """Models, runtimes and settings, immutable.
 
-    __slots__ = ("_by_name", "models", "path", "runtimes", "settings")
+    `path` is the file they were read from, `tables` what files say about each model and where.
+    """
+
+    __slots__ = ("_by_name", "_tables", "models", "path", "runtimes", "settings")
 
     def __init__(
-        self, *, path: Path, settings: Settings, models: Mapping[str, Model], runtimes: Mapping[str, Runtime]
+        self,
+        *,
+        path: Path,
+        settings: Settings,
+        models: Mapping[str, Model],
+        runtimes: Mapping[str, Runtime],
+        tables: Mapping[str, Table] = MappingProxyType({}),
     ) -> None:
         self.path = path
         self.settings = settings
         self.models: Mapping[str, Model] = MappingProxyType(dict(models))
         self.runtimes: Mapping[str, Runtime] = MappingProxyType(dict(runtimes))
+        self._tables = tables
         self._by_name = {
             name: model
             for model in models.values()
@@ -45,7 +57,7 @@ class Catalogue:
         if model is None:
             raise self._unknown(name)
         if not model.enabled:
-            raise ModelDisabled(f'Model "{model.id}" is disabled: {model.disabled_reason}', param="model")
+            raise _disabled(model)
         return model
 
     def folder(self, name: FolderName) -> Path:
@@ -53,8 +65,21 @@ class Catalogue:
         folder: str = getattr(self.settings.paths, name)
         return self.path.absolute().parent / folder
 
+    def place(self, model: Model, *path: str) -> tuple[Path, str]:
+        """Where a key of a model (`"options", "dtype"`) is said: the file, and the key as it stands there.
+
+        It may be a key of the model's family or runtime, or of a change. Where nobody says it, where the model begins.
+        """
+        table = self._tables.get(model.id)
+        return table.place(*path) if table else (self.path, dotted("models", model.id, *path))
+
     def _unknown(self, name: str) -> ModelNotFound:
         enabled = (known for known, model in self._by_name.items() if model.enabled)
         echo = name if len(name) <= LONGEST_ECHO else name[:LONGEST_ECHO] + "…"
         meant = did_you_mean(name, enabled) or "."
         return ModelNotFound(f"There is no model {quoted(echo)}{meant}", param="model")
+
+
+def _disabled(model: Model) -> ModelDisabled:
+    why = f"{model.reason.rstrip('.')}; use {model.instead} instead" if model.instead else model.reason
+    return ModelDisabled(f'Model "{model.id}" is disabled: {why}', param="model")

@@ -10,14 +10,14 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from sparkd.catalog.addresses import parse_listen
-from sparkd.catalog.definitions import Memory, Settings
 from sparkd.catalog.drafts import Draft
 from sparkd.catalog.model_checks import MODEL_CHECKS
 from sparkd.catalog.names import is_variable
 from sparkd.catalog.nearest import did_you_mean
+from sparkd.catalog.settings import Memory, Settings
 from sparkd.catalog.sizes import size_text
 from sparkd.catalog.tables import Table
-from sparkd.catalog.wording import dotted, either, wrong_value
+from sparkd.catalog.wording import dotted, either, problem, wrong_value
 
 
 def check_settings(settings: Settings, tables: Mapping[str, Table]) -> Iterator[str]:
@@ -28,19 +28,19 @@ def check_settings(settings: Settings, tables: Mapping[str, Table]) -> Iterator[
             parse_listen(settings.server.listen)
         except ValueError:
             text = 'expected host:port, such as "127.0.0.1:8009" or "[::1]:8009"'
-            yield wrong_value(server.file_of("listen"), "server.listen", settings.server.listen, text)
+            yield wrong_value(*server.place("listen"), settings.server.listen, text)
     first, longest = settings.failures.backoff, settings.failures.backoff_max
     if failures.wrong.isdisjoint(("backoff", "backoff_max")) and longest < first:
-        if "backoff_max" in failures.files:
+        if "backoff_max" in failures.values:
             text = f"expected at least failures.backoff ({first:g})"
-            yield wrong_value(failures.file_of("backoff_max"), "failures.backoff_max", longest, text)
+            yield wrong_value(*failures.place("backoff_max"), longest, text)
         else:
             text = f"expected at most failures.backoff_max ({longest:g})"
-            yield wrong_value(failures.file_of("backoff"), "failures.backoff", first, text)
+            yield wrong_value(*failures.place("backoff"), first, text)
     total, reserve = settings.memory.total, settings.memory.reserve
     if not memory.wrong and total is not None and reserve >= total:
         text = f"expected more than memory.reserve ({size_text(reserve)}), or nothing is left for models"
-        yield wrong_value(memory.file_of("total"), "memory.total", size_text(total), text)
+        yield wrong_value(*memory.place("total"), size_text(total), text)
 
 
 def check_runtime(table: Table) -> Iterator[str]:
@@ -51,28 +51,33 @@ def check_runtime(table: Table) -> Iterator[str]:
             yield wrong_value(table.file, dotted("environment", name), value, text)
 
 
-def check_models(
-    drafts: Sequence[Draft], settings: Settings, tables: Mapping[str, Table], runtimes: Collection[str]
-) -> Iterator[str]:
+def check_models(drafts: Sequence[Draft], settings: Settings, tables: Mapping[str, Table]) -> Iterator[str]:
     """Every check of every model, then those between models."""
     for draft in drafts:
         for check in MODEL_CHECKS:
             yield from check(draft)
-    if "venvs" not in tables["paths"].wrong:
-        yield from _runtimes_exist(drafts, runtimes, Path(settings.paths.venvs))
     yield from _aliases_are_unique(drafts)
     yield from _one_utility(drafts)
     if not tables["memory"].wrong:
         yield from _memory_suffices(drafts, settings.memory)
 
 
-def _runtimes_exist(drafts: Sequence[Draft], runtimes: Collection[str], venvs: Path) -> Iterator[str]:
-    there = either(sorted(runtimes)[:5]) if runtimes else "none"
+def check_runtimes_exist(
+    drafts: Sequence[Draft], defaults: Mapping[str, Table], runtimes: Collection[str], venvs: Path
+) -> Iterator[str]:
+    """Every runtime that a model, or a table of `defaults` for the models of a runtime, names is there."""
+
+    def missing(name: str) -> str:
+        there = either(sorted(runtimes)[:5]) if runtimes else "none"
+        return f"there is no such runtime{did_you_mean(name, runtimes) or f'; {venvs} has {there}'}"
+
+    for name, table in defaults.items():
+        if name not in runtimes:
+            yield problem(*table.place(), missing(name))
     for draft in drafts:
-        name = draft.model.runtime
-        if name and name not in runtimes:
-            meant = did_you_mean(name, runtimes) or f"; {venvs} has {there}"
-            yield draft.tell_key(f"there is no such runtime{meant}", name, "runtime")
+        runtime = draft.model.runtime
+        if runtime and runtime not in runtimes:
+            yield draft.tell_key(missing(runtime), runtime, "runtime")
 
 
 def _aliases_are_unique(drafts: Sequence[Draft]) -> Iterator[str]:
@@ -85,14 +90,16 @@ def _aliases_are_unique(drafts: Sequence[Draft]) -> Iterator[str]:
                 inner = ("presets",) if key == "rewriting" else ()
                 yield draft.tell_key(f"is {taken[alias]}", alias, key, *inner)
             else:
-                taken[alias] = f'an alias of "{draft.model.id}" in {draft.table.file_of(key)}'
+                taken[alias] = f'an alias of "{draft.model.id}" in {draft.table.origin(key).file}'
 
 
 def _one_utility(drafts: Sequence[Draft]) -> Iterator[str]:
     utilities = _utilities(drafts)
     for draft in utilities[1:]:
         first = utilities[0]
-        text = f'"{first.model.id}" in {first.table.file_of("lifecycle")} is the utility; there can be one'
+        text = (
+            f'"{first.model.id}" in {first.table.origin("lifecycle").file} is the utility; there can be one'
+        )
         yield draft.tell_key(text, "utility", "lifecycle")
 
 

@@ -87,8 +87,13 @@ def _bytes(key: Key, text: str) -> int:
 
 
 def _meant(key: Key, raw: object) -> str:
-    if isinstance(key.info, inspect.LiteralType) and isinstance(raw, str):
-        return did_you_mean(raw, [str(value) for value in key.info.values])
+    info, one = key.info, raw
+    if isinstance(info, inspect.VarTupleType) and isinstance(raw, list):
+        info = info.item_type
+        choices = info.values if isinstance(info, inspect.LiteralType) else []
+        one = next((part for part in raw if part not in choices), None)
+    if isinstance(info, inspect.LiteralType) and isinstance(one, str):
+        return did_you_mean(one, [str(value) for value in info.values])
     return ""
 
 

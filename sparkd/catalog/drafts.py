@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sparkd.catalog.definitions import Model
+from sparkd.catalog.layers import CHANGES, MODELS
 from sparkd.catalog.tables import Table
 from sparkd.catalog.wording import dotted, problem, wrong_value
 
@@ -28,9 +29,12 @@ class Draft:
 
     def tell(self, text: str) -> str:
         """A problem with the model as a whole."""
-        return problem(self.file, dotted("models", self.model.id), text)
+        return problem(self.file, dotted(MODELS, self.model.id), text)
 
     def tell_key(self, text: str, value: object, key: str, *inner: str) -> str:
-        """A problem with a value, told of the file that has the last word on it."""
-        where = dotted("models", self.model.id, key, *inner)
-        return wrong_value(self.table.file_of(key), where, value, text)
+        """A problem with a value, told of the file and the table that have the last word on it."""
+        return wrong_value(*self.table.place(key, *inner), value, text)
+
+    def says_itself(self, key: str) -> bool:
+        """Whether the model's own table, or a change of it, has the key: not only its family or runtime."""
+        return key in self.table.values and self.table.origin(key).table[0] in (MODELS, CHANGES)

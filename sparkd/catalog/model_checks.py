@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from sparkd.catalog.definitions import PLACEHOLDERS
 from sparkd.catalog.drafts import Draft
+from sparkd.catalog.labels import ClientLimits, Clients
 from sparkd.catalog.names import NAME_RULE, PATH_HEADS, is_alias, is_option, is_variable
 from sparkd.catalog.nearest import did_you_mean
 
@@ -52,10 +53,21 @@ def _rewritten_fields(draft: Draft) -> Iterator[str]:
         yield draft.tell_key(text, "model", "rewriting", "strip")
 
 
-def _enabled(draft: Draft) -> Iterator[str]:
-    told = draft.model.enabled or draft.model.disabled_reason.strip()
-    if not told and draft.usable("enabled", "disabled_reason"):
-        yield draft.tell_key("needs a disabled_reason, which those who ask are told", False, "enabled")
+def _status(draft: Draft) -> Iterator[str]:
+    model = draft.model
+    if not model.enabled and not model.reason.strip() and draft.usable("reason"):
+        yield draft.tell_key("needs a reason, which those who ask are told", model.status, "status")
+
+
+def _clients(draft: Draft) -> Iterator[str]:
+    if not draft.usable("clients"):
+        return
+    for client in Clients.__struct_fields__:
+        limits: ClientLimits = getattr(draft.model.clients, client)
+        whole = limits.context or draft.model.context_length
+        if limits.output is not None and whole is not None and limits.output >= whole:
+            text = f"expected less than the context ({whole}), which holds the prompt too"
+            yield draft.tell_key(text, limits.output, "clients", client, "output")
 
 
 def _engine(draft: Draft) -> Iterator[str]:
@@ -68,7 +80,7 @@ def _engine(draft: Draft) -> Iterator[str]:
     for key in needed:
         if draft.usable(key) and not getattr(model, key):
             yield draft.tell(f'engine "{model.engine}" needs a {key}')
-    if foreign in draft.table.values and getattr(model, foreign):
+    if draft.says_itself(foreign) and getattr(model, foreign):
         text = f'engine "{model.engine}" has no {foreign}'
         yield draft.tell_key(text, getattr(model, foreign), foreign)
 
@@ -94,7 +106,7 @@ def _placeholders(draft: Draft) -> Iterator[str]:
                 text = f"unknown placeholder {{{name}}}{did_you_mean(name, PLACEHOLDERS)}"
                 yield draft.tell_key(text, word, key)
             elif name in ("source", "context_length") and draft.usable(name) and getattr(model, name) is None:
-                yield draft.tell_key(f"uses {{{name}}}, but the model has no {name}", word, key)
+                yield draft.tell_key(f'uses {{{name}}}, but "{model.id}" has no {name}', word, key)
 
 
 def _listening(draft: Draft) -> Iterator[str]:
@@ -131,7 +143,8 @@ MODEL_CHECKS: tuple[Check, ...] = (
     _names,
     _presets,
     _rewritten_fields,
-    _enabled,
+    _status,
+    _clients,
     _engine,
     _source,
     _placeholders,

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from msgspec import Struct
 
 from sparkd.catalog.catalogue import Catalogue
-from sparkd.catalog.checks import check_models, check_runtime, check_settings
-from sparkd.catalog.definitions import Defaults, Model, Paths, Runtime, Settings
+from sparkd.catalog.checks import check_models, check_runtime, check_runtimes_exist, check_settings
+from sparkd.catalog.conversion import Key, keys_of
+from sparkd.catalog.definitions import Model, Runtime
 from sparkd.catalog.documents import Documents
 from sparkd.catalog.drafts import Draft
-from sparkd.catalog.layers import Layers
+from sparkd.catalog.layers import RUNTIMES, Layers
 from sparkd.catalog.names import NAME_RULE, is_id
-from sparkd.catalog.rewriting import Rewriting
+from sparkd.catalog.settings import Defaults, Paths, Settings
 from sparkd.catalog.tables import SETTINGS, Table, TableReader
 from sparkd.errors import CatalogueError
+
+Made = TypeVar("Made", bound=Struct)
 
 
 def read_catalogue(path: Path) -> Catalogue:
@@ -35,11 +40,17 @@ def read_with(path: Path, instead: Mapping[Path, bytes]) -> Catalogue:
     models = _drafts(layers.models, settings.defaults)
     problems = [*documents.problems, *layers.problems, *runtimes.problems]
     problems += check_settings(settings, layers.settings)
-    problems += check_models(models, settings, layers.settings, runtimes.names)
+    if "venvs" not in layers.settings["paths"].wrong:
+        venvs = Path(settings.paths.venvs)
+        problems += check_runtimes_exist(models, layers.defaults[RUNTIMES], runtimes.names, venvs)
+    problems += check_models(models, settings, layers.settings)
     if problems:
-        raise CatalogueError(problems)
+        # What is wrong in a family is found in each of its models.
+        raise CatalogueError(list(dict.fromkeys(problems)))
     found = {draft.model.id: draft.model for draft in models}
-    return Catalogue(path=path, settings=settings, models=found, runtimes=runtimes.found)
+    return Catalogue(
+        path=path, settings=settings, models=found, runtimes=runtimes.found, tables=layers.models
+    )
 
 
 def read_paths(path: Path) -> Paths:
@@ -79,13 +90,17 @@ def _settings(tables: Mapping[str, Table], path: Path) -> Settings:
 
 def _drafts(tables: Mapping[str, Table], defaults: Defaults) -> list[Draft]:
     timeouts = {name: getattr(defaults, name) for name in Defaults.__struct_fields__}
-    return [Draft(_model(id_, {**timeouts, **table.values}), table) for id_, table in tables.items()]
+    return [Draft(_made(Model, {**timeouts, **table.values}, id=id_), table) for id_, table in tables.items()]
 
 
-def _model(id_: str, values: dict[str, Any]) -> Model:
-    if isinstance(rewriting := values.get("rewriting"), dict):
-        values["rewriting"] = Rewriting(**rewriting)
-    return Model(id=id_, **values)
+def _made(struct: type[Made], values: Mapping[str, Any], **given: Any) -> Made:
+    """A struct from the table that has been read for it, and so from the tables in it."""
+    keys = keys_of(struct)
+    return struct(**given, **{name: _value(keys[name], value) for name, value in values.items()})
+
+
+def _value(key: Key, value: Any) -> Any:
+    return _made(key.struct, value) if key.struct is not None else value
 
 
 class _Runtimes:

@@ -12,6 +12,7 @@ from msgspec import NODEFAULT, Struct
 
 from sparkd.catalog.conversion import Key, keys_of
 from sparkd.catalog.definitions import Model, Runtime
+from sparkd.catalog.labels import ClientLimits
 from sparkd.catalog.rewriting import Rewriting
 from sparkd.catalog.sizes import size_text
 from sparkd.catalog.tables import SETTINGS
@@ -26,8 +27,9 @@ _units = {"bytes": "size", "seconds": "seconds", "path": "path", "source": "repo
 def reference() -> str:
     """Every key of every table, in Markdown."""
     tables: list[tuple[str, type[Struct]]] = [(f"`[{name}]`", struct) for name, struct in SETTINGS.items()]
-    tables.append(("`[models.<id>]` and `[changes.<id>]`", Model))
+    tables.append(("`[models.<id>]`, `[changes.<id>]`, `[families.<name>]` and `[runtimes.<name>]`", Model))
     tables.append(("`[models.<id>.rewriting]`", Rewriting))
+    tables.append(("`[models.<id>.clients.<client>]`", ClientLimits))
     tables.append(("`runtime.toml`", Runtime))
     return "\n".join(line for title, struct in tables for line in _table(title, struct))
 

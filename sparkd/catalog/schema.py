@@ -6,6 +6,7 @@ Draft 7, because that is what editors' TOML plugins read.
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from msgspec import NODEFAULT, Struct, inspect
 
 from sparkd.catalog.conversion import Key, keys_of
 from sparkd.catalog.definitions import Model, Runtime
-from sparkd.catalog.layers import CHANGES, MODELS
+from sparkd.catalog.layers import CHANGES, FAMILIES, MODELS, REFUSED, RUNTIMES
 from sparkd.catalog.names import ID_PATTERN, LONGEST_NAME
 from sparkd.catalog.sizes import PATTERN, size_text
 from sparkd.catalog.tables import SETTINGS
@@ -44,6 +45,12 @@ def catalogue_schema() -> Json:
     tables: Json = {name: _table(struct) for name, struct in SETTINGS.items()}
     tables[MODELS] = {**models, "description": "Models that clients can name, by id."}
     tables[CHANGES] = {**models, "description": "Keys of models that are defined in an earlier file, by id."}
+    for kind, whose in ((RUNTIMES, "that run in a runtime"), (FAMILIES, "of a family")):
+        tables[kind] = {
+            **models,
+            "additionalProperties": _defaults(REFUSED[kind]),
+            "description": f"What models {whose} have where they say nothing themselves, by its name.",
+        }
     return {
         "$schema": DRAFT,
         "title": "Catalogue of sparkd",
@@ -57,6 +64,15 @@ def catalogue_schema() -> Json:
 def runtime_schema() -> Json:
     """Of a runtime's `runtime.toml`."""
     return {"$schema": DRAFT, "title": "Runtime of sparkd", **_table(Runtime)}
+
+
+def _defaults(refused: Collection[str]) -> Json:
+    shared = {name: {"$ref": f"#/definitions/model/properties/{name}"} for name in keys_of(Model)}
+    return {
+        "type": "object",
+        "properties": {name: key for name, key in shared.items() if name not in refused},
+        "additionalProperties": False,
+    }
 
 
 def _table(struct: type[Struct]) -> Json:

@@ -2,38 +2,78 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 
 from sparkd.catalog.conversion import Key, Unusable, convert, keys_of
-from sparkd.catalog.definitions import Model, Settings
+from sparkd.catalog.definitions import Model
 from sparkd.catalog.nearest import did_you_mean
 from sparkd.catalog.rewriting import Rewriting
+from sparkd.catalog.settings import Settings
 from sparkd.catalog.wording import dotted, wrong_value
+
+
+class Origin(NamedTuple):
+    """Who said a value: a file, and the table in it."""
+
+    file: Path
+    table: tuple[str, ...]
+
+
+_NONE: Mapping[str, str] = MappingProxyType({})
+
+FORMER: Mapping[str, str] = MappingProxyType(
+    {
+        "enabled": '; to switch a model off write status = "disabled" and reason = "…"',
+        "disabled_reason": '; write status = "disabled" and reason = "…"',
+    }
+)
+"""Keys that there were once, and what is written now, to end a sentence with."""
 
 
 @dataclass(slots=True)
 class Table:
-    """What files say in one table. `files` knows who said what; `wrong`: the keys whose value is not usable."""
+    """What files say in one table. `begun`: where it begins; `wrong`: the keys whose value is not usable.
 
-    file: Path
+    `origins` knows who said what, also of the keys of tables in it (`("options", "dtype")`).
+    """
+
+    begun: Origin
     values: dict[str, Any] = field(default_factory=dict)
-    files: dict[str, Path] = field(default_factory=dict)
+    origins: dict[tuple[str, ...], Origin] = field(default_factory=dict)
     wrong: set[str] = field(default_factory=set)
+
+    @property
+    def file(self) -> Path:
+        """The file where the table begins."""
+        return self.begun.file
 
     def lay(self, later: Table) -> None:
         """Lay a later table over this one: its keys win, and tables in it are laid over tables in turn."""
         for name, value in later.values.items():
             self.values[name] = _laid(self.values.get(name), value)
-        self.files |= later.files
+        self.origins |= later.origins
         self.wrong |= later.wrong
 
-    def file_of(self, key: str) -> Path:
-        """The file that has the last word on a key, else the one where the table begins."""
-        return self.files.get(key, self.file)
+    def forget(self, key: str) -> None:
+        """Make it as if nobody had said anything about a key."""
+        self.values.pop(key, None)
+        self.origins = {path: origin for path, origin in self.origins.items() if path[0] != key}
+
+    def origin(self, *path: str) -> Origin:
+        """Who has the last word on a key, or on a key of a table in it; else where the table begins."""
+        known = (path[:length] for length in range(len(path), 0, -1))
+        return next((self.origins[inner] for inner in known if inner in self.origins), self.begun)
+
+    def place(self, *path: str) -> tuple[Path, str]:
+        """The file that has the last word on a key, and the key as it stands there."""
+        origin = self.origin(*path)
+        return origin.file, dotted(*origin.table, *path)
 
 
 class TableReader:
@@ -48,9 +88,11 @@ class TableReader:
         """Note a problem with the value of a key."""
         self.problems.append(wrong_value(self.file, dotted(*key), value, text))
 
-    def read(self, struct: type[Struct], raw: object, *prefix: str) -> Table:
-        """The table `[prefix]`, whose keys are those of `struct`."""
-        table = Table(self.file)
+    def read(
+        self, struct: type[Struct], raw: object, *prefix: str, refused: Mapping[str, str] = _NONE
+    ) -> Table:
+        """The table `[prefix]`, whose keys are those of `struct` but the `refused`, each with the reason why."""
+        table = Table(Origin(self.file, prefix))
         if not isinstance(raw, dict):
             self.tell("expected a table", raw, *prefix)
             return table
@@ -58,18 +100,27 @@ class TableReader:
         for name, value in raw.items():
             key = keys.get(name)
             if key is None:
-                self.tell(f"unknown key{did_you_mean(name, keys) or homes(name)}", value, *prefix, name)
+                text = FORMER.get(name) or did_you_mean(name, keys) or homes(name)
+                self.tell(f"unknown key{text}", value, *prefix, name)
                 continue
-            table.files[name] = self.file
-            if key.struct is not None and isinstance(value, dict):
-                inner = self.read(key.struct, value, *prefix, name)
-                table.values[name] = inner.values
-                table.wrong |= {name} if inner.wrong else set()
-            elif key.items is not None and isinstance(value, dict):
-                table.values[name] = self._items(table, key.items, value, prefix)
-            else:
-                self._value(table, key, value, prefix)
+            if name in refused:
+                self.tell(refused[name], value, *prefix, name)
+                continue
+            self._read_key(table, key, value, prefix)
         return table
+
+    def _read_key(self, table: Table, key: Key, value: object, prefix: tuple[str, ...]) -> None:
+        origin = table.origins[key.name,] = Origin(self.file, prefix)
+        if not isinstance(value, dict) or (key.struct is None and key.items is None):
+            self._value(table, key, value, prefix)
+        elif key.struct is not None:
+            inner = self.read(key.struct, value, *prefix, key.name)
+            table.values[key.name] = inner.values
+            table.origins |= {(key.name, *path): origin for path in inner.origins}
+            table.wrong |= {key.name} if inner.wrong else set()
+        elif key.items is not None:
+            table.values[key.name] = self._items(table, key.items, value, prefix)
+            table.origins |= {(key.name, name): origin for name in value}
 
     def _value(self, table: Table, key: Key, raw: object, prefix: tuple[str, ...]) -> None:
         try:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Final
 
-from sparkd.catalog.definitions import GIB
+from sparkd.catalog.quantities import GIB
 from sparkd.cli import doctor_machine
 from sparkd.cli.doctor_facts import Facts, Finding, Findings
 from sparkd.cli.wording import duration, number, size

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sparkd.catalog.definitions import MIB
+from sparkd.catalog.quantities import MIB
 from sparkd.cli.doctor_facts import Facts, Finding, Findings, Unit
 from sparkd.cli.wording import size
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sparkd.catalog.definitions import GIB
+from sparkd.catalog.quantities import GIB
 
 
 def duration(seconds: float) -> str:

@@ -11,7 +11,8 @@ from math import ceil, floor
 from types import MappingProxyType
 from typing import Final
 
-from sparkd.catalog.definitions import GIB, Model
+from sparkd.catalog.definitions import Model
+from sparkd.catalog.quantities import GIB
 from sparkd.engines.causes import GENERIC, explain, sign
 from sparkd.engines.engine import Cause, Command, Exit, Milestone, Surroundings, UnixAddress
 from sparkd.engines.environment import environment

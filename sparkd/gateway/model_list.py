@@ -1,7 +1,8 @@
 """`GET /v1/models`: the catalogue as clients read it, without starting anything.
 
 One list for OpenAI's, vLLM's, llama.cpp's and Anthropic's clients: each dialect's fields stand beside the others'
-(`max_model_len` is vLLM's word for the context length, `meta.n_ctx` llama.cpp's, `display_name` Anthropic's).
+(`max_model_len` is vLLM's word for the context length, `meta.n_ctx` llama.cpp's, `display_name` Anthropic's). The
+catalogue's own words stand there too: `status`, `tags`, `family`, `parameters`, `vision`.
 """
 
 from __future__ import annotations
@@ -72,6 +73,11 @@ def _card(model: Model) -> dict[str, Any]:
         "created_at": made,
         "aliases": [*model.aliases, *model.rewriting.presets],
         "description": model.description,
+        "family": model.family,
+        "parameters": model.parameters or None,
+        "status": model.status,
+        "tags": model.tags,
+        "vision": model.vision,
     }
     length = context_length(model)
     if length is not None:

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from sparkd.catalog.definitions import GIB, Runtime
+from sparkd.catalog.definitions import Runtime
+from sparkd.catalog.quantities import GIB
 from sparkd.errors import RuntimeBuildError
 from sparkd.runtimes import tools
 from sparkd.runtimes.definition import fingerprint, pinned_torch, requirements

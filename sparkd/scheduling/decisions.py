@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from sparkd.catalog.definitions import Model, Settings
+from sparkd.catalog.definitions import Model
+from sparkd.catalog.settings import Settings
 from sparkd.errors import Refusal
 from sparkd.scheduling import refusals
 from sparkd.scheduling.actions import Action, Grant, Kill, Launch, Refuse, Terminate

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from sparkd.catalog.definitions import GIB
+from sparkd.catalog.quantities import GIB
 from sparkd.scheduling.books import Entry
 from sparkd.scheduling.lifecycle import State
 

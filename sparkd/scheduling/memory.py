@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final, Literal, NamedTuple
 
-from sparkd.catalog.definitions import GIB, Model
+from sparkd.catalog.definitions import Model
+from sparkd.catalog.quantities import GIB
 
 ImpliedFootprint = Callable[[Model], int | None]
 """Also what is learned: bytes, None where nothing is known."""

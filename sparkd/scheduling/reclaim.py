@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sparkd.catalog.definitions import MIB
+from sparkd.catalog.quantities import MIB
 from sparkd.scheduling.guard import Sample
 
 SLACK: Final = 512 * MIB

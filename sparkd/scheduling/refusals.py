@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sparkd.catalog.definitions import GIB
+from sparkd.catalog.quantities import GIB
 from sparkd.errors import (
     Holder,
     ModelBusy,

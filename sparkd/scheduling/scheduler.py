@@ -13,7 +13,8 @@ from collections.abc import Callable, Container, Iterable, Mapping
 from copy import copy
 from dataclasses import replace
 
-from sparkd.catalog.definitions import Model, Settings
+from sparkd.catalog.definitions import Model
+from sparkd.catalog.settings import Settings
 from sparkd.scheduling import refusals
 from sparkd.scheduling.actions import Action
 from sparkd.scheduling.books import NEVER, Books, Entry

@@ -10,7 +10,8 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
-from sparkd.catalog.definitions import Lifecycle, OnBusy
+from sparkd.catalog.definitions import Lifecycle
+from sparkd.catalog.settings import OnBusy
 from sparkd.scheduling.books import NEVER, Entry
 from sparkd.scheduling.deadlines import idle_end
 from sparkd.scheduling.lifecycle import State

@@ -16,14 +16,16 @@ from sparkd.catalog import read_catalogue
 from sparkd.catalog.conversion import keys_of
 from sparkd.catalog.definitions import Model, Runtime
 from sparkd.catalog.drop_ins import write_drop_in
-from sparkd.catalog.layers import TABLES
+from sparkd.catalog.labels import ClientLimits, Clients
+from sparkd.catalog.layers import FAMILIES, RUNTIMES, TABLES
 from sparkd.catalog.rewriting import Rewriting
 from sparkd.catalog.tables import SETTINGS
 from tests.catalog.folder import Folder
 
+STRUCTS = (*SETTINGS.values(), Model, Rewriting, Clients, ClientLimits, Runtime)
 NAMES = [
     *TABLES,
-    *(key for struct in (*SETTINGS.values(), Model, Rewriting, Runtime) for key in keys_of(struct)),
+    *(key for struct in STRUCTS for key in keys_of(struct)),
     *(
         "cpu",
         "vllm",
@@ -64,6 +66,10 @@ DOCUMENTS = st.dictionaries(TEXTS, VALUES, max_size=4) | st.fixed_dictionaries(
             for name in SETTINGS
         },
         "models": st.dictionaries(TEXTS, st.dictionaries(st.sampled_from(list(keys_of(Model))), VALUES)),
+        **{
+            kind: st.dictionaries(TEXTS, st.dictionaries(st.sampled_from(list(keys_of(Model))), VALUES))
+            for kind in (RUNTIMES, FAMILIES)
+        },
         "changes": st.dictionaries(TEXTS, st.dictionaries(st.sampled_from(list(keys_of(Model))), VALUES)),
     },
 )
@@ -112,6 +118,9 @@ MODELS = st.fixed_dictionaries(
         "context_length": st.integers(1, 2**31 - 1),
         "memory": st.integers(0, 2**60) | st.sampled_from(["20 GiB", "1.5 TB"]),
         "lifecycle": st.sampled_from(["normal", "exclusive"]),
+        "status": st.sampled_from(["validated", "experimental", "manual"]),
+        "tags": st.lists(st.sampled_from(["chat", "code", "long-context"]), max_size=3),
+        "clients": st.fixed_dictionaries({}, optional={"cline": st.just({"context": 4096, "output": 2})}),
         "pinned": st.booleans(),
         "options": st.dictionaries(FLAGS, OPTION | st.lists(OPTION, max_size=3)),
         "environment": st.dictionaries(st.from_regex(r"[A-Z_][A-Z0-9_]{0,8}", fullmatch=True), PLAIN),

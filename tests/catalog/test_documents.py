@@ -13,13 +13,18 @@ import pytest
 from sparkd.catalog import read_catalogue, reference, schema
 from sparkd.catalog.conversion import keys_of
 from sparkd.catalog.definitions import NOT_KEYS, Model, Runtime
+from sparkd.catalog.labels import ClientLimits, Clients
+from sparkd.catalog.layers import REFUSED
+from sparkd.catalog.quantities import GIB
+from sparkd.catalog.rewriting import Rewriting
 from sparkd.catalog.sizes import parse_size
 from sparkd.catalog.tables import SETTINGS
+from sparkd.errors import ModelDisabled
 from tests.catalog.folder import VLLM, Folder
 
 HOUSE = Path(__file__).parents[2]
 GUIDE = (HOUSE / "docs/configuration.md").read_text()
-STRUCTS = [*SETTINGS.values(), Model, Runtime]
+STRUCTS = [*SETTINGS.values(), Model, Rewriting, Clients, ClientLimits, Runtime]
 
 
 def blocks(language: str) -> list[str]:
@@ -49,6 +54,9 @@ def test_the_schema_has_every_key_of_every_table_and_refuses_others() -> None:
         name: list(keys_of(struct)) for name, struct in SETTINGS.items()
     }
     assert list(whole["definitions"]["model"]["properties"]) == list(keys_of(Model))
+    for kind, refused in REFUSED.items():
+        allowed = whole["properties"][kind]["additionalProperties"]["properties"]
+        assert set(allowed) == set(keys_of(Model)) - set(refused)
     for table in (*tables.values(), whole["definitions"]["model"], schema.runtime_schema(), whole):
         assert table["additionalProperties"] is False
 
@@ -85,7 +93,7 @@ def test_the_catalogue_that_is_shipped_is_good() -> None:
 
 
 def test_the_model_of_one_s_own_in_the_guide_has_six_lines_and_works(folder: Folder) -> None:
-    own, command, _ = blocks("toml")
+    own, command, *_ = blocks("toml")
     assert len(own.splitlines()) == 6
     folder.write("models.d/mine.toml", own + command)
     assert list(folder.read("").models) == ["qwen3-0.6b", "llama"]
@@ -112,7 +120,17 @@ def test_the_mistakes_in_the_guide_are_told_in_just_those_words(folder: Folder) 
         """
     folder.write("models.d/mine.toml", mistakes)
     with contextlib.chdir(folder.path):
-        assert folder.problems() == blocks("text")[0].splitlines()
+        assert folder.problems() == blocks("text")[1].splitlines()
+
+
+def test_what_the_guide_says_of_families_and_of_disabled_models_is_so(folder: Folder) -> None:
+    catalogue = folder.read(blocks("toml")[3])
+    model = catalogue.models["llama3.2-1b"]
+    assert (model.runtime, model.memory) == ("cpu", 2 * GIB)
+    assert list(model.options.values()) == [True, 2, "llama3_json"]
+    with pytest.raises(ModelDisabled) as refused:
+        catalogue.find("llama3.2-1b")
+    assert refused.value.message == blocks("text")[0].strip()
 
 
 def test_the_guide_names_only_files_that_exist() -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from sparkd.catalog import read_catalogue
-from sparkd.catalog.definitions import GIB, MIB, Settings
 from sparkd.catalog.locations import run_folder
 from sparkd.catalog.names import NAME_RULE
+from sparkd.catalog.quantities import GIB, MIB
+from sparkd.catalog.settings import Settings
 from sparkd.errors import CatalogueError
 from tests.catalog.folder import VLLM, Folder
 
@@ -101,10 +102,10 @@ def test_a_change_of_a_model_that_is_not_there_is_told(folder: Folder) -> None:
     ]
 
 
-def test_a_problem_in_a_changed_key_names_the_file_that_changed_it(folder: Folder) -> None:
+def test_a_problem_in_a_changed_key_names_the_change(folder: Folder) -> None:
     folder.write("models.d/mine.toml", '[changes.a]\nruntime = "cpuu"')
     assert folder.problems(f"[models.a]\n{VLLM}") == [
-        'models.d/mine.toml: models.a.runtime = "cpuu": there is no such runtime; did you mean "cpu"?'
+        'models.d/mine.toml: changes.a.runtime = "cpuu": there is no such runtime; did you mean "cpu"?'
     ]
 
 

@@ -12,8 +12,8 @@ TEXT = f"""
 aliases = ["small", "HuggingFaceTB/SmolLM2"]
 [models.gpt-oss-20b]
 {VLLM}
-enabled = false
-disabled_reason = "crashes on this driver"
+status = "disabled"
+reason = "crashes on this driver"
 aliases = ["oss"]
 """
 
@@ -46,6 +46,14 @@ def test_a_disabled_model_is_refused_with_the_reason(name: str, folder: Folder) 
     with pytest.raises(ModelDisabled) as refused:
         folder.read(TEXT).find(name)
     assert refused.value.message == 'Model "gpt-oss-20b" is disabled: crashes on this driver'
+
+
+def test_the_refusal_names_what_to_use_instead(folder: Folder) -> None:
+    with pytest.raises(ModelDisabled) as refused:
+        folder.read(f'{TEXT}instead = "smollm2"').find("oss")
+    assert refused.value.message == (
+        'Model "gpt-oss-20b" is disabled: crashes on this driver; use smollm2 instead'
+    )
 
 
 def test_ten_thousand_models_are_read_and_found(folder: Folder) -> None:

@@ -61,22 +61,30 @@ def test_an_alias_belongs_to_one_model(folder: Folder) -> None:
 def test_there_is_one_utility(folder: Folder) -> None:
     folder.write("models.d/mine.toml", '[changes.b]\nlifecycle = "utility"')
     text = f'{MODEL}lifecycle = "utility"\n[models.b]\n{VLLM}'
-    problem = 'models.b.lifecycle = "utility": "m" in models.toml is the utility; there can be one'
+    problem = 'changes.b.lifecycle = "utility": "m" in models.toml is the utility; there can be one'
     assert folder.problems(text) == [f"models.d/mine.toml: {problem}"]
 
 
 def test_a_disabled_utility_does_not_count(folder: Folder) -> None:
-    off = 'enabled = false\ndisabled_reason = "crashes"'
+    off = 'status = "disabled"\nreason = "crashes"'
     assert (
         folder.problems(f'{MODEL}lifecycle = "utility"\n{off}\n[models.b]\n{VLLM}lifecycle = "utility"') == []
     )
 
 
 def test_a_disabled_model_says_why(folder: Folder) -> None:
-    problem = "models.m.enabled = false: needs a disabled_reason, which those who ask are told"
-    assert folder.problems(f"{MODEL}enabled = false") == [f"models.toml: {problem}"]
-    assert folder.problems(f'{MODEL}enabled = false\ndisabled_reason = " "') == [f"models.toml: {problem}"]
-    assert folder.problems(f'{MODEL}enabled = true\ndisabled_reason = "was broken"') == []
+    problem = 'models.m.status = "disabled": needs a reason, which those who ask are told'
+    assert folder.problems(f'{MODEL}status = "disabled"') == [f"models.toml: {problem}"]
+    assert folder.problems(f'{MODEL}status = "disabled"\nreason = " "') == [f"models.toml: {problem}"]
+    assert folder.problems(f'{MODEL}status = "experimental"\nreason = "was broken"') == []
+
+
+def test_a_client_that_asks_for_the_whole_context_as_an_answer_is_told(folder: Folder) -> None:
+    text = f"{MODEL}context_length = 8192\n[models.m.clients]\nopencode.output = %s\ncline.context = 4096\n"
+    assert folder.problems(text % 8191) == []
+    told = "models.toml: models.m.clients.%s: expected less than the context (%d), which holds the prompt too"
+    assert folder.problems(text % 8192) == [told % ("opencode.output = 8192", 8192)]
+    assert folder.problems(f"{text % 1}cline.output = 4096") == [told % ("cline.output = 4096", 4096)]
 
 
 def test_a_runtime_that_does_not_exist_is_told_with_those_that_do(folder: Folder) -> None:
@@ -123,7 +131,7 @@ def test_what_a_command_is_filled_in_with_is_known(folder: Folder) -> None:
     command = '[models.m]\nengine = "command"\ncommand = ["serve", "--port={prot}", "{model}", "{source}"]'
     assert folder.problems(command) == [
         'models.toml: models.m.command = "--port={prot}": unknown placeholder {prot}; did you mean "port"?',
-        'models.toml: models.m.command = "{source}": uses {source}, but the model has no source',
+        'models.toml: models.m.command = "{source}": uses {source}, but "m" has no source',
     ]
 
 
@@ -131,7 +139,7 @@ def test_variables_of_a_command_are_filled_in_too(folder: Folder) -> None:
     text = '[models.m]\nengine = "command"\ncommand = ["ollama", "serve"]\nenvironment.A = "%s"'
     assert folder.problems(text % "{host}:{port} {braces} {model}") == []
     assert folder.problems(text % "{port} {source}") == [
-        'models.toml: models.m.environment = "{port} {source}": uses {source}, but the model has no source'
+        'models.toml: models.m.environment = "{port} {source}": uses {source}, but "m" has no source'
     ]
 
 
@@ -191,9 +199,7 @@ def test_a_model_larger_than_the_budget_is_told(folder: Folder) -> None:
         'models.toml: models.m.memory = "121 GiB": more than the budget, 120 GiB (memory.total - memory.reserve)'
     ]
     assert folder.problems(f'{budget}{MODEL}memory = "120 GiB"') == []
-    assert (
-        folder.problems(f'{budget}{MODEL}memory = "121 GiB"\nenabled = false\ndisabled_reason = "big"') == []
-    )
+    assert folder.problems(f'{budget}{MODEL}memory = "121 GiB"\nstatus = "disabled"\nreason = "big"') == []
 
 
 def test_a_normal_model_fits_beside_the_utility(folder: Folder) -> None:

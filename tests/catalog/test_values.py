@@ -1,11 +1,16 @@
 """Every value that cannot be used is told in one line: file, key, value, what was expected, what was meant."""
 
+from typing import get_args
+
 import pytest
 
 from sparkd.catalog.addresses import parse_listen
+from sparkd.catalog.labels import Tag
 from sparkd.catalog.sizes import parse_size, size_text
+from sparkd.catalog.wording import either
 from tests.catalog.folder import VLLM, Folder
 
+TAGS = sorted(get_args(Tag))
 MODEL = f"[models.m]\n{VLLM}"
 
 
@@ -133,6 +138,24 @@ def test_anything_else_is_no_address(listen: str, folder: Folder) -> None:
         (f"{MODEL}pinned = 'yes'", 'models.m.pinned = "yes": expected true or false'),
         (f"{MODEL}aliases = 'a'", 'models.m.aliases = "a": expected a list of texts'),
         (f"{MODEL}aliases = ['a', 1]", 'models.m.aliases = ["a", 1]: expected a list of texts'),
+        (
+            f"{MODEL}tags = ['chat', 'coding']",
+            f'models.m.tags = ["chat", "coding"]: expected a list of {either(TAGS)}; did you mean "code"?',
+        ),
+        (f"{MODEL}tags = ['chat', 1]", f'models.m.tags = ["chat", 1]: expected a list of {either(TAGS)}'),
+        (f"{MODEL}tags = 'chat'", f'models.m.tags = "chat": expected a list of {either(TAGS)}'),
+        (
+            f"{MODEL}status = 'valid'",
+            (
+                'models.m.status = "valid": expected "disabled", "experimental", "manual" or "validated"; '
+                'did you mean "validated"?'
+            ),
+        ),
+        (
+            f"{MODEL}clients.cline.context = 0",
+            "models.m.clients.cline.context = 0: expected a whole number from 1 to 2147483647",
+        ),
+        (f"{MODEL}clients.cline = 5", "models.m.clients.cline = 5: expected a table"),
         (f"{MODEL}environment = {{ A = 1 }}", "models.m.environment.A = 1: expected a text"),
         (f"{MODEL}environment = ['A']", 'models.m.environment = ["A"]: expected a table of texts'),
         (
@@ -180,6 +203,19 @@ def test_a_wrong_value_is_told_with_what_was_expected(text: str, problem: str, f
             "[queue]\nidle_timeout = 3",
             "queue.idle_timeout = 3: unknown key; it belongs in [defaults] or [models.<id>]",
         ),
+        (
+            f"{MODEL}enabled = false",
+            'models.m.enabled = false: unknown key; to switch a model off write status = "disabled" and reason = "…"',
+        ),
+        (
+            f"{MODEL}disabled_reason = 'x'",
+            'models.m.disabled_reason = "x": unknown key; write status = "disabled" and reason = "…"',
+        ),
+        (f"{MODEL}clients.zed.context = 1", "models.m.clients.zed = { context = 1 }: unknown key"),
+        (
+            f"{MODEL}clients.cline.contxt = 1",
+            'models.m.clients.cline.contxt = 1: unknown key; did you mean "context"?',
+        ),
         (f"{MODEL}id = 'x'", 'models.m.id = "x": unknown key'),
         ('[server]\n"a b\\n" = 1', 'server."a b\\n" = 1: unknown key'),
     ],
@@ -215,7 +251,7 @@ def test_every_problem_of_every_file_is_told_at_once(folder: Folder) -> None:
     folder.write("models.d/b.toml", "oops")
     folder.write("venvs/gpu/runtime.toml", "pyton = '3'")
     assert folder.problems(
-        f"[server]\nlisten = 1\nport = 2\n[models.a]\n{VLLM}memory = []\nenabled = false"
+        f"[server]\nlisten = 1\nport = 2\n[models.a]\n{VLLM}memory = []\nstatus = 'disabled'"
     ) == [
         "models.d/b.toml: is not TOML: Expected '=' after a key in a key/value pair (at end of document)",
         "models.toml: server.listen = 1: expected a text",
@@ -223,5 +259,5 @@ def test_every_problem_of_every_file_is_told_at_once(folder: Folder) -> None:
         'models.toml: models.a.memory = []: expected a size such as "20 GiB", or a number of bytes',
         'models.d/a.toml: queue.max_wait = "x": expected seconds, a number from 0 to 1000000000',
         'venvs/gpu/runtime.toml: pyton = "3": unknown key; did you mean "python"?',
-        "models.toml: models.a.enabled = false: needs a disabled_reason, which those who ask are told",
+        'models.toml: models.a.status = "disabled": needs a reason, which those who ask are told',
     ]

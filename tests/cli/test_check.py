@@ -35,8 +35,8 @@ runtime = "plain"
 [models.three]
 source = "org/three"
 runtime = "plain"
-enabled = false
-disabled_reason = "too slow"
+status = "disabled"
+reason = "too slow"
 """
 
 

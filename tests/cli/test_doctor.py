@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 from sparkd import __version__
-from sparkd.catalog.definitions import GIB
+from sparkd.catalog.quantities import GIB
 from sparkd.cli import doctor_checks, doctor_machine
 from sparkd.cli.doctor_checks import examine, is_local
 from sparkd.cli.doctor_facts import (

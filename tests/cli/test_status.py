@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sparkd.catalog.definitions import GIB
+from sparkd.catalog.quantities import GIB
 from sparkd.scheduling.status import LastRun
 from tests.cli.running import clean_environment, command, sparkctl
 from tests.control.standin import CATALOGUE, Served, write_catalogue

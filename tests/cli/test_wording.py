@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sparkd.catalog.definitions import GIB, MIB
+from sparkd.catalog.quantities import GIB, MIB
 from sparkd.cli.wording import duration, number, size
 
 

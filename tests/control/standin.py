@@ -18,8 +18,9 @@ import uvicorn
 from msgspec.structs import replace
 
 from sparkd.catalog import Catalogue, read_catalogue
-from sparkd.catalog.definitions import GIB, Model
+from sparkd.catalog.definitions import Model
 from sparkd.catalog.locations import socket_address
+from sparkd.catalog.quantities import GIB
 from sparkd.control import control_app
 from sparkd.machine.log import Log
 from sparkd.scheduling.plan import Plan
@@ -40,8 +41,8 @@ memory = "1 GiB"
 [models.old]
 engine = "command"
 command = ["/bin/cat", "{socket}"]
-enabled = false
-disabled_reason = "its license ran out"
+status = "disabled"
+reason = "its license ran out"
 """
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sparkd.catalog.definitions import GIB
+from sparkd.catalog.quantities import GIB
 from sparkd.engines import ENGINES
 from sparkd.engines.engine import Exit, Milestone
 from sparkd.errors import LaunchError

@@ -14,7 +14,8 @@ from pathlib import Path
 import uvloop
 
 from sparkd.catalog import Catalogue
-from sparkd.catalog.definitions import Model, Settings
+from sparkd.catalog.definitions import Model
+from sparkd.catalog.settings import Settings
 from sparkd.errors import Refusal
 from sparkd.gateway import Gateway
 from sparkd.gateway.keys import Keys

@@ -8,7 +8,8 @@ import json
 import psutil
 import pytest
 
-from sparkd.catalog.definitions import MIB, Server, Settings
+from sparkd.catalog.quantities import MIB
+from sparkd.catalog.settings import Server, Settings
 from tests.gateway.engines import (
     OK,
     SSE,

@@ -8,11 +8,19 @@ from sparkd.catalog import Catalogue
 from tests.gateway.engines import OK, Answer, answering, request
 from tests.gateway.house import catalogue, house, model, run
 
+LABELS: dict[str, object] = {
+    "family": "bigs",
+    "parameters": "30B, 3B active",
+    "status": "validated",
+    "tags": ("code", "long-context"),
+    "vision": True,
+}
+
 
 def several() -> Catalogue:
     return catalogue(
-        model("big", aliases=("org/big", "large"), context_length=131072, source="org/big-repo"),
-        model("off", enabled=False, disabled_reason="it crashes"),
+        model("big", aliases=("org/big", "large"), context_length=131072, source="org/big-repo", **LABELS),
+        model("off", status="disabled", reason="it crashes"),
         model("flag", options={"max-model-len": 2048}),
         model("unknown"),
     )
@@ -42,6 +50,8 @@ def test_enabled_models_are_listed_with_their_context_in_every_dialect() -> None
     assert big["aliases"] == ["org/big", "large"]
     assert [big[key] for key in ("max_model_len", "context_length", "context_window")] == [131072] * 3
     assert big["meta"] == {"n_ctx": 131072}
+    assert {name: big[name] for name in LABELS} == LABELS | {"tags": ["code", "long-context"]}
+    assert [cards["flag"][name] for name in LABELS] == [None, None, "experimental", [], False]
     assert cards["flag"]["max_model_len"] == 2048
     assert "max_model_len" not in cards["unknown"]
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from sparkd.catalog.definitions import Server, Settings
+from sparkd.catalog.settings import Server, Settings
 from sparkd.errors import Holder, ModelBusy, ModelFailed, QueueFull, Refusal
 from tests.gateway.engines import Answer, request
 from tests.gateway.house import catalogue, house, model, run
@@ -18,7 +18,7 @@ def refused(raw: bytes) -> Answer:
 
     async def test() -> None:
         models = catalogue(
-            model("m", aliases=("alias",)), model("off", enabled=False, disabled_reason="it crashes")
+            model("m", aliases=("alias",)), model("off", status="disabled", reason="it crashes")
         )
         async with house(models=models) as here:
             answers.append(await here.ask(raw))

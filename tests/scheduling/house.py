@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sparkd.catalog.definitions import Failures, Memory, Model, Queue, Settings
+from sparkd.catalog.definitions import Model
+from sparkd.catalog.settings import Failures, Memory, Queue, Settings
 from sparkd.errors import Refusal
 from sparkd.scheduling.actions import Action, Grant, Kill, Launch, Refuse, Terminate
 from sparkd.scheduling.lifecycle import State

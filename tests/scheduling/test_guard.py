@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sparkd.catalog.definitions import GIB, Failures, Queue
+from sparkd.catalog.quantities import GIB
+from sparkd.catalog.settings import Failures, Queue
 from sparkd.errors import ModelFailed, NoRoom
 from sparkd.scheduling.guard import CALM, NO_RISE, SCARCE, STARTING, Guard, Sample
 from sparkd.scheduling.lifecycle import State

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sparkd.catalog.definitions import GIB
+from sparkd.catalog.quantities import GIB
 from sparkd.scheduling.headline import headline
 from sparkd.scheduling.status import MemoryStatus, ModelStatus, QueueStatus, Status
 

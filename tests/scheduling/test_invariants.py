@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from msgspec import structs
 
-from sparkd.catalog.definitions import Failures, Queue
+from sparkd.catalog.settings import Failures, Queue
 from sparkd.scheduling.actions import Action, Grant, Kill, Launch, Refuse, Terminate
 from sparkd.scheduling.lifecycle import State
 from tests.scheduling.house import House, a_model
@@ -200,7 +200,10 @@ class Promises(RuleBasedStateMachine):
     def the_catalogue_is_read_again(self, gone: set[str], changed: set[str]) -> None:
         """Some are disabled for a while: the next reading may have them back."""
         self.house.reload(
-            *(structs.replace(model, enabled=model.id not in gone) for model in self.house.models),
+            *(
+                structs.replace(model, status="disabled" if model.id in gone else "experimental")
+                for model in self.house.models
+            ),
             restart=tuple(changed - gone),
         )
 

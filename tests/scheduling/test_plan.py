@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparkd.catalog.definitions import Model, Queue
+from sparkd.catalog.definitions import Model
+from sparkd.catalog.settings import Queue
 from sparkd.scheduling.plan import Plan, plan
 from tests.scheduling.house import House, a_model
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sparkd.catalog.definitions import GIB, MIB
+from sparkd.catalog.quantities import GIB, MIB
 from sparkd.scheduling.guard import Sample
 from sparkd.scheduling.reclaim import Reclaim
 from tests.scheduling.house import House, a_model

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import structs
 
-from sparkd.catalog.definitions import Failures, Queue
+from sparkd.catalog.settings import Failures, Queue
 from sparkd.errors import ModelStopped
 from sparkd.scheduling.lifecycle import State
 from tests.scheduling.house import House, a_model
@@ -73,7 +73,7 @@ def test_who_waits_for_a_removed_model_is_refused() -> None:
 def test_a_disabled_model_is_treated_as_a_removed_one_and_may_come_back() -> None:
     house = House((a_model("a"),))
     house.rest("a")
-    house.reload(a_model("a", enabled=False))
+    house.reload(a_model("a", status="disabled"))
     assert house.state("a") is State.STOPPING
     house.reload(a_model("a"))
     waiting = house.ask("a")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sparkd.catalog.definitions import Queue
+from sparkd.catalog.settings import Queue
 from sparkd.errors import ModelBusy, NoRoom
 from sparkd.scheduling.lifecycle import State
 from tests.scheduling.house import House, a_model

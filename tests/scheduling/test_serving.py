@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sparkd.catalog.definitions import Failures, Queue
+from sparkd.catalog.settings import Failures, Queue
 from sparkd.errors import ModelFailed, ModelStopped, NoRoom, QueueFull, ShuttingDown, WaitedTooLong
 from sparkd.scheduling.lifecycle import LifecycleError, State
 from tests.scheduling.house import House, a_model
