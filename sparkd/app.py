@@ -14,6 +14,7 @@ from sparkd.engines import engine_problems
 from sparkd.errors import CatalogueError
 from sparkd.gateway import Gateway
 from sparkd.gateway.keys import read_keys
+from sparkd.handover import Held
 from sparkd.history import History
 from sparkd.learning import Learning
 from sparkd.machine.cgroups import Cgroups
@@ -21,7 +22,9 @@ from sparkd.machine.memory import Probe
 from sparkd.machine.pids import boot_id
 from sparkd.machine.places import Places
 from sparkd.reloading import Reloading, remember
+from sparkd.replacement import Replacement
 from sparkd.scheduling.scheduler import Scheduler
+from sparkd.succession import Succession
 from sparkd.supervisor import Supervisor
 from sparkd.terms import declared_budget, terms
 from sparkd.watch import Watch
@@ -36,29 +39,45 @@ class App:
     supervisor: Supervisor
     gateway: Gateway
     reloading: Reloading
+    succession: Succession
+    replacement: Replacement
     control: Starlette
 
 
-def compose(catalogue: Catalogue, places: Places) -> App:
-    """Join everything for one catalogue. Needs a running event loop. Raises CatalogueError where only engines or
-    files beside the catalogue can tell that something is wrong, and ProbeError where the machine does not say how
-    much memory it has."""
+def compose(catalogue: Catalogue, places: Places, held: Held | None = None) -> App:
+    """Join everything for one catalogue, and go on with what an earlier sparkd `held`.
+
+    Needs a running event loop. Raises CatalogueError where only engines or files beside the catalogue can tell that
+    something is wrong, and ProbeError where the machine does not say how much memory it has.
+    """
     if problems := engine_problems(catalogue):
         raise CatalogueError(problems)
+    held = held or Held()
     watch = Watch(Probe())
     found = watch.memory.total
     history = History.open(catalogue.folder("state") / "history.sqlite", boot_id())
     for notice in history.notices:
         journal.warning("%s", notice)
-    learning = Learning(catalogue, history, found, declared_budget(catalogue, found))
+    learning = Learning(catalogue, history, found, declared_budget(catalogue, found), going_on=held.keys)
     budget, footprint = terms(catalogue, found, learning)
-    scheduler = Scheduler(catalogue.models, budget=budget, footprint=footprint, settings=catalogue.settings)
+    models = {**catalogue.models, **held.definitions()}
+    scheduler = Scheduler(models, budget=budget, footprint=footprint, settings=catalogue.settings)
     keys = read_keys(catalogue)
-    remember(scheduler, learning, learning.noted())
+    known = {entry.model for entry in held.entries}
+    remember(scheduler, learning, [model for model in learning.noted() if model.id not in known])
     scheduler.on_memory(watch.memory.available, watch.memory.least, time.monotonic())
     supervisor = Supervisor(
-        catalogue, scheduler, places=places, cgroups=Cgroups.delegated(), watch=watch, learning=learning
+        catalogue,
+        scheduler,
+        places=places,
+        cgroups=Cgroups.delegated(),
+        watch=watch,
+        learning=learning,
+        started=held.started,
+        replaced=held.replaced,
     )
     gateway = Gateway(catalogue, supervisor, keys)
     reloading = Reloading(supervisor, scheduler, gateway, learning, found)
-    return App(supervisor, gateway, reloading, control_app(supervisor, reloading))
+    succession, replacement = Succession(supervisor, scheduler, learning), Replacement()
+    control = control_app(supervisor, reloading, replacement)
+    return App(supervisor, gateway, reloading, succession, replacement, control)

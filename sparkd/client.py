@@ -89,6 +89,13 @@ class ControlClient:
         """Have the catalogue read again; returns what has changed. One that is wrong changes nothing: DaemonError."""
         return self._ask("POST", "/reload", Reload, endless=True)
 
+    def reexec(self) -> Status:
+        """Have the program that is installed now take the daemon's place, soon; returns how things were before.
+
+        Its `replaced` then counts one more. DaemonError with the code replacement_refused: it would not start.
+        """
+        return self._ask("POST", "/reexec", Status, endless=True)
+
     def model(self, name: str) -> ModelStatus:
         """One model as it is now."""
         return self._ask("GET", _path(name), ModelStatus)

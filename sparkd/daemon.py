@@ -9,6 +9,7 @@ import gc
 import logging
 import signal
 import sys
+from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Final
 
@@ -19,13 +20,16 @@ from sparkd.app import App, compose
 from sparkd.catalog import Catalogue, read_catalogue
 from sparkd.catalog.addresses import parse_listen
 from sparkd.catalog.locations import catalogue_path, control_socket
-from sparkd.errors import AlreadyRunning, CatalogueError, ListenError, ProbeError
+from sparkd.engines import engine_problems
+from sparkd.errors import AlreadyRunning, CatalogueError, HandoverError, ListenError, ProbeError
 from sparkd.gateway.server import GatewayServer
+from sparkd.handover import FORMAT, Handover, Held, take
 from sparkd.machine import sockets
 from sparkd.machine.journal import handler
 from sparkd.machine.lock import sole_owner
 from sparkd.machine.places import Places
 from sparkd.machine.systemd import Systemd
+from sparkd.replacement import end_children, replace
 from sparkd.scheduling.headline import headline
 
 EXIT_FAILED: Final = 1
@@ -34,6 +38,9 @@ EXIT_CONFIG: Final = 78
 
 LAST_WORDS: Final = 2.0
 """Seconds that clients have to take what was already answered, once no engine is left."""
+
+SETTLING: Final = 120.0
+"""Seconds that models which are stopping have to be gone, so that a successor can take over the others."""
 
 LAST_ARRIVALS: Final = 0.05
 """Seconds that clients whose connection was just accepted have to send their request, and be served."""
@@ -44,16 +51,29 @@ journal = logging.getLogger("sparkd.daemon")
 def main(argv: list[str] | None = None) -> int:
     """Run the daemon in the foreground until SIGTERM or SIGINT; return its exit status."""
     arguments = _arguments(argv)
+    if arguments.takes_over is not None:
+        return _takes_over(arguments)
     faulthandler.enable()  # a watchdog's SIGABRT then tells where we stood
     logging.basicConfig(handlers=[handler()], level=arguments.log_level.upper())
+    status = EXIT_FAILED
     try:
+        status = _run(arguments)
+    finally:
+        if status:  # where we have taken over, engines are there before we serve
+            end_children()
+    return status
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    try:
+        handover = take()
         catalogue = read_catalogue(catalogue_path(arguments.catalogue))
-        uvloop.run(_serve(catalogue))
+        uvloop.run(_serve(catalogue, handover))
     except CatalogueError as error:
         for problem in error.problems:
             print(f"sparkd: {problem}", file=sys.stderr)  # noqa: T201
         return EXIT_CONFIG
-    except (AlreadyRunning, ListenError, ProbeError) as error:
+    except (AlreadyRunning, HandoverError, ListenError, ProbeError) as error:
         print(f"sparkd: {error.message}", file=sys.stderr)  # noqa: T201
         return EXIT_FAILED
     return 0
@@ -65,25 +85,55 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--catalogue", metavar="FILE", help="models.toml to serve")
     parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
+    parser.add_argument(
+        "--takes-over",
+        type=int,
+        metavar="FORMAT",
+        help="only say whether this program could take the place of a sparkd that hands over in that format",
+    )
     parser.add_argument("--version", action="version", version=f"sparkd {__version__}")
     return parser.parse_args(argv)
 
 
-async def _serve(catalogue: Catalogue) -> None:
+def _takes_over(arguments: argparse.Namespace) -> int:
+    """Whether a start would succeed, as far as that can be told beside a running sparkd."""
+    try:
+        problems = engine_problems(read_catalogue(catalogue_path(arguments.catalogue)))
+    except CatalogueError as error:
+        problems = error.problems
+    if arguments.takes_over != FORMAT:
+        problems.append(f"sparkd {__version__} takes over in format {FORMAT}, not {arguments.takes_over}")
+    for problem in problems:
+        print(problem, file=sys.stderr)  # noqa: T201
+    return EXIT_FAILED if problems else 0
+
+
+async def _serve(catalogue: Catalogue, handover: Handover | None) -> None:
     run = catalogue.folder("run")
     run.mkdir(mode=0o700, parents=True, exist_ok=True)
     places = Places(run, catalogue.folder("state") / "logs")
     with sole_owner(run):
         if places.notice:
             journal.info("%s", places.notice)
-        for line in await places.reap():
+        held = handover.held if handover else Held()
+        doors = _open_doors(catalogue, handover)
+        app = compose(catalogue, places, held)
+        going_on = app.succession.resume(held)
+        for line in await places.reap(going_on if handover else None):
             journal.warning("%s", line)
-        app = compose(catalogue, places)
-        doors = _open_doors(catalogue)
+        app.reloading.catch_up(held.definitions())
+        if handover:
+            told = "took over from sparkd %s; engines that go on: %d"
+            journal.info(told, handover.version, len(going_on), extra={"fields": {"EVENT": "replaced"}})
         await _Daemon(app, doors).run()
 
 
-def _open_doors(catalogue: Catalogue) -> sockets.Inherited:
+def _open_doors(catalogue: Catalogue, handover: Handover | None) -> sockets.Doors:
+    if handover:
+        clients, control = (
+            [sockets.adopt(door) for door in doors] for doors in (handover.clients, handover.control)
+        )
+        return sockets.Doors(clients, control)
     doors = sockets.inherited()
     if not doors.clients:
         host, port = parse_listen(catalogue.settings.server.listen)
@@ -96,8 +146,10 @@ def _open_doors(catalogue: Catalogue) -> sockets.Inherited:
 class _Daemon:
     """From the first open door to the last closed one."""
 
-    def __init__(self, app: App, doors: sockets.Inherited) -> None:
+    def __init__(self, app: App, doors: sockets.Doors) -> None:
         self._supervisor = app.supervisor
+        self._succession = app.succession
+        self._replacement = app.replacement
         self._reloading = app.reloading
         self._reloads: set[asyncio.Task[None]] = set()
         self._doors = doors
@@ -117,7 +169,7 @@ class _Daemon:
         self._supervisor.broken.add_done_callback(lambda _: self._stop.set())
         beating = asyncio.create_task(self._systemd.beat(self._headline), name="systemd's beat")
         beating.add_done_callback(self._supervisor.finished)
-        await self._stop.wait()
+        await self._until_stopped()
         if self._supervisor.broken.done():
             self._supervisor.abort()
         await self._close()
@@ -136,6 +188,50 @@ class _Daemon:
         journal.info("sparkd %s listens on %s", __version__, ", ".join(self._supervisor.listen))
         self._systemd.ready()
 
+    async def _until_stopped(self) -> None:
+        stop = asyncio.create_task(self._stop.wait(), name="stop")
+        while not stop.done():
+            replacing = asyncio.create_task(self._replace_when_wanted(), name="replacing")
+            await asyncio.wait({stop, replacing}, return_when=asyncio.FIRST_COMPLETED)
+            replacing.cancel()
+            with suppress(asyncio.CancelledError):
+                await replacing
+
+    async def _replace_when_wanted(self) -> None:
+        """Let the program that is installed now take our place once somebody wants that. Returns if it cannot."""
+        await self._replacement.wanted.wait()
+        journal.info("replacing itself: finishing what has begun", extra={"fields": {"EVENT": "replacing"}})
+        self._supervisor.replacing = True
+        self._gateway.stop_accepting()
+        await asyncio.sleep(LAST_ARRIVALS)
+        await _within(self._supervisor.catalogue.settings.defaults.drain_timeout, self._gateway.drained())
+        self._supervisor.refuse_waiting()  # an operator's `load` too: what it has started goes on
+        await _within(LAST_WORDS, self._gateway.drained())
+        await self._gateway.close()
+        if await _within(SETTLING, self._steady()):
+            self._control.stop_accepting()
+            await _within(LAST_WORDS, self._control.drained())
+            await self._control.close()
+        await _within(LAST_WORDS, self._steady())
+        # Nothing awaits from here on: what was found is what is passed on.
+        if (held := self._succession.hold()) is not None:
+            self._succession.let_go()
+            clients = tuple(door.fileno() for door in self._doors.clients)
+            control = tuple(door.fileno() for door in self._doors.control)
+            replace(Handover(clients=clients, control=control, held=held), self._systemd.environment)
+        journal.error("not replaced: a model was still stopping", extra={"fields": {"EVENT": "not-replaced"}})
+        self._supervisor.replacing = False
+        self._replacement.wanted.clear()
+        self._gateway.start(self._doors.clients)
+        self._control.start(self._doors.control)
+
+    async def _steady(self) -> None:
+        """Wait until everything can be passed on."""
+        while True:
+            if self._succession.hold():
+                return
+            await asyncio.sleep(LAST_ARRIVALS)
+
     async def _close(self) -> None:
         """Stop taking connections, let what is being answered be answered, end the engines, close."""
         self._systemd.stopping()
@@ -144,9 +240,7 @@ class _Daemon:
             await asyncio.sleep(LAST_ARRIVALS)
         await self._supervisor.shut_down()
         for server in (self._gateway, self._control):
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LAST_WORDS):
-                    await server.drained()
+            await _within(LAST_WORDS, server.drained())
             await server.close()
         journal.info("stopped")
 
@@ -170,6 +264,15 @@ class _Daemon:
             return
         journal.info("%s: finishing what has begun; again to stop at once", number.name)
         self._stop.set()
+
+
+async def _within(seconds: float, wish: Coroutine[None, None, None]) -> bool:
+    """Whether it came true in time; it is given up otherwise."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await wish
+            return True
+    return False
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ event loop. Only the note that something starts is waited for: it must be on the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +23,7 @@ from sparkd.runtimes import installed
 from sparkd.scheduling.memory import Budget
 
 NOWHERE: Final = Path("/")
+NOTHING: Final[Mapping[str, str]] = {}
 INTERRUPTED: Final = {
     True: "The machine was restarted while this model was starting, so it may be what froze it.",
     False: "sparkd was killed while this model was starting, maybe for want of memory.",
@@ -31,21 +32,31 @@ INTERRUPTED: Final = {
 
 
 class Learning:
-    """Joins a catalogue to its history. `total` is the machine's memory, `budget` what models may have, in bytes."""
+    """Joins a catalogue to its history. `total` is the machine's memory, `budget` what models may have, in bytes.
+    `going_on`: the keys of runs that an earlier sparkd has handed on."""
 
-    def __init__(self, catalogue: Catalogue, history: History, total: int, budget: Budget) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        history: History,
+        total: int,
+        budget: Budget,
+        *,
+        going_on: Mapping[str, str] = NOTHING,
+    ) -> None:
         self.total = total
         self._catalogue = catalogue
         self._history = history
         self._budget = budget
-        self._keys: dict[str, str] = {}
+        self.keys: dict[str, str] = dict(going_on)
+        """What past and present runs are known under, by model."""
         self._thread = ThreadPoolExecutor(1, "history")
         self._note_interrupted()
 
     def serve(self, catalogue: Catalogue, budget: Budget) -> None:
         """Go by another catalogue, and by the budget that follows from it."""
         self._catalogue, self._budget = catalogue, budget
-        self._keys.clear()
+        self.keys.clear()
 
     def command_key(self, model: Model) -> str:
         """Names how the model's engine is started: another one means that it would be started differently now."""
@@ -93,7 +104,7 @@ class Learning:
 
     async def begin(self, model: Model) -> None:
         """Note on the disk that the model starts now."""
-        self._keys.pop(model.id, None)  # its runtime may have been built anew
+        self.keys.pop(model.id, None)  # its runtime may have been built anew
         key = self._key(model)
         await asyncio.get_running_loop().run_in_executor(self._thread, self._history.begin, model.id, key)
 
@@ -132,14 +143,16 @@ class Learning:
 
     def _note_interrupted(self) -> None:
         for model_id, (key, machine_died) in self._history.interrupted().items():
+            if model_id in self.keys:
+                continue  # it is starting still
             self._history.hold(model_id, key, INTERRUPTED[machine_died])
             self._history.end(model_id)
 
     def _key(self, model: Model) -> str:
-        if model.id not in self._keys:
+        if model.id not in self.keys:
             build = self._build(model)
-            self._keys[model.id] = self._make_key(model, build.name if build else "")
-        return self._keys[model.id]
+            self.keys[model.id] = self._make_key(model, build.name if build else "")
+        return self.keys[model.id]
 
     def _build(self, model: Model) -> Path | None:
         runtime = self._catalogue.runtimes.get(model.runtime or "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 
 from sparkd.catalog import Catalogue, read_catalogue
 from sparkd.catalog.definitions import Model
@@ -62,6 +63,19 @@ class Reloading:
             remember(self._scheduler, self._learning, [new.models[id_] for id_ in change.added])
         journal.info("catalogue read again: %s", change.told(), extra={"fields": {"EVENT": "reload"}})
         return change
+
+    def catch_up(self, definitions: Mapping[str, Model]) -> None:
+        """Go by the catalogue as it is now with models that an earlier sparkd has launched by these definitions."""
+        catalogue = self._supervisor.catalogue
+        running = [entry.model.id for entry in self._scheduler.entries() if entry.resident]
+        restart = {
+            id_
+            for id_ in running
+            if (old := definitions.get(id_))
+            and (new := catalogue.models.get(id_))
+            and self._learning.command_key(old) != self._learning.command_key(new)
+        }
+        self._supervisor.serve(catalogue, restart, terms(catalogue, self._found, self._learning))
 
     def _commands(self, catalogue: Catalogue) -> dict[str, str]:
         """How each model that holds memory is started, by this catalogue."""

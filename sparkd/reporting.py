@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 
 from msgspec import structs
 
@@ -13,10 +14,28 @@ from sparkd import __version__
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
 from sparkd.learning import Learning
+from sparkd.machine.journal import event
 from sparkd.run import Run
 from sparkd.scheduling.books import Entry
+from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.scheduler import Scheduler
 from sparkd.scheduling.status import LastRun, MemoryStatus, ModelStatus, QueueStatus, Status, model_status
+
+journal = logging.getLogger("sparkd.reporting")
+
+
+def tell_end(model_id: str, entry: Entry | None) -> None:
+    """Have the journal say how a run has ended."""
+    if entry is None or entry.state is not State.BACKOFF:
+        journal.info("%s: stopped", model_id, extra=event("stopped", model_id))
+    elif entry.quarantined:
+        told = "%s: failed %d times in a row: %s In quarantine until `sparkctl retry %s`"
+        names = model_id, entry.failures, entry.cause, model_id
+        journal.error(told, *names, extra=event("quarantine", model_id))
+    else:
+        pause = max(0.0, entry.until - time.monotonic())
+        told = "%s: failed: %s Not tried again for %.0f seconds"
+        journal.error(told, model_id, entry.cause, pause, extra=event("crash", model_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +45,10 @@ class Reporting:
     scheduler: Scheduler
     runs: Mapping[int, Run]
     learning: Learning
-    started: float = field(default_factory=time.monotonic)
+    started: float
+    replaced: int
 
-    def status(self, catalogue: Catalogue, listen: tuple[str, ...]) -> Status:
+    def status(self, catalogue: Catalogue, listen: tuple[str, ...], *, replacing: bool) -> Status:
         """Everything an operator may want to see, as of now."""
         scheduler, queue = self.scheduler, catalogue.settings.queue
         leaving = [entry.model for entry in scheduler.entries() if entry.withdrawn and entry.resident]
@@ -49,6 +69,8 @@ class Reporting:
             ),
             queue=QueueStatus(waiting=scheduler.waiting, max_length=queue.max_length, on_busy=queue.on_busy),
             models=tuple(map(self._model, models.values())),
+            replaced=self.replaced,
+            replacing=replacing,
         )
 
     def _model(self, model: Model) -> ModelStatus:

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
 from sparkd.engines import ENGINES
-from sparkd.engines.engine import Address, Cause, Milestone, Surroundings, TcpAddress, UnixAddress
+from sparkd.engines.engine import Cause, Milestone, parse_address
 from sparkd.engines.liveness import Liveness, read_progress
 from sparkd.errors import LaunchError
 from sparkd.history import PastRun
+from sparkd.launching import command_for
 from sparkd.machine.cgroups import Cgroups
 from sparkd.machine.log import Log
 from sparkd.machine.memory import Memory
 from sparkd.machine.places import Places
-from sparkd.machine.ports import LOOPBACK, free_port
-from sparkd.machine.process import Process
+from sparkd.machine.process import HeldProcess, Process
 from sparkd.machine.upstream import Upstream
-from sparkd.runtimes import installed
 from sparkd.scheduling.lifecycle import LifecycleError
 
 journal = logging.getLogger("sparkd.run")
@@ -52,12 +53,35 @@ EXPLAINED_LINES: Final = 400
 """Last lines of a log that are read for the cause of an exit."""
 
 
+class HeldRun(Struct, frozen=True, kw_only=True):
+    """A run as it is passed on to the program that replaces ours. `definition` is its model's, as plain values."""
+
+    number: int
+    definition: dict[str, Any]
+    process: HeldProcess
+    address: str
+    log: str | None
+    unfinished: bytes
+    healthy: bool
+    load_time: float | None
+    phases: dict[str, float]
+    launched_with: int | None
+    held: int
+    peak: int
+    available: int
+
+    @property
+    def log_path(self) -> Path | None:
+        """The file of its log, where it has one."""
+        return Path(self.log) if self.log else None
+
+
 class Run:
     """One process of a model: its private folder, its log, where it listens.
 
     `held` is what it had when it was last measured, `available` what the machine had left then, `peak` the most it has
     ever had, `launched_with` what was available before it, all in bytes; `phases` are seconds. `allowance`: what its
-    engine may take, and what the machine has.
+    engine may take, and what the machine has. `held`: what the sparkd before this one passed on of it.
     """
 
     def __init__(
@@ -69,6 +93,7 @@ class Run:
         places: Places,
         cgroups: Cgroups | None,
         allowance: tuple[int, int],
+        held: HeldRun | None = None,
     ) -> None:
         self.model = model
         self.number = number
@@ -91,7 +116,10 @@ class Run:
         self._grace: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         self._directory: Path | None = None
         self._upstream: Upstream | None = None
-        self.log = Log(self._log_path(), observe=self._observe)
+        path = self._log_path() if held is None else held.log_path
+        self.log = Log(path, observe=self._observe)
+        if held is not None:
+            self._resume(held)
 
     @property
     def pid(self) -> int | None:
@@ -104,6 +132,37 @@ class Run:
         if self._upstream is None:
             raise LifecycleError(f"run {self.number} of {self.model.id} was never launched")
         return self._upstream
+
+    def hold(self) -> HeldRun | None:
+        """What a successor needs to go on with it; None where there is no process yet, or none any more."""
+        process = self._process.hold() if self._process else None
+        if process is None:
+            return None
+        return HeldRun(
+            number=self.number,
+            definition=msgspec.to_builtins(self.model),
+            process=process,
+            address=str(self.upstream.address),
+            log=str(self.log.path) if self.log.path else None,
+            unfinished=self.log.unfinished,
+            healthy=self._healthy,
+            load_time=self._load_time,
+            phases=self.phases,
+            launched_with=self.launched_with,
+            held=self.held,
+            peak=self.peak,
+            available=self.available,
+        )
+
+    def _resume(self, held: HeldRun) -> None:
+        """Go on with the process of an earlier sparkd. Raises LaunchError."""
+        self.log.resume(held.unfinished)
+        self._healthy, self._load_time, self.phases = held.healthy, held.load_time, dict(held.phases)
+        self.launched_with, self.held = held.launched_with, held.held
+        self.peak, self.available = held.peak, held.available
+        self._directory = Path(held.process.directory)
+        self._upstream = Upstream(parse_address(held.address))
+        self._process = Process.adopt(held.process, self.log)
 
     def measure(self, held: int, available: int | None) -> None:
         """Note what its processes hold, and what was available at the same moment, in bytes."""
@@ -135,7 +194,7 @@ class Run:
         """Start the process and return why it ended. Calls `healthy` once it is; and `wedged`, with the cause, if it
         stands still while it is `busy`: whoever is told ends it."""
         try:
-            process = await self._start()
+            process = self._process or await self._start()
         except LaunchError as error:
             return Cause("launch_failed", error.message)
         except OSError as error:
@@ -176,9 +235,8 @@ class Run:
 
     async def _start(self) -> Process:
         self._directory = directory = self._places.open(self.model.id, self.number)
-        address = self._choose_address(directory)
+        command, address = command_for(self.model, self._catalogue, directory, self._allowance)
         self._upstream = Upstream(address)
-        command = self._engine.command(self.model, self._surroundings(directory, address))
         self._process = await Process.start(command, directory, self.log, cgroups=self._cgroups)
         self._places.record(directory, self._process.pid)
         return self._process
@@ -186,16 +244,20 @@ class Run:
     async def _watch(
         self, healthy: Callable[[], None], busy: Callable[[], bool], wedged: Callable[[str], None]
     ) -> None:
+        if not self._healthy:
+            await self._until_healthy()
+            healthy()
+        if pause := self._catalogue.settings.failures.liveness:
+            await self._watch_progress(pause, busy)
+            wedged(str(WEDGED))
+
+    async def _until_healthy(self) -> None:
         """Probe until the engine is ready. Before that nobody listens, so a probe costs next to nothing."""
         while True:
             if await self.upstream.probe(self.model.health, PROBE_TIMEOUT) == 200:
                 break
             await asyncio.sleep(PROBE_INTERVAL)
         self._healthy = True
-        healthy()
-        if pause := self._catalogue.settings.failures.liveness:
-            await self._watch_progress(pause, busy)
-            wedged(str(WEDGED))
 
     async def _watch_progress(self, pause: float, busy: Callable[[], bool]) -> None:
         """Return when the engine stands still though it is in use. One that has no such counters never does."""
@@ -236,31 +298,3 @@ class Run:
         except OSError as error:
             journal.warning("%s: its output is kept in memory only: %s", self.model.id, error)
             return None
-
-    def _choose_address(self, directory: Path) -> Address:
-        if self._engine.listens_on_socket(self.model):
-            return UnixAddress(str(directory / "api.sock"))
-        return TcpAddress(LOOPBACK, free_port())
-
-    def _surroundings(self, directory: Path, address: Address) -> Surroundings:
-        """Where the engine runs. Raises LaunchError if its runtime is not built."""
-        program, environment = None, {}
-        if self.model.runtime is not None:
-            runtime = self._catalogue.runtimes[self.model.runtime]
-            folder = installed(runtime, self._catalogue.folder("runtimes"))
-            if folder is None:
-                raise LaunchError(
-                    f"runtime {runtime.name} is not built: run `sparkctl runtime build {runtime.name}`"
-                )
-            program, environment = folder / "bin", dict(runtime.environment)
-        return Surroundings(
-            program=program,
-            environment=environment,
-            directory=directory,
-            models=self._catalogue.folder("models"),
-            cache=self._catalogue.folder("state") / "cache",
-            address=address,
-            inherited=dict(os.environ),
-            memory=self._allowance[0],
-            total=self._allowance[1],
-        )

@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Container
 
+from sparkd.alarm import Alarm
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
 from sparkd.learning import Learning
@@ -18,24 +19,26 @@ from sparkd.lease import Lease
 from sparkd.machine.cgroups import Cgroups
 from sparkd.machine.journal import event
 from sparkd.machine.log import Log
-from sparkd.machine.page_cache import weights_of
 from sparkd.machine.places import Places
-from sparkd.reporting import Reporting
-from sparkd.run import Run
+from sparkd.reporting import Reporting, tell_end
+from sparkd.run import HeldRun, Run
 from sparkd.scheduling.actions import Action, Grant, Kill, Launch, Refuse, Terminate
-from sparkd.scheduling.books import NEVER
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.plan import Plan, plan
 from sparkd.scheduling.scheduler import Scheduler
 from sparkd.scheduling.status import Status
 from sparkd.terms import Terms
-from sparkd.watch import Look, Watch
+from sparkd.watch import Look, Watch, idle_weights
 
 journal = logging.getLogger("sparkd.supervisor")
 
 
 class Supervisor:
-    """Runs the models of one catalogue. Lives on one event loop, from `open` to `shut_down`."""
+    """Runs the models of one catalogue. Lives on one event loop, until `shut_down`.
+
+    `runs` are those of which something is left, by number; `logs` the last log of each model. `started` is when this
+    service was (steady clock, seconds), by itself or by an earlier sparkd, of which there were `replaced`.
+    """
 
     def __init__(
         self,
@@ -46,8 +49,13 @@ class Supervisor:
         cgroups: Cgroups | None,
         watch: Watch,
         learning: Learning,
+        started: float = 0.0,
+        replaced: int = 0,
     ) -> None:
         self.catalogue = catalogue
+        self.started = started or time.monotonic()
+        self.replaced = replaced
+        self.replacing = False
         self.listen: tuple[str, ...] = ()
         self._scheduler = scheduler
         self._places = places
@@ -55,12 +63,11 @@ class Supervisor:
         self._watch = watch
         self._learning = learning
         self._granted: dict[int, asyncio.Future[Run]] = {}
-        self._runs: dict[int, Run] = {}
-        self._reporting = Reporting(scheduler, self._runs, learning)
-        self._logs: dict[str, Log] = {}
+        self.runs: dict[int, Run] = {}
+        self._reporting = Reporting(scheduler, self.runs, learning, self.started, replaced)
+        self.logs: dict[str, Log] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = NEVER
+        self._alarm = Alarm(self._tick)
         self.broken: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         """Fails when a task of ours does: a bug, after which the books cannot be trusted."""
 
@@ -80,13 +87,13 @@ class Supervisor:
         ticket, actions = self._scheduler.on_request(model.id, time.monotonic())
         granted: asyncio.Future[Run] = asyncio.get_running_loop().create_future()
         self._granted[ticket] = granted
-        self._carry_out(actions)
+        self.carry_out(actions)
         return ticket, granted
 
     def leave(self, ticket: int) -> None:
         """Give back a granted ticket, or give up a waiting one. One that was refused is out of the books already."""
         if self._granted.pop(ticket, None) is not None:
-            self._carry_out(self._scheduler.on_leave(ticket, time.monotonic()))
+            self.carry_out(self._scheduler.on_leave(ticket, time.monotonic()))
 
     # For the operator --------------------------------------------------------------------------------------
 
@@ -97,20 +104,20 @@ class Supervisor:
 
     async def stop(self, model: Model) -> None:
         """Drain and stop the model; return once nothing of it is left."""
-        self._carry_out(self._scheduler.on_stop(model.id, time.monotonic()))
+        self.carry_out(self._scheduler.on_stop(model.id, time.monotonic()))
         entry = self._scheduler.entry(model.id)
-        run = self._runs.get(entry.run) if entry else None
+        run = self.runs.get(entry.run) if entry else None
         if run is not None:
             await run.gone.wait()
 
     def retry(self, model: Model) -> None:
         """Forget the model's failures: it may be launched again at once."""
         self._learning.release(model)
-        self._carry_out(self._scheduler.on_retry(model.id, time.monotonic()))
+        self.carry_out(self._scheduler.on_retry(model.id, time.monotonic()))
 
     def log(self, model: Model) -> Log | None:
         """Output of the model's present or last process, None if it had none since sparkd started."""
-        return self._logs.get(model.id)
+        return self.logs.get(model.id)
 
     def plan(self, model: Model) -> Plan:
         """What would happen if somebody asked for the model now. Nothing does."""
@@ -118,13 +125,13 @@ class Supervisor:
 
     def status(self) -> Status:
         """Everything an operator may want to see, as of now."""
-        return self._reporting.status(self.catalogue, self.listen)
+        return self._reporting.status(self.catalogue, self.listen, replacing=self.replacing)
 
     def serve(self, catalogue: Catalogue, restart: Container[str], terms: Terms) -> None:
         """Go by a catalogue that was read again. The ids in `restart` run in a way that it says otherwise now."""
         self.catalogue = catalogue
         now = time.monotonic()
-        self._carry_out(
+        self.carry_out(
             self._scheduler.on_catalogue(
                 catalogue.models,
                 restart,
@@ -135,30 +142,51 @@ class Supervisor:
             )
         )
 
+    # For a successor ---------------------------------------------------------------------------------------
+
+    def refuse_waiting(self) -> None:
+        """Refuse who still waits, so that a successor can take over."""
+        self.carry_out(self._scheduler.on_replacing(time.monotonic()))
+
     async def shut_down(self) -> None:
         """Refuse who waits, drain who is served, stop everything; return once nothing is left."""
         self._watch.stop_waiting()
-        self._carry_out(self._scheduler.on_shutdown(time.monotonic()))
+        self.carry_out(self._scheduler.on_shutdown(time.monotonic()))
         while self._tasks:
             await asyncio.wait(self._tasks)
-        if self._timer:
-            self._timer.cancel()
+        self._alarm.stop()
         self._learning.close()
 
     def abort(self) -> None:
         """End every process now, whoever uses it."""
-        for run in self._runs.values():
+        for run in self.runs.values():
             run.kill()
 
     # Effects -----------------------------------------------------------------------------------------------
 
-    def _carry_out(self, actions: list[Action]) -> None:
+    def make_run(self, model: Model, number: int, held: HeldRun | None = None) -> Run:
+        """A run of the model, or the one that an earlier sparkd has passed on. Raises LaunchError for such a one."""
+        run = Run(
+            model,
+            number,
+            self.catalogue,
+            places=self._places,
+            cgroups=self._cgroups,
+            allowance=(self._learning.allowance(model), self._learning.total),
+            held=held,
+        )
+        self.runs[number] = run
+        self.logs[model.id] = run.log
+        return run
+
+    def carry_out(self, actions: list[Action]) -> None:
+        """Do what the scheduler wants done."""
         for action in actions:
             match action:
                 case Grant(ticket, _, number):
                     # A waiter that was cancelled just now has not run yet: it will give the ticket back.
                     if not (granted := self._granted[ticket]).cancelled():
-                        granted.set_result(self._runs[number])
+                        granted.set_result(self.runs[number])
                 case Refuse(ticket, error):
                     if not (granted := self._granted.pop(ticket)).cancelled():
                         granted.set_exception(error)
@@ -166,38 +194,42 @@ class Supervisor:
                 case Launch(model_id, number):
                     self._launch(self.catalogue.models[model_id], number)
                 case Kill(model_id, number, told):
-                    self._runs[number].kill()  # first: every millisecond counts
+                    self.runs[number].kill()  # first: every millisecond counts
                     journal.error(
                         "%s: ended by the memory guard: %s", model_id, told, extra=event("guard", model_id)
                     )
                     self._note_guard_kill(model_id)
                 case Terminate(model_id, number, reason):
                     journal.info("%s: stopping: %s", model_id, reason, extra=event("stopping", model_id))
-                    self._runs[number].terminate()
-        self._arm()
+                    self.runs[number].terminate()
+        self._alarm.set(self._scheduler.deadline)
 
     def _launch(self, model: Model, number: int) -> None:
-        allowance = self._learning.allowance(model), self._learning.total
-        places, cgroups = self._places, self._cgroups
-        run = Run(model, number, self.catalogue, places=places, cgroups=cgroups, allowance=allowance)
-        self._runs[number] = run
-        self._logs[model.id] = run.log
+        run = self.make_run(model, number)
         journal.info("%s: starting (run %d)", model.id, number, extra=event("starting", model.id))
-        task = asyncio.create_task(self._live(run), name=f"{model.id} run {number}")
+        self.attend(run, launch=True)
+
+    def attend(self, run: Run, *, launch: bool = False) -> None:
+        """Launch the run and watch over it, or only that where an earlier sparkd has launched it."""
+        life = self._live(run) if launch else self._watch_over(run)
+        task = asyncio.create_task(life, name=f"{run.model.id} run {run.number}")
         self._tasks.add(task)
         task.add_done_callback(self.finished)
 
     async def _live(self, run: Run) -> None:
-        """The life of one run, each step told to the scheduler."""
-        model_id, number, scheduler = run.model.id, run.number, self._scheduler
         await self._learning.begin(run.model)
         await self._clear_the_way(run)
         run.launched_with = self._watch.memory.available
+        await self._watch_over(run)
+
+    async def _watch_over(self, run: Run) -> None:
+        """The life of a launched run, each step told to the scheduler."""
+        model_id, number, scheduler = run.model.id, run.number, self._scheduler
         cause = await run.live(
             lambda: self._healthy(run), lambda: self._busy(run), lambda why: self._wedged(run, why)
         )
-        self._carry_out(scheduler.on_exited(model_id, number, str(cause), time.monotonic()))
-        self._tell_end(model_id)
+        self.carry_out(scheduler.on_exited(model_id, number, str(cause), time.monotonic()))
+        tell_end(model_id, scheduler.entry(model_id))
         self._learning.end(run.model)
         if (past := run.past()) is not None:
             self._learning.add(run.model, past)
@@ -205,39 +237,26 @@ class Supervisor:
         timeout = self.catalogue.settings.memory.reclaim_timeout
         if missing := await self._watch.returned(model_id, run.held, run.available, timeout):
             self._learning.leak(scheduler.budget.leaked + missing)
-        del self._runs[number]
+        del self.runs[number]
         run.gone.set()
-        self._carry_out(scheduler.on_reclaimed(model_id, number, time.monotonic(), missing=missing))
+        self.carry_out(scheduler.on_reclaimed(model_id, number, time.monotonic(), missing=missing))
         journal.debug("%s: nothing of run %d is left", model_id, number)
-
-    def _tell_end(self, model_id: str) -> None:
-        entry = self._scheduler.entry(model_id)
-        if entry is None or entry.state is not State.BACKOFF:
-            journal.info("%s: stopped", model_id, extra=event("stopped", model_id))
-        elif entry.quarantined:
-            told = "%s: failed %d times in a row: %s In quarantine until `sparkctl retry %s`"
-            names = model_id, entry.failures, entry.cause, model_id
-            journal.error(told, *names, extra=event("quarantine", model_id))
-        else:
-            pause = max(0.0, entry.until - time.monotonic())
-            told = "%s: failed: %s Not tried again for %.0f seconds"
-            journal.error(told, model_id, entry.cause, pause, extra=event("crash", model_id))
 
     async def watch_memory(self) -> None:
         """Watch the machine's memory until cancelled."""
         await self._watch.run(
-            self._on_look, lambda: {number: run.remains for number, run in self._runs.items()}
+            self._on_look, lambda: {number: run.remains for number, run in self.runs.items()}
         )
 
     def _on_look(self, look: Look) -> float:
         """Take a look at the machine's memory into account; return the seconds until the next one is due."""
         memory, scheduler = look.memory, self._scheduler
         for number, used in look.used.items():
-            if run := self._runs.get(number):
+            if run := self.runs.get(number):
                 run.measure(used, memory.available)
-                self._carry_out(scheduler.on_measured(run.model.id, number, run.held, time.monotonic()))
+                self.carry_out(scheduler.on_measured(run.model.id, number, run.held, time.monotonic()))
         leaked = scheduler.budget.leaked
-        self._carry_out(scheduler.on_memory(memory.available, memory.least, time.monotonic()))
+        self.carry_out(scheduler.on_memory(memory.available, memory.least, time.monotonic()))
         if scheduler.budget.leaked != leaked:
             self._learning.leak(scheduler.budget.leaked)
         starting = any(entry.state is State.STARTING for entry in scheduler.entries())
@@ -250,18 +269,15 @@ class Supervisor:
 
     async def _clear_the_way(self, run: Run) -> None:
         """Have page cache released that the GPU would take for used memory."""
-        running = {other.model.id for other in self._runs.values()}
-        others = [model for model in self.catalogue.models.values() if model.id not in running]
-        folder = self.catalogue.folder("models")
         entry = self._scheduler.entry(run.model.id)
         await self._watch.clear_the_way(
             (entry.footprint if entry else 0) + self._scheduler.guard.floor,
-            [place for model in others if (place := weights_of(model.source, folder))],
+            idle_weights(self.catalogue, {other.model.id for other in self.runs.values()}),
             drop=self.catalogue.settings.memory.drop_caches,
         )
 
     def _healthy(self, run: Run) -> None:
-        self._carry_out(self._scheduler.on_healthy(run.model.id, run.number, time.monotonic()))
+        self.carry_out(self._scheduler.on_healthy(run.model.id, run.number, time.monotonic()))
         entry = self._scheduler.entry(run.model.id)
         self._learning.end(run.model)
         if entry is not None:
@@ -276,7 +292,7 @@ class Supervisor:
     def _wedged(self, run: Run, cause: str) -> None:
         journal.error("%s: %s", run.model.id, cause, extra=event("wedged", run.model.id))
         now = time.monotonic()
-        self._carry_out(self._scheduler.on_wedged(run.model.id, run.number, cause, now))
+        self.carry_out(self._scheduler.on_wedged(run.model.id, run.number, cause, now))
 
     def finished(self, task: asyncio.Task[None]) -> None:
         """Note that a task of ours has ended; that it failed is a bug, and `broken` tells."""
@@ -285,19 +301,5 @@ class Supervisor:
             journal.critical("%s: bug in sparkd", task.get_name(), exc_info=error)
             self.broken.set_exception(error)
 
-    # The clock ---------------------------------------------------------------------------------------------
-
-    def _arm(self) -> None:
-        """Be woken at the next deadline. A timer that is due earlier stays: it will find nothing and re-arm."""
-        deadline = self._scheduler.deadline
-        if deadline >= self._timer_at:
-            return
-        if self._timer:
-            self._timer.cancel()
-        self._timer_at = deadline
-        delay = max(0.0, deadline - time.monotonic())
-        self._timer = asyncio.get_running_loop().call_later(delay, self._tick)
-
     def _tick(self) -> None:
-        self._timer, self._timer_at = None, NEVER
-        self._carry_out(self._scheduler.on_tick(time.monotonic()))
+        self.carry_out(self._scheduler.on_tick(time.monotonic()))

@@ -9,17 +9,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from sparkd.catalog import Catalogue
 from sparkd.catalog.quantities import GIB
 from sparkd.errors import ProbeError
 from sparkd.machine.memory import Memory, Probe
-from sparkd.machine.page_cache import drop_all, release
+from sparkd.machine.page_cache import drop_all, release, weights_of
 from sparkd.scheduling.guard import STARTING, Sample
 from sparkd.scheduling.reclaim import Reclaim
 
@@ -44,6 +45,13 @@ class Look:
 
     memory: Memory
     used: Mapping[int, int] = field(default_factory=dict)
+
+
+def idle_weights(catalogue: Catalogue, running: Container[str]) -> list[Path]:
+    """Where the weights of models are that do not run."""
+    folder = catalogue.folder("models")
+    idle = (model for model in catalogue.models.values() if model.id not in running)
+    return [place for model in idle if (place := weights_of(model.source, folder))]
 
 
 class Watch:

@@ -73,6 +73,7 @@ def _parser() -> _Parser:
     )
     _of_model(logs)
     _command(commands, "reload", "have the catalogue read again; a wrong one changes nothing")
+    _command(commands, "reexec", "put the sparkd installed now in the running one's place; its engines go on")
     _command(commands, "check", "read the catalogue and name everything wrong with it; needs no daemon")
     _command(
         commands,

@@ -2,6 +2,7 @@
 
     GET  /status                                the whole daemon
     POST /reload                                reads the catalogue again, all of it or nothing
+    POST /reexec                                tries the program installed now; it takes over soon
     GET  /models/{model}                        one model
     GET  /models/{model}/plan                   what would happen if somebody asked for it now
     POST /models/{model}/load                   answers once it is ready
@@ -25,18 +26,19 @@ from sparkd.catalog.definitions import Model
 from sparkd.control.errors import EXCEPTION_HANDLERS
 from sparkd.control.logs import LogEndpoint
 from sparkd.control.presence import while_connected
-from sparkd.control.supervision import Reloader, Supervision
+from sparkd.control.supervision import Reloader, Replaceable, Supervision
 from sparkd.scheduling.plan import Plan
 from sparkd.scheduling.status import ModelStatus, Reload, Status
 
 
-def control_app(supervisor: Supervision, reloader: Reloader) -> Starlette:
+def control_app(supervisor: Supervision, reloader: Reloader, replacement: Replaceable) -> Starlette:
     """The control API as an ASGI application."""
-    control = _Control(supervisor, reloader)
+    control = _Control(supervisor, reloader, replacement)
     return Starlette(
         routes=[
             Route("/status", control.status),
             Route("/reload", control.reload, methods=["POST"]),
+            Route("/reexec", control.reexec, methods=["POST"]),
             # `path`: an alias may have a slash in it, as names of Hugging Face repositories do.
             Route("/models/{model:path}/load", control.load, methods=["POST"]),
             Route("/models/{model:path}/stop", control.stop, methods=["POST"]),
@@ -52,15 +54,21 @@ def control_app(supervisor: Supervision, reloader: Reloader) -> Starlette:
 class _Control:
     """The endpoints."""
 
-    def __init__(self, supervisor: Supervision, reloader: Reloader) -> None:
+    def __init__(self, supervisor: Supervision, reloader: Reloader, replacement: Replaceable) -> None:
         self._supervisor = supervisor
         self._reloader = reloader
+        self._replacement = replacement
 
     async def status(self, request: Request) -> Response:  # noqa: ARG002
         return _json(self._supervisor.status())
 
     async def reload(self, request: Request) -> Response:  # noqa: ARG002
         return _json(await self._reloader.reload())
+
+    async def reexec(self, request: Request) -> Response:  # noqa: ARG002
+        before = self._supervisor.status()
+        await self._replacement.prepare()
+        return _json(before)
 
     async def model(self, request: Request) -> Response:
         return self._state_of(self._wanted(request))

@@ -44,6 +44,14 @@ class Supervision(Protocol):
         ...
 
 
+class Replaceable(Protocol):
+    """Puts the program that is installed now in the place of the one that runs."""
+
+    async def prepare(self) -> None:
+        """Try whether that would start, and have it done soon. Raises ReplacementRefused."""
+        ...
+
+
 class Reloader(Protocol):
     """Reads the catalogue again."""
 

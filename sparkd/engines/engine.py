@@ -49,6 +49,14 @@ class TcpAddress:
 Address = UnixAddress | TcpAddress
 
 
+def parse_address(text: str) -> Address:
+    """The address whose text this is."""
+    if text.startswith("unix:"):
+        return UnixAddress(text.removeprefix("unix:"))
+    host, _, port = text.rpartition(":")
+    return TcpAddress(host, int(port))
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """A program to start: its whole argv and its whole environment (nothing is inherited)."""

@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable
 from pathlib import Path
 from typing import Final
 
-from sparkd.machine.log_file import LogFile
+from sparkd.machine.log_file import LogFile, last_lines
 
 LONGEST_LINE: Final = 8192
 """Bytes of a line that are kept; how many more it had is said."""
@@ -46,6 +46,7 @@ class Log:
     def __init__(
         self, path: Path | None, *, observe: Callable[[str], None] | None = None, keep: int = 2000
     ) -> None:
+        self.path = path
         self._file = LogFile(path) if path else None
         self._observe = observe
         self._ring: deque[str] = deque(maxlen=keep)
@@ -71,6 +72,17 @@ class Log:
             self._drop(surplus + b"\n", newlines - LINES_AT_ONCE)
             data = b"\n".join(last)
         self._read(data)
+
+    @property
+    def unfinished(self) -> bytes:
+        """The line that the process is in the middle of."""
+        return self._partial
+
+    def resume(self, unfinished: bytes) -> None:
+        """Go on where an earlier sparkd's log of the same process stopped."""
+        if self.path:
+            self._ring.extend(last_lines(self.path, self._ring.maxlen or 0))
+        self._partial = unfinished
 
     def close(self) -> None:
         """Nothing more will come: keep an unfinished line, end the followers, close the file."""
@@ -178,6 +190,14 @@ class Log:
             follower.extend(lines)
         if self._file:
             self._file.write(lines)
+
+
+def ended_log(path: Path) -> Log:
+    """The log of a process that ended under an earlier sparkd."""
+    log = Log(path)
+    log.resume(b"")
+    log.close()
+    return log
 
 
 class _Follower:

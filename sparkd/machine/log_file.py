@@ -10,6 +10,9 @@ from typing import Final
 LIMIT: Final = 32 * 1024 * 1024
 """Bytes of one file. A longer log is two files: the newest lines, and beside them (`.1`) up to as many before."""
 
+LOOK_BACK: Final = 512 * 1024
+"""Bytes read of a log to remember its last lines."""
+
 
 class LogFile:
     """Lines in, each with its newline, to the end of a file of mode 0600.
@@ -58,6 +61,20 @@ class LogFile:
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
             self._descriptor = os.open(self._path, flags, 0o600)
             self._size = os.fstat(self._descriptor).st_size
+
+
+def last_lines(path: Path, lines: int) -> list[str]:
+    """The end of a log that is on the disk, as far as one look goes back; nothing where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            beginning = max(0, file.seek(0, os.SEEK_END) - LOOK_BACK)
+            file.seek(beginning)
+            found = file.read().decode("utf-8", "replace").split("\n")
+    except OSError:
+        return []
+    return found[1 if beginning else 0 : -1][
+        -lines:
+    ]  # a line that was cut, and what follows the last newline
 
 
 def previous(path: Path) -> Path:

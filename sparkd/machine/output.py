@@ -25,10 +25,10 @@ STREAK: Final = 16
 
 
 class Output:
-    """Reads one pipe into one Log, on the running event loop."""
+    """Reads one pipe into one Log, on the running event loop. `reader`: the end to read of a pipe there is already."""
 
-    def __init__(self, log: Log) -> None:
-        self._reader, self._writer = os.pipe()  # both close-on-exec
+    def __init__(self, log: Log, reader: int | None = None) -> None:
+        self._reader, self._writer = os.pipe() if reader is None else (reader, -1)  # close-on-exec
         self._log = log
         self._loop = asyncio.get_running_loop()
         self._streak = 0
@@ -46,6 +46,11 @@ class Output:
     def close_writer(self) -> None:
         """Close our copy of the end the process writes to, so that the pipe ends with the process."""
         os.close(self._writer)
+
+    @property
+    def reader(self) -> int:
+        """The end we read from."""
+        return self._reader
 
     def drain(self) -> None:
         """Read what is in the pipe now, so that a process that has ended has said all."""

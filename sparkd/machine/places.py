@@ -8,6 +8,7 @@ import re
 import shutil
 import stat
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -79,15 +80,17 @@ class Places:
         moment = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now)) + f"{int(now * 1000) % 1000:03}"
         return self._logs / f"{own}.{moment}.{run}.log"
 
-    async def reap(self) -> list[str]:
+    async def reap(self, keep: Collection[Path] | None = None) -> list[str]:
         """End and clear what killed sparkds left; return a line for each process tree that was ended.
 
-        Folders of another sparkd that lives are left alone.
+        Folders of a sparkd that lives are left alone. Of our own, where `keep` says which are in use, only those are.
         """
+        mine = pids.identity(os.getpid()) if keep is not None else None
         said = []
         for directory in _folders(self._base):
             record = Record.read(directory)
-            if record.owner is not None and record.is_of_this_boot and pids.lives(record.owner):
+            owner = record.owner if record.is_of_this_boot else None
+            if directory in (keep or ()) or (owner is not None and owner != mine and pids.lives(owner)):
                 continue
             line, gone = await orphans.end(directory, record)
             if line:

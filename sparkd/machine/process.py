@@ -22,6 +22,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
+from msgspec import Struct
+
 from sparkd.engines.engine import Command, Exit
 from sparkd.errors import LaunchError
 from sparkd.machine import pids
@@ -49,6 +51,16 @@ OOM_SCORE: Final = 500
 """Where the kernel does choose a victim it shall be an engine: never sparkd, from which children inherit -900."""
 
 
+class HeldProcess(Struct, frozen=True, kw_only=True):
+    """A running process as it is passed on to the program that replaces ours. `output` is a file descriptor."""
+
+    pid: int
+    start_time: int
+    output: int
+    directory: str
+    cgroup: str | None
+
+
 class Process:
     """A running program with a session of its own; stdin is empty, stdout and stderr go to one Log.
 
@@ -56,19 +68,16 @@ class Process:
     ended by itself: only `stop` ends what it left behind.
     """
 
-    def __init__(
-        self, popen: subprocess.Popen[bytes], output: Output, directory: Path, cgroup: Cgroup | None
-    ) -> None:
-        self.pid = popen.pid
-        self._popen = popen
+    def __init__(self, pid: int, output: Output, directory: Path, cgroup: Cgroup | None) -> None:
+        self.pid = pid
         self._output = output
         self._directory = directory
         self._cgroup = cgroup
-        self._identity = pids.identity(popen.pid) or pids.Identity(popen.pid, -1)
+        self._identity = pids.identity(pid) or pids.Identity(pid, -1)
         self._swept = False
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[Exit] = self._loop.create_future()
-        self._pidfd = os.pidfd_open(popen.pid)
+        self._pidfd = os.pidfd_open(pid)
         self._loop.add_reader(self._pidfd, self._on_end)
 
     @classmethod
@@ -86,13 +95,40 @@ class Process:
                 undo.callback(output.close)
                 cgroup = _make_cgroup(cgroups, directory)
                 undo.callback(_remove, cgroup)
-                popen = _spawn(program, command, directory, output, cgroup)
-                undo.callback(_abandon, popen)
-                process = cls(popen, output, directory, cgroup)
+                pid = _spawn(program, command, directory, output, cgroup)
+                undo.callback(_abandon, pid)
+                process = cls(pid, output, directory, cgroup)
             except (OSError, ValueError) as error:
                 raise LaunchError(f"cannot start {program}: {_reason(error, program)}") from error
             undo.pop_all()
         return process
+
+    @classmethod
+    def adopt(cls, held: HeldProcess, log: Log) -> Process:
+        """Go on with a process that this very PID started before it replaced its own program.
+
+        Raises LaunchError when it is no child of ours.
+        """
+        who = pids.identity(held.pid)
+        if who is None or who.start_time != held.start_time:
+            raise LaunchError(f"PID {held.pid} is another process")
+        os.set_inheritable(held.output, False)
+        cgroup = Cgroup(Path(held.cgroup)) if held.cgroup else None
+        return cls(held.pid, Output(log, held.output), Path(held.directory), cgroup)
+
+    def hold(self) -> HeldProcess | None:
+        """What a successor needs to go on with it, its output left open for that; None if it has ended."""
+        if self._ended.done() or not pids.lives(self._identity):
+            return None
+        self._output.drain()
+        os.set_inheritable(self._output.reader, True)
+        return HeldProcess(
+            pid=self.pid,
+            start_time=self._identity.start_time,
+            output=self._output.reader,
+            directory=str(self._directory),
+            cgroup=str(self._cgroup.path) if self._cgroup else None,
+        )
 
     async def wait(self) -> Exit:
         """Return how the process itself ended, once it has. Many may wait. Its children may live on: see `stop`."""
@@ -164,7 +200,7 @@ class Process:
     def _bury(self) -> None:
         if not self._swept:
             self._swept = True
-            self._popen.wait()
+            os.waitid(os.P_PID, self.pid, os.WEXITED)
             self._output.close()
             if self._cgroup:
                 self._cgroup.remove()
@@ -214,9 +250,7 @@ def _remove(cgroup: Cgroup | None) -> None:
         cgroup.remove()
 
 
-def _spawn(
-    program: str, command: Command, directory: Path, output: Output, cgroup: Cgroup | None
-) -> subprocess.Popen[bytes]:
+def _spawn(program: str, command: Command, directory: Path, output: Output, cgroup: Cgroup | None) -> int:
     argv = [program, *command.argv[1:]]
     if cgroup:
         argv = ["/bin/sh", "-c", MOVE_IN, "sparkd", str(cgroup.entrance), *argv]
@@ -235,10 +269,11 @@ def _spawn(
         output.close_writer()
     with suppress(OSError):  # it has ended already
         Path(f"/proc/{popen.pid}/oom_score_adj").write_text(str(OOM_SCORE))
-    return popen
+    popen.returncode = 0  # it is ours to wait for from here on, and Popen must not believe that nobody does
+    return popen.pid
 
 
-def _abandon(popen: subprocess.Popen[bytes]) -> None:
+def _abandon(pid: int) -> None:
     """End a process that was started and cannot be watched: no file descriptor is left for that."""
-    popen.kill()
-    popen.wait()
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)

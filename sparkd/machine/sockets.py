@@ -25,27 +25,33 @@ CONTROL: Final = "control"
 
 
 @dataclass(slots=True)
-class Inherited:
-    """Sockets that systemd has handed over."""
+class Doors:
+    """Listening sockets."""
 
     clients: list[socket.socket] = field(default_factory=list)
     control: list[socket.socket] = field(default_factory=list)
 
 
-def inherited() -> Inherited:
+def inherited() -> Doors:
     """Take over what systemd handed to this process; engines started later know nothing of it."""
-    found = Inherited()
+    found = Doors()
     count, pid = os.environ.pop("LISTEN_FDS", "0"), os.environ.pop("LISTEN_PID", "")
     names = os.environ.pop("LISTEN_FDNAMES", "").split(":")
     if pid != str(os.getpid()) or not count.isdigit():
         return found
     for index in range(int(count)):
-        door = socket.socket(fileno=FIRST_FD + index)
-        os.set_inheritable(door.fileno(), False)
-        door.setblocking(False)
+        door = adopt(FIRST_FD + index)
         named = names[index] if index < len(names) else ""
         (found.control if named == CONTROL else found.clients).append(door)
     return found
+
+
+def adopt(descriptor: int) -> socket.socket:
+    """A door that is open already; engines started later know nothing of it."""
+    door = socket.socket(fileno=descriptor)
+    os.set_inheritable(descriptor, False)
+    door.setblocking(False)
+    return door
 
 
 def listen_tcp(host: str, port: int) -> socket.socket:

@@ -19,11 +19,15 @@ BEAT: Final = 1.0
 EXTENSION: Final = 30.0
 """Seconds more that a stop may take from each beat on: it takes as long as answers do, while the loop runs."""
 
+VARIABLES: Final = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
+
 
 class Systemd:
     """The service manager that started us, or none: then nothing is told and no time is spent."""
 
     def __init__(self) -> None:
+        self.environment = {name: os.environ[name] for name in VARIABLES if name in os.environ}
+        """What it told us in our environment, for a program that replaces ours: engines must not see it."""
         self._door = _door()
         self._watchdog = _watchdog()
         self._said = ""

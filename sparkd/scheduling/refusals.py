@@ -22,6 +22,9 @@ from sparkd.scheduling.memory import Budget
 UNKNOWN_LOAD_TIME = 60.0
 """Seconds assumed for a model that has not been loaded since the daemon started."""
 
+UPGRADE = 2.0
+"""Seconds after which a sparkd that replaces itself has long been there again."""
+
 LACKING_RETRY = 15.0
 """Seconds after which it is worth asking again whether other programs have given their memory back."""
 
@@ -103,6 +106,11 @@ def stopped(entry: Entry) -> ModelStopped:
 def withdrawn(entry: Entry) -> ModelStopped:
     """Refuse because a catalogue that was read again has the model no longer, or has it disabled."""
     return ModelStopped(f"{entry.model.id} was taken out of the catalogue")
+
+
+def replacing() -> ShuttingDown:
+    """Refuse because sparkd cannot wait any longer with replacing itself."""
+    return ShuttingDown("sparkd is being upgraded", retry_after=UPGRADE)
 
 
 def no_room(entry: Entry, residents: Sequence[Entry], budget: Budget) -> NoRoom:

@@ -20,6 +20,7 @@ from sparkd.scheduling.actions import Action
 from sparkd.scheduling.books import NEVER, Books, Entry
 from sparkd.scheduling.decisions import Decisions
 from sparkd.scheduling.guard import Guard, Sample, first_to_go
+from sparkd.scheduling.held import STEADY, HeldEntry, hold, restore
 from sparkd.scheduling.lifecycle import Event, LifecycleError, State
 from sparkd.scheduling.memory import Budget, Footprint
 
@@ -170,6 +171,26 @@ class Scheduler(Decisions):
                 self._evict(entry, now, "its definition has changed")
         return self._settle(now)
 
+    def on_replacing(self, now: float) -> list[Action]:
+        """Refuse who still waits: sparkd is about to replace itself, and takes requests again in a moment."""
+        for entry in list(self._books.active.values()):
+            self._refuse_waiting(entry, refusals.replacing)
+        return self._settle(now)
+
+    def on_held(self, held: HeldEntry, now: float) -> list[Action]:
+        """Go on with a model where the sparkd that this one replaces has left it, its process included."""
+        entry = self._entry(held.model)
+        if held.state in STEADY:
+            self._go(entry, Event.LAUNCH, now)
+            entry.process = True
+        if held.state is State.READY:
+            self._go(entry, Event.HEALTHY, now)
+        elif held.state is State.BACKOFF:
+            self._go(entry, Event.HELD, now)
+        restore(entry, held)
+        self._runs = max(self._runs, held.run)
+        return self._settle(now)
+
     def on_shutdown(self, now: float) -> list[Action]:
         """Refuse everybody who waits from now on, and drain everything."""
         self._closing = True
@@ -178,6 +199,21 @@ class Scheduler(Decisions):
         return self._settle(now)
 
     # What others may read ----------------------------------------------------------------------------------
+
+    def knows(self, model_id: str) -> bool:
+        """Whether there is such a model."""
+        return model_id in self._models
+
+    def hold(self) -> list[HeldEntry]:
+        """The books as they are handed on. Nothing may wait, be used or be leaving."""
+        return hold(self._books.everyone())
+
+    @property
+    def steady(self) -> bool:
+        """Whether nobody waits or is served, and every process is one to go on with."""
+        entries = self._books.active.values()
+        busy = self._books.queue or self._books.leases
+        return not busy and all(entry.state in STEADY for entry in entries if entry.resident)
 
     def copy(self) -> Scheduler:
         """A scheduler with the same books, to try things on."""

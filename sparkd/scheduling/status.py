@@ -91,7 +91,10 @@ class ModelStatus(Struct, frozen=True, kw_only=True):
 
 
 class Status(Struct, frozen=True, kw_only=True):
-    """The whole daemon. `uptime` is in seconds; `listen` has `host:port` of every open door."""
+    """The whole daemon. `uptime` is in seconds; `listen` has `host:port` of every open door.
+
+    `replaced` counts how often it has replaced its own program, its engines going on; `replacing`: it is about to.
+    """
 
     version: str
     pid: int
@@ -100,6 +103,8 @@ class Status(Struct, frozen=True, kw_only=True):
     memory: MemoryStatus
     queue: QueueStatus
     models: tuple[ModelStatus, ...]
+    replaced: int = 0
+    replacing: bool = False
 
     def model(self, model_id: str) -> ModelStatus | None:
         """The model of exactly that id, None if the catalogue has none."""

@@ -101,6 +101,9 @@ class PlainSupervisor:
         self.catalogue = read_catalogue(self.catalogue.path)
         return Reload(changed=("qwen", "tiny"), restarted=("qwen",))
 
+    async def prepare(self) -> None:
+        self.replacing = True
+
     async def load(self, model: Model) -> None:
         self.waiting.append(model.id)
         try:
@@ -163,7 +166,10 @@ def serving(folder: Path) -> Iterator[Served]:
     with socket_address(path) as address:
         listening.bind(address)
     config = uvicorn.Config(
-        control_app(supervisor, supervisor), lifespan="off", log_level="critical", timeout_graceful_shutdown=1
+        control_app(supervisor, supervisor, supervisor),
+        lifespan="off",
+        log_level="critical",
+        timeout_graceful_shutdown=1,
     )
     server = uvicorn.Server(config)
     loops: list[asyncio.AbstractEventLoop] = []

@@ -74,7 +74,7 @@ def test_doors_and_folders_cannot_be_moved_while_it_runs(build: Build) -> None:
 
 
 def test_a_model_with_other_options_finishes_its_answer_and_is_started_anew(build: Build) -> None:
-    house = build({"a": engine("--pace", "0.1")})
+    house = build({"a": engine("--pace", "0.5")})
     with house.streaming("a", "one two three four five six") as lines:
         next(lines)
         write(house, {"a": engine("--pace", "0")})
@@ -88,7 +88,7 @@ def test_a_model_with_other_options_finishes_its_answer_and_is_started_anew(buil
 
 
 def test_a_removed_model_finishes_its_answer_and_is_seen_until_it_is_gone(build: Build) -> None:
-    house = build({"a": engine("--pace", "0.1"), "b": engine()})
+    house = build({"a": engine("--pace", "0.5"), "b": engine()})
     with house.streaming("a", "one two three four five six") as lines:
         next(lines)
         write(house, {"b": engine()})

@@ -1,0 +1,87 @@
+"""The program that is to take our place: found, tried, and started with everything that is ours."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, NoReturn
+
+import psutil
+
+from sparkd.errors import ReplacementRefused
+from sparkd.handover import FORMAT, Handover, pass_on
+
+TRIAL: Final = 30.0
+"""Seconds that the new program has to say that it would start."""
+
+SAID: Final = 2000
+"""Characters of what it printed that are told where it would not."""
+
+
+class Replacement:
+    """Whether this program is to be replaced by what is installed in its place now."""
+
+    def __init__(self) -> None:
+        self.wanted = asyncio.Event()
+
+    async def prepare(self) -> None:
+        """Try whether the new program would start here and take over, and if so, have it do that soon.
+
+        Raises ReplacementRefused.
+        """
+        if self.wanted.is_set():
+            raise ReplacementRefused("sparkd is replacing itself already")
+        tried = await asyncio.to_thread(_try)
+        if tried.returncode != 0:
+            said = (tried.stdout or "").strip()[-SAID:] or f"it exited with status {tried.returncode}"
+            raise ReplacementRefused(
+                f"the sparkd that is installed now would not start in this one's place: {said}"
+            )
+        self.wanted.set()
+
+
+def replace(handover: Handover, environment: Mapping[str, str]) -> NoReturn:
+    """Become the new program. Raises OSError if that cannot even be begun."""
+    environment = {**os.environ, **environment, **pass_on(handover)}
+    # Until the new program listens to it, a hangup would end it.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    command = _command()
+    os.execve(command[0], command, environment)  # noqa: S606 - there is no shell in it
+
+
+def end_children() -> None:
+    """End every process that is still below ours: a program that fails leaves no engine behind."""
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
+
+
+def _command() -> list[str]:
+    """How this program was started. A script is named, not its interpreter: the new one may want another."""
+    script = Path(sys.argv[0])
+    if script.suffix != ".py" and os.access(script, os.X_OK):
+        return [str(script.absolute()), *sys.argv[1:]]
+    return [sys.executable, *sys.orig_argv[1:]]
+
+
+def _try() -> subprocess.CompletedProcess[str]:
+    command = [*_command(), "--takes-over", str(FORMAT)]
+    try:
+        return subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=TRIAL,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ReplacementRefused(f"the sparkd that is installed now cannot be started: {error}") from error
