@@ -18,6 +18,7 @@ from sparkd.engines.liveness import Liveness, read_progress
 from sparkd.errors import LaunchError
 from sparkd.history import PastRun
 from sparkd.machine.cgroups import Cgroups
+from sparkd.machine.engine_journal import engine_journal
 from sparkd.machine.log import Log
 from sparkd.machine.memory import Memory
 from sparkd.machine.places import Places
@@ -91,7 +92,9 @@ class Run:
         self._grace: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         self._directory: Path | None = None
         self._upstream: Upstream | None = None
-        self.log = Log(self._log_path(), observe=self._observe)
+        self.log = Log(
+            self._log_path(), observe=self._observe, journal=engine_journal(model.engine, model.id)
+        )
 
     @property
     def pid(self) -> int | None:
