@@ -16,7 +16,7 @@ from sparkd.gateway import Gateway
 from sparkd.gateway.keys import read_keys
 from sparkd.history import History
 from sparkd.learning import Learning
-from sparkd.machine.cgroups import Cgroups
+from sparkd.machine import cgroups
 from sparkd.machine.memory import Probe
 from sparkd.machine.pids import boot_id
 from sparkd.machine.places import Places
@@ -57,7 +57,7 @@ def compose(catalogue: Catalogue, places: Places) -> App:
     remember(scheduler, learning, learning.noted())
     scheduler.on_memory(watch.memory.available, watch.memory.least, time.monotonic())
     supervisor = Supervisor(
-        catalogue, scheduler, places=places, cgroups=Cgroups.delegated(), watch=watch, learning=learning
+        catalogue, scheduler, places=places, cgroups=cgroups.claim(), watch=watch, learning=learning
     )
     gateway = Gateway(catalogue, supervisor, keys)
     reloading = Reloading(supervisor, scheduler, gateway, learning, found)

@@ -64,6 +64,6 @@ class Reporting:
                 milestone=run.milestone if run else None,
             ),
             learned=learned.footprint if learned else None,
-            held=(run.held or None) if run else None,
+            **(run.figures() if run else {}),
             last=LastRun(**asdict(learned.last)) if learned else None,
         )

@@ -114,6 +114,16 @@ class Run:
             self.held, self.available = held, available
             self.peak = max(self.peak, held)
 
+    def weigh(self, cpu_weight: int) -> None:
+        """Give its process, if it has one already, another share of busy CPUs."""
+        if self._process:
+            self._process.weigh(cpu_weight)
+
+    def figures(self) -> dict[str, int | None]:
+        """Bytes that it has: `held` when last measured; of host memory alone, now and at its highest."""
+        now, peak = self._process.host_memory() if self._process else (None, None)
+        return {"held": self.held or None, "host_memory": now, "host_memory_peak": peak}
+
     def ready_after(self, load_time: float, memory: Memory) -> None:
         """Note that it is ready. On unified memory what the machine has less by now was its doing: nothing else has
         started or stopped meanwhile, and a driver that tells no figures must not make it look small."""
@@ -182,7 +192,10 @@ class Run:
         address = self._choose_address(directory)
         self._upstream = Upstream(address)
         command = self._engine.command(self.model, self._surroundings(directory, address))
-        self._process = await Process.start(command, directory, self.log, cgroups=self._cgroups)
+        weight = self.model.cpu_weight
+        self._process = await Process.start(
+            command, directory, self.log, cgroups=self._cgroups, cpu_weight=weight
+        )
         self._places.record(directory, self._process.pid)
         return self._process
 

@@ -123,6 +123,9 @@ class Supervisor:
     def serve(self, catalogue: Catalogue, restart: Container[str], terms: Terms) -> None:
         """Go by a catalogue that was read again. The ids in `restart` run in a way that it says otherwise now."""
         self.catalogue = catalogue
+        for run in self._runs.values():
+            if model := catalogue.models.get(run.model.id):
+                run.weigh(model.cpu_weight)
         now = time.monotonic()
         self._carry_out(
             self._scheduler.on_catalogue(

@@ -60,10 +60,11 @@ class ModelStatus(Struct, frozen=True, kw_only=True):
     tickets. `idle_left` is when it will be stopped for idleness (seconds), None while it is in use or if it
     never will be. `footprint` is what it reserves while resident (bytes), `basis` what
     that rests on: what is `declared`, or what its runs so far have `learned` (bytes, None where nothing is). `held` is
-    what it has right now, `last` how its last run was. `phase` and `progress` (0 to 1) are
-    the last step of loading read from its log. `cause` says why its last process failed; `retry_after`
-    (seconds) is when it may be tried again, None where nobody can say. `load_time` (seconds) is how long its
-    last start took.
+    what it has right now, `last` how its last run was. `host_memory` and `host_memory_peak` are what its cgroup is
+    charged with now and was at most (bytes, None without one): page cache is in them, no page of the GPU's is. `phase`
+    and `progress` (0 to 1) are the last step of loading read from its log. `cause` says why its last process failed;
+    `retry_after` (seconds) is when it may be tried again, None where nobody can say. `load_time` (seconds) is how long
+    its last start took.
     """
 
     id: str
@@ -78,6 +79,8 @@ class ModelStatus(Struct, frozen=True, kw_only=True):
     declared: int | None = None
     learned: int | None = None
     held: int | None = None
+    host_memory: int | None = None
+    host_memory_peak: int | None = None
     last: LastRun | None = None
     pid: int | None = None
     phase: str | None = None
