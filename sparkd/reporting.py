@@ -46,6 +46,7 @@ class Reporting:
                 floor=scheduler.guard.floor,
                 available=scheduler.available,
                 leaked=scheduler.budget.leaked,
+                guard_acted=self.learning.last_guard_action(),
             ),
             queue=QueueStatus(waiting=scheduler.waiting, max_length=queue.max_length, on_busy=queue.on_busy),
             models=tuple(map(self._model, models.values())),

@@ -247,6 +247,7 @@ class Supervisor:
         return scheduler.guard.pause(starting=starting)
 
     def _note_guard_kill(self, model_id: str) -> None:
+        self._learning.guard_acted(model_id)
         entry = self._scheduler.entry(model_id)
         if entry is not None and entry.state is State.BACKOFF:  # else it was on its way out anyway
             self._learning.guard_killed(entry.model, entry.cause if entry.quarantined else None)

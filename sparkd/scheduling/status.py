@@ -20,11 +20,19 @@ from sparkd.scheduling.memory import Basis
 StateName = Literal["stopped", "starting", "ready", "draining", "stopping", "backoff"]
 
 
+class GuardAction(Struct, frozen=True, kw_only=True):
+    """A time that the memory guard ended a model: which, and how long ago (seconds)."""
+
+    model: str
+    ago: float
+
+
 class MemoryStatus(Struct, frozen=True, kw_only=True):
     """The memory books, in bytes: budget = total - reserve - leaked, and what resident models have reserved of it.
 
     `available` is what the machine had left when it was last looked at, None where it does not say; below `floor`
-    the memory guard ends somebody. `leaked` never came back after a process had ended, and is missing until a reboot.
+    the memory guard ends somebody: `guard_acted` is the last time it did, None if it never has. `leaked` never came
+    back after a process had ended, and is missing until a reboot.
     """
 
     total: int
@@ -34,6 +42,7 @@ class MemoryStatus(Struct, frozen=True, kw_only=True):
     floor: int = 0
     available: int | None = None
     leaked: int = 0
+    guard_acted: GuardAction | None = None
 
 
 class QueueStatus(Struct, frozen=True, kw_only=True):
