@@ -17,7 +17,7 @@ from sparkd.gateway.keys import read_keys
 from sparkd.handover import Held
 from sparkd.history import History
 from sparkd.learning import Learning
-from sparkd.machine.cgroups import Cgroups
+from sparkd.machine import cgroups
 from sparkd.machine.memory import Probe
 from sparkd.machine.pids import boot_id
 from sparkd.machine.places import Places
@@ -70,7 +70,7 @@ def compose(catalogue: Catalogue, places: Places, held: Held | None = None) -> A
         catalogue,
         scheduler,
         places=places,
-        cgroups=Cgroups.delegated(),
+        cgroups=cgroups.claim(),
         watch=watch,
         learning=learning,
         started=held.started,

@@ -36,6 +36,14 @@ CREATE TABLE leaks (boot TEXT PRIMARY KEY, bytes INTEGER NOT NULL);
 """
 
 
+ADDED: Final = """
+CREATE TABLE IF NOT EXISTS guard_acted (
+    one INTEGER PRIMARY KEY CHECK (one = 1), model TEXT NOT NULL, at REAL NOT NULL
+);
+"""
+"""What came later. A sparkd that is put back after an upgrade does not miss it, so the version stays."""
+
+
 @dataclass(frozen=True, slots=True)
 class PastRun:
     """A run that was ready: bytes at its highest and once it had settled, seconds until ready, and for each step."""
@@ -69,6 +77,8 @@ class History:
         self._connection = connection
         self._boot = boot
         self._runs: dict[tuple[str, str], list[PastRun]] = {}
+        self.last_guard_action: tuple[str, float] | None = None
+        """Whom the memory guard ended last, and when, in seconds since the epoch."""
         self._load()
 
     @classmethod
@@ -164,6 +174,11 @@ class History:
         found = self._one("SELECT count FROM guard_kills WHERE model = ? AND key = ?", (model, key))
         return int(found or 0)
 
+    def guard_acted(self, model: str) -> None:
+        """Note that the guard has just ended this model. An operator's word does not undo it."""
+        self.last_guard_action = model, time.time()
+        self._write("INSERT OR REPLACE INTO guard_acted VALUES (1, ?, ?)", self.last_guard_action)
+
     # Memory that never came back ---------------------------------------------------------------------------
 
     @property
@@ -184,6 +199,7 @@ class History:
         for model, key, peak, settled, load_time, phases in rows.fetchall():
             run = PastRun(peak, settled, load_time, json.loads(phases))
             self._runs.setdefault((model, key), []).append(run)
+        self.last_guard_action = self._connection.execute("SELECT model, at FROM guard_acted").fetchone()
 
     def _one(self, query: str, values: tuple[str, ...]) -> str | None:
         with suppress(sqlite3.Error):
@@ -216,6 +232,7 @@ def _prepared(connection: sqlite3.Connection) -> sqlite3.Connection:
         connection.executescript(TABLES + f"PRAGMA user_version = {SCHEMA};")
     elif version != SCHEMA:
         raise sqlite3.DatabaseError(f"its tables are of version {version}, and this sparkd knows {SCHEMA}")
+    connection.executescript(ADDED)
     if connection.execute("PRAGMA quick_check").fetchone() != ("ok",):
         raise sqlite3.DatabaseError("it is damaged")
     return connection

@@ -7,6 +7,7 @@ event loop. Only the note that something starts is waited for: it must be on the
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -21,6 +22,7 @@ from sparkd.errors import LaunchError
 from sparkd.history import History, Learned, PastRun, run_key
 from sparkd.runtimes import installed
 from sparkd.scheduling.memory import Budget
+from sparkd.scheduling.status import GuardAction
 
 NOWHERE: Final = Path("/")
 NOTHING: Final[Mapping[str, str]] = {}
@@ -122,6 +124,17 @@ class Learning:
         self._write(self._history.guard_killed, model.id, key)
         if held:
             self._write(self._history.hold, model.id, key, held)
+
+    def guard_acted(self, model_id: str) -> None:
+        """Note that the memory guard has just ended somebody."""
+        self._write(self._history.guard_acted, model_id)
+
+    def last_guard_action(self) -> GuardAction | None:
+        """Whom the memory guard ended last, and how long ago; None if it never has."""
+        if (found := self._history.last_guard_action) is None:
+            return None
+        model, moment = found
+        return GuardAction(model=model, ago=max(0.0, time.time() - moment))
 
     def release(self, model: Model) -> None:
         """Note the operator's word that it may start."""

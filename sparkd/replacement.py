@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import subprocess
@@ -51,6 +52,8 @@ def replace(handover: Handover, environment: Mapping[str, str]) -> NoReturn:
     environment = {**os.environ, **environment, **pass_on(handover)}
     # Until the new program listens to it, a hangup would end it.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    for place in logging.getLogger().handlers:
+        place.flush()
     command = _command()
     os.execve(command[0], command, environment)  # noqa: S606 - there is no shell in it
 

@@ -66,6 +66,7 @@ class Reporting:
                 floor=scheduler.guard.floor,
                 available=scheduler.available,
                 leaked=scheduler.budget.leaked,
+                guard_acted=self.learning.last_guard_action(),
             ),
             queue=QueueStatus(waiting=scheduler.waiting, max_length=queue.max_length, on_busy=queue.on_busy),
             models=tuple(map(self._model, models.values())),
@@ -86,6 +87,6 @@ class Reporting:
                 milestone=run.milestone if run else None,
             ),
             learned=learned.footprint if learned else None,
-            held=(run.held or None) if run else None,
+            **(run.figures() if run else {}),
             last=LastRun(**asdict(learned.last)) if learned else None,
         )

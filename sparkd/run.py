@@ -21,6 +21,7 @@ from sparkd.errors import LaunchError
 from sparkd.history import PastRun
 from sparkd.launching import command_for
 from sparkd.machine.cgroups import Cgroups
+from sparkd.machine.engine_journal import engine_journal
 from sparkd.machine.log import Log
 from sparkd.machine.memory import Memory
 from sparkd.machine.places import Places
@@ -117,7 +118,7 @@ class Run:
         self._directory: Path | None = None
         self._upstream: Upstream | None = None
         path = self._log_path() if held is None else held.log_path
-        self.log = Log(path, observe=self._observe)
+        self.log = Log(path, observe=self._observe, journal=engine_journal(model.engine, model.id))
         if held is not None:
             self._resume(held)
 
@@ -169,6 +170,16 @@ class Run:
         if held and available is not None:
             self.held, self.available = held, available
             self.peak = max(self.peak, held)
+
+    def weigh(self, cpu_weight: int) -> None:
+        """Give its process, if it has one already, another share of busy CPUs."""
+        if self._process:
+            self._process.weigh(cpu_weight)
+
+    def figures(self) -> dict[str, int | None]:
+        """Bytes that it has: `held` when last measured; of host memory alone, now and at its highest."""
+        now, peak = self._process.host_memory() if self._process else (None, None)
+        return {"held": self.held or None, "host_memory": now, "host_memory_peak": peak}
 
     def ready_after(self, load_time: float, memory: Memory) -> None:
         """Note that it is ready. On unified memory what the machine has less by now was its doing: nothing else has
@@ -237,7 +248,9 @@ class Run:
         self._directory = directory = self._places.open(self.model.id, self.number)
         command, address = command_for(self.model, self._catalogue, directory, self._allowance)
         self._upstream = Upstream(address)
-        self._process = await Process.start(command, directory, self.log, cgroups=self._cgroups)
+        self._process = await Process.start(
+            command, directory, self.log, cgroups=self._cgroups, cpu_weight=self.model.cpu_weight
+        )
         self._places.record(directory, self._process.pid)
         return self._process
 

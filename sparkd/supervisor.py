@@ -130,6 +130,9 @@ class Supervisor:
     def serve(self, catalogue: Catalogue, restart: Container[str], terms: Terms) -> None:
         """Go by a catalogue that was read again. The ids in `restart` run in a way that it says otherwise now."""
         self.catalogue = catalogue
+        for run in self.runs.values():
+            if model := catalogue.models.get(run.model.id):
+                run.weigh(model.cpu_weight)
         now = time.monotonic()
         self.carry_out(
             self._scheduler.on_catalogue(
@@ -263,6 +266,7 @@ class Supervisor:
         return scheduler.guard.pause(starting=starting)
 
     def _note_guard_kill(self, model_id: str) -> None:
+        self._learning.guard_acted(model_id)
         entry = self._scheduler.entry(model_id)
         if entry is not None and entry.state is State.BACKOFF:  # else it was on its way out anyway
             self._learning.guard_killed(entry.model, entry.cause if entry.quarantined else None)

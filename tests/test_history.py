@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -156,3 +157,34 @@ def test_only_models_with_a_past_are_looked_at_when_sparkd_starts(tmp_path: Path
     history.release("frozen")
     assert history.noted() == {"greedy"}
     history.close()
+
+
+def test_when_the_guard_last_acted_is_known_across_restarts_and_no_retry_undoes_it(
+    history: History, path: Path
+) -> None:
+    assert history.last_guard_action is None
+    before = time.time()
+    history.guard_acted("a")
+    history.guard_acted("b")
+    history.release("b")
+    later = again(history, path)
+    assert later.last_guard_action is not None
+    model, moment = later.last_guard_action
+    assert model == "b"
+    assert before <= moment <= time.time()
+    later.close()
+
+
+def test_a_file_of_an_earlier_sparkd_that_knew_no_last_action_keeps_what_it_has(
+    history: History, path: Path
+) -> None:
+    history.add("a", "k", a_run(100))
+    history.close()
+    with sqlite3.connect(path) as file:
+        file.execute("DROP TABLE guard_acted")
+    file.close()
+    later = History.open(path, "boot 2")
+    assert later.notices == ()
+    assert later.last_guard_action is None
+    assert later.learned("a", "k") is not None
+    later.close()

@@ -15,6 +15,7 @@ from sparkd.catalog.labels import Clients, Status, Tag
 from sparkd.catalog.quantities import (
     Bytes,
     Count,
+    CpuWeight,
     DrainTimeout,
     IdleTimeout,
     MinResidency,
@@ -92,6 +93,7 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     pinned: Annotated[
         bool, Meta(description="Once ready, never stopped for idleness nor for another model.")
     ] = False
+    cpu_weight: CpuWeight = 100
     status: Annotated[
         Status,
         Meta(

@@ -45,3 +45,12 @@ MinResidency = Annotated[
         "if longer and it is busy."
     ),
 ]
+CpuWeight = Annotated[
+    int,
+    Meta(
+        ge=1,
+        le=10_000,
+        description="Its share of CPUs that are all busy, beside other engines; sparkd itself has 10000. Only under "
+        "systemd.",
+    ),
+]

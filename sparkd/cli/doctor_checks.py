@@ -228,6 +228,7 @@ CHECKS: Final[tuple[Callable[[Facts], Findings], ...]] = (
     api_keys,
     doctor_machine.gpu,
     doctor_machine.memory,
+    doctor_machine.guard,
     doctor_machine.leaks,
     doctor_machine.swap,
     doctor_machine.page_cache,

@@ -87,10 +87,12 @@ class Weights:
 
 @dataclass(frozen=True, slots=True)
 class Delegation:
-    """The systemd unit that the daemon runs as, and whether its cgroup was delegated to it."""
+    """The systemd unit that the daemon runs as, whether its cgroup was delegated to it, and which of the controllers
+    that engines are weighed and measured by they have to do without."""
 
     unit: str
     delegated: bool
+    lacking: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

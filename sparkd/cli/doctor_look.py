@@ -35,7 +35,7 @@ from sparkd.client import ControlClient, find_socket
 from sparkd.engines import engine_problems
 from sparkd.errors import CatalogueError, ControlForbidden, DaemonUnreachable, ProbeError, SparkdError
 from sparkd.gateway.keys import STDIN, read_keys
-from sparkd.machine.cgroups import is_delegated
+from sparkd.machine.cgroups import CONTROLLERS, controllers_below, is_delegated, mounted, unit_in
 from sparkd.machine.meminfo import MEMINFO
 from sparkd.machine.memory import Memory, Probe
 from sparkd.machine.nvml import Gpu, Nvml
@@ -46,7 +46,6 @@ from sparkd.scheduling.status import Status
 SYSTEMD: Final = Path("/run/systemd/system")
 """There exactly where systemd is the machine's init: sd_booted(3)."""
 
-CGROUPS: Final = Path("/sys/fs/cgroup")
 DRIVER: Final = Path("/dev/nvidiactl")
 UNIT_KEYS: Final = Path("/etc/sparkd/keys")
 """The file that the unit opens for the daemon as its standard input."""
@@ -216,18 +215,13 @@ def _systemctl(question: str, unit: str) -> str:
 def _delegation(pid: int) -> Delegation | None:
     """The unit that the daemon runs as, and whether its cgroup is its own."""
     with suppress(OSError):
-        if unit := unit_in(Path(f"/proc/{pid}/cgroup").read_text()):
-            return Delegation(unit.rpartition("/")[2], is_delegated(CGROUPS / unit))
+        unit, mount = unit_in(Path(f"/proc/{pid}/cgroup").read_text()), mounted()
+        if unit and mount:
+            path = mount / unit
+            there = controllers_below(path)
+            lacking = tuple(name for name in CONTROLLERS if name not in there)
+            return Delegation(unit.rpartition("/")[2], is_delegated(path), lacking)
     return None
-
-
-def unit_in(told: str) -> str | None:
-    """The cgroup of the systemd unit in the text of /proc/PID/cgroup, cgroups(7); None for what was started by hand."""
-    place = next((line for line in told.splitlines() if line.startswith("0::/")), "0::/").removeprefix("0::/")
-    parts = place.split("/")
-    # The innermost: a shell is in a scope, which may itself be in the unit of its user's systemd.
-    depth = max((at for at, part in enumerate(parts) if part.endswith((".service", ".scope"))), default=0)
-    return "/".join(parts[: depth + 1]) if parts[depth].endswith(".service") else None
 
 
 def _probe() -> tuple[Memory | None, Gpu | None, str]:

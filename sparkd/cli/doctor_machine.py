@@ -6,10 +6,13 @@ from typing import Final
 
 from sparkd.catalog.quantities import MIB
 from sparkd.cli.doctor_facts import Facts, Finding, Findings, Unit
-from sparkd.cli.wording import size
+from sparkd.cli.wording import duration, size
 
 SWAP_WORTH_TELLING: Final = 256 * MIB
 """Bytes: Linux moves a few idle pages out on any machine."""
+
+GUARD_WORTH_TELLING: Final = 86400.0
+"""Seconds: what happened earlier has been seen, or has not come again."""
 
 KINDS: Final = {"unified": "CPU and GPU share it", "separate": "the GPU's own", "host": "the host's"}
 
@@ -53,6 +56,26 @@ def memory(facts: Facts) -> Findings:
         level="wrong" if below else "warning",
         found=f"{found}: {'the memory guard ends models' if below else 'little is left above the floor'}",
         mend="`sparkctl stop MODEL`, or end other programs; `ps aux --sort=-rss | head` names the largest",
+    )
+
+
+def guard(facts: Facts) -> Findings:
+    """When the memory guard last ended a model; only the daemon knows."""
+    if facts.status is None:
+        return
+    last = facts.status.memory.guard_acted
+    if last is None:
+        yield Finding(check="memory guard", level="ok", found="it has never had to act")
+        return
+    found = f"the memory guard last acted {duration(last.ago)} ago on {last.model}"
+    if last.ago > GUARD_WORTH_TELLING:
+        yield Finding(check="memory guard", level="ok", found=found)
+        return
+    yield Finding(
+        check="memory guard",
+        level="warning",
+        found=found,
+        mend=f"`sparkctl status {last.model}` tells what it takes; give it less, or raise `memory.reserve`",
     )
 
 
@@ -107,15 +130,25 @@ def delegation(facts: Facts) -> Findings:
     """Whether each engine can have a cgroup of its own."""
     if (ours := facts.delegation) is None:
         return
-    if ours.delegated:
-        yield Finding(check="cgroup", level="ok", found=f"{ours.unit} has its cgroup delegated")
-        return
-    yield Finding(
-        check="cgroup",
-        level="warning",
-        found=f"the cgroup of {ours.unit} is not delegated: engines are ended without one of their own",
-        mend=f"`sudo systemctl edit {ours.unit}` with `Delegate=yes` under [Service], then restart it",
-    )
+    if not ours.delegated:
+        yield Finding(
+            check="cgroup",
+            level="warning",
+            found=f"the cgroup of {ours.unit} is not delegated: engines are ended without one of their own",
+            mend=f"`sudo systemctl edit {ours.unit}` with `Delegate=yes` under [Service], then restart it",
+        )
+    elif ours.lacking:
+        yield Finding(
+            check="cgroup",
+            level="warning",
+            found=f"{ours.unit} has its cgroup delegated without {', '.join(ours.lacking)}: "
+            "engines are not weighed or measured by that",
+            mend=f"`journalctl -u {ours.unit} EVENT=cgroups`; a kernel with cgroup v2 alone has all of them",
+        )
+    else:
+        yield Finding(
+            check="cgroup", level="ok", found=f"{ours.unit} has its cgroup delegated, one for each engine"
+        )
 
 
 def systemd(facts: Facts) -> Findings:

@@ -34,7 +34,13 @@ def single(model: ModelStatus) -> Group:
 
 def _footprints(model: ModelStatus) -> list[Text]:
     """What is known of the model's memory, and how its last run was."""
-    known = (("declared", model.declared), ("learned", model.learned), ("held now", model.held))
+    known = (
+        ("declared", model.declared),
+        ("learned", model.learned),
+        ("held now", model.held),
+        ("host memory now", model.host_memory),
+        ("host memory at most", model.host_memory_peak),
+    )
     lines = [f"{name} {size(count)}" for name, count in known if count is not None]
     found = [Text(), Text(f"memory: {', '.join(lines)}")] if lines else []
     if (last := model.last) is not None:

@@ -25,11 +25,13 @@ MOST_UNSENT = 256 * 1024
 class Answer:
     """The sink between an engine's connection and ASGI's `send`. `began`: the client has a status line.
 
-    `extra` headers are sparkd's own; they stand instead of the engine's of the same names. `catching_up` is the
-    task that sends what a slow client could not take at once, while there is one.
+    `request` is what is answered, `status` the engine's word, 0 before. `extra` headers are sparkd's own; they stand
+    instead of the engine's of the same names. `catching_up` is the task that sends what a slow client could not take
+    at once, while there is one.
     """
 
     began = False
+    status = 0
     catching_up: asyncio.Task[None] | None = None
     _flow: Flow | None = None
     _takes_events = False
@@ -40,13 +42,14 @@ class Answer:
 
     def __init__(self, send: Send, request: Request) -> None:
         self._send = send
-        self._request = request
+        self.request = request
         self.extra = request.own_headers()
         self._unsent: list[bytes] = []
 
     def head(self, status: int, headers: Headers, flow: Flow) -> None:
         """Send the status line and the headers."""
         self.began = True
+        self.status = status
         self._flow = flow
         kept: Headers = []
         for header in headers:
@@ -89,7 +92,7 @@ class Answer:
         if self._takes_events and not self._is_fixed:
             self._more = False
             # The blank line ends an event that was cut in the middle.
-            await self._send(self._message(b"\n\n" + error_event(error, self._request.dialect)))
+            await self._send(self._message(b"\n\n" + error_event(error, self.request.dialect)))
 
     def close(self) -> None:
         """Stop sending."""

@@ -18,6 +18,7 @@ from sparkd.gateway.asgi import Receive, Scope, Send
 from sparkd.gateway.body import STALL, Limits
 from sparkd.gateway.errors import error_body, error_headers
 from sparkd.gateway.forward import Lender, forward, told
+from sparkd.gateway.incidents import Incidents
 from sparkd.gateway.keys import Keys
 from sparkd.gateway.naming import named_in_head
 from sparkd.gateway.outgoing import Preparation
@@ -41,6 +42,7 @@ class Gateway:
         self._supervisor = supervisor
         self._body_stall = body_stall
         self._models = model_list.ModelList()
+        self._incidents = Incidents()
         self.serve(catalogue, keys)
 
     def serve(self, catalogue: Catalogue, keys: Keys) -> None:
@@ -62,7 +64,8 @@ class Gateway:
         except ClientLeft:
             return
         except Exception as error:  # noqa: BLE001  # nothing of an answer has been sent: it can still be told
-            told_error = told(error, f"{scope['method']} {scope['path']}")
+            told_error = told(error, f"{scope['method']} {scope['path']}", request)
+            self._incidents.refused(request, told_error)
             headers = [(name.encode(), value.encode()) for name, value in error_headers(told_error).items()]
             body = error_body(told_error, request.dialect)
             await _reply(send, request, told_error.status, headers, body)
@@ -87,6 +90,7 @@ class Gateway:
             await _reply(send, request, 200, _JSON, self._listed(request, segments[2:]))
             return
         named = named_in_head(self.catalogue, segments, request.query)
+        request.model = named.model.id if named.model is not None else None
         if named.model is not None and named.target == b"/v1/models":
             await _reply(send, request, 200, _JSON, model_list.only(named.model))
             return
@@ -96,7 +100,7 @@ class Gateway:
         outgoing = await preparation.finish()
         if outgoing.mended:
             answer.extra.append((b"x-sparkd-rewrites", ", ".join(outgoing.mended).encode()))
-        await forward(self._supervisor, outgoing, answer, presence)
+        await forward(self._supervisor, outgoing, answer, presence, self._incidents)
 
     def _listed(self, request: Request, name: tuple[str, ...]) -> bytes:
         if request.method not in (b"GET", b"HEAD"):

@@ -15,8 +15,11 @@ from sparkd.catalog.definitions import Model
 from sparkd.errors import SparkdError
 from sparkd.gateway.answer import Answer
 from sparkd.gateway.body import Upload
+from sparkd.gateway.incidents import Incidents
 from sparkd.gateway.outgoing import Outgoing
 from sparkd.gateway.presence import Presence, Watch
+from sparkd.gateway.request import Request
+from sparkd.machine.journal import event
 from sparkd.machine.upstream import Upstream
 
 journal = logging.getLogger("sparkd.gateway")
@@ -39,8 +42,10 @@ class Lender(Protocol):
         ...
 
 
-async def forward(lender: Lender, outgoing: Outgoing, answer: Answer, presence: Presence) -> None:
-    """Answer the client with what the model's engine answers.
+async def forward(
+    lender: Lender, outgoing: Outgoing, answer: Answer, presence: Presence, incidents: Incidents
+) -> None:
+    """Answer the client with what the model's engine answers; `incidents` is told how that went.
 
     A doubt about the request is settled first, once the engine is ready.
 
@@ -55,14 +60,18 @@ async def forward(lender: Lender, outgoing: Outgoing, answer: Answer, presence: 
             await lease.upstream.exchange(request, answer)
             if answer.catching_up is not None:
                 await answer.catching_up
+        incidents.answered(answer.request, answer.status)
     except asyncio.CancelledError:
         if not watch.left:
             raise
         watch.absorb()
+        incidents.left(answer.request)
     except Exception as error:
         if not answer.began:
             raise
-        await _break_off(answer, told(error, f"answer of {outgoing.model.id}"), watch)
+        told_error = told(error, f"answer of {outgoing.model.id}", answer.request)
+        incidents.cut(answer.request, told_error)
+        await _break_off(answer, told_error, watch)
     finally:
         watch.close()
         answer.close()
@@ -79,9 +88,10 @@ async def _break_off(answer: Answer, error: SparkdError, watch: Watch) -> None:
         watch.absorb()
 
 
-def told(error: Exception, where: str) -> SparkdError:
+def told(error: Exception, where: str, request: Request) -> SparkdError:
     """The error as a client is told: a bug of ours goes to the journal and is only admitted."""
     if isinstance(error, SparkdError):
         return error
-    journal.error("bug in sparkd: %s", where, exc_info=error)
+    fields = event("bug", request.model, REQUEST_ID=request.identify().decode())
+    journal.error("bug in sparkd: %s", where, exc_info=error, extra=fields)
     return SparkdError(f"sparkd made a mistake ({type(error).__name__}); its journal has the details.")

@@ -108,7 +108,9 @@ class Preparation(Struct):
     def _find(self, name: str | None) -> Model:
         if not name:
             raise self.named.missing
-        return self.catalogue.find(name)
+        model = self.catalogue.find(name)
+        self.request.model = model.id
+        return model
 
     def _asking(self, body: bytes | Upload, length: int | None) -> EngineRequest:
         request = self.request

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import time
 
 from sparkd.gateway.asgi import Scope
 from sparkd.gateway.errors import Dialect
@@ -12,6 +13,9 @@ from sparkd.machine.http_headers import Headers
 
 _ids = itertools.count(1)
 _run = os.urandom(4).hex()
+
+_SANE_ID = re.compile(rb"[!-~]{1,128}")
+"""What a client may call its request: it stands in the journal, in the engine's log and in the answer."""
 
 _LOCAL_ORIGIN = re.compile(rb"(https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?|vscode-webview://.*)")
 """Pages allowed to read answers: those of this machine's own programs, as with sparkd's predecessor. A page
@@ -26,12 +30,26 @@ _EXPOSED = (
 class Request:
     """The head of a request. `fields` has each header once (the last wins); `headers` has them all, in order.
 
-    `length` is the bytes that its body is announced to have, None for a chunked one.
+    `length` is the bytes that its body is announced to have, None for a chunked one. `began` is when it came, in
+    seconds of the monotonic clock; `model` the id of the model it is for, as soon as that is known.
     """
 
-    __slots__ = ("content_type", "fields", "has_body", "headers", "length", "method", "query", "raw_path")
+    __slots__ = (
+        "began",
+        "content_type",
+        "fields",
+        "has_body",
+        "headers",
+        "length",
+        "method",
+        "model",
+        "query",
+        "raw_path",
+    )
 
     def __init__(self, scope: Scope) -> None:
+        self.began = time.monotonic()
+        self.model: str | None = None
         self.method: bytes = scope["method"].encode("ascii")
         self.raw_path: bytes = scope["raw_path"]
         self.query: bytes = scope["query_string"]
@@ -69,10 +87,12 @@ class Request:
         return self.fields.get(b"content-encoding", b"identity") == b"identity"
 
     def identify(self) -> bytes:
-        """The request's id: the client's own, or a new one that goes to the engine as well."""
+        """The request's id: the client's own if it is fit to be one, or a new one that goes to the engine as well."""
         given = self.fields.get(b"x-request-id")
-        if given:
-            return given
+        if given is not None:
+            if _SANE_ID.fullmatch(given):
+                return given
+            self.headers[:] = [header for header in self.headers if header[0] != b"x-request-id"]
         made = b"%s-%x" % (_run.encode(), next(_ids))
         self.headers.append((b"x-request-id", made))
         self.fields[b"x-request-id"] = made

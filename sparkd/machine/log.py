@@ -8,12 +8,12 @@ take the event loop from everybody else.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
+from sparkd.machine.bucket import Bucket
 from sparkd.machine.log_file import LogFile, last_lines
 
 LONGEST_LINE: Final = 8192
@@ -35,19 +35,37 @@ VISIBLE: Final = {code: 0x2400 + code for code in range(32) if code != ord("\t")
 """Control characters as pictures: an engine's log must not steer its reader's terminal."""
 
 
+class Sink(Protocol):
+    """Where whole lines go besides memory: a file, the journal."""
+
+    def write(self, lines: list[str]) -> None:
+        """Take the lines. Never waits and never raises."""
+        ...
+
+    def close(self) -> None:
+        """Nothing more will come."""
+        ...
+
+
 class Log:
     """The output of one process. Belongs to one event loop; `feed` and `close` are called there.
 
-    `path` is the file the lines go to (None: memory only), `keep` how many lines stay in memory. `observe` gets
-    every line, progress updates (lines that end in a carriage return and are written over) included; only the
-    last of those is kept, as on a terminal.
+    `path` is the file the lines go to (None: memory only), `journal` where they go besides, `keep` how many lines
+    stay in memory. `observe` gets every line, progress updates (lines that end in a carriage return and are written
+    over) included; only the last of those is kept, as on a terminal.
     """
 
     def __init__(
-        self, path: Path | None, *, observe: Callable[[str], None] | None = None, keep: int = 2000
+        self,
+        path: Path | None,
+        *,
+        observe: Callable[[str], None] | None = None,
+        journal: Sink | None = None,
+        keep: int = 2000,
     ) -> None:
         self.path = path
-        self._file = LogFile(path) if path else None
+        places: tuple[Sink | None, ...] = (LogFile(path) if path else None, journal)
+        self._sinks = tuple(place for place in places if place is not None)
         self._observe = observe
         self._ring: deque[str] = deque(maxlen=keep)
         self._followers: set[_Follower] = set()
@@ -55,8 +73,7 @@ class Log:
         self._cut = 0
         self._dropped = 0
         self._mid_line = False
-        self._credit = float(RATE)
-        self._credited = time.monotonic()
+        self._bucket = Bucket(RATE, RATE)
         self._closed = False
 
     def feed(self, data: bytes) -> None:
@@ -64,7 +81,7 @@ class Log:
         if self._closed:
             return
         newlines = data.count(b"\n")
-        if not self._affords(len(data) + LINE_COST * min(newlines, LINES_AT_ONCE)):
+        if not self._bucket.affords(len(data) + LINE_COST * min(newlines, LINES_AT_ONCE)):
             self._drop(data, newlines)
             return
         if newlines > LINES_AT_ONCE:
@@ -96,8 +113,8 @@ class Log:
         self._closed = True
         for follower in self._followers:
             follower.end()
-        if self._file:
-            self._file.close()
+        for sink in self._sinks:
+            sink.close()
 
     def tail(self, lines: int) -> list[str]:
         """Return the last lines, oldest first."""
@@ -118,15 +135,6 @@ class Log:
                 yield line
         finally:
             self._followers.discard(follower)
-
-    def _affords(self, cost: int) -> bool:
-        now = time.monotonic()
-        self._credit = min(float(RATE), self._credit + (now - self._credited) * RATE)
-        self._credited = now
-        if cost > self._credit:
-            return False
-        self._credit -= cost
-        return True
 
     def _drop(self, data: bytes, newlines: int) -> None:
         """Lose a piece of the output, and what is left of the lines it breaks at both ends."""
@@ -188,8 +196,8 @@ class Log:
         self._ring.extend(lines)
         for follower in self._followers:
             follower.extend(lines)
-        if self._file:
-            self._file.write(lines)
+        for sink in self._sinks:
+            sink.write(lines)
 
 
 def ended_log(path: Path) -> Log:

@@ -27,7 +27,7 @@ from msgspec import Struct
 from sparkd.engines.engine import Command, Exit
 from sparkd.errors import LaunchError
 from sparkd.machine import pids
-from sparkd.machine.cgroups import Cgroup, Cgroups
+from sparkd.machine.cgroups import ENGINE_WEIGHT, Cgroup, Cgroups
 from sparkd.machine.log import Log
 from sparkd.machine.output import Output
 
@@ -82,18 +82,24 @@ class Process:
 
     @classmethod
     async def start(
-        cls, command: Command, directory: Path, log: Log, *, cgroups: Cgroups | None = None
+        cls,
+        command: Command,
+        directory: Path,
+        log: Log,
+        *,
+        cgroups: Cgroups | None = None,
+        cpu_weight: int = ENGINE_WEIGHT,
     ) -> Process:
         """Start the program in its private `directory`, inside a cgroup of its own if `cgroups` are given.
 
-        Raises LaunchError.
+        `cpu_weight` is that cgroup's share of busy CPUs. Raises LaunchError.
         """
         program = _find(command, directory)
         with ExitStack() as undo:
             try:
                 output = Output(log)
                 undo.callback(output.close)
-                cgroup = _make_cgroup(cgroups, directory)
+                cgroup = _make_cgroup(cgroups, directory, cpu_weight)
                 undo.callback(_remove, cgroup)
                 pid = _spawn(program, command, directory, output, cgroup)
                 undo.callback(_abandon, pid)
@@ -133,6 +139,15 @@ class Process:
     async def wait(self) -> Exit:
         """Return how the process itself ended, once it has. Many may wait. Its children may live on: see `stop`."""
         return await asyncio.shield(self._ended)
+
+    def weigh(self, cpu_weight: int) -> None:
+        """Give it another share of busy CPUs."""
+        if self._cgroup:
+            self._cgroup.weigh(cpu_weight)
+
+    def host_memory(self) -> tuple[int | None, int | None]:
+        """Bytes of host memory that it has now and had at most, see Cgroup; None where nobody counts."""
+        return self._cgroup.host_memory() if self._cgroup else (None, None)
 
     def remains(self) -> list[int]:
         """PIDs of it that still live: the process, its descendants, those that left its session."""
@@ -234,12 +249,12 @@ def _reason(error: OSError | ValueError, program: str) -> str:
     return error.strerror or str(error)
 
 
-def _make_cgroup(cgroups: Cgroups | None, directory: Path) -> Cgroup | None:
+def _make_cgroup(cgroups: Cgroups | None, directory: Path, weight: int) -> Cgroup | None:
     """A cgroup for the process; without one it is still found and ended, so a failure is no reason not to start."""
     if cgroups is None:
         return None
     try:
-        return cgroups.create(directory.name)
+        return cgroups.create(directory.name, weight)
     except OSError as error:
         journal.warning("cannot make a cgroup in %s: %s", cgroups.base, error.strerror)
         return None

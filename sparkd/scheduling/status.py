@@ -20,11 +20,19 @@ from sparkd.scheduling.memory import Basis
 StateName = Literal["stopped", "starting", "ready", "draining", "stopping", "backoff"]
 
 
+class GuardAction(Struct, frozen=True, kw_only=True):
+    """A time that the memory guard ended a model: which, and how long ago (seconds)."""
+
+    model: str
+    ago: float
+
+
 class MemoryStatus(Struct, frozen=True, kw_only=True):
     """The memory books, in bytes: budget = total - reserve - leaked, and what resident models have reserved of it.
 
     `available` is what the machine had left when it was last looked at, None where it does not say; below `floor`
-    the memory guard ends somebody. `leaked` never came back after a process had ended, and is missing until a reboot.
+    the memory guard ends somebody: `guard_acted` is the last time it did, None if it never has. `leaked` never came
+    back after a process had ended, and is missing until a reboot.
     """
 
     total: int
@@ -34,6 +42,7 @@ class MemoryStatus(Struct, frozen=True, kw_only=True):
     floor: int = 0
     available: int | None = None
     leaked: int = 0
+    guard_acted: GuardAction | None = None
 
 
 class QueueStatus(Struct, frozen=True, kw_only=True):
@@ -60,10 +69,11 @@ class ModelStatus(Struct, frozen=True, kw_only=True):
     tickets. `idle_left` is when it will be stopped for idleness (seconds), None while it is in use or if it
     never will be. `footprint` is what it reserves while resident (bytes), `basis` what
     that rests on: what is `declared`, or what its runs so far have `learned` (bytes, None where nothing is). `held` is
-    what it has right now, `last` how its last run was. `phase` and `progress` (0 to 1) are
-    the last step of loading read from its log. `cause` says why its last process failed; `retry_after`
-    (seconds) is when it may be tried again, None where nobody can say. `load_time` (seconds) is how long its
-    last start took.
+    what it has right now, `last` how its last run was. `host_memory` and `host_memory_peak` are what its cgroup is
+    charged with now and was at most (bytes, None without one): page cache is in them, no page of the GPU's is. `phase`
+    and `progress` (0 to 1) are the last step of loading read from its log. `cause` says why its last process failed;
+    `retry_after` (seconds) is when it may be tried again, None where nobody can say. `load_time` (seconds) is how long
+    its last start took.
     """
 
     id: str
@@ -78,6 +88,8 @@ class ModelStatus(Struct, frozen=True, kw_only=True):
     declared: int | None = None
     learned: int | None = None
     held: int | None = None
+    host_memory: int | None = None
+    host_memory_peak: int | None = None
     last: LastRun | None = None
     pid: int | None = None
     phase: str | None = None

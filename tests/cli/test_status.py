@@ -48,9 +48,10 @@ def test_the_table_tells_at_a_glance_what_runs_and_what_is_wrong(served: Served)
 
 def test_one_model_alone_tells_what_is_known_of_its_memory(served: Served) -> None:
     last = LastRun(peak=18 * GIB, settled=17 * GIB, load_time=95.0, phases={"loading weights": 60.0})
-    served.supervisor.set("qwen", declared=20 * GIB, learned=18 * GIB, held=17 * GIB, last=last)
+    figures = {"declared": 20 * GIB, "learned": 18 * GIB, "held": 17 * GIB, "host_memory": 3 * GIB}
+    served.supervisor.set("qwen", **figures, last=last)
     told = sparkctl("status", "qwen", "--socket", served.socket).out.splitlines()
-    assert "memory: declared 20.0 GiB, learned 18.0 GiB, held now 17.0 GiB" in told
+    assert "memory: declared 20.0 GiB, learned 18.0 GiB, held now 17.0 GiB, host memory now 3.0 GiB" in told
     assert told[-1] == (
         "last run: at most 18.0 GiB, 17.0 GiB in the end; ready after 1 min 35 s (loading weights 1 min)"
     )

@@ -36,6 +36,9 @@ def test_a_start_that_takes_too_much_is_ended_at_once_and_says_so(build: Build) 
     wait_until("all of it is gone", lambda: len(house.processes()) == 1)
     assert house.model("calm").state == "ready"
     assert "a: ended by the memory guard: " in house.log()
+    acted = house.status().memory.guard_acted
+    assert acted is not None
+    assert (acted.model, acted.ago < 60) == ("a", True)
     assert " → " in house.log()
     wait_until("the pause is over", lambda: house.model("a").state == "stopped")
     wait_until("its memory is back", lambda: (house.status().memory.available or 0) > floor + GIB, 60)

@@ -3,17 +3,41 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sparkd.engines.engine import Exit
-from sparkd.machine.cgroups import Cgroups, cgroup_of
+from sparkd.machine.cgroups import Cgroup, Cgroups, cgroup_of, unit_in
 from sparkd.machine.log import Log
 from sparkd.machine.process import Process
 from tests.machine.children import bad, pids_of, python, runs, until
+
+CLAIM = """
+import json, logging, os, sys
+from pathlib import Path
+from sparkd.machine import cgroups
+
+said = []
+class Ear(logging.Handler):
+    def emit(self, record):
+        said.append((record.levelname, record.getMessage(), record.fields["EVENT"]))
+logging.basicConfig(handlers=[Ear()], level="INFO")
+Path(sys.argv[1], "cgroup.procs").write_text(str(os.getpid()))
+found = cgroups.claim()
+if found:
+    found.settle(sys.argv[2:])  # again, as after a re-exec
+own = Path("/proc/self/cgroup").read_text().splitlines()[-1]
+below = sorted(found.controllers) if found else None
+print(json.dumps({"base": found and str(found.base), "own": own, "controllers": below, "said": said}))
+"""
+"""Moves into a cgroup, claims it as the daemon does, and tells what came of it."""
 
 
 def writable_tree() -> Path | None:
@@ -89,6 +113,77 @@ if TREE is not None:  # elsewhere the tests of the session sweep say all there i
         assert cgroup_of(os.getpid(), "m.1") is None
         for cgroup in (first, second):
             cgroup.remove()
+
+    @pytest.fixture
+    def unit() -> Iterator[Path]:
+        """A cgroup called as a unit's is."""
+        assert TREE is not None
+        path = TREE / f"sparkd-test-{os.getpid()}.service"
+        path.mkdir()
+        yield path
+        Cgroup(path).remove()
+        assert not path.exists()
+
+    def claimed(path: Path, *controllers: str) -> dict[str, Any]:
+        """What a process in there makes of it."""
+        argv = [sys.executable, "-c", CLAIM, str(path), *controllers]
+        found: dict[str, Any] = json.loads(subprocess.run(argv, capture_output=True, check=True).stdout)
+        return found
+
+    def test_a_daemon_moves_into_a_leaf_so_that_its_engines_get_controllers(unit: Path) -> None:
+        os.setxattr(unit, "trusted.delegate", b"1")
+        here = (unit / "cgroup.controllers").read_text().split()
+        told = claimed(unit, *here)
+        assert told["base"] == str(unit)
+        assert told["own"] == f"0::/{unit.name}/daemon"
+        assert told["controllers"] == sorted(here)
+        assert len(told["said"]) == (not {"cpu", "memory", "pids"} <= set(here))
+
+    def test_a_daemon_that_systemd_starts_in_a_leaf_stays_there(unit: Path) -> None:
+        """DelegateSubgroup= of systemd 254 and newer."""
+        os.setxattr(unit, "trusted.delegate", b"1")
+        (unit / "main").mkdir()
+        told = claimed(unit / "main")
+        assert (told["base"], told["own"]) == (str(unit), f"0::/{unit.name}/main")
+
+    def test_a_unit_without_delegation_is_warned_of_once_and_with_its_mend(unit: Path) -> None:
+        told = claimed(unit)
+        ((level, said, event),) = told["said"]
+        assert (told["base"], level, event) == (None, "WARNING", "cgroups")
+        assert f"`sudo systemctl edit {unit.name}`, Delegate=yes under [Service]" in said
+
+    def test_in_a_terminal_that_is_no_warning() -> None:
+        assert TREE is not None
+        ((level, said, _),) = claimed(TREE)["said"]
+        assert level == "INFO"
+        assert said.endswith("systemd delegates none to what is started by hand")
+
+
+def test_a_cgroup_has_the_weight_it_is_given_and_tells_the_host_memory_it_is_charged_with(
+    tmp_path: Path,
+) -> None:
+    """Files in an ordinary folder: these controllers are not to be had on every machine that tests run on."""
+    cgroup = Cgroups(tmp_path).create("m.1", 300)
+    assert (cgroup.path / "cpu.weight").read_text() == "300"
+    cgroup.weigh(50)
+    assert (cgroup.path / "cpu.weight").read_text() == "50"
+    assert cgroup.host_memory() == (None, None)
+    (cgroup.path / "memory.current").write_text("4096\n")
+    (cgroup.path / "memory.peak").write_text("8192\n")
+    assert cgroup.host_memory() == (4096, 8192)
+
+
+def test_the_unit_of_a_daemon_is_told_from_a_shell_and_from_a_container() -> None:
+    assert unit_in("1:name=systemd:/x\n0::/sparkd.slice/sparkd.service\n") == "sparkd.slice/sparkd.service"
+    assert unit_in("0::/sparkd.slice/sparkd.service/daemon\n") == "sparkd.slice/sparkd.service"
+    assert unit_in("0::/user.slice/user-1.slice/user@1.service/app.slice/vte-1.scope\n") is None
+    assert unit_in("0::/user.slice/user-1.slice/session-3.scope\n") is None
+    assert unit_in("0::/\n") is None
+    assert unit_in("4:memory:/sparkd.service\n") is None
+    assert (
+        unit_in("1:name=systemd:/system.slice/sparkd.service\n4:memory:/\n") == "system.slice/sparkd.service"
+    )
+    assert unit_in("") is None
 
 
 def test_where_no_cgroup_can_be_made_the_process_starts_without(tmp_path: Path) -> None:

@@ -22,3 +22,60 @@ def test_a_crash_is_an_error_with_its_cause(sparkd: Installed) -> None:
     crash = sparkd.lab.journal("--unit", SERVICE, "MODEL=a", "EVENT=crash")[-1]
     assert crash["PRIORITY"] == "3"
     assert "SIGKILL" in crash["MESSAGE"]
+
+
+def test_what_an_engine_prints_is_found_under_an_identifier_of_its_own(sparkd: Installed) -> None:
+    sparkd.catalogue(sparkd.models("--say", "(EngineCore pid=7) WARNING 11-22 05:51:05 [x.py:1] slow"))
+    try:
+        assert sparkd.chat("a")[0] == 200
+        daemon = sparkd.pid()
+        warning = sparkd.lab.journal("--identifier=command-a", "--priority=warning")[-1]
+        assert warning["MESSAGE"].endswith("WARNING 11-22 05:51:05 [x.py:1] slow")
+        assert (warning["MODEL"], warning["PRIORITY"]) == ("a", "4")
+        assert (warning["_SYSTEMD_UNIT"], warning["_PID"]) == (SERVICE, str(daemon))
+        both = {
+            entry["SYSLOG_IDENTIFIER"]
+            for entry in sparkd.lab.journal("--unit", SERVICE, f"_PID={daemon}", "MODEL=a")
+        }
+        assert both == {"sparkd", "command-a"}
+        assert warning["MESSAGE"] in sparkd.lab.run("sparkctl", "logs", "a").stdout
+    finally:
+        sparkd.catalogue(sparkd.models())
+
+
+def test_an_engine_that_shouts_is_cut_and_the_daemon_is_still_heard(sparkd: Installed) -> None:
+    sparkd.catalogue(sparkd.models("--flood-stdout", str(2 * 1024 * 1024)))
+    try:
+        assert sparkd.chat("a")[0] == 200
+        ours = f"_PID={sparkd.pid()}"
+        assert sparkd.lab.run("sparkctl", "stop", "a").returncode == 0
+        lines = [str(entry["MESSAGE"]) for entry in sparkd.lab.journal("--identifier=command-a", ours)]
+        assert len(lines) < 3000
+        assert any("lines are not in the journal; `sparkctl logs` has them" in line for line in lines)
+        assert [entry["EVENT"] for entry in sparkd.lab.journal("--identifier=sparkd", "MODEL=a", ours)] == [
+            "starting", "ready", "stopping", "stopped"
+        ]  # fmt: skip
+    finally:
+        sparkd.catalogue(sparkd.models())
+
+
+def test_a_request_that_was_refused_is_found_by_the_id_that_its_client_got(sparkd: Installed) -> None:
+    head = ["--dump-header", "-", "--header", "x-request-id: mine-7"]
+    answered = sparkd.lab.run(*sparkd.curl("/v1/chat/completions", {"model": "nosuch"}), *head).stdout
+    assert "x-request-id: mine-7" in answered
+    assert sparkd.chat("a")[0] == 200
+    (entry,) = sparkd.lab.journal("--unit", SERVICE, "REQUEST_ID=mine-7")
+    assert (entry["EVENT"], entry["STATUS"], entry["CODE"]) == ("refused", "404", "model_not_found")
+    assert (entry["PRIORITY"], "DURATION_MS" in entry) == ("6", True)
+    ours = f"_PID={sparkd.pid()}"
+    assert {entry.get("REQUEST_ID") for entry in sparkd.lab.journal("--unit", SERVICE, ours)} == {
+        None, "mine-7"
+    }  # fmt: skip
+
+
+def test_an_answer_that_is_cut_is_a_warning_with_its_model(sparkd: Installed) -> None:
+    assert sparkd.chat("a")[0] == 200
+    sparkd.chat("a", stream=True, bad={"tokens": 5, "die_at_chunk": 2})
+    cut = sparkd.lab.journal("--unit", SERVICE, "MODEL=a", "EVENT=cut")[-1]
+    assert (cut["PRIORITY"], cut["STATUS"]) == ("4", "502")
+    assert "one two three" not in cut["MESSAGE"]

@@ -33,16 +33,6 @@ def test_the_status_line_tells_what_goes_on(sparkd: Installed) -> None:
     assert re.fullmatch(r"ready · a resident · \d+ GiB free", _line(sparkd))
 
 
-def test_each_engine_has_a_cgroup_under_the_delegated_one(sparkd: Installed) -> None:
-    sparkd.chat("a")
-    own = sparkd.lab.run("cat", f"/proc/{sparkd.engine_pid('a')}/cgroup").stdout.splitlines()[-1]
-    assert own.startswith("0::/sparkd.slice/sparkd.service/sparkd-engine-a-")
-    assert sparkd.lab.show(SERVICE, "Delegate")["Delegate"] == "yes"
-    assert sparkd.lab.run("sparkctl", "stop", "a").returncode == 0
-    tree = sparkd.lab.path("/sys/fs/cgroup/sparkd.slice/sparkd.service")
-    assert [path.name for path in tree.iterdir() if path.is_dir()] == []
-
-
 def test_a_restart_under_load_loses_no_connection(sparkd: Installed) -> None:
     assert sparkd.chat("a")[0] == 200
     clients = subprocess.Popen(
