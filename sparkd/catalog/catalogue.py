@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -23,10 +23,11 @@ LONGEST_ECHO = 100
 class Catalogue:
     """Models, runtimes and settings, immutable.
 
-    `path` is the file they were read from, `tables` what files say about each model and where.
+    `path` is the file they were read from, `tables` what files say about each model and where, `families` the names
+    of those that are defined.
     """
 
-    __slots__ = ("_by_name", "_tables", "models", "path", "runtimes", "settings")
+    __slots__ = ("_by_name", "_tables", "families", "models", "path", "runtimes", "settings")
 
     def __init__(
         self,
@@ -36,11 +37,13 @@ class Catalogue:
         models: Mapping[str, Model],
         runtimes: Mapping[str, Runtime],
         tables: Mapping[str, Table] = MappingProxyType({}),
+        families: Iterable[str] = (),
     ) -> None:
         self.path = path
         self.settings = settings
         self.models: Mapping[str, Model] = MappingProxyType(dict(models))
         self.runtimes: Mapping[str, Runtime] = MappingProxyType(dict(runtimes))
+        self.families = tuple(families)
         self._tables = tables
         self._by_name = {
             name: model
@@ -53,11 +56,16 @@ class Catalogue:
 
         Raises ModelNotFound, which names the nearest one, and ModelDisabled, which says why.
         """
+        model = self.defined(name)
+        if not model.enabled:
+            raise _disabled(model)
+        return model
+
+    def defined(self, name: str) -> Model:
+        """The model of that id or alias, disabled or not. Raises ModelNotFound."""
         model = self._by_name.get(name)
         if model is None:
             raise self._unknown(name)
-        if not model.enabled:
-            raise _disabled(model)
         return model
 
     def folder(self, name: FolderName) -> Path:

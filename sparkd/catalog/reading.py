@@ -14,7 +14,7 @@ from sparkd.catalog.conversion import Key, keys_of
 from sparkd.catalog.definitions import Model, Runtime
 from sparkd.catalog.documents import Documents
 from sparkd.catalog.drafts import Draft
-from sparkd.catalog.layers import RUNTIMES, Layers
+from sparkd.catalog.layers import FAMILIES, RUNTIMES, Layers
 from sparkd.catalog.names import NAME_RULE, is_id
 from sparkd.catalog.settings import Defaults, Paths, Settings
 from sparkd.catalog.tables import SETTINGS, Table, TableReader
@@ -49,7 +49,12 @@ def read_with(path: Path, instead: Mapping[Path, bytes]) -> Catalogue:
         raise CatalogueError(list(dict.fromkeys(problems)))
     found = {draft.model.id: draft.model for draft in models}
     return Catalogue(
-        path=path, settings=settings, models=found, runtimes=runtimes.found, tables=layers.models
+        path=path,
+        settings=settings,
+        models=found,
+        runtimes=runtimes.found,
+        tables=layers.models,
+        families=layers.defaults[FAMILIES],
     )
 
 

@@ -74,7 +74,9 @@ def _parser() -> _Parser:
     _of_model(logs)
     _command(commands, "reload", "have the catalogue read again; a wrong one changes nothing")
     _command(commands, "reexec", "put the sparkd installed now in the running one's place; its engines go on")
-    _command(commands, "check", "read the catalogue and name everything wrong with it; needs no daemon")
+    _check(
+        _command(commands, "check", "read the catalogue and name everything wrong with it; needs no daemon")
+    )
     _command(
         commands,
         "doctor",
@@ -120,6 +122,23 @@ def _command(commands: argparse._SubParsersAction[_Parser], name: str, purpose: 
 
 def _of_model(command: argparse.ArgumentParser) -> None:
     command.add_argument("model", metavar="MODEL", help="its id or an alias")
+
+
+def _check(check: _Parser) -> None:
+    check.add_argument(
+        "--runtime", action="store_true", help="ask the runtimes what they think of the models' flags"
+    )
+    check.add_argument(
+        "models", nargs="*", metavar="MODEL", help="with --runtime: only these, disabled or not"
+    )
+    check.add_argument("-a", "--all", action="store_true", help="with --runtime: disabled models too")
+    check.add_argument(
+        "--stand-in",
+        action="append",
+        default=[],
+        metavar="[NAME=]OTHER",
+        help="with --runtime: ask runtime OTHER where runtime NAME, or any, is not built",
+    )
 
 
 def _runtime(runtime: _Parser) -> None:

@@ -1,4 +1,7 @@
-"""`sparkctl check`: read the catalogue, and name everything wrong with it and what is still to be done."""
+"""`sparkctl check`: read the catalogue, and name everything wrong with it and what is still to be done.
+
+With `--runtime` the engines' own parsers are asked about the models' flags too: that takes some ten seconds.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,17 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from sparkd.catalog import Catalogue, read_catalogue
 from sparkd.catalog.locations import catalogue_path
+from sparkd.catalog.nearest import did_you_mean
 from sparkd.cli import exits
-from sparkd.cli.output import say, say_json
+from sparkd.cli.asking import Parser, ask_parsers, some
+from sparkd.cli.output import complain, say, say_json
 from sparkd.cli.wording import number
 from sparkd.engines import engine_problems
-from sparkd.errors import CatalogueError
+from sparkd.errors import CatalogueError, InvalidRequest
 from sparkd.runtimes import installed
 
 
@@ -28,11 +33,18 @@ class Checked(Struct, frozen=True, kw_only=True):
     disabled: int = 0
     aliases: int = 0
     runtimes: int = 0
+    asked: list[Parser] = []
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print problems (and fail), or what the catalogue has."""
-    checked = check(catalogue_path(arguments.catalogue))
+    if not arguments.runtime and (arguments.models or arguments.all or arguments.stand_in):
+        complain(InvalidRequest("MODEL, --all and --stand-in go with --runtime"), as_json=arguments.json)
+        return exits.USAGE
+    path = catalogue_path(arguments.catalogue)
+    checked = check(path)
+    if arguments.runtime and not checked.problems:
+        checked = _asked(checked, read_catalogue(path), arguments)
     if arguments.json:
         say_json(checked)
     else:
@@ -59,24 +71,39 @@ def check(path: Path) -> Checked:
     )
 
 
+def _asked(checked: Checked, catalogue: Catalogue, arguments: argparse.Namespace) -> Checked:
+    known = catalogue.models.values()
+    named = [catalogue.defined(name) for name in arguments.models]
+    models = named or [model for model in known if model.enabled or arguments.all]
+    found = ask_parsers(catalogue, models, arguments.stand_in)
+    # Who asks for a model by name, or is told of none, has not been told that all is well.
+    missed = bool(named) or not found.asked
+    return structs.replace(
+        checked,
+        problems=[*found.problems, *(found.unasked if missed else [])],
+        notes=[*checked.notes, *([] if missed else found.unasked)],
+        asked=found.asked,
+    )
+
+
 def _notes(catalogue: Catalogue) -> Iterator[str]:
     enabled = [model for model in catalogue.models.values() if model.enabled]
     for runtime in catalogue.runtimes.values():
         users = [model.id for model in enabled if model.runtime == runtime.name]
         if users and installed(runtime, catalogue.folder("runtimes")) is None:
             yield (
-                f'runtime "{runtime.name}" is not built, and {_some(users)} cannot start without it: '
+                f'runtime "{runtime.name}" is not built, and {some(users)} cannot start without it: '
                 f"`sparkctl runtime build {runtime.name}`"
             )
     for model in enabled:
         if model.source and model.source.startswith("/") and not Path(model.source).exists():
             yield f"{model.id} cannot start: its source {model.source} is not there"
+    used = {model.family for model in catalogue.models.values()}
+    for family in catalogue.families:
+        if family not in used:
+            yield f'family "{family}" has no model{did_you_mean(family, filter(None, used))}'
     if not enabled:
         yield "there is no model that may run"
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names) if len(names) <= 3 else f"{', '.join(names[:2])} and {len(names) - 2} more"
 
 
 def _lines(checked: Checked) -> list[str]:
@@ -87,4 +114,9 @@ def _lines(checked: Checked) -> list[str]:
         f"{number(checked.models, 'model')}{disabled}, "
         f"{checked.aliases} {'alias' if checked.aliases == 1 else 'aliases'}, {number(checked.runtimes, 'runtime')}"
     )
-    return [f"{checked.catalogue} is right: {counts}", *(f"note: {note}" for note in checked.notes)]
+    lines = [f"{checked.catalogue} is right: {counts}"]
+    for parser in checked.asked:
+        others = f"; it stood in for {', '.join(parser.stood_in_for)}" if parser.stood_in_for else ""
+        models = number(parser.models, "model")
+        lines.append(f"{parser.version} of runtime {parser.runtime} takes the flags of {models}{others}")
+    return [*lines, *(f"note: {note}" for note in checked.notes)]

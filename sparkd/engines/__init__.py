@@ -1,4 +1,7 @@
-"""Kinds of engines, one file each, and what they share: flags, environments, causes."""
+"""Kinds of engines, one file each, and what they share: flags, environments, causes.
+
+What is in parsers/ runs in runtimes, not here.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from sparkd.catalog import Catalogue
-from sparkd.catalog.wording import dotted
+from sparkd.catalog.wording import problem
 from sparkd.engines.command import CommandEngine
 from sparkd.engines.engine import Engine
 from sparkd.engines.vllm import VllmEngine
@@ -20,8 +23,8 @@ ENGINES: Mapping[str, Engine] = MappingProxyType(
 def engine_problems(catalogue: Catalogue) -> list[str]:
     """What engines make of the enabled models' definitions, a line each: better now than at a first request."""
     return [
-        f"{dotted('models', model.id)}: {problem}"
+        problem(*catalogue.place(model), told)
         for model in catalogue.models.values()
         if model.enabled
-        for problem in ENGINES[model.engine].problems(model)
+        for told in ENGINES[model.engine].problems(model)
     ]

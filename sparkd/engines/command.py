@@ -25,6 +25,7 @@ class CommandEngine:
 
     name = "command"
     reserved_options: Mapping[str, str] = MappingProxyType({})
+    parser: str | None = None
 
     def problems(self, model: Model) -> list[str]:
         """What is wrong with the model's definition."""

@@ -130,6 +130,9 @@ class Engine(Protocol):
     reserved_options: Mapping[str, str]
     """Options that sparkd sets itself or must not be set, dashes between their words, and why."""
 
+    parser: str | None
+    """The module of sparkd/engines/parsers that asks the program's own parser; None where nobody knows of one."""
+
     def problems(self, model: Model) -> list[str]:
         """What is wrong with the model's definition as far as its engine is concerned, a line each."""
         ...

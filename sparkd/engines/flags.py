@@ -37,5 +37,12 @@ def option(options: Options, name: str) -> Scalar | tuple[Scalar, ...] | None:
     return next((value for key, value in options.items() if spelled(key) == name), None)
 
 
+def option_of(options: Options, flag: str) -> str | None:
+    """Return the key of the option that a flag of the command line comes from: `--no-x` and `--x.a` from `x` too."""
+    name = flag.lstrip("-")
+    named = {spelled(key).partition(".")[0]: key for key in options}
+    return named.get(name) or named.get(name.removeprefix("no-"))
+
+
 def _text(value: Scalar) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -169,6 +169,7 @@ class VllmEngine:
 
     name = "vllm"
     reserved_options = RESERVED
+    parser: str | None = "vllm_serve"
 
     def problems(self, model: Model) -> list[str]:
         """What is wrong with the model's definition."""

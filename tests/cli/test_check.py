@@ -51,6 +51,14 @@ def test_a_right_catalogue_is_counted_and_what_is_still_to_be_done_is_noted(tmp_
     ]
 
 
+def test_a_family_that_no_model_has_is_noted_as_it_may_be_misspelt(tmp_path: Path) -> None:
+    families = "[families.llama]\n[families.lama]\nvision = true\n"
+    house(tmp_path, f'{families}{GOOD}family = "llama"\n')
+    ran = sparkctl("check", cwd=tmp_path)
+    assert ran.code == 0
+    assert 'note: family "lama" has no model; did you mean "llama"?' in ran.out.splitlines()
+
+
 def test_every_problem_is_a_line_and_the_exit_code_is_1(tmp_path: Path) -> None:
     path = house(tmp_path, '[models.one]\nruntime = "plian"\nidle_timeuot = 3\n')
     ran = sparkctl("check", cwd=tmp_path)
@@ -65,7 +73,7 @@ def test_options_that_sparkd_sets_itself_are_problems_too(tmp_path: Path) -> Non
     house(tmp_path, '[models.one]\nsource = "org/one"\nruntime = "plain"\noptions = { uds = "/tmp/mine" }\n')
     ran = sparkctl("check", cwd=tmp_path)
     assert ran.code == 1
-    assert ran.out.startswith("models.one: ")
+    assert ran.out.startswith(f"{tmp_path}/models.toml: models.one: option uds cannot be set")
     assert "uds" in ran.out
 
 
