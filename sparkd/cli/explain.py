@@ -105,7 +105,7 @@ def explain(case: Case, body: JsonBody) -> Explained:
 def _idle(case: Case, rule: Rule) -> str:
     if case.api not in rule.apis:
         return "not here"
-    return "nothing to do" if rule.on(case) else "off"
+    return "nothing to do" if rule.on(case.model) else "off"
 
 
 def _unreached(rules: tuple[Rule, ...]) -> list[Line]:

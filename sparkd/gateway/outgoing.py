@@ -27,7 +27,7 @@ from sparkd.gateway.multipart import FieldFinder
 from sparkd.gateway.naming import Named
 from sparkd.gateway.request import Request
 from sparkd.machine.upstream import EngineRequest
-from sparkd.rewriting import Case, JsonBody, api_of, rewrite
+from sparkd.rewriting import Case, JsonBody, Rulebook, api_of
 from sparkd.rewriting.case import Api
 from sparkd.rewriting.telling import told
 
@@ -52,6 +52,7 @@ class Preparation(Struct):
     request: Request
     named: Named
     catalogue: Catalogue
+    rulebook: Rulebook
     receive: Receive
     limits: Limits
     without: Set[bytes]
@@ -80,7 +81,7 @@ class Preparation(Struct):
         names = (self.named.name, body.model)
         preset = next((name for name in names if name in model.rewriting.presets), None)
         case = Case(model, api, preset, self.catalogue.models.values())
-        rewritten = rewrite(case, body)
+        rewritten = self.rulebook.rewrite(case, body)
         if rewritten.steps and journal.isEnabledFor(logging.DEBUG):
             journal.debug("%s: %s", self.request.identify().decode("latin-1"), told(rewritten))
         asking = self._asking(rewritten.body.encode(), 0)

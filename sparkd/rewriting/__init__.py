@@ -11,6 +11,6 @@ decoding    values looked into only as deep as a rule needs
 
 from sparkd.rewriting.body import JsonBody
 from sparkd.rewriting.case import Case, api_of
-from sparkd.rewriting.rules import Rewritten, rewrite
+from sparkd.rewriting.rules import Rewritten, Rulebook, rewrite
 
-__all__ = ["Case", "JsonBody", "Rewritten", "api_of", "rewrite"]
+__all__ = ["Case", "JsonBody", "Rewritten", "Rulebook", "api_of", "rewrite"]

@@ -28,76 +28,72 @@ class Rule:
 
     name: str
     key: str
-    on: Callable[[Case], object]
+    on: Callable[[Model], object]
     apis: frozenset[Api]
     apply: Callable[[Case, JsonBody], JsonBody]
-
-
-def _of(read: Callable[[Model], object]) -> Callable[[Case], object]:
-    return lambda case: read(case.model)
 
 
 NAME = Rule("name", "always", lambda _: True, EVERY, name_model)
 
 RULES: tuple[Rule, ...] = (
     NAME,
-    Rule("strip", "strip", _of(lambda model: model.rewriting.strip), GENERATING, strip_fields),
-    Rule("default", "default", _of(lambda model: model.rewriting.default), GENERATING, default_fields),
-    Rule("set", "set", _of(lambda model: model.rewriting.set), GENERATING, set_fields),
-    Rule("preset", "presets", lambda case: case.preset, GENERATING, preset_fields),
+    Rule("strip", "strip", lambda model: model.rewriting.strip, GENERATING, strip_fields),
+    Rule("default", "default", lambda model: model.rewriting.default, GENERATING, default_fields),
+    Rule("set", "set", lambda model: model.rewriting.set, GENERATING, set_fields),
+    Rule("preset", "presets", lambda model: model.rewriting.presets, GENERATING, preset_fields),
     Rule(
         "drop-images",
         "drop_images",
-        _of(lambda model: model.rewriting.drop_images and not model.vision),
+        lambda model: model.rewriting.drop_images and not model.vision,
         CONVERSATIONS,
         drop_images,
     ),
-    Rule("refuse-images", "vision", _of(lambda model: not model.vision), CONVERSATIONS, refuse_images),
+    Rule("refuse-images", "vision", lambda model: not model.vision, CONVERSATIONS, refuse_images),
     Rule(
         "join-text",
         "join_text",
-        _of(joins_text),
+        joins_text,
         CHAT,
         join_text,
     ),
-    Rule("tool-hints", "tool_hints", _of(lambda model: model.rewriting.tool_hints), CHAT, tool_hints),
+    Rule("tool-hints", "tool_hints", lambda model: model.rewriting.tool_hints, CHAT, tool_hints),
     Rule(
         "alternate-roles",
         "alternate_roles",
-        _of(lambda model: model.rewriting.alternate_roles),
+        lambda model: model.rewriting.alternate_roles,
         CHAT,
         alternate_roles,
     ),
-    Rule("cap-tokens", "cap_tokens", _of(is_capped), GENERATING, cap_tokens),
+    Rule("cap-tokens", "cap_tokens", is_capped, GENERATING, cap_tokens),
     Rule(
         "strip-tools",
         "tools",
-        _of(lambda model: model.rewriting.tools == "strip"),
+        lambda model: model.rewriting.tools == "strip",
         CONVERSATIONS,
         strip_tools,
     ),
     Rule(
         "require-tool",
         "tools",
-        _of(lambda model: model.rewriting.tools == "require"),
+        lambda model: model.rewriting.tools == "require",
         CONVERSATIONS,
         require_tool,
     ),
     Rule(
         "thinking-flag",
         "thinking_switch",
-        _of(lambda model: model.rewriting.thinking_switch),
+        lambda model: model.rewriting.thinking_switch,
         CONVERSATIONS,
         thinking_flag,
     ),
     Rule(
         "reasoning-effort",
         "thinking_switch",
-        _of(lambda model: model.rewriting.thinking_switch),
+        lambda model: model.rewriting.thinking_switch,
         CONVERSATIONS,
         reasoning_effort,
     ),
-    Rule("quiet", "quiet", _of(lambda model: model.rewriting.quiet), CONVERSATIONS, quiet),
+    Rule("quiet", "quiet", lambda model: model.rewriting.quiet, CONVERSATIONS, quiet),
 )
 """Every rule, in the order of its turn."""
 
@@ -130,24 +126,46 @@ class Rewritten:
         return tuple(step.rule.name for step in self.steps if step.rule is not NAME)
 
 
+class Rulebook:
+    """The rules that can apply to each model of one catalogue, worked out when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._pages: dict[tuple[str, Api], tuple[Rule, ...]] = {}
+
+    def rewrite(self, case: Case, body: JsonBody) -> Rewritten:
+        """Mend a body. Raises RequestError for one that the model cannot be asked."""
+        rules = self._pages.get((case.model.id, case.api))
+        if rules is None:
+            rules = tuple(rule for rule in RULES if _applies(rule, case))
+            self._pages[case.model.id, case.api] = rules
+        steps = []
+        for rule in rules:
+            then = rule.apply(case, body)
+            if then is not body:
+                before, after = _differences(body, then)
+                if before:
+                    steps.append(Step(rule, applies=True, before=before, after=after))
+                body = then
+        return Rewritten(body, tuple(steps))
+
+
 def rewrite(case: Case, body: JsonBody) -> Rewritten:
-    """Mend a body. Raises RequestError for one that the model cannot be asked."""
-    steps = []
-    for step, then in walk(case, body):
-        body = then
-        if step.changed:
-            steps.append(step)
-    return Rewritten(body, tuple(steps))
+    """Mend one body. Raises RequestError for one that the model cannot be asked."""
+    return Rulebook().rewrite(case, body)
 
 
 def walk(case: Case, body: JsonBody) -> Iterator[tuple[Step, JsonBody]]:
     """Every rule in turn, with the body after it. Raises RequestError."""
     for rule in RULES:
-        applies = case.api in rule.apis and bool(rule.on(case))
+        applies = _applies(rule, case)
         then = rule.apply(case, body) if applies else body
         before, after = _differences(body, then)
         yield Step(rule, applies, before, after), then
         body = then
+
+
+def _applies(rule: Rule, case: Case) -> bool:
+    return case.api in rule.apis and bool(rule.on(case.model))
 
 
 def _differences(
