@@ -21,6 +21,7 @@ ROOMS = [
     "scheduling",
     "rewriting",
     "engines",
+    "guessing",
     "runtimes",
     "machine",
     "history",
@@ -47,7 +48,7 @@ ROOMS = [
 """From the top down, as docs/architecture.md lists them: a module imports only from its own room and those above."""
 
 CATALOGUE_TYPES = ("catalog.definitions", "catalog.settings", "catalog.labels", "catalog.quantities")
-CORE = ("errors", *CATALOGUE_TYPES, "scheduling", "rewriting", "engines")
+CORE = ("errors", *CATALOGUE_TYPES, "scheduling", "rewriting", "engines", "guessing")
 EDGES = {"asyncio", "subprocess", "socket", "time", "threading", "os", "pathlib", "httpx", "psutil"}
 
 

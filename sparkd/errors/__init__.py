@@ -2,6 +2,9 @@
 
     SparkdError
     ├── CatalogueError          the files that say what may run are wrong (all problems together)
+    ├── ModelNotAdded           nothing can be guessed about a model, or it fits nowhere
+    │   ├── SourceNotFound      404  there is no such repository, revision or folder, or it is not shown to us
+    │   └── SourceUnreachable   503  the hub does not answer
     ├── RuntimeNotFound         there is no definition of that name
     ├── RuntimeBuildError       a virtualenv could not be built or verified
     ├── LaunchError             a process could not be started at all
@@ -78,10 +81,13 @@ from sparkd.errors.operating import (
     HandoverError,
     LaunchError,
     ListenError,
+    ModelNotAdded,
     ProbeError,
     ReplacementRefused,
     RuntimeBuildError,
     RuntimeNotFound,
+    SourceNotFound,
+    SourceUnreachable,
 )
 from sparkd.errors.root import SparkdError
 
@@ -105,6 +111,7 @@ __all__ = [
     "ModelBusy",
     "ModelDisabled",
     "ModelFailed",
+    "ModelNotAdded",
     "ModelNotFound",
     "ModelStopped",
     "NoRoom",
@@ -120,6 +127,8 @@ __all__ = [
     "RuntimeBuildError",
     "RuntimeNotFound",
     "ShuttingDown",
+    "SourceNotFound",
+    "SourceUnreachable",
     "SparkdError",
     "Unauthorized",
     "UpstreamError",

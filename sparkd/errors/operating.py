@@ -16,6 +16,26 @@ class CatalogueError(SparkdError):
         self.problems = problems
 
 
+class ModelNotAdded(SparkdError):
+    """The model's files say nothing usable, the machine has no place for it, or nobody has said yes."""
+
+    code = "model_not_added"
+
+
+class SourceNotFound(ModelNotAdded):
+    """There is no such repository, revision or folder, or it is not shown to us."""
+
+    status = 404
+    code = "source_not_found"
+
+
+class SourceUnreachable(ModelNotAdded):
+    """The hub does not answer, or answers nonsense."""
+
+    status = 503
+    code = "source_unreachable"
+
+
 class RuntimeNotFound(SparkdError):
     """No runtime of that name is defined."""
 

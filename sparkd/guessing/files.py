@@ -1,0 +1,104 @@
+"""A model's small files, as bytes, become facts. They may hold anything, and so each mistake names its file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sparkd.catalog.quantities import LARGEST_SIZE, MIB
+from sparkd.errors import ModelNotAdded
+from sparkd.guessing.facts import CONFIG, Facts, Table, Weights
+
+INDEX: Final = "model.safetensors.index.json"
+BIN_INDEX: Final = "pytorch_model.bin.index.json"
+TEMPLATE: Final = "chat_template.jinja"
+TEMPLATE_JSON: Final = "chat_template.json"
+TOKENIZER: Final = "tokenizer_config.json"
+SENTENCE: Final = "sentence_bert_config.json"
+
+WANTED: Final[Mapping[str, int]] = {
+    CONFIG: 4 * MIB,
+    TOKENIZER: 16 * MIB,
+    TEMPLATE: 1 * MIB,
+    TEMPLATE_JSON: 2 * MIB,
+    SENTENCE: 1 * MIB,
+    INDEX: 64 * MIB,
+    BIN_INDEX: 64 * MIB,
+}
+"""The files that are looked at, and the most bytes each may have: several times what the largest models have."""
+
+
+def facts_of(source: str, name: str, texts: Mapping[str, bytes], sizes: Mapping[str, int | None]) -> Facts:
+    """What the files say. `texts` are those of WANTED that are there, `sizes` all files of the top folder and their
+    bytes, None where nobody knows. Raises ModelNotAdded for what is no JSON, or not what it should be."""
+    tokenizer = _table(TOKENIZER, texts)
+    return Facts(
+        source=source,
+        name=name,
+        config=_table(CONFIG, texts),
+        tokenizer=tokenizer,
+        sentence=_table(SENTENCE, texts),
+        template=_template(tokenizer, texts),
+        files=frozenset(sizes),
+        weights=_weights(texts, sizes),
+    )
+
+
+def parse_object(file: str, data: bytes) -> dict[str, Any]:
+    """A JSON object. Raises ModelNotAdded."""
+    try:
+        found = json.loads(data.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise ModelNotAdded(f"{file} is not UTF-8") from error
+    except (ValueError, RecursionError) as error:
+        why = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise ModelNotAdded(f"{file} is not JSON: {why}") from error
+    if not isinstance(found, dict):
+        raise ModelNotAdded(f"{file} is JSON, but not an object")
+    return found
+
+
+def _table(file: str, texts: Mapping[str, bytes]) -> Table:
+    return Table(file, parse_object(file, texts[file]) if file in texts else {})
+
+
+def _template(tokenizer: Table, texts: Mapping[str, bytes]) -> str | None:
+    if TEMPLATE in texts:
+        return texts[TEMPLATE].decode(errors="replace")
+    inside = _table(TEMPLATE_JSON, texts).values.get("chat_template") or tokenizer.values.get("chat_template")
+    if isinstance(inside, str):
+        return inside
+    if isinstance(inside, list):  # several by name; the one for tools says most
+        named = {str(one.get("name")): one.get("template") for one in inside if isinstance(one, dict)}
+        found = named.get("tool_use") or named.get("default")
+        return found if isinstance(found, str) else None
+    return None
+
+
+def _weights(texts: Mapping[str, bytes], sizes: Mapping[str, int | None]) -> Weights:
+    for ending, index in ((".safetensors", INDEX), (".bin", BIN_INDEX)):
+        files = {name for name in sizes if name.endswith(ending)}
+        if any(name.startswith("model") for name in files):  # Mistral's own format lies beside, a second time
+            files = {name for name in files if not name.startswith("consolidated")}
+        parts = _parts(index, texts)
+        known = [size for name in parts or files if (size := sizes.get(name)) is not None]
+        if known and len(known) == len(parts or files):
+            return Weights(sum(known), f"{len(known)} {ending} file{'s' if len(known) > 1 else ''}")
+        if index in texts:
+            total = (
+                Table(index, parse_object(index, texts[index]))
+                .table("metadata")
+                .count("total_size", LARGEST_SIZE)
+            )
+            if total is not None:
+                return Weights(total, f"total_size of {index}")
+    return Weights(None)
+
+
+def _parts(index: str, texts: Mapping[str, bytes]) -> set[str]:
+    """The files that an index names."""
+    if index not in texts:
+        return set()
+    places = Table(index, parse_object(index, texts[index])).table("weight_map").values.values()
+    return {place for place in places if isinstance(place, str)}
