@@ -9,6 +9,8 @@ import sys
 from typing import NoReturn
 
 from sparkd import __version__
+from sparkd.catalog.quantities import LARGEST_SIZE
+from sparkd.catalog.sizes import likely_size, parse_size
 from sparkd.cli import exits
 from sparkd.cli.output import complain
 from sparkd.errors import InvalidRequest
@@ -72,6 +74,9 @@ def _parser() -> _Parser:
         "-n", "--lines", type=_count, default=200, metavar="N", help="begin with the last N lines (200)"
     )
     _of_model(logs)
+    _add(
+        _command(commands, "add", "add a model: guess its entry from its files and write it; needs no daemon")
+    )
     _command(commands, "reload", "have the catalogue read again; a wrong one changes nothing")
     _command(commands, "reexec", "put the sparkd installed now in the running one's place; its engines go on")
     _check(
@@ -141,6 +146,23 @@ def _check(check: _Parser) -> None:
     )
 
 
+def _add(add: argparse.ArgumentParser) -> None:
+    add.add_argument("source", metavar="SOURCE", help="a repository `org/name`, or a folder (/… or ./…)")
+    add.add_argument("--id", metavar="ID", help="what clients shall name it (its name in lower case)")
+    add.add_argument(
+        "--runtime", metavar="NAME", help="a folder of `paths.venvs` (vllm with a GPU, else cpu)"
+    )
+    add.add_argument(
+        "--family", metavar="NAME", help="a table [families.NAME], which says parsers and rewriting"
+    )
+    add.add_argument("--context", type=_tokens, metavar="TOKENS", help="`context_length`")
+    add.add_argument("--memory", type=_size, metavar="SIZE", help='`memory`, such as "20 GiB"')
+    add.add_argument("--revision", metavar="NAME", help="branch, tag or commit of the repository (main)")
+    add.add_argument("--trust-remote-code", action="store_true", help="let code that it brings run here")
+    add.add_argument("--dry-run", action="store_true", help="show the entry and write nothing")
+    add.add_argument("-y", "--yes", action="store_true", help="write it without asking")
+
+
 def _runtime(runtime: _Parser) -> None:
     actions = runtime.add_subparsers(dest="action", metavar="ACTION", required=True, parser_class=_Parser)
     build = _command(actions, "build", "build a runtime's virtualenv, verify it and put it in place")
@@ -167,6 +189,24 @@ def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
         raise argparse.ArgumentTypeError(f"{text!r} is not a port between 1 and 65535")
     return int(text)
+
+
+def _tokens(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 10 and 0 < int(text) < 2**31):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of tokens")
+    return int(text)
+
+
+def _size(text: str) -> int:
+    try:
+        size = parse_size(text)
+    except ValueError:
+        size = 0
+    if not 0 < size <= LARGEST_SIZE:
+        meant = likely_size(text)
+        hint = f"; did you mean {meant!r}?" if meant else ""
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as '20 GiB'{hint}")
+    return size
 
 
 def _count(text: str) -> int:

@@ -1,0 +1,54 @@
+"""A model's files that are on this machine: in a folder, or in the models folder where they were downloaded to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sparkd.errors import ModelNotAdded, SourceNotFound
+from sparkd.guessing import WANTED, Facts, facts_of
+from sparkd.machine.page_cache import weights_of
+
+MAIN = "main"
+"""The revision that is meant where none is named."""
+
+
+def facts_in(folder: Path, source: str, name: str) -> Facts:
+    """What the files of a folder say. Raises SourceNotFound and ModelNotAdded."""
+    try:
+        sizes = {path.name: path.stat().st_size for path in folder.iterdir() if path.is_file()}
+    except NotADirectoryError as error:
+        raise SourceNotFound(f"{folder} is a file; a model is a folder with a config.json") from error
+    except FileNotFoundError as error:
+        raise SourceNotFound(f"there is no folder {folder}") from error
+    except OSError as error:
+        raise SourceNotFound(f"{folder} cannot be read: {error.strerror}") from error
+    texts = {file: _read(folder / file, most) for file, most in WANTED.items() if file in sizes}
+    return facts_of(source, name, texts, dict(sizes))
+
+
+def downloaded(source: str, revision: str | None, models: Path) -> Path | None:
+    """The folder of a repository's files at a revision, in Hugging Face's cache below the models folder.
+
+    `refs/<revision>` names a commit, whose files are in `snapshots/<commit>`; a revision may be a commit itself.
+    """
+    repository = weights_of(source, models)
+    if repository is None:
+        return None
+    wanted = revision or MAIN
+    try:
+        commit = (repository / "refs" / wanted).read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        commit = wanted
+    folder = repository / "snapshots" / commit
+    return folder if "/" not in commit and (folder / "config.json").is_file() else None
+
+
+def _read(file: Path, most: int) -> bytes:
+    try:
+        with file.open("rb") as opened:
+            data = opened.read(most + 1)
+    except OSError as error:
+        raise ModelNotAdded(f"{file} cannot be read: {error.strerror}") from error
+    if len(data) > most:
+        raise ModelNotAdded(f"{file} is larger than {most // 2**20} MiB, which no such file is")
+    return data

@@ -1,0 +1,58 @@
+"""What `sparkctl add` shows: each guess with what it was taken from, the arithmetic, what is amiss, what comes next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from sparkd.catalog.wording import shown
+from sparkd.guessing import Guessed
+
+HIDDEN = ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")  # noqa: S108 - named, not used
+"""Folders that units/sparkd.service hides: ProtectHome and PrivateTmp of systemd.exec(5)."""
+
+
+def overview(guessed: Guessed, origin: str) -> Group:
+    """Everything that was guessed."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for heading in ("KEY", "VALUE", "FROM"):
+        table.add_column(heading, overflow="fold")
+    for guess in guessed.guesses:
+        table.add_row(Text(guess.key), Text(shown(guess.value)), Text(guess.reason, "dim"))
+    parts: list[Text | Table] = [Text(f"{guessed.id}, from {origin}"), Text(), table]
+    if guessed.arithmetic:
+        parts += [Text(), Text("memory:"), *(Text(f"  {line}") for line in guessed.arithmetic)]
+    if remarks := list(_remarks(guessed)):
+        parts += [Text(), *remarks]
+    return Group(*parts)
+
+
+def next_commands(guessed: Guessed, *, on_disk: bool) -> list[str]:
+    """What is still to be done before it answers."""
+    steps = [] if on_disk else [f"sparkctl pull {guessed.id}"]
+    return [*steps, "sparkctl reload", f"sparkctl plan {guessed.id}", f"sparkctl load {guessed.id}"]
+
+
+def hidden(source: str) -> list[str]:
+    """What is to be said of a folder that sparkd sees from a terminal and not as a service."""
+    folder = next((folder for folder in HIDDEN if source.startswith(folder)), None)
+    if folder is None:
+        return []
+    return [f"run by systemd sparkd sees nothing below {folder}: move the folder into the models folder then"]
+
+
+def taken(file: Path, defined: list[str]) -> str:
+    """Why a drop-in of that name is not written."""
+    what = f"it defines {', '.join(defined)}" if defined else "it defines no model"
+    return f"{file} is there already ({what}): delete it, edit it, or give another name with --id"
+
+
+def _remarks(guessed: Guessed) -> Iterator[Text]:
+    yield from (Text(f"note: {note}") for note in guessed.notes)
+    yield from (Text(f"warning: {warning}", "yellow") for warning in guessed.warnings)
+    if guessed.untrusted:
+        yield Text(f"warning: {guessed.untrusted}, which would run on this machine", "yellow")
