@@ -203,6 +203,23 @@ def test_embeddings_live_beside_the_chat_model(house: House, client: OpenAI) -> 
     assert house.model("smollm2").state == "ready"
 
 
+def test_engines_go_on_answering_under_the_sparkd_that_takes_this_ones_place(
+    house: House, client: OpenAI
+) -> None:
+    before = [house.model(name).pid for name in ("smollm2", "minilm")]
+    stream = client.chat.completions.create(model="smollm2", messages=LONG, max_tokens=60, stream=True)
+    with ThreadPoolExecutor() as pool:
+        next(iter(stream))
+        replacing = pool.submit(house.ctl, "reexec")
+        pieces = [piece for piece in stream if piece.choices]
+        done = replacing.result()
+    assert pieces[-1].choices[0].finish_reason == "length", "what had begun was finished"
+    assert "smollm2 and minilm went on" in done.stdout, done.stderr
+    assert "Paris" in capital(client, "smollm2")
+    assert client.embeddings.create(model="minilm", input="a lighthouse").data[0].embedding
+    assert [house.model(name).pid for name in ("smollm2", "minilm")] == before
+
+
 def test_a_client_that_leaves_stops_the_generation(house: House, client: OpenAI) -> None:
     def running() -> float:
         metrics = [line for line in engine_metrics(house, "smollm2") if "num_requests_running{" in line]
