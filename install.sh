@@ -328,6 +328,7 @@ farewell() {
 uninstall() {
     local place
     lock
+    recover
     say "Stopping sparkd"
     close
     say "Removing units, completions, $LINK and $prefix"

@@ -280,7 +280,7 @@ def test_whichever_step_ends_it_somebody_answers_and_the_next_run_finishes(
             source, other = other, source
         elif how == "fails":
             assert (current(owned), left_over(owned)) == (running, ""), told
-        step += 5
+        step += 8
     assert ran.returncode == 0
     assert step > 50
     assert left_over(owned) == ""
