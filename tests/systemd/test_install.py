@@ -341,8 +341,11 @@ def test_an_installer_that_is_killed_while_it_builds_is_followed_by_one_that_fin
 def test_a_version_that_does_not_start_makes_way_for_the_old_one(owned: Installed) -> None:
     assert owned.chat("a")[0] == 200
     running = current(owned)
-    start = "faulthandler.enable()"
-    broken = changed_source(owned, "unstarted", "sparkd/daemon.py", start, "return 3")
+    start = (
+        "    if arguments.takes_over is not None:",
+        "    return 3\n    if arguments.takes_over is not None:",
+    )
+    broken = changed_source(owned, "unstarted", "sparkd/daemon.py", *start)
     ran = owned.install(source=broken, check=False)
     assert ran.returncode != 0
     assert "It could not be handed over. Restarting sparkd" in ran.stdout
