@@ -15,8 +15,10 @@ from sparkd.cli import completion_scripts, exits
 from sparkd.cli.completion_scripts import Option, Place
 from sparkd.cli.output import say
 
-KINDS = {"MODEL": "models", "NAME": "runtimes", "PATH": "files", "FILE": "files"}
-"""What stands for a value in `--help`, and what completes it; the scripts ask for the names of the first two."""
+KINDS = {"model": "models", "models": "models", "names": "runtimes", "runtime": "runtimes"} | dict.fromkeys(
+    ("catalogue", "socket"), "files"
+)
+"""What completes an argument, by its name in the parser; the scripts ask for the names of models and runtimes."""
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -73,4 +75,4 @@ def _takes(action: argparse.Action) -> str:
         return ""
     if action.choices is not None:
         return f"words {' '.join(map(str, action.choices))}"
-    return KINDS.get(str(action.metavar), "nothing")
+    return KINDS.get(action.dest, "nothing")
