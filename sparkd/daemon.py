@@ -50,7 +50,7 @@ journal = logging.getLogger("sparkd.daemon")
 
 def main(argv: list[str] | None = None) -> int:
     """Run the daemon in the foreground until SIGTERM or SIGINT; return its exit status."""
-    arguments = _arguments(argv)
+    arguments = sparkd_parser().parse_args(argv)
     if arguments.takes_over is not None:
         return _takes_over(arguments)
     faulthandler.enable()  # a watchdog's SIGABRT then tells where we stood
@@ -79,7 +79,8 @@ def _run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _arguments(argv: list[str] | None) -> argparse.Namespace:
+def sparkd_parser() -> argparse.ArgumentParser:
+    """Everything that the command line knows; completions are made from it."""
     parser = argparse.ArgumentParser(
         prog="sparkd", description="Serve the catalogue's models; start and stop their engines as needed."
     )
@@ -92,7 +93,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
         help="only say whether this program could take the place of a sparkd that hands over in that format",
     )
     parser.add_argument("--version", action="version", version=f"sparkd {__version__}")
-    return parser.parse_args(argv)
+    return parser
 
 
 def _takes_over(arguments: argparse.Namespace) -> int:

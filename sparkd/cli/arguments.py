@@ -26,7 +26,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     """The command with its options; leaves with exits.USAGE when the line cannot be understood."""
     options = argparse.Namespace(json=False, socket=None, catalogue=None)
     try:
-        return _parser().parse_args(argv, options)
+        return sparkctl_parser().parse_args(argv, options)
     except _Misused as error:
         complain(error, as_json="--json" in argv)
         sys.exit(exits.USAGE)
@@ -36,16 +36,18 @@ class _Parser(argparse.ArgumentParser):
     """Names the nearest command after a typo, and fits an error on one line."""
 
     def error(self, message: str) -> NoReturn:
-        wrong = re.match(r"argument \w+: invalid choice: '(.*?)' \(choose from (.*)\)", message)
+        wrong = re.match(r"argument (\w+): invalid choice: '(.*?)' \(choose from (.*)\)", message)
         if wrong:
-            known = [choice.strip(" '") for choice in wrong[2].split(",")]
-            near = difflib.get_close_matches(wrong[1], known, n=1)
+            what = "shell" if wrong[1] == "SHELL" else "command"
+            known = [choice.strip(" '") for choice in wrong[3].split(",")]
+            near = difflib.get_close_matches(wrong[2], known, n=1)
             hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(known)}"
-            message = f"there is no command '{wrong[1]}'; {hint}"
+            message = f"there is no {what} '{wrong[2]}'; {hint}"
         raise _Misused(f"{message} (`{self.prog} --help` tells more)")
 
 
-def _parser() -> _Parser:
+def sparkctl_parser() -> argparse.ArgumentParser:
+    """Everything that the command line knows; completions are made from it."""
     parser = _Parser(
         prog="sparkctl",
         description="Watch and steer sparkd, the inference server of this machine.",
@@ -100,6 +102,15 @@ def _parser() -> _Parser:
     )
     _of_model(explain)
     _runtime(_command(commands, "runtime", "the virtualenvs engines run in; needs no daemon"))
+    completion = _command(
+        commands, "completion", "what a shell needs to complete sparkctl and sparkd; needs no daemon"
+    )
+    completion.add_argument(
+        "what",
+        choices=("bash", "zsh", "fish", "models", "runtimes"),
+        metavar="SHELL",
+        help="bash, zsh or fish; models or runtimes: the names that the scripts of these ask for",
+    )
     demo = _command(commands, "demo", "a first answer from a real model on this machine, from nothing")
     demo.add_argument("--port", type=_port, default=8009, metavar="N", help="where sparkd listens (8009)")
     demo.add_argument("--once", action="store_true", help="leave after the first answer")

@@ -20,7 +20,10 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 BOOT: Final = Path(__file__).with_name("boot")
-INIT: Final = Path("/lib/systemd/systemd")
+TREE: Final = Path(os.environ.get("SPARKD_LAB_TREE", "/"))
+"""The system that labs are copies of: this machine's own, or another that debootstrap has put into a folder."""
+
+INIT: Final = TREE / "lib/systemd/systemd"
 TOOLS: Final = ("unshare", "nsenter", "setpriv", "mount", "ip", "systemctl")
 SEARCH_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 POWEROFF: Final = signal.SIGRTMIN + 4
@@ -69,7 +72,7 @@ class Lab:
         # The shell is in the new cgroup before it unshares, so that the new cgroup namespace is rooted there.
         enter = 'echo $$ >"$1/cgroup.procs" && shift && exec "$@"'
         spaces = ["--mount", "--pid", "--uts", "--ipc", "--cgroup", "--net", "--fork", "--kill-child"]
-        stage_two = [str(BOOT), self._name, str(self._folder / "root"), str(self._share)]
+        stage_two = [str(BOOT), self._name, str(self._folder / "root"), str(self._share), str(TREE)]
         with log.open("wb") as output:
             self._unshare = subprocess.Popen(
                 ["sh", "-c", enter, "lab", str(self._tree), "unshare", *spaces, *stage_two],

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab import Lab
+from tests.lab.lab import TREE
 from tests.systemd.installed import BAD_ENGINE, CLONE, Installed
 
 PYTHON = "/usr/bin/python3"
@@ -22,10 +23,24 @@ def share(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder.chmod(0o755)
     subprocess.run([PYTHON, "-m", "venv", str(folder / "pip")], check=True)
     pip = [str(folder / "pip" / "bin" / "pip"), "--disable-pip-version-check"]
-    wheels = ["download", "--quiet", "--quiet", "--only-binary", ":all:", "--dest", str(folder / "wheels")]
+    ask = [PYTHON, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+    version = subprocess.run(
+        ["chroot", str(TREE), *ask], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    wheels = ["download", "--quiet", "--quiet", "--dest", str(folder / "wheels")]
+    wheels += ["--only-binary", ":all:", "--python-version", version]
     lock = ["--require-hashes", "--requirement", str(CLONE / "requirements.lock")]
     subprocess.run([*pip, *wheels, *lock], check=True, cwd=folder)
-    tracked = ["install.sh", "sparkd", "units", "venvs", "pyproject.toml", "requirements.lock", "models.toml"]
+    tracked = [
+        "install.sh",
+        "sparkd",
+        "units",
+        "venvs",
+        "pyproject.toml",
+        "requirements.lock",
+        "models.toml",
+        "scripts",
+    ]
     sources = [*tracked, "README.md", "LICENSE"]
     copy = ["cp", "--recursive", "--parents", *sources, str(folder / "sparkd")]
     (folder / "sparkd").mkdir()

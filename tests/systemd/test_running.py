@@ -52,17 +52,34 @@ def test_a_restart_under_load_loses_no_connection(sparkd: Installed) -> None:
         text=True,
     )
     before = {sparkd.pid()}
-    for _ in range(5):
+    for _ in range(10):
         sparkd.lab.run("systemctl", "restart", SERVICE)
         before.add(sparkd.pid())
         sparkd.lab.until("the model is back", lambda: "a resident" in _line(sparkd))
     output, said = clients.communicate("enough\n", timeout=60)
     told = json.loads(output)
-    print(f"requests over five restarts: {told}")
-    assert len(before) == 6
+    print(f"requests over ten restarts: {told}")
+    assert len(before) == 11
     assert told.pop("lost") == 0, said
     assert told["200"] > 50, said
     assert set(told) == {"200"}, told
+
+
+def test_a_reload_tells_whether_the_catalogue_is_right_and_stops_nothing(sparkd: Installed) -> None:
+    assert sparkd.chat("a")[0] == 200
+    before = sparkd.pid(), sparkd.engine_pid("a")
+    sparkd.catalogue({**sparkd.models(), "c": sparkd.models()["b"]})
+    try:
+        sparkd.lab.run("systemctl", "reload", SERVICE)
+        assert '"c"' in sparkd.ask("/v1/models")[1]
+        sparkd.catalogue({**sparkd.models(), "c": {"memory": "much"}})
+        assert sparkd.lab.run("systemctl", "reload", SERVICE, check=False).returncode != 0
+        said = [str(entry["MESSAGE"]) for entry in sparkd.lab.journal("--unit", SERVICE)]
+        assert any("models.c.memory" in line for line in said), said
+        assert '"c"' in sparkd.ask("/v1/models")[1]
+        assert (sparkd.pid(), sparkd.engine_pid("a"), sparkd.state()) == (*before, "active")
+    finally:
+        sparkd.catalogue(sparkd.models())
 
 
 def test_a_kill_of_the_daemon_takes_the_engines_with_it_and_the_next_request_is_answered(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.systemd.installed import Installed
+from tests.systemd.installed import SERVICE, Installed
 
 PROBE = """
 try() { if eval "$1" >/dev/null 2>&1; then echo "probe: $1: yes"; else echo "probe: $1: no"; fi; }
@@ -19,6 +19,11 @@ try 'echo x >/etc/x'
 try 'echo x >/opt/sparkd/x'
 try 'echo x >/usr/local/bin/x'
 try 'echo x >/run/x'
+try 'echo x >/srv/x'
+try 'echo x >/var/lib/x'
+try 'echo x >/opt/sparkd/current/venvs/x'
+try 'cat /etc/shadow'
+try 'kill -0 1'
 try 'mount -t tmpfs x /mnt'
 try 'unshare --user true'
 try 'curl --silent --max-time 2 --unix-socket /run/sparkd-control.sock http://x/status'
@@ -26,9 +31,10 @@ try 'echo x >/var/lib/sparkd/models/x'
 try 'echo x >/var/lib/sparkd/x'
 try 'echo x >$TMPDIR/x'
 try 'cat /etc/sparkd/models.toml'
+/usr/bin/python3 -m http.server 7070 --bind :: --directory $TMPDIR >/dev/null 2>&1 &
 exec "$@"
 """
-"""A shell that tries things, says how each went, and becomes the engine."""
+"""A shell that tries things, says how each went, opens one more port, and becomes the engine."""
 
 ALLOWED = {"echo x >/var/lib/sparkd/models/x", "echo x >/var/lib/sparkd/x", "echo x >$TMPDIR/x",
            "cat /etc/sparkd/models.toml"}  # fmt: skip
@@ -69,21 +75,58 @@ def test_an_engine_reads_no_secrets_and_writes_only_into_its_folders(probing: In
     assert {probe for probe, answer in probes.items() if answer == "yes"} == ALLOWED
 
 
-def test_an_engine_that_listens_everywhere_is_reached_from_this_machine_alone(probing: Installed) -> None:
+@pytest.fixture
+def neighbour(probing: Installed) -> Iterator[list[str]]:
+    """Another machine on the LAN, where we are 192.0.2.1 and 2001:db8::1: what runs a command on it."""
+    there = ["ip", "netns", "exec", "neighbour"]
+    for command in (
+        "ip netns add neighbour",
+        "ip link add lan type veth peer name lan netns neighbour",
+        "ip address add 192.0.2.1/24 dev lan",
+        "ip address add 2001:db8::1/64 dev lan nodad",
+        "ip link set lan up",
+        "ip -n neighbour address add 192.0.2.2/24 dev lan",
+        "ip -n neighbour address add 2001:db8::2/64 dev lan nodad",
+        "ip -n neighbour link set lan up",
+    ):
+        probing.lab.run(*command.split())
+    yield there
+    probing.lab.run("ip", "netns", "delete", "neighbour")
+
+
+def test_an_engine_that_listens_everywhere_is_reached_from_this_machine_alone(
+    probing: Installed, neighbour: list[str]
+) -> None:
     lab = probing.lab
-    lab.run("ip", "address", "add", "192.0.2.1/32", "dev", "lo")
-    try:
+    curl = ["curl", "--silent", "--globoff", "--max-time", "1", "--output", "/dev/null"]
+
+    def seen_by_the_neighbour() -> list[int]:
         assert probing.chat("prober")[0] == 200
         engine = next(line for line in probing.of_sparkd() if "--port" in line).split()
         port = engine[engine.index("--port") + 1]
-        curl = ["curl", "--silent", "--max-time", "1"]
         assert lab.run(*curl, f"http://127.0.0.1:{port}/health", check=False).returncode == 0
-        from_outside = [*curl, f"http://192.0.2.1:{port}/health"]
-        assert lab.run(*from_outside, check=False).returncode == 28
-        with probing.override("IPAddressAllow=192.0.2.0/24"):
-            assert lab.run(*from_outside).returncode == 0
-    finally:
-        lab.run("ip", "address", "delete", "192.0.2.1/32", "dev", "lo")
+        addresses = (f"http://192.0.2.1:{port}/health", "http://[2001:db8::1]:7070/")
+        return [lab.run(*neighbour, *curl, address, check=False).returncode for address in addresses]
+
+    assert seen_by_the_neighbour() == [28, 28], "packets are dropped"
+    with probing.override("IPAddressAllow=192.0.2.0/24 2001:db8::/64"):
+        lab.run("systemctl", "restart", SERVICE)
+        assert seen_by_the_neighbour() == [0, 0]
+
+
+def test_an_engine_reaches_nobody_else(probing: Installed, neighbour: list[str]) -> None:
+    lab = probing.lab
+    serve = ["systemd-run", "--quiet", "--unit=there", *neighbour, "/usr/bin/python3", "-m", "http.server"]
+    lab.run(*serve, "7000", "--directory", "/tmp")
+    curl = ["curl", "--silent", "--max-time", "1", "--output", "/dev/null", "http://192.0.2.2:7000/"]
+    lab.until("it serves", lambda: lab.run(*curl, check=False).returncode == 0)
+    lab.path("/srv/probe").write_text(f'#!/bin/sh\n{" ".join(curl)}\necho "reached: $?"\nexec "$@"\n')
+    models = probing.models()
+    models["a"]["command"] = ["/bin/sh", "/srv/probe", *models["a"]["command"]]
+    probing.catalogue(models)
+    assert probing.chat("a")[0] == 200
+    assert "reached: 28" in lab.run("sparkctl", "logs", "a").stdout
+    lab.run("systemctl", "stop", "there")
 
 
 def test_whoever_has_no_key_gets_nothing_and_no_engine_starts(sparkd: Installed) -> None:
