@@ -45,10 +45,23 @@ def check_settings(settings: Settings, tables: Mapping[str, Table]) -> Iterator[
 
 def check_runtime(table: Table) -> Iterator[str]:
     """What a definition of a runtime must hold beyond the types of its keys."""
-    for name, value in table.values.get("environment", {}).items():
-        if not is_variable(name):
-            text = "expected the name of a variable: letters, digits and _"
-            yield wrong_value(table.file, dotted("environment", name), value, text)
+    for key in ("environment", "environment_aarch64"):
+        for name, value in table.values.get(key, {}).items():
+            if not is_variable(name):
+                text = "expected the name of a variable: letters, digits and _"
+                yield wrong_value(table.file, dotted(key, name), value, text)
+    names: set[str] = set()
+    for number, step in enumerate(table.values.get("steps", ()), start=1):
+        if step.step in names:
+            text = "another step has this name"
+            yield wrong_value(table.file, f"steps.{number}.step", step.step, text)
+        names.add(step.step)
+        places = [("sources", part.into) for part in step.sources]
+        places += [("patches", place) for patch in step.patches for place in (patch.into, patch.file)]
+        for kind, place in places:
+            if place.startswith("/") or ".." in place.split("/"):
+                text = "expected a path that stays inside"
+                yield wrong_value(table.file, f"steps.{number}.{kind}", place, text)
 
 
 def check_models(drafts: Sequence[Draft], settings: Settings, tables: Mapping[str, Table]) -> Iterator[str]:

@@ -26,7 +26,8 @@ class Unusable(Exception):
 @dataclass(frozen=True, slots=True)
 class Key:
     """A key of a table. `items` is what its values are where it is a table itself (`options`, `environment`);
-    `struct` what it becomes where its own keys are known (`rewriting`)."""
+    `struct` what it becomes where its own keys are known (`rewriting`); `rows` what each of its tables becomes where
+    it is a list of them (`steps`)."""
 
     name: str
     type: Any
@@ -36,6 +37,7 @@ class Key:
     description: str
     items: Key | None
     struct: type[Struct] | None = None
+    rows: type[Struct] | None = None
 
     def expected(self) -> str:
         """What its value looks like, in words."""
@@ -62,7 +64,9 @@ def _key(name: str, type_: Any, default: Any) -> Key:
         mapping = get_args(type_)[0] if get_origin(type_) is Annotated else type_
         items = _key(name, get_args(mapping)[1], NODEFAULT)
     struct = plain.cls if isinstance(plain, inspect.StructType) else None
-    return Key(name, type_, plain, unit, default, schema.get("description", ""), items, struct)
+    row = bare(plain.item_type)[0] if isinstance(plain, inspect.VarTupleType) else None
+    rows = row.cls if isinstance(row, inspect.StructType) else None
+    return Key(name, type_, plain, unit, default, schema.get("description", ""), items, struct, rows)
 
 
 def convert(key: Key, raw: object, folder: Path) -> Any:

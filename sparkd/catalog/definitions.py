@@ -24,10 +24,11 @@ from sparkd.catalog.quantities import (
     StopGrace,
 )
 from sparkd.catalog.rewriting import Rewriting
+from sparkd.catalog.steps import Step
 
 Scalar = str | int | float | bool
 
-EngineName = Literal["vllm", "command"]
+EngineName = Literal["vllm", "sglang", "command"]
 Lifecycle = Literal["normal", "utility", "exclusive"]
 
 NOT_KEYS = frozenset({"id", "name", "folder"})
@@ -55,14 +56,15 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     runtime: Annotated[
         str | None,
         Meta(
-            description='Virtualenv the engine runs in: a folder of `paths.venvs`. Engine "vllm" needs one.'
+            description='Virtualenv the engine runs in: a folder of `paths.venvs`. Engines "vllm" and "sglang" '
+            "need one."
         ),
     ] = None
     source: Annotated[
         Source | None,
         Meta(
             description="Hugging Face repository `org/name`, or a folder (absolute, or starting with `./` and "
-            'relative to the file that names it). Engine "vllm" needs one.'
+            'relative to the file that names it). Engines "vllm" and "sglang" need one.'
         ),
     ] = None
     context_length: Annotated[
@@ -181,6 +183,26 @@ class Runtime(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     environment: Annotated[
         Mapping[str, str], Meta(description="Environment variables of every engine of this runtime.")
     ] = {}
+    environment_aarch64: Annotated[
+        Mapping[str, str],
+        Meta(description="More of them for machines with Arm processors, whose GPU is a GB10."),
+    ] = {}
+    steps: Annotated[
+        tuple[Step, ...], Meta(description="What is built from source, after the requirements.")
+    ] = ()
+    cuda: Annotated[
+        str | None,
+        Meta(
+            description='Major version of CUDA that the PyTorch in it must be built for: "13". Unset: any, or none.'
+        ),
+    ] = None
+    fetch: Annotated[
+        tuple[tuple[str, ...], ...],
+        Meta(
+            description="Commands that fetch more into a build on a machine with an NVIDIA GPU, as `smoke`; one that "
+            "fails is told, and is no failure of the build."
+        ),
+    ] = ()
     imports: Annotated[tuple[str, ...], Meta(description="Modules that must import after the build.")] = ()
     versions: Annotated[
         Mapping[str, str], Meta(description="Distributions and the versions they must have after the build.")
@@ -190,4 +212,8 @@ class Runtime(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Meta(
             description="Commands that must succeed after the build; their program is looked up in the virtualenv."
         ),
+    ] = ()
+    smoke_gpu: Annotated[
+        tuple[tuple[str, ...], ...],
+        Meta(description="More of them for machines with an NVIDIA GPU."),
     ] = ()

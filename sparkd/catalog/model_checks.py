@@ -75,7 +75,7 @@ def _engine(draft: Draft) -> Iterator[str]:
     if not draft.usable("engine"):
         return
     needed, foreign = (
-        (("runtime", "source"), "command") if model.engine == "vllm" else (("command",), "options")
+        (("command",), "options") if model.engine == "command" else (("runtime", "source"), "command")
     )
     for key in needed:
         if draft.usable(key) and not getattr(model, key):
@@ -89,7 +89,7 @@ def _source(draft: Draft) -> Iterator[str]:
     source = draft.model.source
     if source is None or source.startswith("/") or _repository.fullmatch(source):
         return
-    if draft.model.engine == "vllm" and draft.usable("engine"):
+    if draft.model.engine != "command" and draft.usable("engine"):
         text = "expected a repository `org/name`, or a folder that begins with / or ./"
         yield draft.tell_key(text, source, "source")
 

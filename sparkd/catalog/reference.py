@@ -14,7 +14,9 @@ from sparkd.catalog.conversion import Key, keys_of
 from sparkd.catalog.definitions import Model, Runtime
 from sparkd.catalog.labels import ClientLimits
 from sparkd.catalog.rewriting import Rewriting
+from sparkd.catalog.settings import Defaults
 from sparkd.catalog.sizes import size_text
+from sparkd.catalog.steps import Checkout, Patch, Step
 from sparkd.catalog.tables import SETTINGS
 from sparkd.catalog.wording import shown
 
@@ -31,6 +33,9 @@ def reference() -> str:
     tables.append(("`[models.<id>.rewriting]`", Rewriting))
     tables.append(("`[models.<id>.clients.<client>]`", ClientLimits))
     tables.append(("`runtime.toml`", Runtime))
+    tables.append(("`[[steps]]` of `runtime.toml`", Step))
+    tables.append(("`[[steps.sources]]` of `runtime.toml`", Checkout))
+    tables.append(("`[[steps.patches]]` of `runtime.toml`", Patch))
     return "\n".join(line for title, struct in tables for line in _table(title, struct))
 
 
@@ -48,7 +53,7 @@ def _table(title: str, struct: type[Struct]) -> Iterator[str]:
 
 def _default(key: Key) -> str:
     if key.default is NODEFAULT:
-        return "that of `[defaults]`"
+        return "that of `[defaults]`" if key.name in keys_of(Defaults) else "needed"
     if key.default in (None, (), {}, "") or isinstance(key.default, Struct):
         return ""
     if key.unit == "bytes":

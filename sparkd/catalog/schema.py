@@ -16,6 +16,7 @@ from sparkd.catalog.conversion import Key, keys_of
 from sparkd.catalog.definitions import Model, Runtime
 from sparkd.catalog.layers import CHANGES, FAMILIES, MODELS, REFUSED, RUNTIMES
 from sparkd.catalog.names import ID_PATTERN, LONGEST_NAME
+from sparkd.catalog.settings import Defaults
 from sparkd.catalog.sizes import PATTERN, size_text
 from sparkd.catalog.tables import SETTINGS
 from sparkd.catalog.wording import bare
@@ -76,11 +77,16 @@ def _defaults(refused: Collection[str]) -> Json:
 
 
 def _table(struct: type[Struct]) -> Json:
+    keys = keys_of(struct)
+    needed = [
+        name for name, key in keys.items() if key.default is NODEFAULT and name not in keys_of(Defaults)
+    ]
     return {
         "type": "object",
         "description": struct.__doc__,
-        "properties": {name: _key(key) for name, key in keys_of(struct).items()},
+        "properties": {name: _key(key) for name, key in keys.items()},
         "additionalProperties": False,
+        **({"required": needed} if needed else {}),
     }
 
 
@@ -111,6 +117,8 @@ def _value(info: inspect.Type) -> Json:
             made = {"type": "object", "additionalProperties": _value(info.value_type)}
         case inspect.UnionType():
             made = {"anyOf": [_value(part) for part in info.types]}
+        case inspect.StrType() if info.pattern:
+            made = {"type": "string", "pattern": info.pattern}
         case inspect.IntType() | inspect.FloatType() if info.ge is not None:
             made = {"type": _plain[type(info)], "minimum": info.ge, "maximum": info.le}
         case _:

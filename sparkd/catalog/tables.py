@@ -8,14 +8,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from msgspec import Struct
+from msgspec import NODEFAULT, Struct
 
 from sparkd.catalog.conversion import Key, Unusable, convert, keys_of
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.nearest import did_you_mean
 from sparkd.catalog.rewriting import Rewriting
 from sparkd.catalog.settings import Settings
-from sparkd.catalog.wording import dotted, wrong_value
+from sparkd.catalog.wording import dotted, problem, wrong_value
 
 
 class Origin(NamedTuple):
@@ -111,7 +111,9 @@ class TableReader:
 
     def _read_key(self, table: Table, key: Key, value: object, prefix: tuple[str, ...]) -> None:
         origin = table.origins[key.name,] = Origin(self.file, prefix)
-        if not isinstance(value, dict) or (key.struct is None and key.items is None):
+        if key.rows is not None and isinstance(value, list):
+            table.values[key.name] = self._rows(table, key, key.rows, value, prefix)
+        elif not isinstance(value, dict) or (key.struct is None and key.items is None):
             self._value(table, key, value, prefix)
         elif key.struct is not None:
             inner = self.read(key.struct, value, *prefix, key.name)
@@ -140,6 +142,25 @@ class TableReader:
                 table.wrong.add(item.name)
                 self.tell(str(problem), value, *prefix, item.name, name)
         return values
+
+    def _rows(
+        self, table: Table, key: Key, struct: type[Struct], raw: list[object], prefix: tuple[str, ...]
+    ) -> tuple[Struct, ...]:
+        """The tables of a list of them; in problems the first is called `key.1`."""
+        rows: list[Struct] = []
+        for number, one in enumerate(raw, start=1):
+            place = (*prefix, key.name, str(number))
+            told = len(self.problems)
+            row = self.read(struct, one, *place)
+            given = one if isinstance(one, dict) else {}
+            for needed in keys_of(struct).values() if given else ():
+                if needed.default is NODEFAULT and needed.name not in given:
+                    self.problems.append(problem(self.file, dotted(*place), f'needs a key "{needed.name}"'))
+            if len(self.problems) == told:
+                rows.append(struct(**row.values))
+            else:
+                table.wrong.add(key.name)
+        return tuple(rows)
 
 
 def _laid(below: Any, above: Any) -> Any:

@@ -107,12 +107,15 @@ def expectation(info: inspect.Type) -> str:
         return f"a table of {_plural(expectation(info.value_type))}"
     if isinstance(info, inspect.UnionType):
         return "a text, a number, true or false, or a list of these"
+    if isinstance(info, inspect.StrType) and info.pattern:
+        return f"a text that matches {info.pattern}"
     text = _units.get(unit or "") or _plain[type(info)]
     return text + _bounds(info) if unit != "bytes" else text
 
 
 _plurals = {
     "a text": "texts",
+    "a table": "tables",
     "a list of texts": "lists of texts",
     "any value that JSON has": "any values that JSON has",
     "a table of any values that JSON has": "tables of any values that JSON has",

@@ -158,8 +158,8 @@ def test_braces_that_hold_no_name_are_left_alone(folder: Folder) -> None:
 
 
 def test_a_model_with_an_unusable_engine_is_not_asked_for_more(folder: Folder) -> None:
-    assert folder.problems('[models.m]\nengine = "sglang"') == [
-        'models.toml: models.m.engine = "sglang": expected "command" or "vllm"'
+    assert folder.problems('[models.m]\nengine = "tgi"') == [
+        'models.toml: models.m.engine = "tgi": expected "command", "sglang" or "vllm"'
     ]
 
 

@@ -129,7 +129,7 @@ def test_anything_else_is_no_address(listen: str, folder: Folder) -> None:
         ("[paths]\nrun = ''", 'paths.run = "": expected a path, absolute or relative to this file'),
         (
             f"{MODEL}engine = 'vlm'",
-            'models.m.engine = "vlm": expected "command" or "vllm"; did you mean "vllm"?',
+            'models.m.engine = "vlm": expected "command", "sglang" or "vllm"; did you mean "vllm"?',
         ),
         (
             f"{MODEL}lifecycle = 'Normal'",
