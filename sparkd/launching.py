@@ -11,7 +11,7 @@ from sparkd.engines import ENGINES
 from sparkd.engines.engine import Address, Command, Surroundings, TcpAddress, UnixAddress
 from sparkd.errors import LaunchError
 from sparkd.machine.ports import LOOPBACK, free_port
-from sparkd.runtimes import installed
+from sparkd.runtimes import environment_of, installed
 
 
 def command_for(
@@ -50,4 +50,4 @@ def _runtime(model: Model, catalogue: Catalogue) -> tuple[Path | None, dict[str,
     folder = installed(runtime, catalogue.folder("runtimes"))
     if folder is None:
         raise LaunchError(f"runtime {runtime.name} is not built: run `sparkctl runtime build {runtime.name}`")
-    return folder / "bin", dict(runtime.environment)
+    return folder / "bin", environment_of(runtime)

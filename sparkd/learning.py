@@ -20,7 +20,7 @@ from sparkd.engines import ENGINES
 from sparkd.engines.engine import Surroundings, TcpAddress, UnixAddress
 from sparkd.errors import LaunchError
 from sparkd.history import History, Learned, PastRun, run_key
-from sparkd.runtimes import installed
+from sparkd.runtimes import environment_of, installed
 from sparkd.scheduling.memory import Budget
 from sparkd.scheduling.status import GuardAction
 
@@ -174,7 +174,7 @@ class Learning:
     def _make_key(self, model: Model, build: str) -> str:
         """What the engine would be started with, in a place that is the same for every run."""
         runtime = self._catalogue.runtimes.get(model.runtime or "")
-        environment = dict(runtime.environment) if runtime else {}
+        environment = environment_of(runtime) if runtime else {}
         engine = ENGINES[model.engine]
         address = UnixAddress("/socket") if engine.listens_on_socket(model) else TcpAddress("", 0)
         surroundings = Surroundings(

@@ -178,8 +178,14 @@ def _runtime(runtime: _Parser) -> None:
     actions = runtime.add_subparsers(dest="action", metavar="ACTION", required=True, parser_class=_Parser)
     build = _command(actions, "build", "build a runtime's virtualenv, verify it and put it in place")
     build.add_argument("names", nargs="+", metavar="NAME", help="a folder of `paths.venvs`")
-    listing = _command(actions, "list", "runtimes, and whether they are built")
+    listing = _command(actions, "list", "runtimes and their builds: which is current, from when, how big")
     listing.add_argument("names", nargs="*", metavar="NAME", help="only these")
+    rollback = _command(actions, "rollback", "go back to the build before the current one")
+    rollback.add_argument("name", metavar="NAME", help="a folder of `paths.venvs`")
+    pruning = _command(
+        actions, "prune", "remove old builds: of each runtime the current and the previous one stay"
+    )
+    pruning.add_argument("--all", action="store_true", help="keep the current ones only")
 
 
 def _exit_codes() -> str:

@@ -26,7 +26,7 @@ from sparkd.engines import ENGINES, parsers
 from sparkd.engines.engine import Command, Surroundings, TcpAddress, UnixAddress
 from sparkd.engines.flags import option_of
 from sparkd.errors import LaunchError, RuntimeNotFound
-from sparkd.runtimes import installed
+from sparkd.runtimes import environment_of, installed
 
 PROGRAM = Path(parsers.__file__).with_name("program.py")
 
@@ -190,7 +190,7 @@ class _Asking:
         socket = UnixAddress(str(self._directory / "api.sock"))
         surroundings = Surroundings(
             program=self._program,
-            environment=self._runtime.environment,
+            environment=environment_of(self._runtime),
             directory=self._directory,
             models=self._catalogue.folder("models"),
             cache=self._directory,

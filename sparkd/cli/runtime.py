@@ -1,4 +1,4 @@
-"""`sparkctl runtime build|list`: the virtualenvs engines run in."""
+"""`sparkctl runtime build|list|rollback|prune`: the virtualenvs engines run in."""
 
 from __future__ import annotations
 
@@ -6,38 +6,41 @@ import argparse
 import sys
 from pathlib import Path
 
-from msgspec import Struct
-from rich.table import Table
-from rich.text import Text
-
 from sparkd.catalog import Catalogue, read_catalogue
 from sparkd.catalog.definitions import Runtime
 from sparkd.catalog.locations import catalogue_path
 from sparkd.catalog.nearest import did_you_mean
 from sparkd.cli import exits
 from sparkd.cli.output import note, say, say_json
-from sparkd.cli.terminal import out
-from sparkd.errors import RuntimeNotFound
-from sparkd.runtimes import build, installed, list_builds
-
-
-class RuntimeStatus(Struct, frozen=True, kw_only=True):
-    """A runtime and its build. `folder` is None while it is not built; `outdated`: an older definition was built."""
-
-    name: str
-    description: str
-    folder: Path | None
-    outdated: bool
+from sparkd.cli.runtime_list import show, status_of
+from sparkd.cli.wording import number
+from sparkd.errors import RuntimeBuildError, RuntimeNotFound
+from sparkd.runtimes import build, roll_back
+from sparkd.runtimes.pruning import Pruned, prune, stale_caches
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Build runtimes, or list them."""
+    """Build runtimes, list them, go back to the build before, or remove old builds."""
+    try:
+        return _run(arguments)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        mend = ": run this with `sudo`" if isinstance(error, PermissionError) else ""
+        raise RuntimeBuildError(f"{error.filename}: {error.strerror}{mend}") from error
+
+
+def _run(arguments: argparse.Namespace) -> int:
     catalogue = read_catalogue(catalogue_path(arguments.catalogue))
-    runtimes = _named(catalogue, arguments.names)
     root = catalogue.folder("runtimes")
+    if arguments.action == "rollback":
+        return _roll_back(_named(catalogue, [arguments.name])[0], root, as_json=arguments.json)
+    if arguments.action == "prune":
+        return _prune(catalogue, root, everything=arguments.all, as_json=arguments.json)
+    runtimes = _named(catalogue, arguments.names)
     if arguments.action == "build":
         return _build(runtimes, root, as_json=arguments.json)
-    return _list([_status(runtime, root) for runtime in runtimes], catalogue, as_json=arguments.json)
+    return _list(runtimes, catalogue, as_json=arguments.json)
 
 
 def _named(catalogue: Catalogue, names: list[str]) -> list[Runtime]:
@@ -58,30 +61,49 @@ def _build(runtimes: list[Runtime], root: Path, *, as_json: bool) -> int:
     return exits.DONE
 
 
-def _list(statuses: list[RuntimeStatus], catalogue: Catalogue, *, as_json: bool) -> int:
+def _list(runtimes: list[Runtime], catalogue: Catalogue, *, as_json: bool) -> int:
+    statuses = [status_of(runtime, catalogue.folder("runtimes")) for runtime in runtimes]
     if as_json:
         say_json(statuses)
     elif not statuses:
         say(f"There are no runtimes in {catalogue.folder('venvs')}.")
     else:
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-        for heading in ("RUNTIME", "STATE", "DESCRIPTION"):
-            table.add_column(heading, overflow="fold")
-        for status in statuses:
-            style = "green" if status.folder else "yellow"
-            table.add_row(Text(status.name), Text(state(status), style), Text(status.description))
-        out().print(table)
+        show(statuses)
     return exits.DONE
 
 
-def _status(runtime: Runtime, root: Path) -> RuntimeStatus:
-    folder = installed(runtime, root)
-    older = folder is None and any(build.record.name == runtime.name for build in list_builds(root))
-    return RuntimeStatus(name=runtime.name, description=runtime.description, folder=folder, outdated=older)
+def _roll_back(runtime: Runtime, root: Path, *, as_json: bool) -> int:
+    left, back = roll_back(runtime, root)
+    if as_json:
+        say_json({"name": runtime.name, "from": left, "folder": back.folder})
+        return exits.DONE
+    before = f" instead of {left.name}" if left else ""
+    say(f"Runtime {runtime.name!r} is rolled back to {back.folder.name}{before}.")
+    say(
+        "Engines that run now are left alone; the next start of a model takes it. "
+        f"`sparkctl runtime build {runtime.name}` goes forward again."
+    )
+    return exits.DONE
 
 
-def state(status: RuntimeStatus) -> str:
-    """ "built", or what is to be done."""
-    if status.folder:
-        return "built"
-    return "changed since its build" if status.outdated else "not built"
+def _prune(catalogue: Catalogue, root: Path, *, everything: bool, as_json: bool) -> int:
+    done = prune(catalogue.runtimes.values(), root, note, everything=everything)
+    caches = stale_caches(root, catalogue.folder("state") / "cache")
+    if as_json:
+        say_json({"removed": done.removed, "in_use": done.in_use, "caches": caches})
+        return exits.DONE
+    for line in _told(done):
+        say(line)
+    if caches:
+        say(f"Removed {number(len(caches), 'cache')} of builds that are gone.")
+    if not everything:
+        say("Each runtime keeps its current build and the one before; --all keeps the current one only.")
+    return exits.DONE
+
+
+def _told(done: Pruned) -> list[str]:
+    lines = [f"Removed {folder}" for folder in done.removed]
+    for folder, pids in done.in_use.items():
+        listed = ", ".join(map(str, pids))
+        lines.append(f"Kept {folder}: processes run from it ({listed})")
+    return lines or ["There was no build to remove."]

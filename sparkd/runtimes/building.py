@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import sysconfig
 import time
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -16,22 +17,32 @@ from sparkd.catalog.definitions import Runtime
 from sparkd.catalog.quantities import GIB
 from sparkd.errors import RuntimeBuildError
 from sparkd.runtimes import tools
-from sparkd.runtimes.definition import fingerprint, pinned_torch, requirements
+from sparkd.runtimes.definition import RECIPE, fingerprint, pinned_torch, requirements
 from sparkd.runtimes.running import ProgramFailed, Report, run
-from sparkd.runtimes.store import Record, clear_unfinished, finish, folder_name, installed, locked
-from sparkd.runtimes.verify import verify
+from sparkd.runtimes.sources import digest_of
+from sparkd.runtimes.stepping import Site, build_steps, forget_sources
+from sparkd.runtimes.store import Record, built, clear_unfinished, finish, folder_name, go_forward, locked
+from sparkd.runtimes.verify import Check
 
 _WORK = ".sparkd-work"
 
 
 def carry_out(
-    runtime: Runtime, root: Path, report: Report, *, terminal: bool, inherited: Mapping[str, str]
+    runtime: Runtime,
+    root: Path,
+    report: Report,
+    *,
+    terminal: bool,
+    inherited: Mapping[str, str],
+    devices: Path,
 ) -> Path:
     """As `sparkd.runtimes.build`, which is what everybody calls."""
     with locked(root, report) as lock:
         clear_unfinished(root)
-        if folder := installed(runtime, root):
+        if folder := built(runtime, root):
             report(f"Runtime {runtime.name!r} is built: {folder}")
+            if go_forward(root, runtime.name):
+                report("It had been rolled back, and is used again from the next start of an engine on.")
             return folder
         return _Build(
             runtime=runtime,
@@ -39,6 +50,7 @@ def carry_out(
             report=report,
             terminal=terminal,
             inherited=inherited,
+            devices=devices,
             lock=lock,
         ).carry_out()
 
@@ -54,6 +66,7 @@ class _Build:
         report: Report,
         terminal: bool,
         inherited: Mapping[str, str],
+        devices: Path,
         lock: IO[bytes],
     ) -> None:
         self.runtime = runtime
@@ -61,6 +74,7 @@ class _Build:
         self.report = report
         self.terminal = terminal
         self.inherited = inherited
+        self.devices = devices
         self.environ = tools.environment(root, inherited)
         self.lock = lock
 
@@ -77,10 +91,18 @@ class _Build:
             work = building / _WORK
             work.mkdir()
             self._install(version, building, work)
-            verify(self.runtime, building, work, self.lock, self.report)
+            if self.runtime.steps:
+                self._build_steps(python, version, building)
+            check = Check(self.runtime, building, work, self.lock, self.report, self.devices)
+            check.fetch(self.environ)
+            versions = check.verify()
             shutil.rmtree(work)
-            record = Record(name=self.runtime.name, fingerprint=wanted, python=version, created=time.time())
+            created = time.time()
+            record = Record(
+                name=self.runtime.name, fingerprint=wanted, python=version, created=created, versions=versions
+            )
             finish(building, folder, record)
+        go_forward(self.root, self.runtime.name)
         self.report(f"Runtime {self.runtime.name!r} is built in {time.monotonic() - began:.0f} s: {folder}")
         return folder
 
@@ -140,6 +162,32 @@ class _Build:
             )
         except ProgramFailed as failed:
             what = f"The packages of runtime {self.runtime.name!r} could not be installed"
+            raise RuntimeBuildError(failed.told(what)) from failed
+
+    def _build_steps(self, python: str, version: str, building: Path) -> None:
+        headers = self._run((python, "-c", "import sysconfig; print(sysconfig.get_path('include'))")).strip()
+        pinned = f"{RECIPE} {sysconfig.get_platform()} {version} {digest_of(requirements(self.runtime))}"
+        site = Site(
+            runtime=self.runtime,
+            root=self.root,
+            venv=building,
+            pinned=pinned,
+            python_headers=Path(headers),
+            inherited=self.inherited,
+            lock=self.lock,
+            report=self.report,
+        )
+        build_steps(site, lambda wheels: self._install_wheels(wheels, building))
+        forget_sources(site)
+
+    def _install_wheels(self, wheels: list[Path], building: Path) -> None:
+        try:
+            self._uv(
+                *("pip", "install", "--python", str(building / "bin" / "python"), "--offline", "--no-index"),
+                *("--no-deps", "--compile-bytecode", "--reinstall", *map(str, wheels)),
+            )
+        except ProgramFailed as failed:
+            what = f"The packages that runtime {self.runtime.name!r} builds could not be installed"
             raise RuntimeBuildError(failed.told(what)) from failed
 
     def _torch_options(self, links: list[str], version: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import platform
 import re
 import sysconfig
 from pathlib import Path
@@ -29,9 +30,15 @@ def fingerprint(runtime: Runtime) -> str:
     Raises RuntimeBuildError when a file of the definition cannot be read.
     """
     digest = hashlib.sha256(f"{RECIPE}\n{sysconfig.get_platform()}\n".encode())
-    for path in (runtime.folder / DEFINITION, requirements(runtime)):
+    patches = [runtime.folder / change.file for step in runtime.steps for change in step.patches]
+    for path in (runtime.folder / DEFINITION, requirements(runtime), *patches):
         digest.update(hashlib.sha256(_read(runtime, path)).digest())
     return digest.hexdigest()
+
+
+def environment_of(runtime: Runtime) -> dict[str, str]:
+    """The environment variables of every engine of `runtime` on this machine."""
+    return {**runtime.environment, **(runtime.environment_aarch64 if platform.machine() == "aarch64" else {})}
 
 
 def pinned_torch(runtime: Runtime) -> str | None:

@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -19,23 +19,27 @@ import msgspec
 from msgspec import Struct
 
 from sparkd.catalog.definitions import Runtime
-from sparkd.errors import RuntimeBuildError
+from sparkd.errors import RuntimeBuildError, RuntimeNotFound
 from sparkd.runtimes.definition import fingerprint
 
 RECORD = "sparkd-build.json"
 CACHE = ".cache"
+STEPS = ".steps"
+"""What builds from source leave: see stepping.py."""
 
 _LOCK = ".lock"
+_ROLLED_BACK = ".rolled-back"
 _UNFINISHED = re.compile(r".+-[0-9a-f]{12}\.(building|removing)-.+")
 
 
 class Record(Struct, frozen=True, kw_only=True):
-    """What a finished build says about itself. `created` is in seconds since 1970."""
+    """What a finished build says about itself. `created` is in seconds since 1970; `versions` of all packages."""
 
     name: str
     fingerprint: str
     python: str
     created: float
+    versions: Mapping[str, str] = {}
 
 
 class Build(Struct, frozen=True, kw_only=True):
@@ -66,10 +70,73 @@ def list_builds(root: Path) -> list[Build]:
 
 
 def installed(runtime: Runtime, root: Path) -> Path | None:
-    """The folder of the finished build of `runtime` as it is defined now, None where there is none.
+    """The folder of the build of `runtime` that engines run in, None where there is none.
 
-    Reads a few small files and starts nothing: a launch can afford it.
+    That is the one it was rolled back to, else the one of its definition as it is now. Reads a few small files and
+    starts nothing: a launch can afford it.
     """
+    return rolled_back(runtime.name, root) or built(runtime, root)
+
+
+def rolled_back(name: str, root: Path) -> Path | None:
+    """The folder of the build that a runtime was rolled back to, None if it was not or that is gone."""
+    try:
+        folder = root / (root / _ROLLED_BACK / name).read_text().strip()
+    except (OSError, ValueError):
+        return None
+    return next(
+        (
+            build.folder
+            for build in list_builds(root)
+            if build.folder == folder and build.usable and build.record.name == name
+        ),
+        None,
+    )
+
+
+def roll_back(runtime: Runtime, root: Path) -> tuple[Path | None, Build]:
+    """Makes engines run in the build before the present one: what was in use, and what is from now on.
+
+    Raises RuntimeNotFound when there is none. Engines that run are left alone.
+    """
+    current = installed(runtime, root)
+    before = previous(runtime.name, list_builds(root), current)
+    if before is None:
+        than = f"older than {current.name}" if current else "to go back to"
+        raise RuntimeNotFound(f"runtime {runtime.name!r} has no build {than}")
+    note = root / _ROLLED_BACK / runtime.name
+    note.parent.mkdir(exist_ok=True)
+    new = note.with_name(f"{runtime.name}.new-{os.getpid()}")
+    with new.open("w") as file:
+        file.write(before.folder.name)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(note)
+    return current, before
+
+
+def go_forward(root: Path, name: str) -> bool:
+    """Ends a runtime's being rolled back; whether it was."""
+    try:
+        (root / _ROLLED_BACK / name).unlink()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def previous(name: str, builds: Sequence[Build], current: Path | None) -> Build | None:
+    """The newest usable build of a runtime that is older than its `current` one."""
+    born = next((build.record.created for build in builds if build.folder == current), float("inf"))
+    older = (
+        build
+        for build in reversed(builds)
+        if build.record.name == name and build.usable and build.record.created < born
+    )
+    return next(older, None)
+
+
+def built(runtime: Runtime, root: Path) -> Path | None:
+    """The folder of the finished build of `runtime` as it is defined now, None where there is none."""
     try:
         wanted = fingerprint(runtime)
     except RuntimeBuildError:
@@ -78,19 +145,6 @@ def installed(runtime: Runtime, root: Path) -> Path | None:
         if build.usable and build.record.name == runtime.name and build.record.fingerprint == wanted:
             return build.folder
     return None
-
-
-def prune(root: Path, keep: Collection[Path], report: Callable[[str], None] = lambda _: None) -> list[Path]:
-    """Removes all builds but `keep`, and the packages kept for the next build; returns the builds removed."""
-    if not root.is_dir():
-        return []
-    with locked(root, report):
-        clear_unfinished(root)
-        gone = [build.folder for build in list_builds(root) if build.folder not in keep]
-        for folder in gone:
-            remove(folder)
-        shutil.rmtree(root / CACHE, ignore_errors=True)
-    return gone
 
 
 @contextlib.contextmanager

@@ -4,65 +4,117 @@ from __future__ import annotations
 
 import importlib.metadata
 import sysconfig
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from sparkd.catalog.definitions import Runtime
 from sparkd.errors import RuntimeBuildError
+from sparkd.runtimes import tools
+from sparkd.runtimes.definition import environment_of
 from sparkd.runtimes.running import ProgramFailed, Report, run
 
 # Seconds for one check. The first import of a large program on a slow disk takes a minute.
 _TIMEOUT = 600.0
 
+# Seconds for one command that fetches: precompiled kernels are a few GB.
+_FETCH_TIMEOUT = 3600.0
+
 _IMPORT = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)"
+_CUDA = "import torch; print('CUDA', torch.version.cuda)"
 
 
-def verify(runtime: Runtime, folder: Path, work: Path, lock: IO[bytes], report: Report) -> None:
-    """Checks versions, imports and smoke commands of a build in `folder`. Raises RuntimeBuildError.
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Looks over the build in `folder`. Programs get `work` as their home, to leave nothing in anybody's."""
 
-    Programs get `work` as their home, so that a check leaves nothing in anybody's.
-    """
-    _check_versions(runtime, folder)
-    environ = _environment(runtime, folder, work)
+    runtime: Runtime
+    folder: Path
+    work: Path
+    lock: IO[bytes]
+    report: Report
+    devices: Path
 
-    def check(failure: str, program: str, *arguments: str) -> None:
+    @property
+    def has_gpu(self) -> bool:
+        """Whether this machine has an NVIDIA GPU with its driver."""
+        return (self.devices / "nvidiactl").exists()
+
+    def fetch(self, environ: Mapping[str, str]) -> None:
+        """Runs what the runtime fetches on machines with a GPU; what fails is reported and no more."""
+        for command in self.runtime.fetch if self.has_gpu else ():
+            told = f"`{' '.join(command)}`"
+            self.report(f"Fetching with {told} …")
+            # uv at the end: what fetches packages looks for it, as such a virtualenv has no pip.
+            path = f"{self.folder / 'bin'}:{environ.get('PATH', '')}:{Path(tools.uv()).parent}"
+            whole = {**environ, **self._environment(), "PATH": path}
+            try:
+                self._run(command[0], command[1:], whole, _FETCH_TIMEOUT)
+            except ProgramFailed as failed:
+                self.report(
+                    f"{failed.told(f'{told} failed')}\n  The build goes on: the first start makes up for it."
+                )
+
+    def verify(self) -> dict[str, str]:
+        """The versions of all that was installed. Raises RuntimeBuildError where anything is not as it must be."""
+        found = self._versions()
+        if self.runtime.cuda:
+            self._check_cuda(found.get("torch", "missing"))
+        if self.runtime.imports:
+            modules = ", ".join(self.runtime.imports)
+            self.report(f"Checking that it imports {modules} …")
+            self._check(f"{modules} cannot be imported", "python", "-c", _IMPORT, *self.runtime.imports)
+        for command in (*self.runtime.smoke, *(self.runtime.smoke_gpu if self.has_gpu else ())):
+            self.report(f"Checking that `{' '.join(command)}` answers …")
+            self._check(f"`{' '.join(command)}` failed", *command)
+        return found
+
+    def _versions(self) -> dict[str, str]:
+        packages = [sysconfig.get_path("purelib", "venv", {"base": str(self.folder)})]
+        found = {
+            distribution.metadata["Name"].lower().replace("_", "-"): distribution.version
+            for distribution in importlib.metadata.distributions(path=packages)
+        }
+        wrong = [
+            f"{name} is {found.get(name.lower(), 'missing')}, not {version}"
+            for name, version in {**self.runtime.provides, **self.runtime.versions}.items()
+            if found.get(name.lower()) != version
+        ]
+        if wrong:
+            raise RuntimeBuildError(f"Runtime {self.runtime.name!r} was built wrong: {'; '.join(wrong)}.")
+        return dict(sorted(found.items()))
+
+    def _check_cuda(self, version: str) -> None:
+        self.report(f"Checking that its PyTorch is one for CUDA {self.runtime.cuda} …")
+        told = self._check("torch cannot be imported", "python", "-c", _CUDA)
+        cuda = told.rpartition("CUDA ")[2].strip()
+        if cuda.partition(".")[0] != self.runtime.cuda:
+            found = "a build without CUDA" if cuda == "None" else f"a build for CUDA {cuda}"
+            raise RuntimeBuildError(
+                f"Runtime {self.runtime.name!r} was built wrong: torch {version} in it is {found}, not for CUDA "
+                f"{self.runtime.cuda}. Where did it come from? See PIP_FIND_LINKS and PIP_INDEX_URL."
+            )
+
+    def _check(self, failure: str, program: str, *arguments: str) -> str:
         try:
-            argv = (str(folder / "bin" / program), *arguments)
-            run(argv, directory=work, environ=environ, lock=lock, timeout=_TIMEOUT)
+            return self._run(program, arguments, self._environment(), _TIMEOUT)
         except ProgramFailed as failed:
             raise RuntimeBuildError(
-                failed.told(f"Runtime {runtime.name!r} was built, but {failure}")
+                failed.told(f"Runtime {self.runtime.name!r} was built, but {failure}")
             ) from failed
 
-    if runtime.imports:
-        modules = ", ".join(runtime.imports)
-        report(f"Checking that it imports {modules} …")
-        check(f"{modules} cannot be imported", "python", "-c", _IMPORT, *runtime.imports)
-    for command in runtime.smoke:
-        report(f"Checking that `{' '.join(command)}` answers …")
-        check(f"`{' '.join(command)}` failed", *command)
+    def _run(
+        self, program: str, arguments: tuple[str, ...], environ: Mapping[str, str], timeout: float
+    ) -> str:
+        argv = (str(self.folder / "bin" / program), *arguments)
+        return run(argv, directory=self.work, environ=environ, lock=self.lock, timeout=timeout)
 
-
-def _check_versions(runtime: Runtime, folder: Path) -> None:
-    packages = [sysconfig.get_path("purelib", "venv", {"base": str(folder)})]
-    found = {
-        distribution.metadata["Name"].lower().replace("_", "-"): distribution.version
-        for distribution in importlib.metadata.distributions(path=packages)
-    }
-    wrong = [
-        f"{name} is {found.get(name.lower(), 'missing')}, not {version}"
-        for name, version in {**runtime.provides, **runtime.versions}.items()
-        if found.get(name.lower()) != version
-    ]
-    if wrong:
-        raise RuntimeBuildError(f"Runtime {runtime.name!r} was built wrong: {'; '.join(wrong)}.")
-
-
-def _environment(runtime: Runtime, folder: Path, work: Path) -> dict[str, str]:
-    return {
-        "PATH": f"{folder / 'bin'}:/usr/local/bin:/usr/bin:/bin",
-        "HOME": str(work),
-        "TMPDIR": str(work),
-        "LANG": "C.UTF-8",
-        **runtime.environment,
-    }
+    def _environment(self) -> dict[str, str]:
+        return {
+            "PATH": f"{self.folder / 'bin'}:/usr/local/bin:/usr/bin:/bin:/usr/local/cuda/bin",
+            "HOME": str(self.work),
+            "TMPDIR": str(self.work),
+            "LANG": "C.UTF-8",
+            **environment_of(self.runtime),
+        }

@@ -102,11 +102,13 @@ def test_runtimes_are_listed_with_what_is_to_be_done(tmp_path: Path) -> None:
     ran = sparkctl("runtime", "list", "--catalogue", path)
     assert ran.code == 0
     assert [line.rstrip() for line in ran.out.splitlines()] == [
-        "RUNTIME  STATE      DESCRIPTION",
-        "plain    not built  An empty one.",
+        "RUNTIME  STATE      BUILD  DATE  SIZE  DESCRIPTION",
+        "plain    not built  -      -        -  An empty one.",
     ]
     listed = json.loads(sparkctl("runtime", "list", "plain", "--json", "--catalogue", path).out)
-    assert listed == [{"name": "plain", "description": "An empty one.", "folder": None, "outdated": False}]
+    [one] = listed
+    assert (one["name"], one["description"], one["folder"]) == ("plain", "An empty one.", None)
+    assert (one["outdated"], one["builds"]) == (False, [])
 
 
 def test_an_unknown_runtime_is_4_and_the_nearest_is_named(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def test_a_mistyped_command_gets_the_nearest_one_named() -> None:
         "sparkctl: there is no command 'stauts'; did you mean 'status'? (`sparkctl --help` tells more)\n"
     )
     assert "did you mean 'build'?" in sparkctl("runtime", "bulid").err
-    assert "there are build, list" in sparkctl("runtime", "xyz").err
+    assert "there are build, list, rollback, prune" in sparkctl("runtime", "xyz").err
 
 
 def test_a_command_line_that_cannot_be_understood_is_2_and_one_line() -> None:

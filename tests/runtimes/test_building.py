@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sparkd.runtimes import installed, list_builds, prune
+from sparkd.runtimes import installed, list_builds
 from tests.runtimes.tiny import Tiny, make_wheel
 
 
@@ -32,6 +32,12 @@ def test_nothing_but_the_build_is_left(tiny: Tiny) -> None:
     folder = tiny.build()
     assert sorted(path.name for path in tiny.root.iterdir()) == [".cache", ".lock", folder.name]
     assert not list(folder.glob(".sparkd-*"))
+
+
+def test_a_build_records_the_versions_of_all_that_is_in_it(tiny: Tiny) -> None:
+    tiny.define(tiny.lock, provides={"big-name": "2.0+cpu"})
+    tiny.build()
+    assert list_builds(tiny.root)[0].record.versions == {"big-name": "2.0+cpu", "tiny": "1.0"}
 
 
 def test_bytecode_is_made_even_where_the_environment_forbids_it(tiny: Tiny) -> None:
@@ -66,15 +72,6 @@ def test_going_back_to_an_earlier_definition_finds_its_build(tiny: Tiny) -> None
     tiny.build()
     tiny.define(lock)
     assert installed(tiny.runtime, tiny.root) == first
-
-
-def test_prune_keeps_what_it_is_told_to_keep(tiny: Tiny) -> None:
-    old = tiny.build()
-    tiny.define(tiny.lock + "# changed\n")
-    new = tiny.build()
-    assert prune(tiny.root, [new]) == [old]
-    assert [build.folder for build in list_builds(tiny.root)] == [new]
-    assert not old.exists()
 
 
 def test_a_build_whose_python_has_left_the_machine_is_built_again(tiny: Tiny) -> None:

@@ -30,11 +30,11 @@ import sys
 from pathlib import Path
 from sparkd.catalog.definitions import Runtime
 from sparkd.runtimes import build
-import msgspec, os
-folder = Path(sys.argv[1])
-keys = msgspec.json.decode((folder / "runtime.toml").read_bytes())
-keys = {key: tuple(map(tuple, value)) if key == "smoke" else value for key, value in keys.items()}
-build(Runtime(name="tiny", folder=folder, **keys), Path(sys.argv[2]), print)
+import msgspec
+keys = msgspec.json.decode((Path(sys.argv[1]) / "runtime.toml").read_bytes())
+runtime = msgspec.convert({"name": "tiny", "folder": "", **keys}, Runtime, dec_hook=lambda kind, value: kind(value))
+runtime = msgspec.structs.replace(runtime, folder=Path(sys.argv[1]))
+build(runtime, Path(sys.argv[2]), print)
 """
     process = subprocess.Popen(
         [sys.executable, "-c", program, str(tiny.runtime.folder), str(tiny.root)],

@@ -1,0 +1,127 @@
+"""What builds may be thrown away: neither the one in use nor the one to go back to, nor any that engines run from."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from msgspec import Struct
+
+from sparkd.catalog.definitions import Runtime
+from sparkd.runtimes.store import (
+    CACHE,
+    STEPS,
+    Build,
+    built,
+    clear_unfinished,
+    installed,
+    list_builds,
+    locked,
+    previous,
+    remove,
+)
+
+PROCESSES = Path("/proc")
+
+_BUILD = re.compile(r".+-[0-9a-f]{12}")
+
+
+class Pruned(Struct, frozen=True, kw_only=True):
+    """What was removed, and what was not because processes (their PIDs) run from it."""
+
+    removed: tuple[Path, ...]
+    in_use: Mapping[str, tuple[int, ...]]
+
+
+def prune(
+    runtimes: Iterable[Runtime],
+    root: Path,
+    report: Callable[[str], None] = lambda _: None,
+    *,
+    everything: bool = False,
+    processes: Path = PROCESSES,
+) -> Pruned:
+    """Removes builds of `runtimes` but the current and the previous one, and the packages kept for the next build.
+
+    With `everything` the previous ones too, those of runtimes that are not among `runtimes`, and what steps have built
+    for the next attempt.
+    """
+    if not root.is_dir():
+        return Pruned(removed=(), in_use={})
+    with locked(root, report):
+        clear_unfinished(root)
+        builds = list_builds(root)
+        doomed = _doomed(list(runtimes), root, builds, everything=everything)
+        used = in_use(doomed, processes)
+        removed = [folder for folder in doomed if folder not in used]
+        for folder in removed:
+            remove(folder)
+        for kept in (CACHE, STEPS) if everything else (CACHE,):
+            shutil.rmtree(root / kept, ignore_errors=True)
+    return Pruned(removed=tuple(removed), in_use={str(folder): pids for folder, pids in used.items()})
+
+
+def _doomed(runtimes: list[Runtime], root: Path, builds: list[Build], *, everything: bool) -> list[Path]:
+    keep: set[Path | None] = set()
+    for runtime in runtimes:
+        current = installed(runtime, root)
+        if current is None and (newest := previous(runtime.name, builds, None)):
+            current = newest.folder  # of an older definition, but all there is until the present one is built
+        # What the definition asks for stays too: it is where a runtime that was rolled back goes forward to.
+        keep |= {current, built(runtime, root)}
+        if not everything and (before := previous(runtime.name, builds, current)):
+            keep.add(before.folder)
+    known = {runtime.name for runtime in runtimes}
+    return [
+        build.folder
+        for build in builds
+        if build.folder not in keep and (everything or build.record.name in known)
+    ]
+
+
+def in_use(folders: Iterable[Path], processes: Path = PROCESSES) -> dict[Path, tuple[int, ...]]:
+    """Which of `folders` processes run from, and their PIDs.
+
+    A virtualenv's python is a link, so a process's executable does not tell: its command line, its VIRTUAL_ENV and
+    the libraries it has mapped do. Needs the right to look into those processes.
+    """
+    marks = {folder: {f"{place}/".encode() for place in (folder, folder.resolve())} for folder in folders}
+    found: dict[Path, tuple[int, ...]] = {}
+    for process in processes.iterdir() if marks else ():
+        if not process.name.isdigit() or int(process.name) == os.getpid():
+            continue
+        told = _told(process)
+        for folder, texts in marks.items():
+            if any(text in told for text in texts):
+                found[folder] = (*found.get(folder, ()), int(process.name))
+    return found
+
+
+def _told(process: Path) -> bytes:
+    parts = []
+    for name in ("cmdline", "environ", "maps"):
+        try:
+            parts.append((process / name).read_bytes())
+        except OSError:  # it has ended, or is somebody else's
+            continue
+    # A value of the environment may be the folder itself, with nothing after it.
+    return b"\n".join(parts).replace(b"\0", b"/\0")
+
+
+def stale_caches(root: Path, cache: Path) -> list[Path]:
+    """Removes what engines of builds that are gone have cached below `cache`, and returns those folders."""
+    there = {build.folder.name for build in list_builds(root)}
+    stale = [path for path in _folders(cache) if _BUILD.fullmatch(path.name) and path.name not in there]
+    for path in stale:
+        shutil.rmtree(path, ignore_errors=True)
+    return stale
+
+
+def _folders(place: Path) -> list[Path]:
+    try:
+        return sorted(path for path in place.iterdir() if path.is_dir())
+    except OSError:
+        return []
