@@ -12,10 +12,11 @@ from sparkd.catalog import Catalogue
 from sparkd.catalog.wording import problem
 from sparkd.engines.command import CommandEngine
 from sparkd.engines.engine import Engine
+from sparkd.engines.sglang import SglangEngine
 from sparkd.engines.vllm import VllmEngine
 
 ENGINES: Mapping[str, Engine] = MappingProxyType(
-    {engine.name: engine for engine in (VllmEngine(), CommandEngine())}
+    {engine.name: engine for engine in (VllmEngine(), SglangEngine(), CommandEngine())}
 )
 """The kinds by the name that a model's `engine` gives."""
 

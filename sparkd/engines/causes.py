@@ -95,6 +95,36 @@ GENERIC: Final = (
 )
 """What any kind of engine may say."""
 
+FILES: Final = (
+    sign(
+        r"GatedRepoError|Access to model (?P<model>\S+) is restricted|401 Client Error",
+        "missing_model",
+        "The model's files may not be downloaded without permission.",
+        "Ask for access on its page, and give sparkd an HF_TOKEN that has it.",
+    ),
+    sign(
+        r"(?:Invalid repository ID or local directory specified|HFValidationError): .*?'(?P<source>/[^']*)'",
+        "missing_model",
+        "There is no model at {source}.",
+        "Correct the model's source, or download it.",
+    ),
+    sign(
+        r"LocalEntryNotFoundError|HFValidationError|Invalid repository ID or local directory"
+        r"|RepositoryNotFoundError|OfflineModeIsEnabled|Cannot find any model weights"
+        r"|does not appear to have a file named",
+        "missing_model",
+        "The model's files are not there, and cannot be downloaded.",
+        "Download the model, or correct its source.",
+    ),
+    sign(
+        r"SafetensorError: .*(?:incomplete metadata|InvalidHeader|HeaderTooLarge|MetadataIncompleteBuffer)",
+        "missing_model",
+        "A file of the model's weights is incomplete.",
+        "Download the model again.",
+    ),
+)
+"""What engines say that load models with Hugging Face's libraries."""
+
 SIGNALS: Final[dict[int, tuple[CauseKind, str, str]]] = {
     signal.SIGILL: (
         "illegal_instruction",

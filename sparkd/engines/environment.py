@@ -58,3 +58,29 @@ def environment(model: Model, surroundings: Surroundings, own: Mapping[str, str]
 def _search_path(surroundings: Surroundings, inherited_path: str) -> str:
     own = [str(surroundings.program)] if surroundings.program else []
     return ":".join([*own, inherited_path, CUDA_PROGRAMS])
+
+
+def caches(surroundings: Surroundings) -> dict[str, str]:
+    """Return where engines of a runtime keep what they may build again: per build of it, as stale ones break upgrades.
+
+    And what keeps them from compiling more at once than the machine's memory holds.
+    """
+    build = surroundings.program.parent.name if surroundings.program else "none"
+    cache = surroundings.cache / build
+    return {
+        # Many libraries write below the home folder whatever they are told; a system user has none.
+        "HOME": str(cache),
+        "XDG_CACHE_HOME": str(cache),
+        "XDG_CONFIG_HOME": str(cache / "config"),
+        "HF_HOME": str(surroundings.models / "huggingface"),
+        "TRITON_CACHE_DIR": str(cache / "triton"),
+        "TORCHINDUCTOR_CACHE_DIR": str(cache / "torchinductor"),
+        "FLASHINFER_WORKSPACE_BASE": str(cache),
+        "CUDA_CACHE_PATH": str(cache / "cuda"),
+        # More compilers at once than this have run whole machines out of memory.
+        "MAX_JOBS": "2",
+        "FLASHINFER_NVCC_THREADS": "1",
+        "PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True",
+        "DO_NOT_TRACK": "1",
+        "PYTHONUNBUFFERED": "1",
+    }

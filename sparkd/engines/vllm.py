@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from math import ceil, floor
+from math import ceil
 from types import MappingProxyType
 from typing import Final
 
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.quantities import GIB
-from sparkd.engines.causes import GENERIC, explain, sign
+from sparkd.engines.causes import FILES, GENERIC, explain, sign
 from sparkd.engines.engine import Cause, Command, Exit, Milestone, Surroundings, UnixAddress
-from sparkd.engines.environment import environment
-from sparkd.engines.flags import flags, option, spelled
+from sparkd.engines.environment import caches, environment
+from sparkd.engines.flags import flags, option, share, spelled
 from sparkd.errors import LaunchError
 
 _ADDRESS: Final = "sparkd chooses where the engine listens"
@@ -61,12 +61,6 @@ PHASES: Final = (
     (re.compile(r"Application startup complete"), "up"),
 )
 """Lines of a start in their order, and what the step is called. `percent` is its progress."""
-
-OVERHEAD: Final = 6 * GIB
-"""What vLLM takes on a GB10 beyond the share it is told: 5.4 to 6.7 GiB were measured. Small models take less."""
-
-SMALLEST_SHARE: Final = 0.01
-"""vLLM takes no share of nothing."""
 
 _LESS: Final = "Lower gpu-memory-utilization, or stop what else uses memory."
 
@@ -121,32 +115,7 @@ SIGNS: Final = (
         "Less memory is free than vLLM wants.",
         _LESS,
     ),
-    sign(
-        r"GatedRepoError|Access to model (?P<model>\S+) is restricted|401 Client Error",
-        "missing_model",
-        "The model's files may not be downloaded without permission.",
-        "Ask for access on its page, and give sparkd an HF_TOKEN that has it.",
-    ),
-    sign(
-        r"(?:Invalid repository ID or local directory specified|HFValidationError): .*?'(?P<source>/[^']*)'",
-        "missing_model",
-        "There is no model at {source}.",
-        "Correct the model's source, or download it.",
-    ),
-    sign(
-        r"LocalEntryNotFoundError|HFValidationError|Invalid repository ID or local directory"
-        r"|RepositoryNotFoundError|OfflineModeIsEnabled|Cannot find any model weights"
-        r"|does not appear to have a file named",
-        "missing_model",
-        "The model's files are not there, and cannot be downloaded.",
-        "Download the model, or correct its source.",
-    ),
-    sign(
-        r"SafetensorError: .*(?:incomplete metadata|InvalidHeader|HeaderTooLarge|MetadataIncompleteBuffer)",
-        "missing_model",
-        "A file of the model's weights is incomplete.",
-        "Download the model again.",
-    ),
+    *FILES,
     *GENERIC,
     sign(
         r"PicklingError: (?P<why>.+)",
@@ -245,35 +214,23 @@ def _allowance(model: Model, surroundings: Surroundings) -> Iterator[str]:
         yield from ("--kv-cache-memory-bytes", str(model.kv_cache))
     memory, total = surroundings.memory, surroundings.total
     if memory and total and option(model.options, "gpu-memory-utilization") is None:
-        share = (memory - min(OVERHEAD, memory // 5)) / total
-        yield from ("--gpu-memory-utilization", f"{max(SMALLEST_SHARE, floor(share * 1000) / 1000):g}")
+        yield from ("--gpu-memory-utilization", share(memory, total))
 
 
 def _own_environment(model: Model, surroundings: Surroundings) -> dict[str, str]:
-    """Variables of vLLM and of what it stands on. Caches are per runtime: stale ones break upgrades."""
-    cache = surroundings.cache / (model.runtime or "none")
+    """Variables of vLLM and of what it stands on."""
     local = {"HF_HUB_OFFLINE": "1"} if model.source and model.source.startswith("/") else {}
-    return local | {
-        # Many libraries write below the home folder whatever they are told; a system user has none.
-        "HOME": str(cache),
-        "XDG_CACHE_HOME": str(cache),
-        "XDG_CONFIG_HOME": str(cache / "config"),
-        "HF_HOME": str(surroundings.models / "huggingface"),
-        "VLLM_CACHE_ROOT": str(cache / "vllm"),
-        "VLLM_CONFIG_ROOT": str(cache / "config/vllm"),
-        "TRITON_CACHE_DIR": str(cache / "triton"),
-        "TORCHINDUCTOR_CACHE_DIR": str(cache / "torchinductor"),
-        "FLASHINFER_WORKSPACE_BASE": str(cache),
-        "CUDA_CACHE_PATH": str(cache / "cuda"),
-        # More compilers at once than this have run whole machines out of memory.
-        "MAX_JOBS": "2",
-        "FLASHINFER_NVCC_THREADS": "1",
-        "PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True",
-        # Its own 600 s are too short for a first start; sparkd has a deadline for the whole of it.
-        "VLLM_ENGINE_READY_TIMEOUT_S": "3600",
-        # Its own 5 s would close our kept connections between two requests of a person who thinks.
-        "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "3600",
-        "VLLM_NO_USAGE_STATS": "1",
-        "DO_NOT_TRACK": "1",
-        "PYTHONUNBUFFERED": "1",
-    }
+    shared = caches(surroundings)
+    return (
+        local
+        | shared
+        | {
+            "VLLM_CACHE_ROOT": f"{shared['HOME']}/vllm",
+            "VLLM_CONFIG_ROOT": f"{shared['XDG_CONFIG_HOME']}/vllm",
+            # Its own 600 s are too short for a first start; sparkd has a deadline for the whole of it.
+            "VLLM_ENGINE_READY_TIMEOUT_S": "3600",
+            # Its own 5 s would close our kept connections between two requests of a person who thinks.
+            "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "3600",
+            "VLLM_NO_USAGE_STATS": "1",
+        }
+    )

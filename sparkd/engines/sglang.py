@@ -1,0 +1,144 @@
+"""SGLang: its command line, its environment, and what it says while it loads or fails.
+
+Read from SGLang 0.5.23. Lines are matched loosely, as what stands around the words changes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from math import ceil
+from types import MappingProxyType
+from typing import Final
+
+from sparkd.catalog.definitions import Model
+from sparkd.engines.causes import FILES, GENERIC, explain, sign
+from sparkd.engines.engine import Cause, Command, Exit, Milestone, Surroundings, UnixAddress
+from sparkd.engines.environment import caches, environment
+from sparkd.engines.flags import flags, option, share, spelled
+from sparkd.errors import LaunchError
+
+_ADDRESS: Final = "sparkd chooses where the engine listens"
+_PLAIN: Final = "sparkd talks plain HTTP/1.1 to its engines"
+_KEY: Final = "keys never stand in a command line, where every user of the machine can read them"
+
+RESERVED: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "host": _ADDRESS,
+        "port": _ADDRESS,
+        "fastapi-root-path": _ADDRESS,
+        "model": "it is the model's source",
+        "model-path": "it is the model's source",
+        "served-model-name": "clients name the model by its id and its aliases",
+        "context-length": "it is the model's context_length",
+        "api-key": f"{_KEY}; sparkd itself checks the keys of clients",
+        "admin-api-key": _KEY,
+        "ssl-keyfile": _PLAIN,
+        "ssl-certfile": _PLAIN,
+        "ssl-ca-certs": _PLAIN,
+        "grpc-mode": _PLAIN,
+        "smg-grpc-mode": _PLAIN,
+        "config": "its file could set what sparkd sets; write its keys as options",
+    }
+)
+"""SGLang's flags that a model's options must not have."""
+
+PHASES: Final = (
+    (re.compile(r"Load weight begin"), "loading weights"),
+    (
+        re.compile(r"(?:Loading .*checkpoint shards|Multi-thread loading shards):\s*(?P<percent>\d+)%"),
+        "loading weights",
+    ),
+    (re.compile(r"Load weight end"), "weights loaded"),
+    (re.compile(r"KV Cache is allocated|Memory pool end"), "KV cache allocated"),
+    (re.compile(r"Capturing batches.*?(?P<percent>\d+)%|Capture .*graph"), "capturing CUDA graphs"),
+    (re.compile(r"Uvicorn running on"), "warming up"),
+    (re.compile(r"The server is fired up and ready to roll"), "up"),
+)
+"""Lines of a start in their order, and what the step is called. `percent` is its progress."""
+
+SIGNS: Final = (
+    sign(
+        r"context_length \((?P<asked>\d+)\) is greater than the derived context_length \((?P<limit>\d+)\)",
+        "context_too_long",
+        "The context_length of {asked} is more than the model was made for ({limit}).",
+        "Set context_length to {limit} or less.",
+    ),
+    sign(
+        r"Not enough (?:GPU )?memory.*(?:increase --mem-fraction-static|state cache)",
+        "out_of_memory",
+        "The weights leave no memory for the KV cache.",
+        "Raise the model's memory, or its option mem-fraction-static.",
+    ),
+    *FILES,
+    *GENERIC,
+    sign(
+        r"Received sigquit from a child process",
+        "engine_died",
+        "A process of SGLang's died.",
+        "Its log tells more.",
+    ),
+)
+"""Lines that tell why SGLang failed, by rank: a root cause before its consequences."""
+
+
+class SglangEngine:
+    """`python -m sglang.launch_server` of a model's runtime, on a loopback port."""
+
+    name = "sglang"
+    reserved_options = RESERVED
+    parser: str | None = "sglang_serve"
+
+    def problems(self, model: Model) -> list[str]:
+        """What is wrong with the model's definition."""
+        told = [
+            f"option {name} cannot be set: {RESERVED[spelled(name)]}"
+            for name in model.options
+            if spelled(name) in RESERVED
+        ]
+        return told + [
+            f"engine sglang needs a {key}" for key in ("runtime", "source") if not getattr(model, key)
+        ]
+
+    def listens_on_socket(self, model: Model) -> bool:  # noqa: ARG002 - true of every model
+        """Never: it knows ports only."""
+        return False
+
+    def command(self, model: Model, surroundings: Surroundings) -> Command:
+        """`python -m sglang.launch_server --model-path SOURCE …`. Raises LaunchError."""
+        told = self.problems(model)
+        if surroundings.program is None:
+            told.append("its runtime is not built")
+        address = surroundings.address
+        if isinstance(address, UnixAddress):
+            told.append("it cannot listen on a socket")
+        if told or surroundings.program is None or model.source is None or isinstance(address, UnixAddress):
+            raise LaunchError(f"model {model.id}: {'; '.join(told)}")
+        argv = [str(surroundings.program / "python"), "-m", "sglang.launch_server"]
+        argv += ["--model-path", model.source, "--served-model-name", model.id]
+        argv += ["--host", address.host, "--port", str(address.port)]
+        if model.context_length is not None:
+            argv += ["--context-length", str(model.context_length)]
+        memory, total = surroundings.memory, surroundings.total
+        if memory and total and option(model.options, "mem-fraction-static") is None:
+            argv += ["--mem-fraction-static", share(memory, total)]
+        argv += flags(model.options)
+        local = {"HF_HUB_OFFLINE": "1"} if model.source.startswith("/") else {}
+        return Command(tuple(argv), environment(model, surroundings, caches(surroundings) | local))
+
+    def milestone(self, line: str) -> Milestone | None:
+        """The step of loading that this line announces."""
+        for pattern, phase in PHASES:
+            if found := pattern.search(line):
+                percent = found.groupdict().get("percent")
+                return Milestone(phase, int(percent) / 100 if percent else None)
+        return None
+
+    def explain(self, exit_: Exit, lines: Sequence[str]) -> Cause:
+        """Why it ended."""
+        return explain(exit_, lines, SIGNS)
+
+    def footprint(self, model: Model, total: int) -> int | None:
+        """What `mem-fraction-static` says; None where it is not given."""
+        fraction = option(model.options, "mem-fraction-static")
+        return ceil(fraction * total) if isinstance(fraction, int | float) else None

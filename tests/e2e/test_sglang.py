@@ -1,0 +1,71 @@
+"""The engine kind `sglang` in a whole sparkd.
+
+SGLang itself needs a GPU; what is started here takes its command line and prints its lines, as read from its source.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sparkd.catalog.definitions import Runtime
+from sparkd.runtimes import build
+from tests.e2e.house import BAD_ENGINE, House
+
+LAUNCH_SERVER = f"""
+import os, runpy, sys
+assert "--model-path" in sys.argv and "--context-length" in sys.argv
+os.makedirs(os.environ["TRITON_CACHE_DIR"])
+for line in ("Load weight begin. avail mem=9.00 GB", "Load weight end. elapsed=0.1 s", "Memory pool end."):
+    print("[2026-11-22 06:00:00]", line, flush=True)
+if "--nope" in sys.argv:
+    sys.exit("launch_server.py: error: unrecognized arguments: --nope")
+sys.argv += ["--start-delay", "0.1"]
+runpy.run_path({str(BAD_ENGINE)!r}, run_name="__main__")
+"""
+
+MODEL = {
+    "engine": "sglang",
+    "runtime": "sglang",
+    "source": "/weights",
+    "context_length": 2048,
+    "memory": "1 GiB",
+}
+
+
+def house(folder: Path, **more: object) -> House:
+    """A house with a runtime that has a package of SGLang's name in it."""
+    definition = folder / "venvs" / "sglang"
+    definition.mkdir(parents=True)
+    (definition / "runtime.toml").touch()
+    (definition / "requirements.lock").touch()
+    built = build(Runtime(name="sglang", folder=definition), folder / "runtimes", print)
+    [packages] = built.glob("lib/python*/site-packages")
+    (packages / "sglang").mkdir()
+    (packages / "sglang" / "__init__.py").touch()
+    (packages / "sglang" / "launch_server.py").write_text(LAUNCH_SERVER)
+    return House(folder, {"models": {"small": {**MODEL, **more}}})
+
+
+def test_a_model_of_sglang_is_started_for_a_request_and_stopped(tmp_path: Path) -> None:
+    home = house(tmp_path)
+    home.start()
+    try:
+        assert home.chat("small").status_code == 200
+        last = home.ctl("status", "small", "--json")
+        assert '"ready"' in last.stdout
+        assert home.ctl("stop", "small").returncode == 0
+    finally:
+        home.stop()
+    [cache] = (tmp_path / "state" / "cache").iterdir()
+    assert cache.name == next((tmp_path / "runtimes").glob("sglang-*")).name
+
+
+def test_what_sglang_does_not_take_is_told(tmp_path: Path) -> None:
+    home = house(tmp_path, options={"nope": True})
+    home.start()
+    try:
+        answer = home.chat("small")
+        assert answer.status_code == 503
+        assert "The engine does not know --nope" in answer.text
+    finally:
+        home.stop()
