@@ -181,7 +181,7 @@ def _runtime(runtime: _Parser) -> None:
     listing = _command(actions, "list", "runtimes and their builds: which is current, from when, how big")
     listing.add_argument("names", nargs="*", metavar="NAME", help="only these")
     rollback = _command(actions, "rollback", "go back to the build before the current one")
-    rollback.add_argument("name", metavar="NAME", help="a folder of `paths.venvs`")
+    rollback.add_argument("runtime", metavar="NAME", help="a folder of `paths.venvs`")
     pruning = _command(
         actions, "prune", "remove old builds: of each runtime the current and the previous one stay"
     )

@@ -34,7 +34,7 @@ def _run(arguments: argparse.Namespace) -> int:
     catalogue = read_catalogue(catalogue_path(arguments.catalogue))
     root = catalogue.folder("runtimes")
     if arguments.action == "rollback":
-        return _roll_back(_named(catalogue, [arguments.name])[0], root, as_json=arguments.json)
+        return _roll_back(_named(catalogue, [arguments.runtime])[0], root, as_json=arguments.json)
     if arguments.action == "prune":
         return _prune(catalogue, root, everything=arguments.all, as_json=arguments.json)
     runtimes = _named(catalogue, arguments.names)

@@ -12,7 +12,7 @@ from typing import Final
 
 from sparkd.catalog.quantities import GIB, MIB
 from sparkd.catalog.sizes import parse_size, size_text
-from sparkd.engines.vllm import OVERHEAD
+from sparkd.engines.flags import OVERHEAD
 from sparkd.guessing.facts import MOST_LAYERS, MOST_TOKENS, Facts, Table
 
 CPU_OVERHEAD: Final = 1792 * MIB

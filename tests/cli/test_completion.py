@@ -72,7 +72,7 @@ def test_every_command_is_completed(bash: Complete) -> None:
     assert {"status", "load", "runtime", "completion", "doctor"} <= commands
     assert all(f"    {command} " in sparkctl_parser().format_help() for command in commands)
     assert bash("sparkctl lo") == {"load", "logs"}
-    assert bash("sparkctl runtime ") == {"build", "list"}
+    assert bash("sparkctl runtime ") == {"build", "list", "prune", "rollback"}
     assert bash("sparkctl --json runtime b") == {"build"}
 
 
