@@ -72,7 +72,7 @@ def check_models(drafts: Sequence[Draft], settings: Settings, tables: Mapping[st
     yield from _aliases_are_unique(drafts)
     yield from _one_utility(drafts)
     if not tables["memory"].wrong:
-        yield from _memory_suffices(drafts, settings.memory)
+        yield from _memory_suffices(drafts, settings.memory, tables["memory"])
 
 
 def check_runtimes_exist(
@@ -116,9 +116,10 @@ def _one_utility(drafts: Sequence[Draft]) -> Iterator[str]:
         yield draft.tell_key(text, "utility", "lifecycle")
 
 
-def _memory_suffices(drafts: Sequence[Draft], memory: Memory) -> Iterator[str]:
+def _memory_suffices(drafts: Sequence[Draft], memory: Memory, table: Table) -> Iterator[str]:
     if memory.total is None or memory.reserve >= memory.total:
         return
+    elsewhere = table.origin("total").file != table.file
     budget = memory.total - memory.reserve
     utilities = _utilities(drafts)
     beside = utilities[0].model.memory or 0 if utilities and utilities[0].usable("memory") else 0
@@ -126,6 +127,8 @@ def _memory_suffices(drafts: Sequence[Draft], memory: Memory) -> Iterator[str]:
         needed = draft.model.memory
         if needed is None or not draft.model.enabled:
             continue
+        if elsewhere and draft.table.origin("memory").file == table.file:
+            continue  # a drop-in tells of a machine that the catalogue does not know: what is too large waits there
         if needed > budget:
             text = f"more than the budget, {size_text(budget)} (memory.total - memory.reserve)"
             yield draft.tell_key(text, size_text(needed), "memory")

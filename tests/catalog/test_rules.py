@@ -202,6 +202,14 @@ def test_a_model_larger_than_the_budget_is_told(folder: Folder) -> None:
     assert folder.problems(f'{budget}{MODEL}memory = "121 GiB"\nstatus = "disabled"\nreason = "big"') == []
 
 
+def test_a_total_in_a_drop_in_says_nothing_against_the_catalogue_s_own_models(folder: Folder) -> None:
+    own = MODEL.replace("models.m", "models.own")
+    folder.write("models.d/mine.toml", f'[memory]\ntotal = "28 GiB"\n{own}memory = "21 GiB"')
+    assert folder.problems(f'{MODEL}memory = "121 GiB"') == [
+        'models.d/mine.toml: models.own.memory = "21 GiB": more than the budget, 20 GiB (memory.total - memory.reserve)'
+    ]
+
+
 def test_a_normal_model_fits_beside_the_utility(folder: Folder) -> None:
     text = f"""
         [memory]

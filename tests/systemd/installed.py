@@ -40,7 +40,8 @@ class Installed:
     def catalogue(self, models: Mapping[str, Any], **settings: Any) -> None:
         """Put models into a drop-in, as an owner does."""
         memory = {"total": "10 GiB", "reserve": 0}
-        document = {"models": models, "memory": memory, **settings}
+        away = {"qwen3.5-0.8b": {"status": "disabled", "reason": "its place is kept, and the lab is small"}}
+        document = {"models": models, "memory": memory, "changes": away, **settings}
         self.lab.path("/etc/sparkd/models.d/lab.toml").write_text(tomli_w.dumps(document))
 
     @contextmanager
