@@ -15,7 +15,7 @@ from sparkd.catalog.definitions import Model
 from sparkd.catalog.quantities import GIB
 from sparkd.engines.causes import GENERIC, explain, sign
 from sparkd.engines.engine import Cause, Command, Exit, Milestone, Surroundings, UnixAddress
-from sparkd.engines.environment import environment
+from sparkd.engines.environment import environment, files_on_disk
 from sparkd.engines.flags import flags, option, spelled
 from sparkd.errors import LaunchError
 
@@ -31,6 +31,7 @@ RESERVED: Final[Mapping[str, str]] = MappingProxyType(
         "port": _ADDRESS,
         "root-path": _ADDRESS,
         "model": "it is the model's source",
+        "revision": "it is the model's revision",
         "served-model-name": "clients name the model by its id and its aliases",
         "max-model-len": "it is the model's context_length",
         "api-key": f"{_READABLE}; sparkd itself checks the keys of clients",
@@ -201,6 +202,8 @@ class VllmEngine:
         if model.context_length is not None:
             argv += ["--max-model-len", str(model.context_length)]
         argv += _allowance(model, surroundings)
+        if model.revision is not None:
+            argv += ["--revision", model.revision]
         argv += flags(model.options)
         return Command(tuple(argv), environment(model, surroundings, _own_environment(model, surroundings)))
 
@@ -252,13 +255,12 @@ def _allowance(model: Model, surroundings: Surroundings) -> Iterator[str]:
 def _own_environment(model: Model, surroundings: Surroundings) -> dict[str, str]:
     """Variables of vLLM and of what it stands on. Caches are per runtime: stale ones break upgrades."""
     cache = surroundings.cache / (model.runtime or "none")
-    local = {"HF_HUB_OFFLINE": "1"} if model.source and model.source.startswith("/") else {}
-    return local | {
+    return {
+        **files_on_disk(model, surroundings),
         # Many libraries write below the home folder whatever they are told; a system user has none.
         "HOME": str(cache),
         "XDG_CACHE_HOME": str(cache),
         "XDG_CONFIG_HOME": str(cache / "config"),
-        "HF_HOME": str(surroundings.models / "huggingface"),
         "VLLM_CACHE_ROOT": str(cache / "vllm"),
         "VLLM_CONFIG_ROOT": str(cache / "config/vllm"),
         "TRITON_CACHE_DIR": str(cache / "triton"),
