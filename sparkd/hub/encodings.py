@@ -43,11 +43,11 @@ def file_of(name: str, models: Path) -> Path:
 
 
 def missing(names: Iterable[str], models: Path) -> list[str]:
-    """Those that are not there, or not what was published. Reads 5 MB."""
+    """Those that are not there, or not what was published. Reads 5 MB. Raises PermissionError."""
     return [name for name in names if _digest(file_of(name, models)) != PUBLISHED[name].digest]
 
 
 def _digest(path: Path) -> str | None:
-    with suppress(OSError):
+    with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return hashlib.sha256(path.read_bytes()).hexdigest()
     return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import threading
 import time
 from collections import deque
@@ -106,7 +107,8 @@ class Fetcher:
         found = []
         for file in told.siblings or ():
             digest, size = (file.lfs.sha256, file.lfs.size) if file.lfs else (file.blob_id, file.size)
-            if told.sha is None or digest is None or size is None or not _is_inside(file.rfilename):
+            names = _digest_like(told.sha) and _digest_like(digest) and _is_inside(file.rfilename)
+            if size is None or not names or digest is None:
                 raise ValueError(f"a listing without sizes and digests, or with odd names: {file!r}")
             found.append(ListedFile(path=file.rfilename, size=size, blob=digest, lfs=file.lfs is not None))
         if not (files := selected(found, consolidated=need.consolidated)) or told.sha is None:
@@ -223,6 +225,11 @@ def sole_fetcher(models: Path, source: str, meter: Meter) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _digest_like(text: str | None) -> bool:
+    """Whether it is a digest in hexadecimal: such names become names of files."""
+    return text is not None and re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", text) is not None
 
 
 def _is_inside(path: str) -> bool:

@@ -33,19 +33,7 @@ def look(model: Model, models: Path) -> list[OnDisk]:
     needs = needs_of(model)
     found = [look_at(need, models) for need in needs.sources]
     if needs.encodings:
-        missing = encodings.missing(needs.encodings, models)
-        held = sum(_size(encodings.file_of(name, models)) for name in needs.encodings)
-        left = sum(encodings.PUBLISHED[name].size for name in missing)
-        state: Presence = "incomplete" if missing else "whole"
-        found.append(
-            OnDisk(
-                source="encodings",
-                state=state,
-                held=held,
-                missing=tuple(missing),
-                left=left if missing else 0,
-            )
-        )
+        found.append(_encodings(needs.encodings, models))
     return found
 
 
@@ -142,6 +130,20 @@ def _what_is_missing(folder: Path) -> list[str]:
     if not any((folder / name).is_file() for name in CONFIGURATIONS) and not any(folder.glob("*.gguf")):
         missing.insert(0, CONFIGURATIONS[0])
     return missing
+
+
+def _encodings(names: tuple[str, ...], models: Path) -> OnDisk:
+    try:
+        missing = encodings.missing(names, models)
+    except OSError:
+        return OnDisk(source="encodings", state="unknown")
+    return OnDisk(
+        source="encodings",
+        state="incomplete" if missing else "whole",
+        held=sum(_size(encodings.file_of(name, models)) for name in names),
+        missing=tuple(missing),
+        left=sum(encodings.PUBLISHED[name].size for name in missing),
+    )
 
 
 def _size(path: Path) -> int:

@@ -322,6 +322,14 @@ def test_a_listing_that_leads_out_of_its_folder_is_refused(hub: Hub, shelf: Shel
     assert not list(shelf.folder.rglob("evil.json"))
 
 
+def test_a_commit_that_is_none_is_refused(hub: Hub, shelf: Shelf) -> None:
+    hub.add("org/m", a_repository(), commit="../../../../evil")
+    told = shelf.fetch()
+    assert isinstance(told, Failed)
+    assert told.reason == "not_the_hub"
+    assert not list(shelf.folder.rglob("evil*"))
+
+
 def test_two_who_want_the_same_fetch_it_once(hub: Hub, shelf: Shelf) -> None:
     data = big(hub, 5_000_000)
     hub.faults.pace = 0.02
