@@ -38,6 +38,4 @@ def code_of(error: SparkdError) -> int:
         return FAILED
     if error.code == "model_in_use":
         return NOT_NOW
-    return {403: FORBIDDEN, 404: NOT_FOUND, 429: NOT_NOW, 503: NOT_NOW}.get(
-        error.status, FAILED
-    )
+    return {403: FORBIDDEN, 404: NOT_FOUND, 429: NOT_NOW, 503: NOT_NOW}.get(error.status, FAILED)
