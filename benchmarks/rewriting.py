@@ -30,6 +30,7 @@ def model(*, vision: bool = False, context_length: int | None = 262144, **rules:
         stop_grace=1,
         drain_timeout=1,
         min_residency=1,
+        download="refuse",
     )
 
 

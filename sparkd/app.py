@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 
 from sparkd.catalog import Catalogue
 from sparkd.control.app import control_app
+from sparkd.downloads import Downloads
 from sparkd.engines import engine_problems
 from sparkd.errors import CatalogueError
 from sparkd.gateway import Gateway
@@ -73,6 +74,7 @@ def compose(catalogue: Catalogue, places: Places, held: Held | None = None) -> A
         cgroups=cgroups.claim(),
         watch=watch,
         learning=learning,
+        downloads=Downloads(catalogue),
         started=held.started,
         replaced=held.replaced,
     )

@@ -17,6 +17,7 @@ import msgspec
 
 from sparkd.catalog.locations import catalogue_path, control_socket, run_folder, socket_address
 from sparkd.errors import CatalogueError, ControlForbidden, DaemonError, DaemonUnreachable
+from sparkd.hub.findings import ModelFiles, Removed
 from sparkd.scheduling.plan import Plan
 from sparkd.scheduling.status import ModelStatus, Reload, Status
 
@@ -103,6 +104,18 @@ class ControlClient:
     def plan(self, name: str) -> Plan:
         """What would happen if somebody asked for the model now."""
         return self._ask("GET", f"{_path(name)}/plan", Plan)
+
+    def files(self) -> list[ModelFiles]:
+        """What is on disk of every model."""
+        return self._ask("GET", "/files", list[ModelFiles])
+
+    def pull(self, name: str) -> ModelStatus:
+        """Have what the model needs downloaded; returns once it is there, however long that takes."""
+        return self._ask("POST", f"{_path(name)}/pull", ModelStatus, endless=True)
+
+    def remove(self, name: str) -> Removed:
+        """Take the model off the disk."""
+        return self._ask("DELETE", f"{_path(name)}/files", Removed, endless=True)
 
     def load(self, name: str) -> ModelStatus:
         """Make the model ready; returns once it is, however long that takes."""

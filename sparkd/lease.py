@@ -7,12 +7,18 @@ from types import TracebackType
 from typing import Protocol
 
 from sparkd.catalog.definitions import Model
+from sparkd.downloads import Downloads
 from sparkd.machine.upstream import Upstream
 from sparkd.run import Run
 
 
 class Lender(Protocol):
     """Lends out ready models."""
+
+    @property
+    def downloads(self) -> Downloads:
+        """Knows whether a model is on disk."""
+        ...
 
     def request(self, model: Model) -> tuple[int, asyncio.Future[Run]]:
         """Write a request into the books; return its ticket, and its run as soon as that is ready."""
@@ -41,6 +47,10 @@ class Lease:
         self.model = model
 
     async def __aenter__(self) -> Lease:
+        if not (downloads := self._supervisor.downloads).knows(self.model):
+            await downloads.ensure(
+                self.model
+            )  # before there is a ticket: nothing is reserved or evicted for it
         self._ticket, granted = self._supervisor.request(self.model)
         if not granted.done():
             try:

@@ -13,6 +13,7 @@ from msgspec import structs
 from sparkd import __version__
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
+from sparkd.downloads import Downloads
 from sparkd.learning import Learning
 from sparkd.machine.journal import event
 from sparkd.run import Run
@@ -45,6 +46,7 @@ class Reporting:
     scheduler: Scheduler
     runs: Mapping[int, Run]
     learning: Learning
+    downloads: Downloads
     started: float
     replaced: int
 
@@ -69,7 +71,7 @@ class Reporting:
                 guard_acted=self.learning.last_guard_action(),
             ),
             queue=QueueStatus(waiting=scheduler.waiting, max_length=queue.max_length, on_busy=queue.on_busy),
-            models=tuple(map(self._model, models.values())),
+            models=tuple(self.downloads.told(self._model(model)) for model in models.values()),
             replaced=self.replaced,
             replacing=replacing,
         )

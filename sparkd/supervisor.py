@@ -14,6 +14,7 @@ from collections.abc import Container
 from sparkd.alarm import Alarm
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
+from sparkd.downloads import Downloads
 from sparkd.learning import Learning
 from sparkd.lease import Lease
 from sparkd.machine.cgroups import Cgroups
@@ -49,10 +50,12 @@ class Supervisor:
         cgroups: Cgroups | None,
         watch: Watch,
         learning: Learning,
+        downloads: Downloads,
         started: float = 0.0,
         replaced: int = 0,
     ) -> None:
         self.catalogue = catalogue
+        self.downloads = downloads
         self.started = started or time.monotonic()
         self.replaced = replaced
         self.replacing = False
@@ -64,7 +67,7 @@ class Supervisor:
         self._learning = learning
         self._granted: dict[int, asyncio.Future[Run]] = {}
         self.runs: dict[int, Run] = {}
-        self._reporting = Reporting(scheduler, self.runs, learning, self.started, replaced)
+        self._reporting = Reporting(scheduler, self.runs, learning, downloads, self.started, replaced)
         self.logs: dict[str, Log] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._alarm = Alarm(self._tick)
@@ -104,6 +107,7 @@ class Supervisor:
 
     async def stop(self, model: Model) -> None:
         """Drain and stop the model; return once nothing of it is left."""
+        self.downloads.stop(model)
         self.carry_out(self._scheduler.on_stop(model.id, time.monotonic()))
         entry = self._scheduler.entry(model.id)
         run = self.runs.get(entry.run) if entry else None
@@ -129,7 +133,7 @@ class Supervisor:
 
     def serve(self, catalogue: Catalogue, restart: Container[str], terms: Terms) -> None:
         """Go by a catalogue that was read again. The ids in `restart` run in a way that it says otherwise now."""
-        self.catalogue = catalogue
+        self.catalogue = self.downloads.catalogue = catalogue
         for run in self.runs.values():
             if model := catalogue.models.get(run.model.id):
                 run.weigh(model.cpu_weight)
@@ -149,10 +153,12 @@ class Supervisor:
 
     def refuse_waiting(self) -> None:
         """Refuse who still waits, so that a successor can take over."""
+        self.downloads.interrupt()
         self.carry_out(self._scheduler.on_replacing(time.monotonic()))
 
     async def shut_down(self) -> None:
         """Refuse who waits, drain who is served, stop everything; return once nothing is left."""
+        await self.downloads.close()
         self._watch.stop_waiting()
         self.carry_out(self._scheduler.on_shutdown(time.monotonic()))
         while self._tasks:
@@ -233,6 +239,7 @@ class Supervisor:
         )
         self.carry_out(scheduler.on_exited(model_id, number, str(cause), time.monotonic()))
         tell_end(model_id, scheduler.entry(model_id))
+        self.downloads.forget(model_id)
         self._learning.end(run.model)
         if (past := run.past()) is not None:
             self._learning.add(run.model, past)

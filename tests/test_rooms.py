@@ -24,8 +24,10 @@ ROOMS = [
     "guessing",
     "runtimes",
     "machine",
+    "hub",
     "history",
     "learning",
+    "downloads",
     "watch",
     "launching",
     "run",
@@ -112,7 +114,7 @@ def test_the_documented_lifecycle_is_the_table() -> None:
 
 
 def test_the_daemon_imports_nothing_that_makes_its_start_slow() -> None:
-    heavy = {"httpx", "rich", "uv", "pydantic", "jsonschema", "tomli_w", "openai"}
+    heavy = {"httpx", "rich", "uv", "pydantic", "jsonschema", "tomli_w", "openai", "huggingface_hub"}
     code = "import sys, sparkd.daemon; print(*{name.split('.')[0] for name in sys.modules})"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not heavy & set(ran.stdout.split())

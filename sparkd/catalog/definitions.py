@@ -16,7 +16,9 @@ from sparkd.catalog.quantities import (
     Bytes,
     Count,
     CpuWeight,
+    Download,
     DrainTimeout,
+    Encoding,
     IdleTimeout,
     MinResidency,
     Source,
@@ -67,6 +69,14 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             'relative to the file that names it). Engines "vllm" and "sglang" need one.'
         ),
     ] = None
+    revision: Annotated[
+        str | None,
+        Meta(description="Branch, tag or commit of the source. Unset: what the repository has as `main`."),
+    ] = None
+    encodings: Annotated[
+        tuple[Encoding, ...],
+        Meta(description="Encodings of tiktoken that the engine wants on disk; GPT-OSS does."),
+    ] = ()
     context_length: Annotated[
         Count | None,
         Meta(description="Most tokens of prompt and answer together. Unset: what the model itself says."),
@@ -142,11 +152,17 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     stop_grace: StopGrace
     drain_timeout: DrainTimeout
     min_residency: MinResidency
+    download: Download
 
     @property
     def enabled(self) -> bool:
         """Whether it is served at all."""
         return self.status != "disabled"
+
+    @property
+    def takes_source(self) -> bool:
+        """Whether its engine is given the source, and so needs it on disk; a program of one's own may not be."""
+        return self.engine != "command" or any("{source}" in word for word in self.command)
 
 
 class Runtime(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -14,6 +14,7 @@ from sparkd.catalog.nearest import did_you_mean
 Check = Callable[[Draft], Iterator[str]]
 
 _repository = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
+_branch = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]*")
 _placeholder = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _variable_rule = "expected the name of a variable: letters, digits and _"
 
@@ -94,6 +95,16 @@ def _source(draft: Draft) -> Iterator[str]:
         yield draft.tell_key(text, source, "source")
 
 
+def _revision(draft: Draft) -> Iterator[str]:
+    revision = draft.model.revision
+    if revision is None or not draft.usable("revision"):
+        return
+    if not _branch.fullmatch(revision) or ".." in revision or revision.endswith("/"):
+        yield draft.tell_key("expected a branch, a tag or a commit of the source", revision, "revision")
+    elif draft.model.source is None or draft.model.source.startswith("/"):
+        yield draft.tell_key("only a repository has revisions, and the source is none", revision, "revision")
+
+
 def _placeholders(draft: Draft) -> Iterator[str]:
     model = draft.model
     if model.engine != "command" or not draft.usable("engine"):
@@ -147,6 +158,7 @@ MODEL_CHECKS: tuple[Check, ...] = (
     _clients,
     _engine,
     _source,
+    _revision,
     _placeholders,
     _listening,
     _health,

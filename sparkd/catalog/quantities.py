@@ -5,7 +5,7 @@ A size may be written "20 GiB" in TOML; in Python every one is a number of bytes
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
@@ -54,3 +54,11 @@ CpuWeight = Annotated[
         "systemd.",
     ),
 ]
+Download = Annotated[
+    Literal["refuse", "auto"],
+    Meta(
+        description='What a request for a model that is not on disk does: "refuse" tells how to fetch it, "auto" '
+        "fetches it, the request waiting meanwhile."
+    ),
+]
+Encoding = Literal["cl100k_base", "o200k_base"]

@@ -11,6 +11,7 @@ from sparkd.catalog.quantities import (
     MIB,
     Bytes,
     Count,
+    Download,
     DrainTimeout,
     IdleTimeout,
     Location,
@@ -128,6 +129,7 @@ class Defaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     stop_grace: StopGrace = 10.0
     drain_timeout: DrainTimeout = 300.0
     min_residency: MinResidency = 30.0
+    download: Download = "refuse"
 
 
 class Paths(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

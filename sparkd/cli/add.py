@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Look, guess, try the result in the catalogue, show it, ask, write it."""
     catalogue = read_catalogue(catalogue_path(arguments.catalogue))
     wishes = _wishes(arguments)
-    found = look_at(arguments.source, wishes, catalogue.folder("models"))
+    found = look_at(arguments.source, wishes, catalogue)
     entry = _Entry(catalogue, found, guess_model(found.facts, this_machine(catalogue), wishes))
     entry.check_free()
     entry.leave_to_defaults()

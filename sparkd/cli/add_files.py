@@ -6,10 +6,7 @@ from pathlib import Path
 
 from sparkd.errors import ModelNotAdded, SourceNotFound
 from sparkd.guessing import WANTED, Facts, facts_of
-from sparkd.machine.page_cache import weights_of
-
-MAIN = "main"
-"""The revision that is meant where none is named."""
+from sparkd.hub.layout import commit_of, repository
 
 
 def facts_in(folder: Path, source: str, name: str) -> Facts:
@@ -27,20 +24,11 @@ def facts_in(folder: Path, source: str, name: str) -> Facts:
 
 
 def downloaded(source: str, revision: str | None, models: Path) -> Path | None:
-    """The folder of a repository's files at a revision, in Hugging Face's cache below the models folder.
-
-    `refs/<revision>` names a commit, whose files are in `snapshots/<commit>`; a revision may be a commit itself.
-    """
-    repository = weights_of(source, models)
-    if repository is None:
-        return None
-    wanted = revision or MAIN
-    try:
-        commit = (repository / "refs" / wanted).read_text().strip()
-    except (OSError, UnicodeDecodeError):
-        commit = wanted
-    folder = repository / "snapshots" / commit
-    return folder if "/" not in commit and (folder / "config.json").is_file() else None
+    """The folder of a repository's files at a revision, where the models folder has it."""
+    place = repository(models, source)
+    commit = commit_of(place, revision)
+    folder = place / "snapshots" / (commit or "")
+    return folder if commit and "/" not in commit and (folder / "config.json").is_file() else None
 
 
 def _read(file: Path, most: int) -> bytes:

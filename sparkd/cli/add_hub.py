@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from urllib.parse import quote
 
 import httpx
@@ -32,12 +31,14 @@ TRUE = ("1", "ON", "YES", "TRUE")
 class Hub:
     """One conversation with the hub about one repository."""
 
-    def __init__(self, repository: str, revision: str, environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(
+        self, repository: str, revision: str, token: str | None, environ: Mapping[str, str] = os.environ
+    ) -> None:
         self.endpoint = (environ.get("HF_ENDPOINT") or HUB).rstrip("/")
         self._repository = repository
         self._revision = quote(revision, safe="")
         self._told = repository if revision == "main" else f"{repository} at {revision}"
-        self._token = _token(environ)
+        self._token = token
         self._offline = environ.get("HF_HUB_OFFLINE", "").upper() in TRUE
         self._deadline = time.monotonic() + LONGEST
 
@@ -128,15 +129,3 @@ class Hub:
             token = "" if self._token else ", or it is private and HF_TOKEN is not set"
             return SourceNotFound(f"{self.endpoint} has no repository {self._told}{token}")
         return SourceUnreachable(f"{self.endpoint} answers {status} when it is asked about {self._told}")
-
-
-def _token(environ: Mapping[str, str]) -> str | None:
-    """HF_TOKEN, else what `hf auth login` has written."""
-    if token := environ.get("HF_TOKEN", "").strip():
-        return token
-    home = environ.get("HF_HOME") or os.path.join(environ.get("HOME", "/"), ".cache/huggingface")  # noqa: PTH118
-    file = Path(environ.get("HF_TOKEN_PATH") or Path(home) / "token")
-    try:
-        return file.read_text().strip() or None
-    except (OSError, UnicodeDecodeError):
-        return None

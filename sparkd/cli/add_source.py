@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import NamedTuple
 
 from sparkd.catalog import Catalogue
-from sparkd.cli.add_files import MAIN, downloaded, facts_in
+from sparkd.cli.add_files import downloaded, facts_in
 from sparkd.cli.add_hub import Hub
 from sparkd.errors import ModelNotAdded, ProbeError, SourceUnreachable
 from sparkd.guessing import Facts, Machine, Wishes
 from sparkd.guessing.facts import CONFIG, Table
+from sparkd.hub.access import find_token
+from sparkd.hub.layout import MAIN
 from sparkd.machine.memory import Probe
 
 PATH_BEGINNINGS = ("/", ".", "~")
@@ -28,8 +31,8 @@ class Found(NamedTuple):
     on_disk: bool
 
 
-def look_at(source: str, wishes: Wishes, models: Path) -> Found:
-    """Find out about a model. `models` is the models folder.
+def look_at(source: str, wishes: Wishes, catalogue: Catalogue) -> Found:
+    """Find out about a model that this catalogue is to have.
 
     Raises SourceNotFound, SourceUnreachable and ModelNotAdded.
     """
@@ -42,11 +45,12 @@ def look_at(source: str, wishes: Wishes, models: Path) -> Found:
         hint = f"; ./{source} means the folder" if Path(source).is_dir() else ""
         raise ModelNotAdded(f'"{source}" is neither a repository `org/name` nor a folder (/… or ./…){hint}')
     name = repository.rpartition("/")[2]
-    here = downloaded(repository, wishes.revision, models)
+    here = downloaded(repository, wishes.revision, catalogue.folder("models"))
     on_disk = facts_in(here, repository, name) if here is not None else None
     if on_disk is not None and on_disk.weights.bytes is not None:
         return Found(on_disk, str(here), on_disk=True)
-    hub = Hub(repository, wishes.revision or MAIN)
+    token = find_token(os.environ, catalogue.folder("state"))
+    hub = Hub(repository, wishes.revision or MAIN, token)
     try:
         return Found(hub.facts(), hub.endpoint, on_disk=False)
     except SourceUnreachable as error:

@@ -81,6 +81,7 @@ def sparkctl_parser() -> argparse.ArgumentParser:
     )
     _command(commands, "reload", "have the catalogue read again; a wrong one changes nothing")
     _command(commands, "reexec", "put the sparkd installed now in the running one's place; its engines go on")
+    _of_disk(commands)
     _check(
         _command(commands, "check", "read the catalogue and name everything wrong with it; needs no daemon")
     )
@@ -115,6 +116,17 @@ def sparkctl_parser() -> argparse.ArgumentParser:
     demo.add_argument("--port", type=_port, default=8009, metavar="N", help="where sparkd listens (8009)")
     demo.add_argument("--once", action="store_true", help="leave after the first answer")
     return parser
+
+
+def _of_disk(commands: argparse._SubParsersAction[_Parser]) -> None:
+    """Commands about models on disk."""
+    pull = _command(commands, "pull", "download what a model needs, or what of it is missing")
+    pull.add_argument("models", nargs="+", metavar="MODEL", help="its id or an alias")
+    pull.add_argument("--verify", action="store_true", help="read again and compare what is there already")
+    _command(commands, "models", "what is on disk of every model, and what no model needs")
+    remove = _command(commands, "rm", "take a model off the disk")
+    remove.add_argument("-y", "--yes", action="store_true", help="do not ask")
+    _of_model(remove)
 
 
 def _everywhere() -> _Parser:

@@ -20,6 +20,7 @@ from sparkd.cli.output import complain, say, say_json
 from sparkd.cli.wording import number
 from sparkd.engines import engine_problems
 from sparkd.errors import CatalogueError, InvalidRequest
+from sparkd.hub.reading import is_whole
 from sparkd.runtimes import installed
 
 
@@ -102,6 +103,14 @@ def _notes(catalogue: Catalogue) -> Iterator[str]:
     for family in catalogue.families:
         if family not in used:
             yield f'family "{family}" has no model{did_you_mean(family, filter(None, used))}'
+    folder = catalogue.folder("models")
+    wanting = [
+        model.id
+        for model in enabled
+        if not (model.source or "/").startswith("/") and not is_whole(model, folder)
+    ]
+    if wanting:
+        yield f"{some(wanting)} cannot start before `sparkctl pull {wanting[0]}`: not on disk, or not whole"
     if not enabled:
         yield "there is no model that may run"
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from sparkd.catalog.quantities import GIB
 from sparkd.cli import doctor_machine
-from sparkd.cli.doctor_facts import Facts, Finding, Findings
+from sparkd.cli.doctor_facts import Facts, Finding, Findings, Weights
 from sparkd.cli.wording import duration, number, size
 from sparkd.scheduling.status import Status
 
@@ -199,7 +199,7 @@ def runtimes(facts: Facts) -> Findings:
 
 
 def models(facts: Facts) -> Findings:
-    """Models that may run, and the folders that are their sources."""
+    """Models that may run, and what of them is on disk."""
     if facts.installed is None:
         return
     if not facts.installed.enabled:
@@ -207,16 +207,39 @@ def models(facts: Facts) -> Findings:
         yield Finding(
             check="model", level="warning", found=found, mend="enable one in the catalogue, or add one"
         )
+    absent = []
     for weights in facts.installed.weights:
-        if weights.there:
-            yield Finding(check="model", level="ok", found=f"{weights.model} has its source {weights.source}")
-        elif weights.there is None:
-            found = f"{weights.model}: this user may not look at its source {weights.source}"
-            yield Finding(check="model", level="warning", found=found, mend="`sudo sparkctl doctor`")
-        else:
-            found = f"{weights.model} cannot start: its source {weights.source} is not there"
-            mend = f"fetch it to there, or correct `source` of models.{weights.model}"
-            yield Finding(check="model", level="warning", found=found, mend=mend)
+        if weights.found.state == "absent" and not weights.found.source.startswith("/"):
+            absent.append(weights.model)
+        elif weights.found.state != "whole":
+            yield _not_whole(weights)
+    if whole := [weights.model for weights in facts.installed.weights if weights.found.state == "whole"]:
+        yield Finding(check="model", level="ok", found=f"on disk and whole: {', '.join(whole)}")
+    if absent:
+        # A catalogue has more models than a disk: what nobody has asked for yet is not amiss.
+        yield Finding(
+            check="model",
+            level="ok" if whole else "warning",
+            found=f"not on disk: {', '.join(absent)}",
+            mend="`sparkctl pull MODEL`",
+        )
+
+
+def _not_whole(weights: Weights) -> Finding:
+    found, model = weights.found, weights.model
+    if found.state == "unknown":
+        told, mend = f"{model}: this user may not look at its source {found.source}", "`sudo sparkctl doctor`"
+    elif found.source.startswith("/"):
+        lacks = f"lacks {', '.join(found.missing[:3])}" if found.missing else "is not there"
+        told = f"{model} cannot start: its source {found.source} {lacks}"
+        mend = f"fetch it to there, or correct `source` of models.{model}"
+    else:
+        what = number(len(found.missing), "file") if found.missing else "the end"
+        told, mend = (
+            f"{model} is only partly on disk: {what} missing of {found.source}",
+            f"`sparkctl pull {model}`",
+        )
+    return Finding(check="model", level="warning", found=told, mend=mend)
 
 
 CHECKS: Final[tuple[Callable[[Facts], Findings], ...]] = (

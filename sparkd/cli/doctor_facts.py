@@ -9,6 +9,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from sparkd.hub.findings import OnDisk
 from sparkd.machine.memory import Memory
 from sparkd.machine.nvml import Gpu
 from sparkd.scheduling.status import Status
@@ -78,11 +79,10 @@ class Needed:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """The folder that is an enabled model's source. `there` is None where this user may not look."""
+    """What an enabled model needs on disk: one for its source, one for each other thing that is not whole."""
 
     model: str
-    source: str
-    there: bool | None
+    found: OnDisk
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ from sparkd.client import ControlClient, find_socket
 from sparkd.engines import engine_problems
 from sparkd.errors import CatalogueError, ControlForbidden, DaemonUnreachable, ProbeError, SparkdError
 from sparkd.gateway.keys import STDIN, read_keys
+from sparkd.hub import reading
 from sparkd.machine.cgroups import CONTROLLERS, controllers_below, is_delegated, mounted, unit_in
 from sparkd.machine.meminfo import MEMINFO
 from sparkd.machine.memory import Memory, Probe
@@ -124,9 +125,10 @@ def _installed(catalogue: Catalogue) -> Installed:
             if users[name]
         ),
         weights=tuple(
-            Weights(model.id, model.source, _is_there(Path(model.source)))
+            Weights(model.id, part)
             for model in enabled
-            if model.source and model.source.startswith("/")
+            for place, part in enumerate(reading.look(model, catalogue.folder("models")))
+            if place == 0 or part.state != "whole"
         ),
     )
 

@@ -33,8 +33,9 @@ def code_of(error: SparkdError) -> int:
         return FORBIDDEN
     if isinstance(error, DaemonUnreachable):
         return UNREACHABLE
-    if (
-        error.code == "model_failed"
-    ):  # 503 to a client, who may ask again; here the command did not do its work
+    # 503 to a client, who may ask again; here the command did not do its work.
+    if error.code in ("model_failed", "download_failed"):
         return FAILED
+    if error.code == "model_in_use":
+        return NOT_NOW
     return {403: FORBIDDEN, 404: NOT_FOUND, 429: NOT_NOW, 503: NOT_NOW}.get(error.status, FAILED)

@@ -62,9 +62,10 @@ def state(model: ModelStatus) -> str:
         return "quarantined"
     if model.state == "backoff" and model.retry_after is not None:
         return f"backoff, again in {duration(model.retry_after)}"
-    if model.state == "starting" and model.phase:
+    if model.phase and model.state in ("starting", "stopped"):
         share = "" if model.progress is None else f" {model.progress:.0%}".replace("%", " %")
-        return f"starting: {model.phase}{share}"
+        left = "" if model.download_left is None else f", {duration(model.download_left)} left"
+        return f"{'starting: ' if model.state == 'starting' else ''}{model.phase}{share}{left}"
     return model.state
 
 

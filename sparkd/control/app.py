@@ -5,6 +5,9 @@
     POST /reexec                                tries the program installed now; it takes over soon
     GET  /models/{model}                        one model
     GET  /models/{model}/plan                   what would happen if somebody asked for it now
+    POST   /models/{model}/pull                 answers once it is on disk
+    DELETE /models/{model}/files                takes it off the disk
+    GET  /files                                 what is on disk
     POST /models/{model}/load                   answers once it is ready
     POST /models/{model}/stop                   answers once it is stopped
     POST /models/{model}/retry                  lifts backoff and quarantine
@@ -27,6 +30,7 @@ from sparkd.control.errors import EXCEPTION_HANDLERS
 from sparkd.control.logs import LogEndpoint
 from sparkd.control.presence import while_connected
 from sparkd.control.supervision import Reloader, Replaceable, Supervision
+from sparkd.hub.findings import ModelFiles, Removed
 from sparkd.scheduling.plan import Plan
 from sparkd.scheduling.status import ModelStatus, Reload, Status
 
@@ -40,6 +44,9 @@ def control_app(supervisor: Supervision, reloader: Reloader, replacement: Replac
             Route("/reload", control.reload, methods=["POST"]),
             Route("/reexec", control.reexec, methods=["POST"]),
             # `path`: an alias may have a slash in it, as names of Hugging Face repositories do.
+            Route("/files", control.files),
+            Route("/models/{model:path}/pull", control.pull, methods=["POST"]),
+            Route("/models/{model:path}/files", control.remove, methods=["DELETE"]),
             Route("/models/{model:path}/load", control.load, methods=["POST"]),
             Route("/models/{model:path}/stop", control.stop, methods=["POST"]),
             Route("/models/{model:path}/retry", control.retry, methods=["POST"]),
@@ -76,6 +83,22 @@ class _Control:
     async def plan(self, request: Request) -> Response:
         return _json(self._supervisor.plan(self._wanted(request)))
 
+    async def files(self, request: Request) -> Response:  # noqa: ARG002
+        return _json(await self._supervisor.downloads.files())
+
+    async def pull(self, request: Request) -> Response:
+        """Goes on when the client leaves."""
+        model = self._wanted(request)
+        await while_connected(request.receive, self._supervisor.downloads.pull(model))
+        return self._state_of(model)
+
+    async def remove(self, request: Request) -> Response:
+        """Of a disabled model, too."""
+        name = request.path_params["model"]
+        model = self._supervisor.catalogue.models.get(name) or self._wanted(request)
+        held = {one.id for one in self._supervisor.status().models if one.state not in ("stopped", "backoff")}
+        return _json(Removed(freed=await self._supervisor.downloads.remove(model, held)))
+
     async def load(self, request: Request) -> Response:
         model = self._wanted(request)
         await while_connected(request.receive, self._supervisor.load(model))
@@ -99,5 +122,5 @@ class _Control:
         return _json(self._supervisor.status().model(model.id))
 
 
-def _json(answer: Status | ModelStatus | Plan | Reload | None) -> Response:
+def _json(answer: Status | ModelStatus | Plan | Reload | Removed | list[ModelFiles] | None) -> Response:
     return Response(msgspec.json.encode(answer), media_type="application/json")

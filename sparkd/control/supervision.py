@@ -6,6 +6,7 @@ from typing import Protocol
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
+from sparkd.downloads import Downloads
 from sparkd.machine.log import Log
 from sparkd.scheduling.plan import Plan
 from sparkd.scheduling.status import Reload, Status
@@ -17,6 +18,11 @@ class Supervision(Protocol):
     @property
     def catalogue(self) -> Catalogue:
         """What may run."""
+        ...
+
+    @property
+    def downloads(self) -> Downloads:
+        """What is on disk."""
         ...
 
     def status(self) -> Status:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from sparkd.catalog.definitions import PLACEHOLDERS, Model
 from sparkd.engines.causes import GENERIC, explain
 from sparkd.engines.engine import Cause, Command, Exit, Milestone, Surroundings, UnixAddress
-from sparkd.engines.environment import environment
+from sparkd.engines.environment import environment, files_on_disk
 from sparkd.errors import LaunchError
 
 _placeholder = re.compile("{(" + "|".join(PLACEHOLDERS) + ")}")
@@ -58,7 +58,7 @@ class CommandEngine:
         def fill(text: str) -> str:
             return _placeholder.sub(lambda found: values[found[1]], text)
 
-        shared = {"HF_HOME": str(surroundings.models / "huggingface"), "PYTHONUNBUFFERED": "1"}
+        shared = {**files_on_disk(model, surroundings), "PYTHONUNBUFFERED": "1"}
         whole = environment(model, surroundings, shared)
         own = {name: fill(value) for name, value in model.environment.items()}
         return Command(tuple(map(fill, model.command)), whole | own | {"TMPDIR": whole["TMPDIR"]})

@@ -55,6 +55,16 @@ def environment(model: Model, surroundings: Surroundings, own: Mapping[str, str]
     }
 
 
+def files_on_disk(model: Model, surroundings: Surroundings) -> dict[str, str]:
+    """Where the model's files are. What is there is used as it is, whether the hub answers or not."""
+    own = {"HF_HOME": str(surroundings.models / "huggingface")}
+    if model.takes_source:
+        own["HF_HUB_OFFLINE"] = "1"
+    if model.encodings:
+        own["TIKTOKEN_ENCODINGS_BASE"] = str(surroundings.models / "encodings")
+    return own
+
+
 def _search_path(surroundings: Surroundings, inherited_path: str) -> str:
     own = [str(surroundings.program)] if surroundings.program else []
     return ":".join([*own, inherited_path, CUDA_PROGRAMS])
@@ -72,7 +82,6 @@ def caches(surroundings: Surroundings) -> dict[str, str]:
         "HOME": str(cache),
         "XDG_CACHE_HOME": str(cache),
         "XDG_CONFIG_HOME": str(cache / "config"),
-        "HF_HOME": str(surroundings.models / "huggingface"),
         "TRITON_CACHE_DIR": str(cache / "triton"),
         "TORCHINDUCTOR_CACHE_DIR": str(cache / "torchinductor"),
         "FLASHINFER_WORKSPACE_BASE": str(cache),

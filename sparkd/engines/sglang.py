@@ -14,7 +14,7 @@ from typing import Final
 from sparkd.catalog.definitions import Model
 from sparkd.engines.causes import FILES, GENERIC, explain, sign
 from sparkd.engines.engine import Cause, Command, Exit, Milestone, Surroundings, UnixAddress
-from sparkd.engines.environment import caches, environment
+from sparkd.engines.environment import caches, environment, files_on_disk
 from sparkd.engines.flags import flags, option, share, spelled
 from sparkd.errors import LaunchError
 
@@ -29,6 +29,7 @@ RESERVED: Final[Mapping[str, str]] = MappingProxyType(
         "fastapi-root-path": _ADDRESS,
         "model": "it is the model's source",
         "model-path": "it is the model's source",
+        "revision": "it is the model's revision",
         "served-model-name": "clients name the model by its id and its aliases",
         "context-length": "it is the model's context_length",
         "api-key": f"{_KEY}; sparkd itself checks the keys of clients",
@@ -116,6 +117,8 @@ class SglangEngine:
             raise LaunchError(f"model {model.id}: {'; '.join(told)}")
         argv = [str(surroundings.program / "python"), "-m", "sglang.launch_server"]
         argv += ["--model-path", model.source, "--served-model-name", model.id]
+        if model.revision is not None:
+            argv += ["--revision", model.revision]
         argv += ["--host", address.host, "--port", str(address.port)]
         if model.context_length is not None:
             argv += ["--context-length", str(model.context_length)]
@@ -123,8 +126,8 @@ class SglangEngine:
         if memory and total and option(model.options, "mem-fraction-static") is None:
             argv += ["--mem-fraction-static", share(memory, total)]
         argv += flags(model.options)
-        local = {"HF_HUB_OFFLINE": "1"} if model.source.startswith("/") else {}
-        return Command(tuple(argv), environment(model, surroundings, caches(surroundings) | local))
+        own = files_on_disk(model, surroundings) | caches(surroundings)
+        return Command(tuple(argv), environment(model, surroundings, own))
 
     def milestone(self, line: str) -> Milestone | None:
         """The step of loading that this line announces."""

@@ -15,7 +15,7 @@ from sparkd.catalog.definitions import Model
 from sparkd.catalog.quantities import GIB
 from sparkd.engines.causes import FILES, GENERIC, explain, sign
 from sparkd.engines.engine import Cause, Command, Exit, Milestone, Surroundings, UnixAddress
-from sparkd.engines.environment import caches, environment
+from sparkd.engines.environment import caches, environment, files_on_disk
 from sparkd.engines.flags import flags, option, share, spelled
 from sparkd.errors import LaunchError
 
@@ -31,6 +31,7 @@ RESERVED: Final[Mapping[str, str]] = MappingProxyType(
         "port": _ADDRESS,
         "root-path": _ADDRESS,
         "model": "it is the model's source",
+        "revision": "it is the model's revision",
         "served-model-name": "clients name the model by its id and its aliases",
         "max-model-len": "it is the model's context_length",
         "api-key": f"{_READABLE}; sparkd itself checks the keys of clients",
@@ -170,6 +171,8 @@ class VllmEngine:
         if model.context_length is not None:
             argv += ["--max-model-len", str(model.context_length)]
         argv += _allowance(model, surroundings)
+        if model.revision is not None:
+            argv += ["--revision", model.revision]
         argv += flags(model.options)
         return Command(tuple(argv), environment(model, surroundings, _own_environment(model, surroundings)))
 
@@ -219,18 +222,15 @@ def _allowance(model: Model, surroundings: Surroundings) -> Iterator[str]:
 
 def _own_environment(model: Model, surroundings: Surroundings) -> dict[str, str]:
     """Variables of vLLM and of what it stands on."""
-    local = {"HF_HUB_OFFLINE": "1"} if model.source and model.source.startswith("/") else {}
     shared = caches(surroundings)
-    return (
-        local
-        | shared
-        | {
-            "VLLM_CACHE_ROOT": f"{shared['HOME']}/vllm",
-            "VLLM_CONFIG_ROOT": f"{shared['XDG_CONFIG_HOME']}/vllm",
-            # Its own 600 s are too short for a first start; sparkd has a deadline for the whole of it.
-            "VLLM_ENGINE_READY_TIMEOUT_S": "3600",
-            # Its own 5 s would close our kept connections between two requests of a person who thinks.
-            "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "3600",
-            "VLLM_NO_USAGE_STATS": "1",
-        }
-    )
+    return {
+        **files_on_disk(model, surroundings),
+        **shared,
+        "VLLM_CACHE_ROOT": f"{shared['HOME']}/vllm",
+        "VLLM_CONFIG_ROOT": f"{shared['XDG_CONFIG_HOME']}/vllm",
+        # Its own 600 s are too short for a first start; sparkd has a deadline for the whole of it.
+        "VLLM_ENGINE_READY_TIMEOUT_S": "3600",
+        # Its own 5 s would close our kept connections between two requests of a person who thinks.
+        "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "3600",
+        "VLLM_NO_USAGE_STATS": "1",
+    }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from sparkd.catalog.definitions import Model
 from sparkd.catalog.names import PATH_HEADS, is_id
 from sparkd.catalog.nearest import did_you_mean
 from sparkd.catalog.wording import shown
@@ -21,9 +20,6 @@ from sparkd.guessing.room import guess_room
 
 GPU_RUNTIME: Final = "vllm"
 CPU_RUNTIME: Final = "cpu"
-
-REVISION: Final = "revision" if "revision" in Model.__struct_fields__ else "options.revision"
-"""Where the catalogue has a git revision: a key of its own, else vLLM's flag."""
 
 VISION_FILES: Final = ("preprocessor_config.json", "processor_config.json", "image_processor_config.json")
 
@@ -83,7 +79,7 @@ def _runtime(guessed: Guessed, machine: Machine, wishes: Wishes) -> bool:
 def _source(guessed: Guessed, facts: Facts, wishes: Wishes) -> None:
     guessed.add("source", facts.source, SAID)
     if wishes.revision is not None:
-        guessed.add(REVISION, wishes.revision, SAID)
+        guessed.add("revision", wishes.revision, SAID)
     if facts.has_weights(".bin", ".pth") and not facts.has_weights(".safetensors"):
         guessed.warnings.append(
             "the weights are pickles (.bin), which can run code of their own when they are loaded: look for a "

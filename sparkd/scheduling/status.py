@@ -71,7 +71,8 @@ class ModelStatus(Struct, frozen=True, kw_only=True):
     that rests on: what is `declared`, or what its runs so far have `learned` (bytes, None where nothing is). `held` is
     what it has right now, `last` how its last run was. `host_memory` and `host_memory_peak` are what its cgroup is
     charged with now and was at most (bytes, None without one): page cache is in them, no page of the GPU's is. `phase`
-    and `progress` (0 to 1) are the last step of loading read from its log. `cause` says why its last process failed;
+    and `progress` (0 to 1) are the last step of loading read from its log, or "downloading" of one that is not on disk;
+    `download_left` (seconds) is how long that may still take. `cause` says why its last process failed;
     `retry_after` (seconds) is when it may be tried again, None where nobody can say. `load_time` (seconds) is how long
     its last start took.
     """
@@ -94,6 +95,7 @@ class ModelStatus(Struct, frozen=True, kw_only=True):
     pid: int | None = None
     phase: str | None = None
     progress: float | None = None
+    download_left: float | None = None
     cause: str | None = None
     retry_after: float | None = None
     load_time: float | None = None

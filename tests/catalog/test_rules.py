@@ -115,6 +115,17 @@ def test_a_source_is_a_repository_or_a_folder(folder: Folder) -> None:
         assert problem.endswith("expected a repository `org/name`, or a folder that begins with / or ./")
 
 
+def test_a_revision_is_a_branch_a_tag_or_a_commit_of_a_repository(folder: Folder) -> None:
+    text = '[models.m]\nruntime = "cpu"\nsource = "{}"\nrevision = "{}"'
+    for revision in ("main", "v1.0", "refs/pr/7", "0123abc"):
+        assert folder.problems(text.format("org/name", revision)) == []
+    for revision in ("", "../../x", "/etc", "-x", "a/", "a b"):
+        (problem,) = folder.problems(text.format("org/name", revision))
+        assert problem.endswith("expected a branch, a tag or a commit of the source")
+    (problem,) = folder.problems(text.format("/srv/x", "main"))
+    assert problem.endswith("only a repository has revisions, and the source is none")
+
+
 def test_a_command_needs_its_words_and_only_them(folder: Folder) -> None:
     assert folder.problems('[models.m]\nengine = "command"') == [
         'models.toml: models.m: engine "command" needs a command'

@@ -11,6 +11,7 @@ from sparkd.catalog.quantities import GIB
 from sparkd.cli import doctor_checks, doctor_machine
 from sparkd.cli.doctor_checks import examine, is_local
 from sparkd.cli.doctor_facts import Disk, Facts, KeyFile, Needed, Port, Unit, Weights
+from sparkd.hub.findings import OnDisk
 from sparkd.scheduling.status import ModelStatus
 from tests.cli.facts import INSTALLED, SPARK, UNITS, WELL, after, with_status
 
@@ -34,7 +35,12 @@ def test_whatever_is_not_ok_says_what_mends_it() -> None:
             port=Port("127.0.0.1:8009", "in use", taken=True),
             disks=(disk,),
             runtimes=(Needed("cpu", ("qwen",), built=False),),
-            weights=(Weights("qwen", "/weights", there=False), Weights("tiny", "/secret", there=None)),
+            weights=(
+                Weights("qwen", OnDisk(source="/weights", state="absent")),
+                Weights("tiny", OnDisk(source="/secret", state="unknown")),
+                Weights("half", OnDisk(source="org/half", state="incomplete", missing=("a.safetensors",))),
+                Weights("none", OnDisk(source="org/none", state="absent")),
+            ),
         ),
         units={name: Unit("", "inactive") for name in UNITS},
         memory=replace(SPARK, available=GIB, host_available=GIB, free=GIB),

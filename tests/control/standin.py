@@ -22,6 +22,7 @@ from sparkd.catalog.definitions import Model
 from sparkd.catalog.locations import socket_address
 from sparkd.catalog.quantities import GIB
 from sparkd.control import control_app
+from sparkd.downloads import Downloads
 from sparkd.machine.log import Log
 from sparkd.scheduling.plan import Plan
 from sparkd.scheduling.status import MemoryStatus, ModelStatus, QueueStatus, Reload, Status
@@ -58,6 +59,7 @@ class PlainSupervisor:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
+        self.downloads = Downloads(catalogue)
         self.models = {
             model.id: ModelStatus(
                 id=model.id, state="stopped", since=5.0, footprint=model.memory or 0, enabled=model.enabled

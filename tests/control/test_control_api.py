@@ -42,7 +42,7 @@ def test_status_tells_the_machine_the_queue_and_every_model(http: httpx.Client) 
     assert set(status["models"][0]) == {
         "id", "state", "quarantined", "since", "in_flight", "waiting", "idle_left", "footprint", "basis", "pid",
         "declared", "learned", "held", "host_memory", "host_memory_peak", "last",
-        "phase", "progress", "cause", "retry_after", "load_time", "lifecycle", "pinned", "enabled",
+        "phase", "progress", "download_left", "cause", "retry_after", "load_time", "lifecycle", "pinned", "enabled",
     }  # fmt: skip
 
 

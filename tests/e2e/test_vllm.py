@@ -24,6 +24,7 @@ from openai import OpenAI
 from openai.types.chat import ChatCompletionMessageParam
 
 from tests.e2e.house import House, wait_until
+from tests.hub.server import running_hub
 
 CLONE = Path(__file__).resolve().parent.parent.parent
 LONG: list[ChatCompletionMessageParam] = [
@@ -310,3 +311,34 @@ def test_nothing_outlives_a_killed_sparkd_and_its_successor(house: House) -> Non
     house.until("minilm", "stopped")
     assert is_gone(everything)
     assert "minilm: stopping: idle for 1 seconds" in house.log()
+
+
+def test_a_model_fetched_from_a_hub_answers_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cache that sparkd has filled is one that vLLM reads, at a pinned revision, with the hub gone."""
+    tiny = CLONE / ".sparkd" / "models" / "tiny-llama"
+    with tempfile.TemporaryDirectory(prefix="sparkd-vllm-") as folder:
+        house = House(
+            Path(folder),
+            {
+                "memory": {"total": "6 GiB", "reserve": 0, "learn": False},
+                "paths": {"venvs": str(CLONE / "venvs"), "runtimes": str(CLONE / ".sparkd" / "runtimes")},
+                "models": {
+                    "tiny": vllm("", source="org/tiny", revision="v1", download="auto", environment={})
+                },
+            },
+        )
+        with running_hub() as hub:
+            hub.add("org/tiny", {path.name: path.read_bytes() for path in tiny.iterdir() if path.is_file()})
+            monkeypatch.setenv("HF_ENDPOINT", hub.url)
+            house.start()
+            assert house.chat("tiny", max_tokens=4).status_code == 200
+            asked = [path for _, path, _, _ in hub.asked]
+            assert (
+                asked.count("/api/models/org/tiny/revision/v1")
+                == len([one for one in asked if "/api/" in one])
+                == 1
+            )
+        assert house.ctl("stop", "tiny").returncode == 0
+        assert house.chat("tiny", max_tokens=4).status_code == 200
+        assert house.stop(seconds=60) == 0, house.log()
+        house.assert_nothing_left()

@@ -14,7 +14,13 @@ PORT = TcpAddress("127.0.0.1", 20001)
 
 def model(**keys: Any) -> Model:
     timeouts = ("idle_timeout", "start_timeout", "stop_grace", "drain_timeout", "min_residency")
-    usual = {"id": "m", "runtime": "cpu", "source": "org/name", **dict.fromkeys(timeouts, 1.0)}
+    usual = {
+        "id": "m",
+        "runtime": "cpu",
+        "source": "org/name",
+        **dict.fromkeys(timeouts, 1.0),
+        "download": "refuse",
+    }
     return Model(**{**usual, **keys})
 
 

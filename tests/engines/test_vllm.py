@@ -105,9 +105,18 @@ def test_the_model_has_the_last_word_except_about_its_private_folder() -> None:
     assert found["TMPDIR"] == "/run/m.1"
 
 
-def test_a_model_in_a_folder_never_asks_the_network() -> None:
-    assert vllm.command(model(source="/weights"), surroundings()).environment["HF_HUB_OFFLINE"] == "1"
-    assert "HF_HUB_OFFLINE" not in vllm.command(model(), surroundings()).environment
+def test_an_engine_never_asks_the_hub_for_what_is_on_disk() -> None:
+    for source in ("/weights", "org/name"):
+        assert vllm.command(model(source=source), surroundings()).environment["HF_HUB_OFFLINE"] == "1"
+
+
+def test_a_pinned_revision_and_the_encodings_reach_the_engine() -> None:
+    told = vllm.command(model(revision="v2", encodings=("o200k_base",)), surroundings())
+    assert told.argv[told.argv.index("--revision") + 1] == "v2"
+    assert told.environment["TIKTOKEN_ENCODINGS_BASE"] == "/models/encodings"
+    plain = vllm.command(model(), surroundings())
+    assert "--revision" not in plain.argv
+    assert "TIKTOKEN_ENCODINGS_BASE" not in plain.environment
 
 
 def shares(memory: int, **keys: Any) -> list[str]:

@@ -1,0 +1,87 @@
+"""Who may change the models' folder, and fetching into it from here: what `pull` and `rm` share."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+from msgspec import structs
+
+from sparkd.catalog import Catalogue, read_catalogue
+from sparkd.catalog.locations import catalogue_path
+from sparkd.errors import DaemonUnreachable
+from sparkd.hub.failures import FetchFailed
+from sparkd.hub.ordering import Order, command, environment
+from sparkd.hub.telling import Done, Failed, Progress, read_line
+
+
+def catalogue_of(given: str | None) -> Catalogue:
+    """The catalogue that the command line names, or the usual one. Raises CatalogueError."""
+    return read_catalogue(catalogue_path(given))
+
+
+def is_ours(folder: Path) -> bool:
+    """Whether this user may write there, and everything would belong to whom it must: its owner, or root for them."""
+    place = _nearest(folder)
+    return os.geteuid() == 0 or (place.stat().st_uid == os.geteuid() and os.access(place, os.W_OK | os.X_OK))
+
+
+def is_absent(error: DaemonUnreachable) -> bool:
+    """Whether no daemon runs, rather than one that does not answer or not to us."""
+    return isinstance(error.__cause__, OSError | httpx.ConnectError)
+
+
+def fetch(order: Order, follow: Callable[[Progress], None]) -> Done:
+    """Fetch here and now, as the folder's owner; `follow` is told how far it is. Raises FetchFailed."""
+    told: Done | Failed | None = None
+    order = structs.replace(order, owner=_owner(Path(order.models)))
+    with subprocess.Popen(
+        command(order),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment(order, os.environ),
+        cwd="/",
+        start_new_session=True,  # Ctrl-C is ours: closing its standard input ends it
+    ) as process:
+        try:
+            for text in process.stdout or ():
+                match read_line(text):
+                    case Progress() as progress:
+                        follow(progress)
+                    case Done() | Failed() as told:
+                        pass
+        finally:
+            if process.stdin:
+                process.stdin.close()
+    if isinstance(told, Failed):
+        raise told.error()
+    if told is None:
+        raise FetchFailed(f"The process that downloads has ended ({process.returncode}) and did not say why.")
+    return told
+
+
+def _owner(models: Path) -> tuple[int, int] | None:
+    """User and group of the folder, for whom root fetches: the daemon must be able to read what comes."""
+    status = _nearest(models).stat()
+    if os.geteuid() != 0 or status.st_uid == 0:
+        return None
+    return status.st_uid, status.st_gid
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or the nearest one above it that is there."""
+    for place in (folder, *folder.parents):
+        with suppress(OSError):
+            if place.is_dir():
+                return place
+    return Path("/")
+
+
+def is_terminal() -> bool:
+    """Whether a person watches."""
+    return sys.stderr.isatty()

@@ -1,0 +1,53 @@
+"""tiktoken's encodings, which GPT-OSS wants on disk: small files, known by their digests."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from sparkd.hub.layout import encodings
+
+PUBLISHED_AT: Final = "https://openaipublic.blob.core.windows.net/encodings/"
+"""Where OpenAI publishes them; TIKTOKEN_ENCODINGS_BASE in the environment names another place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A file as it was published: bytes, SHA-256."""
+
+    size: int
+    digest: str
+
+
+PUBLISHED: Final[Mapping[str, Published]] = MappingProxyType(
+    {
+        "cl100k_base": Published(
+            1_681_126, "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7"
+        ),
+        "o200k_base": Published(
+            3_613_922, "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d"
+        ),
+    }
+)
+"""Digests as tiktoken (tiktoken_ext/openai_public.py) has them."""
+
+
+def file_of(name: str, models: Path) -> Path:
+    """Where the encoding is, or would be."""
+    return encodings(models) / f"{name}.tiktoken"
+
+
+def missing(names: Iterable[str], models: Path) -> list[str]:
+    """Those that are not there, or not what was published. Reads 5 MB. Raises PermissionError."""
+    return [name for name in names if _digest(file_of(name, models)) != PUBLISHED[name].digest]
+
+
+def _digest(path: Path) -> str | None:
+    with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    return None

@@ -1,0 +1,175 @@
+"""What an error of the hub's library, of the network or of the disk means to a person, and what mends it.
+
+Only the process that fetches imports this.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import httpx2
+from huggingface_hub import constants
+from huggingface_hub.errors import (
+    DisabledRepoError,
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    OfflineModeIsEnabled,
+    RemoteEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from sparkd.hub.access import FILE
+from sparkd.hub.failures import FetchFailed
+from sparkd.hub.telling import Failed
+from sparkd.hub.transfer import retry_after
+
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+NETWORK_CLOSED: Final = (
+    " Under systemd nothing of the service reaches the network unless a drop-in lets it; `sudo sparkctl pull` is "
+    "no part of the service."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What was being fetched. `token`: whether there is one; `state`: the folder `paths.state`."""
+
+    source: str
+    revision: str | None
+    token: bool
+    state: str
+
+    @property
+    def page(self) -> str:
+        """Where a person reads about it."""
+        return f"{constants.ENDPOINT}/{self.source}"
+
+    @property
+    def give(self) -> str:
+        """How sparkd gets a token."""
+        return f"give sparkd a token of yours: HF_TOKEN, `hf auth login`, or the file {self.state}/{FILE}"
+
+
+def failed(error: Exception, attempt: Attempt) -> Failed:
+    """The error as it is told."""
+    explained = next((explain for kind, explain in EXPLAINED if isinstance(error, kind)), None)
+    if explained is not None:
+        return explained(error, attempt)
+    if not isinstance(
+        error, ValueError | KeyError | TypeError | AttributeError
+    ):  # of reading what is no listing
+        return Failed(reason="failed", message=f"{attempt.source}: sparkd made a mistake ({error!r:.200}).")
+    text = (
+        f"{attempt.source}: what answers at {constants.ENDPOINT} is not the hub, but a proxy, or a page that wants a "
+        f"login ({error!r:.200})."
+    )
+    return Failed(reason="not_the_hub", message=text)
+
+
+def _ours(error: Any, _: Attempt) -> Failed:
+    return Failed(reason=error.reason, message=error.message, retry_after=error.retry_after)
+
+
+def _gated(_: Any, attempt: Attempt) -> Failed:
+    text = f"{attempt.source} is gated: accept its licence at {attempt.page}, then {attempt.give}."
+    if attempt.token:
+        text = f"{attempt.source} is gated, and the token given has no access to it yet: ask for it at {attempt.page}."
+    return Failed(reason="gated", message=text)
+
+
+def _disabled(_: Any, attempt: Attempt) -> Failed:
+    return Failed(reason="not_found", message=f"The hub has disabled {attempt.source}: see {attempt.page}.")
+
+
+def _no_revision(_: Any, attempt: Attempt) -> Failed:
+    text = f"{attempt.source} has no revision {attempt.revision}: correct the model's `revision`."
+    return Failed(reason="not_found", message=text)
+
+
+def _no_file(_: Any, attempt: Attempt) -> Failed:
+    text = f"A file of {attempt.source} that the hub has just listed is not there any more: try again."
+    return Failed(reason="not_found", message=text)
+
+
+def _no_repository(_: Any, attempt: Attempt) -> Failed:
+    private = "use a token that opens it" if attempt.token else attempt.give
+    text = f"The hub has no {attempt.source}, or it is private: correct the model's `source`, or {private}."
+    return Failed(reason="not_found", message=text)
+
+
+def _no_name(_: Any, attempt: Attempt) -> Failed:
+    return Failed(reason="not_found", message=f"{attempt.source} is no name of a repository (`org/name`).")
+
+
+def _offline(_: Any, __: Attempt) -> Failed:
+    text = "HF_HUB_OFFLINE is set: nothing is fetched. Unset it, and try again."
+    return Failed(reason="unreachable", message=text)
+
+
+def _refused(error: Any, attempt: Attempt) -> Failed:
+    response = error.response
+    status, after = response.status_code, retry_after(error)
+    said = response.headers.get("x-error-message") or response.reason_phrase
+    if status == 429:
+        text = "The hub has had too many requests from here for now; with a token it allows more."
+        return Failed(reason="rate_limited", message=text, retry_after=after)
+    if status == 407 or "text/html" in response.headers.get("content-type", ""):
+        text = f"A proxy or another program answers {status} in the hub's place at {_host(response.url)}."
+        return Failed(reason="not_the_hub", message=text)
+    if status in (401, 403):
+        text = f"The hub does not let this token read {attempt.source} ({said}): {attempt.give}."
+        return Failed(reason="token_refused", message=text)
+    text = f"The hub answers {status} ({said}): try again later."
+    return Failed(reason="unreachable", message=text, retry_after=after)
+
+
+def _unreachable(error: Any, _: Attempt) -> Failed:
+    host = urlsplit(constants.ENDPOINT).netloc
+    with suppress(RuntimeError):  # it was not told of any request
+        host = _host(error.request.url)
+    why = "nothing has come for too long" if isinstance(error, httpx2.TimeoutException) else str(error)
+    why = why or type(error).__name__
+    text = f"{host} cannot be reached: {why}. What has arrived is kept; the next try goes on there."
+    if isinstance(error, httpx2.ProxyError):
+        text = f"The proxy does not reach {host}: {why}."
+    closed = NETWORK_CLOSED if "INVOCATION_ID" in os.environ else ""  # systemd.exec(5)
+    return Failed(reason="unreachable", message=text + closed)
+
+
+def _disk(error: Any, _: Attempt) -> Failed:
+    place = f" ({error.filename})" if error.filename else ""
+    if error.errno in FULL:
+        text = (
+            f"The disk is full{place}: free some of it, for example with `sparkctl rm MODEL`, and try again."
+        )
+        return Failed(reason="disk_full", message=text)
+    return Failed(reason="disk", message=f"The files cannot be written{place}: {error.strerror or error}.")
+
+
+def _host(url: httpx2.URL) -> str:
+    return f"{url.host}:{url.port}" if url.port else url.host
+
+
+EXPLAINED: Final[tuple[tuple[type[Exception], Callable[[Any, Attempt], Failed]], ...]] = (
+    (FetchFailed, _ours),
+    (GatedRepoError, _gated),
+    (DisabledRepoError, _disabled),
+    (RevisionNotFoundError, _no_revision),
+    (RemoteEntryNotFoundError, _no_file),
+    (RepositoryNotFoundError, _no_repository),
+    (HFValidationError, _no_name),
+    (OfflineModeIsEnabled, _offline),
+    (HfHubHTTPError, _refused),
+    (httpx2.TransportError, _unreachable),
+    (OSError, _disk),
+)
+"""By kind, the special before the general: many of the library's are others' children, and children of OSError."""

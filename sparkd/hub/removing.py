@@ -1,0 +1,55 @@
+"""Takes a model's repository off the disk."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from pathlib import Path
+from typing import Final
+
+from sparkd.errors import InvalidRequest
+from sparkd.hub import layout, reading
+from sparkd.hub.failures import FetchFailed, FilesInUse
+
+LEAVING: Final = ".removing-"
+"""What a repository is called while it goes: one that is half gone must not look like one that is half there."""
+
+
+def remove(source: str, models: Path) -> int:
+    """Remove the repository `source` and what was noted about it; return the bytes that were freed.
+
+    Raises InvalidRequest for a folder of somebody's own, FilesInUse while it is being fetched, FetchFailed where the
+    disk does not let us. Blocks.
+    """
+    if source.startswith("/"):
+        raise InvalidRequest(
+            f"{source} is a folder of your own, which sparkd did not make: remove it yourself."
+        )
+    folder = layout.repository(models, source)
+    if not folder.exists():
+        return 0
+    try:
+        return _removed(folder, source, models)
+    except OSError as error:
+        raise FetchFailed(f"{folder} cannot be removed: {error.strerror}.", reason="disk") from error
+
+
+def _removed(folder: Path, source: str, models: Path) -> int:
+    lock = layout.lock_file(models, source)
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise FilesInUse(f"{source} is being downloaded: end that first.", param="model") from error
+        freed = reading.held(folder)
+        folder.rename(folder.with_name(f"{LEAVING}{folder.name}"))
+        for left in folder.parent.glob(f"{LEAVING}*"):
+            left.unlink() if left.is_symlink() else shutil.rmtree(left)
+        shutil.rmtree(layout.notes(models, source), ignore_errors=True)
+        shutil.rmtree(folder.parent / ".locks" / folder.name, ignore_errors=True)
+        return freed
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,68 @@
+"""Which files of a repository an engine needs: weights once, in the best format there is, and what goes with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import Final, Protocol, TypeVar
+
+BESIDE: Final = frozenset(
+    {".json", ".jinja", ".py", ".model", ".tiktoken", ".txt", ".spm", ".vocab", ".yaml"}
+)
+"""Endings of tokenizers, configurations, chat templates, and the code that some models bring."""
+
+WEIGHTS: Final = (".safetensors", ".bin", ".pt", ".pth", ".gguf")
+"""From the best down: where there are safetensors, the rest is the same once more."""
+
+ELSEWHERE: Final = frozenset(
+    {"original", "onnx", "openvino", "metal", "coreml", "tflite", "flax", "runs", "logs", "figures", "assets"}
+)
+"""Folders with the weights in formats for other programs, and with pictures."""
+
+NOT_WEIGHTS: Final = frozenset(
+    {"training_args.bin", "optimizer.bin", "optimizer.pt", "scheduler.pt", "rng_state.pth"}
+)
+
+
+class Named(Protocol):
+    """A file of a repository."""
+
+    @property
+    def path(self) -> str:
+        """Its place in there, with slashes."""
+        ...
+
+
+F = TypeVar("F", bound=Named)
+
+
+def selected(files: Sequence[F], *, consolidated: bool = False) -> tuple[F, ...]:
+    """Those that are needed. `consolidated`: Mistral's own format is wanted, where there are both."""
+    near = [file for file in files if PurePosixPath(file.path).parts[0] not in ELSEWHERE]
+    weights = _weights([file for file in near if _ending(file) in WEIGHTS])
+    if any(_is_consolidated(file) for file in weights) and any(_is_model(file) for file in weights):
+        unwanted = _is_model if consolidated else _is_consolidated
+        weights = [file for file in weights if not unwanted(file)]
+    beside = [file for file in near if _ending(file) in BESIDE]
+    return tuple(weights + beside)
+
+
+def _weights(files: list[F]) -> list[F]:
+    files = [file for file in files if PurePosixPath(file.path).name not in NOT_WEIGHTS]
+    for ending in WEIGHTS:
+        # At the top: a sentence transformer has small .bin files in folders of their own beside its safetensors.
+        if any(_ending(file) == ending and "/" not in file.path for file in files):
+            return [file for file in files if _ending(file) == ending]
+    return files
+
+
+def _ending(file: Named) -> str:
+    return PurePosixPath(file.path).suffix
+
+
+def _is_consolidated(file: Named) -> bool:
+    return file.path.startswith("consolidated") and _ending(file) == ".safetensors"
+
+
+def _is_model(file: Named) -> bool:
+    return file.path.startswith("model") and _ending(file) == ".safetensors"

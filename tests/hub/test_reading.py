@@ -1,0 +1,223 @@
+"""What is on disk, told from the files alone."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sparkd.catalog import read_catalogue
+from sparkd.catalog.definitions import Model
+from sparkd.errors import InvalidRequest
+from sparkd.hub.access import find_token
+from sparkd.hub.failures import FilesInUse
+from sparkd.hub.layout import repository
+from sparkd.hub.listing import ListedFile, Listing
+from sparkd.hub.needs import Need, needs_of
+from sparkd.hub.reading import inventory, is_whole, look, look_at
+from sparkd.hub.removing import remove
+from sparkd.hub.selection import selected
+from tests.hub.server import safetensors
+
+
+def model(folder: Path, **keys: Any) -> Model:
+    """A model as a catalogue says it."""
+    lines = "\n".join(f"{key} = {json.dumps(value)}" for key, value in {"runtime": "none", **keys}.items())
+    path = folder / "models.toml"
+    (folder / "venvs" / "none").mkdir(parents=True, exist_ok=True)
+    (folder / "venvs" / "none" / "runtime.toml").write_text("")
+    (folder / "venvs" / "none" / "requirements.lock").write_text("")
+    path.write_text(f"[models.m]\n{lines}\n")
+    return read_catalogue(path).models["m"]
+
+
+def weights(folder: Path, *names: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text("{}")
+    for name in names:
+        (folder / name).write_bytes(safetensors(1000))
+    return folder
+
+
+def test_a_folder_with_whole_weights_is_whole(tmp_path: Path) -> None:
+    found = look_at(Need(str(weights(tmp_path / "w", "model.safetensors"))), tmp_path)
+    assert (found.state, found.missing) == ("whole", ())
+    assert found.held > 1000
+
+
+@pytest.mark.parametrize(
+    ("spoil", "missing"),
+    [
+        (lambda folder: os.truncate(folder / "b.safetensors", 500), ("b.safetensors",)),
+        (lambda folder: os.truncate(folder / "b.safetensors", 5), ("b.safetensors",)),
+        (lambda folder: os.truncate(folder / "b.safetensors", 0), ("b.safetensors",)),
+        (
+            lambda folder: (folder / "b.safetensors").write_bytes(b"<html>not found</html>" * 50),
+            ("b.safetensors",),
+        ),
+        (lambda folder: (folder / "b.safetensors").write_bytes(b"\xff" * 5000), ("b.safetensors",)),
+        (lambda folder: (folder / "b.safetensors").unlink(), ("b.safetensors",)),
+        (lambda folder: (folder / "config.json").unlink(), ("config.json",)),
+        (
+            lambda folder: (folder / "model.safetensors.index.json").write_text("{"),
+            ("model.safetensors.index.json",),
+        ),
+    ],
+)
+def test_what_is_cut_short_or_gone_is_named(tmp_path: Path, spoil: Any, missing: tuple[str, ...]) -> None:
+    folder = weights(tmp_path / "w", "a.safetensors", "b.safetensors")
+    index = {"weight_map": {"x": "a.safetensors", "y": "b.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert look_at(Need(str(folder)), tmp_path).state == "whole"
+    spoil(folder)
+    found = look_at(Need(str(folder)), tmp_path)
+    assert (found.state, found.missing) == ("incomplete", missing)
+
+
+def test_a_folder_without_weights_and_none_at_all_are_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert look_at(Need(str(tmp_path / "empty")), tmp_path).missing == ("config.json", "weights")
+    assert look_at(Need(str(tmp_path / "none")), tmp_path).state == "absent"
+
+
+def test_a_single_file_may_be_a_source(tmp_path: Path) -> None:
+    (tmp_path / "model.gguf").write_bytes(b"GGUF")
+    assert look_at(Need(str(tmp_path / "model.gguf")), tmp_path).state == "whole"
+
+
+def test_a_repository_that_another_program_has_begun_is_not_taken_for_whole(tmp_path: Path) -> None:
+    folder = repository(tmp_path, "org/m")
+    weights(folder / "snapshots" / "abc")
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text("abc")
+    (folder / "blobs").mkdir()
+    (folder / "blobs" / "0123.incomplete").write_bytes(b"x" * 5000)
+    found = look_at(Need("org/m"), tmp_path)
+    assert (found.state, found.missing) == ("incomplete", ("weights",))
+    weights(folder / "snapshots" / "abc", "model.safetensors")
+    assert look_at(Need("org/m"), tmp_path).state == "whole"
+
+
+def test_what_was_listed_and_has_not_come_is_counted(tmp_path: Path) -> None:
+    files = tuple(ListedFile(path=f"{n}.safetensors", size=1000, blob=f"{n}", lfs=True) for n in "abc")
+    Listing(source="org/m", revision="main", commit="abc", files=files).keep(tmp_path)
+    found = look_at(Need("org/m"), tmp_path)
+    assert (found.state, found.left) == ("absent", 3000)
+    blobs = repository(tmp_path, "org/m") / "blobs"
+    blobs.mkdir(parents=True)
+    (blobs / "a").write_bytes(b"x" * 1000)
+    (blobs / "b.incomplete").write_bytes(b"x" * 300)
+    found = look_at(Need("org/m"), tmp_path)
+    assert (found.state, found.left) == ("incomplete", 1700)
+    assert found.missing == ("a.safetensors", "b.safetensors", "c.safetensors")
+
+
+def test_half_written_notes_are_no_notes(tmp_path: Path) -> None:
+    (tmp_path / "downloads" / "models--org--m").mkdir(parents=True)
+    (tmp_path / "downloads" / "models--org--m" / "abc.json").write_text('{"source": "org/m", "fi')
+    assert look_at(Need("org/m"), tmp_path).left is None
+
+
+def test_a_model_needs_what_its_options_name_too(tmp_path: Path) -> None:
+    one = model(tmp_path, source="org/m", revision="v1", encodings=["o200k_base"])
+    assert needs_of(one).sources == (Need("org/m", "v1"),)
+    assert needs_of(one).encodings == ("o200k_base",)
+    path = tmp_path / "models.toml"
+    path.write_text(
+        path.read_text()
+        + """
+[models.m.options]
+tokenizer = "org/other"
+load-format = "mistral"
+speculative-config = '{"method": "eagle", "model": "org/draft"}'
+"""
+    )
+    one = read_catalogue(path).models["m"]
+    assert needs_of(one).sources == (
+        Need("org/m", "v1", consolidated=True),
+        Need("org/other"),
+        Need("org/draft"),
+    )
+    assert [part.source for part in look(one, tmp_path)] == ["org/m", "org/other", "org/draft", "encodings"]
+    assert not is_whole(one, tmp_path)
+
+
+def test_a_program_of_ones_own_needs_its_source_only_where_it_is_given_it(tmp_path: Path) -> None:
+    path = tmp_path / "models.toml"
+    for word, sources in (("{source}", (Need("org/m"),)), ("mine", ())):
+        path.write_text(
+            '[models.m]\nengine = "command"\nsource = "org/m"\n'
+            f'command = ["{sys.executable}", "{word}", "{{socket}}"]\n'
+        )
+        assert needs_of(read_catalogue(path).models["m"]).sources == sources
+
+
+def test_what_no_model_needs_is_listed(tmp_path: Path) -> None:
+    one = model(tmp_path, source="org/m")
+    for source in ("org/m", "some/old--one"):
+        weights(repository(tmp_path, source) / "snapshots" / "abc", "model.safetensors")
+    found = inventory([one], tmp_path)
+    assert [(files.model, files.parts[0].source) for files in found] == [
+        ("m", "org/m"),
+        (None, "some/old--one"),
+    ]
+
+
+def test_removing_takes_all_of_it_and_nothing_of_others(tmp_path: Path) -> None:
+    for source in ("org/m", "org/m2"):
+        weights(repository(tmp_path, source) / "snapshots" / "abc", "model.safetensors")
+    assert remove("org/m", tmp_path) > 1000
+    assert remove("org/m", tmp_path) == 0
+    assert [path.name for path in repository(tmp_path, "org/m").parent.iterdir()] == ["models--org--m2"]
+    with pytest.raises(InvalidRequest, match="a folder of your own"):
+        remove(str(tmp_path), tmp_path)
+
+
+def test_what_is_being_fetched_is_not_removed(tmp_path: Path) -> None:
+    weights(repository(tmp_path, "org/m") / "snapshots" / "abc", "model.safetensors")
+    (tmp_path / "downloads").mkdir()
+    with (tmp_path / "downloads" / "models--org--m.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert look_at(Need("org/m"), tmp_path).fetching
+        with pytest.raises(FilesInUse, match="is being downloaded"):
+            remove("org/m", tmp_path)
+    assert not look_at(Need("org/m"), tmp_path).fetching
+
+
+def test_files_are_chosen_once_in_the_best_format() -> None:
+    def chosen(*names: str) -> list[str]:
+        files = [ListedFile(path=name, size=1, blob=name, lfs=False) for name in names]
+        return [file.path for file in selected(files)]
+
+    assert chosen("pytorch_model.bin", "config.json", "training_args.bin") == [
+        "pytorch_model.bin",
+        "config.json",
+    ]
+    assert chosen("model.safetensors", "pytorch_model.bin", "model.gguf") == ["model.safetensors"]
+    assert chosen("model.Q4.gguf", "README.md", ".gitattributes") == ["model.Q4.gguf"]
+    assert chosen("model.safetensors", "2_Dense/model.safetensors", "2_Dense/pytorch_model.bin") == [
+        "model.safetensors",
+        "2_Dense/model.safetensors",
+    ]
+    assert chosen("metal/model.bin", "original/model.safetensors", "model-1.safetensors") == [
+        "model-1.safetensors"
+    ]
+
+
+def test_the_first_token_that_is_there_counts(tmp_path: Path) -> None:
+    (tmp_path / ".cache" / "huggingface").mkdir(parents=True)
+    (tmp_path / ".cache" / "huggingface" / "token").write_text("of-login\n")
+    home = {"HOME": str(tmp_path)}
+    assert find_token({}, tmp_path / "state") is None
+    assert find_token(home, tmp_path / "state") == "of-login"
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "hub-token").write_text("of-state\n")
+    assert find_token(home, tmp_path / "state") == "of-state"
+    (tmp_path / "named").write_text("named")
+    assert find_token({**home, "HF_TOKEN_PATH": str(tmp_path / "named")}, tmp_path / "state") == "named"
+    assert find_token({**home, "HF_TOKEN": "own"}, tmp_path / "state") == "own"
