@@ -5,6 +5,8 @@ SGLang itself needs a GPU; what is started here takes its command line and print
 
 from __future__ import annotations
 
+import json
+import struct
 from pathlib import Path
 
 from sparkd.catalog.definitions import Runtime
@@ -26,7 +28,7 @@ runpy.run_path({str(BAD_ENGINE)!r}, run_name="__main__")
 MODEL = {
     "engine": "sglang",
     "runtime": "sglang",
-    "source": "/weights",
+    "source": "./weights",
     "context_length": 2048,
     "memory": "1 GiB",
 }
@@ -43,6 +45,10 @@ def house(folder: Path, **more: object) -> House:
     (packages / "sglang").mkdir()
     (packages / "sglang" / "__init__.py").touch()
     (packages / "sglang" / "launch_server.py").write_text(LAUNCH_SERVER)
+    (folder / "weights").mkdir()
+    (folder / "weights" / "config.json").write_text("{}")
+    weights = json.dumps({"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
+    (folder / "weights" / "model.safetensors").write_bytes(struct.pack("<Q", len(weights)) + weights + bytes(4))
     return House(folder, {"models": {"small": {**MODEL, **more}}})
 
 
