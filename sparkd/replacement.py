@@ -13,8 +13,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NoReturn
 
-import psutil
-
 from sparkd.errors import ReplacementRefused
 from sparkd.handover import FORMAT, Handover, pass_on
 
@@ -60,6 +58,8 @@ def replace(handover: Handover, environment: Mapping[str, str]) -> NoReturn:
 
 def end_children() -> None:
     """End every process that is still below ours: a program that fails leaves no engine behind."""
+    import psutil  # noqa: PLC0415 - a start that goes well need not wait for it
+
     for child in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess):
             child.kill()
