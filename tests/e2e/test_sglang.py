@@ -48,7 +48,9 @@ def house(folder: Path, **more: object) -> House:
     (folder / "weights").mkdir()
     (folder / "weights" / "config.json").write_text("{}")
     weights = json.dumps({"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
-    (folder / "weights" / "model.safetensors").write_bytes(struct.pack("<Q", len(weights)) + weights + bytes(4))
+    (folder / "weights" / "model.safetensors").write_bytes(
+        struct.pack("<Q", len(weights)) + weights + bytes(4)
+    )
     return House(folder, {"models": {"small": {**MODEL, **more}}})
 
 

@@ -82,6 +82,24 @@ def test_a_reload_tells_whether_the_catalogue_is_right_and_stops_nothing(sparkd:
         sparkd.catalogue(sparkd.models())
 
 
+def test_a_new_program_takes_over_and_systemd_notices_no_more_than_the_engines(sparkd: Installed) -> None:
+    with sparkd.override("WatchdogSec=3s"):
+        assert sparkd.chat("a")[0] == 200
+        before = sparkd.pid(), sparkd.engine_pid("a"), sparkd.status()["uptime"]
+        done = sparkd.lab.run("sparkctl", "reexec")
+        assert "a went on" in done.stdout
+        assert (sparkd.pid(), sparkd.engine_pid("a")) == before[:2]
+        sparkd.lab.until("it is older than its watchdog", lambda: sparkd.status()["uptime"] > before[2] + 6)
+        assert sparkd.chat("a")[0] == 200
+        assert (sparkd.pid(), sparkd.engine_pid("a"), sparkd.status()["replaced"]) == (*before[:2], 1)
+        assert _line(sparkd).startswith("ready · a resident")
+        said = sparkd.lab.journal("--unit", SERVICE, "EVENT=replaced")
+        assert [str(entry["MESSAGE"]).split()[:3] for entry in said] == [["took", "over", "from"]]
+        sparkd.lab.run("systemctl", "stop", SERVICE)
+        assert sparkd.of_sparkd() == []
+        assert sparkd.lab.show(SERVICE, "Result")["Result"] == "success"
+
+
 def test_a_kill_of_the_daemon_takes_the_engines_with_it_and_the_next_request_is_answered(
     sparkd: Installed,
 ) -> None:
