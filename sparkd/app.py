@@ -59,7 +59,7 @@ def compose(catalogue: Catalogue, places: Places, held: Held | None = None) -> A
     history = History.open(catalogue.folder("state") / "history.sqlite", boot_id())
     for notice in history.notices:
         journal.warning("%s", notice)
-    learning = Learning(catalogue, history, found, declared_budget(catalogue, found), going_on=held.keys)
+    learning = Learning(catalogue, history, found, declared_budget(catalogue, found), going_on=held.models)
     budget, footprint = terms(catalogue, found, learning)
     models = {**catalogue.models, **held.definitions()}
     scheduler = Scheduler(models, budget=budget, footprint=footprint, settings=catalogue.settings)

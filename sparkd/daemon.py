@@ -10,6 +10,7 @@ import logging
 import signal
 import sys
 from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Final
 
@@ -28,6 +29,7 @@ from sparkd.machine import sockets
 from sparkd.machine.journal import handler
 from sparkd.machine.lock import sole_owner
 from sparkd.machine.places import Places
+from sparkd.machine.signals import hold_back, let_in
 from sparkd.machine.systemd import Systemd
 from sparkd.replacement import end_children, replace
 from sparkd.scheduling.headline import headline
@@ -55,25 +57,27 @@ def main(argv: list[str] | None = None) -> int:
         return _takes_over(arguments)
     faulthandler.enable()  # a watchdog's SIGABRT then tells where we stood
     logging.basicConfig(handlers=[handler()], level=arguments.log_level.upper())
-    status = EXIT_FAILED
+    status, handover = EXIT_FAILED, None
     try:
-        status = _run(arguments)
+        handover = take()
+        status = _run(arguments, handover)
+    except HandoverError as error:
+        print(f"sparkd: {error.message}", file=sys.stderr)  # noqa: T201
     finally:
         if status:  # where we have taken over, engines are there before we serve
-            end_children()
+            end_children(handover.held.folders if handover else ())
     return status
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def _run(arguments: argparse.Namespace, handover: Handover | None) -> int:
     try:
-        handover = take()
         catalogue = read_catalogue(catalogue_path(arguments.catalogue))
         uvloop.run(_serve(catalogue, handover))
     except CatalogueError as error:
         for problem in error.problems:
             print(f"sparkd: {problem}", file=sys.stderr)  # noqa: T201
         return EXIT_CONFIG
-    except (AlreadyRunning, HandoverError, ListenError, ProbeError) as error:
+    except (AlreadyRunning, ListenError, ProbeError) as error:
         print(f"sparkd: {error.message}", file=sys.stderr)  # noqa: T201
         return EXIT_FAILED
     return 0
@@ -110,10 +114,12 @@ def _takes_over(arguments: argparse.Namespace) -> int:
 
 
 async def _serve(catalogue: Catalogue, handover: Handover | None) -> None:
+    threads = ThreadPoolExecutor(thread_name_prefix="sparkd", initializer=hold_back)
+    asyncio.get_running_loop().set_default_executor(threads)
     run = catalogue.folder("run")
     run.mkdir(mode=0o700, parents=True, exist_ok=True)
     places = Places(run, catalogue.folder("state") / "logs")
-    with sole_owner(run):
+    with sole_owner(run, handover.lock if handover else None) as lock:
         if places.notice:
             journal.info("%s", places.notice)
         held = handover.held if handover else Held()
@@ -126,7 +132,7 @@ async def _serve(catalogue: Catalogue, handover: Handover | None) -> None:
         if handover:
             told = "took over from sparkd %s; engines that go on: %d"
             journal.info(told, handover.version, len(going_on), extra={"fields": {"EVENT": "replaced"}})
-        await _Daemon(app, doors).run()
+        await _Daemon(app, doors, lock).run()
 
 
 def _open_doors(catalogue: Catalogue, handover: Handover | None) -> sockets.Doors:
@@ -147,13 +153,14 @@ def _open_doors(catalogue: Catalogue, handover: Handover | None) -> sockets.Door
 class _Daemon:
     """From the first open door to the last closed one."""
 
-    def __init__(self, app: App, doors: sockets.Doors) -> None:
+    def __init__(self, app: App, doors: sockets.Doors, lock: int) -> None:
         self._supervisor = app.supervisor
         self._succession = app.succession
         self._replacement = app.replacement
         self._reloading = app.reloading
         self._reloads: set[asyncio.Task[None]] = set()
         self._doors = doors
+        self._lock = lock
         self._gateway = GatewayServer(app.gateway)
         self._control = GatewayServer(app.control)
         self._stop = asyncio.Event()
@@ -164,6 +171,7 @@ class _Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, number)
         loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
+        let_in()
         watching = asyncio.create_task(self._supervisor.watch_memory(), name="memory watch")
         watching.add_done_callback(self._supervisor.finished)
         await self._open()
@@ -206,25 +214,37 @@ class _Daemon:
         self._gateway.stop_accepting()
         await asyncio.sleep(LAST_ARRIVALS)
         await _within(self._supervisor.catalogue.settings.defaults.drain_timeout, self._gateway.drained())
-        self._supervisor.refuse_waiting()  # an operator's `load` too: what it has started goes on
+        self._succession.begin()  # an operator's `load` too: what it has started goes on
         await _within(LAST_WORDS, self._gateway.drained())
         await self._gateway.close()
         if await _within(SETTLING, self._steady()):
             self._control.stop_accepting()
             await _within(LAST_WORDS, self._control.drained())
             await self._control.close()
-        await _within(LAST_WORDS, self._steady())
-        # Nothing awaits from here on: what was found is what is passed on.
-        if (held := self._succession.hold()) is not None:
-            self._succession.let_go()
-            clients = tuple(door.fileno() for door in self._doors.clients)
-            control = tuple(door.fileno() for door in self._doors.control)
-            replace(Handover(clients=clients, control=control, held=held), self._systemd.environment)
+        await self._replace()
         journal.error("not replaced: a model was still stopping", extra={"fields": {"EVENT": "not-replaced"}})
+        self._succession.give_up()
         self._supervisor.replacing = False
         self._replacement.wanted.clear()
         self._gateway.start(self._doors.clients)
         self._control.start(self._doors.control)
+
+    async def _replace(self) -> None:
+        """Become the next program. Returns if something is still on its way out."""
+        hold_back()
+        try:
+            await asyncio.sleep(LAST_ARRIVALS)  # an order that came before takes effect
+            await _within(LAST_WORDS, self._steady())
+            # Nothing awaits from here on: what was found is what is passed on.
+            if (held := self._succession.hold()) is None:
+                return
+            self._succession.let_go()
+            clients = tuple(door.fileno() for door in self._doors.clients)
+            control = tuple(door.fileno() for door in self._doors.control)
+            handover = Handover(clients=clients, control=control, lock=self._lock, held=held)
+            replace(handover, self._systemd.environment)
+        finally:
+            let_in()
 
     async def _steady(self) -> None:
         """Wait until everything can be passed on."""

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ from msgspec import structs
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
-from sparkd.errors import ModelStopped, QueueFull, ShuttingDown, SparkdError
+from sparkd.errors import ModelStopped, QueueFull, SparkdError
 from sparkd.hub import reading
 from sparkd.hub.failures import BeingFetched, FetchFailed, FilesInUse, FilesMissing
 from sparkd.hub.findings import ModelFiles, OnDisk
@@ -63,7 +63,7 @@ class Downloads:
         self._fetches: dict[Order, Fetch] = {}
         self._failures: dict[Order, _Failure] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._closed = False
+        self._closed: Callable[[], SparkdError] | None = None
 
     # For requests ------------------------------------------------------------------------------------------
 
@@ -176,24 +176,35 @@ class Downloads:
                 )
         return status
 
+    @property
+    def busy(self) -> bool:
+        """Whether any process that fetches is left."""
+        return bool(self._tasks)
+
     def interrupt(self) -> None:
-        """Refuse who waits and end what fetches, for a successor: what it needs it goes on with itself."""
-        for fetch in self._fetches.values():
-            self._end(fetch, refusals.replacing())
+        """Refuse who waits from now on and end what fetches, for a successor: what it needs it goes on with itself."""
+        self._refuse(refusals.replacing)
+
+    def go_on(self) -> None:
+        """Fetch again: there is no successor."""
+        self._closed = None
 
     async def close(self) -> None:
         """Refuse who waits and end what fetches; return once none of it is left."""
-        self._closed = True
-        for fetch in list(self._fetches.values()):
-            self._end(fetch, ShuttingDown("sparkd is stopping."))
+        self._refuse(refusals.shutting_down)
         if self._tasks:
             await asyncio.wait(self._tasks)
+
+    def _refuse(self, why: Callable[[], SparkdError]) -> None:
+        self._closed = why
+        for fetch in self._fetches.values():
+            self._end(fetch, why())
 
     # Processes ---------------------------------------------------------------------------------------------
 
     def _begin(self, order: Order, model: Model) -> Fetch:
         if self._closed:
-            raise ShuttingDown("sparkd is stopping.")
+            raise self._closed()
         if not order.sources and not order.encodings:
             raise missing_files(model, reading.look(model, self._folder))
         names = [other.id for other in self.catalogue.models.values() if self._order(other) == order]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -20,12 +20,12 @@ from sparkd.engines import ENGINES
 from sparkd.engines.engine import Surroundings, TcpAddress, UnixAddress
 from sparkd.errors import LaunchError
 from sparkd.history import History, Learned, PastRun, run_key
+from sparkd.machine.signals import hold_back
 from sparkd.runtimes import environment_of, installed
 from sparkd.scheduling.memory import Budget
 from sparkd.scheduling.status import GuardAction
 
 NOWHERE: Final = Path("/")
-NOTHING: Final[Mapping[str, str]] = {}
 INTERRUPTED: Final = {
     True: "The machine was restarted while this model was starting, so it may be what froze it.",
     False: "sparkd was killed while this model was starting, maybe for want of memory.",
@@ -35,7 +35,7 @@ INTERRUPTED: Final = {
 
 class Learning:
     """Joins a catalogue to its history. `total` is the machine's memory, `budget` what models may have, in bytes.
-    `going_on`: the keys of runs that an earlier sparkd has handed on."""
+    `going_on`: the models whose runs an earlier sparkd has handed on."""
 
     def __init__(
         self,
@@ -44,21 +44,20 @@ class Learning:
         total: int,
         budget: Budget,
         *,
-        going_on: Mapping[str, str] = NOTHING,
+        going_on: Collection[str] = (),
     ) -> None:
         self.total = total
         self._catalogue = catalogue
         self._history = history
         self._budget = budget
-        self.keys: dict[str, str] = dict(going_on)
-        """What past and present runs are known under, by model."""
-        self._thread = ThreadPoolExecutor(1, "history")
-        self._note_interrupted()
+        self._keys: dict[str, str] = {}
+        self._thread = ThreadPoolExecutor(1, "history", initializer=hold_back)
+        self._note_interrupted(going_on)
 
     def serve(self, catalogue: Catalogue, budget: Budget) -> None:
         """Go by another catalogue, and by the budget that follows from it."""
         self._catalogue, self._budget = catalogue, budget
-        self.keys.clear()
+        self._keys.clear()
 
     def command_key(self, model: Model) -> str:
         """Names how the model's engine is started: another one means that it would be started differently now."""
@@ -104,23 +103,23 @@ class Learning:
         """Bytes that are missing since this boot of the machine."""
         return self._history.leaked
 
-    async def begin(self, model: Model) -> None:
-        """Note on the disk that the model starts now."""
-        self.keys.pop(model.id, None)  # its runtime may have been built anew
+    async def begin(self, model: Model) -> str:
+        """Note on the disk that the model starts now; return what this run is known under."""
+        self._keys.pop(model.id, None)  # its runtime may have been built anew
         key = self._key(model)
         await asyncio.get_running_loop().run_in_executor(self._thread, self._history.begin, model.id, key)
+        return key
 
     def end(self, model: Model) -> None:
         """Note that it starts no longer."""
         self._write(self._history.end, model.id)
 
-    def add(self, model: Model, run: PastRun) -> None:
+    def add(self, model: Model, key: str, run: PastRun) -> None:
         """Note what a run that was ready has shown."""
-        self._write(self._history.add, model.id, self._key(model), run)
+        self._write(self._history.add, model.id, key, run)
 
-    def guard_killed(self, model: Model, held: str | None) -> None:
+    def guard_killed(self, model: Model, key: str, held: str | None) -> None:
         """Note that the memory guard has ended it, and why it is not to start again, if so."""
-        key = self._key(model)
         self._write(self._history.guard_killed, model.id, key)
         if held:
             self._write(self._history.hold, model.id, key, held)
@@ -154,18 +153,18 @@ class Learning:
         with suppress(RuntimeError):
             self._thread.submit(note, *values)
 
-    def _note_interrupted(self) -> None:
+    def _note_interrupted(self, going_on: Collection[str]) -> None:
         for model_id, (key, machine_died) in self._history.interrupted().items():
-            if model_id in self.keys:
+            if model_id in going_on:
                 continue  # it is starting still
             self._history.hold(model_id, key, INTERRUPTED[machine_died])
             self._history.end(model_id)
 
     def _key(self, model: Model) -> str:
-        if model.id not in self.keys:
+        if model.id not in self._keys:
             build = self._build(model)
-            self.keys[model.id] = self._make_key(model, build.name if build else "")
-        return self.keys[model.id]
+            self._keys[model.id] = self._make_key(model, build.name if build else "")
+        return self._keys[model.id]
 
     def _build(self, model: Model) -> Path | None:
         runtime = self._catalogue.runtimes.get(model.runtime or "")

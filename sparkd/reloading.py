@@ -7,6 +7,8 @@ import logging
 import time
 from collections.abc import Mapping
 
+from msgspec import structs
+
 from sparkd.catalog import Catalogue, read_catalogue
 from sparkd.catalog.definitions import Model
 from sparkd.engines import engine_problems
@@ -44,7 +46,7 @@ class Reloading:
         async with self._one_at_a_time:
             old = self._supervisor.catalogue
             try:
-                new = await asyncio.to_thread(_read_again, old)
+                new, change = await asyncio.to_thread(_read_again, old)
                 keys = read_keys(new)
             except CatalogueError as error:
                 for problem in error.problems:
@@ -59,7 +61,7 @@ class Reloading:
             self._release(new)
             self._supervisor.serve(new, restart, terms(new, self._found, self._learning))
             self._gateway.serve(new, keys)
-            change = _change(old, new, restart)
+            change = structs.replace(change, restarted=tuple(sorted(restart)))
             remember(self._scheduler, self._learning, [new.models[id_] for id_ in change.added])
         journal.info("catalogue read again: %s", change.told(), extra={"fields": {"EVENT": "reload"}})
         return change
@@ -90,7 +92,7 @@ class Reloading:
         """Forget why a model was not to be started, where that was another definition."""
         for entry in self._scheduler.entries():
             model = new.models.get(entry.model.id)
-            if entry.quarantined and model and model != entry.model:
+            if entry.quarantined and model and not model.starts_like(entry.model):
                 self._learning.release(model)
 
 
@@ -104,11 +106,12 @@ def remember(scheduler: Scheduler, learning: Learning, models: list[Model]) -> N
             journal.warning("%s is in quarantine: %s `sparkctl retry %s` lifts it", model.id, held, model.id)
 
 
-def _read_again(old: Catalogue) -> Catalogue:
+def _read_again(old: Catalogue) -> tuple[Catalogue, Reload]:
+    """The catalogue as it is now, and what is new in it. In a thread: 10,000 models take a second."""
     new = read_catalogue(old.path)
     if problems := [*engine_problems(new), *_fixed(old, new)]:
         raise CatalogueError(problems)
-    return new
+    return new, _change(old, new)
 
 
 def _fixed(old: Catalogue, new: Catalogue) -> list[str]:
@@ -126,13 +129,13 @@ def _fixed(old: Catalogue, new: Catalogue) -> list[str]:
     ]
 
 
-def _change(old: Catalogue, new: Catalogue, restart: set[str]) -> Reload:
+def _change(old: Catalogue, new: Catalogue) -> Reload:
     before = {id_: model for id_, model in old.models.items() if model.enabled}
     after = {id_: model for id_, model in new.models.items() if model.enabled}
     return Reload(
         added=tuple(sorted(after.keys() - before.keys())),
         removed=tuple(sorted(before.keys() - after.keys())),
         changed=tuple(sorted(id_ for id_ in before.keys() & after.keys() if before[id_] != after[id_])),
-        restarted=tuple(sorted(restart)),
+        restarted=(),
         settings=old.settings != new.settings,
     )

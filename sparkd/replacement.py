@@ -8,13 +8,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, NoReturn
 
 from sparkd.errors import ReplacementRefused
 from sparkd.handover import FORMAT, Handover, pass_on
+from sparkd.machine import pids
 
 TRIAL: Final = 30.0
 """Seconds that the new program has to say that it would start."""
@@ -28,41 +29,45 @@ class Replacement:
 
     def __init__(self) -> None:
         self.wanted = asyncio.Event()
+        self._one_at_a_time = asyncio.Lock()  # a trial that outlasted us would be our successor's zombie
 
     async def prepare(self) -> None:
         """Try whether the new program would start here and take over, and if so, have it do that soon.
 
         Raises ReplacementRefused.
         """
-        if self.wanted.is_set():
-            raise ReplacementRefused("sparkd is replacing itself already")
-        tried = await asyncio.to_thread(_try)
-        if tried.returncode != 0:
-            said = (tried.stdout or "").strip()[-SAID:] or f"it exited with status {tried.returncode}"
-            raise ReplacementRefused(
-                f"the sparkd that is installed now would not start in this one's place: {said}"
-            )
-        self.wanted.set()
+        async with self._one_at_a_time:
+            if self.wanted.is_set():
+                raise ReplacementRefused("sparkd is replacing itself already")
+            tried = await asyncio.to_thread(_try)
+            if tried.returncode != 0:
+                said = (tried.stdout or "").strip()[-SAID:] or f"it exited with status {tried.returncode}"
+                raise ReplacementRefused(
+                    f"the sparkd that is installed now would not start in this one's place: {said}"
+                )
+            self.wanted.set()
 
 
 def replace(handover: Handover, environment: Mapping[str, str]) -> NoReturn:
     """Become the new program. Raises OSError if that cannot even be begun."""
     environment = {**os.environ, **environment, **pass_on(handover)}
-    # Until the new program listens to it, a hangup would end it.
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     for place in logging.getLogger().handlers:
         place.flush()
     command = _command()
     os.execve(command[0], command, environment)  # noqa: S606 - there is no shell in it
 
 
-def end_children() -> None:
-    """End every process that is still below ours: a program that fails leaves no engine behind."""
+def end_children(folders: Iterable[Path]) -> None:
+    """End every process that is still below ours, and what has left engines for their private `folders`: a program
+    that fails leaves no engine behind."""
     import psutil  # noqa: PLC0415 - a start that goes well need not wait for it
 
     for child in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess):
             child.kill()
+    for folder in folders:
+        for who in pids.belonging(folder, None):
+            pids.send(who, signal.SIGKILL)
 
 
 def _command() -> list[str]:

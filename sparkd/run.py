@@ -22,7 +22,7 @@ from sparkd.history import PastRun
 from sparkd.launching import command_for
 from sparkd.machine.cgroups import Cgroups
 from sparkd.machine.engine_journal import engine_journal
-from sparkd.machine.log import Log
+from sparkd.machine.log import Log, Unfinished
 from sparkd.machine.memory import Memory
 from sparkd.machine.places import Places
 from sparkd.machine.process import HeldProcess, Process
@@ -55,14 +55,16 @@ EXPLAINED_LINES: Final = 400
 
 
 class HeldRun(Struct, frozen=True, kw_only=True):
-    """A run as it is passed on to the program that replaces ours. `definition` is its model's, as plain values."""
+    """A run as it is passed on to the program that replaces ours. `definition` is its model's, as plain values; the
+    rest are a Run's."""
 
     number: int
     definition: dict[str, Any]
     process: HeldProcess
     address: str
+    key: str
     log: str | None
-    unfinished: bytes
+    unfinished: Unfinished
     healthy: bool
     load_time: float | None
     phases: dict[str, float]
@@ -82,7 +84,8 @@ class Run:
 
     `held` is what it had when it was last measured, `available` what the machine had left then, `peak` the most it has
     ever had, `launched_with` what was available before it, all in bytes; `phases` are seconds. `allowance`: what its
-    engine may take, and what the machine has. `held`: what the sparkd before this one passed on of it.
+    engine may take, and what the machine has. `key`: what it is known under in the history, once it has begun. `held`:
+    what the sparkd before this one passed on of it.
     """
 
     def __init__(
@@ -98,6 +101,7 @@ class Run:
     ) -> None:
         self.model = model
         self.number = number
+        self.key = held.key if held else ""
         self.milestone: Milestone | None = None
         self.gone = asyncio.Event()
         self.phases: dict[str, float] = {}
@@ -144,6 +148,7 @@ class Run:
             definition=msgspec.to_builtins(self.model),
             process=process,
             address=str(self.upstream.address),
+            key=self.key,
             log=str(self.log.path) if self.log.path else None,
             unfinished=self.log.unfinished,
             healthy=self._healthy,

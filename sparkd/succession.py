@@ -28,10 +28,20 @@ class Succession:
         self._scheduler = scheduler
         self._learning = learning
 
+    def begin(self) -> None:
+        """Refuse who waits from now on, so that everything comes to rest."""
+        self._supervisor.downloads.interrupt()
+        self._supervisor.carry_out(self._scheduler.on_replacing(time.monotonic()))
+
+    def give_up(self) -> None:
+        """Let wait again who wants to: there is no successor."""
+        self._supervisor.downloads.go_on()
+        self._scheduler.go_on()
+
     def hold(self) -> Held | None:
         """Everything that a successor needs to go on; None while somebody is served, or something is leaving."""
         supervisor = self._supervisor
-        if not self._scheduler.steady:
+        if not self._scheduler.steady or supervisor.downloads.busy:
             return None
         held = [run.hold() for run in supervisor.runs.values()]
         runs = tuple(run for run in held if run is not None)
@@ -41,7 +51,6 @@ class Succession:
             runs=runs,
             entries=tuple(self._scheduler.hold()),
             logs={model_id: str(log.path) for model_id, log in supervisor.logs.items() if log.path},
-            keys={run.model.id: self._learning.keys[run.model.id] for run in supervisor.runs.values()},
             started=supervisor.started,
             replaced=supervisor.replaced + 1,
         )

@@ -149,13 +149,6 @@ class Supervisor:
             )
         )
 
-    # For a successor ---------------------------------------------------------------------------------------
-
-    def refuse_waiting(self) -> None:
-        """Refuse who still waits, so that a successor can take over."""
-        self.downloads.interrupt()
-        self.carry_out(self._scheduler.on_replacing(time.monotonic()))
-
     async def shut_down(self) -> None:
         """Refuse who waits, drain who is served, stop everything; return once nothing is left."""
         await self.downloads.close()
@@ -207,7 +200,7 @@ class Supervisor:
                     journal.error(
                         "%s: ended by the memory guard: %s", model_id, told, extra=event("guard", model_id)
                     )
-                    self._note_guard_kill(model_id)
+                    self._note_guard_kill(self.runs[number])
                 case Terminate(model_id, number, reason):
                     journal.info("%s: stopping: %s", model_id, reason, extra=event("stopping", model_id))
                     self.runs[number].terminate()
@@ -226,7 +219,7 @@ class Supervisor:
         task.add_done_callback(self.finished)
 
     async def _live(self, run: Run) -> None:
-        await self._learning.begin(run.model)
+        run.key = await self._learning.begin(run.model)
         await self._clear_the_way(run)
         run.launched_with = self._watch.memory.available
         await self._watch_over(run)
@@ -242,7 +235,7 @@ class Supervisor:
         self.downloads.forget(model_id)
         self._learning.end(run.model)
         if (past := run.past()) is not None:
-            self._learning.add(run.model, past)
+            self._learning.add(run.model, run.key, past)
         await run.clear()
         timeout = self.catalogue.settings.memory.reclaim_timeout
         if missing := await self._watch.returned(model_id, run.held, run.available, timeout):
@@ -272,11 +265,11 @@ class Supervisor:
         starting = any(entry.state is State.STARTING for entry in scheduler.entries())
         return scheduler.guard.pause(starting=starting)
 
-    def _note_guard_kill(self, model_id: str) -> None:
-        self._learning.guard_acted(model_id)
-        entry = self._scheduler.entry(model_id)
+    def _note_guard_kill(self, run: Run) -> None:
+        self._learning.guard_acted(run.model.id)
+        entry = self._scheduler.entry(run.model.id)
         if entry is not None and entry.state is State.BACKOFF:  # else it was on its way out anyway
-            self._learning.guard_killed(entry.model, entry.cause if entry.quarantined else None)
+            self._learning.guard_killed(run.model, run.key, entry.cause if entry.quarantined else None)
 
     async def _clear_the_way(self, run: Run) -> None:
         """Have page cache released that the GPU would take for used memory."""

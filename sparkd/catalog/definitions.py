@@ -36,6 +36,27 @@ Lifecycle = Literal["normal", "utility", "exclusive"]
 NOT_KEYS = frozenset({"id", "name", "folder"})
 """Fields that the place of a definition gives (its table's name, its folder), so that no key does."""
 
+UNHEARD = frozenset(
+    {
+        "aliases",
+        "description",
+        "family",
+        "parameters",
+        "tags",
+        "status",
+        "reason",
+        "instead",
+        "clients",
+        "rewriting",
+        "pinned",
+        "idle_timeout",
+        "drain_timeout",
+        "min_residency",
+    }
+)
+"""Fields of a model that its start knows nothing of: what people and clients are told, what happens to requests, how
+long a ready engine stays."""
+
 PLACEHOLDERS = ("host", "port", "socket", "source", "model", "context_length")
 """What `{…}` in a `command` may name."""
 
@@ -158,6 +179,11 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def enabled(self) -> bool:
         """Whether it is served at all."""
         return self.status != "disabled"
+
+    def starts_like(self, other: Model) -> bool:
+        """Whether a start of the other one would have gone the same way."""
+        heard = (name for name in self.__struct_fields__ if name not in UNHEARD)
+        return all(getattr(self, name) == getattr(other, name) for name in heard)
 
     @property
     def takes_source(self) -> bool:

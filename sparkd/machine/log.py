@@ -13,6 +13,8 @@ from collections.abc import AsyncGenerator, Callable, Iterable
 from pathlib import Path
 from typing import Final, Protocol
 
+from msgspec import Struct
+
 from sparkd.machine.bucket import Bucket
 from sparkd.machine.log_file import LogFile, last_lines
 
@@ -45,6 +47,16 @@ class Sink(Protocol):
     def close(self) -> None:
         """Nothing more will come."""
         ...
+
+
+class Unfinished(Struct, frozen=True, kw_only=True):
+    """Where the process is in the middle of a line: the `partial` line, bytes that were `cut` off it, lines that were
+    `dropped` and not told yet, and whether what comes next is the rest of one of those."""
+
+    partial: bytes = b""
+    cut: int = 0
+    dropped: int = 0
+    mid_line: bool = False
 
 
 class Log:
@@ -91,15 +103,18 @@ class Log:
         self._read(data)
 
     @property
-    def unfinished(self) -> bytes:
-        """The line that the process is in the middle of."""
-        return self._partial
+    def unfinished(self) -> Unfinished:
+        """What is not a line yet."""
+        return Unfinished(
+            partial=self._partial, cut=self._cut, dropped=self._dropped, mid_line=self._mid_line
+        )
 
-    def resume(self, unfinished: bytes) -> None:
+    def resume(self, unfinished: Unfinished) -> None:
         """Go on where an earlier sparkd's log of the same process stopped."""
         if self.path:
             self._ring.extend(last_lines(self.path, self._ring.maxlen or 0))
-        self._partial = unfinished
+        self._partial, self._cut = unfinished.partial, unfinished.cut
+        self._dropped, self._mid_line = unfinished.dropped, unfinished.mid_line
 
     def close(self) -> None:
         """Nothing more will come: keep an unfinished line, end the followers, close the file."""
@@ -203,7 +218,7 @@ class Log:
 def ended_log(path: Path) -> Log:
     """The log of a process that ended under an earlier sparkd."""
     log = Log(path)
-    log.resume(b"")
+    log.resume(Unfinished())
     log.close()
     return log
 

@@ -48,9 +48,9 @@ class Output:
         os.close(self._writer)
 
     @property
-    def reader(self) -> int:
-        """The end we read from."""
-        return self._reader
+    def reader(self) -> int | None:
+        """The end we read from; None once nobody can write to the other one."""
+        return self._reader if self._open else None
 
     def drain(self) -> None:
         """Read what is in the pipe now, so that a process that has ended has said all."""

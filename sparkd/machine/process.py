@@ -52,11 +52,12 @@ OOM_SCORE: Final = 500
 
 
 class HeldProcess(Struct, frozen=True, kw_only=True):
-    """A running process as it is passed on to the program that replaces ours. `output` is a file descriptor."""
+    """A running process as it is passed on to the program that replaces ours. `output` is a file descriptor, None
+    where it has closed the other end."""
 
     pid: int
     start_time: int
-    output: int
+    output: int | None
     directory: str
     cgroup: str | None
 
@@ -118,16 +119,19 @@ class Process:
         who = pids.identity(held.pid)
         if who is None or who.start_time != held.start_time:
             raise LaunchError(f"PID {held.pid} is another process")
-        os.set_inheritable(held.output, False)
+        output = Output(log, held.output)
+        if held.output is None:
+            output.close_writer()
+        else:
+            os.set_inheritable(held.output, False)
         cgroup = Cgroup(Path(held.cgroup)) if held.cgroup else None
-        return cls(held.pid, Output(log, held.output), Path(held.directory), cgroup)
+        return cls(held.pid, output, Path(held.directory), cgroup)
 
     def hold(self) -> HeldProcess | None:
-        """What a successor needs to go on with it, its output left open for that; None if it has ended."""
+        """What a successor needs to go on with it; None if it has ended."""
         if self._ended.done() or not pids.lives(self._identity):
             return None
         self._output.drain()
-        os.set_inheritable(self._output.reader, True)
         return HeldProcess(
             pid=self.pid,
             start_time=self._identity.start_time,

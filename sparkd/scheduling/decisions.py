@@ -43,7 +43,7 @@ class Decisions:
         self.available: int | None = None
         self._actions: list[Action] = []
         self._runs = 0
-        self._closing = False
+        self._closing: Callable[[], Refusal] | None = None
         self.deadline = NEVER
 
     def _govern(
@@ -111,7 +111,7 @@ class Decisions:
     def _hopeless(self, entry: Entry, now: float) -> Callable[[], Refusal] | None:
         """Why nobody need wait for this model, if so."""
         if self._closing:
-            return refusals.shutting_down
+            return self._closing
         if entry.state is State.BACKOFF:
             return lambda: refusals.failed(entry, now)
         if entry.state is State.STOPPED and entry.footprint > self.budget.share(entry.model):

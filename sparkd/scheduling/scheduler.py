@@ -150,8 +150,8 @@ class Scheduler(Decisions):
         """Go by a catalogue that was read again. The ids in `restart` run in a way that it says otherwise now.
 
         Who waits for a model that it has no longer, or has disabled, is refused; who is served is drained. A model that
-        is to be restarted is drained, too, and who waits for it waits on. A failed one whose definition changed may try
-        again at once.
+        is to be restarted is drained, too, and who waits for it waits on. A failed one that would be started otherwise
+        may try again at once.
         """
         self._models = models
         self._govern(replace(budget, leaked=self.budget.leaked), footprint, settings)
@@ -162,7 +162,7 @@ class Scheduler(Decisions):
             if model is None or entry.withdrawn:
                 self._withdraw(entry, now)
                 continue
-            if model != entry.model and entry.state is State.BACKOFF:
+            if entry.state is State.BACKOFF and not model.starts_like(entry.model):
                 self._forgive(entry, now)
             entry.model = model
             if not entry.resident:
@@ -172,10 +172,13 @@ class Scheduler(Decisions):
         return self._settle(now)
 
     def on_replacing(self, now: float) -> list[Action]:
-        """Refuse who still waits: sparkd is about to replace itself, and takes requests again in a moment."""
-        for entry in list(self._books.active.values()):
-            self._refuse_waiting(entry, refusals.replacing)
+        """Refuse who would have to wait from now on: sparkd is about to replace itself. Starts go on."""
+        self._closing = refusals.replacing
         return self._settle(now)
+
+    def go_on(self) -> None:
+        """Let requests wait again: sparkd is not replaced."""
+        self._closing = None
 
     def on_held(self, held: HeldEntry, now: float) -> list[Action]:
         """Go on with a model where the sparkd that this one replaces has left it, its process included."""
@@ -193,7 +196,7 @@ class Scheduler(Decisions):
 
     def on_shutdown(self, now: float) -> list[Action]:
         """Refuse everybody who waits from now on, and drain everything."""
-        self._closing = True
+        self._closing = refusals.shutting_down
         for entry in list(self._books.residents()):
             self._evict(entry, now, "sparkd is stopping", hurried=True)
         return self._settle(now)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from sparkd.hub.layout import INCOMPLETE, repository
@@ -312,3 +313,16 @@ def test_a_pull_that_fails_says_why_and_fails(
         "sparkctl: The hub has no org/m, or it is private: correct the model's `source`, or give"
     )
     assert house.ctl("pull", "n").returncode == 4
+
+
+def test_a_download_ends_for_a_successor_which_begins_where_it_was(opened: Open, hub: Hub) -> None:
+    """One that outlived the program that began it would be nobody's, and then a zombie for good."""
+    slow(hub)
+    house = opened({"m": takes("org/m", download="auto")}, defaults={"drain_timeout": 0.5})
+    asking = Asking(house)
+    wait_until("it is told", lambda: (house.model("m").progress or 0) > 0.2)
+    assert house.ctl("reexec").returncode == 0
+    assert "sparkd is being upgraded" in asking.result().text
+    assert not psutil.Process(house.process.pid).children()
+    hub.faults.pace = 0
+    assert house.chat("m").status_code == 200

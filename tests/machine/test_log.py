@@ -217,3 +217,21 @@ def test_a_long_log_keeps_its_newest_lines_in_two_files(tmp_path: Path) -> None:
     assert both == [f"line {number}" for number in range(1000 - len(both), 1000)]
     assert 1000 <= len("\n".join(both)) <= 2100
     assert sorted(tmp_path.iterdir()) == [path, previous(path)]
+
+
+@pytest.mark.parametrize(
+    "first", ["one\ntw", "x" * 20000, "one\r\ntwo\r", "\n".join(["flood"] * 5000) + "\ntw"]
+)
+def test_who_goes_on_with_a_log_goes_on_in_the_middle_of_a_line(tmp_path: Path, first: str) -> None:
+    rest = "o\nthree\n"
+    whole = Log(tmp_path / "whole")
+    for piece in (first, rest):
+        whole.feed(piece.encode())
+    before, after = Log(tmp_path / "halves"), Log(tmp_path / "halves")
+    before.feed(first.encode())
+    after.resume(before.unfinished)
+    after.feed(rest.encode())
+    for log in (whole, after):
+        log.close()
+    assert after.tail(100) == whole.tail(100)
+    assert (tmp_path / "halves").read_text() == (tmp_path / "whole").read_text()

@@ -89,14 +89,14 @@ def test_a_pinned_model_goes_too() -> None:
     assert house.state("a") is State.STOPPING
 
 
-def test_a_changed_definition_lifts_backoff_and_quarantine_and_an_unchanged_one_does_not() -> None:
+def test_a_change_that_matters_to_a_start_lifts_a_quarantine_and_no_other_does() -> None:
     house = House((a_model("a"), a_model("b")), failures=Failures(max_failures=1))
     for name in ("a", "b"):
         house.ask(name)
         house.gone(name)
-    house.reload(a_model("a", start_timeout=5.0), a_model("b"))
+    house.reload(a_model("a", start_timeout=5.0), a_model("b", description="b", idle_timeout=9.0))
     assert house.state("a") is State.STOPPED
-    assert house.state("b") is State.BACKOFF
+    assert house.state("b") is State.BACKOFF, "its start knows nothing of that"
 
 
 def test_a_new_patience_holds_for_those_who_wait_already() -> None:
