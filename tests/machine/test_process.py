@@ -281,3 +281,25 @@ def test_nothing_is_left_open_in_sparkd(tmp_path: Path, run: Runner) -> None:
 
     run(scene())
     assert len(set(counts)) == 1
+
+
+def test_who_goes_on_with_a_process_gets_its_output_and_none_where_that_has_ended(
+    tmp_path: Path, run: Runner
+) -> None:
+    """A descriptor that was closed is another file's by then."""
+    program = "import os, time; print('first', flush=True); os.close(1); os.close(2); time.sleep(60)"
+
+    async def scene() -> None:
+        log = Log(None)
+        process = await Process.start(python(program), tmp_path, log)
+        held = process.hold()
+        assert held is not None
+        await until(lambda: (now := process.hold()) and now.output is None)
+        following = Process.adopt(process.hold() or held, log)
+        assert log.tail(9) == ["first"]
+        following.kill()
+        assert await following.wait() == Exit(None, signal.SIGKILL)
+        await process.stop(0)
+        assert following.hold() is None
+
+    run(scene())
