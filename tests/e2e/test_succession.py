@@ -160,3 +160,19 @@ def test_what_a_run_has_shown_is_not_taken_for_what_a_new_definition_takes(build
     house.ctl("reload")
     house.until("a", "stopped")
     assert house.model("a").learned is None
+
+
+def test_an_engine_that_the_next_sparkd_starts_knows_nothing_of_it(build: Build) -> None:
+    house = build({"a": engine(), "b": engine()})
+    text(house, "a")
+    assert house.ctl("reexec").returncode == 0
+    for name in ("a", "b"):  # each has a connection open then
+        text(house, name)
+    before, after = (psutil.Process(house.model(name).pid) for name in ("a", "b"))
+    assert after.environ().keys() == before.environ().keys()
+    assert after.num_fds() == before.num_fds()
+    masks = [
+        [line for line in Path(f"/proc/{each.pid}/status").read_text().splitlines() if line.startswith("Sig")]
+        for each in (before, after)
+    ]
+    assert masks[0][1:] == masks[1][1:], "an engine that hears no SIGTERM ends by SIGKILL"
