@@ -8,7 +8,7 @@ import sys
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
 from sparkd.cli import exits
-from sparkd.cli.files import catalogue_of, is_absent, is_ours
+from sparkd.cli.files import as_owner, catalogue_of, is_absent, is_ours
 from sparkd.cli.output import note, say, say_json
 from sparkd.client import ControlClient, find_socket
 from sparkd.errors import DaemonUnreachable, InvalidRequest
@@ -48,7 +48,8 @@ def _remove(catalogue: Catalogue, model: Model, arguments: argparse.Namespace) -
         folder = catalogue.folder("models")
         if not is_absent(error) or not is_ours(folder):
             raise
-        return Removed(freed=remove(model.source or "", folder))
+        with as_owner(folder):
+            return Removed(freed=remove(model.source or "", folder))
 
 
 def _confirmed(catalogue: Catalogue, model: Model) -> bool:

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from sparkd.hub.layout import INCOMPLETE, notes, repository
+from sparkd.hub.weights import UNREADABLE
 
 
 class ListedFile(Struct, frozen=True, kw_only=True):
@@ -64,7 +65,7 @@ class Listing(Struct, frozen=True, kw_only=True):
 def kept(models: Path, source: str, commit: str | None) -> Listing | None:
     """What was listed of that commit; None for `commit`: of the one whose fetching began last."""
     folder = notes(models, source)
-    with suppress(OSError, msgspec.DecodeError):
+    with suppress(OSError, *UNREADABLE):
         if commit is None:
             files = [entry for entry in os.scandir(folder) if entry.name.endswith(".json")]
             if not files:

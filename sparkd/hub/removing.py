@@ -8,9 +8,8 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from sparkd.errors import InvalidRequest
+from sparkd.errors import FetchFailed, FilesInUse, InvalidRequest
 from sparkd.hub import layout, reading
-from sparkd.hub.failures import FetchFailed, FilesInUse
 
 LEAVING: Final = ".removing-"
 """What a repository is called while it goes: one that is half gone must not look like one that is half there."""
@@ -36,9 +35,7 @@ def remove(source: str, models: Path) -> int:
 
 
 def _removed(folder: Path, source: str, models: Path) -> int:
-    lock = layout.lock_file(models, source)
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    descriptor = layout.open_lock(models, source)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

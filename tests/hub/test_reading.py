@@ -13,9 +13,8 @@ import pytest
 
 from sparkd.catalog import read_catalogue
 from sparkd.catalog.definitions import Model
-from sparkd.errors import InvalidRequest
+from sparkd.errors import FilesInUse, InvalidRequest
 from sparkd.hub.access import find_token
-from sparkd.hub.failures import FilesInUse
 from sparkd.hub.layout import repository
 from sparkd.hub.listing import ListedFile, Listing
 from sparkd.hub.needs import Need, needs_of
@@ -44,6 +43,16 @@ def weights(folder: Path, *names: str) -> Path:
     return folder
 
 
+def headed(path: Path, header: bytes) -> None:
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+
+
+def piped(path: Path) -> None:
+    """Whoever opens it to read waits for one who writes."""
+    path.unlink()
+    os.mkfifo(path)
+
+
 def test_a_folder_with_whole_weights_is_whole(tmp_path: Path) -> None:
     found = look_at(Need(str(weights(tmp_path / "w", "model.safetensors"))), tmp_path)
     assert (found.state, found.missing) == ("whole", ())
@@ -61,6 +70,20 @@ def test_a_folder_with_whole_weights_is_whole(tmp_path: Path) -> None:
             ("b.safetensors",),
         ),
         (lambda folder: (folder / "b.safetensors").write_bytes(b"\xff" * 5000), ("b.safetensors",)),
+        (lambda folder: headed(folder / "b.safetensors", b'{"\xff": {}}'), ("b.safetensors",)),
+        (
+            lambda folder: headed(
+                folder / "b.safetensors", b'{"a": {"x": ' + b"[" * 50_000 + b"]" * 50_000 + b"}}"
+            ),
+            ("b.safetensors",),
+        ),
+        (lambda folder: piped(folder / "b.safetensors"), ("b.safetensors",)),
+        (
+            lambda folder: (folder / "model.safetensors.index.json").write_bytes(
+                b'{"weight_map": {"x": "\xff"}}'
+            ),
+            ("model.safetensors.index.json",),
+        ),
         (lambda folder: (folder / "b.safetensors").unlink(), ("b.safetensors",)),
         (lambda folder: (folder / "config.json").unlink(), ("config.json",)),
         (
