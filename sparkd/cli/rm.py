@@ -9,7 +9,7 @@ from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
 from sparkd.cli import exits
 from sparkd.cli.files import as_owner, catalogue_of, is_absent, is_ours
-from sparkd.cli.output import note, say, say_json
+from sparkd.cli.output import confirmed, note, say, say_json
 from sparkd.client import ControlClient, find_socket
 from sparkd.errors import DaemonUnreachable, InvalidRequest
 from sparkd.hub import reading
@@ -60,9 +60,7 @@ def _confirmed(catalogue: Catalogue, model: Model) -> bool:
         other.id for other in catalogue.models.values() if other.source == model.source and other is not model
     ]
     also = f", which {', '.join(sharing)} needs too" if sharing else ""
-    sys.stderr.write(f"Remove {model.source} ({amount(held)}){also}? [y/N] ")
-    sys.stderr.flush()
-    if sys.stdin.readline().strip().lower() in ("y", "yes"):
+    if confirmed(f"Remove {model.source} ({amount(held)}){also}?"):
         return True
     note("nothing is removed")
     return False

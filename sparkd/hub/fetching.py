@@ -43,6 +43,7 @@ WINDOW: Final = 20.0
 """Seconds over which the speed is taken."""
 
 LISTING_TIMEOUT: Final = 30.0
+"""Seconds of silence after which the hub is told to be unreachable: a listing of 100,000 files takes it some."""
 
 
 class Meter:
@@ -158,7 +159,7 @@ class Fetcher:
             _link(listing.snapshot(self._models) / file.path, blobs / file.blob)
         os.sync()  # after a power cut, a reference to files that are empty would look whole
         if listing.revision != listing.commit:
-            _write(blobs.parent / "refs" / listing.revision, listing.commit)
+            layout.write(blobs.parent / "refs" / listing.revision, listing.commit.encode())
 
     def fetch_encodings(
         self, names: Sequence[str], base: str, published: Mapping[str, Published] = PUBLISHED
@@ -260,11 +261,4 @@ def _link(path: Path, blob: Path) -> None:
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)
     new.symlink_to(os.path.relpath(blob, path.parent))
-    new.replace(path)
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.new")
-    new.write_text(text)
     new.replace(path)

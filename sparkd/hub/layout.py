@@ -65,6 +65,14 @@ def open_lock(models: Path, source: str) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
 
 
+def write(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all, where it may be read meanwhile. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name}.new")
+    new.write_bytes(data)
+    new.replace(path)
+
+
 def commit_of(folder: Path, revision: str | None) -> str | None:
     """The commit that a repository's `revision` (branch, tag or commit) is on this disk, None where it is not."""
     wanted = revision or MAIN
