@@ -28,7 +28,7 @@ from sparkd.errors import (
 from sparkd.hub import reading
 from sparkd.hub.findings import ModelFiles, OnDisk
 from sparkd.hub.following import Fetch
-from sparkd.hub.needs import needs_of
+from sparkd.hub.needs import needing, needs_of
 from sparkd.hub.ordering import Order, command, environment, order_for
 from sparkd.hub.removing import remove
 from sparkd.hub.telling import amount
@@ -142,9 +142,9 @@ class Downloads:
     async def remove(self, model: Model, resident: Container[str]) -> int:
         """Remove the model's own repository; return the bytes that were freed. `resident`: ids that hold memory.
 
-        Raises FilesInUse where it, or another one with the same source, runs or is fetched.
+        Raises FilesInUse where it, or another one that needs the same, runs or is fetched.
         """
-        sharing = [other.id for other in self.catalogue.models.values() if other.source == model.source]
+        sharing = needing(model.source, self.catalogue.models.values())
         fetched = {name for fetch in self._fetches.values() for name in fetch.names}
         if using := [id_ for id_ in sharing if id_ in resident or id_ in fetched]:
             raise FilesInUse(

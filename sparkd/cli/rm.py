@@ -14,7 +14,7 @@ from sparkd.client import ControlClient, find_socket
 from sparkd.errors import DaemonUnreachable, InvalidRequest
 from sparkd.hub import reading
 from sparkd.hub.findings import Removed
-from sparkd.hub.needs import needs_of
+from sparkd.hub.needs import needing, needs_of
 from sparkd.hub.removing import remove
 from sparkd.hub.telling import amount
 
@@ -56,9 +56,7 @@ def _confirmed(catalogue: Catalogue, model: Model) -> bool:
     if not sys.stdin.isatty():
         raise InvalidRequest("Nobody is there to ask: --yes removes without a question.")
     held = sum(part.held for part in reading.look(model, catalogue.folder("models"))[:1])
-    sharing = [
-        other.id for other in catalogue.models.values() if other.source == model.source and other is not model
-    ]
+    sharing = [id_ for id_ in needing(model.source, catalogue.models.values()) if id_ != model.id]
     also = f", which {', '.join(sharing)} needs too" if sharing else ""
     if confirmed(f"Remove {model.source} ({amount(held)}){also}?"):
         return True

@@ -5,11 +5,16 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import Final
 
 from sparkd.errors import FetchFailed, FilesInUse, InvalidRequest
 from sparkd.hub import layout, reading
+
+PATIENCE: Final = 2.0
+RETRY: Final = 0.02
+"""Seconds: who only looks whether the repository is being fetched holds its lock too, for some microseconds."""
 
 LEAVING: Final = ".removing-"
 """What a repository is called while it goes: one that is half gone must not look like one that is half there."""
@@ -37,10 +42,7 @@ def remove(source: str, models: Path) -> int:
 def _removed(folder: Path, source: str, models: Path) -> int:
     descriptor = layout.open_lock(models, source)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise FilesInUse(f"{source} is being downloaded: end that first.", param="model") from error
+        _lock(descriptor, source)
         freed = reading.held(folder)
         folder.rename(folder.with_name(f"{LEAVING}{folder.name}"))
         for left in folder.parent.glob(f"{LEAVING}*"):
@@ -50,3 +52,16 @@ def _removed(folder: Path, source: str, models: Path) -> int:
         return freed
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int, source: str) -> None:
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() > until:
+                raise FilesInUse(f"{source} is being downloaded: end that first.", param="model") from error
+            time.sleep(RETRY)
+        else:
+            return
