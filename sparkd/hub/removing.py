@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from sparkd.errors import FetchFailed, FilesInUse, InvalidRequest
-from sparkd.hub import layout, reading
+from sparkd.hub import layout
+from sparkd.machine.disk import held
 
 PATIENCE: Final = 2.0
 RETRY: Final = 0.02
@@ -43,7 +44,7 @@ def _removed(folder: Path, source: str, models: Path) -> int:
     descriptor = layout.open_lock(models, source)
     try:
         _lock(descriptor, source)
-        freed = reading.held(folder)
+        freed = held(folder)
         folder.rename(folder.with_name(f"{LEAVING}{folder.name}"))
         for left in folder.parent.glob(f"{LEAVING}*"):
             left.unlink() if left.is_symlink() else shutil.rmtree(left)
