@@ -7,8 +7,8 @@ import logging
 import os
 import time
 from collections.abc import Callable, Container, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -16,14 +16,22 @@ from msgspec import structs
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
-from sparkd.errors import ModelStopped, QueueFull, SparkdError
+from sparkd.errors import (
+    BeingFetched,
+    FetchFailed,
+    FilesInUse,
+    FilesMissing,
+    ModelStopped,
+    QueueFull,
+    SparkdError,
+)
 from sparkd.hub import reading
-from sparkd.hub.failures import BeingFetched, FetchFailed, FilesInUse, FilesMissing
 from sparkd.hub.findings import ModelFiles, OnDisk
-from sparkd.hub.needs import needs_of
+from sparkd.hub.following import Fetch
+from sparkd.hub.needs import needing, needs_of
 from sparkd.hub.ordering import Order, command, environment, order_for
 from sparkd.hub.removing import remove
-from sparkd.hub.telling import Done, Failed, Progress, amount, read_line
+from sparkd.hub.telling import amount
 from sparkd.machine.journal import event
 from sparkd.scheduling import refusals
 from sparkd.scheduling.status import ModelStatus
@@ -32,19 +40,6 @@ journal = logging.getLogger("sparkd.downloads")
 
 UNKNOWN_TIME: Final = 60.0
 """Seconds after which to ask again where nobody knows how long it takes."""
-
-
-@dataclass(slots=True)
-class Fetch:
-    """One process that fetches, and who waits for it. `error` is why it ended, None where all is there."""
-
-    order: Order
-    names: list[str]
-    ended: asyncio.Future[SparkdError | None]
-    progress: Progress = field(default_factory=Progress)
-    process: asyncio.subprocess.Process | None = None
-    waiting: dict[str, int] = field(default_factory=dict)
-    verdict: SparkdError | None = None
 
 
 @dataclass(slots=True)
@@ -142,14 +137,14 @@ class Downloads:
     def stop(self, model: Model) -> None:
         """End the fetching of the model; what has arrived is kept."""
         if fetch := self._fetches.get(self._order(model)):
-            self._end(fetch, ModelStopped(f"The download of model {model.id} was stopped.", param="model"))
+            fetch.end(ModelStopped(f"The download of model {model.id} was stopped.", param="model"))
 
     async def remove(self, model: Model, resident: Container[str]) -> int:
         """Remove the model's own repository; return the bytes that were freed. `resident`: ids that hold memory.
 
-        Raises FilesInUse where it, or another one with the same source, runs or is fetched.
+        Raises FilesInUse where it, or another one that needs the same, runs or is fetched.
         """
-        sharing = [other.id for other in self.catalogue.models.values() if other.source == model.source]
+        sharing = needing(model.source, self.catalogue.models.values())
         fetched = {name for fetch in self._fetches.values() for name in fetch.names}
         if using := [id_ for id_ in sharing if id_ in resident or id_ in fetched]:
             raise FilesInUse(
@@ -198,7 +193,7 @@ class Downloads:
     def _refuse(self, why: Callable[[], SparkdError]) -> None:
         self._closed = why
         for fetch in self._fetches.values():
-            self._end(fetch, why())
+            fetch.end(why())
 
     # Processes ---------------------------------------------------------------------------------------------
 
@@ -218,11 +213,7 @@ class Downloads:
 
     async def _follow(self, fetch: Fetch, name: str) -> None:
         """The life of one process."""
-        try:
-            error = await self._carry_out(fetch)
-        except OSError as told:
-            error = FetchFailed(f"The download could not be started: {told}.")
-        error = fetch.verdict or error
+        error = await fetch.carry_out(command(fetch.order), environment(fetch.order, os.environ))
         del self._fetches[fetch.order]
         if error is None:
             self._failures.pop(fetch.order, None)
@@ -236,39 +227,6 @@ class Downloads:
         for id_ in fetch.names:
             self.forget(id_)
         fetch.ended.set_result(error)
-
-    async def _carry_out(self, fetch: Fetch) -> SparkdError | None:
-        pipe, own = asyncio.subprocess.PIPE, environment(fetch.order, os.environ)
-        process = await asyncio.create_subprocess_exec(
-            *command(fetch.order),
-            stdin=pipe,
-            stdout=pipe,
-            stderr=asyncio.subprocess.DEVNULL,
-            env=own,
-            cwd="/",
-        )
-        fetch.process = process
-        if fetch.verdict:
-            process.kill()
-        told: Done | Failed | None = None
-        while process.stdout and (text := await process.stdout.readline()):
-            match read_line(text):
-                case Progress() as progress:
-                    fetch.progress = progress
-                case Done() | Failed() as told:
-                    pass
-        status = await process.wait()
-        if isinstance(told, Failed):
-            return told.error()
-        if told is None:
-            return FetchFailed(f"The process that downloads has ended ({status}) and did not say why.")
-        return None
-
-    def _end(self, fetch: Fetch, verdict: SparkdError) -> None:
-        fetch.verdict = fetch.verdict or verdict
-        if fetch.process and fetch.process.returncode is None:
-            with suppress(ProcessLookupError):
-                fetch.process.kill()  # the next one goes on with what has arrived
 
     def _remember(self, order: Order, error: FetchFailed) -> FetchFailed:
         """Have it wait before the next try, longer each time: as after a failed start."""

@@ -18,7 +18,7 @@ from sparkd.catalog.wording import shown
 from sparkd.cli import exits
 from sparkd.cli.add_source import Found, look_at, this_machine
 from sparkd.cli.add_wording import hidden, next_commands, overview, taken
-from sparkd.cli.output import say, say_json
+from sparkd.cli.output import confirmed, say, say_json
 from sparkd.cli.terminal import out
 from sparkd.engines import engine_problems
 from sparkd.errors import CatalogueError, InvalidRequest, ModelNotAdded
@@ -151,7 +151,7 @@ def _ask(entry: _Entry, arguments: argparse.Namespace) -> None:
     guessed = entry.guessed
     asking = sys.stdin.isatty() and not arguments.json
     if guessed.untrusted:
-        if not (asking and _yes(f"{guessed.untrusted}. May it run on this machine? [y/N]", default=False)):
+        if not (asking and confirmed(f"\n{guessed.untrusted}. May it run on this machine?")):
             raise ModelNotAdded(f"{guessed.untrusted}: read it, and if you trust it add --trust-remote-code")
         guessed.add("options.trust-remote-code", True, "as said when asked")
         guessed.untrusted = ""
@@ -161,15 +161,8 @@ def _ask(entry: _Entry, arguments: argparse.Namespace) -> None:
         raise InvalidRequest(
             "nothing is written, as there is nobody to ask: --yes writes it, --dry-run only shows it"
         )
-    if not _yes(f"Write {entry.file}? [Y/n]", default=True):
+    if not confirmed(f"\nWrite {entry.file}?", default=True):
         raise ModelNotAdded("nothing was written")
-
-
-def _yes(question: str, *, default: bool) -> bool:
-    sys.stderr.write(f"\n{question} ")
-    sys.stderr.flush()
-    answer = sys.stdin.readline()
-    return answer.strip().lower() in ("y", "yes") or (default and answer == "\n")
 
 
 def _tell(entry: _Entry, text: str, arguments: argparse.Namespace) -> None:

@@ -20,7 +20,7 @@ from sparkd.machine.memory import Probe
 PATH_BEGINNINGS = ("/", ".", "~")
 
 _repository = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
-_page = re.compile(r"https?://[^/]+/(?P<repository>[^/]+/[^/]+?)(?:/tree/[^/]+)?/?")
+_page = re.compile(r"https?://[^/]+/(?P<repository>[^/]+/[^/]+?)(?:/tree/(?P<revision>[^/]+))?/?")
 
 
 class Found(NamedTuple):
@@ -44,6 +44,8 @@ def look_at(source: str, wishes: Wishes, catalogue: Catalogue) -> Found:
     if not _repository.fullmatch(repository):
         hint = f"; ./{source} means the folder" if Path(source).is_dir() else ""
         raise ModelNotAdded(f'"{source}" is neither a repository `org/name` nor a folder (/… or ./…){hint}')
+    if page and page["revision"] not in (None, MAIN, wishes.revision):
+        raise ModelNotAdded(f"{source} is the page of a revision: add --revision {page['revision']}")
     name = repository.rpartition("/")[2]
     here = downloaded(repository, wishes.revision, catalogue.folder("models"))
     on_disk = facts_in(here, repository, name) if here is not None else None

@@ -59,23 +59,12 @@ def sparkctl_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"sparkctl {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
 
-    status = _command(commands, "status", "what runs, who waits, what memory is left")
-    status.add_argument("model", nargs="?", metavar="MODEL", help="only this model")
-    status.add_argument("-a", "--all", action="store_true", help="disabled models too")
-    status.add_argument("-w", "--watch", action="store_true", help="go on until Ctrl-C")
-    status.add_argument(
-        "--interval", type=_seconds, default=1.0, metavar="SECONDS", help="between two looks with --watch"
-    )
+    _status(_command(commands, "status", "what runs, who waits, what memory is left"))
     _of_model(_command(commands, "plan", "what would happen if somebody asked for a model now"))
     _of_model(_command(commands, "load", "make a model ready, and wait until it is"))
     _of_model(_command(commands, "stop", "let a model finish what it has begun, then stop it"))
     _of_model(_command(commands, "retry", "let a model that failed be started again at once"))
-    logs = _command(commands, "logs", "what a model's engine printed")
-    logs.add_argument("-f", "--follow", action="store_true", help="go on until its process ends")
-    logs.add_argument(
-        "-n", "--lines", type=_count, default=200, metavar="N", help="begin with the last N lines (200)"
-    )
-    _of_model(logs)
+    _logs(_command(commands, "logs", "what a model's engine printed"))
     _add(
         _command(commands, "add", "add a model: guess its entry from its files and write it; needs no daemon")
     )
@@ -90,31 +79,20 @@ def sparkctl_parser() -> argparse.ArgumentParser:
         "doctor",
         "look over catalogue, daemon and machine, and say what mends what is amiss; needs no daemon",
     )
-    explain = _command(
-        commands,
-        "explain",
-        "what becomes of a request (JSON on stdin) before its model gets it; needs no daemon",
+    _explain(
+        _command(
+            commands,
+            "explain",
+            "what becomes of a request (JSON on stdin) before its model gets it; needs no daemon",
+        )
     )
-    explain.add_argument(
-        "--api",
-        choices=("chat", "completions", "responses", "messages"),
-        default="chat",
-        help="the API it is for: /v1/chat/completions (chat) or another",
-    )
-    _of_model(explain)
     _runtime(_command(commands, "runtime", "the virtualenvs engines run in; needs no daemon"))
-    completion = _command(
-        commands, "completion", "what a shell needs to complete sparkctl and sparkd; needs no daemon"
+    _completion(
+        _command(
+            commands, "completion", "what a shell needs to complete sparkctl and sparkd; needs no daemon"
+        )
     )
-    completion.add_argument(
-        "what",
-        choices=("bash", "zsh", "fish", "models", "runtimes"),
-        metavar="SHELL",
-        help="bash, zsh or fish; models or runtimes: the names that the scripts of these ask for",
-    )
-    demo = _command(commands, "demo", "a first answer from a real model on this machine, from nothing")
-    demo.add_argument("--port", type=_port, default=8009, metavar="N", help="where sparkd listens (8009)")
-    demo.add_argument("--once", action="store_true", help="leave after the first answer")
+    _demo(_command(commands, "demo", "a first answer from a real model on this machine, from nothing"))
     return parser
 
 
@@ -150,6 +128,47 @@ def _command(commands: argparse._SubParsersAction[_Parser], name: str, purpose: 
 
 def _of_model(command: argparse.ArgumentParser) -> None:
     command.add_argument("model", metavar="MODEL", help="its id or an alias")
+
+
+def _status(status: _Parser) -> None:
+    status.add_argument("model", nargs="?", metavar="MODEL", help="only this model")
+    status.add_argument("-a", "--all", action="store_true", help="disabled models too")
+    status.add_argument("-w", "--watch", action="store_true", help="go on until Ctrl-C")
+    status.add_argument(
+        "--interval", type=_seconds, default=1.0, metavar="SECONDS", help="between two looks with --watch"
+    )
+
+
+def _logs(logs: _Parser) -> None:
+    logs.add_argument("-f", "--follow", action="store_true", help="go on until its process ends")
+    logs.add_argument(
+        "-n", "--lines", type=_count, default=200, metavar="N", help="begin with the last N lines (200)"
+    )
+    _of_model(logs)
+
+
+def _explain(explain: _Parser) -> None:
+    explain.add_argument(
+        "--api",
+        choices=("chat", "completions", "responses", "messages"),
+        default="chat",
+        help="the API it is for: /v1/chat/completions (chat) or another",
+    )
+    _of_model(explain)
+
+
+def _completion(completion: _Parser) -> None:
+    completion.add_argument(
+        "what",
+        choices=("bash", "zsh", "fish", "models", "runtimes"),
+        metavar="SHELL",
+        help="bash, zsh or fish; models or runtimes: the names that the scripts of these ask for",
+    )
+
+
+def _demo(demo: _Parser) -> None:
+    demo.add_argument("--port", type=_port, default=8009, metavar="N", help="where sparkd listens (8009)")
+    demo.add_argument("--once", action="store_true", help="leave after the first answer")
 
 
 def _check(check: _Parser) -> None:

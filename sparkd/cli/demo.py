@@ -27,22 +27,16 @@ from sparkd.catalog.locations import control_socket
 from sparkd.cli import exits
 from sparkd.cli.demo_catalogue import CHAT_ID, EMBEDDINGS_ID, write_catalogue
 from sparkd.cli.demo_models import CHAT, EMBEDDINGS, prepare
-from sparkd.cli.demo_question import Answer, NoAnswer, ask
+from sparkd.cli.demo_question import Answer, ask
 from sparkd.cli.output import note, say, say_json
 from sparkd.client import ControlClient
-from sparkd.errors import SparkdError
+from sparkd.errors import CannotDemonstrate, NoAnswer
 from sparkd.runtimes import build
 
 PORT = 8009
 
 _START = 30.0  # seconds the daemon has to open its port
 _STOP = 60.0  # seconds it has to end its engines
-
-
-class CannotDemonstrate(SparkdError):
-    """The demo lacks something it cannot make itself."""
-
-    code = "demo_failed"
 
 
 def run(arguments: argparse.Namespace) -> int:

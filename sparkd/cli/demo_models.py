@@ -13,19 +13,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sparkd.errors import SparkdError
+from sparkd.errors import ModelNotPrepared
 from sparkd.runtimes import store, tools
 from sparkd.runtimes.running import ProgramFailed, Report, run
 
 CONVERT = Path(__file__).with_name("demo_convert.py")
 
 _RECORD = "sparkd-demo.json"
-
-
-class ModelNotPrepared(SparkdError):
-    """A demo model could not be fetched, converted or checked."""
-
-    code = "demo_model_failed"
 
 
 @dataclass(frozen=True, slots=True)

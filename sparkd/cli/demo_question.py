@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from sparkd.client import ControlClient
-from sparkd.errors import SparkdError
+from sparkd.errors import NoAnswer, SparkdError
 from sparkd.runtimes.running import Report
 
 QUESTION = "What is the capital of France?"
@@ -21,12 +21,6 @@ QUESTION = "What is the capital of France?"
 _PATIENCE = httpx.Timeout(10.0, read=1000.0)
 
 _LOOK_EVERY = 0.5
-
-
-class NoAnswer(SparkdError):
-    """The demo's question was not answered."""
-
-    code = "demo_failed"
 
 
 class Answer(Struct, frozen=True, kw_only=True):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -15,9 +15,8 @@ from msgspec import structs
 from sparkd.catalog import Catalogue, read_catalogue
 from sparkd.catalog.locations import catalogue_path
 from sparkd.errors import DaemonUnreachable
-from sparkd.hub.failures import FetchFailed
 from sparkd.hub.ordering import Order, command, environment
-from sparkd.hub.telling import Done, Failed, Progress, read_line
+from sparkd.hub.telling import Done, Failed, Progress, failure_of, read_line
 
 
 def catalogue_of(given: str | None) -> Catalogue:
@@ -36,9 +35,30 @@ def is_absent(error: DaemonUnreachable) -> bool:
     return isinstance(error.__cause__, OSError | httpx.ConnectError)
 
 
+@contextmanager
+def as_owner(models: Path) -> Iterator[None]:
+    """Be the folder's owner meanwhile, where root works for them.
+
+    What root made there the owner could not change, and by a link there the owner could lead root anywhere.
+    """
+    owner, groups, group = _owner(models), os.getgroups(), os.getegid()
+    if owner is None:
+        yield
+        return
+    os.setgroups([])
+    os.setegid(owner[1])
+    os.seteuid(owner[0])
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(group)
+        os.setgroups(groups)
+
+
 def fetch(order: Order, follow: Callable[[Progress], None]) -> Done:
     """Fetch here and now, as the folder's owner; `follow` is told how far it is. Raises FetchFailed."""
-    told: Done | Failed | None = None
+    last: Done | Failed | None = None
     order = structs.replace(order, owner=_owner(Path(order.models)))
     with subprocess.Popen(
         command(order),
@@ -53,16 +73,14 @@ def fetch(order: Order, follow: Callable[[Progress], None]) -> Done:
                 match read_line(text):
                     case Progress() as progress:
                         follow(progress)
-                    case Done() | Failed() as told:
+                    case Done() | Failed() as last:
                         pass
         finally:
             if process.stdin:
                 process.stdin.close()
-    if isinstance(told, Failed):
-        raise told.error()
-    if told is None:
-        raise FetchFailed(f"The process that downloads has ended ({process.returncode}) and did not say why.")
-    return told
+    if isinstance(last, Done):
+        return last
+    raise failure_of(last, process.returncode)
 
 
 def _owner(models: Path) -> tuple[int, int] | None:

@@ -68,7 +68,7 @@ def _listing(found: list[ModelFiles]) -> Group:
     return Group(
         table,
         Text(),
-        Text(f"{number(len(unused), 'repository')} ({total}) that no model needs.".replace("ys ", "ies ")),
+        Text(f"{number(len(unused), 'repository', 'repositories')} ({total}) that no model needs."),
     )
 
 

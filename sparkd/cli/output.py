@@ -27,6 +27,14 @@ def note(text: str) -> None:
     sys.stderr.write(f"sparkctl: {text}\n")
 
 
+def confirmed(question: str, *, default: bool = False) -> bool:
+    """Ask a person, on stderr; an empty answer means `default`, the end of the input means no."""
+    sys.stderr.write(f"{question} {'[Y/n]' if default else '[y/N]'} ")
+    sys.stderr.flush()
+    answer = sys.stdin.readline()
+    return answer.strip().lower() in ("y", "yes") or (default and answer == "\n")
+
+
 def complain(error: SparkdError, *, as_json: bool) -> None:
     """An error: a sentence, or (for `--json`) one line with the API's error body plus `retry_after` seconds."""
     if as_json:

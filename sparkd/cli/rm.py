@@ -8,13 +8,13 @@ import sys
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
 from sparkd.cli import exits
-from sparkd.cli.files import catalogue_of, is_absent, is_ours
-from sparkd.cli.output import note, say, say_json
+from sparkd.cli.files import as_owner, catalogue_of, is_absent, is_ours
+from sparkd.cli.output import confirmed, note, say, say_json
 from sparkd.client import ControlClient, find_socket
 from sparkd.errors import DaemonUnreachable, InvalidRequest
 from sparkd.hub import reading
 from sparkd.hub.findings import Removed
-from sparkd.hub.needs import needs_of
+from sparkd.hub.needs import needing, needs_of
 from sparkd.hub.removing import remove
 from sparkd.hub.telling import amount
 
@@ -48,20 +48,17 @@ def _remove(catalogue: Catalogue, model: Model, arguments: argparse.Namespace) -
         folder = catalogue.folder("models")
         if not is_absent(error) or not is_ours(folder):
             raise
-        return Removed(freed=remove(model.source or "", folder))
+        with as_owner(folder):
+            return Removed(freed=remove(model.source or "", folder))
 
 
 def _confirmed(catalogue: Catalogue, model: Model) -> bool:
     if not sys.stdin.isatty():
         raise InvalidRequest("Nobody is there to ask: --yes removes without a question.")
     held = sum(part.held for part in reading.look(model, catalogue.folder("models"))[:1])
-    sharing = [
-        other.id for other in catalogue.models.values() if other.source == model.source and other is not model
-    ]
+    sharing = [id_ for id_ in needing(model.source, catalogue.models.values()) if id_ != model.id]
     also = f", which {', '.join(sharing)} needs too" if sharing else ""
-    sys.stderr.write(f"Remove {model.source} ({amount(held)}){also}? [y/N] ")
-    sys.stderr.flush()
-    if sys.stdin.readline().strip().lower() in ("y", "yes"):
+    if confirmed(f"Remove {model.source} ({amount(held)}){also}?"):
         return True
     note("nothing is removed")
     return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,12 +13,16 @@ from rich.text import Text
 from sparkd.catalog.definitions import Runtime
 from sparkd.catalog.sizes import size_text
 from sparkd.cli.terminal import out
+from sparkd.machine.disk import held
 from sparkd.runtimes import Build, installed, list_builds
 from sparkd.runtimes.store import built, rolled_back
 
 
 class BuildStatus(Struct, frozen=True, kw_only=True):
-    """A build of a runtime. `created` is in seconds since 1970, `size` in bytes; `usable`: its Python is there."""
+    """A build of a runtime. `created` is in seconds since 1970; `usable`: its Python is there.
+
+    `size` is in bytes; files that it shares with the cache of packages count.
+    """
 
     folder: Path
     created: float
@@ -99,20 +102,8 @@ def _build_status(build: Build, current: Path | None) -> BuildStatus:
     return BuildStatus(
         folder=build.folder,
         created=build.record.created,
-        size=_size(build.folder),
+        size=held(build.folder),
         python=build.record.python,
         current=build.folder == current,
         usable=build.usable,
     )
-
-
-def _size(folder: Path) -> int:
-    """Bytes that the files in `folder` take on the disk. Files shared with the cache of packages count here."""
-    total = 0
-    for inside, _, files in os.walk(folder):
-        for name in files:
-            try:
-                total += os.lstat(os.path.join(inside, name)).st_blocks * 512  # noqa: PTH118  # 40,000 of them
-            except OSError:  # removed meanwhile
-                continue
-    return total

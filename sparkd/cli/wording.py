@@ -22,6 +22,6 @@ def size(count: int) -> str:
     return f"{count / GIB:.1f} GiB"
 
 
-def number(count: int, noun: str) -> str:
-    """ "1 model", "2 models"."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+def number(count: int, noun: str, plural: str = "") -> str:
+    """ "1 model", "2 models"; `plural` where that is not the noun with an s."""
+    return f"{count} {noun}" if count == 1 else f"{count} {plural or f'{noun}s'}"

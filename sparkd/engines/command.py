@@ -59,7 +59,7 @@ class CommandEngine:
             return _placeholder.sub(lambda found: values[found[1]], text)
 
         shared = {**files_on_disk(model, surroundings), "PYTHONUNBUFFERED": "1"}
-        whole = environment(model, surroundings, shared)
+        whole = environment(model, surroundings, shared, fetches=True)
         own = {name: fill(value) for name, value in model.environment.items()}
         return Command(tuple(map(fill, model.command)), whole | own | {"TMPDIR": whole["TMPDIR"]})
 

@@ -13,10 +13,13 @@ INHERITED = frozenset(
         *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
         *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
         *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
-        *("HF_TOKEN", "HF_TOKEN_PATH", "HF_ENDPOINT"),
+        "HF_ENDPOINT",
     }
 )
-"""Where programs and libraries are, how the world is reached, and the token for gated models: never in argv."""
+"""Where programs and libraries are, and how the world is reached."""
+
+TOKENS = frozenset({"HF_TOKEN", "HF_TOKEN_PATH"})
+"""What opens gated models. Only for programs that fetch by themselves: code that a model brings could read it."""
 
 INHERITED_PREFIXES = ("LC_", "CUDA_", "NVIDIA_", "NCCL_", "GLOO_")
 """Which devices and networks to use. Not VLLM_: an exported VLLM_PORT makes two engines fight for one port."""
@@ -28,22 +31,24 @@ CUDA_PROGRAMS = "/usr/local/cuda/bin"
 """Where NVIDIA's packages put nvcc, which kernels are compiled with at the first start."""
 
 
-def inherited(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the part of sparkd's own environment that engines get."""
+def inherited(environ: Mapping[str, str], also: frozenset[str] = frozenset()) -> dict[str, str]:
+    """Return the part of sparkd's own environment that engines get; `also` names more of it."""
     return {
         name: value
         for name, value in environ.items()
-        if name in INHERITED or name.startswith(INHERITED_PREFIXES)
+        if name in INHERITED | also or name.startswith(INHERITED_PREFIXES)
     }
 
 
-def environment(model: Model, surroundings: Surroundings, own: Mapping[str, str]) -> dict[str, str]:
+def environment(
+    model: Model, surroundings: Surroundings, own: Mapping[str, str], *, fetches: bool = False
+) -> dict[str, str]:
     """Return what the program finds in its environment; later ones win.
 
     What is inherited, what its kind of engine needs (`own`), its runtime's, its model's. TMPDIR is the private
-    folder whatever anybody says: sockets of two engines must not meet.
+    folder whatever anybody says: sockets of two engines must not meet. `fetches`: the program may fetch models.
     """
-    whole = {**inherited(surroundings.inherited), **own}
+    whole = {**inherited(surroundings.inherited, TOKENS if fetches else frozenset()), **own}
     whole["PATH"] = _search_path(surroundings, whole.get("PATH", SEARCH_PATH))
     if surroundings.program is not None:
         whole["VIRTUAL_ENV"] = str(surroundings.program.parent)

@@ -15,31 +15,20 @@ from sparkd.catalog.definitions import Model
 from sparkd.engines.causes import FILES, GENERIC, explain, sign
 from sparkd.engines.engine import Cause, Command, Exit, Milestone, Surroundings, UnixAddress
 from sparkd.engines.environment import caches, environment, files_on_disk
-from sparkd.engines.flags import flags, option, share, spelled
+from sparkd.engines.flags import flags, option, share
+from sparkd.engines.phases import milestone
+from sparkd.engines.reserved import ADDRESS, CONTEXT, PLAIN, READABLE, SHARED, SOURCE, definition_problems
 from sparkd.errors import LaunchError
-
-_ADDRESS: Final = "sparkd chooses where the engine listens"
-_PLAIN: Final = "sparkd talks plain HTTP/1.1 to its engines"
-_KEY: Final = "keys never stand in a command line, where every user of the machine can read them"
 
 RESERVED: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "host": _ADDRESS,
-        "port": _ADDRESS,
-        "fastapi-root-path": _ADDRESS,
-        "model": "it is the model's source",
-        "model-path": "it is the model's source",
-        "revision": "it is the model's revision",
-        "served-model-name": "clients name the model by its id and its aliases",
-        "context-length": "it is the model's context_length",
-        "api-key": f"{_KEY}; sparkd itself checks the keys of clients",
-        "admin-api-key": _KEY,
-        "ssl-keyfile": _PLAIN,
-        "ssl-certfile": _PLAIN,
-        "ssl-ca-certs": _PLAIN,
-        "grpc-mode": _PLAIN,
-        "smg-grpc-mode": _PLAIN,
-        "config": "its file could set what sparkd sets; write its keys as options",
+        **SHARED,
+        "fastapi-root-path": ADDRESS,
+        "model-path": SOURCE,
+        "context-length": CONTEXT,
+        "admin-api-key": READABLE,
+        "grpc-mode": PLAIN,
+        "smg-grpc-mode": PLAIN,
     }
 )
 """SGLang's flags that a model's options must not have."""
@@ -56,7 +45,7 @@ PHASES: Final = (
     (re.compile(r"Uvicorn running on"), "warming up"),
     (re.compile(r"The server is fired up and ready to roll"), "up"),
 )
-"""Lines of a start in their order, and what the step is called. `percent` is its progress."""
+"""What it says while it starts."""
 
 SIGNS: Final = (
     sign(
@@ -92,14 +81,7 @@ class SglangEngine:
 
     def problems(self, model: Model) -> list[str]:
         """What is wrong with the model's definition."""
-        told = [
-            f"option {name} cannot be set: {RESERVED[spelled(name)]}"
-            for name in model.options
-            if spelled(name) in RESERVED
-        ]
-        return told + [
-            f"engine sglang needs a {key}" for key in ("runtime", "source") if not getattr(model, key)
-        ]
+        return list(definition_problems(model, self.name, RESERVED))
 
     def listens_on_socket(self, model: Model) -> bool:  # noqa: ARG002 - true of every model
         """Never: it knows ports only."""
@@ -131,11 +113,7 @@ class SglangEngine:
 
     def milestone(self, line: str) -> Milestone | None:
         """The step of loading that this line announces."""
-        for pattern, phase in PHASES:
-            if found := pattern.search(line):
-                percent = found.groupdict().get("percent")
-                return Milestone(phase, int(percent) / 100 if percent else None)
-        return None
+        return milestone(line, PHASES)
 
     def explain(self, exit_: Exit, lines: Sequence[str]) -> Cause:
         """Why it ended."""

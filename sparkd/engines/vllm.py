@@ -16,32 +16,22 @@ from sparkd.catalog.quantities import GIB
 from sparkd.engines.causes import FILES, GENERIC, explain, sign
 from sparkd.engines.engine import Cause, Command, Exit, Milestone, Surroundings, UnixAddress
 from sparkd.engines.environment import caches, environment, files_on_disk
-from sparkd.engines.flags import flags, option, share, spelled
+from sparkd.engines.flags import flags, option, share
+from sparkd.engines.phases import milestone
+from sparkd.engines.reserved import ADDRESS, CONTEXT, PLAIN, READABLE, SHARED, definition_problems
 from sparkd.errors import LaunchError
 
-_ADDRESS: Final = "sparkd chooses where the engine listens"
-_PLAIN: Final = "sparkd talks plain HTTP/1.1 to its engines"
-_READABLE: Final = "keys never stand in a command line, where every user of the machine can read them"
 _METRICS: Final = "the engine's metrics are how sparkd knows that it makes progress"
 
 RESERVED: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "uds": _ADDRESS,
-        "host": _ADDRESS,
-        "port": _ADDRESS,
-        "root-path": _ADDRESS,
-        "model": "it is the model's source",
-        "revision": "it is the model's revision",
-        "served-model-name": "clients name the model by its id and its aliases",
-        "max-model-len": "it is the model's context_length",
-        "api-key": f"{_READABLE}; sparkd itself checks the keys of clients",
-        "hf-token": f"{_READABLE}; set HF_TOKEN in the environment",
-        "ssl-keyfile": _PLAIN,
-        "ssl-certfile": _PLAIN,
-        "ssl-ca-certs": _PLAIN,
-        "grpc": _PLAIN,
-        "headless": _PLAIN,
-        "config": "its file could set what sparkd sets; write its keys as options",
+        **SHARED,
+        "uds": ADDRESS,
+        "root-path": ADDRESS,
+        "max-model-len": CONTEXT,
+        "hf-token": f"{READABLE}; a token is for `sparkctl pull`, and vLLM finds the model on disk",
+        "grpc": PLAIN,
+        "headless": PLAIN,
         "disable-log-stats": _METRICS,
     }
 )
@@ -61,7 +51,7 @@ PHASES: Final = (
     (re.compile(r"Starting vLLM server on"), "opening the server"),
     (re.compile(r"Application startup complete"), "up"),
 )
-"""Lines of a start in their order, and what the step is called. `percent` is its progress."""
+"""What it says while it starts."""
 
 _LESS: Final = "Lower gpu-memory-utilization, or stop what else uses memory."
 
@@ -143,13 +133,7 @@ class VllmEngine:
 
     def problems(self, model: Model) -> list[str]:
         """What is wrong with the model's definition."""
-        told = [
-            f"option {name} cannot be set: {RESERVED[spelled(name)]}"
-            for name in model.options
-            if spelled(name) in RESERVED
-        ]
-        told += [f"engine vllm needs a {key}" for key in ("runtime", "source") if not getattr(model, key)]
-        return told
+        return list(definition_problems(model, self.name, RESERVED))
 
     def listens_on_socket(self, model: Model) -> bool:  # noqa: ARG002 - true of every model
         """Always."""
@@ -178,11 +162,7 @@ class VllmEngine:
 
     def milestone(self, line: str) -> Milestone | None:
         """The step of loading that this line announces."""
-        for pattern, phase in PHASES:
-            if found := pattern.search(line):
-                percent = found.groupdict().get("percent")
-                return Milestone(phase, int(percent) / 100 if percent else None)
-        return None
+        return milestone(line, PHASES)
 
     def explain(self, exit_: Exit, lines: Sequence[str]) -> Cause:
         """Why it ended."""

@@ -15,6 +15,9 @@
     ├── ProbeError              the machine does not say how much memory it has
     ├── DaemonUnreachable       sparkctl found nobody at the control socket
     │   └── ControlForbidden    the control socket is somebody else's
+    ├── CannotDemonstrate       `sparkctl demo` lacks something it cannot make itself
+    │   ├── ModelNotPrepared    one of its models could not be fetched, converted or checked
+    │   └── NoAnswer            its question was not answered
     ├── DaemonError             what the daemon told sparkctl; carries the status, type and code it told
     ├── RequestError            the caller's doing: asking again unchanged will fail again (4xx)
     │   ├── InvalidRequest      400
@@ -28,6 +31,7 @@
     │   ├── PathNotFound        404
     │   ├── MethodNotAllowed    405
     │   ├── RequestTimeout      408
+    │   ├── FilesInUse          409  the files of a model that runs are not removed
     │   ├── BodyTooLarge        413
     │   ├── HeadTooLarge        431
     │   └── NotSupported        501
@@ -38,6 +42,9 @@
     │   ├── ModelStopped        503  the operator stopped the model while the request waited
     │   ├── ModelFailed         503  the model's process failed and is in backoff or quarantine
     │   ├── NoRoom              503  pinned models or other programs leave no room for this one
+    │   ├── FilesMissing        503  the model is not on disk, and nobody fetches it without being told to
+    │   ├── BeingFetched        503  the model is being fetched; `retry_after` is when that will be done
+    │   ├── FetchFailed         503  it could not be fetched; `reason` is what went wrong
     │   └── ShuttingDown        503
     └── UpstreamError           502  the engine broke off, or answered something that is not HTTP
 
@@ -72,8 +79,10 @@ from sparkd.errors.answering import (
     UpstreamError,
     WaitedTooLong,
 )
+from sparkd.errors.on_disk import BeingFetched, FetchFailed, FetchReason, FilesInUse, FilesMissing
 from sparkd.errors.operating import (
     AlreadyRunning,
+    CannotDemonstrate,
     CatalogueError,
     ControlForbidden,
     DaemonError,
@@ -82,6 +91,8 @@ from sparkd.errors.operating import (
     LaunchError,
     ListenError,
     ModelNotAdded,
+    ModelNotPrepared,
+    NoAnswer,
     ProbeError,
     ReplacementRefused,
     RuntimeBuildError,
@@ -93,12 +104,18 @@ from sparkd.errors.root import SparkdError
 
 __all__ = [
     "AlreadyRunning",
+    "BeingFetched",
     "BodyTooLarge",
+    "CannotDemonstrate",
     "CatalogueError",
     "ContextExceeded",
     "ControlForbidden",
     "DaemonError",
     "DaemonUnreachable",
+    "FetchFailed",
+    "FetchReason",
+    "FilesInUse",
+    "FilesMissing",
     "HandoverError",
     "HeadTooLarge",
     "Holder",
@@ -113,7 +130,9 @@ __all__ = [
     "ModelFailed",
     "ModelNotAdded",
     "ModelNotFound",
+    "ModelNotPrepared",
     "ModelStopped",
+    "NoAnswer",
     "NoRoom",
     "NotSupported",
     "PathForbidden",

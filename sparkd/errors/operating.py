@@ -98,6 +98,22 @@ class ControlForbidden(DaemonUnreachable):
     code = "control_forbidden"
 
 
+class CannotDemonstrate(SparkdError):
+    """The demo lacks something it cannot make itself."""
+
+    code = "demo_failed"
+
+
+class ModelNotPrepared(CannotDemonstrate):
+    """A demo model could not be fetched, converted or checked."""
+
+    code = "demo_model_failed"
+
+
+class NoAnswer(CannotDemonstrate):
+    """The demo's question was not answered."""
+
+
 class DaemonError(SparkdError):
     """An error of the daemon's, as its client got it: `status`, `type` and `code` are those of its answer."""
 

@@ -26,12 +26,18 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from sparkd.errors import FetchFailed
 from sparkd.hub.access import FILE
-from sparkd.hub.failures import FetchFailed
 from sparkd.hub.telling import Failed
 from sparkd.hub.transfer import retry_after
 
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+LONGEST_QUOTE: Final = 300
+"""Characters of what others said that are passed on: a header of 60 KiB is more than a line of ours may have."""
+
+NO_LISTING: Final = (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError)
+"""What the library and we raise while reading what is no listing."""
 
 NETWORK_CLOSED: Final = (
     " Under systemd nothing of the service reaches the network unless a drop-in lets it; `sudo sparkctl pull` is "
@@ -64,13 +70,16 @@ def failed(error: Exception, attempt: Attempt) -> Failed:
     explained = next((explain for kind, explain in EXPLAINED if isinstance(error, kind)), None)
     if explained is not None:
         return explained(error, attempt)
-    if not isinstance(
-        error, ValueError | KeyError | TypeError | AttributeError
-    ):  # of reading what is no listing
-        return Failed(reason="failed", message=f"{attempt.source}: sparkd made a mistake ({error!r:.200}).")
+    if isinstance(error, NO_LISTING):
+        return _not_the_hub(error, attempt)
+    text = f"{attempt.source}: sparkd made a mistake ({error!r:.{LONGEST_QUOTE}})."
+    return Failed(reason="failed", message=text)
+
+
+def _not_the_hub(error: Any, attempt: Attempt) -> Failed:
     text = (
         f"{attempt.source}: what answers at {constants.ENDPOINT} is not the hub, but a proxy, or a page that wants a "
-        f"login ({error!r:.200})."
+        f"login ({error!r:.{LONGEST_QUOTE}})."
     )
     return Failed(reason="not_the_hub", message=text)
 
@@ -118,7 +127,7 @@ def _offline(_: Any, __: Attempt) -> Failed:
 def _refused(error: Any, attempt: Attempt) -> Failed:
     response = error.response
     status, after = response.status_code, retry_after(error)
-    said = response.headers.get("x-error-message") or response.reason_phrase
+    said = (response.headers.get("x-error-message") or response.reason_phrase)[:LONGEST_QUOTE]
     if status == 429:
         text = "The hub has had too many requests from here for now; with a token it allows more."
         return Failed(reason="rate_limited", message=text, retry_after=after)
@@ -137,7 +146,7 @@ def _unreachable(error: Any, _: Attempt) -> Failed:
     with suppress(RuntimeError):  # it was not told of any request
         host = _host(error.request.url)
     why = "nothing has come for too long" if isinstance(error, httpx2.TimeoutException) else str(error)
-    why = why or type(error).__name__
+    why = why[:LONGEST_QUOTE] or type(error).__name__
     text = f"{host} cannot be reached: {why}. What has arrived is kept; the next try goes on there."
     if isinstance(error, httpx2.ProxyError):
         text = f"The proxy does not reach {host}: {why}."
@@ -170,6 +179,8 @@ EXPLAINED: Final[tuple[tuple[type[Exception], Callable[[Any, Attempt], Failed]],
     (OfflineModeIsEnabled, _offline),
     (HfHubHTTPError, _refused),
     (httpx2.TransportError, _unreachable),
+    (httpx2.RequestError, _not_the_hub),
+    (httpx2.InvalidURL, _not_the_hub),
     (OSError, _disk),
 )
 """By kind, the special before the general: many of the library's are others' children, and children of OSError."""

@@ -24,12 +24,12 @@ from huggingface_hub.utils._headers import build_hf_headers
 
 from sparkd import __version__
 from sparkd.catalog.quantities import GIB
+from sparkd.errors import FetchFailed
 from sparkd.hub import encodings, layout
 from sparkd.hub.encodings import PUBLISHED, Published
-from sparkd.hub.failures import FetchFailed
 from sparkd.hub.listing import ListedFile, Listing, kept
 from sparkd.hub.needs import Need
-from sparkd.hub.selection import selected
+from sparkd.hub.selection import quantisations, selected
 from sparkd.hub.telling import INTERVAL, Progress, Step
 from sparkd.hub.transfer import PIECE, Remote, Stopped, transfer
 
@@ -43,6 +43,7 @@ WINDOW: Final = 20.0
 """Seconds over which the speed is taken."""
 
 LISTING_TIMEOUT: Final = 30.0
+"""Seconds of silence after which the hub is told to be unreachable: a listing of 100,000 files takes it some."""
 
 
 class Meter:
@@ -113,6 +114,12 @@ class Fetcher:
             found.append(ListedFile(path=file.rfilename, size=size, blob=digest, lfs=file.lfs is not None))
         if not (files := selected(found, consolidated=need.consolidated)) or told.sha is None:
             raise FetchFailed(f"{need.source} has no files that an engine could load.", reason="not_found")
+        if len(choice := quantisations(files)) > 1:
+            raise FetchFailed(
+                f"{need.source} has its weights as GGUF in {len(choice)} quantisations, such as {choice[0]}, and "
+                "sparkd does not choose: download the one you want, and name that file as the model's `source`.",
+                reason="ambiguous",
+            )
         return Listing(source=need.source, revision=revision, commit=told.sha, files=files)
 
     def check_room(self, listings: Iterable[Listing], encodings_left: int) -> None:
@@ -134,7 +141,7 @@ class Fetcher:
         snapshot = listing.snapshot(self._models)
         there = [file for file in listing.files if (snapshot / file.path).is_file()]
         self._meter.begin("verifying", sum(file.size for file in there))
-        return [name for name in self._all(partial(self._verified, snapshot, file) for file in there) if name]
+        return [name for name in self._all(partial(self._verified, listing, file) for file in there) if name]
 
     def fetch(self, listing: Listing) -> None:
         """Fetch what is missing of it."""
@@ -152,7 +159,7 @@ class Fetcher:
             _link(listing.snapshot(self._models) / file.path, blobs / file.blob)
         os.sync()  # after a power cut, a reference to files that are empty would look whole
         if listing.revision != listing.commit:
-            _write(blobs.parent / "refs" / listing.revision, listing.commit)
+            layout.write(blobs.parent / "refs" / listing.revision, listing.commit.encode())
 
     def fetch_encodings(
         self, names: Sequence[str], base: str, published: Mapping[str, Published] = PUBLISHED
@@ -178,12 +185,16 @@ class Fetcher:
             transfer(remote, blob, self._meter, stop)
         _link(listing.snapshot(self._models) / file.path, blob)
 
-    def _verified(self, snapshot: Path, file: ListedFile) -> str | None:
-        path = snapshot / file.path
+    def _verified(self, listing: Listing, file: ListedFile) -> str | None:
+        path = listing.snapshot(self._models) / file.path
         remote = Remote("", {}, file.path, file.size, file.blob, sha256=file.lfs)
         if _digest(path, remote, self._meter.add) == file.blob:
             return None
-        path.resolve().unlink(missing_ok=True)
+        blob = path.resolve()
+        if blob.is_relative_to(layout.repository(self._models, listing.source).resolve()):
+            blob.unlink(
+                missing_ok=True
+            )  # else somebody has linked a file of their own: that is not ours to remove
         path.unlink(missing_ok=True)
         return file.path
 
@@ -209,9 +220,7 @@ class Fetcher:
 @contextmanager
 def sole_fetcher(models: Path, source: str, meter: Meter) -> Iterator[None]:
     """Be the only one who fetches this repository; while another does, tell how far that one is. Raises OSError."""
-    path = layout.lock_file(models, source)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    descriptor = layout.open_lock(models, source)
     try:
         while True:
             with suppress(BlockingIOError):
@@ -252,11 +261,4 @@ def _link(path: Path, blob: Path) -> None:
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)
     new.symlink_to(os.path.relpath(blob, path.parent))
-    new.replace(path)
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.new")
-    new.write_text(text)
     new.replace(path)

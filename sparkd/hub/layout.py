@@ -58,6 +58,21 @@ def lock_file(models: Path, source: str) -> Path:
     return models / "downloads" / f"{folder_name(source)}.lock"
 
 
+def open_lock(models: Path, source: str) -> int:
+    """A descriptor of the repository's lock file, made where there is none. Raises OSError, also for a link."""
+    path = lock_file(models, source)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all, where it may be read meanwhile. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name}.new")
+    new.write_bytes(data)
+    new.replace(path)
+
+
 def commit_of(folder: Path, revision: str | None) -> str | None:
     """The commit that a repository's `revision` (branch, tag or commit) is on this disk, None where it is not."""
     wanted = revision or MAIN

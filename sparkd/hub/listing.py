@@ -9,7 +9,8 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from sparkd.hub.layout import INCOMPLETE, notes, repository
+from sparkd.hub.layout import INCOMPLETE, notes, repository, write
+from sparkd.hub.weights import UNREADABLE
 
 
 class ListedFile(Struct, frozen=True, kw_only=True):
@@ -54,17 +55,13 @@ class Listing(Struct, frozen=True, kw_only=True):
 
     def keep(self, models: Path) -> None:
         """Write it down, whole or not at all. Raises OSError."""
-        folder = notes(models, self.source)
-        folder.mkdir(parents=True, exist_ok=True)
-        new = folder / f".{self.commit}.new"
-        new.write_bytes(msgspec.json.encode(self))
-        new.replace(folder / f"{self.commit}.json")
+        write(notes(models, self.source) / f"{self.commit}.json", msgspec.json.encode(self))
 
 
 def kept(models: Path, source: str, commit: str | None) -> Listing | None:
     """What was listed of that commit; None for `commit`: of the one whose fetching began last."""
     folder = notes(models, source)
-    with suppress(OSError, msgspec.DecodeError):
+    with suppress(OSError, *UNREADABLE):
         if commit is None:
             files = [entry for entry in os.scandir(folder) if entry.name.endswith(".json")]
             if not files:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -40,6 +40,11 @@ def needs_of(model: Model) -> Needs:
     """What `model` needs. An engine of another kind needs its source where its command names it."""
     sources = tuple(dict.fromkeys(_sources(model))) if model.takes_source and model.source else ()
     return Needs(sources, model.encodings)
+
+
+def needing(source: str | None, models: Iterable[Model]) -> list[str]:
+    """Ids of the models that need this source, as their own or by an option."""
+    return [model.id for model in models if any(need.source == source for need in needs_of(model).sources)]
 
 
 def _sources(model: Model) -> Iterator[Need]:

@@ -14,6 +14,7 @@ from sparkd.hub import encodings, layout, weights
 from sparkd.hub.findings import ModelFiles, OnDisk, Presence
 from sparkd.hub.listing import Listing, kept
 from sparkd.hub.needs import Need, needs_of
+from sparkd.machine.disk import held
 
 CONFIGURATIONS: Final = ("config.json", "params.json")
 """One of them is beside the weights; the second is Mistral's."""
@@ -62,17 +63,6 @@ def unused(models: Path, catalogue: Iterable[Model]) -> list[OnDisk]:
                 source = entry.name.removeprefix(layout.PREFIX).replace("--", "/", 1)
                 found.append(look_at(Need(source), models))
     return found
-
-
-def held(folder: Path) -> int:
-    """Bytes of the files below a folder; links are none."""
-    total = 0
-    for place, _, names in os.walk(folder):
-        for name in names:
-            with suppress(OSError):
-                status = Path(place, name).lstat()
-                total += status.st_blocks * 512 if stat.S_ISREG(status.st_mode) else 0
-    return total
 
 
 def _folder(need: Need) -> OnDisk:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import Final
 
-from sparkd.errors import InvalidRequest
-from sparkd.hub import layout, reading
-from sparkd.hub.failures import FetchFailed, FilesInUse
+from sparkd.errors import FetchFailed, FilesInUse, InvalidRequest
+from sparkd.hub import layout
+from sparkd.machine.disk import held
+
+PATIENCE: Final = 2.0
+RETRY: Final = 0.02
+"""Seconds: who only looks whether the repository is being fetched holds its lock too, for some microseconds."""
 
 LEAVING: Final = ".removing-"
 """What a repository is called while it goes: one that is half gone must not look like one that is half there."""
@@ -36,15 +41,10 @@ def remove(source: str, models: Path) -> int:
 
 
 def _removed(folder: Path, source: str, models: Path) -> int:
-    lock = layout.lock_file(models, source)
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    descriptor = layout.open_lock(models, source)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise FilesInUse(f"{source} is being downloaded: end that first.", param="model") from error
-        freed = reading.held(folder)
+        _lock(descriptor, source)
+        freed = held(folder)
         folder.rename(folder.with_name(f"{LEAVING}{folder.name}"))
         for left in folder.parent.glob(f"{LEAVING}*"):
             left.unlink() if left.is_symlink() else shutil.rmtree(left)
@@ -53,3 +53,16 @@ def _removed(folder: Path, source: str, models: Path) -> int:
         return freed
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int, source: str) -> None:
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() > until:
+                raise FilesInUse(f"{source} is being downloaded: end that first.", param="model") from error
+            time.sleep(RETRY)
+        else:
+            return

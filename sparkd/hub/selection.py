@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Final, Protocol, TypeVar
@@ -24,6 +25,13 @@ NOT_WEIGHTS: Final = frozenset(
 )
 
 
+_PART: Final = re.compile(r"-\d{5}-of-\d{5}(?=\.gguf$)")
+"""Which part of one set of weights a file is, as llama.cpp's `gguf-split` calls them."""
+
+PROJECTOR: Final = "mmproj"
+"""Begins the name of a file that lets llama.cpp see images, whatever the quantisation of the rest."""
+
+
 class Named(Protocol):
     """A file of a repository."""
 
@@ -38,13 +46,21 @@ F = TypeVar("F", bound=Named)
 
 def selected(files: Sequence[F], *, consolidated: bool = False) -> tuple[F, ...]:
     """Those that are needed. `consolidated`: Mistral's own format is wanted, where there are both."""
-    near = [file for file in files if PurePosixPath(file.path).parts[0] not in ELSEWHERE]
+    near = [file for file in files if file.path.partition("/")[0] not in ELSEWHERE]
     weights = _weights([file for file in near if _ending(file) in WEIGHTS])
     if any(_is_consolidated(file) for file in weights) and any(_is_model(file) for file in weights):
         unwanted = _is_model if consolidated else _is_consolidated
         weights = [file for file in weights if not unwanted(file)]
     beside = [file for file in near if _ending(file) in BESIDE]
     return tuple(weights + beside)
+
+
+def quantisations(files: Sequence[Named]) -> list[str]:
+    """Weights as GGUF, of which an engine takes one: their files' names, less the numbers of parts, in order."""
+    paths = [file.path for file in files if _ending(file) == ".gguf"]
+    return sorted(
+        {_PART.sub("", path) for path in paths if not PurePosixPath(path).name.startswith(PROJECTOR)}
+    )
 
 
 def _weights(files: list[F]) -> list[F]:

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from sparkd.catalog.quantities import GIB, MIB
-from sparkd.hub.failures import FetchFailed, Reason
+from sparkd.errors import FetchFailed, FetchReason
 
 Step = Literal["asking", "waiting", "fetching", "verifying"]
 """The hub is asked what there is; another process has the lock; files arrive; files are read again."""
@@ -43,16 +43,19 @@ class Done(Struct, frozen=True, kw_only=True, tag="done"):
 class Failed(Struct, frozen=True, kw_only=True, tag="failed"):
     """It ended with what could not be helped."""
 
-    reason: Reason
+    reason: FetchReason
     message: str
     retry_after: float | None = None
 
-    def error(self) -> FetchFailed:
-        """The same, to be raised."""
-        return FetchFailed(self.message, reason=self.reason, retry_after=self.retry_after)
-
 
 Told = Progress | Done | Failed
+
+
+def failure_of(last: Failed | None, status: int | None) -> FetchFailed:
+    """Why a process that has ended with this last word, or with none, and that exit status has not fetched all."""
+    if last is None:
+        return FetchFailed(f"The process that downloads has ended ({status}) and did not say why.")
+    return FetchFailed(last.message, reason=last.reason, retry_after=last.retry_after)
 
 
 def amount(count: int) -> str:

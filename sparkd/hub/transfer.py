@@ -20,7 +20,7 @@ from huggingface_hub import constants, get_session
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils._http import hf_raise_for_status
 
-from sparkd.hub.failures import FetchFailed
+from sparkd.errors import FetchFailed
 from sparkd.hub.layout import INCOMPLETE
 
 PIECE: Final = 1 << 20
@@ -34,6 +34,9 @@ RETRIED: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 LONGEST_PAUSE: Final = 60.0
 """Seconds that Retry-After may ask for and be obeyed; for more, it is the person who is told."""
+
+LONGEST_TOLD: Final = 3600.0
+"""Seconds of Retry-After that are believed: a hub that says a year must not keep a model away for one."""
 
 
 class Stopped(Exception):
@@ -73,8 +76,7 @@ class Counter(Protocol):
 def transfer(remote: Remote, blob: Path, counter: Counter, stop: threading.Event) -> None:
     """Fetch the file into `blob`, going on with what an earlier try has left.
 
-    Raises FetchFailed where it
-    twice has another digest, what the library and the disk raise, and Stopped.
+    Raises FetchFailed where it twice has another digest, what the library and the disk raise, and Stopped.
     """
     part = blob.with_name(blob.name + INCOMPLETE)
     for _ in range(2):
@@ -121,27 +123,28 @@ class _Part:
         failures = 0
         while self.size < self._remote.size:
             before = self.size
-            pause = 0.0
-            try:
-                self._fetch()
-            except httpx2.TransportError:
-                if failures + 1 >= ATTEMPTS:
-                    raise
-            except HfHubHTTPError as error:
-                pause = _pause(error)
-                if (
-                    error.response.status_code not in RETRIED
-                    or failures + 1 >= ATTEMPTS
-                    or pause > LONGEST_PAUSE
-                ):
-                    raise
+            error = self._tried()
             failures = 0 if self.size > before else failures + 1
             if failures >= ATTEMPTS:
+                if error:
+                    raise error
                 return  # too short for its digest
             if self.size < self._remote.size:
-                self._stop.wait(max(pause, 2.0 ** (failures - 1)))
+                self._stop.wait(max(_pause(error), 2.0 ** (failures - 1)))
             if self._stop.is_set():
                 raise Stopped
+
+    def _tried(self) -> httpx2.TransportError | HfHubHTTPError | None:
+        """Fetch what comes at once; return what it ended with, raise what a next try would not mend."""
+        try:
+            self._fetch()
+        except httpx2.TransportError as error:
+            return error
+        except HfHubHTTPError as error:
+            if error.response.status_code not in RETRIED or _pause(error) > LONGEST_PAUSE:
+                raise
+            return error
+        return None
 
     def looks_like(self) -> str:
         """A hint, where what came was a page for people."""
@@ -159,12 +162,19 @@ class _Part:
             for piece in response.iter_bytes():
                 if self._stop.is_set():
                     raise Stopped
-                self._file.write(kept := piece[: self._remote.size - self.size])
+                kept = piece[: self._remote.size - self.size]
+                self._write(kept)
                 self._counter.arrived(len(kept))
                 self._take(kept)
                 if len(kept) < len(piece):
                     self.hasher.update(b"more than announced")
                     return
+
+    def _write(self, piece: bytes) -> None:
+        """A disk that fills up takes a part and says nothing: it is the next write that fails."""
+        left = memoryview(piece)
+        while left:
+            left = left[self._file.write(left) :]
 
     def _take(self, piece: bytes) -> None:
         self.hasher.update(piece)
@@ -194,11 +204,11 @@ def _continues(response: httpx2.Response, start: int) -> bool:
     return response.status_code == 206 and told.startswith(f"bytes {start}-")
 
 
-def _pause(error: HfHubHTTPError) -> float:
-    return retry_after(error) or 0.0
+def _pause(error: Exception | None) -> float:
+    return (retry_after(error) or 0.0) if isinstance(error, HfHubHTTPError) else 0.0
 
 
 def retry_after(error: HfHubHTTPError) -> float | None:
     """Seconds the hub asks to be left alone, None where it does not say; RFC 9110, 10.2.3 (a date is not read)."""
     told = error.response.headers.get("retry-after", "")
-    return float(told) if told.isascii() and told.isdigit() else None
+    return min(float(told), LONGEST_TOLD) if told.isascii() and told.isdigit() else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +16,10 @@ OTHERS: Final = (".bin", ".pt", ".pth", ".gguf", ".npz")
 """Other formats: there or not, more cannot be told."""
 
 LONGEST_HEADER: Final = 100_000_000
-"""Bytes; the format's own limit."""
+"""Bytes; the format's own limit. No index is longer, as it says less."""
+
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for what somebody else wrote: other JSON or none, no UTF-8, brackets without end."""
 
 
 class _Tensor(msgspec.Struct):
@@ -43,7 +47,7 @@ def length_told(path: Path) -> int | None:
         return None
     try:
         tensors = _tensors.decode(header)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
     ends = (tensor.data_offsets[1] for tensor in tensors.values() if tensor.data_offsets)
     return 8 + length + max(ends, default=0)
@@ -52,7 +56,9 @@ def length_told(path: Path) -> int | None:
 def is_whole(path: Path) -> bool:
     """Whether a safetensors file is as long as its header says."""
     try:
-        return path.stat().st_size == length_told(path)
+        status = path.stat()
+        # A pipe of that name would be waited for.
+        return stat.S_ISREG(status.st_mode) and status.st_size == length_told(path)
     except OSError:
         return False
 
@@ -74,7 +80,9 @@ def incomplete(folder: Path) -> list[str]:
 
 def _promised(index: Path) -> Iterator[str]:
     with suppress(OSError):
+        with index.open("rb") as file:
+            text = file.read(LONGEST_HEADER + 1)
         try:
-            yield from _index.decode(index.read_bytes()).weight_map.values()
-        except msgspec.DecodeError:
+            yield from _index.decode(text).weight_map.values()
+        except UNREADABLE:
             yield index.name

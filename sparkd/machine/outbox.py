@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+import time
 from collections import deque
 from contextlib import suppress
 from typing import Final
@@ -16,8 +17,8 @@ from typing import Final
 AT_ONCE: Final = 64
 """Datagrams sent in one turn of the event loop, some 0.5 ms."""
 
-LAST_WORDS: Final = 0.5
-"""Seconds that the reader gets for what waits when the program ends."""
+LAST_WORDS: Final = 1.0
+"""Seconds that the reader gets for all that waits when the program ends."""
 
 
 class Outbox:
@@ -44,26 +45,21 @@ class Outbox:
         """Send some now, the rest when the reader has room."""
         with self._lock:
             for _ in range(min(AT_ONCE, len(self._waiting))):
-                try:
-                    self._door.send(self._waiting[0])
-                except BlockingIOError:
+                if not self._sent():
                     break
-                except OSError:  # this one is refused, or the reader is gone: so is what was meant for it
-                    pass
-                self._waiting.popleft()
             if self._waiting and (self._loop is None or self._loop.is_closed()):
                 self._loop = _running_loop()
                 if self._loop:
                     self._loop.add_writer(self._door, self._on_writable)
 
     def flush(self) -> None:
-        """Wait, for a moment at most, until nothing waits any more. For the end of the program."""
-        with self._lock, suppress(OSError):
-            self._door.settimeout(LAST_WORDS)
-            while self._waiting:
-                self._door.send(self._waiting[0])
-                self._waiting.popleft()
-        with suppress(OSError):  # closed already
+        """Wait, for LAST_WORDS at most, until nothing waits any more. For the end of the program."""
+        until = time.monotonic() + LAST_WORDS
+        with self._lock, suppress(OSError):  # closed already
+            going = True
+            while self._waiting and going:
+                self._door.settimeout(max(0.0, until - time.monotonic()))
+                going = self._sent()
             self._door.setblocking(False)
 
     def close(self) -> None:
@@ -72,6 +68,16 @@ class Outbox:
         self.send()
         if not self._waiting:
             self._finish()
+
+    def _sent(self) -> bool:
+        """Send what waits first; False where the reader has no room for it."""
+        with suppress(OSError):  # this one is refused, or the reader is gone: so is what was meant for it
+            try:
+                self._door.send(self._waiting[0])
+            except (BlockingIOError, TimeoutError):
+                return False
+        self._waiting.popleft()
+        return True
 
     def _on_writable(self) -> None:
         self.send()

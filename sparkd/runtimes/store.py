@@ -61,7 +61,9 @@ def list_builds(root: Path) -> list[Build]:
     for path in root.glob(f"*/{RECORD}"):
         if _UNFINISHED.fullmatch(path.parent.name):
             continue
-        with contextlib.suppress(OSError, msgspec.DecodeError):
+        with contextlib.suppress(
+            OSError, ValueError, msgspec.MsgspecError
+        ):  # after a power cut it may hold anything
             record = msgspec.json.decode(path.read_bytes(), type=Record)
             # A virtualenv's python is a link: after an upgrade of the system it may lead nowhere.
             usable = (path.parent / "bin" / "python").exists()

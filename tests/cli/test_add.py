@@ -182,6 +182,7 @@ def test_sources_that_are_nothing_are_told(tmp_path: Path) -> None:
         ("./plain", 1, "has no config.json"),
         ("plain", 1, "./plain means the folder"),
         ("a b", 1, "neither a repository"),
+        ("https://huggingface.co/o/m/tree/v2", 1, "add --revision v2"),
     ):
         ran = add("-y", source, cwd=tmp_path)
         assert ran.code == code, ran.err

@@ -32,23 +32,11 @@ def hub() -> Iterator[Hub]:
 
 
 @pytest.fixture
-def opened(folder: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
+def opened(build: Open, folder: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Open:
     """Start a sparkd that knows this hub; it must stop cleanly and leave nothing."""
     for name, value in {"HF_ENDPOINT": hub.url, "HF_HUB_DOWNLOAD_TIMEOUT": "2", "HOME": str(folder)}.items():
         monkeypatch.setenv(name, value)
-    built: list[House] = []
-
-    def start(models: dict[str, Any], **settings: Any) -> House:
-        house = House(folder, {"models": models, **settings})
-        house.start()
-        built.append(house)
-        return house
-
-    yield start
-    for house in built:
-        if house.process.poll() is None:
-            assert house.stop() == 0, house.log()
-        house.assert_nothing_left()
+    return build
 
 
 def takes(source: str, **fields: Any) -> dict[str, Any]:
@@ -253,7 +241,7 @@ def test_a_model_in_use_keeps_its_files_and_a_stopped_one_can_go(opened: Open, h
     assert error_of(house.chat("m"))["code"] == "model_not_on_disk"
 
 
-def test_root_fetches_for_the_folders_owner(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_root_fetches_and_removes_for_the_folders_owner(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.add("org/m", a_repository())
     folder = Path(tempfile.mkdtemp(prefix="sparkd-owner-"))
     try:
@@ -264,6 +252,11 @@ def test_root_fetches_for_the_folders_owner(hub: Hub, monkeypatch: pytest.Monkey
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
         pulled = house.ctl("pull", "m")
         assert pulled.returncode == 0, pulled.stderr
+        owners = {path.lstat().st_uid for path in (folder / "models").rglob("*")}
+        assert owners == {65534}
+        shutil.rmtree(folder / "models" / "downloads")  # as of a model that another program has fetched
+        removed = house.ctl("rm", "m", "--yes")
+        assert "org/m is removed" in removed.stdout, removed.stderr
         owners = {path.lstat().st_uid for path in (folder / "models").rglob("*")}
         assert owners == {65534}
     finally:

@@ -34,6 +34,16 @@ def test_a_program_that_can_gets_a_socket() -> None:
     assert engine.command(one, surroundings()).argv == ("server", f"--unix={SOCKET.path}")
 
 
+@pytest.mark.parametrize("kind", ENGINES)
+def test_only_a_program_that_may_fetch_by_itself_gets_the_token_of_the_hub(kind: str) -> None:
+    own = {"HF_TOKEN": "secret", "HF_TOKEN_PATH": "/secret", "HF_ENDPOINT": "http://mirror"}
+    one = example("server", "{port}") if kind == "command" else model(engine=kind)
+    command = ENGINES[kind].command(one, surroundings(address=PORT, inherited=own))
+    found = {name: value for name, value in command.environment.items() if name in own}
+    assert found == (own if kind == "command" else {"HF_ENDPOINT": "http://mirror"})
+    assert not any("secret" in argument for argument in command.argv)
+
+
 def test_other_braces_and_what_is_filled_in_stay_as_they_are() -> None:
     one = example("server", "{socket}", '{"a": {"b": 1}}', "{source}", source="/a{port}b")
     assert engine.command(one, surroundings()).argv[2:] == ('{"a": {"b": 1}}', "/a{port}b")

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,11 @@ import pytest
 
 from sparkd.catalog import read_catalogue
 from sparkd.catalog.definitions import Model
-from sparkd.errors import InvalidRequest
+from sparkd.errors import FilesInUse, InvalidRequest
 from sparkd.hub.access import find_token
-from sparkd.hub.failures import FilesInUse
-from sparkd.hub.layout import repository
+from sparkd.hub.layout import open_lock, repository
 from sparkd.hub.listing import ListedFile, Listing
-from sparkd.hub.needs import Need, needs_of
+from sparkd.hub.needs import Need, needing, needs_of
 from sparkd.hub.reading import inventory, is_whole, look, look_at
 from sparkd.hub.removing import remove
 from sparkd.hub.selection import selected
@@ -44,6 +44,16 @@ def weights(folder: Path, *names: str) -> Path:
     return folder
 
 
+def headed(path: Path, header: bytes) -> None:
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+
+
+def piped(path: Path) -> None:
+    """Whoever opens it to read waits for one who writes."""
+    path.unlink()
+    os.mkfifo(path)
+
+
 def test_a_folder_with_whole_weights_is_whole(tmp_path: Path) -> None:
     found = look_at(Need(str(weights(tmp_path / "w", "model.safetensors"))), tmp_path)
     assert (found.state, found.missing) == ("whole", ())
@@ -61,6 +71,20 @@ def test_a_folder_with_whole_weights_is_whole(tmp_path: Path) -> None:
             ("b.safetensors",),
         ),
         (lambda folder: (folder / "b.safetensors").write_bytes(b"\xff" * 5000), ("b.safetensors",)),
+        (lambda folder: headed(folder / "b.safetensors", b'{"\xff": {}}'), ("b.safetensors",)),
+        (
+            lambda folder: headed(
+                folder / "b.safetensors", b'{"a": {"x": ' + b"[" * 50_000 + b"]" * 50_000 + b"}}"
+            ),
+            ("b.safetensors",),
+        ),
+        (lambda folder: piped(folder / "b.safetensors"), ("b.safetensors",)),
+        (
+            lambda folder: (folder / "model.safetensors.index.json").write_bytes(
+                b'{"weight_map": {"x": "\xff"}}'
+            ),
+            ("model.safetensors.index.json",),
+        ),
         (lambda folder: (folder / "b.safetensors").unlink(), ("b.safetensors",)),
         (lambda folder: (folder / "config.json").unlink(), ("config.json",)),
         (
@@ -187,6 +211,26 @@ def test_what_is_being_fetched_is_not_removed(tmp_path: Path) -> None:
         with pytest.raises(FilesInUse, match="is being downloaded"):
             remove("org/m", tmp_path)
     assert not look_at(Need("org/m"), tmp_path).fetching
+
+
+def test_who_only_looks_does_not_keep_anybody_from_removing(tmp_path: Path) -> None:
+    """Looking takes the lock for a moment, and `sparkctl status` looks all the time."""
+    folder = weights(repository(tmp_path, "org/m") / "snapshots" / "abc", "model.safetensors")
+    descriptor = open_lock(tmp_path, "org/m")
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    timer = threading.Timer(0.1, os.close, [descriptor])
+    timer.start()
+    assert remove("org/m", tmp_path) > 0
+    timer.join()
+    assert not folder.exists()
+
+
+def test_a_repository_is_needed_by_whose_options_name_it_too(tmp_path: Path) -> None:
+    own = model(tmp_path, source="org/big")
+    told = {"options.speculative-config": '{"model": "org/big"}'}
+    drafting = model(tmp_path, source="org/other", **told)
+    assert needing("org/big", [own, drafting]) == ["m", "m"]
+    assert needing("org/other", [own, drafting]) == ["m"]
 
 
 def test_files_are_chosen_once_in_the_best_format() -> None:

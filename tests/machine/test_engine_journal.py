@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
@@ -14,17 +13,6 @@ from sparkd.machine.engine_journal import EngineJournal, engine_journal, priorit
 from sparkd.machine.log import LONGEST_LINE, Log
 
 Doors = tuple[socket.socket, socket.socket]
-
-
-@pytest.fixture
-def doors() -> Iterator[Doors]:
-    """The daemon's end and the journal's."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-    ours.setblocking(False)
-    theirs.setblocking(False)
-    yield ours, theirs
-    ours.close()
-    theirs.close()
 
 
 def arrived(journal: socket.socket) -> list[dict[str, str]]:

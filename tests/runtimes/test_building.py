@@ -65,6 +65,14 @@ def test_a_changed_lock_and_a_changed_definition_are_built_anew_and_the_old_buil
     assert [build.folder for build in list_builds(tiny.root)] == folders
 
 
+@pytest.mark.parametrize("record", [b"", b"{", b'{"name": "\xff"}', b"\0" * 100, b"[]"])
+def test_a_build_whose_record_is_garbage_is_none(tiny: Tiny, record: bytes) -> None:
+    folder = tiny.root / "tiny-0123456789ab"
+    folder.mkdir(parents=True)
+    (folder / "sparkd-build.json").write_bytes(record)
+    assert list_builds(tiny.root) == []
+
+
 def test_going_back_to_an_earlier_definition_finds_its_build(tiny: Tiny) -> None:
     lock = tiny.lock
     first = tiny.build()

@@ -1,22 +1,15 @@
-"""What can go wrong with models on disk, and what mends it.
-
-Refusal
-├── FilesMissing      503  the model is not on disk, and nobody fetches it without being told to
-├── BeingFetched      503  the model is being fetched; `retry_after` is when that will be done
-└── FetchFailed       503  it could not be fetched; `code` is what went wrong
-RequestError
-└── FilesInUse        409  the files of a model that runs are not removed
-"""
+"""What goes wrong with models on disk, and what mends it."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from sparkd.errors import Refusal, RequestError
+from sparkd.errors.answering import Refusal, RequestError
 
-Reason = Literal[
+FetchReason = Literal[
     "gated",
     "not_found",
+    "ambiguous",
     "token_refused",
     "unreachable",
     "rate_limited",
@@ -51,12 +44,12 @@ class FetchFailed(Refusal):
         self,
         message: str,
         *,
-        reason: Reason = "failed",
+        reason: FetchReason = "failed",
         param: str | None = None,
         retry_after: float | None = None,
     ) -> None:
         super().__init__(message, param=param, retry_after=retry_after)
-        self.reason: Reason = reason
+        self.reason: FetchReason = reason
 
 
 class FilesInUse(RequestError):
