@@ -82,6 +82,12 @@ def _nearest(folder: Path) -> Path:
     return Path("/")
 
 
+def free_in(folder: Path) -> int:
+    """Bytes free where the folder is, or will be once it is made."""
+    there = os.statvfs(_nearest(folder))
+    return there.f_bavail * there.f_frsize
+
+
 def is_terminal() -> bool:
     """Whether a person watches."""
     return sys.stderr.isatty()

@@ -10,10 +10,14 @@ import pytest
 from sparkd.catalog.quantities import GIB
 from sparkd.cli import doctor_checks, doctor_machine
 from sparkd.cli.doctor_checks import examine, is_local
-from sparkd.cli.doctor_facts import Disk, Facts, KeyFile, Needed, Port, Unit, Weights
+from sparkd.cli.doctor_facts import Disk, Facts, KeyFile, Needs, Port, Readiness, Unit
 from sparkd.hub.findings import OnDisk
 from sparkd.scheduling.status import ModelStatus
 from tests.cli.facts import INSTALLED, SPARK, UNITS, WELL, after, with_status
+
+
+def needs(model: str, *parts: OnDisk, runtime: str | None = "cpu") -> Needs:
+    return Needs(model, runtime, parts)
 
 
 def test_where_all_is_well_everything_is_ok_and_nothing_is_to_be_mended() -> None:
@@ -34,12 +38,13 @@ def test_whatever_is_not_ok_says_what_mends_it() -> None:
             key_file=KeyFile(Path("/keys"), 0o644),
             port=Port("127.0.0.1:8009", "in use", taken=True),
             disks=(disk,),
-            runtimes=(Needed("cpu", ("qwen",), built=False),),
-            weights=(
-                Weights("qwen", OnDisk(source="/weights", state="absent")),
-                Weights("tiny", OnDisk(source="/secret", state="unknown")),
-                Weights("half", OnDisk(source="org/half", state="incomplete", missing=("a.safetensors",))),
-                Weights("none", OnDisk(source="org/none", state="absent")),
+            readiness=Readiness(
+                (
+                    needs("qwen", OnDisk(source="/weights", state="absent")),
+                    needs("tiny", OnDisk(source="/secret", state="unknown")),
+                    needs("half", OnDisk(source="org/half", state="incomplete", missing=("a.safetensors",))),
+                ),
+                runtimes={"cpu": False},
             ),
         ),
         units={name: Unit("", "inactive") for name in UNITS},
