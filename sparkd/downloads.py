@@ -289,8 +289,9 @@ def missing_files(model: Model, parts: list[OnDisk]) -> FilesMissing | BeingFetc
     if any(part.fetching for part in parts):
         text = f"Model {model.id} is being downloaded."
         return BeingFetched(text, param="model", retry_after=UNKNOWN_TIME)
-    known = [part.left for part in parts if part.left is not None]
-    size = f" ({amount(sum(known))})" if known and sum(known) else ""
+    lefts = [part.left for part in parts if part.state in ("absent", "incomplete")]
+    # Where nobody has told how big one of them is, the sum of the others would mislead.
+    size = f" ({amount(sum(left or 0 for left in lefts))})" if lefts and None not in lefts else ""
     half = "only partly on disk" if presence(parts) == "incomplete" else "not on disk"
     text = f"Model {model.id} is {half}: `sparkctl pull {model.id}` downloads it{size}."
     return FilesMissing(text, param="model")

@@ -63,7 +63,7 @@ def _running(facts: Facts, status: Status) -> Finding:
     found = f"sparkd {status.version} (PID {status.pid}) answers, up {duration(status.uptime)}"
     if status.version == facts.version:
         return Finding(check="daemon", level="ok", found=found)
-    again = "`sudo systemctl restart sparkd`" if facts.delegation else "stop it and start it again"
+    again = f"`{'sudo ' if facts.delegation else ''}sparkctl reexec` puts what is installed in its place; models stay"
     found = f"{found}; this sparkctl is of {facts.version}"
     return Finding(check="daemon", level="warning", found=found, mend=again)
 

@@ -67,12 +67,12 @@ def test_a_daemon_that_answers_is_told_with_its_version_and_uptime() -> None:
     assert after(doctor_checks.daemon)[:2] == ("ok", "sparkd 1.2.3 (PID 42) answers, up 2 h 5 min")
 
 
-def test_a_daemon_of_another_version_is_to_be_restarted() -> None:
+def test_a_daemon_of_another_version_is_to_be_replaced() -> None:
     level, found, mend = after(doctor_checks.daemon, status=with_status(version="1.2.2"))
     assert level == "warning"
     assert "sparkd 1.2.2" in found
     assert "1.2.3" in found
-    assert mend == "`sudo systemctl restart sparkd`"
+    assert mend == "`sudo sparkctl reexec` puts what is installed in its place; models stay"
 
 
 def test_no_daemon_is_a_warning_with_the_command_that_starts_one_here() -> None:
