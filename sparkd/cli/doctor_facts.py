@@ -85,11 +85,12 @@ class Needs:
 @dataclass(frozen=True, slots=True)
 class Readiness:
     """What models can start with: the enabled ones, the runtimes that they need (built or not), and the one among
-    them to begin with."""
+    them to begin with. `sudo`: fetching and building is for root."""
 
     models: tuple[Needs, ...] = ()
     runtimes: Mapping[str, bool] = field(default_factory=dict)
     first: Needs | None = None
+    sudo: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,11 @@ def is_ours(folder: Path) -> bool:
     return os.geteuid() == 0 or (place.stat().st_uid == os.geteuid() and os.access(place, os.W_OK | os.X_OK))
 
 
+def takes_sudo(folder: Path) -> bool:
+    """Whether whoever is at the keyboard must say `sudo` to change it: it is another's, or they have said so."""
+    return "SUDO_USER" in os.environ or not is_ours(folder)
+
+
 def is_absent(error: DaemonUnreachable) -> bool:
     """Whether no daemon runs, rather than one that does not answer or not to us."""
     return isinstance(error.__cause__, OSError | httpx.ConnectError)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from sparkd.catalog import Catalogue
 from sparkd.catalog.choosing import to_begin_with
 from sparkd.cli.doctor_facts import Finding, Findings, Needs, Readiness
+from sparkd.cli.files import takes_sudo
 from sparkd.cli.wording import number, some
 from sparkd.hub import reading
 from sparkd.machine.nvml import Nvml
@@ -32,6 +33,7 @@ def look(catalogue: Catalogue, *, gpu: bool) -> Readiness:
             if any(model.runtime == name for model in enabled)
         },
         first=needs[first.id] if first else None,
+        sudo=takes_sudo(models) or takes_sudo(root),
     )
 
 
@@ -58,7 +60,7 @@ def judged(ready: Readiness) -> Findings:
                 check="runtime",
                 level="warning",
                 found=f"{name} is not built, and {some(users)} cannot start without it",
-                mend=f"`sparkctl runtime build {name}`",
+                mend=_command(ready, f"runtime build {name}"),
             )
     yield from _files(ready)
 
@@ -69,7 +71,7 @@ def _files(ready: Readiness) -> Findings:
         found = f"this user may not look at the files of {some(hidden)}"
         yield Finding(check="model", level="warning", found=found, mend="`sudo sparkctl doctor`")
     amiss = [model for model in ready.models if _is_amiss(model)]
-    yield from map(_not_whole, amiss)
+    yield from (_not_whole(ready, model) for model in amiss)
     here = [model for model in ready.models if model.presence == "whole"]
     if not here and not amiss and not hidden:
         yield _first(ready)
@@ -91,8 +93,13 @@ def _first(ready: Readiness) -> Finding:
 def _steps(ready: Readiness) -> Iterator[str]:
     first = ready.first or ready.models[0]
     if first.runtime and not ready.runtimes.get(first.runtime):
-        yield f"`sparkctl runtime build {first.runtime}`"
-    yield f"`sparkctl pull {first.model}`"
+        yield _command(ready, f"runtime build {first.runtime}")
+    yield _command(ready, f"pull {first.model}")
+
+
+def _command(ready: Readiness, words: str) -> str:
+    """As it is to be typed: in an installation the folders are root's and the daemon's."""
+    return f"`{'sudo ' if ready.sudo else ''}sparkctl {words}`"
 
 
 def _is_here(model: Needs) -> bool:
@@ -106,7 +113,7 @@ def _is_amiss(model: Needs) -> bool:
     return absent or model.presence == "incomplete"
 
 
-def _not_whole(model: Needs) -> Finding:
+def _not_whole(ready: Readiness, model: Needs) -> Finding:
     part = next(part for part in model.parts if part.state in ("absent", "incomplete"))
     name = model.model
     if part.source.startswith("/"):
@@ -116,5 +123,5 @@ def _not_whole(model: Needs) -> Finding:
     else:
         what = number(len(part.missing), "file") if part.missing else "the end"
         told = f"{name} is only partly on disk: {what} missing of {part.source}"
-        mend = f"`sparkctl pull {name}`"
+        mend = _command(ready, f"pull {name}")
     return Finding(check="model", level="warning", found=told, mend=mend)

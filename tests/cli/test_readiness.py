@@ -36,6 +36,13 @@ def test_who_begins_is_told_in_one_line_what_to_do_first() -> None:
     ]
 
 
+def test_in_an_installation_the_commands_are_roots() -> None:
+    ready = Readiness((needs("a", "absent"),), {"vllm": False}, first=needs("a", "absent"), sudo=True)
+    [only] = judged(ready)
+    assert only.found == "the only model is not on disk, and no runtime is built"
+    assert only.mend == "to begin: `sudo sparkctl runtime build vllm`, then `sudo sparkctl pull a`"
+
+
 def test_once_the_runtime_is_built_the_first_step_is_a_model() -> None:
     assert told(needs("a", "absent"), needs("b", "absent", "other"), vllm=True, other=False) == [
         ("ok", "vllm is built", ""),
