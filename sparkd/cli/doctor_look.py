@@ -30,7 +30,7 @@ from sparkd.cli.doctor_facts import (
     Unit,
 )
 from sparkd.cli.doctor_machine import UNITS
-from sparkd.cli.files import free_in
+from sparkd.cli.folders import free_in
 from sparkd.client import ControlClient, find_socket
 from sparkd.engines import engine_problems
 from sparkd.errors import CatalogueError, ControlForbidden, DaemonUnreachable, ProbeError, SparkdError

@@ -1,4 +1,4 @@
-"""Who may change the models' folder, and fetching into it from here: what `pull` and `rm` share."""
+"""Fetching into the models' folder from here: what `pull`, `models` and `rm` share."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -14,6 +13,7 @@ from msgspec import structs
 
 from sparkd.catalog import Catalogue, read_catalogue
 from sparkd.catalog.locations import catalogue_path
+from sparkd.cli.folders import nearest
 from sparkd.errors import DaemonUnreachable
 from sparkd.hub.failures import FetchFailed
 from sparkd.hub.ordering import Order, command, environment
@@ -23,17 +23,6 @@ from sparkd.hub.telling import Done, Failed, Progress, read_line
 def catalogue_of(given: str | None) -> Catalogue:
     """The catalogue that the command line names, or the usual one. Raises CatalogueError."""
     return read_catalogue(catalogue_path(given))
-
-
-def is_ours(folder: Path) -> bool:
-    """Whether this user may write there, and everything would belong to whom it must: its owner, or root for them."""
-    place = _nearest(folder)
-    return os.geteuid() == 0 or (place.stat().st_uid == os.geteuid() and os.access(place, os.W_OK | os.X_OK))
-
-
-def takes_sudo(folder: Path) -> bool:
-    """Whether whoever is at the keyboard must say `sudo` to change it: it is another's, or they have said so."""
-    return "SUDO_USER" in os.environ or not is_ours(folder)
 
 
 def is_absent(error: DaemonUnreachable) -> bool:
@@ -72,25 +61,10 @@ def fetch(order: Order, follow: Callable[[Progress], None]) -> Done:
 
 def _owner(models: Path) -> tuple[int, int] | None:
     """User and group of the folder, for whom root fetches: the daemon must be able to read what comes."""
-    status = _nearest(models).stat()
+    status = nearest(models).stat()
     if os.geteuid() != 0 or status.st_uid == 0:
         return None
     return status.st_uid, status.st_gid
-
-
-def _nearest(folder: Path) -> Path:
-    """The folder, or the nearest one above it that is there."""
-    for place in (folder, *folder.parents):
-        with suppress(OSError):
-            if place.is_dir():
-                return place
-    return Path("/")
-
-
-def free_in(folder: Path) -> int:
-    """Bytes free where the folder is, or will be once it is made."""
-    there = os.statvfs(_nearest(folder))
-    return there.f_bavail * there.f_frsize
 
 
 def is_terminal() -> bool:

@@ -11,7 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from sparkd.cli import exits
-from sparkd.cli.files import catalogue_of, free_in
+from sparkd.cli.files import catalogue_of
+from sparkd.cli.folders import free_in
 from sparkd.cli.output import say_json
 from sparkd.cli.terminal import out
 from sparkd.cli.wording import number

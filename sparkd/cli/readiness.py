@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from sparkd.catalog import Catalogue
 from sparkd.catalog.choosing import to_begin_with
 from sparkd.cli.doctor_facts import Finding, Findings, Needs, Readiness
-from sparkd.cli.files import takes_sudo
+from sparkd.cli.folders import takes_sudo
 from sparkd.cli.wording import number, some
 from sparkd.hub import reading
 from sparkd.machine.nvml import Nvml
