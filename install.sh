@@ -151,7 +151,11 @@ build() {
     # The service may not write here, and would else compile everything anew at each start.
     act "$ROOT$version/bin/python" -I -m compileall -q -s "$ROOT" -p / "$ROOT$version/lib"
     act cp -R "$SOURCE/venvs" "$SOURCE/units" "$ROOT$version"
-    act write_what_is_derived
+    if $dry; then
+        echo "    # units, completions and the catalogue, as they are for $prefix"
+    else
+        write_what_is_derived
+    fi
     [[ -n $ROOT ]] || act "$version/bin/sparkd" --version > /dev/null
     act touch "$ROOT$version/complete"
 }
@@ -194,7 +198,8 @@ configure() {
 }
 
 new_keys() {
-    echo "# API keys, one a line: a name for it, then the key. \`sudo systemctl restart sparkd\` reads a change."
+    echo "# API keys, one a line: a name for it, then the key. \`sudo systemctl reload sparkd\` reads a change that was written in place,"
+    echo "# as \`tee\` does; most editors put a new file here, and that takes a restart."
     echo "owner: sk-$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')"
 }
 
@@ -319,9 +324,9 @@ farewell() {
     elif $start; then
         say "Done. It starts with the first connection:
     curl http://127.0.0.1:8009/v1/models -H \"Authorization: Bearer \$(sudo sed -n 's/^owner: //p' $ETC/keys)\"
-    sudo sparkctl status"
+    sudo sparkctl doctor    # what to do next"
     else
-        say "Done. To start it: systemctl enable --now ${SOCKETS[*]}"
+        say "Done. To start it: sudo systemctl enable --now ${SOCKETS[*]}"
     fi
 }
 

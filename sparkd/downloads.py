@@ -26,7 +26,7 @@ from sparkd.errors import (
     SparkdError,
 )
 from sparkd.hub import reading
-from sparkd.hub.findings import ModelFiles, OnDisk
+from sparkd.hub.findings import ModelFiles, OnDisk, presence
 from sparkd.hub.following import Fetch
 from sparkd.hub.needs import needing, needs_of
 from sparkd.hub.ordering import Order, command, environment, order_for
@@ -86,7 +86,7 @@ class Downloads:
         order = self._order(model)
         if (fetch := self._fetches.get(order)) is None:
             if model.download != "auto" or any(part.source.startswith("/") for part in missing):
-                raise missing_files(model, missing)
+                raise missing_files(model, found)
             self._raise_recent(order)
             fetch = self._begin(order, model)
         with self._waits(fetch, model):
@@ -247,16 +247,20 @@ class Downloads:
 
 def missing_files(model: Model, parts: list[OnDisk]) -> FilesMissing | BeingFetched:
     """Why a model that is not on disk is refused, and what puts it there."""
-    if folders := [part.source for part in parts if part.source.startswith("/") and part.state != "whole"]:
-        lacking = next(part for part in parts if part.source == folders[0])
+    folders = [
+        part for part in parts if part.source.startswith("/") and part.state in ("absent", "incomplete")
+    ]
+    if folders:
+        lacking = folders[0]
         there = f"lacks {lacking.missing[0]}" if lacking.missing else "is not there"
-        text = f"Model {model.id} is not on disk: its source {folders[0]} {there}."
+        text = f"Model {model.id} is not on disk: its source {lacking.source} {there}."
         return FilesMissing(text, param="model")
     if any(part.fetching for part in parts):
         text = f"Model {model.id} is being downloaded."
         return BeingFetched(text, param="model", retry_after=UNKNOWN_TIME)
-    known = [part.left for part in parts if part.left is not None]
-    size = f" ({amount(sum(known))})" if known and sum(known) else ""
-    half = "only partly on disk" if any(part.state == "incomplete" for part in parts) else "not on disk"
+    lefts = [part.left for part in parts if part.state in ("absent", "incomplete")]
+    # Where nobody has told how big one of them is, the sum of the others would mislead.
+    size = f" ({amount(sum(left or 0 for left in lefts))})" if lefts and None not in lefts else ""
+    half = "only partly on disk" if presence(parts) == "incomplete" else "not on disk"
     text = f"Model {model.id} is {half}: `sparkctl pull {model.id}` downloads it{size}."
     return FilesMissing(text, param="model")

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from sparkd.catalog.choosing import best
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.labels import Status, Tag
 from sparkd.catalog.reading import read_catalogue
@@ -64,28 +65,6 @@ def guide(models: Iterable[Model]) -> str:
         if some := [model for model in known if model.status == status]:
             lines += ["", f"## {heading}", "", *_served(some)]
     return "\n".join([*lines, "", "## Disabled", "", *_disabled(known), ""])
-
-
-def best(models: Iterable[Model], tag: Tag) -> list[Model]:
-    """Return the models to use for a task, the best first.
-
-    A validated model goes before one that is not; who has no refusals is for those who ask for that, and who has a
-    better one in its place is last; then what is best for just this, then what clients are set up for.
-    """
-
-    def rank(model: Model) -> tuple[int | bool, ...]:
-        return (
-            model.status != "validated",
-            tag != "uncensored" and "uncensored" in model.tags,
-            bool(model.instead),
-            model.tags.index(tag),
-            model.clients.opencode.context is None,
-        )
-
-    offered = [
-        model for model in models if tag in model.tags and model.status in ("validated", "experimental")
-    ]
-    return sorted(offered, key=rank)
 
 
 def _tasks(models: list[Model]) -> Iterator[str]:

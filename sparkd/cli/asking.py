@@ -22,6 +22,7 @@ from sparkd.catalog.definitions import Model, Runtime
 from sparkd.catalog.nearest import did_you_mean
 from sparkd.catalog.quantities import GIB
 from sparkd.catalog.wording import either, problem, wrong_value
+from sparkd.cli.wording import some
 from sparkd.engines import ENGINES, parsers
 from sparkd.engines.engine import Command, Surroundings, TcpAddress, UnixAddress
 from sparkd.engines.flags import option_of
@@ -74,11 +75,6 @@ class Answer(Struct, frozen=True):
     version: str
     flags: list[str]
     complaints: dict[str, list[Complaint]]
-
-
-def some(names: Sequence[str]) -> str:
-    """Up to three names; of more the first two and how many there are."""
-    return ", ".join(names) if len(names) <= 3 else f"{', '.join(names[:2])} and {len(names) - 2} more"
 
 
 def ask_parsers(catalogue: Catalogue, models: Iterable[Model], stand_ins: Sequence[str]) -> Found:

@@ -15,13 +15,12 @@ from sparkd.catalog import Catalogue, read_catalogue
 from sparkd.catalog.locations import catalogue_path
 from sparkd.catalog.nearest import did_you_mean
 from sparkd.cli import exits
-from sparkd.cli.asking import Parser, ask_parsers, some
+from sparkd.cli.asking import Parser, ask_parsers
 from sparkd.cli.output import complain, say, say_json
+from sparkd.cli.readiness import has_gpu, judged, look
 from sparkd.cli.wording import number
 from sparkd.engines import engine_problems
 from sparkd.errors import CatalogueError, InvalidRequest
-from sparkd.hub.reading import is_whole
-from sparkd.runtimes import installed
 
 
 class Checked(Struct, frozen=True, kw_only=True):
@@ -88,31 +87,13 @@ def _asked(checked: Checked, catalogue: Catalogue, arguments: argparse.Namespace
 
 
 def _notes(catalogue: Catalogue) -> Iterator[str]:
-    enabled = [model for model in catalogue.models.values() if model.enabled]
-    for runtime in catalogue.runtimes.values():
-        users = [model.id for model in enabled if model.runtime == runtime.name]
-        if users and installed(runtime, catalogue.folder("runtimes")) is None:
-            yield (
-                f'runtime "{runtime.name}" is not built, and {some(users)} cannot start without it: '
-                f"`sparkctl runtime build {runtime.name}`"
-            )
-    for model in enabled:
-        if model.source and model.source.startswith("/") and not Path(model.source).exists():
-            yield f"{model.id} cannot start: its source {model.source} is not there"
+    for finding in judged(look(catalogue, gpu=has_gpu())):
+        if finding.level != "ok":
+            yield f"{finding.found}; {finding.mend}"
     used = {model.family for model in catalogue.models.values()}
     for family in catalogue.families:
         if family not in used:
             yield f'family "{family}" has no model{did_you_mean(family, filter(None, used))}'
-    folder = catalogue.folder("models")
-    wanting = [
-        model.id
-        for model in enabled
-        if not (model.source or "/").startswith("/") and not is_whole(model, folder)
-    ]
-    if wanting:
-        yield f"{some(wanting)} cannot start before `sparkctl pull {wanting[0]}`: not on disk, or not whole"
-    if not enabled:
-        yield "there is no model that may run"
 
 
 def _lines(checked: Checked) -> list[str]:

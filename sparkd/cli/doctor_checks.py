@@ -8,7 +8,8 @@ from typing import Final
 
 from sparkd.catalog.quantities import GIB
 from sparkd.cli import doctor_machine
-from sparkd.cli.doctor_facts import Facts, Finding, Findings, Weights
+from sparkd.cli.doctor_facts import Facts, Finding, Findings
+from sparkd.cli.readiness import judged
 from sparkd.cli.wording import duration, number, size
 from sparkd.scheduling.status import Status
 
@@ -62,7 +63,7 @@ def _running(facts: Facts, status: Status) -> Finding:
     found = f"sparkd {status.version} (PID {status.pid}) answers, up {duration(status.uptime)}"
     if status.version == facts.version:
         return Finding(check="daemon", level="ok", found=found)
-    again = "`sudo systemctl restart sparkd`" if facts.delegation else "stop it and start it again"
+    again = f"`{'sudo ' if facts.delegation else ''}sparkctl reexec` puts what is installed in its place; models stay"
     found = f"{found}; this sparkctl is of {facts.version}"
     return Finding(check="daemon", level="warning", found=found, mend=again)
 
@@ -181,65 +182,10 @@ def disk(facts: Facts) -> Findings:
         yield Finding(check="disk", level="warning", found=found, mend=mend)
 
 
-def runtimes(facts: Facts) -> Findings:
-    """Virtualenvs that enabled models need."""
-    needed = facts.installed.runtimes if facts.installed else ()
-    for runtime in needed:
-        if runtime.built:
-            yield Finding(check="runtime", level="ok", found=f"{runtime.runtime} is built")
-            continue
-        users = runtime.users
-        some = ", ".join(users) if len(users) <= 3 else f"{', '.join(users[:2])} and {len(users) - 2} more"
-        yield Finding(
-            check="runtime",
-            level="warning",
-            found=f"{runtime.runtime} is not built, and {some} cannot start without it",
-            mend=f"`sparkctl runtime build {runtime.runtime}`",
-        )
-
-
-def models(facts: Facts) -> Findings:
-    """Models that may run, and what of them is on disk."""
-    if facts.installed is None:
-        return
-    if not facts.installed.enabled:
-        found = "there is no model that may run"
-        yield Finding(
-            check="model", level="warning", found=found, mend="enable one in the catalogue, or add one"
-        )
-    absent = []
-    for weights in facts.installed.weights:
-        if weights.found.state == "absent" and not weights.found.source.startswith("/"):
-            absent.append(weights.model)
-        elif weights.found.state != "whole":
-            yield _not_whole(weights)
-    if whole := [weights.model for weights in facts.installed.weights if weights.found.state == "whole"]:
-        yield Finding(check="model", level="ok", found=f"on disk and whole: {', '.join(whole)}")
-    if absent:
-        # A catalogue has more models than a disk: what nobody has asked for yet is not amiss.
-        yield Finding(
-            check="model",
-            level="ok" if whole else "warning",
-            found=f"not on disk: {', '.join(absent)}",
-            mend="`sparkctl pull MODEL`",
-        )
-
-
-def _not_whole(weights: Weights) -> Finding:
-    found, model = weights.found, weights.model
-    if found.state == "unknown":
-        told, mend = f"{model}: this user may not look at its source {found.source}", "`sudo sparkctl doctor`"
-    elif found.source.startswith("/"):
-        lacks = f"lacks {', '.join(found.missing[:3])}" if found.missing else "is not there"
-        told = f"{model} cannot start: its source {found.source} {lacks}"
-        mend = f"fetch it to there, or correct `source` of models.{model}"
-    else:
-        what = number(len(found.missing), "file") if found.missing else "the end"
-        told, mend = (
-            f"{model} is only partly on disk: {what} missing of {found.source}",
-            f"`sparkctl pull {model}`",
-        )
-    return Finding(check="model", level="warning", found=told, mend=mend)
+def readiness(facts: Facts) -> Findings:
+    """Runtimes that are built, models that are on disk, and what somebody who begins does first."""
+    if facts.installed is not None:
+        yield from judged(facts.installed.readiness)
 
 
 CHECKS: Final[tuple[Callable[[Facts], Findings], ...]] = (
@@ -256,8 +202,7 @@ CHECKS: Final[tuple[Callable[[Facts], Findings], ...]] = (
     doctor_machine.swap,
     doctor_machine.page_cache,
     disk,
-    runtimes,
-    models,
+    readiness,
     quarantine,
 )
 """Everything that is looked at, in the order it is told. A check that has nothing to look at finds nothing."""

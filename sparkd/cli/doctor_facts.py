@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from msgspec import Struct
 
-from sparkd.hub.findings import OnDisk
+from sparkd.hub.findings import OnDisk, Presence, presence
 from sparkd.machine.memory import Memory
 from sparkd.machine.nvml import Gpu
 from sparkd.scheduling.status import Status
@@ -69,20 +69,28 @@ class Disk:
 
 
 @dataclass(frozen=True, slots=True)
-class Needed:
-    """A runtime that enabled models need, and whether it is built."""
+class Needs:
+    """An enabled model: the runtime it needs, if any, and all that it needs on disk, its source first."""
 
-    runtime: str
-    users: tuple[str, ...]
-    built: bool
+    model: str
+    runtime: str | None = None
+    parts: tuple[OnDisk, ...] = ()
+
+    @property
+    def presence(self) -> Presence:
+        """How much of it is on disk."""
+        return presence(self.parts)
 
 
 @dataclass(frozen=True, slots=True)
-class Weights:
-    """What an enabled model needs on disk: one for its source, one for each other thing that is not whole."""
+class Readiness:
+    """What models can start with: the enabled ones, the runtimes that they need (built or not), and the one among
+    them to begin with. `sudo`: fetching and building is for root."""
 
-    model: str
-    found: OnDisk
+    models: tuple[Needs, ...] = ()
+    runtimes: Mapping[str, bool] = field(default_factory=dict)
+    first: Needs | None = None
+    sudo: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +112,7 @@ class Installed:
     key_file: KeyFile | None = None
     port: Port | None = None
     disks: tuple[Disk, ...] = ()
-    runtimes: tuple[Needed, ...] = ()
-    weights: tuple[Weights, ...] = ()
+    readiness: Readiness = Readiness()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from sparkd import __version__
 from sparkd.catalog import Catalogue, read_catalogue
 from sparkd.catalog.addresses import parse_listen
 from sparkd.catalog.locations import catalogue_path
+from sparkd.cli import readiness
 from sparkd.cli.doctor_facts import (
     Answer,
     Delegation,
@@ -25,22 +26,19 @@ from sparkd.cli.doctor_facts import (
     Facts,
     Installed,
     KeyFile,
-    Needed,
     Port,
     Unit,
-    Weights,
 )
 from sparkd.cli.doctor_machine import UNITS
+from sparkd.cli.folders import free_in
 from sparkd.client import ControlClient, find_socket
 from sparkd.engines import engine_problems
 from sparkd.errors import CatalogueError, ControlForbidden, DaemonUnreachable, ProbeError, SparkdError
 from sparkd.gateway.keys import STDIN, read_keys
-from sparkd.hub import reading
 from sparkd.machine.cgroups import CONTROLLERS, controllers_below, is_delegated, mounted, unit_in
 from sparkd.machine.meminfo import MEMINFO
 from sparkd.machine.memory import Memory, Probe
 from sparkd.machine.nvml import Gpu, Nvml
-from sparkd.runtimes import installed
 from sparkd.scheduling.memory import floor_of
 from sparkd.scheduling.status import Status
 
@@ -63,7 +61,7 @@ def look(catalogue_given: str | None, socket_given: str | None) -> Facts:
     return Facts(
         path=path,
         problems=problems,
-        installed=_installed(catalogue) if catalogue else None,
+        installed=_installed(catalogue, gpu=gpu is not None) if catalogue else None,
         daemon=answer,
         daemon_says=says,
         status=status,
@@ -104,32 +102,21 @@ def _ask(socket_given: str | None, catalogue_given: str | None) -> tuple[Answer,
         return "strange", error.message, None
 
 
-def _installed(catalogue: Catalogue) -> Installed:
-    enabled = [model for model in catalogue.models.values() if model.enabled]
-    users = {
-        name: tuple(model.id for model in enabled if model.runtime == name) for name in catalogue.runtimes
-    }
-    root = catalogue.folder("runtimes")
+def _installed(catalogue: Catalogue, *, gpu: bool) -> Installed:
+    enabled = sum(model.enabled for model in catalogue.models.values())
     return Installed(
-        enabled=len(enabled),
-        disabled=len(catalogue.models) - len(enabled),
+        enabled=enabled,
+        disabled=len(catalogue.models) - enabled,
         key_file=_key_file(catalogue),
         port=_port(catalogue.settings.server.listen),
         disks=tuple(
-            Disk(f"paths.{name}", folder, _free(folder))
-            for name, folder in (("models", catalogue.folder("models")), ("runtimes", root))
+            Disk(f"paths.{name}", folder, free_in(folder))
+            for name, folder in (
+                ("models", catalogue.folder("models")),
+                ("runtimes", catalogue.folder("runtimes")),
+            )
         ),
-        runtimes=tuple(
-            Needed(name, users[name], built=installed(runtime, root) is not None)
-            for name, runtime in catalogue.runtimes.items()
-            if users[name]
-        ),
-        weights=tuple(
-            Weights(model.id, part)
-            for model in enabled
-            for place, part in enumerate(reading.look(model, catalogue.folder("models")))
-            if place == 0 or part.state != "whole"
-        ),
+        readiness=readiness.look(catalogue, gpu=gpu),
     )
 
 
@@ -163,15 +150,6 @@ def _is_there(path: Path) -> bool | None:
     except OSError:
         return False
     return True
-
-
-def _free(folder: Path) -> int:
-    """Bytes free where the folder is, or will be once it is made."""
-    for place in (folder, *folder.parents):
-        with suppress(OSError):
-            there = os.statvfs(place)
-            return there.f_bavail * there.f_frsize
-    return 0
 
 
 def _port(listen: str) -> Port:

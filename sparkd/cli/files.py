@@ -1,4 +1,4 @@
-"""Who may change the models' folder, and fetching into it from here: what `pull` and `rm` share."""
+"""Fetching into the models' folder from here: what `pull`, `models` and `rm` share."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -14,6 +14,7 @@ from msgspec import structs
 
 from sparkd.catalog import Catalogue, read_catalogue
 from sparkd.catalog.locations import catalogue_path
+from sparkd.cli.folders import nearest
 from sparkd.errors import DaemonUnreachable
 from sparkd.hub.ordering import Order, command, environment
 from sparkd.hub.telling import Done, Failed, Progress, failure_of, read_line
@@ -22,12 +23,6 @@ from sparkd.hub.telling import Done, Failed, Progress, failure_of, read_line
 def catalogue_of(given: str | None) -> Catalogue:
     """The catalogue that the command line names, or the usual one. Raises CatalogueError."""
     return read_catalogue(catalogue_path(given))
-
-
-def is_ours(folder: Path) -> bool:
-    """Whether this user may write there, and everything would belong to whom it must: its owner, or root for them."""
-    place = _nearest(folder)
-    return os.geteuid() == 0 or (place.stat().st_uid == os.geteuid() and os.access(place, os.W_OK | os.X_OK))
 
 
 def is_absent(error: DaemonUnreachable) -> bool:
@@ -85,19 +80,10 @@ def fetch(order: Order, follow: Callable[[Progress], None]) -> Done:
 
 def _owner(models: Path) -> tuple[int, int] | None:
     """User and group of the folder, for whom root fetches: the daemon must be able to read what comes."""
-    status = _nearest(models).stat()
+    status = nearest(models).stat()
     if os.geteuid() != 0 or status.st_uid == 0:
         return None
     return status.st_uid, status.st_gid
-
-
-def _nearest(folder: Path) -> Path:
-    """The folder, or the nearest one above it that is there."""
-    for place in (folder, *folder.parents):
-        with suppress(OSError):
-            if place.is_dir():
-                return place
-    return Path("/")
 
 
 def is_terminal() -> bool:

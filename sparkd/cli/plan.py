@@ -20,12 +20,13 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         for line in lines(plan):
             say(line)
-    return exits.NOT_NOW if plan.verdict == "refused" else exits.DONE
+    return exits.NOT_NOW if plan.verdict == "refused" or plan.lacks else exits.DONE
 
 
 def lines(plan: Plan) -> list[str]:
     """The plan in sentences."""
-    said = [f"{plan.model} {_verdict(plan)}"]
+    verdict = f"{plan.model} {_verdict(plan)}"
+    said = [*plan.lacks, f"with that done: {verdict}"] if plan.lacks else [verdict]
     if plan.before:
         said.append(f"launched before it: {', '.join(plan.before)}")
     if plan.evicts:

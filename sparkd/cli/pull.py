@@ -19,7 +19,8 @@ from rich.progress import Progress as Bar
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
 from sparkd.cli import exits
-from sparkd.cli.files import catalogue_of, fetch, is_absent, is_ours, is_terminal
+from sparkd.cli.files import catalogue_of, fetch, is_absent, is_terminal
+from sparkd.cli.folders import is_ours
 from sparkd.cli.output import note, say, say_json
 from sparkd.cli.terminal import err
 from sparkd.cli.wording import duration

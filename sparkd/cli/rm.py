@@ -8,7 +8,8 @@ import sys
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
 from sparkd.cli import exits
-from sparkd.cli.files import as_owner, catalogue_of, is_absent, is_ours
+from sparkd.cli.files import as_owner, catalogue_of, is_absent
+from sparkd.cli.folders import is_ours
 from sparkd.cli.output import confirmed, note, say, say_json
 from sparkd.client import ControlClient, find_socket
 from sparkd.errors import DaemonUnreachable, InvalidRequest

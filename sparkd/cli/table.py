@@ -16,8 +16,9 @@ MOVING = "yellow"
 
 
 def overview(status: Status, *, disabled_too: bool) -> Group:
-    """The whole daemon: two lines about the machine, a row per model, and why a model failed."""
+    """The whole daemon: some lines about the machine, a row per model, who runs first, and why a model failed."""
     shown = [model for model in status.models if model.enabled or disabled_too]
+    shown.sort(key=lambda model: state(model) in ("stopped", "disabled"))
     hidden = len(status.models) - len(shown)
     parts: list[RenderableType] = [*_machine(status), Text(), _models(shown), *_failures(shown)]
     if not shown:

@@ -6,6 +6,7 @@ Rich drops colour by itself when the output is not a terminal, and when NO_COLOR
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from rich.console import Console
 
@@ -23,7 +24,16 @@ def err() -> Console:
 
 
 class _Quiet(Console):
-    """Leaves a broken pipe to sparkctl, which has an exit code for it."""
+    """Leaves a broken pipe to sparkctl, which has an exit code for it. Off a terminal no line ends in blanks."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        if self.is_terminal:
+            super().print(*objects, **options)
+            return
+        with self.capture() as captured:
+            super().print(*objects, **options)
+        self.file.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+        self.file.flush()
 
     def on_broken_pipe(self) -> None:
         self.quiet = True

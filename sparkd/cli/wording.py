@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sparkd.catalog.quantities import GIB
 
 
@@ -25,3 +27,8 @@ def size(count: int) -> str:
 def number(count: int, noun: str, plural: str = "") -> str:
     """ "1 model", "2 models"; `plural` where that is not the noun with an s."""
     return f"{count} {noun}" if count == 1 else f"{count} {plural or f'{noun}s'}"
+
+
+def some(names: Sequence[str]) -> str:
+    """Up to three names; of more the first two and how many there are."""
+    return ", ".join(names) if len(names) <= 3 else f"{', '.join(names[:2])} and {len(names) - 2} more"

@@ -19,7 +19,10 @@ id or an alias.
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
+from msgspec import structs
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -27,6 +30,7 @@ from starlette.routing import Route
 
 from sparkd.catalog.definitions import Model
 from sparkd.control.errors import EXCEPTION_HANDLERS
+from sparkd.control.lacking import lacking
 from sparkd.control.logs import LogEndpoint
 from sparkd.control.presence import while_connected
 from sparkd.control.supervision import Reloader, Replaceable, Supervision
@@ -81,7 +85,9 @@ class _Control:
         return self._state_of(self._wanted(request))
 
     async def plan(self, request: Request) -> Response:
-        return _json(self._supervisor.plan(self._wanted(request)))
+        model = self._wanted(request)
+        lacks = await asyncio.to_thread(lacking, model, self._supervisor.catalogue)
+        return _json(structs.replace(self._supervisor.plan(model), lacks=lacks))
 
     async def files(self, request: Request) -> Response:  # noqa: ARG002
         return _json(await self._supervisor.downloads.files())

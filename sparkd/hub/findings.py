@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from msgspec import Struct
@@ -23,6 +24,13 @@ class OnDisk(Struct, frozen=True, kw_only=True):
     missing: tuple[str, ...] = ()
     left: int | None = None
     fetching: bool = False
+
+
+def presence(parts: Sequence[OnDisk]) -> Presence:
+    """How much a model has of what it needs, its own source first; without that it is absent, whatever else it has."""
+    if parts and parts[0].state in ("absent", "unknown"):
+        return parts[0].state
+    return "whole" if all(part.state in ("whole", "unknown") for part in parts) else "incomplete"
 
 
 class ModelFiles(Struct, frozen=True, kw_only=True):

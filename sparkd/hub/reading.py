@@ -127,10 +127,11 @@ def _encodings(names: tuple[str, ...], models: Path) -> OnDisk:
         missing = encodings.missing(names, models)
     except OSError:
         return OnDisk(source="encodings", state="unknown")
+    held = sum(_size(encodings.file_of(name, models)) for name in names)
     return OnDisk(
         source="encodings",
-        state="incomplete" if missing else "whole",
-        held=sum(_size(encodings.file_of(name, models)) for name in names),
+        state="whole" if not missing else "incomplete" if held else "absent",
+        held=held,
         missing=tuple(missing),
         left=sum(encodings.PUBLISHED[name].size for name in missing),
     )

@@ -36,7 +36,8 @@ class Plan(Struct, frozen=True, kw_only=True):
 
     "ready" and "starting": it is, or is about to be. "launch": it would be launched, once those of `evicts` are gone
     and those of `before` had their turn. "refused": `why`. `seconds` is how long until it answers, `load_time` how much
-    of that is its own start; None where nothing is known. `footprint` (bytes) rests on `basis`.
+    of that is its own start; None where nothing is known. `footprint` (bytes) rests on `basis`. `lacks`: what it
+    cannot start without and the scheduler knows nothing of, in sentences.
     """
 
     model: str
@@ -48,6 +49,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     seconds: float | None = None
     load_time: float | None = None
     why: str = ""
+    lacks: tuple[str, ...] = ()
 
 
 def plan(scheduler: Scheduler, model_id: str, now: float, load_time: Callable[[Model], float | None]) -> Plan:

@@ -8,8 +8,9 @@ from typing import NamedTuple, get_args
 import pytest
 
 from sparkd.catalog import Catalogue, read_catalogue
+from sparkd.catalog.choosing import best, to_begin_with
 from sparkd.catalog.definitions import Model
-from sparkd.catalog.guide import CATALOGUE, FILE, TASKS, best, guide, written
+from sparkd.catalog.guide import CATALOGUE, FILE, TASKS, guide, written
 from sparkd.catalog.labels import Tag
 from sparkd.catalog.quantities import GIB
 from sparkd.engines import ENGINES, engine_problems
@@ -259,6 +260,8 @@ def test_the_guide_offers_what_is_validated_first_and_nothing_that_is_not_served
     assert best(MODELS, "chat")[0].id == "gpt-oss-20b"
     assert best(MODELS, "vision")[0].id == "gemma4-26b-a4b"
     assert best(MODELS, "small")[0].id == "qwen3.5-0.8b"
+    assert getattr(to_begin_with(MODELS, ["vllm"]), "id", None) == "gpt-oss-20b"
+    assert getattr(to_begin_with(MODELS, ["cpu"]), "id", None) == "smollm2-135m-instruct"
     for tag in TASKS:
         statuses = [model.status for model in best(MODELS, tag)]
         assert statuses == sorted(statuses, reverse=True)

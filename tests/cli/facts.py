@@ -10,7 +10,18 @@ from typing import Any
 import msgspec
 
 from sparkd.catalog.quantities import GIB
-from sparkd.cli.doctor_facts import Delegation, Facts, Finding, Findings, Installed, Port, Unit
+from sparkd.cli.doctor_facts import (
+    Delegation,
+    Facts,
+    Finding,
+    Findings,
+    Installed,
+    Needs,
+    Port,
+    Readiness,
+    Unit,
+)
+from sparkd.hub.findings import OnDisk
 from sparkd.machine.memory import Memory
 from sparkd.machine.nvml import Gpu
 from sparkd.scheduling.status import MemoryStatus, ModelStatus, QueueStatus, Status
@@ -25,7 +36,8 @@ STATUS = Status(
     models=(ModelStatus(id="qwen", state="stopped"),),
 )
 SPARK = Memory("unified", 128 * GIB, 100 * GIB, 128 * GIB, 100 * GIB, 60 * GIB)
-INSTALLED = Installed(enabled=1, port=Port("127.0.0.1:8009"))
+READY = Readiness((Needs("qwen", "cpu", (OnDisk(source="org/qwen", state="whole"),)),), {"cpu": True})
+INSTALLED = Installed(enabled=1, port=Port("127.0.0.1:8009"), readiness=READY)
 UNITS = {
     "sparkd.socket": Unit("enabled", "active"),
     "sparkd-control.socket": Unit("enabled", "active"),

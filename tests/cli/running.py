@@ -50,7 +50,7 @@ def command(*arguments: str | Path) -> list[str]:
 def clean_environment(more: dict[str, str] | None = None) -> dict[str, str]:
     """This process's environment without what steers sparkctl, and with `more`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SPARKD_")}
-    for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "TERM", "PYTHONDONTWRITEBYTECODE"):
+    for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "TERM", "PYTHONDONTWRITEBYTECODE", "SUDO_USER"):
         kept.pop(name, None)
     # Where bytecode is not written each of a hundred processes would compile httpx and rich anew.
     return kept | {"PYTHONPYCACHEPREFIX": _bytecode.name} | (more or {})

@@ -10,10 +10,14 @@ import pytest
 from sparkd.catalog.quantities import GIB
 from sparkd.cli import doctor_checks, doctor_machine
 from sparkd.cli.doctor_checks import examine, is_local
-from sparkd.cli.doctor_facts import Disk, Facts, KeyFile, Needed, Port, Unit, Weights
+from sparkd.cli.doctor_facts import Disk, Facts, KeyFile, Needs, Port, Readiness, Unit
 from sparkd.hub.findings import OnDisk
 from sparkd.scheduling.status import ModelStatus
 from tests.cli.facts import INSTALLED, SPARK, UNITS, WELL, after, with_status
+
+
+def needs(model: str, *parts: OnDisk, runtime: str | None = "cpu") -> Needs:
+    return Needs(model, runtime, parts)
 
 
 def test_where_all_is_well_everything_is_ok_and_nothing_is_to_be_mended() -> None:
@@ -34,12 +38,13 @@ def test_whatever_is_not_ok_says_what_mends_it() -> None:
             key_file=KeyFile(Path("/keys"), 0o644),
             port=Port("127.0.0.1:8009", "in use", taken=True),
             disks=(disk,),
-            runtimes=(Needed("cpu", ("qwen",), built=False),),
-            weights=(
-                Weights("qwen", OnDisk(source="/weights", state="absent")),
-                Weights("tiny", OnDisk(source="/secret", state="unknown")),
-                Weights("half", OnDisk(source="org/half", state="incomplete", missing=("a.safetensors",))),
-                Weights("none", OnDisk(source="org/none", state="absent")),
+            readiness=Readiness(
+                (
+                    needs("qwen", OnDisk(source="/weights", state="absent")),
+                    needs("tiny", OnDisk(source="/secret", state="unknown")),
+                    needs("half", OnDisk(source="org/half", state="incomplete", missing=("a.safetensors",))),
+                ),
+                runtimes={"cpu": False},
             ),
         ),
         units={name: Unit("", "inactive") for name in UNITS},
@@ -62,12 +67,12 @@ def test_a_daemon_that_answers_is_told_with_its_version_and_uptime() -> None:
     assert after(doctor_checks.daemon)[:2] == ("ok", "sparkd 1.2.3 (PID 42) answers, up 2 h 5 min")
 
 
-def test_a_daemon_of_another_version_is_to_be_restarted() -> None:
+def test_a_daemon_of_another_version_is_to_be_replaced() -> None:
     level, found, mend = after(doctor_checks.daemon, status=with_status(version="1.2.2"))
     assert level == "warning"
     assert "sparkd 1.2.2" in found
     assert "1.2.3" in found
-    assert mend == "`sudo systemctl restart sparkd`"
+    assert mend == "`sudo sparkctl reexec` puts what is installed in its place; models stay"
 
 
 def test_no_daemon_is_a_warning_with_the_command_that_starts_one_here() -> None:

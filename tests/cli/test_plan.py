@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from sparkd.catalog import read_catalogue
 from sparkd.cli.plan import lines
 from sparkd.scheduling.plan import Plan
 from tests.cli.running import sparkctl
@@ -39,3 +40,20 @@ def test_every_verdict_has_its_words() -> None:
     assert said(verdict="launch") == "a would be launched"
     assert said(verdict="refused", why="It is too big") == "a would be refused: It is too big"
     assert "nobody knows" in said(verdict="unknown", why="many wait")
+
+
+def test_what_a_model_cannot_start_without_is_said_first(served: Served) -> None:
+    """The scheduler has no disk: a plan that left it at that would promise an answer in seconds."""
+    path = served.supervisor.catalogue.path
+    path.write_text(
+        path.read_text()
+        + '[models.far]\nengine = "command"\ncommand = ["/bin/cat", "{source}", "{socket}"]\n'
+        'source = "org/far"\n'
+    )
+    served.supervisor.catalogue = read_catalogue(path)
+    ran = sparkctl("plan", "far", "--socket", served.socket)
+    assert ran.code == 5
+    assert ran.out.splitlines()[:2] == [
+        "Model far is not on disk: `sparkctl pull far` downloads it.",
+        "with that done: far would be launched, and answer in about 14 s",
+    ]

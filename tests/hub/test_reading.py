@@ -14,6 +14,7 @@ import pytest
 
 from sparkd.catalog import read_catalogue
 from sparkd.catalog.definitions import Model
+from sparkd.downloads import missing_files
 from sparkd.errors import FilesInUse, InvalidRequest
 from sparkd.hub.access import find_token
 from sparkd.hub.layout import open_lock, repository
@@ -169,6 +170,21 @@ speculative-config = '{"method": "eagle", "model": "org/draft"}'
     )
     assert [part.source for part in look(one, tmp_path)] == ["org/m", "org/other", "org/draft", "encodings"]
     assert not is_whole(one, tmp_path)
+
+
+def test_a_size_is_told_only_where_all_that_is_missing_has_one(tmp_path: Path) -> None:
+    """gpt-oss-20b, 13 GiB, was offered as a download of 6 MiB: that of its encodings."""
+    one = model(tmp_path, source="org/m", encodings=["o200k_base"])
+    assert [part.state for part in look(one, tmp_path)] == ["absent", "absent"]
+    assert missing_files(one, look(one, tmp_path)).message == (
+        "Model m is not on disk: `sparkctl pull m` downloads it."
+    )
+    weights(repository(tmp_path, "org/m") / "snapshots" / "abc", "model.safetensors")
+    (repository(tmp_path, "org/m") / "refs").mkdir()
+    (repository(tmp_path, "org/m") / "refs" / "main").write_text("abc")
+    assert missing_files(one, look(one, tmp_path)).message == (
+        "Model m is only partly on disk: `sparkctl pull m` downloads it (4 MiB)."
+    )
 
 
 def test_a_program_of_ones_own_needs_its_source_only_where_it_is_given_it(tmp_path: Path) -> None:
