@@ -80,6 +80,6 @@ def compose(catalogue: Catalogue, places: Places, held: Held | None = None) -> A
     )
     gateway = Gateway(catalogue, supervisor, keys)
     reloading = Reloading(supervisor, scheduler, gateway, learning, found)
-    succession, replacement = Succession(supervisor, scheduler, learning), Replacement()
+    succession, replacement = Succession(supervisor, scheduler, learning), Replacement(catalogue)
     control = control_app(supervisor, reloading, replacement)
     return App(supervisor, gateway, reloading, succession, replacement, control)

@@ -13,6 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NoReturn
 
+from sparkd.catalog import Catalogue
+from sparkd.catalog.reading import read_paths
 from sparkd.errors import ReplacementRefused
 from sparkd.handover import FORMAT, Handover, pass_on
 from sparkd.machine import pids
@@ -25,9 +27,10 @@ SAID: Final = 2000
 
 
 class Replacement:
-    """Whether this program is to be replaced by what is installed in its place now."""
+    """Whether this program is to be replaced by what is installed in its place now. `catalogue` is what it serves."""
 
-    def __init__(self) -> None:
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
         self.wanted = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()  # a trial that outlasted us would be our successor's zombie
 
@@ -39,6 +42,7 @@ class Replacement:
         async with self._one_at_a_time:
             if self.wanted.is_set():
                 raise ReplacementRefused("sparkd is replacing itself already")
+            await asyncio.to_thread(_check_paths, self._catalogue)
             tried = await asyncio.to_thread(_try)
             if tried.returncode != 0:
                 said = (tried.stdout or "").strip()[-SAID:] or f"it exited with status {tried.returncode}"
@@ -76,6 +80,16 @@ def _command() -> list[str]:
     if script.suffix != ".py" and os.access(script, os.X_OK):
         return [str(script.absolute()), *sys.argv[1:]]
     return [sys.executable, *sys.orig_argv[1:]]
+
+
+def _check_paths(catalogue: Catalogue) -> None:
+    """Refuse where folders have moved: what runs lives in the old ones. All else is for the next program to judge."""
+    now, then = read_paths(catalogue.path), catalogue.settings.paths
+    moved = [f"paths.{name}" for name in now.__struct_fields__ if getattr(now, name) != getattr(then, name)]
+    if moved:
+        raise ReplacementRefused(
+            f"{' and '.join(moved)} changed in {catalogue.path}, and that takes a restart (`systemctl restart sparkd`)"
+        )
 
 
 def _try() -> subprocess.CompletedProcess[str]:

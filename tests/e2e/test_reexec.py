@@ -122,6 +122,16 @@ def test_a_new_program_that_would_not_start_is_told_and_changes_nothing(build: B
     assert house.model("a").pid == pid
 
 
+def test_folders_that_have_moved_take_a_restart(build: Build) -> None:
+    house = build({"a": engine()})
+    text(house, "a")
+    write(house, {"a": engine()}, paths={"run": "elsewhere"})
+    done = house.ctl("--socket", str(house.folder / "run" / "control.sock"), "reexec")
+    assert done.returncode == 1
+    assert "paths.run changed" in done.stderr
+    assert text(house, "a") == "one two three"
+
+
 def test_what_changed_in_the_catalogue_meanwhile_holds_for_the_next_sparkd(build: Build) -> None:
     house = build({"same": engine(), "changed": engine(), "gone": engine()})
     for name in ("same", "changed", "gone"):
