@@ -87,6 +87,7 @@ def sparkctl_parser() -> argparse.ArgumentParser:
         )
     )
     _runtime(_command(commands, "runtime", "the virtualenvs engines run in; needs no daemon"))
+    _client(_command(commands, "client", "what a client is to be configured with; needs no daemon"))
     _completion(
         _command(
             commands, "completion", "what a shell needs to complete sparkctl and sparkd; needs no daemon"
@@ -125,6 +126,16 @@ def _command(commands: argparse._SubParsersAction[_Parser], name: str, purpose: 
     return commands.add_parser(
         name, help=purpose, description=f"{purpose[0].upper()}{purpose[1:]}.", parents=[_everywhere()]
     )
+
+
+def _client(client: _Parser) -> None:
+    client.add_argument(
+        "client", choices=("opencode", "cline"), help="opencode.json, or what to type into Cline"
+    )
+    client.add_argument(
+        "--url", metavar="URL", help="where the client reaches sparkd, such as http://spark:8009/v1"
+    )
+    client.add_argument("--main", metavar="MODEL", help="what OpenCode begins with")
 
 
 def _of_model(command: argparse.ArgumentParser) -> None:

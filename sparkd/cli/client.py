@@ -1,0 +1,67 @@
+"""`sparkctl client NAME`: the configuration of a client, made from the catalogue."""
+
+from __future__ import annotations
+
+import argparse
+
+import msgspec
+from rich.table import Table
+
+from sparkd.catalog import Catalogue, read_catalogue
+from sparkd.catalog.addresses import parse_listen
+from sparkd.catalog.clients import NO_KEY, ClineModel, cline, opencode
+from sparkd.catalog.locations import catalogue_path
+from sparkd.cli import exits
+from sparkd.cli.output import note, say, say_json
+from sparkd.cli.terminal import out
+
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
+"""Where a server listens that any address of the machine reaches; a client needs one of them."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print it. Nothing is written: where a client keeps its configuration is its own affair."""
+    catalogue = read_catalogue(catalogue_path(arguments.catalogue))
+    url = arguments.url or own_url(catalogue)
+    if arguments.client == "opencode":
+        main = catalogue.find(arguments.main) if arguments.main else None
+        found = opencode(catalogue, url, main)
+        say(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+        _remark(found["provider"]["sparkd"]["models"], "opencode")
+        return exits.DONE
+    models = cline(catalogue)
+    if arguments.json:
+        say_json({"base_url": url, "models": models})
+    else:
+        _tell_cline(catalogue, url, models)
+    _remark(models, "cline")
+    return exits.DONE
+
+
+def own_url(catalogue: Catalogue) -> str:
+    """Where this machine reaches sparkd, by `server.listen`."""
+    host, port = parse_listen(catalogue.settings.server.listen)
+    if host in EVERYWHERE:
+        host = "localhost"
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
+
+
+def _tell_cline(catalogue: Catalogue, url: str, models: list[ClineModel]) -> None:
+    key = "one of yours" if catalogue.settings.server.api_key_file else NO_KEY
+    say(f"API provider: OpenAI Compatible\nBase URL: {url}\nAPI key: {key}\n")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("MODEL ID")
+    for heading in ("CONTEXT WINDOW", "MAX OUTPUT"):
+        table.add_column(heading, justify="right")
+    table.add_column("IMAGES")
+    for model in models:
+        output = str(model.max_output) if model.max_output else "-"
+        table.add_row(model.model, str(model.context_window), output, "yes" if model.images else "no")
+    out().print(table)
+
+
+def _remark(offered: object, client: str) -> None:
+    if not offered:
+        note(
+            f"no model has limits for it: give some `clients.{client} = {{ context = 100000, output = 8192 }}`"
+        )
