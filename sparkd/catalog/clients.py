@@ -40,7 +40,7 @@ def opencode(catalogue: Catalogue, url: str, main: Model | None = None) -> dict[
     best for code."""
     offered = [model for model in _offered(catalogue) if model.clients.opencode.context]
     first = main or next(iter([*best(offered, "code"), *offered]), None)
-    helper = next((model for model in offered if model.lifecycle == "utility"), None)
+    small = next((model for model in offered if model.lifecycle == "utility"), None)
     found = {
         "$schema": "https://opencode.ai/config.json",
         "provider": {
@@ -54,8 +54,8 @@ def opencode(catalogue: Catalogue, url: str, main: Model | None = None) -> dict[
     }
     if first is not None:
         found["model"] = f"{PROVIDER}/{first.id}"
-    if helper is not None:
-        found["small_model"] = f"{PROVIDER}/{helper.id}"
+    if small is not None:
+        found["small_model"] = f"{PROVIDER}/{small.id}"
     return found
 
 

@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from huggingface_hub import HfApi, hf_hub_url
-from huggingface_hub.utils._headers import build_hf_headers
+from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # documented there
 
 from sparkd import __version__
 from sparkd.catalog.quantities import GIB

@@ -18,7 +18,7 @@ from typing import IO, Any, Final, Protocol
 import httpx2
 from huggingface_hub import constants, get_session
 from huggingface_hub.errors import HfHubHTTPError
-from huggingface_hub.utils._http import hf_raise_for_status
+from huggingface_hub.utils import hf_raise_for_status  # type: ignore[attr-defined]  # documented there
 
 from sparkd.errors import FetchFailed
 from sparkd.hub.layout import INCOMPLETE
