@@ -31,6 +31,9 @@ LONG: list[ChatCompletionMessageParam] = [
     {"role": "user", "content": "Write a very long story about a lighthouse."}
 ]
 
+TO_THE_END = {"ignore_eos": True}
+"""Else a story is at times a short one, and over before the test has looked."""
+
 
 def vllm(folder: str, **fields: Any) -> dict[str, Any]:
     """A small model as the cpu runtime serves it."""
@@ -208,7 +211,9 @@ def test_engines_go_on_answering_under_the_sparkd_that_takes_this_ones_place(
     house: House, client: OpenAI
 ) -> None:
     before = [house.model(name).pid for name in ("smollm2", "minilm")]
-    stream = client.chat.completions.create(model="smollm2", messages=LONG, max_tokens=60, stream=True)
+    stream = client.chat.completions.create(
+        model="smollm2", messages=LONG, max_tokens=60, stream=True, extra_body=TO_THE_END
+    )
     with ThreadPoolExecutor() as pool:
         next(iter(stream))
         replacing = pool.submit(house.ctl, "reexec")
@@ -226,7 +231,9 @@ def test_a_client_that_leaves_stops_the_generation(house: House, client: OpenAI)
         metrics = [line for line in engine_metrics(house, "smollm2") if "num_requests_running{" in line]
         return float(metrics[0].rpartition(" ")[2])
 
-    stream = client.chat.completions.create(model="smollm2", messages=LONG, max_tokens=900, stream=True)
+    stream = client.chat.completions.create(
+        model="smollm2", messages=LONG, max_tokens=900, stream=True, extra_body=TO_THE_END
+    )
     next(iter(stream))
     assert running() == 1
     stream.close()
@@ -245,7 +252,9 @@ def test_a_second_model_waits_for_the_first_ones_answer_and_takes_its_place(
     house: House, client: OpenAI
 ) -> None:
     first = family(house, "smollm2")
-    stream = client.chat.completions.create(model="smollm2", messages=LONG, max_tokens=100, stream=True)
+    stream = client.chat.completions.create(
+        model="smollm2", messages=LONG, max_tokens=100, stream=True, extra_body=TO_THE_END
+    )
     next(iter(stream))
     with ThreadPoolExecutor() as pool:
         second = pool.submit(capital, client, "twin")
@@ -261,7 +270,9 @@ def test_a_second_model_waits_for_the_first_ones_answer_and_takes_its_place(
 def test_the_whole_engine_goes_when_its_core_is_killed(house: House, client: OpenAI) -> None:
     """The API server exits some seconds later with code 0: a crash all the same."""
     everything = family(house, "twin")
-    stream = client.chat.completions.create(model="twin", messages=LONG, max_tokens=900, stream=True)
+    stream = client.chat.completions.create(
+        model="twin", messages=LONG, max_tokens=900, stream=True, extra_body=TO_THE_END
+    )
     next(iter(stream))
     engine_core(house, "twin").kill()
     with pytest.raises(openai.APIError):
