@@ -65,7 +65,6 @@ def compose(catalogue: Catalogue, places: Places, held: Held | None = None) -> A
     scheduler = Scheduler(models, budget=budget, footprint=footprint, settings=catalogue.settings)
     keys = read_keys(catalogue)
     known = {entry.model for entry in held.entries}
-    remember(scheduler, learning, [model for model in learning.noted() if model.id not in known])
     scheduler.on_memory(watch.memory.available, watch.memory.least, time.monotonic())
     supervisor = Supervisor(
         catalogue,
@@ -78,6 +77,7 @@ def compose(catalogue: Catalogue, places: Places, held: Held | None = None) -> A
         started=held.started,
         replaced=held.replaced,
     )
+    remember(supervisor, scheduler, learning, [each for each in learning.noted() if each.id not in known])
     gateway = Gateway(catalogue, supervisor, keys)
     reloading = Reloading(supervisor, scheduler, gateway, learning, found)
     succession, replacement = Succession(supervisor, scheduler, learning), Replacement(catalogue)

@@ -11,6 +11,7 @@ from msgspec import structs
 
 from sparkd.catalog import Catalogue, read_catalogue
 from sparkd.catalog.definitions import Model
+from sparkd.catalog.settings import Paths
 from sparkd.engines import engine_problems
 from sparkd.errors import CatalogueError
 from sparkd.gateway import Gateway
@@ -62,7 +63,9 @@ class Reloading:
             self._supervisor.serve(new, restart, terms(new, self._found, self._learning))
             self._gateway.serve(new, keys)
             change = structs.replace(change, restarted=tuple(sorted(restart)))
-            remember(self._scheduler, self._learning, [new.models[id_] for id_ in change.added])
+            remember(
+                self._supervisor, self._scheduler, self._learning, [new.models[id_] for id_ in change.added]
+            )
         journal.info("catalogue read again: %s", change.told(), extra={"fields": {"EVENT": "reload"}})
         return change
 
@@ -96,12 +99,12 @@ class Reloading:
                 self._learning.release(model)
 
 
-def remember(scheduler: Scheduler, learning: Learning, models: list[Model]) -> None:
+def remember(supervisor: Supervisor, scheduler: Scheduler, learning: Learning, models: list[Model]) -> None:
     """Tell the scheduler what an earlier sparkd knew of the models, and the journal what must not start by itself."""
     for model in models:
         kills, held = learning.guard_kills(model), learning.held(model)
         if kills or held:
-            scheduler.on_remembered(model.id, kills, held, time.monotonic())
+            supervisor.carry_out(scheduler.on_remembered(model.id, kills, held, time.monotonic()))
         if held:
             journal.warning("%s is in quarantine: %s `sparkctl retry %s` lifts it", model.id, held, model.id)
 
@@ -117,16 +120,16 @@ def _read_again(old: Catalogue) -> tuple[Catalogue, Reload]:
 def _fixed(old: Catalogue, new: Catalogue) -> list[str]:
     """What cannot change while sparkd runs: doors are open already, engines live in their folders."""
     changed = ["server.listen"] if new.settings.server.listen != old.settings.server.listen else []
-    paths = new.settings.paths.__struct_fields__
-    changed += [
-        f"paths.{name}"
-        for name in paths
-        if getattr(new.settings.paths, name) != getattr(old.settings.paths, name)
-    ]
+    changed += moved(old.settings.paths, new.settings.paths)
     return [
         f"{new.path}: {key}: cannot change while sparkd runs; restart it (`systemctl restart sparkd`)"
         for key in changed
     ]
+
+
+def moved(old: Paths, new: Paths) -> list[str]:
+    """Keys of the folders that are elsewhere now."""
+    return [f"paths.{name}" for name in Paths.__struct_fields__ if getattr(old, name) != getattr(new, name)]
 
 
 def _change(old: Catalogue, new: Catalogue) -> Reload:

@@ -18,6 +18,7 @@ from sparkd.catalog.reading import read_paths
 from sparkd.errors import ReplacementRefused
 from sparkd.handover import FORMAT, Handover, pass_on
 from sparkd.machine import pids
+from sparkd.reloading import moved
 
 TRIAL: Final = 30.0
 """Seconds that the new program has to say that it would start."""
@@ -84,11 +85,10 @@ def _command() -> list[str]:
 
 def _check_paths(catalogue: Catalogue) -> None:
     """Refuse where folders have moved: what runs lives in the old ones. All else is for the next program to judge."""
-    now, then = read_paths(catalogue.path), catalogue.settings.paths
-    moved = [f"paths.{name}" for name in now.__struct_fields__ if getattr(now, name) != getattr(then, name)]
-    if moved:
+    if changed := moved(catalogue.settings.paths, read_paths(catalogue.path)):
         raise ReplacementRefused(
-            f"{' and '.join(moved)} changed in {catalogue.path}, and that takes a restart (`systemctl restart sparkd`)"
+            f"{' and '.join(changed)} changed in {catalogue.path}, and that takes a restart "
+            "(`systemctl restart sparkd`)"
         )
 
 

@@ -116,7 +116,9 @@ class Scheduler(Decisions):
         """Note what an earlier sparkd knew: how often the guard has ended the model, and why it is `held`, if so."""
         entry = self._entry(model_id)
         entry.guard_kills = guard_kills
-        if held is not None:
+        if (
+            held is not None and entry.state is State.STOPPED
+        ):  # what runs or has just failed speaks for itself
             entry.until, entry.cause = NEVER, held
             self._go(entry, Event.HELD, now)
         return self._settle(now)

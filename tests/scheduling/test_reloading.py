@@ -133,3 +133,14 @@ def test_a_model_at_rest_shows_the_footprint_it_has_now() -> None:
     entry = house.scheduler.entry("a")
     assert entry is not None
     assert entry.footprint == 60
+
+
+def test_what_was_remembered_of_a_model_that_comes_back_while_it_is_leaving_is_not_held_against_it() -> None:
+    house = House((a_model("a"),))
+    house.rest("a")
+    house.reload()
+    house.reload(a_model("a"))
+    house.note(house.scheduler.on_remembered("a", 0, "it froze the machine once", house.now))
+    assert house.state("a") is State.STOPPING
+    house.gone("a")
+    assert house.state("a") is State.STOPPED
