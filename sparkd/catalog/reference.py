@@ -1,6 +1,6 @@
-"""The tables of keys in docs/configuration.md: `python -m sparkd.catalog.reference` writes them anew.
+"""The tables of keys in docs/configuration.md: `python -m sparkd.catalog.reference` rewrites them.
 
-What stands above MARK in that file is written by hand and left alone.
+The text above MARK and below END in that file is written by hand and left unchanged.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from msgspec import NODEFAULT, Struct
 
 from sparkd.catalog.conversion import Key, keys_of
 from sparkd.catalog.definitions import Model, Runtime
+from sparkd.catalog.generated import replace_generated
 from sparkd.catalog.labels import ClientLimits
 from sparkd.catalog.rewriting import Rewriting
 from sparkd.catalog.settings import Defaults
@@ -62,9 +63,8 @@ def _default(key: Key) -> str:
 
 
 def written() -> str:
-    """docs/configuration.md as it has to be: its own words, then the tables of today's definitions."""
-    by_hand, mark, _ = FILE.read_text().partition(MARK)
-    return by_hand + mark + reference() + "\n"
+    """docs/configuration.md with the tables of the current definitions."""
+    return replace_generated(FILE.read_text(), MARK, reference() + "\n")
 
 
 if __name__ == "__main__":

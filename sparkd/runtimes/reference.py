@@ -1,7 +1,7 @@
-"""The tables in docs/runtimes.md: `python -m sparkd.runtimes.reference` writes them anew.
+"""The tables in docs/runtimes.md: `python -m sparkd.runtimes.reference` rewrites them.
 
-They come from `venvs/tracks.toml` and the definitions of the runtimes. What stands above MARK in that file is written
-by hand and left alone.
+They come from `venvs/tracks.toml` and the definitions of the runtimes. The text above MARK
+and below END in that file is written by hand and left unchanged.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from msgspec import Meta, Struct
 
 from sparkd.catalog import read_catalogue
 from sparkd.catalog.definitions import Runtime
+from sparkd.catalog.generated import replace_generated
 from sparkd.catalog.sizes import size_text
 
 HOUSE = Path(__file__).parents[2]
@@ -114,9 +115,8 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]
 
 
 def written() -> str:
-    """docs/runtimes.md as it has to be: its own words, then the tables of today's definitions."""
-    by_hand, mark, _ = FILE.read_text().partition(MARK)
-    return by_hand + mark + reference() + "\n"
+    """docs/runtimes.md with the tables of the current definitions."""
+    return replace_generated(FILE.read_text(), MARK, reference() + "\n")
 
 
 if __name__ == "__main__":
