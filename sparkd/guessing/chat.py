@@ -36,9 +36,7 @@ def guess_chat(guessed: Guessed, facts: Facts, machine: Machine, wishes: Wishes)
         types = " and ".join(map(shown, facts.model_types)) or "without a model_type"
         guessed.notes.append(f"unknown family ({types}): these guesses use only its chat template")
     if family is not None and (there := _same(family.name, machine.families)) is not None:
-        guessed.notes.append(
-            f"the catalogue has a family for this model: --family {there} uses its settings"
-        )
+        guessed.notes.append(f"the catalogue has a family for this model: --family {there} uses its settings")
     if (tools := tools_of(facts, family)) is not None:
         guessed.add("options.enable-auto-tool-choice", True, "the model calls tools")
         guessed.add("options.tool-call-parser", tools.name, tools.reason)

@@ -58,7 +58,10 @@ def kind_of(facts: Facts) -> tuple[Kind, str]:
     if written := next((name for name in SENTENCES if name in facts.files), None):
         return "embedding", f"it has {written}"
     if architecture.endswith(GENERATING) or not architecture:
-        return "chat", f"architecture {shown(architecture)}" if architecture else "config.json names no architecture"
+        return (
+            "chat",
+            f"architecture {shown(architecture)}" if architecture else "config.json names no architecture",
+        )
     return "embedding", f"architecture {shown(architecture)}"
 
 
@@ -83,7 +86,9 @@ def _refuse_what_is_no_model(facts: Facts) -> None:
     if not facts.empty and facts.config.file not in facts.files:
         raise ModelNotAdded(f"{source} has no {facts.config.file}, so engines cannot identify the model")
     if speech := next((name for name in types if name in SPEECH), None):
-        raise ModelNotAdded(f"{source} is a speech model ({speech}), whose entry cannot be guessed; {BY_HAND}")
+        raise ModelNotAdded(
+            f"{source} is a speech model ({speech}), whose entry cannot be guessed; {BY_HAND}"
+        )
     if facts.config.values.get("is_encoder_decoder") is True:
         which = shown(types[0]) if types else "no model_type"
         raise ModelNotAdded(f"{source} is an encoder-decoder ({which}), which vLLM does not serve")

@@ -102,7 +102,9 @@ def _engine(guessed: Guessed, facts: Facts, *, gpu: bool) -> None:
     if quantisation is None:
         guessed.add("options.dtype", FULL_WIDTH, "without a GPU, 16 bits give worse responses")
     guessed.add("options.enforce-eager", True, "without a GPU, compiling takes longer than it saves")
-    guessed.add("options.max-num-seqs", CPU_REQUESTS, "without a GPU, more requests at once slow all of them down")
+    guessed.add(
+        "options.max-num-seqs", CPU_REQUESTS, "without a GPU, more requests at once slow all of them down"
+    )
 
 
 def _vision(guessed: Guessed, facts: Facts) -> None:
@@ -121,7 +123,9 @@ def _pooling(guessed: Guessed, machine: Machine, kind: Kind, reason: str) -> Non
     guessed.add("options.runner", "pooling", f"{kind}: {reason}")
     if machine.utility is None:
         guessed.add(
-            "lifecycle", "utility", f"{kind}s stay loaded beside the main model, and there is no utility model yet"
+            "lifecycle",
+            "utility",
+            f"{kind}s stay loaded beside the main model, and there is no utility model yet",
         )
     else:
         guessed.notes.append(

@@ -100,9 +100,7 @@ class _Room:
             self._left()
             guessed.arithmetic.append(f"{size_text(weights):>10}  weights: {self.weights.basis}")
             kept = self._kept(guessed, context)
-            guessed.arithmetic.append(
-                f"{size_text(self.besides):>10}  vLLM itself, as measured"
-            )
+            guessed.arithmetic.append(f"{size_text(self.besides):>10}  vLLM itself, as measured")
             together = rounded(weights + kept + self.besides)
             guessed.arithmetic.append(f"{size_text(together):>10}  total")
         if self.wishes.memory is not None:
