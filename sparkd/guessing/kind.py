@@ -94,6 +94,6 @@ def _refuse_what_is_no_model(facts: Facts) -> None:
         raise ModelNotAdded(f"{source} is an encoder-decoder ({which}), which vLLM does not serve")
     if not facts.empty and not facts.architecture and not types:
         raise ModelNotAdded(
-            f"{source}: its config.json names neither architectures nor a model_type, so engines cannot identify the model; "
-            f"{BY_HAND}"
+            f"{source}: its config.json names neither architectures nor a model_type, so engines cannot identify "
+            f"the model; {BY_HAND}"
         )

@@ -84,12 +84,13 @@ class _Room:
         if self.wishes.context is not None:
             needed = size_text(self.cache.bytes(context.tokens))
             raise ModelNotAdded(
-                f"a context of {context.tokens} does not fit: its KV cache needs {needed}, and {size_text(left)} are "
-                f"left beside the weights. {cut} tokens fit"
+                f"a context of {context.tokens} does not fit: its KV cache needs {needed}, and "
+                f"{size_text(left)} are left beside the weights. {cut} tokens fit"
             )
         if cut < min(SMALLEST, context.tokens):
             raise ModelNotAdded(
-                f"{self.facts.source} does not fit: {size_text(left)} are left for its KV cache, enough for {cut} tokens"
+                f"{self.facts.source} does not fit: {size_text(left)} are left for its KV cache, enough for "
+                f"{cut} tokens"
             )
         return Limit(cut, f"what fits into memory; {context.reason} is {context.tokens}")
 
@@ -109,8 +110,8 @@ class _Room:
             guessed.add("memory", written(together), "weights, KV cache and vLLM itself")
         else:
             guessed.warnings.append(
-                "its files do not state the size of the weights, so its first start reserves the whole memory. Set a size "
-                "with --memory"
+                "its files do not state the size of the weights, so its first start reserves the whole memory. "
+                "Set a size with --memory"
             )
 
     def _left(self) -> int | None:

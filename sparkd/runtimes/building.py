@@ -110,8 +110,8 @@ class _Build:
         free = shutil.disk_usage(self.root).free
         if free < self.runtime.disk:
             raise RuntimeBuildError(
-                f"Runtime {self.runtime.name!r} needs {self.runtime.disk / GIB:.1f} GiB on the disk of {self.root}, but only "
-                f"{free / GIB:.1f} GiB are free."
+                f"Runtime {self.runtime.name!r} needs {self.runtime.disk / GIB:.1f} GiB on the disk of {self.root}, "
+                f"but only {free / GIB:.1f} GiB are free."
             )
 
     def _find_python(self) -> tuple[str, str]:
