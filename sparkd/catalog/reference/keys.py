@@ -54,7 +54,7 @@ def _table(title: str, struct: type[Struct]) -> Iterator[str]:
 
 def _default(key: Key) -> str:
     if key.default is NODEFAULT:
-        return "that of `[defaults]`" if key.name in keys_of(Defaults) else "needed"
+        return "from `[defaults]`" if key.name in keys_of(Defaults) else "required"
     if key.default in (None, (), {}, "") or isinstance(key.default, Struct):
         return ""
     if key.unit == "bytes":
