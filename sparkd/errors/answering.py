@@ -121,7 +121,7 @@ class Refusal(SparkdError):
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A model that uses the machine. Times are seconds. `release` is None if the model is never stopped for idleness."""
+    """A model that uses the machine. Times are seconds. `release` is None if idleness never stops the model."""
 
     model: str
     state: str
