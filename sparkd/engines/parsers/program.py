@@ -159,7 +159,7 @@ def _refuse(message: str) -> NoReturn:
 
 
 def _flag(argument: str) -> str:
-    """The flag of an argument in the parser's spelling, or an empty string: `--hf_overrides.a=1` is `--hf-overrides`."""
+    """The flag of an argument in the parser's spelling, or "": `--hf_overrides.a=1` is `--hf-overrides`."""
     head = argument.partition("=")[0]
     if head.startswith("--"):
         return head.partition(".")[0].replace("_", "-")
