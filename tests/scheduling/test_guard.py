@@ -57,7 +57,7 @@ def test_a_collapse_as_it_was_seen_ends_what_starts_with_most_of_the_floor_left(
     assert house.state("old") is State.READY
     refused = house.refused[ticket]
     assert isinstance(refused, ModelFailed)
-    assert "The memory guard ended it" in refused.message
+    assert "the memory guard killed it" in refused.message
     assert refused.status == 503
 
 
@@ -156,7 +156,7 @@ def test_the_second_time_is_a_quarantine_until_the_operator_says_otherwise() -> 
         house.wait(400.0)
     ticket = house.ask("a")
     assert house.refused[ticket].retry_after is None
-    assert "is in quarantine: The memory guard ended it" in house.refused[ticket].message
+    assert "failures in a row: the memory guard killed it" in house.refused[ticket].message
     house.retry("a")
     house.run("a")
     house.memory(4 * GIB)
@@ -189,8 +189,7 @@ def test_a_launch_needs_the_machines_word_beside_the_books() -> None:
     refused = house.refused[ticket]
     assert isinstance(refused, NoRoom)
     assert refused.message == (
-        "a needs 10.0 GiB, and of the machine's memory only 9.0 GiB are available: something else than sparkd's "
-        "models uses it"
+        'Model "a" needs 10.0 GiB, but only 9.0 GiB of memory are available: other programs use the rest.'
     )
     assert refused.retry_after
     house.memory(15 * GIB, after=1.0)
