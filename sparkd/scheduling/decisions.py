@@ -173,7 +173,7 @@ class Decisions:
 
     def _launch_if_quiet(self, entry: Entry, now: float) -> bool:
         residents = list(self._books.residents())
-        unquiet = any(resident.state not in (State.READY, State.DRAINING) for resident in residents)
+        unquiet = any(each.killed or each.state not in (State.READY, State.DRAINING) for each in residents)
         if unquiet or not fits(entry, residents, self._budget_now(entry, residents)):
             return False
         self._runs += 1

@@ -120,6 +120,19 @@ def test_what_was_told_to_go_is_not_waited_for() -> None:
     assert house.state("a") is State.STOPPED
 
 
+def test_a_launch_waits_for_a_killed_model_that_was_draining() -> None:
+    house = spark("a", "b")
+    house.run("a")
+    house.stop("a")
+    house.memory(4 * GIB)
+    assert house.kills == ["a"]
+    house.ask("b")
+    house.memory(90 * GIB, after=1.0)
+    assert house.launches == ["a"]
+    house.gone("a")
+    assert house.launches == ["a", "b"]
+
+
 def test_memory_that_comes_back_slowly_costs_no_second_model_and_memory_that_does_not_does() -> None:
     house = spark("a", "b")
     house.rest("a")
