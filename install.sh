@@ -102,7 +102,7 @@ fingerprint() {
     {
         "$python" --version && echo "$python $prefix"
         cd "$SOURCE"
-        find sparkd venvs units pyproject.toml requirements.lock models.toml install.sh scripts/install-*.sh \
+        find sparkd venvs units pyproject.toml requirements{-build,}.lock models.toml install.sh scripts/install-*.sh \
             -type f -not -path '*/__pycache__/*' -print0 | sort -z | xargs -0 sha256sum
     } | sha256sum | cut -c 1-12
 }
@@ -140,7 +140,8 @@ build() {
     make_folder "$prefix/versions"
     act rm -rf "$ROOT$version"
     act "$python" -I -m venv "$ROOT$version"
-    act "${install[@]}" --require-hashes --requirement "$SOURCE/requirements.lock"
+    act "${install[@]}" --require-hashes --requirement "$SOURCE/requirements-build.lock"
+    act "${install[@]}" --use-pep517 --no-build-isolation --require-hashes --requirement "$SOURCE/requirements.lock"
     # From a copy: setuptools leaves things in the folder it builds from.
     act mkdir "$ROOT$version/share" "$ROOT$version/completions" "$ROOT$version/source"
     act cp -R "$SOURCE"/{sparkd,pyproject.toml,README.md,LICENSE} "$ROOT$version/source"
