@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sparkd.machine.systemd import VARIABLES, Systemd
+from sparkd.service.systemd import VARIABLES, Systemd
 
 
 @pytest.fixture
