@@ -107,24 +107,26 @@ fingerprint() {
     } | sha256sum | cut -c 1-12
 }
 
-# The catalogue that comes with sparkd, with the folders of an installation.
+# The catalogue that comes with sparkd, with the directories of this installation. Needs the new version's Python.
 catalogue() {
     cat << CATALOGUE
-# sparkd's catalogue. An upgrade replaces this file only as long as you have not changed it; else the new one is put beside
-# it as models.toml.new. Models and settings of your own are best put into files of their own in models.d/.
-# The port is not said here: systemd holds it (sparkd.socket).
-
-[server]
-api_key_file = "/dev/stdin" # $ETC/keys, which systemd opens for the daemon: only root can
-
-[paths]
-models = "$STATE/models"
-state = "$STATE"
-run = "/run/sparkd"
-venvs = "$prefix/current/venvs"
-runtimes = "$prefix/runtimes"
+# sparkd's catalogue. An upgrade replaces this file only if you have not changed it. Otherwise the upgrade writes the new one
+# to models.toml.new. Put your own models and settings into files in models.d/.
+#
+# The port is set in sparkd.socket, because systemd opens it. The API keys are in $ETC/keys, which only root can read:
+# systemd opens that file as the daemon's standard input.
 
 CATALOGUE
+    "$ROOT$version/bin/python" -I -B - "$STATE" "$prefix" << 'PYTHON'
+import sys
+
+import tomli_w
+
+state, prefix = sys.argv[1:]
+paths = {"models": f"{state}/models", "state": state, "run": "/run/sparkd"}
+paths |= {"venvs": f"{prefix}/current/venvs", "runtimes": f"{prefix}/runtimes"}
+print(tomli_w.dumps({"server": {"api_key_file": "/dev/stdin"}, "paths": paths}))
+PYTHON
     grep -v '^#' "$SOURCE/models.toml"
 }
 
@@ -208,11 +210,12 @@ digest() { sha256sum | cut -d ' ' -f 1; }
 
 # models.toml.sha256 has the digest of the catalogue that the owner was given last. One that still has it is unchanged.
 stage_catalogue() {
-    local place=$ETC/models.toml own='' given='' shipped
-    shipped=$(catalogue | digest)
+    local place=$ETC/models.toml own='' given='' shipped=''
+    # A dry run has not made the new one, and takes it for a changed one.
+    [[ ! -e $ROOT$version/share/models.toml ]] || shipped=$(digest < "$ROOT$version/share/models.toml")
     [[ ! -e $ROOT$place ]] || own=$(digest < "$ROOT$place")
     [[ ! -e $ROOT$place.sha256 ]] || given=$(cut -d ' ' -f 1 "$ROOT$place.sha256")
-    if [[ $shipped == "$given" && -n $own ]]; then return; fi
+    if [[ -n $own && -n $shipped && $shipped == "$given" ]]; then return; fi
     if [[ -z $own ]]; then
         say "Writing $place"
         stage "$ROOT$version/share/models.toml" "$place"
