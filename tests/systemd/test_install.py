@@ -102,7 +102,8 @@ def test_a_dry_run_tells_everything_and_does_nothing(owned: Installed) -> None:
     told = owned.install("--dry-run").stdout
     for expected in ("-m venv /opt/sparkd/versions/", "--require-hashes", "useradd", "/etc/sparkd/models.toml",
                      "/usr/local/lib/systemd/system/sparkd.service", "/usr/local/share/zsh/site-functions/_sparkctl",
-                     "systemctl daemon-reload", "enable --quiet --now sparkd.socket", "nothing was changed"):  # fmt: skip
+                     "systemctl daemon-reload", "enable --quiet --now sparkd.socket",
+                     "nothing was changed"):  # fmt: skip
         assert expected in told
     nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/srv/lab/sparkd/install.sh"]
     assert "nothing was changed" in owned.lab.run(*nobody, "--dry-run").stdout
