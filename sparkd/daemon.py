@@ -18,21 +18,23 @@ import uvloop
 
 from sparkd import __version__
 from sparkd.app import App, compose
-from sparkd.catalog import Catalogue, read_catalogue
+from sparkd.catalog import Catalogue
 from sparkd.catalog.addresses import parse_listen
-from sparkd.catalog.locations import catalogue_path, control_socket
+from sparkd.catalog.reading import read_catalogue
+from sparkd.catalog.reading.locations import catalogue_path
+from sparkd.continuity.handover import FORMAT, Handover, Held, take
+from sparkd.continuity.replacement import end_children, replace
 from sparkd.engines import engine_problems
 from sparkd.errors import AlreadyRunning, CatalogueError, HandoverError, ListenError, ProbeError
 from sparkd.gateway.server import GatewayServer
-from sparkd.handover import FORMAT, Handover, Held, take
-from sparkd.machine import sockets
-from sparkd.machine.journal import handler
-from sparkd.machine.lock import sole_owner
-from sparkd.machine.places import Places
-from sparkd.machine.signals import hold_back, let_in
-from sparkd.machine.systemd import Systemd
-from sparkd.replacement import end_children, replace
+from sparkd.journal.handler import handler
+from sparkd.processes.places import Places
 from sparkd.scheduling.headline import headline
+from sparkd.service import sockets
+from sparkd.service.lock import sole_owner
+from sparkd.service.signals import hold_back, let_in
+from sparkd.service.systemd import Systemd
+from sparkd.service.unix_sockets import control_socket
 
 EXIT_FAILED: Final = 1
 EXIT_CONFIG: Final = 78

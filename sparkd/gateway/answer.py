@@ -9,8 +9,8 @@ from sparkd.errors import SparkdError
 from sparkd.gateway.asgi import DONE, Message, Send
 from sparkd.gateway.errors import error_event
 from sparkd.gateway.request import Request
-from sparkd.machine.http_connection import Flow
-from sparkd.machine.http_headers import Headers
+from sparkd.upstream.connection import Flow
+from sparkd.upstream.headers import Headers
 
 _FIXED = frozenset({b"content-length", b"content-encoding"})
 """Headers of an answer that nothing can be added to."""

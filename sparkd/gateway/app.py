@@ -25,8 +25,8 @@ from sparkd.gateway.outgoing import Preparation
 from sparkd.gateway.paths import SERVED, reaches_engines, read_path
 from sparkd.gateway.presence import ClientLeft, Presence, presence_in
 from sparkd.gateway.request import Request
-from sparkd.machine.http_headers import Headers
 from sparkd.rewriting import Rulebook
+from sparkd.upstream.headers import Headers
 
 _JSON: Headers = [(b"content-type", b"application/json")]
 

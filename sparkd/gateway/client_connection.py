@@ -28,7 +28,7 @@ from sparkd.gateway.client_exchange import ClientExchange
 from sparkd.gateway.client_scope import ends_of, scope_of
 from sparkd.gateway.errors import error_body
 from sparkd.gateway.presence import EXTENSION, Presence
-from sparkd.machine.http_headers import Headers
+from sparkd.upstream.headers import Headers
 
 LONGEST_HEAD = 64 * 1024
 """Bytes of request line and headers, besides those of the first read."""

@@ -8,7 +8,7 @@ from collections.abc import Awaitable
 from typing import Protocol
 
 from sparkd.gateway.asgi import DONE, Message, Ready, Scope
-from sparkd.machine.http_headers import Headers
+from sparkd.upstream.headers import Headers
 
 MOST_UNREAD = 64 * 1024
 """Bytes of a body that are held before its client is held back."""

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 import httptools
 
-from sparkd.machine.http_headers import Headers
+from sparkd.upstream.headers import Headers
 
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
 

@@ -19,8 +19,8 @@ from sparkd.gateway.incidents import Incidents
 from sparkd.gateway.outgoing import Outgoing
 from sparkd.gateway.presence import Presence, Watch
 from sparkd.gateway.request import Request
-from sparkd.machine.journal import event
-from sparkd.machine.upstream import Upstream
+from sparkd.journal.handler import event
+from sparkd.upstream.client import Upstream
 
 journal = logging.getLogger("sparkd.gateway")
 

@@ -12,8 +12,8 @@ from typing import Final
 
 from sparkd.errors import Refusal, RequestError, SparkdError, UpstreamError
 from sparkd.gateway.request import Request
-from sparkd.machine.bucket import Bucket
-from sparkd.machine.journal import event
+from sparkd.journal.bucket import Bucket
+from sparkd.journal.handler import event
 
 journal = logging.getLogger("sparkd.gateway")
 

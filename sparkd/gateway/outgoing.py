@@ -26,10 +26,10 @@ from sparkd.gateway.counting import Doubt
 from sparkd.gateway.multipart import FieldFinder
 from sparkd.gateway.naming import Named
 from sparkd.gateway.request import Request
-from sparkd.machine.upstream import EngineRequest
 from sparkd.rewriting import Case, JsonBody, Rulebook, api_of
 from sparkd.rewriting.case import Api
 from sparkd.rewriting.telling import told
+from sparkd.upstream.client import EngineRequest
 
 journal = logging.getLogger("sparkd.gateway")
 

@@ -9,7 +9,7 @@ import time
 
 from sparkd.gateway.asgi import Scope
 from sparkd.gateway.errors import Dialect
-from sparkd.machine.http_headers import Headers
+from sparkd.upstream.headers import Headers
 
 _ids = itertools.count(1)
 _run = os.urandom(4).hex()

@@ -20,7 +20,7 @@ from sparkd.errors import Refusal
 from sparkd.gateway import Gateway
 from sparkd.gateway.keys import Keys
 from sparkd.gateway.server import GatewayServer
-from sparkd.machine.upstream import Upstream
+from sparkd.upstream.client import Upstream
 from tests.gateway.engines import OK, Answer, Engine, Script, answering, read_answer
 
 
