@@ -10,10 +10,10 @@ import msgspec
 
 from sparkd.rewriting.body import JsonBody
 from sparkd.rewriting.case import Case
-from sparkd.rewriting.decoding import Fields, fields_of, is_null, items_of, text_of
+from sparkd.rewriting.decoding import Fields, content_of, fields_of, is_null, items_of, text_of
 from sparkd.rewriting.estimate import Tokens, tokens_in
 from sparkd.rewriting.image_size import image_size
-from sparkd.rewriting.images import IMAGES
+from sparkd.rewriting.images import IMAGES, TURNS
 
 TURN = 6
 """Tokens that a chat template puts around a message."""
@@ -99,15 +99,16 @@ class _Counting:
         if name == "prompt":
             self._prompts(value)
             return
-        turns = items_of(value) if name in ("messages", "input") else None
-        self._fixed += TURN * len(turns or ())
-        self._within(value, _DEEPEST)
+        content = content_of(value)
+        if name in TURNS and isinstance(content, list):
+            self._fixed += TURN * len(content)
+        self._take(value, content, _DEEPEST)
 
     def _prompts(self, value: msgspec.Raw) -> None:
         """Of several prompts the longest counts: each is answered on its own. Numbers are tokens already."""
         prompts = items_of(value)
         if prompts is None:
-            self._within(value, 1)
+            self._take(value, content_of(value), 1)
             return
         lists = [items_of(prompt) for prompt in prompts]
         texts = [text.encode("utf-8", "replace") for text in map(text_of, prompts) if text is not None]
@@ -118,25 +119,21 @@ class _Counting:
         else:
             self._given = len(prompts)
 
-    def _within(self, value: msgspec.Raw, depth: int) -> None:
-        text = text_of(value)
-        if text is not None:
-            self._texts.append(text.encode("utf-8", "replace"))
-            return
-        items = items_of(value)
-        if items is not None and depth:
-            for item in items:
-                self._within(item, depth - 1)
-            return
-        fields = fields_of(value)
-        if fields is None or not depth:
+    def _take(self, value: msgspec.Raw, content: str | list[msgspec.Raw] | Fields | None, depth: int) -> None:
+        """Collect the texts and images of a value, whose content is given too; `depth` more levels."""
+        if isinstance(content, str):
+            self._texts.append(content.encode("utf-8", "replace"))
+        elif content is None or not depth:
             self._texts.append(bytes(value))
-        elif text_of(fields.get("type")) in IMAGES:
-            self._images.append(_image_tokens(fields))
+        elif isinstance(content, list):
+            for item in content:
+                self._take(item, content_of(item), depth - 1)
+        elif text_of(content.get("type")) in IMAGES:
+            self._images.append(_image_tokens(content))
         else:
-            for name, inner in fields.items():
+            for name, inner in content.items():
                 if name not in _NOT_SAID:
-                    self._within(inner, depth - 1)
+                    self._take(inner, content_of(inner), depth - 1)
 
 
 def _image_tokens(image: Fields) -> int:
