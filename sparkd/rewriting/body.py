@@ -46,7 +46,7 @@ class JsonBody:
         self.model = _model_named_in(fields)
         self._source = source
         self._aside = aside
-        self._parsed = parsed  # the bytes that hold every value of _LARGE bytes or more; empty: nobody has them
+        self._parsed = parsed  # what holds every value of _LARGE bytes or more; empty where that is unknown
 
     @classmethod
     def parse(cls, data: bytes, *, whole: bool = False) -> JsonBody:

@@ -58,6 +58,9 @@ _CLASSES: Mapping[str, _Class] = {
 _PAIR = {"large": 0.40, "small": 0.30}
 """Tokens of two spaces in a row: code is indented, and an indentation is a token or two."""
 
+_DEAREST_LARGE = max(class_.large for class_ in _CLASSES.values())
+_DEAREST_SMALL = max(class_.small for class_ in _CLASSES.values())
+
 _COMMON = "lower"
 _CODES = {name: 0x80 + place for place, name in enumerate(_CLASSES)}
 _ASCII: tuple[str, ...] = ("upper", "digit", "space", "line", "sign")
@@ -79,6 +82,11 @@ def _table() -> bytes:
 
 
 _TABLE = _table()
+
+
+def most_tokens(size: int, tokenizer: Tokenizer) -> float:
+    """An upper bound of what `tokens_in` says of any text of `size` bytes."""
+    return size * (_DEAREST_SMALL if tokenizer == "small" else _DEAREST_LARGE)
 
 
 def tokens_in(data: bytes, tokenizer: Tokenizer) -> Tokens:
