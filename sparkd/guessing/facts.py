@@ -69,7 +69,7 @@ class Table:
         if value is None:
             return ""
         if not isinstance(value, str):
-            raise self.wrong(key, "expected a text")
+            raise self.wrong(key, "expected a string")
         return value
 
     def texts(self, key: str) -> tuple[str, ...]:
@@ -78,7 +78,7 @@ class Table:
         if value is None:
             return ()
         if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-            raise self.wrong(key, "expected a list of texts")
+            raise self.wrong(key, "expected a list of strings")
         return tuple(value)
 
     def table(self, key: str) -> Table:
