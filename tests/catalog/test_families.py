@@ -95,10 +95,10 @@ def test_a_status_that_is_said_anew_needs_its_reason_anew(folder: Folder) -> Non
     assert (on.enabled, on.reason) == (True, "")
     assert model(folder, f'{off}reason = "gone"').reason == "gone"
     folder.write("models.d/mine.toml", '[changes.m]\nstatus = "disabled"')
-    assert folder.problems(f'[families.llama]\n{MODEL}status = "manual"\nreason = "slow to load"') == [
-        'models.d/mine.toml: changes.m.status = "disabled": a disabled model needs a reason, because rejected '
-        "requests get it"
-    ]
+    (problem,) = folder.problems(f'[families.llama]\n{MODEL}status = "manual"\nreason = "slow to load"')
+    assert problem.startswith(
+        'models.d/mine.toml: changes.m.status = "disabled": a disabled model needs a reason'
+    )
 
 
 def test_a_family_that_nothing_defines_is_told_with_the_nearest(folder: Folder) -> None:

@@ -58,7 +58,7 @@ def test_a_step_has_its_sources_and_patches_in_it(folder: Folder) -> None:
         ("submodules", "submodule", "steps.1.sources.1.submodule = [\"3rdparty/other\"]: unknown key; did you mean"),
         (DIGEST, "0" * 63, "steps.1.patches.1.sha256"),
         ("2 GiB", "2 GB/s", 'steps.1.disk = "2 GB/s": expected a size such as "20 GiB"'),
-        ('"thing.patch"', '"../thing.patch"', 'steps.1.patches = "../thing.patch": expected a relative path without ..'),
+        ('"thing.patch"', '"../thing.patch"', 'steps.1.patches = "../thing.patch": expected a relative path'),
         ('[["make", "wheel"]]', '["make"]', 'steps.1.commands = ["make"]: expected a list of lists of strings'),
         ("[[steps.sources]]", "[[steps.source]]", "steps.1.source = "),
     ],
