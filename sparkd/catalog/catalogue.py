@@ -1,4 +1,4 @@
-"""What may run, once it has been read and found good."""
+"""The catalogue after it has been read and checked."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from sparkd.errors import ModelDisabled, ModelNotFound
 FolderName = Literal["models", "state", "run", "venvs", "runtimes"]
 
 LONGEST_ECHO = 100
-"""Characters of an unknown name that an answer repeats."""
+"""The most characters of an unknown name that an error message repeats."""
 
 
 class Catalogue:
     """Models, runtimes and settings, immutable.
 
-    `path` is the file they were read from, `tables` what files say about each model and where, `families` the names
-    of those that are defined.
+    `path` is the file that they were read from. `tables` has the values of each model and the files that set them.
+    `families` has the names of the defined families.
     """
 
     __slots__ = ("_by_name", "_tables", "families", "models", "path", "runtimes", "settings")
@@ -52,9 +52,9 @@ class Catalogue:
         }
 
     def find(self, name: str) -> Model:
-        """The model of that id or alias.
+        """The model with that id or alias.
 
-        Raises ModelNotFound, which names the nearest one, and ModelDisabled, which says why.
+        Raises ModelNotFound, which names the nearest model, and ModelDisabled, which states the reason.
         """
         model = self.defined(name)
         if not model.enabled:
@@ -62,7 +62,7 @@ class Catalogue:
         return model
 
     def defined(self, name: str) -> Model:
-        """The model of that id or alias, disabled or not. Raises ModelNotFound."""
+        """The model with that id or alias, disabled or not. Raises ModelNotFound."""
         model = self._by_name.get(name)
         if model is None:
             raise self._unknown(name)
@@ -74,9 +74,9 @@ class Catalogue:
         return self.path.absolute().parent / folder
 
     def place(self, model: Model, *path: str) -> tuple[Path, str]:
-        """Where a key of a model (`"options", "dtype"`) is said: the file, and the key as it stands there.
+        """Where a key of a model (`"options", "dtype"`) is set: the file, and the key as that file has it.
 
-        It may be a key of the model's family or runtime, or of a change. Where nobody says it, where the model begins.
+        It may be a key of the model's family or runtime, or of a change. If no file sets it: where the model begins.
         """
         table = self._tables.get(model.id)
         return table.place(*path) if table else (self.path, dotted("models", model.id, *path))

@@ -1,4 +1,4 @@
-"""Which model for what, and which to begin with."""
+"""The best models for a task, and the model to start with."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from sparkd.catalog.definitions import Model
 from sparkd.catalog.labels import Tag
 
 BEGINNINGS: Final[tuple[Tag, ...]] = ("chat", "small")
-"""What a first model is for: to talk to, or at least small."""
+"""Tags of a first model: chat if possible, or at least small."""
 
 
 def best(models: Iterable[Model], tag: Tag) -> list[Model]:
     """Return the models to use for a task, the best first.
 
-    A validated model goes before one that is not; who has no refusals is for those who ask for that, and who has a
-    better one in its place is last; then what is best for just this, then what clients are set up for.
+    Order: validated models first; uncensored models after others, unless the task is "uncensored"; models with a better
+    alternative last; then by the position of the tag; then models with limits for OpenCode.
     """
 
     def rank(model: Model) -> tuple[int | bool, ...]:
@@ -35,9 +35,9 @@ def best(models: Iterable[Model], tag: Tag) -> list[Model]:
 
 
 def to_begin_with(models: Iterable[Model], runtimes: Container[str]) -> Model | None:
-    """Return the model to begin with: the best to talk to of those that run on one of `runtimes`, if any does.
+    """Return the model to start with: the best chat model that runs on one of `runtimes`, if there is one.
 
-    None where no model may run.
+    None if every model is disabled.
     """
     enabled = [model for model in models if model.enabled]
     offered = [model for model in enabled if model.runtime in runtimes] or enabled

@@ -146,7 +146,7 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = ""
     instead: Annotated[
         str,
-        Meta(description="The model to use instead of this one, in a few words. Rejected requests get it."),
+        Meta(description="The model to use instead of this one, as a short text. Rejected requests get it."),
     ] = ""
     options: Annotated[
         Mapping[str, Scalar | tuple[Scalar, ...]],

@@ -10,7 +10,7 @@ from sparkd.catalog.wording import dotted
 
 
 class Origin(NamedTuple):
-    """Who said a value: a file, and the table in it."""
+    """Where a value was set: a file, and the table in it."""
 
     file: Path
     table: tuple[str, ...]
@@ -18,9 +18,9 @@ class Origin(NamedTuple):
 
 @dataclass(slots=True)
 class Table:
-    """What files say in one table. `begun`: where it begins; `wrong`: the keys whose value is not usable.
+    """The merged values of one table. `begun`: where it begins. `wrong`: the keys whose value is not usable.
 
-    `origins` knows who said what, also of the keys of tables in it (`("options", "dtype")`).
+    `origins` has the origin of each key, including the keys of tables in it (`("options", "dtype")`).
     """
 
     begun: Origin
@@ -34,24 +34,24 @@ class Table:
         return self.begun.file
 
     def lay(self, later: Table) -> None:
-        """Lay a later table over this one: its keys win, and tables in it are laid over tables in turn."""
+        """Merge a later table into this one. Its keys override; tables in it are merged the same way."""
         for name, value in later.values.items():
             self.values[name] = _laid(self.values.get(name), value)
         self.origins |= later.origins
         self.wrong |= later.wrong
 
     def forget(self, key: str) -> None:
-        """Make it as if nobody had said anything about a key."""
+        """Remove a key and its origin, as if no file had set it."""
         self.values.pop(key, None)
         self.origins = {path: origin for path, origin in self.origins.items() if path[0] != key}
 
     def origin(self, *path: str) -> Origin:
-        """Who has the last word on a key, or on a key of a table in it; else where the table begins."""
+        """Where the effective value of a key, or of a key in a table, was set. Without one: where the table begins."""
         known = (path[:length] for length in range(len(path), 0, -1))
         return next((self.origins[inner] for inner in known if inner in self.origins), self.begun)
 
     def place(self, *path: str) -> tuple[Path, str]:
-        """The file that has the last word on a key, and the key as it stands there."""
+        """The file that sets the effective value of a key, and the key as that file has it."""
         origin = self.origin(*path)
         return origin.file, dotted(*origin.table, *path)
 

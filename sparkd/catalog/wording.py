@@ -1,4 +1,4 @@
-"""How a problem is told: one line with file, key, value, and what was expected."""
+"""The text of a problem: one line with file, key, value and the expected value."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from typing import Any
 from msgspec import inspect
 
 LONGEST_VALUE = 60
-"""Characters of a value that a problem shows."""
+"""The most characters of a value that a problem shows."""
 
 _bare = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def quoted(text: str) -> str:
-    """A text in quotes, on one line, with nothing in it that a terminal would act on."""
+    """A string in quotes, on one line, without control characters that a terminal would interpret."""
     inside = json.dumps(text, ensure_ascii=False)
-    return "".join(sign if sign.isprintable() else f"\\u{ord(sign):04x}" for sign in inside)
+    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in inside)
 
 
 def dotted(*parts: str) -> str:
-    """A key as TOML would have it: `models.qwen3.memory`, `models."qwen2.5".memory`."""
+    """A key in TOML syntax: `models.qwen3.memory`, `models."qwen2.5".memory`."""
     return ".".join(part if _bare.fullmatch(part) else quoted(part) for part in parts)
 
 
 def shown(value: object) -> str:
-    """A value about as TOML would have it, on one line and not too long."""
+    """A value in TOML-like syntax, on one line and shortened."""
     text = _toml(value, depth=3)
     return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 1] + "…"
 
 
 def _toml(value: object, depth: int) -> str:
-    # A depth limit, because dotted keys (`a.a.a.…`) nest tables deeper than Python's stack is.
+    # A depth limit, because dotted keys (`a.a.a.…`) can nest tables deeper than Python's stack.
     if isinstance(value, bool):
         return json.dumps(value)
     if isinstance(value, str):
@@ -67,7 +67,7 @@ def either(names: Sequence[str]) -> str:
 
 
 def bare(info: inspect.Type) -> tuple[inspect.Type, str | None]:
-    """A type without its None, which TOML cannot say, and its unit if it has one."""
+    """A type without its None, which TOML cannot express, and its unit if it has one."""
     unit = None
     while True:
         if isinstance(info, inspect.Metadata):
@@ -90,14 +90,14 @@ _plain: Mapping[type[inspect.Type], str] = {
     inspect.BoolType: "true or false",
     inspect.FloatType: "a number",
     inspect.IntType: "a whole number",
-    inspect.StrType: "a text",
+    inspect.StrType: "a string",
     inspect.StructType: "a table",
-    inspect.AnyType: "any value that JSON has",
+    inspect.AnyType: "any JSON value",
 }
 
 
 def expectation(info: inspect.Type) -> str:
-    """What a value of this type looks like, in words, after "expected"."""
+    """A description of the values of this type, to follow "expected"."""
     info, unit = bare(info)
     if isinstance(info, inspect.LiteralType):
         return either([str(value) for value in info.values])
@@ -106,20 +106,20 @@ def expectation(info: inspect.Type) -> str:
     if isinstance(info, inspect.DictType):
         return f"a table of {_plural(expectation(info.value_type))}"
     if isinstance(info, inspect.UnionType):
-        return "a text, a number, true or false, or a list of these"
+        return "a string, a number, true or false, or a list of these"
     if isinstance(info, inspect.StrType) and info.pattern:
-        return f"a text that matches {info.pattern}"
+        return f"a string that matches {info.pattern}"
     text = _units.get(unit or "") or _plain[type(info)]
     return text + _bounds(info) if unit != "bytes" else text
 
 
 _plurals = {
-    "a text": "texts",
+    "a string": "strings",
     "a table": "tables",
-    "a list of texts": "lists of texts",
-    "any value that JSON has": "any values that JSON has",
-    "a table of any values that JSON has": "tables of any values that JSON has",
-    "a text, a number, true or false, or a list of these": "texts, numbers, true or false, or lists of these",
+    "a list of strings": "lists of strings",
+    "any JSON value": "any JSON values",
+    "a table of any JSON values": "tables of any JSON values",
+    "a string, a number, true or false, or a list of these": "strings, numbers, true or false, or lists of these",
 }
 
 
@@ -127,6 +127,6 @@ def _plural(phrase: str) -> str:
     return _plurals.get(phrase, phrase)
 
 
-def _bounds(info: Any) -> str:  # the numeric types of msgspec.inspect share no base that has bounds
+def _bounds(info: Any) -> str:  # the numeric types of msgspec.inspect have no common base with bounds
     low, high = getattr(info, "ge", None), getattr(info, "le", None)
     return f" from {low:.0f} to {high:.0f}" if low is not None and high is not None else ""

@@ -1,4 +1,4 @@
-"""What a model's own files say, and what its entry in the catalogue should say for it. No input, no output."""
+"""Guesses a model's entry in the catalogue from the model's own files. No input, no output."""
 
 from __future__ import annotations
 

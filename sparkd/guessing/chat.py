@@ -1,4 +1,4 @@
-"""What a model needs to be talked to: a chat template, parsers for its calls and its thinking, its kind of requests."""
+"""Guesses what chat needs: a chat template, parsers for tool calls and reasoning, and rewriting."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from sparkd.guessing.guess import Guessed, Wishes
 from sparkd.guessing.template import has_switch, takes_tools, thinks, tool_parser, wants_turns
 
 SMALL_VOCABULARY: Final = 65536
-"""Pieces; vocabularies below were made for a few languages (docs/requests.md: `tokenizer`)."""
+"""Tokens in a vocabulary; smaller ones were made for a few languages (docs/requests.md: `tokenizer`)."""
 
 _thinker = re.compile(r"thinking|reason|\br1\b|qwq|magistral", re.IGNORECASE)
 
 
 class Parser(NamedTuple):
-    """One of vLLM's parsers, and why it."""
+    """One of vLLM's parsers, and the reason for it."""
 
     name: str
     reason: str
 
 
 def guess_chat(guessed: Guessed, facts: Facts, machine: Machine, wishes: Wishes) -> None:
-    """Guess parsers and rewriting; warn where there is nothing to turn messages into a prompt with."""
+    """Guess parsers and rewriting. Warn if there is no chat template."""
     _template(guessed, facts)
     if wishes.family is not None:
         guessed.notes.append(f'the family "{wishes.family}" sets parsers and rewriting')
@@ -46,7 +46,7 @@ def guess_chat(guessed: Guessed, facts: Facts, machine: Machine, wishes: Wishes)
 
 
 def tools_of(facts: Facts, family: Family | None) -> Parser | None:
-    """The parser for its calls: by what its template writes, unless the family's parser is made for it alone."""
+    """The parser for tool calls: by the format in its template, unless the family has a parser of its own."""
     by_family = Parser(family.tools, f"family {family.name}") if family and family.tools else None
     if facts.template is None:
         return by_family
@@ -60,7 +60,7 @@ def tools_of(facts: Facts, family: Family | None) -> Parser | None:
 
 
 def reasoning_of(facts: Facts, family: Family | None) -> Parser | None:
-    """The parser for its thinking: the family's if it thinks at all, else the general one."""
+    """The parser for reasoning, if the model reasons: the family's parser, otherwise the general one."""
     named = family.reasoning if family is not None else None
     by_family = Parser(named, f"family {family.name}") if family is not None and named else None
     if family is not None and family.own:
@@ -76,7 +76,7 @@ def reasoning_of(facts: Facts, family: Family | None) -> Parser | None:
 
 
 def _same(name: str, families: Iterable[str]) -> str | None:
-    """The family of the catalogue that is called the same, however it is written: "Gemma 4" is "gemma4"."""
+    """The family of the catalogue with the same name in any spelling: "Gemma 4" is "gemma4"."""
     bare = re.compile(r"[^a-z0-9]")
     wanted = bare.sub("", name.lower())
     return next((family for family in families if bare.sub("", family.lower()) == wanted), None)

@@ -1,6 +1,6 @@
-"""How many tokens a model was made for.
+"""Finds the context length of a model.
 
-As vLLM 0.32 derives it (`_get_and_verify_max_len` in vllm/config/model.py), so that it does not refuse the guess.
+It follows vLLM 0.32 (`_get_and_verify_max_len` in vllm/config/model.py), so that vLLM accepts the guess.
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ KEYS: Final = (
     "max_seq_length",
     "seq_len",
 )
-"""Keys of config.json, of which the smallest value counts."""
+"""Keys of config.json. The smallest value counts."""
 
 SCALED_ALREADY: Final = frozenset(
     {"default", "su", "longrope", "llama3", "yarn", "deepseek_yarn", "deepseek_llama_scaling", "mrope"}
 )
-"""Kinds of rope scaling after which max_position_embeddings is what it says. Any other multiplies it by a factor."""
+"""Kinds of rope scaling that max_position_embeddings includes already. Other kinds multiply it by a factor."""
 
 NO_LIMIT: Final = 10**7
-"""tokenizer_config.json says 10^30 where it means that there is none."""
+"""Larger values mean no limit: tokenizer_config.json then has 10^30."""
 
 SMALLEST: Final = 512
-"""Tokens; with a shorter context no chat is worth a start."""
+"""Tokens; a shorter context is useless for chat."""
 
 MOST_GUESSED: Final = 131072
-"""Tokens; what a model could take beyond that costs memory that few requests ever need."""
+"""Tokens; a longer context costs memory that few requests need."""
 
 
 class Limit(NamedTuple):
-    """Tokens, and what they were taken from."""
+    """A number of tokens, and its source."""
 
     tokens: int
     reason: str
 
 
 def context_limit(facts: Facts, kind: Kind) -> Limit | None:
-    """The longest context the model was made for, None where nothing says it. Raises ModelNotAdded for nonsense."""
+    """The longest context that the model supports, None if its files do not state one. Raises ModelNotAdded."""
     text = facts.text_config
     found = [Limit(tokens, key) for key in KEYS if (tokens := text.count(key, MOST_TOKENS)) is not None]
     limit = min(found, key=lambda one: one.tokens) if found else None
@@ -62,7 +62,7 @@ def context_limit(facts: Facts, kind: Kind) -> Limit | None:
 
 
 def ropes(text: Table) -> Iterator[Table]:
-    """How positions are scaled: one table, or one per kind of layer."""
+    """The tables of rope scaling: one, or one per kind of layer."""
     for key in ("rope_scaling", "rope_parameters"):
         inner = text.table(key)
         tables = [name for name, value in inner.values.items() if isinstance(value, Mapping)]
@@ -71,7 +71,7 @@ def ropes(text: Table) -> Iterator[Table]:
 
 def _scaled(text: Table, limit: Limit) -> Limit:
     if "gemma3" in text.text("model_type"):
-        return limit  # its max_position_embeddings are scaled, whatever its table says
+        return limit  # its max_position_embeddings include the scaling already
     for rope in ropes(text):
         kind = rope.text("rope_type") or rope.text("type") or "default"
         factor = rope.number("factor", 0.01, 10_000)
@@ -81,7 +81,7 @@ def _scaled(text: Table, limit: Limit) -> Limit:
 
 
 def _without_padding(facts: Facts, limit: Limit) -> Limit:
-    # RoBERTa counts positions from behind its padding token, so the first of them are never used.
+    # RoBERTa counts positions after its padding token, so it never uses the first ones.
     if not any("roberta" in name for name in facts.model_types):
         return limit
     lost = (facts.config.count("pad_token_id") or 0) + 1

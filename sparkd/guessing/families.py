@@ -1,7 +1,7 @@
-"""Families of models: which of vLLM's parsers understands their calls and their thinking.
+"""Families of models: vLLM's parsers for their tool calls and their reasoning.
 
-A table, so that a new family is a new line. Names of parsers are those of vLLM 0.32; a test holds them against the
-registries of the vLLM that is there.
+It is a table, so that a new family is a new line. The names of parsers are those of vLLM 0.32. A test compares them
+with the registries of the installed vLLM.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Models of these types, with a name that `named` finds something in. The first that fits counts.
+    """Models of these types whose name matches `named`. The first family that fits counts.
 
-    `own`: its parsers are made for it alone, whatever marks its chat template shares with others.
+    `own`: only this family uses its parsers, even if its chat template has the markers of other families.
     """
 
     name: str
@@ -87,14 +87,14 @@ FAMILIES: Final = (
 )
 
 GENERAL_REASONING: Final = "deepseek_r1"
-"""The parser for `<think>…</think>` at the beginning of an answer, whoever writes it."""
+"""The parser for `<think>…</think>` at the start of a response, for any model."""
 
 TOOL_PARSERS: Final = frozenset(family.tools for family in FAMILIES if family.tools)
 REASONING_PARSERS: Final = frozenset(family.reasoning for family in FAMILIES if family.reasoning)
 
 
 def family_of(model_types: Sequence[str], name: str) -> Family | None:
-    """The family of a model of one of these types that is called so, None where none is known."""
+    """The family of a model with one of these types and this name, None if unknown."""
     for family in FAMILIES:
         if set(family.types) & set(model_types) and re.search(family.named, name, re.IGNORECASE):
             return family

@@ -1,4 +1,4 @@
-"""What kind of model it is, by its `architectures`, as vLLM goes by them, and by the files beside its weights."""
+"""Finds the kind of a model from its `architectures`, as vLLM does, and from the files beside its weights."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ POOLING: Final[tuple[tuple[str, Kind], ...]] = (
 GENERATING: Final = ("ForCausalLM", "ForConditionalGeneration", "ChatModel", "LMHeadModel")
 
 SPEECH: Final = ("whisper", "wav2vec2", "hubert", "parakeet", "speecht5", "vits", "bark", "seamless_m4t")
-"""Model types of speech. vLLM transcribes with some of them, and nothing of what is guessed here holds for those."""
+"""Model types of speech. vLLM transcribes with some of them, but these guesses do not apply to them."""
 
 SENTENCES: Final = ("modules.json", "config_sentence_transformers.json", "sentence_bert_config.json")
 """Files that sentence-transformers writes beside an embedding model."""
@@ -39,13 +39,13 @@ ENCODERS: Final = (
     "new",
     "gte",
 )
-"""Model types that read a text at once and keep no KV cache."""
+"""Model types that read a whole text at once and have no KV cache."""
 
 BY_HAND = "write its entry by hand: docs/adding-models.md shows how"
 
 
 def kind_of(facts: Facts) -> tuple[Kind, str]:
-    """The kind and what it was taken from. Raises ModelNotAdded for what no guess fits."""
+    """The kind and the reason for it. Raises ModelNotAdded if the model cannot be guessed."""
     _refuse_what_is_no_model(facts)
     architecture = facts.architecture
     for ending, kind in POOLING:

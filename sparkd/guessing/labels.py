@@ -1,4 +1,4 @@
-"""What people are told about a model: a line of description, its size, what it is good for."""
+"""Guesses the labels of a model for people: description, size and tags."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NAMED: Final[tuple[tuple[str, Tag], ...]] = (
     (r"ocr", "ocr"),
     (r"abliterated|uncensored|derestricted", "uncensored"),
 )
-"""What names of models give away."""
+"""Tags by the names of models."""
 
 _size = re.compile(r"(?<![a-z0-9.])(\d{1,4}(?:\.\d{1,2})?)([bm])(?![a-z0-9])", re.IGNORECASE)
 _active = re.compile(r"(?<![a-z0-9])a(\d{1,3}(?:\.\d{1,2})?b)(?![a-z0-9])", re.IGNORECASE)
@@ -40,7 +40,7 @@ def guess_labels(guessed: Guessed, facts: Facts, kind: Kind) -> None:
 
 
 def parameters_of(name: str) -> str | None:
-    """ "30B, 3B active" of a name such as Qwen3-30B-A3B, None where the name does not say it."""
+    """ "30B, 3B active" for a name such as Qwen3-30B-A3B, None if the name has no size."""
     found = _size.search(name)
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""A model's files in, its entry in the catalogue out: every guess in its order, each with its reason."""
+"""Guesses the entry of a model in the catalogue from its files, each key with its reason."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ CPU_RUNTIME: Final = "cpu"
 VISION_FILES: Final = ("preprocessor_config.json", "processor_config.json", "image_processor_config.json")
 
 FULL_WIDTH: Final = "float32"
-"""What vLLM calculates with where there is no GPU: SmolLM2 forgets the capital of France in bfloat16."""
+"""The number type of vLLM without a GPU: in bfloat16, SmolLM2 forgets the capital of France."""
 
 CPU_REQUESTS: Final = 8
-"""Requests at once without a GPU; more only make all of them slow."""
+"""Requests at once without a GPU; more of them slow all of them down."""
 
 
 def guess_model(facts: Facts, machine: Machine, wishes: Wishes) -> Guessed:
-    """Everything that can be guessed about a model. Raises ModelNotAdded where there is nothing to guess."""
+    """Guess everything about a model. Raises ModelNotAdded if it cannot be guessed."""
     guessed = Guessed(_id(facts, wishes))
     kind, reason = kind_of(facts)
     gpu = _runtime(guessed, machine, wishes)
@@ -64,7 +64,7 @@ def _id(facts: Facts, wishes: Wishes) -> str:
 
 
 def _runtime(guessed: Guessed, machine: Machine, wishes: Wishes) -> bool:
-    """Guess the runtime, and return whether it will use the GPU."""
+    """Guess the runtime, and return whether it uses the GPU."""
     family = machine.families.get(wishes.family or "") if machine.gpu else None
     name = wishes.runtime or family or (GPU_RUNTIME if machine.gpu else CPU_RUNTIME)
     if name not in machine.runtimes:
@@ -87,7 +87,7 @@ def _source(guessed: Guessed, facts: Facts, wishes: Wishes) -> None:
 
 
 def _engine(guessed: Guessed, facts: Facts, *, gpu: bool) -> None:
-    """The flags that depend on the machine and on how the weights are stored."""
+    """Guess the flags that depend on the machine and on the format of the weights."""
     quantisation = quantisation_of(facts)
     if quantisation is not None:
         guessed.notes.append(
@@ -134,7 +134,7 @@ def _pooling(guessed: Guessed, machine: Machine, kind: Kind, reason: str) -> Non
 
 
 def _remote_code(guessed: Guessed, facts: Facts, wishes: Wishes) -> None:
-    """A model may bring Python of its own (`auto_map`). vLLM has code for the families it knows, not for tokenizers."""
+    """Check for Python code in the repository (`auto_map`). vLLM has code for known families, not for tokenizers."""
     if wishes.trust_remote_code:
         guessed.add("options.trust-remote-code", True, SAID)
         return

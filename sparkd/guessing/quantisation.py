@@ -1,4 +1,4 @@
-"""How the weights are stored. vLLM reads it from the model's files and needs no flag; what matters is where it runs."""
+"""Finds the quantisation of the weights. vLLM needs no flag for it, but not every machine supports it."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ KNOWN: Final = {
     "quark": "Quark",
     "torchao": "TorchAO",
 }
-"""Methods that vLLM reads, as `quant_method` names them, and their names for people."""
+"""Methods that vLLM supports, by their `quant_method`, and their names for people."""
 
 ON_CPU: Final = frozenset({"awq", "gptq", "compressed-tensors", "auto-round"})
-"""Those of which vLLM's CPU build knows some."""
+"""Methods of which vLLM's CPU build supports some."""
 
 FOUR_BITS: Final = ("nvfp4", "mxfp4")
 
 
 class Quantisation(NamedTuple):
-    """`method` as config.json has it, `name` for people, `reason` where it is from."""
+    """`method` as in config.json, `name` for people, `reason` the key or file that states it."""
 
     method: str
     name: str
@@ -37,7 +37,7 @@ class Quantisation(NamedTuple):
 
 
 def quantisation_of(facts: Facts) -> Quantisation | None:
-    """How the weights are quantised, None where they are not. Raises ModelNotAdded for nonsense."""
+    """The quantisation of the weights, None if there is none. Raises ModelNotAdded for invalid values."""
     for key in ("quantization_config", "compression_config"):
         table = facts.text_config.table(key)
         if table.values:

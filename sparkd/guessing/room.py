@@ -1,4 +1,4 @@
-"""Context length and memory, which depend on each other: what the model was made for, and what the machine can hold."""
+"""Guesses context length and memory together: the model's limit, and what fits into the machine's memory."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from sparkd.guessing.kind import Kind, keeps_no_cache
 from sparkd.guessing.memory import ROUNDING, Cache, cache_of, overhead, rounded, tokens_wanted, written
 
 WHOLE: Final = 1024
-"""Tokens; a context that memory has cut is a multiple of it."""
+"""Tokens; a context that memory limits is a multiple of this."""
 
 NARROW: Final = 2
 WIDE: Final = 4
-"""Bytes of a number: vLLM keeps its cache in 16 bits unless it is told to calculate in 32."""
+"""Bytes of a number: vLLM's cache has 16 bits, unless `dtype` selects 32."""
 
 HALVES: Final = ("bfloat16", "float16")
 
 UNTOLD: Final = 4
-"""Where config.json does not say how large the KV cache is, this part of the weights is taken for it."""
+"""If config.json does not state the size of the KV cache, it is estimated as this fraction of the weights."""
 
 
 def guess_room(
     guessed: Guessed, facts: Facts, machine: Machine, wishes: Wishes, kind: Kind, *, gpu: bool
 ) -> None:
-    """Guess `context_length`, `kv_cache` and `memory`, with the arithmetic. Raises ModelNotAdded if it cannot fit."""
+    """Guess `context_length`, `kv_cache` and `memory`, with the arithmetic. Raises ModelNotAdded if nothing fits."""
     width = WIDE if guessed.value("options.dtype") == "float32" else NARROW
     cache = None if keeps_no_cache(facts) else cache_of(facts, width)
     room = _Room(facts, _loaded(facts, width), machine, wishes, cache, overhead(gpu=gpu))
@@ -41,7 +41,7 @@ def guess_room(
 
 
 def _loaded(facts: Facts, width: int) -> Weights:
-    """The weights as they are in memory: those stored in 16 bits become twice as large where 32 are calculated with."""
+    """The weights in memory: weights stored in 16 bits take twice the space if `dtype` selects 32."""
     stored = facts.weights
     if stored.bytes is None or width == NARROW or facts.dtype not in HALVES:
         return stored
@@ -65,7 +65,7 @@ def _context(guessed: Guessed, facts: Facts, wishes: Wishes, kind: Kind) -> Limi
 
 @dataclass(frozen=True, slots=True)
 class _Room:
-    """A model beside what else needs memory, in bytes. `besides`: what vLLM takes for itself."""
+    """The model and everything else that needs memory, in bytes. `besides`: vLLM itself."""
 
     facts: Facts
     weights: Weights
@@ -75,8 +75,8 @@ class _Room:
     besides: int
 
     def fitted(self, context: Limit) -> Limit:
-        """The context, or as much of it as memory holds. Raises ModelNotAdded where that is none, or what was asked
-        for does not fit."""
+        """The context, or as much of it as fits into memory. Raises ModelNotAdded if nothing fits, or if the requested
+        context does not."""
         left = self._left()
         if self.cache is None or left is None or context.tokens <= (fits := self.cache.tokens(left)):
             return context
@@ -95,7 +95,7 @@ class _Room:
         return Limit(cut, f"what fits into memory; {context.reason} is {context.tokens}")
 
     def sum_up(self, guessed: Guessed, context: Limit | None) -> None:
-        """Guess `kv_cache` and `memory`. Raises ModelNotAdded where there is too little."""
+        """Guess `kv_cache` and `memory`. Raises ModelNotAdded if there is too little memory."""
         weights = self.weights.bytes
         if weights is not None:
             self._left()
@@ -115,7 +115,7 @@ class _Room:
             )
 
     def _left(self) -> int | None:
-        """What is left for the KV cache; None where nobody knows. Raises ModelNotAdded where there is nothing left."""
+        """The memory left for the KV cache, None if unknown. Raises ModelNotAdded if none is left."""
         weights, machine = self.weights.bytes, self.machine
         share = self.wishes.memory
         if share is None and machine.budget is not None:
@@ -132,7 +132,7 @@ class _Room:
         )
 
     def _kept(self, guessed: Guessed, context: Limit | None) -> int:
-        """Bytes of the KV cache, which is guessed where the model has one."""
+        """Guess the KV cache, and return its bytes; 0 for a model without one."""
         if keeps_no_cache(self.facts):
             return 0
         if self.cache is None or context is None:

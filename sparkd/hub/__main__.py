@@ -1,7 +1,7 @@
-"""`python -m sparkd.hub ORDER`: fetch what a model needs, and tell how far it is, a line of JSON each.
+"""`python -m sparkd.hub ORDER`: downloads what a model needs, and reports its progress as lines of JSON.
 
-Started by the daemon and by sparkctl (sparkd.hub.ordering). Ends at once when its standard input does, so that nothing
-of it outlives who started it; the next one goes on where this one stopped.
+The daemon and sparkctl start it (sparkd.hub.ordering). It exits as soon as its standard input closes, so it never
+outlives the process that started it. The next process resumes where it stopped.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from sparkd.hub.telling import Done, Failed, Told, line
 
 
 def main(argument: str) -> int:
-    """Carry out one order; return 0 when all is there."""
+    """Carry out one order; return 0 when everything is complete."""
     order = msgspec.json.decode(argument, type=Order)
     if order.owner is not None:
         _become(*order.owner)
-    logging.disable()  # the library's warnings about retries; what matters is told
+    logging.disable()  # the library's warnings about retries; this process reports what matters
     threading.Thread(target=_end_with_starter, daemon=True).start()
     told = _Work(order).carry_out()
     _tell(told)
@@ -50,10 +50,10 @@ class _Work:
         self._notes: list[str] = []
 
     def carry_out(self) -> Done | Failed:
-        """Fetch all of it; whatever goes wrong is told, not raised."""
+        """Download everything. Errors are returned, not raised."""
         try:
             commits = self._fetch()
-        except Exception as error:  # noqa: BLE001  # it is explained to whoever started us
+        except Exception as error:  # noqa: BLE001  # it is explained to the process that started this one
             return self._failed(error)
         return Done(fetched=self._meter.fetched, commits=commits, notes=tuple(self._notes))
 
@@ -107,15 +107,15 @@ def _tell(told: Told) -> None:
 
 
 def _become(user: int, group: int) -> None:
-    """Give up root, before anything comes from the network: the files shall be the owner's, and only theirs at risk."""
-    "".encode("idna")  # else Python looks for it later, perhaps in a folder that is root's alone
+    """Drop root before any data comes from the network: the files belong to the owner, and only they are at risk."""
+    "".encode("idna")  # loads the codec now; later its folder may be readable for root only
     os.setgroups([])
     os.setgid(group)
     os.setuid(user)
 
 
 def _end_with_starter() -> None:
-    while os.read(sys.stdin.fileno(), 4096):  # not sys.stdin itself: it must not be locked when Python ends
+    while os.read(sys.stdin.fileno(), 4096):  # not sys.stdin itself: it must not be locked when Python exits
         continue
     os._exit(3)
 

@@ -1,4 +1,4 @@
-"""Where a token for gated and private repositories is found."""
+"""Finds the token for gated and private repositories."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Final
 
 FILE: Final = "hub-token"
-"""In `paths.state`: for a daemon that has no environment of its own and no home."""
+"""In `paths.state`: for a daemon without its own environment and home."""
 
 
 def find_token(environ: Mapping[str, str], state: Path) -> str | None:
-    """HF_TOKEN, else the first of: the file HF_TOKEN_PATH, `<paths.state>/hub-token`, what `hf auth login` has left."""
+    """HF_TOKEN, or the first of: the file HF_TOKEN_PATH, `<paths.state>/hub-token`, the file of `hf auth login`."""
     if token := environ.get("HF_TOKEN", "").strip():
         return token
     for path in _files(environ, state):

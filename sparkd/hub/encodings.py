@@ -1,4 +1,4 @@
-"""tiktoken's encodings, which GPT-OSS wants on disk: small files, known by their digests."""
+"""tiktoken's encodings, which GPT-OSS needs on disk: small files, verified by their digests."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Final
 from sparkd.hub.layout import encodings
 
 PUBLISHED_AT: Final = "https://openaipublic.blob.core.windows.net/encodings/"
-"""Where OpenAI publishes them; TIKTOKEN_ENCODINGS_BASE in the environment names another place."""
+"""OpenAI's address for them; TIKTOKEN_ENCODINGS_BASE in the environment sets another one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A file as it was published: bytes, SHA-256."""
+    """A published file: its bytes and its SHA-256."""
 
     size: int
     digest: str
@@ -34,16 +34,16 @@ PUBLISHED: Final[Mapping[str, Published]] = MappingProxyType(
         ),
     }
 )
-"""Digests as tiktoken (tiktoken_ext/openai_public.py) has them."""
+"""Digests from tiktoken (tiktoken_ext/openai_public.py)."""
 
 
 def file_of(name: str, models: Path) -> Path:
-    """Where the encoding is, or would be."""
+    """The path of an encoding, whether it exists or not."""
     return encodings(models) / f"{name}.tiktoken"
 
 
 def missing(names: Iterable[str], models: Path) -> list[str]:
-    """Those that are not there, or not what was published. Reads 5 MB. Raises PermissionError."""
+    """The encodings that are missing or differ from the published file. Reads 5 MB. Raises PermissionError."""
     return [name for name in names if _digest(file_of(name, models)) != PUBLISHED[name].digest]
 
 

@@ -1,6 +1,6 @@
-"""What an error of the hub's library, of the network or of the disk means to a person, and what mends it.
+"""Explains errors of the hub's library, the network and the disk, and what to do about them.
 
-Only the process that fetches imports this.
+Only the download process imports this.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from sparkd.hub.transfer import retry_after
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 LONGEST_QUOTE: Final = 300
-"""Characters of what others said that are passed on: a header of 60 KiB is more than a line of ours may have."""
+"""The most characters of a quoted message: a header of 60 KiB is too long for a line of the log."""
 
 NO_LISTING: Final = (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError)
-"""What the library and we raise while reading what is no listing."""
+"""The errors of the library and of sparkd for a response that is not a listing."""
 
 NETWORK_CLOSED: Final = (
     " Under systemd the service has no access to the network unless a drop-in allows it. `sudo sparkctl pull` runs "
@@ -47,7 +47,7 @@ NETWORK_CLOSED: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What was being fetched. `token`: whether there is one; `state`: the folder `paths.state`."""
+    """A download in progress. `token`: whether there is a token. `state`: the folder `paths.state`."""
 
     source: str
     revision: str | None
@@ -56,17 +56,17 @@ class Attempt:
 
     @property
     def page(self) -> str:
-        """Where a person reads about it."""
+        """The page of the repository."""
         return f"{constants.ENDPOINT}/{self.source}"
 
     @property
     def give(self) -> str:
-        """How sparkd gets a token."""
+        """How to give sparkd a token."""
         return f"give sparkd a token: HF_TOKEN, `hf auth login`, or the file {self.state}/{FILE}"
 
 
 def failed(error: Exception, attempt: Attempt) -> Failed:
-    """The error as it is told."""
+    """Convert an error into its report."""
     explained = next((explain for kind, explain in EXPLAINED if isinstance(error, kind)), None)
     if explained is not None:
         return explained(error, attempt)
@@ -149,7 +149,7 @@ def _refused(error: Any, attempt: Attempt) -> Failed:
 
 def _unreachable(error: Any, _: Attempt) -> Failed:
     host = urlsplit(constants.ENDPOINT).netloc
-    with suppress(RuntimeError):  # it was not told of any request
+    with suppress(RuntimeError):  # the error has no request
         host = _host(error.request.url)
     why = "no data for too long" if isinstance(error, httpx2.TimeoutException) else str(error)
     why = why[:LONGEST_QUOTE] or type(error).__name__
@@ -189,4 +189,4 @@ EXPLAINED: Final[tuple[tuple[type[Exception], Callable[[Any, Attempt], Failed]],
     (httpx2.InvalidURL, _not_the_hub),
     (OSError, _disk),
 )
-"""By kind, the special before the general: many of the library's are others' children, and children of OSError."""
+"""Explanations by class, special before general: many of the library's errors are subclasses of OSError."""

@@ -1,7 +1,7 @@
-"""Fetches what models need: asks the hub what there is, looks whether the disk has room, fetches in parallel, verifies.
+"""Downloads what models need: lists the files on the hub, checks the disk, downloads in parallel, verifies.
 
-What engines see changes in one step at the end, when all is there: `refs/<revision>` is written last.
-Only the process that fetches imports this.
+Engines see the change in one step at the end, when everything is complete: `refs/<revision>` is written last.
+Only the download process imports this.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ from sparkd.hub.telling import INTERVAL, Progress, Step
 from sparkd.hub.transfer import PIECE, Remote, Stopped, transfer
 
 PARALLEL: Final = 6
-"""Files at once: one connection rarely fills a home line, and many small files wait for answers."""
+"""Files at once: one connection rarely fills a home line, and many small files wait for responses."""
 
 SPARE: Final = GIB
-"""Bytes that stay free on the disk."""
+"""Bytes to keep free on the disk."""
 
 WINDOW: Final = 20.0
-"""Seconds over which the speed is taken."""
+"""Seconds over which the speed is measured."""
 
 LISTING_TIMEOUT: Final = 30.0
-"""Seconds of silence after which the hub is told to be unreachable: a listing of 100,000 files takes it some."""
+"""Seconds without data after which the hub counts as unreachable: listing 100,000 files takes it some time."""
 
 
 class Meter:
-    """Counts bytes, from several threads, and tells how far it is."""
+    """Counts bytes from several threads and reports the progress."""
 
     def __init__(self, tell: Callable[[Progress], None]) -> None:
         self.step: Step = "asking"
@@ -60,23 +60,23 @@ class Meter:
         self._past: deque[tuple[float, int]] = deque()
 
     def add(self, count: int) -> None:
-        """Bytes that are there now."""
+        """Count bytes that are on disk."""
         with self._lock:
             self.done += count
 
     def arrived(self, count: int) -> None:
-        """Bytes that are there now and were not before."""
+        """Count bytes that have just been downloaded."""
         with self._lock:
             self.done += count
             self.fetched += count
 
     def begin(self, step: Step, total: int) -> None:
-        """What is counted from here on."""
+        """Start a step, and its count."""
         self.step, self.total, self.done = step, total, 0
         self._past.clear()
 
     def tell(self) -> None:
-        """Tell how far it is."""
+        """Report the progress."""
         now, done = time.monotonic(), self.done
         self._past.append((now, done))
         while now - self._past[0][0] > WINDOW:
@@ -88,11 +88,11 @@ class Meter:
 
 
 class Fetcher:
-    """Fetches into one folder `paths.models`. Everything raises FetchFailed, or as the library and the disk do."""
+    """Downloads into one folder `paths.models`. Raises FetchFailed, and errors of the library and the disk."""
 
     def __init__(self, models: Path, token: str | None, meter: Meter) -> None:
         self._models = models
-        self._token = token or False  # False: no other token than the one we were given
+        self._token = token or False  # False: the library must not look for another token
         self._meter = meter
         self._api = HfApi(token=self._token, library_name="sparkd", library_version=__version__)
         self._headers = build_hf_headers(
@@ -100,7 +100,7 @@ class Fetcher:
         )
 
     def ask(self, need: Need) -> Listing:
-        """What the hub has of it now, of that what is needed."""
+        """List the files of a repository on the hub, limited to the needed ones."""
         revision = need.revision or layout.MAIN
         told = self._api.model_info(
             need.source, revision=revision, files_metadata=True, timeout=LISTING_TIMEOUT
@@ -123,7 +123,7 @@ class Fetcher:
         return Listing(source=need.source, revision=revision, commit=told.sha, files=files)
 
     def check_room(self, listings: Iterable[Listing], encodings_left: int) -> None:
-        """Raise FetchFailed where the disk has no room for what is missing."""
+        """Raise FetchFailed if the disk has no space for the missing files."""
         self._models.mkdir(parents=True, exist_ok=True)
         needed = sum(listing.left(self._models) for listing in listings) + encodings_left
         there = os.statvfs(self._models)
@@ -137,14 +137,14 @@ class Fetcher:
             )
 
     def verify(self, listing: Listing) -> list[str]:
-        """Read every file again; those with another digest are taken away, and named."""
+        """Read every file again. Remove files with a wrong digest, and return their names."""
         snapshot = listing.snapshot(self._models)
         there = [file for file in listing.files if (snapshot / file.path).is_file()]
         self._meter.begin("verifying", sum(file.size for file in there))
         return [name for name in self._all(partial(self._verified, listing, file) for file in there) if name]
 
     def fetch(self, listing: Listing) -> None:
-        """Fetch what is missing of it."""
+        """Download the missing files."""
         listing.keep(self._models)
         stop = threading.Event()
         blobs = layout.repository(self._models, listing.source) / "blobs"
@@ -153,18 +153,18 @@ class Fetcher:
         self._meter.begin("fetching", listing.size)
         self._meter.add(listing.size - sum(file.size for file in missing))
         largest_first = sorted(missing, key=lambda file: -file.size)
-        twins = {file.blob: file for file in reversed(largest_first)}  # the same content twice comes once
+        twins = {file.blob: file for file in reversed(largest_first)}  # the same content is downloaded once
         self._all((partial(self._bring, listing, file, blobs, stop) for file in twins.values()), stop)
         for file in listing.missing(self._models):
             _link(listing.snapshot(self._models) / file.path, blobs / file.blob)
-        os.sync()  # after a power cut, a reference to files that are empty would look whole
+        os.sync()  # after a power cut, a reference to empty files would look complete
         if listing.revision != listing.commit:
             layout.write(blobs.parent / "refs" / listing.revision, listing.commit.encode())
 
     def fetch_encodings(
         self, names: Sequence[str], base: str, published: Mapping[str, Published] = PUBLISHED
     ) -> None:
-        """Fetch encodings of tiktoken from below the address `base`."""
+        """Download encodings of tiktoken from the address `base`."""
         self._meter.begin("fetching", sum(published[name].size for name in names))
         for name in names:
             file, known = encodings.file_of(name, self._models), published[name]
@@ -192,16 +192,15 @@ class Fetcher:
             return None
         blob = path.resolve()
         if blob.is_relative_to(layout.repository(self._models, listing.source).resolve()):
-            blob.unlink(
-                missing_ok=True
-            )  # else somebody has linked a file of their own: that is not ours to remove
+            # Otherwise a user has linked their own file here, which sparkd must not remove.
+            blob.unlink(missing_ok=True)
         path.unlink(missing_ok=True)
         return file.path
 
     def _all(
         self, jobs: Iterable[Callable[[], str | None]], stop: threading.Event | None = None
     ) -> list[str | None]:
-        """Do them in parallel and tell how far they are; the first failure ends all."""
+        """Run jobs in parallel and report their progress. The first failure ends all of them."""
         with ThreadPoolExecutor(PARALLEL) as pool:
             running = [pool.submit(job) for job in jobs]
             waited = set(running)
@@ -219,7 +218,7 @@ class Fetcher:
 
 @contextmanager
 def sole_fetcher(models: Path, source: str, meter: Meter) -> Iterator[None]:
-    """Be the only one who fetches this repository; while another does, tell how far that one is. Raises OSError."""
+    """Hold the lock of this repository. While another process holds it, report that one's progress. Raises OSError."""
     descriptor = layout.open_lock(models, source)
     try:
         while True:
@@ -237,7 +236,7 @@ def sole_fetcher(models: Path, source: str, meter: Meter) -> Iterator[None]:
 
 
 def _digest_like(text: str | None) -> bool:
-    """Whether it is a digest in hexadecimal: such names become names of files."""
+    """Whether it is a digest in hexadecimal, because digests become names of files."""
     return text is not None and re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", text) is not None
 
 
@@ -256,7 +255,7 @@ def _digest(path: Path, remote: Remote, count: Callable[[int], None] = lambda _:
 
 
 def _link(path: Path, blob: Path) -> None:
-    """Have `path` lead to the blob, as the hub's library does: by a relative link, replaced in one step."""
+    """Make `path` a relative link to the blob, as the hub's library does, in one step."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)

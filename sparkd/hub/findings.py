@@ -1,4 +1,4 @@
-"""What is found on the disk, and what was gained there: plain values, told by the daemon and printed by sparkctl."""
+"""The state of files on disk, as plain values that the daemon returns and sparkctl prints."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ Presence = Literal["whole", "incomplete", "absent", "unknown"]
 
 
 class OnDisk(Struct, frozen=True, kw_only=True):
-    """One source, or tiktoken's encodings, as it is on the disk.
+    """The state on disk of one source, or of tiktoken's encodings.
 
-    `held` is what it takes there (bytes, parts that have arrived included), `missing` names the files that are not
-    there or not whole, `left` is what is still to be fetched (bytes, None where the hub never told). "unknown": this
-    user may not look. `fetching`: some process fetches it now.
+    `held` is its size on disk in bytes, partial files included. `missing` lists missing and incomplete files. `left` is
+    the number of bytes to download, None if unknown. "unknown": this user may not read the folder. `fetching`: a
+    process is downloading it now.
     """
 
     source: str
@@ -27,14 +27,14 @@ class OnDisk(Struct, frozen=True, kw_only=True):
 
 
 def presence(parts: Sequence[OnDisk]) -> Presence:
-    """How much a model has of what it needs, its own source first; without that it is absent, whatever else it has."""
+    """The state of a whole model. Its own source is first: without that, the model is absent."""
     if parts and parts[0].state in ("absent", "unknown"):
         return parts[0].state
     return "whole" if all(part.state in ("whole", "unknown") for part in parts) else "incomplete"
 
 
 class ModelFiles(Struct, frozen=True, kw_only=True):
-    """Everything of one model of the catalogue; `model` is None for a repository that none needs."""
+    """All parts of one model of the catalogue. `model` is None for a repository that no model needs."""
 
     model: str | None = None
     enabled: bool = True
@@ -42,6 +42,6 @@ class ModelFiles(Struct, frozen=True, kw_only=True):
 
 
 class Removed(Struct, frozen=True, kw_only=True):
-    """What was gained, in bytes."""
+    """The result of a removal, in bytes."""
 
     freed: int

@@ -1,4 +1,4 @@
-"""One process that fetches, followed on the event loop to its end."""
+"""Runs one download process on the event loop until it exits."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from sparkd.hub.telling import Done, Failed, Progress, failure_of, read_line
 
 @dataclass(slots=True)
 class Fetch:
-    """What is fetched, for which models, and who waits for it.
+    """A download: the order, the models it is for, and the requests that wait for it.
 
-    `ended` is why it ended, None where all is there; `waiting` counts requests by the model's id; `verdict` is what
-    those are told where we end it.
+    `ended` is the reason for its end, None if everything is complete. `waiting` counts requests by model id. `verdict`
+    is the error for these requests if sparkd ends the download.
     """
 
     order: Order
@@ -29,7 +29,7 @@ class Fetch:
     verdict: SparkdError | None = None
 
     async def carry_out(self, argv: Sequence[str], environ: Mapping[str, str]) -> SparkdError | None:
-        """Run the process to its end, and return why that came too early, None where it did not."""
+        """Run the process until it exits. Return the error, None if everything is complete."""
         try:
             error = await self._run(argv, environ)
         except OSError as refused:
@@ -37,18 +37,18 @@ class Fetch:
         return self.verdict or error
 
     def end(self, verdict: SparkdError) -> None:
-        """End the process; the next one goes on with what has arrived. Of two verdicts the first counts."""
+        """Kill the process; the next one resumes. If called twice, the first verdict counts."""
         self.verdict = self.verdict or verdict
         self._kill()
 
     async def _run(self, argv: Sequence[str], environ: Mapping[str, str]) -> FetchFailed | None:
-        """Raises OSError where the process cannot be started."""
+        """Raises OSError if the process cannot be started."""
         pipe, nothing = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
         process = await asyncio.create_subprocess_exec(
             *argv, stdin=pipe, stdout=pipe, stderr=nothing, env=environ, cwd="/"
         )
         self.process = process
-        if self.verdict:  # it came while the process was being started
+        if self.verdict:  # `end` was called while the process was starting
             self._kill()
         last: Done | Failed | None = None
         try:
@@ -58,7 +58,7 @@ class Fetch:
                         self.progress = progress
                     case Done() | Failed() as last:
                         pass
-        except ValueError:  # a line that is longer than asyncio's buffer, which no line of ours is
+        except ValueError:  # a line longer than asyncio's buffer; this program writes none
             self._kill()
         status = await process.wait()
         return None if isinstance(last, Done) else failure_of(last, status)

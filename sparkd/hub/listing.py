@@ -1,4 +1,4 @@
-"""What the hub listed of a repository, kept: so that without it, too, sparkd knows what belongs to a model."""
+"""The hub's list of a repository's files, stored so that sparkd knows the files of a model without the hub."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sparkd.hub.weights import UNREADABLE
 
 
 class ListedFile(Struct, frozen=True, kw_only=True):
-    """One file: its bytes, and its digest, which is its blob's name: SHA-256 of an LFS file, git's SHA-1 of others."""
+    """One file. `blob` is its digest and the name of its blob: SHA-256 for LFS files, git's SHA-1 for others."""
 
     path: str
     size: int
@@ -23,7 +23,7 @@ class ListedFile(Struct, frozen=True, kw_only=True):
 
 
 class Listing(Struct, frozen=True, kw_only=True):
-    """The files of one commit that an engine needs. `revision` is what was asked for."""
+    """The files of one commit that an engine needs. `revision` is the requested one."""
 
     source: str
     revision: str
@@ -32,20 +32,20 @@ class Listing(Struct, frozen=True, kw_only=True):
 
     @property
     def size(self) -> int:
-        """Bytes of all of them."""
+        """The bytes of all files."""
         return sum(file.size for file in self.files)
 
     def snapshot(self, models: Path) -> Path:
-        """Where engines look for them."""
+        """The folder from which engines read them."""
         return repository(models, self.source) / "snapshots" / self.commit
 
     def missing(self, models: Path) -> list[ListedFile]:
-        """Those that are not there in their full length."""
+        """The files that are missing or too short."""
         snapshot = self.snapshot(models)
         return [file for file in self.files if _size(snapshot / file.path) != file.size]
 
     def left(self, models: Path) -> int:
-        """Bytes still to be fetched: what has arrived of a file counts."""
+        """The bytes still to download, not counting the parts that have arrived."""
         blobs = repository(models, self.source) / "blobs"
         found = 0
         for file in {file.blob: file for file in self.missing(models)}.values():
@@ -54,12 +54,12 @@ class Listing(Struct, frozen=True, kw_only=True):
         return found
 
     def keep(self, models: Path) -> None:
-        """Write it down, whole or not at all. Raises OSError."""
+        """Store it atomically. Raises OSError."""
         write(notes(models, self.source) / f"{self.commit}.json", msgspec.json.encode(self))
 
 
 def kept(models: Path, source: str, commit: str | None) -> Listing | None:
-    """What was listed of that commit; None for `commit`: of the one whose fetching began last."""
+    """The stored list of that commit. None for `commit`: the list of the latest download."""
     folder = notes(models, source)
     with suppress(OSError, *UNREADABLE):
         if commit is None:
@@ -74,7 +74,7 @@ def kept(models: Path, source: str, commit: str | None) -> Listing | None:
 
 
 def _size(path: Path) -> int:
-    """Bytes of the file, -1 where there is none, or a link to none."""
+    """The bytes of a file, -1 if it does not exist or is a broken link."""
     try:
         return path.stat().st_size
     except OSError:

@@ -1,4 +1,4 @@
-"""What a model needs on disk before its engine can start."""
+"""Lists what a model needs on disk before its engine can start."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from sparkd.catalog.definitions import Model
 from sparkd.engines.flags import option
 
 CONSOLIDATED = ("load-format", "config-format")
-"""Options of vLLM that have it read `consolidated*.safetensors` instead of `model*.safetensors`."""
+"""Options that make vLLM read `consolidated*.safetensors` instead of `model*.safetensors`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """A source: a repository at a revision (None: `main`), or a folder. `consolidated`: in Mistral's own format."""
+    """A source: a repository at a revision (None: `main`), or a folder. `consolidated`: in Mistral's format."""
 
     source: str
     revision: str | None = None
@@ -24,26 +24,26 @@ class Need:
 
     @property
     def is_folder(self) -> bool:
-        """Whether it is a folder of this machine, which nobody fetches."""
+        """Whether it is a folder on this machine, which sparkd does not download."""
         return self.source.startswith("/")
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """All of one model: its source first, then other repositories that its options name, then tiktoken's encodings."""
+    """The needs of one model: its source first, then repositories in its options; and tiktoken's encodings."""
 
     sources: tuple[Need, ...]
     encodings: tuple[str, ...]
 
 
 def needs_of(model: Model) -> Needs:
-    """What `model` needs. An engine of another kind needs its source where its command names it."""
+    """The needs of `model`. The engine "command" needs its source only if its command names it."""
     sources = tuple(dict.fromkeys(_sources(model))) if model.takes_source and model.source else ()
     return Needs(sources, model.encodings)
 
 
 def needing(source: str | None, models: Iterable[Model]) -> list[str]:
-    """Ids of the models that need this source, as their own or by an option."""
+    """The ids of the models that need this source, as their source or in an option."""
     return [model.id for model in models if any(need.source == source for need in needs_of(model).sources)]
 
 
@@ -60,7 +60,7 @@ def _sources(model: Model) -> Iterator[Need]:
 
 
 def _draft(told: object) -> object:
-    """The smaller model that guesses ahead, as `speculative-config` names it."""
+    """The draft model in `speculative-config`."""
     with suppress(ValueError, TypeError):
         config = json.loads(str(told))
         return config.get("model") if isinstance(config, dict) else None

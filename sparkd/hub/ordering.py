@@ -1,4 +1,4 @@
-"""How the process that fetches is started: its command line, its environment. It ends when its standard input does."""
+"""Builds the command line and the environment of the download process. It exits when its standard input closes."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from sparkd.hub.needs import Need, needs_of
 
 
 class Order(Struct, frozen=True, kw_only=True):
-    """What to fetch, and where to: `models` and `state` of `[paths]`.
+    """What to download, and the folders `models` and `state` of `[paths]`.
 
-    `verify`: what is there is read again. `owner`: user and group to become first, where root fetches for another.
+    `verify`: read existing files again. `owner`: user and group to become first, if root downloads for another user.
     """
 
     models: str
@@ -29,7 +29,7 @@ class Order(Struct, frozen=True, kw_only=True):
 
 
 def order_for(model: Model, models: Path, state: Path, *, verify: bool = False) -> Order:
-    """All that the model needs and that can be fetched: folders of this machine cannot."""
+    """The order for everything that the model needs, except folders on this machine."""
     needs = needs_of(model)
     sources = tuple(need for need in needs.sources if not need.is_folder)
     return Order(
@@ -38,18 +38,18 @@ def order_for(model: Model, models: Path, state: Path, *, verify: bool = False) 
 
 
 def command(order: Order) -> list[str]:
-    """The command line. -P: nothing is imported from the folder somebody happens to stand in."""
+    """The command line. -P: Python imports nothing from the working folder."""
     return [sys.executable, "-P", "-m", "sparkd.hub", msgspec.json.encode(order).decode()]
 
 
 def environment(order: Order, environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment: ours, with the token that was found, and the library made predictable."""
+    """The environment: the given one, the token, and settings that make the library predictable."""
     token = find_token(environ, Path(order.state))
     return {
         **environ,
         **({"HF_TOKEN": token} if token else {}),
-        # Plain HTTP: it can be resumed to the byte, goes where HF_ENDPOINT and the proxies say, and keeps no second
-        # copy of what it fetched in a cache of chunks.
+        # Plain HTTP: it can resume at a byte, follows HF_ENDPOINT and the proxy settings, and keeps no second copy in a
+        # cache of chunks.
         "HF_HUB_DISABLE_XET": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "HF_HUB_DISABLE_UPDATE_CHECK": "1",

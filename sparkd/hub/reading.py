@@ -1,4 +1,4 @@
-"""What of a model is on this disk: whole, by half or not at all. Some milliseconds; no network, no huggingface_hub."""
+"""Finds out how complete a model is on disk. Takes milliseconds; needs no network and no huggingface_hub."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from sparkd.hub.needs import Need, needs_of
 from sparkd.machine.disk import held
 
 CONFIGURATIONS: Final = ("config.json", "params.json")
-"""One of them is beside the weights; the second is Mistral's."""
+"""One of these files is beside the weights; the second is Mistral's."""
 
 
 def inventory(catalogue: Iterable[Model], models: Path) -> list[ModelFiles]:
-    """What is on disk of every model, in the catalogue's order, and then what none of them needs."""
+    """The files of every model, in the catalogue's order, then the repositories that no model needs."""
     every = list(catalogue)
     found = [
         ModelFiles(model=model.id, enabled=model.enabled, parts=tuple(look(model, models))) for model in every
@@ -30,7 +30,7 @@ def inventory(catalogue: Iterable[Model], models: Path) -> list[ModelFiles]:
 
 
 def look(model: Model, models: Path) -> list[OnDisk]:
-    """Everything the model needs, its own source first. Empty for one that needs nothing."""
+    """Check everything that the model needs, its own source first. Empty for a model that needs nothing."""
     needs = needs_of(model)
     found = [look_at(need, models) for need in needs.sources]
     if needs.encodings:
@@ -39,12 +39,12 @@ def look(model: Model, models: Path) -> list[OnDisk]:
 
 
 def is_whole(model: Model, models: Path) -> bool:
-    """Whether the model's engine finds all that it needs. What may not be looked at is taken to be there."""
+    """Whether everything for the model's engine is on disk. Parts that this user may not read count as complete."""
     return all(part.state in ("whole", "unknown") for part in look(model, models))
 
 
 def look_at(need: Need, models: Path) -> OnDisk:
-    """One source."""
+    """Check one source."""
     try:
         return _folder(need) if need.is_folder else _repository(need, models)
     except PermissionError:
@@ -54,7 +54,7 @@ def look_at(need: Need, models: Path) -> OnDisk:
 
 
 def unused(models: Path, catalogue: Iterable[Model]) -> list[OnDisk]:
-    """Repositories in the cache that no model of the catalogue needs."""
+    """The repositories in the cache that no model of the catalogue needs."""
     used = {layout.folder_name(need.source) for model in catalogue for need in needs_of(model).sources}
     found = []
     with suppress(OSError):
@@ -99,7 +99,7 @@ def _listed(listing: Listing, folder: Path, models: Path, *, refers: bool, fetch
         else [name for name in weights.incomplete(listing.snapshot(models)) if name != "weights"]
     )
     names = [file.path for file in missing] or broken
-    # All files and no reference: they were being verified, or written out, when it ended.
+    # All files but no reference: the download ended while it verified or synced them.
     state: Presence = "whole" if refers and not names else "incomplete"
     return OnDisk(
         source=listing.source,

@@ -1,4 +1,4 @@
-"""Takes a model's repository off the disk."""
+"""Removes a model's repository from the disk."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from sparkd.machine.disk import held
 
 PATIENCE: Final = 2.0
 RETRY: Final = 0.02
-"""Seconds: who only looks whether the repository is being fetched holds its lock too, for some microseconds."""
+"""Seconds: a process that only checks for a running download holds the lock too, for some microseconds."""
 
 LEAVING: Final = ".removing-"
-"""What a repository is called while it goes: one that is half gone must not look like one that is half there."""
+"""Prefix of a repository during its removal: it must not look like an incomplete download."""
 
 
 def remove(source: str, models: Path) -> int:
-    """Remove the repository `source` and what was noted about it; return the bytes that were freed.
+    """Remove the repository `source` and sparkd's notes about it. Return the freed bytes.
 
-    Raises InvalidRequest for a folder of somebody's own, FilesInUse while it is being fetched, FetchFailed where the
-    disk does not let us. Blocks.
+    Raises InvalidRequest for a user's own folder, FilesInUse during a download, and FetchFailed for errors of the disk.
+    Blocks.
     """
     if source.startswith("/"):
         raise InvalidRequest(f"{source} is your own folder, not a download of sparkd's. Remove it yourself.")

@@ -1,4 +1,4 @@
-"""Which files of a repository an engine needs: weights once, in the best format there is, and what goes with them."""
+"""Selects the files that an engine needs: the weights once, in the best format, and the files that belong to them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Final, Protocol, TypeVar
 BESIDE: Final = frozenset(
     {".json", ".jinja", ".py", ".model", ".tiktoken", ".txt", ".spm", ".vocab", ".yaml"}
 )
-"""Endings of tokenizers, configurations, chat templates, and the code that some models bring."""
+"""Suffixes of tokenizers, configurations, chat templates, and the code that some models bring."""
 
 WEIGHTS: Final = (".safetensors", ".bin", ".pt", ".pth", ".gguf")
-"""From the best down: where there are safetensors, the rest is the same once more."""
+"""Formats of weights, the best first. If there are safetensors, the others contain the same weights again."""
 
 ELSEWHERE: Final = frozenset(
     {"original", "onnx", "openvino", "metal", "coreml", "tflite", "flax", "runs", "logs", "figures", "assets"}
 )
-"""Folders with the weights in formats for other programs, and with pictures."""
+"""Folders with weights for other programs, and with images."""
 
 NOT_WEIGHTS: Final = frozenset(
     {"training_args.bin", "optimizer.bin", "optimizer.pt", "scheduler.pt", "rng_state.pth"}
@@ -26,10 +26,10 @@ NOT_WEIGHTS: Final = frozenset(
 
 
 _PART: Final = re.compile(r"-\d{5}-of-\d{5}(?=\.gguf$)")
-"""Which part of one set of weights a file is, as llama.cpp's `gguf-split` calls them."""
+"""The part number in the name of a file, in the format of llama.cpp's `gguf-split`."""
 
 PROJECTOR: Final = "mmproj"
-"""Begins the name of a file that lets llama.cpp see images, whatever the quantisation of the rest."""
+"""Prefix of a file with which llama.cpp processes images, for any quantisation of the weights."""
 
 
 class Named(Protocol):
@@ -37,7 +37,7 @@ class Named(Protocol):
 
     @property
     def path(self) -> str:
-        """Its place in there, with slashes."""
+        """Its path in the repository, with slashes."""
         ...
 
 
@@ -45,7 +45,7 @@ F = TypeVar("F", bound=Named)
 
 
 def selected(files: Sequence[F], *, consolidated: bool = False) -> tuple[F, ...]:
-    """Those that are needed. `consolidated`: Mistral's own format is wanted, where there are both."""
+    """The needed files. `consolidated`: prefer Mistral's format if there are both."""
     near = [file for file in files if file.path.partition("/")[0] not in ELSEWHERE]
     weights = _weights([file for file in near if _ending(file) in WEIGHTS])
     if any(_is_consolidated(file) for file in weights) and any(_is_model(file) for file in weights):
@@ -56,7 +56,7 @@ def selected(files: Sequence[F], *, consolidated: bool = False) -> tuple[F, ...]
 
 
 def quantisations(files: Sequence[Named]) -> list[str]:
-    """Weights as GGUF, of which an engine takes one: their files' names, less the numbers of parts, in order."""
+    """The quantisations of GGUF weights, of which an engine uses one: sorted file names without part numbers."""
     paths = [file.path for file in files if _ending(file) == ".gguf"]
     return sorted(
         {_PART.sub("", path) for path in paths if not PurePosixPath(path).name.startswith(PROJECTOR)}
@@ -66,7 +66,7 @@ def quantisations(files: Sequence[Named]) -> list[str]:
 def _weights(files: list[F]) -> list[F]:
     files = [file for file in files if PurePosixPath(file.path).name not in NOT_WEIGHTS]
     for ending in WEIGHTS:
-        # At the top: a sentence transformer has small .bin files in folders of their own beside its safetensors.
+        # Only at the top: sentence transformers have small .bin files in folders beside their safetensors.
         if any(_ending(file) == ending and "/" not in file.path for file in files):
             return [file for file in files if _ending(file) == ending]
     return files

@@ -1,4 +1,4 @@
-"""What the process that fetches tells whoever started it: a line of JSON each on its standard output."""
+"""The messages of the download process to its parent: lines of JSON on its standard output."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from sparkd.catalog.quantities import GIB, MIB
 from sparkd.errors import FetchFailed, FetchReason
 
 Step = Literal["asking", "waiting", "fetching", "verifying"]
-"""The hub is asked what there is; another process has the lock; files arrive; files are read again."""
+"""Listing files on the hub; waiting for the lock; downloading; reading files again."""
 
 INTERVAL = 0.5
-"""Seconds between two lines."""
+"""Seconds between two messages."""
 
 
 class Progress(Struct, frozen=True, kw_only=True, tag="progress"):
-    """How far it is, in bytes; `left` in seconds, None where nobody can say yet."""
+    """The progress, in bytes. `left` is in seconds, None while unknown."""
 
     step: Step = "asking"
     source: str = ""
@@ -28,12 +28,12 @@ class Progress(Struct, frozen=True, kw_only=True, tag="progress"):
 
     @property
     def share(self) -> float | None:
-        """0 to 1, None while the total is not known."""
+        """0 to 1, None while the total is unknown."""
         return min(1.0, self.done / self.total) if self.total else None
 
 
 class Done(Struct, frozen=True, kw_only=True, tag="done"):
-    """Everything is there and whole. `fetched` bytes came through the network; `notes` are for a person."""
+    """Everything is complete. `fetched` bytes were downloaded. `notes` are for people."""
 
     fetched: int = 0
     commits: dict[str, str] = {}
@@ -41,7 +41,7 @@ class Done(Struct, frozen=True, kw_only=True, tag="done"):
 
 
 class Failed(Struct, frozen=True, kw_only=True, tag="failed"):
-    """It ended with what could not be helped."""
+    """The download failed."""
 
     reason: FetchReason
     message: str
@@ -52,14 +52,14 @@ Told = Progress | Done | Failed
 
 
 def failure_of(last: Failed | None, status: int | None) -> FetchFailed:
-    """Why a process that has ended with this last word, or with none, and that exit status has not fetched all."""
+    """The error of a process that exited with this last message, or without one, and with this status."""
     if last is None:
         return FetchFailed(f"The download process exited ({status}) without an error message.")
     return FetchFailed(last.message, reason=last.reason, retry_after=last.retry_after)
 
 
 def amount(count: int) -> str:
-    """Bytes for a person: "12.8 GiB", "340 MiB"."""
+    """Bytes as text for people: "12.8 GiB", "340 MiB"."""
     return f"{count / GIB:.1f} GiB" if count >= GIB else f"{-(-count // MIB)} MiB"
 
 
@@ -68,12 +68,12 @@ _decoder: msgspec.json.Decoder[Told] = msgspec.json.Decoder(Told)
 
 
 def line(told: Told) -> bytes:
-    """One of them as it is written."""
+    """Encode a message."""
     return _encoder.encode(told) + b"\n"
 
 
 def read_line(text: bytes) -> Told | None:
-    """One of them as it was written; None for anything else, such as a warning of a library."""
+    """Decode a message; None for anything else, such as a warning of a library."""
     try:
         return _decoder.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError):

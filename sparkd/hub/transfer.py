@@ -1,7 +1,7 @@
-"""One file's way from the hub into the cache: resumed where it stopped, checked against its digest.
+"""Downloads one file from the hub into the cache: resumes where it stopped, and checks its digest.
 
-The library's own download begins anew after each interruption; files of 5 GB on a home line must not.
-Only the process that fetches imports this.
+The library's own download starts again after each interruption, which takes too long for files of 5 GB on a home line.
+Only the download process imports this.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ from sparkd.errors import FetchFailed
 from sparkd.hub.layout import INCOMPLETE
 
 PIECE: Final = 1 << 20
-"""Bytes that are read, hashed and written at a time."""
+"""Bytes to read, hash and write at a time."""
 
 ATTEMPTS: Final = 5
-"""Tries in a row that bring nothing before a file is given up."""
+"""Attempts in a row without data before the download of a file fails."""
 
 RETRIED: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""Answers after which the same may succeed in a moment."""
+"""Status codes after which a retry may succeed."""
 
 LONGEST_PAUSE: Final = 60.0
-"""Seconds that Retry-After may ask for and be obeyed; for more, it is the person who is told."""
+"""The most seconds of Retry-After to wait. For longer ones, the download fails and reports it."""
 
 LONGEST_TOLD: Final = 3600.0
-"""Seconds of Retry-After that are believed: a hub that says a year must not keep a model away for one."""
+"""The most seconds of Retry-After to report: a hub that says a year must not block a model for a year."""
 
 
 class Stopped(Exception):
-    """Another file has failed: this one ends, too."""
+    """Another file has failed, so this download ends too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """A file at the hub: where, its bytes, its digest (of git where not `sha256`), and what it is called for people."""
+    """A file on the hub: its URL, size, digest (git's unless `sha256`), and its name for people."""
 
     url: str
     headers: Mapping[str, str]
@@ -55,28 +55,28 @@ class Remote:
     sha256: bool
 
     def hasher(self) -> Any:
-        """What makes a digest like its own."""
+        """A hasher for its kind of digest."""
         if self.sha256:
             return hashlib.sha256()
         return hashlib.sha1(b"blob %d\0" % self.size, usedforsecurity=False)
 
 
 class Counter(Protocol):
-    """Is told of bytes."""
+    """Counts bytes."""
 
     def add(self, count: int) -> None:
-        """They are there; negative: they were not what they should be."""
+        """Count bytes on disk; a negative number removes bytes that turned out wrong."""
         ...
 
     def arrived(self, count: int) -> None:
-        """They are there, and came through the network just now."""
+        """Count bytes that have just been downloaded."""
         ...
 
 
 def transfer(remote: Remote, blob: Path, counter: Counter, stop: threading.Event) -> None:
-    """Fetch the file into `blob`, going on with what an earlier try has left.
+    """Download the file into `blob`, and resume an earlier attempt.
 
-    Raises FetchFailed where it twice has another digest, what the library and the disk raise, and Stopped.
+    Raises FetchFailed if its digest is wrong twice, errors of the library and the disk, and Stopped.
     """
     part = blob.with_name(blob.name + INCOMPLETE)
     for _ in range(2):
@@ -98,7 +98,7 @@ def transfer(remote: Remote, blob: Path, counter: Counter, stop: threading.Event
 
 
 class _Part:
-    """What has arrived of a file."""
+    """The part of a file that has arrived."""
 
     def __init__(self, remote: Remote, file: IO[bytes], counter: Counter, stop: threading.Event) -> None:
         self.hasher = remote.hasher()
@@ -110,7 +110,7 @@ class _Part:
         self._type = ""
 
     def begin(self) -> None:
-        """Count what is there already."""
+        """Read and count the existing part."""
         if os.fstat(self._file.fileno()).st_size > self._remote.size:
             self._file.truncate(0)
         self._file.seek(0)
@@ -119,7 +119,7 @@ class _Part:
             self._take(piece)
 
     def fill(self) -> None:
-        """Fetch the rest, with patience as long as something comes."""
+        """Download the rest, and retry as long as data arrives."""
         failures = 0
         while self.size < self._remote.size:
             before = self.size
@@ -128,14 +128,14 @@ class _Part:
             if failures >= ATTEMPTS:
                 if error:
                     raise error
-                return  # too short for its digest
+                return  # too short, so its digest will not match
             if self.size < self._remote.size:
                 self._stop.wait(max(_pause(error), 2.0 ** (failures - 1)))
             if self._stop.is_set():
                 raise Stopped
 
     def _tried(self) -> httpx2.TransportError | HfHubHTTPError | None:
-        """Fetch what comes at once; return what it ended with, raise what a next try would not mend."""
+        """Make one attempt. Return the error that ended it; raise errors that a retry would not fix."""
         try:
             self._fetch()
         except httpx2.TransportError as error:
@@ -147,7 +147,7 @@ class _Part:
         return None
 
     def looks_like(self) -> str:
-        """A hint, where what came was a page for people."""
+        """A hint, if the response was a web page."""
         return (
             ", and it is a web page"
             if "text/html" in self._type and not self._remote.name.endswith(".html")
@@ -171,7 +171,7 @@ class _Part:
                     return
 
     def _write(self, piece: bytes) -> None:
-        """A disk that fills up takes a part and says nothing: it is the next write that fails."""
+        """Write everything. A disk that fills up accepts a part without an error; only the next write fails."""
         left = memoryview(piece)
         while left:
             left = left[self._file.write(left) :]
@@ -181,7 +181,7 @@ class _Part:
         self.size += len(piece)
 
     def _forget(self) -> None:
-        """The server began anew: so does the file."""
+        """Start the file again, because the server did."""
         self._counter.add(-self.size)
         self._file.truncate(0)
         self.hasher, self.size = self._remote.hasher(), 0
@@ -189,7 +189,7 @@ class _Part:
 
 @contextmanager
 def opened(url: str, headers: Mapping[str, str], *, start: int = 0) -> Iterator[httpx2.Response]:
-    """An answer whose body can be read, from byte `start` on. Raises as the library does."""
+    """Open a response whose body starts at byte `start`. Raises errors of the library."""
     wanted = {**headers, "Accept-Encoding": "identity", **({"Range": f"bytes={start}-"} if start else {})}
     timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
     with get_session().stream("GET", url, headers=wanted, timeout=timeout, follow_redirects=True) as response:
@@ -209,6 +209,6 @@ def _pause(error: Exception | None) -> float:
 
 
 def retry_after(error: HfHubHTTPError) -> float | None:
-    """Seconds the hub asks to be left alone, None where it does not say; RFC 9110, 10.2.3 (a date is not read)."""
+    """The seconds in the hub's Retry-After, None without one. RFC 9110, 10.2.3; dates are ignored."""
     told = error.response.headers.get("retry-after", "")
     return min(float(told), LONGEST_TOLD) if told.isascii() and told.isdigit() else None

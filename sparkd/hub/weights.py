@@ -1,4 +1,4 @@
-"""Whether weights are whole, from what the files say of themselves: their index and their headers."""
+"""Checks whether weights are complete, from their index and their headers."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ import msgspec
 ENDING: Final = ".safetensors"
 INDEX_ENDING: Final = ".safetensors.index.json"
 OTHERS: Final = (".bin", ".pt", ".pth", ".gguf", ".npz")
-"""Other formats: there or not, more cannot be told."""
+"""Other formats, of which only the existence can be checked."""
 
 LONGEST_HEADER: Final = 100_000_000
-"""Bytes; the format's own limit. No index is longer, as it says less."""
+"""Bytes; the limit of the format. No index is longer, because it contains less."""
 
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What msgspec raises for what somebody else wrote: other JSON or none, no UTF-8, brackets without end."""
+"""The errors of msgspec for foreign files: other JSON, invalid JSON, invalid UTF-8, endless nesting."""
 
 
 class _Tensor(msgspec.Struct):
-    data_offsets: tuple[int, int] | None = None  # None in `__metadata__`, which is a table of texts
+    data_offsets: tuple[int, int] | None = None  # None in `__metadata__`, which is a table of strings
 
 
 class _Index(msgspec.Struct):
@@ -35,7 +35,7 @@ _index = msgspec.json.Decoder(_Index)
 
 
 def length_told(path: Path) -> int | None:
-    """Bytes a safetensors file must have by its own header, None where the header itself is not whole.
+    """The size of a safetensors file according to its header, in bytes. None if the header is incomplete.
 
     Format: https://huggingface.co/docs/safetensors (8 bytes: length of the header; the header, JSON; the tensors).
     Raises OSError.
@@ -54,19 +54,19 @@ def length_told(path: Path) -> int | None:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a safetensors file is as long as its header says."""
+    """Whether a safetensors file has the size in its header."""
     try:
         status = path.stat()
-        # A pipe of that name would be waited for.
+        # Opening a pipe would block.
         return stat.S_ISREG(status.st_mode) and status.st_size == length_told(path)
     except OSError:
         return False
 
 
 def incomplete(folder: Path) -> list[str]:
-    """Names of weight files in `folder` that an index promises and that are not there, or that are cut short.
+    """The names of weight files in `folder` that an index lists and that are missing or truncated.
 
-    "weights" alone where there are none at all. Raises OSError where the folder cannot be read.
+    Only "weights" if there are no weights at all. Raises OSError if the folder cannot be read.
     """
     names = sorted(path.name for path in folder.iterdir())
     wanted = {name for name in names if name.endswith(ENDING)}

@@ -1,4 +1,4 @@
-"""From a definition to a verified virtualenv: built beside, put in its place by one rename at the end."""
+"""Builds a definition into a verified virtualenv, and puts it in place with one rename at the end."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def carry_out(
     inherited: Mapping[str, str],
     devices: Path,
 ) -> Path:
-    """As `sparkd.runtimes.build`, which is what everybody calls."""
+    """The implementation of `sparkd.runtimes.build`."""
     with locked(root, report) as lock:
         clear_unfinished(root)
         if folder := built(runtime, root):
@@ -56,7 +56,7 @@ def carry_out(
 
 
 class _Build:
-    """One build, while the lock is held."""
+    """One build. The lock is held."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class _Build:
         self.lock = lock
 
     def carry_out(self) -> Path:
-        """Builds, verifies and puts in place."""
+        """Build, verify, and put the build in place."""
         began = time.monotonic()
         wanted = fingerprint(self.runtime)
         self._require_space()
@@ -115,7 +115,7 @@ class _Build:
             )
 
     def _find_python(self) -> tuple[str, str]:
-        """The path and the version of a Python on this machine that will do. uv must not download one."""
+        """The path and the version of a matching Python on this machine. uv must not download one."""
         wanted = self.runtime.python
         try:
             path = (
@@ -141,7 +141,7 @@ class _Build:
 
     def _create(self, python: str, building: Path) -> None:
         try:
-            # Relocatable: its programs find their Python beside them, wherever the folder is renamed to.
+            # Relocatable: its programs find the Python beside them, also after the folder is renamed.
             self._uv("venv", "--quiet", "--relocatable", "--python", python, str(building))
         except ProgramFailed as failed:
             raise RuntimeBuildError(failed.told("Cannot create a virtualenv")) from failed
@@ -152,8 +152,8 @@ class _Build:
         options += self._torch_options(links, version)
         stand_ins = [str(_stand_in(work, name, claimed)) for name, claimed in self.runtime.provides.items()]
         try:
-            # --no-deps: the lock is all there is. --compile-bytecode: else the first start of an engine compiles
-            # tens of thousands of files, and every start does where the folder cannot be written.
+            # --no-deps: the lock is complete. --compile-bytecode: without it, the first start of an engine compiles
+            # tens of thousands of files; if the folder is read-only, every start does.
             self._uv(
                 *("pip", "install", "--python", str(building / "bin" / "python")),
                 *("--no-deps", "--compile-bytecode", *options),
@@ -191,7 +191,7 @@ class _Build:
             raise RuntimeBuildError(failed.told(what)) from failed
 
     def _torch_options(self, links: list[str], version: str) -> list[str]:
-        """A local build of the pinned PyTorch wins over PyTorch's own index, which may not be reachable."""
+        """Prefer a local wheel of the pinned PyTorch to PyTorch's own index, which may be unreachable."""
         torch = pinned_torch(self.runtime)
         if torch is None or self.runtime.torch_backend is None:
             return []
@@ -218,13 +218,13 @@ class _Build:
 
 
 def _package(python: str) -> str:
-    """The Debian package that is likely to satisfy a version specifier such as ">=3.12,<3.14"."""
+    """The Debian package that probably satisfies a version specifier such as ">=3.12,<3.14"."""
     lowest = python.partition(",")[0].lstrip("=>~ ")
     return f"python{'.'.join(lowest.split('.')[:2])}"
 
 
 def _stand_in(work: Path, name: str, version: str) -> Path:
-    """A wheel with nothing in it but a name and a version.
+    """A placeholder wheel that has only a name and a version.
 
     Format: https://packaging.python.org/en/latest/specifications/binary-distribution-format/
     """

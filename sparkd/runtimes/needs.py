@@ -1,4 +1,4 @@
-"""What a step needs on this machine, looked at before anything is fetched or compiled."""
+"""Checks what a step needs on this machine, before anything is fetched or compiled."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from sparkd.errors import RuntimeBuildError
 from sparkd.runtimes.running import ProgramFailed, run
 
 CUDA_FOLDER = Path("/usr/local/cuda")
-"""Where NVIDIA's packages put the toolkit."""
+"""The folder of NVIDIA's packages for the toolkit."""
 
 _HEADERS = (Path("/usr/local/include"), Path("/usr/include"), CUDA_FOLDER / "include")
 _RELEASE = re.compile(r"release (\d+)\.")
 
 
 def require(runtime: Runtime, step: Step, place: Path, search_path: str, python_headers: Path) -> None:
-    """Raises RuntimeBuildError with all that `step` lacks and the command that gets each.
+    """Raise RuntimeBuildError with everything that `step` lacks, and the command that installs it.
 
-    `place`: where it will be built; `search_path`: the PATH of its commands; `python_headers`: where Python.h has
-    to be.
+    `place`: the folder of the build. `search_path`: the PATH of its commands. `python_headers`: the folder that must
+    contain Python.h.
     """
     missing = [
         f"{name}: {remedy}"

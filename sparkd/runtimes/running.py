@@ -1,4 +1,4 @@
-"""Runs the programs of a build: to their end, with all they started, and with their output kept."""
+"""Runs the programs of a build until they exit, kills what they leave behind, and keeps their output."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from typing import IO
 
 Report = Callable[[str], None]
 
-_TAIL = 15  # lines of a failed program's output that are worth showing
-_LAST_WORDS = 5.0  # seconds for what an ended program wrote to arrive
+_TAIL = 15  # lines to show of a failed program's output
+_LAST_WORDS = 5.0  # seconds to wait for the last output of an exited program
 
-# uv's words for it: https://github.com/astral-sh/uv, crates/uv-client and crates/uv-distribution.
+# uv's messages: https://github.com/astral-sh/uv, crates/uv-client and crates/uv-distribution.
 _MEANINGS = (
     (re.compile(r"hash mismatch", re.IGNORECASE), "a file does not have the hash in the lock file"),
     (re.compile(r"no space left on device", re.IGNORECASE), "the disk is full"),
@@ -33,15 +33,15 @@ _MEANINGS = (
     (re.compile(r"no solution found", re.IGNORECASE), "a pinned package does not exist for this machine"),
 )
 
-# What moves the cursor or colours text; and what a line said before it was written over.
+# Sequences that move the cursor or colour text, and parts of a line that were overwritten.
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|.*\r(?!$)")
 
-# A line of uv's list of what it installed: hundreds of them, and the lock file has them already.
+# A line of uv's list of installed packages. It has hundreds of lines, which are in the lock file already.
 _LISTED = re.compile(r" \+ \S+==")
 
 
 class ProgramFailed(Exception):
-    """A program of a build ended badly. `lines` is the end of its output."""
+    """A program of a build failed. `lines` is the end of its output."""
 
     def __init__(self, how: str, lines: Sequence[str]) -> None:
         super().__init__(how)
@@ -49,7 +49,7 @@ class ProgramFailed(Exception):
         self.lines = lines
 
     def told(self, what: str) -> str:
-        """`what` could not be done, why, and the lines to look at: from the one that says "error", or the last ones."""
+        """`what` failed, the reason, and the relevant lines: from the first with "error", or the last ones."""
         first = next((n for n, line in enumerate(self.lines) if line.startswith("error")), 0)
         return "\n    ".join([f"{what}: {self._meaning()}", *self.lines[first:]])
 
@@ -68,10 +68,10 @@ def run(
     terminal: bool = False,
     timeout: float | None = None,
 ) -> str:
-    """Runs a program to its end and returns what it printed (stdout and stderr as one), reporting line by line.
+    """Run a program until it exits, report its output line by line, and return it (stdout and stderr together).
 
-    With `terminal` it is shown on ours instead, progress bars and all. It inherits `lock`. Whatever it leaves running
-    is killed. `timeout` is in seconds. Raises ProgramFailed.
+    With `terminal`, its output goes to the terminal instead, with progress bars. The program inherits `lock`. Processes
+    that it leaves behind are killed. `timeout` is in seconds. Raises ProgramFailed.
     """
     ours, theirs = _terminal() if terminal else os.pipe()
     try:
@@ -92,7 +92,7 @@ def run(
         os.close(theirs)
     output = _Output(ours, report, _Screen() if terminal else None)
     with process, _ended(process, timeout) as late:
-        # Not reaped here: its number stays its own until the whole group is killed.
+        # Not reaped here: its PID must stay reserved until the whole group is killed.
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     lines = output.end()
     if process.returncode != 0:
@@ -105,7 +105,7 @@ def run(
 
 @contextlib.contextmanager
 def _ended(process: subprocess.Popen[bytes], timeout: float | None) -> Iterator[threading.Event]:
-    """Kills the whole group of `process` at the end, or after `timeout`; the event says that it was late."""
+    """Kill the whole group of `process` at the end, or after `timeout`, which sets the event."""
     late = threading.Event()
 
     def kill() -> None:
@@ -127,7 +127,7 @@ def _ended(process: subprocess.Popen[bytes], timeout: float | None) -> Iterator[
 
 
 def _terminal() -> tuple[int, int]:
-    """Both ends of a terminal as wide as ours."""
+    """Both ends of a pseudo-terminal with the size of this terminal."""
     ours, theirs = os.openpty()
     with contextlib.suppress(OSError):
         size = fcntl.ioctl(sys.stderr.fileno(), termios.TIOCGWINSZ, bytes(8))
@@ -136,7 +136,7 @@ def _terminal() -> tuple[int, int]:
 
 
 class _Output:
-    """Reads a program's output in a thread, so that a child it leaves behind cannot hold us up."""
+    """Reads a program's output in a thread, so that a child that it leaves behind cannot block."""
 
     def __init__(self, source: int, report: Report, screen: _Screen | None) -> None:
         self._source = source
@@ -165,7 +165,7 @@ class _Output:
     def _chunk(self) -> bytes:
         try:
             return os.read(self._source, 65536)
-        except OSError:  # a terminal whose other end is closed says EIO where a pipe says end of file
+        except OSError:  # a terminal whose other end is closed gives EIO, where a pipe gives end of file
             return b""
 
     def _take(self, line: bytes) -> None:
@@ -176,14 +176,14 @@ class _Output:
 
 
 class _Screen:
-    """Shows on our stderr what a program draws, less uv's list of what it installed."""
+    """Copies a program's output to stderr, without uv's list of installed packages."""
 
     def __init__(self) -> None:
         self._held = b""
 
     def show(self, chunk: bytes) -> None:
         lines = (self._held + chunk).splitlines(keepends=True)
-        # A line that begins with a blank may become one of the list: it is shown when it is whole.
+        # A line that starts with a space may be part of that list, so it is shown when it is complete.
         self._held = lines.pop() if lines[-1].startswith(b" ") and not lines[-1].endswith(b"\n") else b""
         for line in lines:
             if not _LISTED.match(_CONTROL.sub("", line.decode(errors="replace"))):

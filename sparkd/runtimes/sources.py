@@ -1,4 +1,4 @@
-"""Sources of a step: commits fetched by name, laid out anew for each attempt, and patched."""
+"""Sources of a step: fetches commits, checks them out again for each attempt, and applies patches."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from sparkd.errors import RuntimeBuildError
 from sparkd.runtimes.running import ProgramFailed
 
 Git = Callable[..., str]
-"""Runs git: `git(folder, *arguments)` returns what it printed. Raises ProgramFailed."""
+"""Runs git: `git(folder, *arguments)` returns its output. Raises ProgramFailed."""
 
-# Words of git and of the servers it talks to, where they do not have a commit.
+# Messages of git and of servers about a missing commit.
 _ABSENT = re.compile(
     r"not our ref|couldn't find remote ref|unadvertised object|no such remote ref", re.IGNORECASE
 )
 
 
 def lay_out(step: Step, source: Path, fetched: Path, git: Git) -> None:
-    """Makes `source` the sources of `step` and nothing else, before patches. Raises RuntimeBuildError.
+    """Make `source` contain exactly the sources of `step`, without patches. Raises RuntimeBuildError.
 
-    What came over the network is kept in `fetched`, so that a second attempt needs none.
+    `fetched` keeps what came over the network, so that a second attempt needs no network.
     """
     shutil.rmtree(source, ignore_errors=True)
     source.mkdir(parents=True)
@@ -40,19 +40,18 @@ def lay_out(step: Step, source: Path, fetched: Path, git: Git) -> None:
 
 def _check_out(checkout: Checkout, place: Path, fetched: Path, git: Git) -> None:
     store = _fetch(checkout, fetched, git)
-    shutil.rmtree(place, ignore_errors=True)  # a submodule's empty folder, where we put a commit of our own
+    shutil.rmtree(place, ignore_errors=True)  # the empty folder of a submodule, which this checkout replaces
     place.mkdir(parents=True)
     git(place, "init", "--quiet", ".")
     try:
-        # Local, and by the commit's own name: what git checks out under it can be nothing else.
+        # From the local store and by its hash, so git verifies that it is this commit.
         git(place, "fetch", "--quiet", "--depth=1", str(store), checkout.commit)
     except ProgramFailed:
-        shutil.rmtree(
-            store, ignore_errors=True
-        )  # damaged by a power cut, say: the next attempt fetches it again
+        # It may be damaged by a power cut: the next attempt fetches it again.
+        shutil.rmtree(store, ignore_errors=True)
         raise
     git(place, "-c", "advice.detachedHead=false", "checkout", "--quiet", "--detach", checkout.commit)
-    git(place, "remote", "add", "origin", checkout.repository)  # relative addresses of submodules begin there
+    git(place, "remote", "add", "origin", checkout.repository)  # the base of relative addresses of submodules
     if checkout.submodules:
         git(
             place,
@@ -68,14 +67,14 @@ def _check_out(checkout: Checkout, place: Path, fetched: Path, git: Git) -> None
 
 
 def _fetch(checkout: Checkout, fetched: Path, git: Git) -> Path:
-    """A bare repository with that commit. Git names it `kept` last, so what has the name is whole."""
+    """A bare repository with that commit. Git writes the ref `kept` last, so a commit with that ref is complete."""
     name = hashlib.sha256(f"{checkout.repository} {checkout.commit}".encode()).hexdigest()[:12]
     store = fetched / f"{name}.git"
     store.mkdir(parents=True, exist_ok=True)
     try:
         git(store, "rev-parse", "--quiet", "--verify", "refs/kept^{commit}")
     except ProgramFailed:
-        # Interrupted, or damaged by a power cut: git would stop at what such a repository has.
+        # Interrupted, or damaged by a power cut: git would fail on such a repository.
         shutil.rmtree(store)
         store.mkdir()
         git(store, "init", "--quiet", "--bare", ".")
@@ -84,7 +83,7 @@ def _fetch(checkout: Checkout, fetched: Path, git: Git) -> Path:
 
 
 def patch(step: Step, source: Path, definition: Path, git: Git) -> None:
-    """Applies the patches of `step`, files below `definition`. Raises RuntimeBuildError, naming the patch."""
+    """Apply the patches of `step`, files below `definition`. Raises RuntimeBuildError with the patch's name."""
     for change in step.patches:
         file = definition / change.file
         if digest_of(file) != change.sha256:

@@ -1,9 +1,9 @@
-"""Builds a runtime's steps: each leaves wheels and a record of all that went into them, so that none is done twice.
+"""Builds a runtime's steps. Each leaves wheels and a record of their inputs, so that no step is built twice.
 
-<root>/.steps/<runtime>/fetched/             what came over the network
-<root>/.steps/<runtime>/cache/               what compilers keep (ccache)
-<root>/.steps/<runtime>/<step>/source/       while it is built
-<root>/.steps/<runtime>/<step>/wheels/       what came out
+<root>/.steps/<runtime>/fetched/             downloaded commits
+<root>/.steps/<runtime>/cache/               the compiler cache (ccache)
+<root>/.steps/<runtime>/<step>/source/       during the build
+<root>/.steps/<runtime>/<step>/wheels/       the result
 <root>/.steps/<runtime>/<step>/done.json     written last
 """
 
@@ -32,7 +32,7 @@ from sparkd.runtimes.store import STEPS
 _DONE = "done.json"
 
 _GITS_OWN = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"})
-"""Variables that lead git to another repository; a build started by a hook of git has them."""
+"""Variables that point git to another repository; a build started from a git hook has them."""
 
 JOBS = {
     "MAX_JOBS": "2",
@@ -41,14 +41,14 @@ JOBS = {
     "NVCC_THREADS": "1",
     "FLASHINFER_NVCC_THREADS": "1",
 }
-"""More compilers at once have run whole machines out of memory. A step's own environment has the last word."""
+"""More compilers at once have run machines out of memory. The environment of a step overrides these values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """Where steps are built: the runtime, the root of all builds, the unfinished virtualenv and its surroundings.
+    """The context of steps: the runtime, the root of all builds, the unfinished virtualenv and its environment.
 
-    `pinned` is a digest of what the virtualenv was made from; `python_headers` where its Python.h has to be.
+    `pinned` is a digest of the virtualenv's inputs. `python_headers` is the folder that must contain Python.h.
     """
 
     runtime: Runtime
@@ -62,12 +62,12 @@ class Site:
 
     @property
     def place(self) -> Path:
-        """Everything that the steps of this runtime leave."""
+        """The folder with everything that the steps of this runtime keep."""
         return self.root / STEPS / self.runtime.name
 
 
 def build_steps(site: Site, install: Callable[[list[Path]], None]) -> None:
-    """Builds what is not built yet, in order, and gives each step's wheels to `install`. Raises RuntimeBuildError."""
+    """Build missing steps in order, and give the wheels of each step to `install`. Raises RuntimeBuildError."""
     pinned = site.pinned
     for number, step in enumerate(site.runtime.steps, start=1):
         pinned = _digest(site.runtime, step, pinned)
@@ -82,20 +82,20 @@ def build_steps(site: Site, install: Callable[[list[Path]], None]) -> None:
 
 
 def forget_sources(site: Site) -> None:
-    """Removes what nothing needs once all steps are done. Their wheels stay: a definition may change elsewhere."""
+    """Remove what is not needed after the last step. The wheels stay, because a definition may change elsewhere."""
     for name in ("fetched", "cache"):
         shutil.rmtree(site.place / name, ignore_errors=True)
 
 
 def _digest(runtime: Runtime, step: Step, before: str) -> str:
-    """All that goes into a step: what it says, its patches, and all that went into what stands before it."""
+    """A digest of the inputs of a step: its definition, its patches, and the inputs of the steps before it."""
     patches = [digest_of(runtime.folder / change.file) for change in step.patches]
     told = [before, {**msgspec.to_builtins(step), "needs": None, "disk": None}, patches, runtime.cuda]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 class _Step:
-    """One step, while the lock is held."""
+    """One step. The lock is held."""
 
     def __init__(self, site: Site, step: Step, digest: str) -> None:
         self.site, self.step, self.digest = site, step, digest
@@ -104,7 +104,7 @@ class _Step:
         self.wheels = self.place / "wheels"
 
     def finished(self) -> list[Path] | None:
-        """Its wheels, if they were built from just this and are as they were left; else None."""
+        """Its wheels, if they were built from exactly these inputs and are unchanged; otherwise None."""
         try:
             record = json.loads((self.place / _DONE).read_bytes())
             wheels = {self.wheels / name: digest for name, digest in record["wheels"].items()}
@@ -116,7 +116,7 @@ class _Step:
         return sorted(wheels) if whole else None
 
     def build(self) -> list[Path]:
-        """Builds it from its sources, from the beginning."""
+        """Build it from its sources."""
         self._prepare()
         for command in self.step.commands:
             argv = tuple(map(self._filled, command))
@@ -147,7 +147,7 @@ class _Step:
         record = {"digest": self.digest, "wheels": {wheel.name: digest_of(wheel) for wheel in wheels}}
         new = self.place / f"{_DONE}.new"
         new.write_text(json.dumps(record, indent=2))
-        # The disk first: after a power cut a record without its wheels would only be in the way.
+        # Sync first: after a power cut, a record without its wheels would be wrong.
         os.sync()
         new.rename(self.place / _DONE)
         for folder in (self.source, self._temporary):
@@ -180,10 +180,10 @@ class _Step:
             "PATH": ":".join([*path, str(CUDA_FOLDER / "bin")]),
             "VIRTUAL_ENV": str(self.site.venv),
             "TMPDIR": str(self._temporary),
-            # Else a patch for a source that is no repository is taken for one of the repository around us.
+            # Otherwise git applies a patch for a source without a repository to the repository around it.
             "GIT_CEILING_DIRECTORIES": str(self.place),
             "GIT_TERMINAL_PROMPT": "0",
-            # Below 1,000 bytes a second for two minutes a download has failed; git itself would wait for ever.
+            # A download below 1,000 bytes a second for two minutes fails; git itself would wait without limit.
             "GIT_HTTP_LOW_SPEED_LIMIT": "1000",
             "GIT_HTTP_LOW_SPEED_TIME": "120",
             "CCACHE_DIR": str(self.site.place / "cache" / "ccache"),

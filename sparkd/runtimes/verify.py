@@ -1,4 +1,4 @@
-"""What must hold before a build counts as finished."""
+"""Checks a build before it counts as finished."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sparkd.runtimes.running import ProgramFailed, Report, run
 # Seconds for one check. The first import of a large program on a slow disk takes a minute.
 _TIMEOUT = 600.0
 
-# Seconds for one command that fetches: precompiled kernels are a few GB.
+# Seconds for one command that downloads: precompiled kernels are a few GB.
 _FETCH_TIMEOUT = 3600.0
 
 _IMPORT = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)"
@@ -27,7 +27,7 @@ _CUDA = "import torch; print('CUDA', torch.version.cuda)"
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Looks over the build in `folder`. Programs get `work` as their home, to leave nothing in anybody's."""
+    """Checks the build in `folder`. Programs get `work` as their home, so that they write to no user's home."""
 
     runtime: Runtime
     folder: Path
@@ -38,15 +38,15 @@ class Check:
 
     @property
     def has_gpu(self) -> bool:
-        """Whether this machine has an NVIDIA GPU with its driver."""
+        """Whether this machine has an NVIDIA GPU and its driver."""
         return (self.devices / "nvidiactl").exists()
 
     def fetch(self, environ: Mapping[str, str]) -> None:
-        """Runs what the runtime fetches on machines with a GPU; what fails is reported and no more."""
+        """Run the commands in `fetch` on machines with a GPU. A failure is only reported."""
         for command in self.runtime.fetch if self.has_gpu else ():
             told = f"`{' '.join(command)}`"
             self.report(f"Fetching with {told} …")
-            # uv at the end: what fetches packages looks for it, as such a virtualenv has no pip.
+            # uv at the end: commands that download packages need it, because the virtualenv has no pip.
             path = f"{self.folder / 'bin'}:{environ.get('PATH', '')}:{Path(tools.uv()).parent}"
             whole = {**environ, **self._environment(), "PATH": path}
             try:
@@ -57,7 +57,7 @@ class Check:
                 )
 
     def verify(self) -> dict[str, str]:
-        """The versions of all that was installed. Raises RuntimeBuildError where anything is not as it must be."""
+        """Check everything, and return the versions of all packages. Raises RuntimeBuildError."""
         found = self._versions()
         if self.runtime.cuda:
             self._check_cuda(found.get("torch", "missing"))

@@ -112,7 +112,7 @@ def test_a_problem_in_a_changed_key_names_the_change(folder: Folder) -> None:
 def test_a_model_defined_in_two_files_is_told_with_the_way_to_change_it(folder: Folder) -> None:
     folder.write("models.d/mine.toml", f'[models."a.b"]\n{VLLM}')
     assert folder.problems(f'[models."a.b"]\n{VLLM}') == [
-        'models.d/mine.toml: models."a.b": defined already in models.toml; to change keys of it write [changes."a.b"]'
+        'models.d/mine.toml: models."a.b": already defined in models.toml; to change its keys, use [changes."a.b"]'
     ]
 
 
@@ -164,8 +164,8 @@ def test_problems_of_a_runtime_are_told_too(folder: Folder) -> None:
     folder.write("venvs/gpu/runtime.toml", 'smoke = ["vllm"]\n[environment]\n"A B" = "1"')
     folder.write("venvs/a b/runtime.toml", "")
     assert folder.problems("") == [
-        f"venvs/a b: a runtime's folder is called with {NAME_RULE}",
-        'venvs/gpu/runtime.toml: smoke = ["vllm"]: expected a list of lists of texts',
+        f"venvs/a b: expected the name of a runtime: {NAME_RULE}",
+        'venvs/gpu/runtime.toml: smoke = ["vllm"]: expected a list of lists of strings',
         'venvs/gpu/runtime.toml: environment."A B" = "1": expected the name of a variable: letters, digits and _',
     ]
 

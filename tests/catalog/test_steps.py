@@ -54,12 +54,12 @@ def test_a_step_has_its_sources_and_patches_in_it(folder: Folder) -> None:
     [
         ('step = "one"\n', "", 'steps.1: needs a key "step"'),
         (f'commit = "{COMMIT}"\n', "", 'steps.1.sources.1: needs a key "commit"'),
-        (COMMIT, "main", 'steps.1.sources.1.commit = "main": expected a text that matches ^[0-9a-f]{40}$'),
+        (COMMIT, "main", 'steps.1.sources.1.commit = "main": expected a string that matches ^[0-9a-f]{40}$'),
         ("submodules", "submodule", "steps.1.sources.1.submodule = [\"3rdparty/other\"]: unknown key; did you mean"),
         (DIGEST, "0" * 63, "steps.1.patches.1.sha256"),
         ("2 GiB", "2 GB/s", 'steps.1.disk = "2 GB/s": expected a size such as "20 GiB"'),
-        ('"thing.patch"', '"../thing.patch"', 'steps.1.patches = "../thing.patch": expected a path that stays inside'),
-        ('[["make", "wheel"]]', '["make"]', 'steps.1.commands = ["make"]: expected a list of lists of texts'),
+        ('"thing.patch"', '"../thing.patch"', 'steps.1.patches = "../thing.patch": expected a relative path'),
+        ('[["make", "wheel"]]', '["make"]', 'steps.1.commands = ["make"]: expected a list of lists of strings'),
         ("[[steps.sources]]", "[[steps.source]]", "steps.1.source = "),
     ],
 )  # fmt: skip

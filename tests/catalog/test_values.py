@@ -117,10 +117,10 @@ def test_anything_else_is_no_address(listen: str, folder: Folder) -> None:
             "[server]\nmax_body = 1.5",
             'server.max_body = 1.5: expected a size such as "20 GiB", or a number of bytes',
         ),
-        ("[server]\nlisten = 8009", "server.listen = 8009: expected a text"),
+        ("[server]\nlisten = 8009", "server.listen = 8009: expected a string"),
         (
             "[server]\nlisten = 1979-05-27T07:32:00Z",
-            "server.listen = 1979-05-27 07:32:00+00:00: expected a text",
+            "server.listen = 1979-05-27 07:32:00+00:00: expected a string",
         ),
         (
             "[paths]\nrun = '~/run'",
@@ -136,8 +136,8 @@ def test_anything_else_is_no_address(listen: str, folder: Folder) -> None:
             'models.m.lifecycle = "Normal": expected "exclusive", "normal" or "utility"; did you mean "normal"?',
         ),
         (f"{MODEL}pinned = 'yes'", 'models.m.pinned = "yes": expected true or false'),
-        (f"{MODEL}aliases = 'a'", 'models.m.aliases = "a": expected a list of texts'),
-        (f"{MODEL}aliases = ['a', 1]", 'models.m.aliases = ["a", 1]: expected a list of texts'),
+        (f"{MODEL}aliases = 'a'", 'models.m.aliases = "a": expected a list of strings'),
+        (f"{MODEL}aliases = ['a', 1]", 'models.m.aliases = ["a", 1]: expected a list of strings'),
         (
             f"{MODEL}tags = ['chat', 'coding']",
             f'models.m.tags = ["chat", "coding"]: expected a list of {either(TAGS)}; did you mean "code"?',
@@ -156,19 +156,19 @@ def test_anything_else_is_no_address(listen: str, folder: Folder) -> None:
             "models.m.clients.cline.context = 0: expected a whole number from 1 to 2147483647",
         ),
         (f"{MODEL}clients.cline = 5", "models.m.clients.cline = 5: expected a table"),
-        (f"{MODEL}environment = {{ A = 1 }}", "models.m.environment.A = 1: expected a text"),
-        (f"{MODEL}environment = ['A']", 'models.m.environment = ["A"]: expected a table of texts'),
+        (f"{MODEL}environment = {{ A = 1 }}", "models.m.environment.A = 1: expected a string"),
+        (f"{MODEL}environment = ['A']", 'models.m.environment = ["A"]: expected a table of strings'),
         (
             f'{MODEL}environment = {{ A = "x\\u0000" }}',
-            'models.m.environment.A = "x\\u0000": expected text without a NUL character',
+            'models.m.environment.A = "x\\u0000": expected a string without a NUL character',
         ),
         (
             f"{MODEL}options = {{ a = 07:32:00 }}",
-            "models.m.options.a = 07:32:00: expected a text, a number, true or false, or a list of these",
+            "models.m.options.a = 07:32:00: expected a string, a number, true or false, or a list of these",
         ),
         (
             f"{MODEL}options = {{ a = [[1]] }}",
-            "models.m.options.a = [[1]]: expected a text, a number, true or false, or a list of these",
+            "models.m.options.a = [[1]]: expected a string, a number, true or false, or a list of these",
         ),
         (f"{MODEL}options = {{ a = inf }}", "models.m.options.a = inf: expected a finite number"),
         (f"{MODEL}options = {{ a = [1, nan] }}", "models.m.options.a = [1, nan]: expected a finite number"),
@@ -205,11 +205,11 @@ def test_a_wrong_value_is_told_with_what_was_expected(text: str, problem: str, f
         ),
         (
             f"{MODEL}enabled = false",
-            'models.m.enabled = false: unknown key; to switch a model off write status = "disabled" and reason = "…"',
+            'models.m.enabled = false: unknown key; to disable a model, set status = "disabled" and reason = "…"',
         ),
         (
             f"{MODEL}disabled_reason = 'x'",
-            'models.m.disabled_reason = "x": unknown key; write status = "disabled" and reason = "…"',
+            'models.m.disabled_reason = "x": unknown key; set status = "disabled" and reason = "…"',
         ),
         (f"{MODEL}clients.zed.context = 1", "models.m.clients.zed = { context = 1 }: unknown key"),
         (
@@ -226,13 +226,13 @@ def test_an_unknown_key_is_told_with_the_one_that_was_meant(text: str, problem: 
 
 def test_a_name_that_toml_cut_at_its_dot_is_told_whole(folder: Folder) -> None:
     assert folder.problems(f"[models.qwen2.5-7b]\n{VLLM}") == [
-        'models.toml: models.qwen2: a name with a dot in it stands in quotes: [models."qwen2.5-7b"]'
+        'models.toml: models.qwen2: put a name with a dot in quotes: [models."qwen2.5-7b"]'
     ]
     assert folder.problems(f"[models.llama-3.1.2]\n{VLLM}") == [
-        'models.toml: models.llama-3: a name with a dot in it stands in quotes: [models."llama-3.1.2"]'
+        'models.toml: models.llama-3: put a name with a dot in quotes: [models."llama-3.1.2"]'
     ]
     assert folder.problems("[changes.a.b]\npinned = true") == [
-        'models.toml: changes.a: a name with a dot in it stands in quotes: [changes."a.b"]'
+        'models.toml: changes.a: put a name with a dot in quotes: [changes."a.b"]'
     ]
 
 
@@ -254,10 +254,10 @@ def test_every_problem_of_every_file_is_told_at_once(folder: Folder) -> None:
         f"[server]\nlisten = 1\nport = 2\n[models.a]\n{VLLM}memory = []\nstatus = 'disabled'"
     ) == [
         "models.d/b.toml: is not TOML: Expected '=' after a key in a key/value pair (at end of document)",
-        "models.toml: server.listen = 1: expected a text",
+        "models.toml: server.listen = 1: expected a string",
         "models.toml: server.port = 2: unknown key",
         'models.toml: models.a.memory = []: expected a size such as "20 GiB", or a number of bytes',
         'models.d/a.toml: queue.max_wait = "x": expected seconds, a number from 0 to 1000000000',
         'venvs/gpu/runtime.toml: pyton = "3": unknown key; did you mean "python"?',
-        'models.toml: models.a.status = "disabled": needs a reason, which those who ask are told',
+        'models.toml: models.a.status = "disabled": a disabled model needs a reason, because rejected requests get it',
     ]

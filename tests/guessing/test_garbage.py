@@ -29,8 +29,8 @@ def added(config: bytes, **more: bytes) -> dict[str, Any]:
         (b"[]", "config.json is JSON, but not an object"),
         (b"[" * 100_000, "config.json is not JSON: nested too deeply"),
         (b'{"a": ' + b"1" * 5000 + b"}", "config.json is not JSON"),
-        (b'{"architectures": "LlamaForCausalLM"}', "architectures = .*expected a list of texts"),
-        (b'{"architectures": ["XForCausalLM"], "model_type": 3}', "model_type = 3: expected a text"),
+        (b'{"architectures": "LlamaForCausalLM"}', "architectures = .*expected a list of strings"),
+        (b'{"architectures": ["XForCausalLM"], "model_type": 3}', "model_type = 3: expected a string"),
         (b'{"architectures": ["XForCausalLM"], "text_config": 3}', "text_config = 3: expected an object"),
     ],
 )

@@ -203,7 +203,7 @@ def test_a_toolkit_of_another_cuda_is_not_taken(tiny: Tiny, shop: Workshop) -> N
     nvcc.chmod(0o755)
     tiny.define(tiny.lock, steps=(shop.step(needs={"nvcc": "get 13"}),), cuda="13")
     path = f"{nvcc.parent}:{tiny.environment['PATH']}"
-    with pytest.raises(RuntimeBuildError, match=r"CUDA toolkit 13 \(nvcc is of 12\): get 13"):
+    with pytest.raises(RuntimeBuildError, match=r"CUDA toolkit 13 \(nvcc belongs to 12\): get 13"):
         rebuild(tiny, PATH=path)
 
 

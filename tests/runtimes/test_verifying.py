@@ -93,7 +93,7 @@ def test_what_cannot_be_fetched_is_told_and_does_not_fail_the_build(tiny: Tiny, 
     told = "\n".join(tiny.lines)
     assert "`tiny --fail` failed: tiny failed (exit code 3)\n    first I looked\n    then I fell" in told
     assert "`absent` failed: " in told
-    assert "The build goes on" in told
+    assert "The build continues" in told
 
 
 def test_variables_for_one_kind_of_machine_are_not_another_s(tiny: Tiny) -> None:

@@ -1,4 +1,4 @@
-"""Reads the catalogue: documents, tables, layers, checks; every problem of every file at once."""
+"""Reads the catalogue: documents, tables, layers, checks. Reports every problem of every file at once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Made = TypeVar("Made", bound=Struct)
 
 
 def read_catalogue(path: Path) -> Catalogue:
-    """Read `path`, its drop-ins, and the runtimes its `paths.venvs` has.
+    """Read `path`, its drop-ins, and the runtimes in its `paths.venvs`.
 
     Raises CatalogueError with every problem of every file, one line each.
     """
@@ -33,7 +33,7 @@ def read_catalogue(path: Path) -> Catalogue:
 
 
 def read_with(path: Path, instead: Mapping[Path, bytes]) -> Catalogue:
-    """As `read_catalogue`, with the files in `instead` taken to say what stands there."""
+    """Like `read_catalogue`, but use the contents in `instead` for those files."""
     documents = Documents(instead)
     layers = _lay(documents, path)
     settings = _settings(layers.settings, path)
@@ -46,7 +46,7 @@ def read_with(path: Path, instead: Mapping[Path, bytes]) -> Catalogue:
         problems += check_runtimes_exist(models, layers.defaults[RUNTIMES], runtimes.names, venvs)
     problems += check_models(models, settings, layers.settings)
     if problems:
-        # What is wrong in a family is found in each of its models.
+        # A problem in a family is found in each of its models.
         raise CatalogueError(list(dict.fromkeys(problems)))
     found = {draft.model.id: draft.model for draft in models}
     return Catalogue(
@@ -60,10 +60,10 @@ def read_with(path: Path, instead: Mapping[Path, bytes]) -> Catalogue:
 
 
 def read_paths(path: Path) -> Paths:
-    """The folders that `path` and its drop-ins name, absolute, with nothing else of them looked at.
+    """The folders in `[paths]` of `path` and its drop-ins, absolute. Nothing else in these files is checked.
 
-    So an operator who has just broken a model's table can still reach the daemon. Raises CatalogueError when
-    `path` itself cannot be read or is not TOML.
+    So an operator can still reach the daemon after breaking a model's table. Raises CatalogueError if `path` itself
+    cannot be read or is not TOML.
     """
     documents = Documents()
     layers = Layers(path)
@@ -100,7 +100,7 @@ def _drafts(tables: Mapping[str, Table], defaults: Defaults) -> list[Draft]:
 
 
 def _made(struct: type[Made], values: Mapping[str, Any], **given: Any) -> Made:
-    """A struct from the table that has been read for it, and so from the tables in it."""
+    """A struct from a table that has been read, including the structs of the tables in it."""
     keys = keys_of(struct)
     return struct(**given, **{name: _value(keys[name], value) for name, value in values.items()})
 
@@ -110,7 +110,7 @@ def _value(key: Key, value: Any) -> Any:
 
 
 class _Runtimes:
-    """The runtimes that are defined. `names` has those too whose definition is wrong."""
+    """The defined runtimes. `names` includes runtimes with an invalid definition."""
 
     def __init__(self, documents: Documents, venvs: Path) -> None:
         self.found: dict[str, Runtime] = {}
@@ -123,7 +123,7 @@ class _Runtimes:
         name = file.parent.name
         self.names.add(name)
         if not is_id(name):
-            self.problems.append(f"{file.parent}: a runtime's folder is called with {NAME_RULE}")
+            self.problems.append(f"{file.parent}: expected the name of a runtime: {NAME_RULE}")
         elif tables is not None:
             table = TableReader(file, self.problems).read(Runtime, tables)
             self.problems += check_runtime(table)

@@ -1,7 +1,7 @@
-"""What must hold between keys, between models, and between models and runtimes.
+"""Rules between keys, between models, and between models and runtimes.
 
-Each check is a generator of problems, one line each. A check looks at a key only where its value is usable:
-what is wrong with the value itself was told when it was read.
+Each check is a generator of problems, one line each. A check uses a key only if its value is usable: a problem with
+the value itself was reported when it was read.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sparkd.catalog.wording import dotted, either, problem, wrong_value
 
 
 def check_settings(settings: Settings, tables: Mapping[str, Table]) -> Iterator[str]:
-    """Relations between settings."""
+    """Check rules between settings."""
     server, memory, failures = (tables[name] for name in ("server", "memory", "failures"))
     if "listen" not in server.wrong:
         try:
@@ -39,12 +39,12 @@ def check_settings(settings: Settings, tables: Mapping[str, Table]) -> Iterator[
             yield wrong_value(*failures.place("backoff"), first, text)
     total, reserve = settings.memory.total, settings.memory.reserve
     if not memory.wrong and total is not None and reserve >= total:
-        text = f"expected more than memory.reserve ({size_text(reserve)}), or nothing is left for models"
+        text = f"expected more than memory.reserve ({size_text(reserve)}), because models need the rest"
         yield wrong_value(*memory.place("total"), size_text(total), text)
 
 
 def check_runtime(table: Table) -> Iterator[str]:
-    """What a definition of a runtime must hold beyond the types of its keys."""
+    """Check a definition of a runtime beyond the types of its keys."""
     for key in ("environment", "environment_aarch64"):
         for name, value in table.values.get(key, {}).items():
             if not is_variable(name):
@@ -60,12 +60,12 @@ def check_runtime(table: Table) -> Iterator[str]:
         places += [("patches", place) for patch in step.patches for place in (patch.into, patch.file)]
         for kind, place in places:
             if place.startswith("/") or ".." in place.split("/"):
-                text = "expected a path that stays inside"
+                text = "expected a relative path without .."
                 yield wrong_value(table.file, f"steps.{number}.{kind}", place, text)
 
 
 def check_models(drafts: Sequence[Draft], settings: Settings, tables: Mapping[str, Table]) -> Iterator[str]:
-    """Every check of every model, then those between models."""
+    """Run every check of every model, then the checks between models."""
     for draft in drafts:
         for check in MODEL_CHECKS:
             yield from check(draft)
@@ -78,7 +78,7 @@ def check_models(drafts: Sequence[Draft], settings: Settings, tables: Mapping[st
 def check_runtimes_exist(
     drafts: Sequence[Draft], defaults: Mapping[str, Table], runtimes: Collection[str], venvs: Path
 ) -> Iterator[str]:
-    """Every runtime that a model, or a table of `defaults` for the models of a runtime, names is there."""
+    """Check that every runtime exists that a model, or a table of `defaults` for a runtime, names."""
 
     def missing(name: str) -> str:
         there = either(sorted(runtimes)[:5]) if runtimes else "none"
@@ -110,9 +110,7 @@ def _one_utility(drafts: Sequence[Draft]) -> Iterator[str]:
     utilities = _utilities(drafts)
     for draft in utilities[1:]:
         first = utilities[0]
-        text = (
-            f'"{first.model.id}" in {first.table.origin("lifecycle").file} is the utility; there can be one'
-        )
+        text = f'"{first.model.id}" in {first.table.origin("lifecycle").file} is the utility model; only one can be'
         yield draft.tell_key(text, "utility", "lifecycle")
 
 
@@ -128,14 +126,14 @@ def _memory_suffices(drafts: Sequence[Draft], memory: Memory, table: Table) -> I
         if needed is None or not draft.model.enabled:
             continue
         if elsewhere and draft.table.origin("memory").file == table.file:
-            continue  # a drop-in tells of a machine that the catalogue does not know: what is too large waits there
+            continue  # a drop-in describes another machine than the catalogue: its models that are too large just wait
         if needed > budget:
             text = f"more than the budget, {size_text(budget)} (memory.total - memory.reserve)"
             yield draft.tell_key(text, size_text(needed), "memory")
         elif draft.model.lifecycle == "normal" and beside <= budget < needed + beside:
             text = (
-                f'does not fit beside the utility "{utilities[0].model.id}" ({size_text(beside)}) in the budget, '
-                f"{size_text(budget)}; make it smaller, or exclusive"
+                f"does not fit into the budget of {size_text(budget)} beside the utility model "
+                f'"{utilities[0].model.id}" ({size_text(beside)}); lower it, or set lifecycle = "exclusive"'
             )
             yield draft.tell_key(text, size_text(needed), "memory")
 

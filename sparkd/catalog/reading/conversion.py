@@ -1,4 +1,4 @@
-"""One value at a time from what TOML has to what the definitions want."""
+"""Converts one value at a time from TOML to the type in the definitions."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from sparkd.catalog.wording import bare, expectation
 
 
 class Unusable(Exception):
-    """A value is not what its key wants. The message ends the line that tells about it."""
+    """A value does not have the type of its key. The message ends the line of the problem."""
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key of a table. `items` is what its values are where it is a table itself (`options`, `environment`);
-    `struct` what it becomes where its own keys are known (`rewriting`); `rows` what each of its tables becomes where
-    it is a list of them (`steps`)."""
+    """A key of a table. `items`: the type of its values, if it is a table with free keys (`options`, `environment`).
+    `struct`: its type, if it is a table with known keys (`rewriting`). `rows`: the type of each table, if it is a list
+    of tables (`steps`)."""
 
     name: str
     type: Any
@@ -40,13 +40,13 @@ class Key:
     rows: type[Struct] | None = None
 
     def expected(self) -> str:
-        """What its value looks like, in words."""
+        """A description of its values."""
         return expectation(inspect.type_info(self.type))
 
 
 @cache
 def keys_of(struct: type[Struct]) -> Mapping[str, Key]:
-    """The keys of the table that becomes a `struct`, in order."""
+    """The keys of the table that is read as a `struct`, in order."""
     keys = {}
     for given in msgspec.structs.fields(struct):
         if given.name not in NOT_KEYS:
@@ -70,7 +70,7 @@ def _key(name: str, type_: Any, default: Any) -> Key:
 
 
 def convert(key: Key, raw: object, folder: Path) -> Any:
-    """The value of a key as its type; relative paths begin at `folder`. Raises Unusable."""
+    """Convert the value of a key to its type. Relative paths start at `folder`. Raises Unusable."""
     if key.unit == "bytes" and isinstance(raw, str):
         raw = _bytes(key, raw)
     try:
@@ -108,11 +108,13 @@ def _refuse_what_nothing_can_use(value: object) -> None:
     elif isinstance(value, dict):
         _refuse_what_nothing_can_use([*value, *value.values()])
     elif isinstance(value, str) and "\0" in value:
-        raise Unusable("expected text without a NUL character")  # no argv, environment or path can have one
+        raise Unusable(
+            "expected a string without a NUL character"
+        )  # argv, environment and paths cannot have one
     elif isinstance(value, float) and not math.isfinite(value):
         raise Unusable("expected a finite number")
     elif isinstance(value, datetime.date | datetime.time):
-        raise Unusable("expected something that JSON has too, which knows no dates; put it in quotes")
+        raise Unusable("expected a JSON value; JSON has no dates, so put it in quotes")
 
 
 def _located(key: Key, value: str, folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""The catalogue's files: which there are, and what TOML says in each."""
+"""Finds the catalogue's files and parses their TOML."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ from pathlib import Path
 from typing import Any
 
 DROP_INS = "models.d"
-"""Folder beside the catalogue. Its `*.toml` are read after it, in the order of their names."""
+"""Folder beside the catalogue. Its `*.toml` files are read after the catalogue, in the order of their names."""
 
 RUNTIME = "runtime.toml"
-"""A runtime's definition, in a folder of `paths.venvs` that has the runtime's name."""
+"""The definition of a runtime, in the folder of `paths.venvs` with the runtime's name."""
 
 
 @dataclass(slots=True)
 class Documents:
-    """Reads TOML files and keeps what is wrong with them, one line each.
+    """Reads TOML files and collects their problems, one line each.
 
-    `instead` holds what files are to be taken to say, whether they exist or not: how a drop-in is tried
-    before it is written. `complete` is False once a file could not be read, so that nothing is known about
-    what it defines.
+    `instead` has contents to use for files, whether they exist or not: a drop-in is tried this way before it is
+    written. `complete` is False once a file could not be read, because its definitions are then unknown.
     """
 
     instead: Mapping[Path, bytes] = field(default_factory=dict)
@@ -29,7 +28,7 @@ class Documents:
     complete: bool = True
 
     def drop_ins(self, catalogue: Path) -> list[Path]:
-        """The catalogue's drop-ins, in the order in which they are laid over it."""
+        """The catalogue's drop-ins, in the order in which they are merged."""
         folder = catalogue.parent / DROP_INS
         names = {file.name for file in self.instead if file.parent == folder}
         names.update(path.name for path in self._inside(folder))
@@ -42,20 +41,20 @@ class Documents:
         return sorted(folder / RUNTIME for folder in self._inside(venvs) if (folder / RUNTIME).exists())
 
     def read(self, file: Path) -> dict[str, Any] | None:
-        """The tables of a file, None (and a problem) when it cannot be read or is not TOML."""
+        """The tables of a file. None, and a problem, if it cannot be read or is not TOML."""
         try:
             data = self.instead.get(file)
             data = file.read_bytes() if data is None else data
-            return tomllib.loads(data.decode("utf-8-sig"))  # some editors begin a file with a byte order mark
+            return tomllib.loads(data.decode("utf-8-sig"))  # some editors start a file with a byte order mark
         except OSError as error:
             self._unread(file, f"cannot be read: {error.strerror}")
         except UnicodeDecodeError as error:
             line = error.object.count(b"\n", 0, error.start) + 1
             self._unread(file, f"is not UTF-8 (at line {line})")
-        except ValueError as error:  # TOMLDecodeError is one, and so is a number of 5000 digits
+        except ValueError as error:  # TOMLDecodeError, or a number of 5000 digits
             self._unread(file, f"is not TOML: {error}")
         except RecursionError:
-            self._unread(file, "is not TOML that can be read: nested too deeply")
+            self._unread(file, "is not TOML: nested too deeply")
         return None
 
     def _inside(self, folder: Path) -> list[Path]:

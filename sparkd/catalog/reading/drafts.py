@@ -1,4 +1,4 @@
-"""A model before it is known to be good, with what the checks need to tell about it."""
+"""A model before it has been checked, with the origin of its keys for the text of problems."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sparkd.catalog.wording import dotted, problem, wrong_value
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A model and the table it was made from. A key with an unusable value has its default in `model`."""
+    """A model and the table that it was made from. A key with an unusable value has its default in `model`."""
 
     model: Model
     table: Table
@@ -24,7 +24,7 @@ class Draft:
         return self.table.file
 
     def usable(self, *keys: str) -> bool:
-        """Whether nothing was wrong with the values of these keys."""
+        """Whether the values of these keys are all usable."""
         return self.table.wrong.isdisjoint(keys)
 
     def tell(self, text: str) -> str:
@@ -32,9 +32,9 @@ class Draft:
         return problem(self.file, dotted(MODELS, self.model.id), text)
 
     def tell_key(self, text: str, value: object, key: str, *inner: str) -> str:
-        """A problem with a value, told of the file and the table that have the last word on it."""
+        """A problem with a value, with the file and the table that set it."""
         return wrong_value(*self.table.place(key, *inner), value, text)
 
     def says_itself(self, key: str) -> bool:
-        """Whether the model's own table, or a change of it, has the key: not only its family or runtime."""
+        """Whether the model's own table, or a change of it, sets the key, not just its family or runtime."""
         return key in self.table.values and self.table.origin(key).table[0] in (MODELS, CHANGES)

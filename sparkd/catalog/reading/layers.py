@@ -1,11 +1,11 @@
-"""Files laid over each other: the catalogue first, then its drop-ins in the order of their names.
+"""Merges files: the catalogue first, then its drop-ins in the order of their names.
 
-A setting said twice is what the later file says, and so is a key of `[runtimes.<name>]` or `[families.<name>]`. A
-model is defined once; a drop-in changes keys of it under `[changes.<id>]`. So nobody changes a shipped model by
-choosing its name by chance, and a misspelt id is told.
+If two files set a setting, or a key of `[runtimes.<name>]` or `[families.<name>]`, the later file overrides. A model is
+defined once; a drop-in changes its keys under `[changes.<id>]`. So nobody changes a shipped model by choosing its name
+by accident, and a misspelt id is reported.
 
-What a model is in the end: what its runtime says, under what its family says, under what it says itself, under the
-changes. A family may say the runtime.
+The keys of a model come from its runtime, overridden by its family, by the model itself and by the changes. A family
+may set the runtime.
 """
 
 from __future__ import annotations
@@ -29,26 +29,30 @@ CHANGES = "changes"
 RUNTIMES = "runtimes"
 FAMILIES = "families"
 TABLES = (*SETTINGS, RUNTIMES, FAMILIES, MODELS, CHANGES)
-"""Every table a catalogue file may have."""
+"""Every table that a catalogue file may have."""
 
-_EACH_ITS_OWN = "every model has its own; it belongs in [models.<id>]"
+_EACH_ITS_OWN = "each model sets its own; put it into [models.<id>]"
 REFUSED: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
-        FAMILIES: {"aliases": _EACH_ITS_OWN, "source": _EACH_ITS_OWN, "family": "a family is in no other"},
+        FAMILIES: {
+            "aliases": _EACH_ITS_OWN,
+            "source": _EACH_ITS_OWN,
+            "family": "a family cannot have a family",
+        },
         RUNTIMES: {
             "aliases": _EACH_ITS_OWN,
             "source": _EACH_ITS_OWN,
-            "family": "a family's defaults lie over a runtime's; it belongs in [models.<id>]",
-            "runtime": "it is the runtime of that name",
+            "family": "families override runtimes; put it into [models.<id>]",
+            "runtime": "the name of the table is the runtime",
         },
     }
 )
-"""Keys of models that no table of defaults has, and why."""
+"""Keys of models that tables of defaults must not have, and the reason."""
 
 
 @dataclass(slots=True)
 class Layers:
-    """What the files laid so far say together. Whatever is wrong goes to `problems`, one line each."""
+    """The files merged so far. Problems go to `problems`, one line each."""
 
     catalogue: Path
     problems: list[str] = field(default_factory=list)
@@ -62,7 +66,7 @@ class Layers:
         self.defaults = {RUNTIMES: {}, FAMILIES: {}}
 
     def lay(self, file: Path, tables: Mapping[str, Any]) -> None:
-        """Lay one more file over those before."""
+        """Merge one more file over the earlier files."""
         reader = TableReader(file, self.problems)
         for name, raw in tables.items():
             if name in SETTINGS:
@@ -81,7 +85,7 @@ class Layers:
             reader.tell("expected a table", raw, kind, id_)
         elif _is_cut_name(raw):
             whole = ".".join((id_, *_first_keys(raw)))
-            text = f"a name with a dot in it stands in quotes: [{dotted(kind, whole)}]"
+            text = f"put a name with a dot in quotes: [{dotted(kind, whole)}]"
             self.problems.append(problem(reader.file, dotted(kind, id_), text))
         elif not is_id(id_):
             self.problems.append(problem(reader.file, dotted(kind, id_), f"expected {NAME_RULE}"))
@@ -91,13 +95,13 @@ class Layers:
             table = reader.read(Model, raw, kind, id_, refused=REFUSED[kind])
             lay(self.defaults[kind].setdefault(id_, Table(table.begun)), table)
         elif id_ in self.models:
-            text = f"defined already in {self.models[id_].file}; to change keys of it write [{dotted(CHANGES, id_)}]"
+            text = f"already defined in {self.models[id_].file}; to change its keys, use [{dotted(CHANGES, id_)}]"
             self.problems.append(problem(reader.file, dotted(kind, id_), text))
         else:
             self.models[id_] = reader.read(Model, raw, kind, id_)
 
     def settle(self, *, complete: bool) -> None:
-        """Make the models what they are in the end, once every file is laid. `complete`: no file was unreadable."""
+        """Compute the final models after every file is merged. `complete`: every file was readable."""
         for id_, change in self.changes:
             if id_ in self.models:
                 lay(self.models[id_], change)
@@ -114,7 +118,7 @@ class Layers:
         name = own.values.get("family")
         family = families.get(name) if name is not None else None
         if family is None and name is not None and complete:
-            meant = did_you_mean(name, families) or f"; [{dotted(FAMILIES, name)}] would say what it is"
+            meant = did_you_mean(name, families) or f"; define it in [{dotted(FAMILIES, name)}]"
             self.problems.append(wrong_value(*own.place("family"), name, f"there is no such family{meant}"))
         runtime = own.values.get("runtime", family.values.get("runtime") if family else None)
         for table in (runtimes.get(runtime or ""), family, own):
@@ -124,14 +128,14 @@ class Layers:
 
 
 def lay(below: Table, above: Table) -> None:
-    """Lay a table of a model over another. A status that is said anew has left the reason of the old one behind."""
+    """Merge a table of a model over another. A new status drops the reason of the old one."""
     if "status" in above.values:
         below.forget("reason")
     below.lay(above)
 
 
 def _is_cut_name(raw: object) -> TypeGuard[dict[str, dict[str, Any]]]:
-    """Whether TOML took `[models.qwen2.5]` for a table `5` in a table `qwen2`."""
+    """Whether TOML parsed `[models.qwen2.5]` as a table `5` in a table `qwen2`."""
     known = keys_of(Model)
     return (
         isinstance(raw, dict)

@@ -1,4 +1,4 @@
-"""What must hold between the keys of one model. Each check is a generator of problems, one line each."""
+"""Rules between the keys of one model. Each check is a generator of problems, one line each."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _names(draft: Draft) -> Iterator[str]:
         if alias in PATH_HEADS:
             yield draft.tell_key(f"is the beginning of an API path (/v1/{alias})", alias, "aliases")
         elif not is_alias(alias):
-            yield draft.tell_key(f"expected {NAME_RULE}; slashes may join several", alias, "aliases")
+            yield draft.tell_key(f"expected {NAME_RULE}; single slashes may join names", alias, "aliases")
 
 
 def _presets(draft: Draft) -> Iterator[str]:
@@ -38,12 +38,12 @@ def _presets(draft: Draft) -> Iterator[str]:
             text = f"is the beginning of an API path (/v1/{alias})"
             yield draft.tell_key(text, alias, "rewriting", "presets")
         elif not is_alias(alias):
-            text = f"expected {NAME_RULE}; slashes may join several"
+            text = f"expected {NAME_RULE}; single slashes may join names"
             yield draft.tell_key(text, alias, "rewriting", "presets")
 
 
 def _rewritten_fields(draft: Draft) -> Iterator[str]:
-    rewriting, text = draft.model.rewriting, "sparkd itself names the model"
+    rewriting, text = draft.model.rewriting, "sparkd sets the model itself"
     tables: list[tuple[Mapping[str, object], tuple[str, ...]]]
     tables = [(rewriting.set, ("set",)), (rewriting.default, ("default",))]
     tables += [(fields, ("presets", alias)) for alias, fields in rewriting.presets.items()]
@@ -57,7 +57,9 @@ def _rewritten_fields(draft: Draft) -> Iterator[str]:
 def _status(draft: Draft) -> Iterator[str]:
     model = draft.model
     if not model.enabled and not model.reason.strip() and draft.usable("reason"):
-        yield draft.tell_key("needs a reason, which those who ask are told", model.status, "status")
+        yield draft.tell_key(
+            "a disabled model needs a reason, because rejected requests get it", model.status, "status"
+        )
 
 
 def _clients(draft: Draft) -> Iterator[str]:
@@ -67,7 +69,7 @@ def _clients(draft: Draft) -> Iterator[str]:
         limits: ClientLimits = getattr(draft.model.clients, client)
         whole = limits.context or draft.model.context_length
         if limits.output is not None and whole is not None and limits.output >= whole:
-            text = f"expected less than the context ({whole}), which holds the prompt too"
+            text = f"expected less than the context ({whole}), because the prompt needs some of it"
             yield draft.tell_key(text, limits.output, "clients", client, "output")
 
 
@@ -82,7 +84,7 @@ def _engine(draft: Draft) -> Iterator[str]:
         if draft.usable(key) and not getattr(model, key):
             yield draft.tell(f'engine "{model.engine}" needs a {key}')
     if draft.says_itself(foreign) and getattr(model, foreign):
-        text = f'engine "{model.engine}" has no {foreign}'
+        text = f'engine "{model.engine}" does not use {foreign}'
         yield draft.tell_key(text, getattr(model, foreign), foreign)
 
 
@@ -102,7 +104,9 @@ def _revision(draft: Draft) -> Iterator[str]:
     if not _branch.fullmatch(revision) or ".." in revision or revision.endswith("/"):
         yield draft.tell_key("expected a branch, a tag or a commit of the source", revision, "revision")
     elif draft.model.source is None or draft.model.source.startswith("/"):
-        yield draft.tell_key("only a repository has revisions, and the source is none", revision, "revision")
+        yield draft.tell_key(
+            "only a repository has revisions, and the source is not one", revision, "revision"
+        )
 
 
 def _placeholders(draft: Draft) -> Iterator[str]:
@@ -113,7 +117,7 @@ def _placeholders(draft: Draft) -> Iterator[str]:
     words += [("environment", value) for value in model.environment.values()]
     for key, word in words:
         for name in _placeholder.findall(word):
-            if name not in PLACEHOLDERS and key == "command":  # a variable may have braces of its own
+            if name not in PLACEHOLDERS and key == "command":  # a variable may contain braces
                 text = f"unknown placeholder {{{name}}}{did_you_mean(name, PLACEHOLDERS)}"
                 yield draft.tell_key(text, word, key)
             elif name in ("source", "context_length") and draft.usable(name) and getattr(model, name) is None:
@@ -128,7 +132,7 @@ def _listening(draft: Draft) -> Iterator[str]:
     named = {name for word in words for name in _placeholder.findall(word)}
     misspelt = any(name not in PLACEHOLDERS for word in model.command for name in _placeholder.findall(word))
     if not misspelt and len(named & {"port", "socket"}) != 1:
-        text = "expected either {port} or {socket} in it, or nobody knows where it listens"
+        text = "expected either {port} or {socket} in it, so that sparkd knows where it listens"
         yield draft.tell_key(text, model.command, "command")
 
 
@@ -165,4 +169,4 @@ MODEL_CHECKS: tuple[Check, ...] = (
     _variables,
     _options,
 )
-"""Every check of one model, in the order its problems are told."""
+"""Every check of one model, in the order in which problems are reported."""

@@ -1,4 +1,4 @@
-"""One TOML table into typed values, key by key, so that every wrong key is told and not only the first."""
+"""Converts a TOML table into typed values, key by key, so that every wrong key is reported, not just the first."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _NONE: Mapping[str, str] = MappingProxyType({})
 
 FORMER: Mapping[str, str] = MappingProxyType(
     {
-        "enabled": '; to switch a model off write status = "disabled" and reason = "…"',
-        "disabled_reason": '; write status = "disabled" and reason = "…"',
+        "enabled": '; to disable a model, set status = "disabled" and reason = "…"',
+        "disabled_reason": '; set status = "disabled" and reason = "…"',
     }
 )
-"""Keys that there were once, and what is written now, to end a sentence with."""
+"""Former keys and their replacements, as the end of a sentence."""
 
 
 class TableReader:
-    """Reads the tables of one file. Whatever is wrong goes to `problems`, one line each, and is left out."""
+    """Reads the tables of one file. Problems go to `problems`, one line each; their values are left out."""
 
     def __init__(self, file: Path, problems: list[str]) -> None:
         self.file = file
@@ -37,13 +37,13 @@ class TableReader:
         self.problems = problems
 
     def tell(self, text: str, value: object, *key: str) -> None:
-        """Note a problem with the value of a key."""
+        """Add a problem with the value of a key."""
         self.problems.append(wrong_value(self.file, dotted(*key), value, text))
 
     def read(
         self, struct: type[Struct], raw: object, *prefix: str, refused: Mapping[str, str] = _NONE
     ) -> Table:
-        """The table `[prefix]`, whose keys are those of `struct` but the `refused`, each with the reason why."""
+        """Read the table `[prefix]` with the keys of `struct`, except `refused`, which has the reason for each key."""
         table = Table(Origin(self.file, prefix))
         if not isinstance(raw, dict):
             self.tell("expected a table", raw, *prefix)
@@ -98,7 +98,7 @@ class TableReader:
     def _rows(
         self, table: Table, key: Key, struct: type[Struct], raw: list[object], prefix: tuple[str, ...]
     ) -> tuple[Struct, ...]:
-        """The tables of a list of them; in problems the first is called `key.1`."""
+        """Read a list of tables. Problems call the first one `key.1`."""
         rows: list[Struct] = []
         for number, one in enumerate(raw, start=1):
             place = (*prefix, key.name, str(number))
@@ -116,11 +116,11 @@ class TableReader:
 
 
 SETTINGS: dict[str, type[Struct]] = {key.name: key.type for key in keys_of(Settings).values()}
-"""The tables of settings and what each becomes."""
+"""The tables of settings and their types."""
 
 
 def homes(name: str) -> str:
-    """Where a key of that name belongs, to end a sentence with, or nothing."""
+    """Where a key with that name belongs, as the end of a sentence, or an empty string."""
     tables = [f"[{table}]" for table, struct in SETTINGS.items() if name in keys_of(struct)]
     if name in keys_of(Model):
         tables.append("[models.<id>]")

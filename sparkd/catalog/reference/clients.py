@@ -1,7 +1,7 @@
-"""Configurations of clients, made from the catalogue: which models a client may pick, and how much each takes.
+"""Generates configurations of clients from the catalogue: the models that a client may use, and their limits.
 
 OpenCode's format: https://opencode.ai/docs/providers and https://opencode.ai/config.json. Cline is configured by hand,
-so what it gets are the values to type.
+so it gets the values to type.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from sparkd.catalog.definitions import Model
 
 PROVIDER: Final = "sparkd"
 PACKAGE: Final = "@ai-sdk/openai-compatible"
-"""The package with which OpenCode talks to servers of OpenAI's API."""
+"""The package with which OpenCode connects to servers with OpenAI's API."""
 
 KEY_VARIABLE: Final = "SPARKD_API_KEY"
-"""Environment variable from which OpenCode takes the key: it stands in no file."""
+"""Environment variable from which OpenCode reads the key, so that no file contains it."""
 
 NO_KEY: Final = "none"
-"""What is sent where sparkd wants no key: clients insist on one."""
+"""The key to send if sparkd needs none, because clients require one."""
 
 
 class ClineModel(Struct, frozen=True, kw_only=True):
@@ -36,8 +36,8 @@ class ClineModel(Struct, frozen=True, kw_only=True):
 
 
 def opencode(catalogue: Catalogue, url: str, main: Model | None = None) -> dict[str, Any]:
-    """The `opencode.json` for a sparkd at `url` (which ends in `/v1`). `main` is what it begins with; unset: what is
-    best for code."""
+    """The `opencode.json` for a sparkd at `url` (which ends in `/v1`). `main` is the initial model; unset: the best
+    model for code."""
     offered = [model for model in _offered(catalogue) if model.clients.opencode.context]
     first = main or next(iter([*best(offered, "code"), *offered]), None)
     small = next((model for model in offered if model.lifecycle == "utility"), None)
@@ -60,7 +60,7 @@ def opencode(catalogue: Catalogue, url: str, main: Model | None = None) -> dict[
 
 
 def cline(catalogue: Catalogue) -> list[ClineModel]:
-    """What Cline is to be told of each model, the best for code first."""
+    """The values to type into Cline for each model, the best for code first."""
     offered = [model for model in _offered(catalogue) if model.clients.cline.context]
     good = best(offered, "code")
     return [

@@ -1,6 +1,6 @@
 """The JSON Schemas of the catalogue's files, for editors: `python -m sparkd.catalog.reference.schema` writes them.
 
-Draft 7, because that is what editors' TOML plugins read.
+Draft 7, because the TOML plugins of editors support it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _units = {"bytes": ' In bytes, or a size such as "20 GiB".', "seconds": " In sec
 
 
 def catalogue_schema() -> Json:
-    """Of `models.toml` and of its drop-ins."""
+    """The schema of `models.toml` and its drop-ins."""
     names = {"pattern": f"^{ID_PATTERN}$", "maxLength": LONGEST_NAME}
     models = {
         "type": "object",
@@ -50,7 +50,7 @@ def catalogue_schema() -> Json:
         tables[kind] = {
             **models,
             "additionalProperties": _defaults(REFUSED[kind]),
-            "description": f"What models {whose} have where they say nothing themselves, by its name.",
+            "description": f"Keys for the models {whose} that do not set them themselves, by its name.",
         }
     return {
         "$schema": DRAFT,
@@ -63,7 +63,7 @@ def catalogue_schema() -> Json:
 
 
 def runtime_schema() -> Json:
-    """Of a runtime's `runtime.toml`."""
+    """The schema of `runtime.toml`."""
     return {"$schema": DRAFT, "title": "Runtime of sparkd", **_table(Runtime)}
 
 
@@ -127,7 +127,7 @@ def _value(info: inspect.Type) -> Json:
 
 
 def written() -> dict[Path, str]:
-    """The files this module writes, and what stands in them."""
+    """The files that this module writes, and their contents."""
     schemas = {"models.schema.json": catalogue_schema(), "runtime.schema.json": runtime_schema()}
     return {DOCS / name: json.dumps(schema, indent=2) + "\n" for name, schema in schemas.items()}
 
