@@ -334,6 +334,11 @@ def test_an_installer_that_is_killed_while_it_builds_is_followed_by_one_that_fin
     owned.lab.run("sh", "-c", "kill -KILL $(pgrep -f [/]killed/install.sh)", check=False)
     assert current(owned) == running
     assert owned.chat("a")[0] == 200
+    owned.lab.until(
+        "the program that it had started has ended, and with it the lock",
+        lambda: owned.lab.run("flock", "--nonblock", "/opt/sparkd", "true", check=False).returncode == 0,
+        seconds=120,
+    )
     owned.install(source=source)
     assert current(owned) != running
     assert owned.chat("a")[0] == 200
