@@ -167,7 +167,7 @@ def test_a_first_install_opens_the_sockets_and_starts_nothing(owned: Installed) 
     command = ["/srv/lab/sparkd/install.sh", "--wheels", "/srv/lab/wheels"]
     told = owned.lab.run(*command, VIRTUAL_ENV="/tmp/venv", PATH=path).stdout
     assert "home = /usr/bin\n" in owned.lab.path(f"{current(owned)}/pyvenv.cfg").read_text()
-    assert "random API key into /etc/sparkd/keys" in told
+    assert "random API key to /etc/sparkd/keys" in told
     assert owned.state() == "inactive"
     for socket in SOCKETS:
         assert owned.lab.show(socket, "ActiveState", "UnitFileState") == {
