@@ -179,13 +179,16 @@ class _Daemon:
         tasks.watch(watching)
         await self._open()
         tasks.broken.add_done_callback(lambda _: self._stop.set())
-        beating = asyncio.create_task(self._systemd.beat(self._headline), name="systemd's beat")
+        beating = asyncio.create_task(
+            self._systemd.send_heartbeats(self._headline), name="systemd heartbeats"
+        )
         tasks.watch(beating)
         await self._until_stopped()
         if tasks.broken.done():
             self._supervisor.abort()
         await self._close()
         beating.cancel()
+        self._systemd.close()
         watching.cancel()
         if tasks.broken.done():
             tasks.broken.result()
@@ -198,7 +201,7 @@ class _Daemon:
         gc.collect()
         gc.freeze()
         logger.info("sparkd %s listens on %s", __version__, ", ".join(self._supervisor.listen))
-        self._systemd.ready()
+        self._systemd.report_ready()
 
     async def _until_stopped(self) -> None:
         stop = asyncio.create_task(self._stop.wait(), name="stop")
@@ -258,7 +261,7 @@ class _Daemon:
 
     async def _close(self) -> None:
         """Stop taking connections, let what is being answered be answered, end the engines, close."""
-        self._systemd.stopping()
+        self._systemd.report_stopping()
         self._gateway.stop_accepting()
         if not self._supervisor.tasks.broken.done():
             await asyncio.sleep(LAST_ARRIVALS)

@@ -29,18 +29,16 @@ def guess_chat(guessed: Guessed, facts: Facts, machine: Machine, wishes: Wishes)
     """Guess parsers and rewriting; warn where there is nothing to turn messages into a prompt with."""
     _template(guessed, facts)
     if wishes.family is not None:
-        guessed.notes.append(f'parsers and rewriting are left to the family "{wishes.family}"')
+        guessed.notes.append(f'the family "{wishes.family}" sets parsers and rewriting')
         return
     family = family_of(facts.model_types, facts.name)
     if family is None and not facts.empty:
         types = " and ".join(map(shown, facts.model_types)) or "without a model_type"
-        guessed.notes.append(f"a family that is not known here ({types}); it goes by its chat template alone")
+        guessed.notes.append(f"unknown family ({types}): these guesses use only its chat template")
     if family is not None and (there := _same(family.name, machine.families)) is not None:
-        guessed.notes.append(
-            f"the catalogue has a family for it: --family {there} takes what that says instead"
-        )
+        guessed.notes.append(f"the catalogue has a family for this model: --family {there} uses its settings")
     if (tools := tools_of(facts, family)) is not None:
-        guessed.add("options.enable-auto-tool-choice", True, "it calls tools")
+        guessed.add("options.enable-auto-tool-choice", True, "the model calls tools")
         guessed.add("options.tool-call-parser", tools.name, tools.reason)
     if (reasoning := reasoning_of(facts, family)) is not None:
         guessed.add("options.reasoning-parser", reasoning.name, reasoning.reason)
@@ -91,8 +89,8 @@ def _template(guessed: Guessed, facts: Facts) -> None:
         guessed.notes.append("no chat template, but tekken.json: vLLM uses Mistral's own tokenizer")
         return
     guessed.warnings.append(
-        "it has no chat template, so /v1/chat/completions will refuse: it may be a base model (try a repository "
-        "whose name ends in -Instruct or -it), or give one with options.chat-template"
+        "the model has no chat template, so /v1/chat/completions will reject requests. If it is a base model, use a "
+        "repository whose name ends in -Instruct or -it. Otherwise name a template in options.chat-template"
     )
 
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from sparkd.catalog.definitions import Model
 
-SAID = "as said"
+SAID = "as given"
 
 
 class Guess(Struct, frozen=True):

@@ -56,9 +56,12 @@ def kind_of(facts: Facts) -> tuple[Kind, str]:
                 "reranker" if ranks or "rerank" in facts.name.lower() else kind
             ), f"architecture {shown(architecture)}"
     if written := next((name for name in SENTENCES if name in facts.files), None):
-        return "embedding", f"{written} beside it"
+        return "embedding", f"it has {written}"
     if architecture.endswith(GENERATING) or not architecture:
-        return "chat", f"architecture {shown(architecture)}" if architecture else "no architecture is named"
+        return (
+            "chat",
+            f"architecture {shown(architecture)}" if architecture else "config.json names no architecture",
+        )
     return "embedding", f"architecture {shown(architecture)}"
 
 
@@ -71,24 +74,26 @@ def _refuse_what_is_no_model(facts: Facts) -> None:
     source, types = facts.source, facts.model_types
     if any(name.endswith(".gguf") for name in facts.files) and not facts.has_weights(".safetensors", ".bin"):
         raise ModelNotAdded(
-            f"{source} has its weights as GGUF only, which is llama.cpp's format: look for the model it was made "
-            f'from, or serve it with llama-server (engine = "command"); {BY_HAND}'
+            f"{source} has only GGUF weights, llama.cpp's format. Add the model that they were made from, or serve "
+            f'the file with llama-server (engine = "command"); {BY_HAND}'
         )
     if "adapter_config.json" in facts.files and not facts.architecture:
         raise ModelNotAdded(
-            f"{source} is an adapter (LoRA), not a model: add the model it was made for, with it as an option"
+            f"{source} is an adapter (LoRA), not a model. Add its base model, and name the adapter in its options"
         )
     if "model_index.json" in facts.files and not facts.architecture:
-        raise ModelNotAdded(f"{source} makes pictures (model_index.json); no engine of sparkd serves that")
+        raise ModelNotAdded(f"{source} generates images (model_index.json), which no engine of sparkd serves")
     if not facts.empty and facts.config.file not in facts.files:
-        raise ModelNotAdded(f"{source} has no {facts.config.file}, by which engines know what a model is")
+        raise ModelNotAdded(f"{source} has no {facts.config.file}, so engines cannot identify the model")
     if speech := next((name for name in types if name in SPEECH), None):
-        raise ModelNotAdded(f"{source} is a speech model ({speech}), for which nothing is guessed; {BY_HAND}")
+        raise ModelNotAdded(
+            f"{source} is a speech model ({speech}), whose entry cannot be guessed; {BY_HAND}"
+        )
     if facts.config.values.get("is_encoder_decoder") is True:
         which = shown(types[0]) if types else "no model_type"
         raise ModelNotAdded(f"{source} is an encoder-decoder ({which}), which vLLM does not serve")
     if not facts.empty and not facts.architecture and not types:
         raise ModelNotAdded(
-            f"{source}: its config.json names neither architectures nor a model_type, so no engine knows what it is; "
-            f"{BY_HAND}"
+            f"{source}: its config.json names neither architectures nor a model_type, so engines cannot identify "
+            f"the model; {BY_HAND}"
         )

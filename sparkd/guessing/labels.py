@@ -36,7 +36,7 @@ def guess_labels(guessed: Guessed, facts: Facts, kind: Kind) -> None:
     if (size := parameters_of(facts.name)) is not None:
         guessed.add("parameters", size, "its name")
     if tags := _tags(guessed, facts, kind):
-        guessed.add("tags", tags, "its name and what is guessed above")
+        guessed.add("tags", tags, "its name and the guesses above")
 
 
 def parameters_of(name: str) -> str | None:

@@ -47,7 +47,7 @@ def guess_model(facts: Facts, machine: Machine, wishes: Wishes) -> Guessed:
         _pooling(guessed, machine, kind, reason)
     if "rerank" in facts.name.lower() and facts.architecture.endswith("ForCausalLM"):
         guessed.warnings.append(
-            "a reranker made from a chat model needs hf-overrides as an option: see its page"
+            "a reranker made from a chat model needs the option hf-overrides; see its page"
         )
     _remote_code(guessed, facts, wishes)
     guess_labels(guessed, facts, kind)
@@ -59,7 +59,7 @@ def _id(facts: Facts, wishes: Wishes) -> str:
         return wishes.id
     name = re.sub(r"[^a-z0-9._-]+", "-", facts.name.lower()).strip("._-")[:100]
     if not is_id(name) or name in PATH_HEADS:
-        raise ModelNotAdded(f'no id can be made of "{facts.name}": give one with --id')
+        raise ModelNotAdded(f'"{facts.name}" cannot be turned into an id. Choose one with --id')
     return name
 
 
@@ -69,7 +69,7 @@ def _runtime(guessed: Guessed, machine: Machine, wishes: Wishes) -> bool:
     name = wishes.runtime or family or (GPU_RUNTIME if machine.gpu else CPU_RUNTIME)
     if name not in machine.runtimes:
         there = did_you_mean(name, machine.runtimes) or f"; there are {', '.join(machine.runtimes) or 'none'}"
-        which = "" if wishes.runtime else ", which this machine calls for: give another with --runtime"
+        which = "" if wishes.runtime else ", the default on this machine (choose another with --runtime)"
         raise ModelNotAdded(f'there is no runtime "{name}"{which}{there}')
     there = f"family {wishes.family}" if family else f"this machine has {'a' if machine.gpu else 'no'} GPU"
     guessed.add("runtime", name, SAID if wishes.runtime else there)
@@ -82,8 +82,7 @@ def _source(guessed: Guessed, facts: Facts, wishes: Wishes) -> None:
         guessed.add("revision", wishes.revision, SAID)
     if facts.has_weights(".bin", ".pth") and not facts.has_weights(".safetensors"):
         guessed.warnings.append(
-            "the weights are pickles (.bin), which can run code of their own when they are loaded: look for a "
-            "repository with safetensors"
+            "the weights are pickles (.bin), which can run code while they load. Prefer a repository with safetensors"
         )
 
 
@@ -92,18 +91,20 @@ def _engine(guessed: Guessed, facts: Facts, *, gpu: bool) -> None:
     quantisation = quantisation_of(facts)
     if quantisation is not None:
         guessed.notes.append(
-            f"weights in {quantisation.name} ({quantisation.reason}); vLLM needs no flag for it"
+            f"the weights are quantised: {quantisation.name} ({quantisation.reason}); vLLM needs no flag for it"
         )
         if quantisation.method not in KNOWN:
-            guessed.warnings.append(f"vLLM may not read weights quantised with {quantisation.name}")
+            guessed.warnings.append(f"vLLM may not support weights quantised with {quantisation.name}")
         elif not gpu and quantisation.method not in ON_CPU:
-            guessed.warnings.append(f"vLLM does not run weights in {quantisation.name} without a GPU")
+            guessed.warnings.append(f"vLLM does not support {quantisation.name} weights without a GPU")
     if gpu:
         return
     if quantisation is None:
-        guessed.add("options.dtype", FULL_WIDTH, "without a GPU 16 bits give worse answers")
-    guessed.add("options.enforce-eager", True, "without a GPU compiling takes longer than it saves")
-    guessed.add("options.max-num-seqs", CPU_REQUESTS, "without a GPU more at once make all slow")
+        guessed.add("options.dtype", FULL_WIDTH, "without a GPU, 16 bits give worse responses")
+    guessed.add("options.enforce-eager", True, "without a GPU, compiling takes longer than it saves")
+    guessed.add(
+        "options.max-num-seqs", CPU_REQUESTS, "without a GPU, more requests at once slow all of them down"
+    )
 
 
 def _vision(guessed: Guessed, facts: Facts) -> None:
@@ -115,18 +116,20 @@ def _vision(guessed: Guessed, facts: Facts) -> None:
         and facts.architecture.endswith("ForConditionalGeneration")
         and "audio_config" not in facts.config
     ):
-        guessed.add("vision", True, f"{files[0]} beside it")
+        guessed.add("vision", True, f"it has {files[0]}")
 
 
 def _pooling(guessed: Guessed, machine: Machine, kind: Kind, reason: str) -> None:
     guessed.add("options.runner", "pooling", f"{kind}: {reason}")
     if machine.utility is None:
         guessed.add(
-            "lifecycle", "utility", f"{kind}s live beside the main model, and there is no utility yet"
+            "lifecycle",
+            "utility",
+            f"{kind}s stay loaded beside the main model, and there is no utility model yet",
         )
     else:
         guessed.notes.append(
-            f"{machine.utility} is the utility already, so this one takes turns with the others"
+            f"{machine.utility} is the utility model already, so this model takes turns with the others"
         )
 
 
@@ -141,7 +144,7 @@ def _remote_code(guessed: Guessed, facts: Facts, wishes: Wishes) -> None:
             continue
         if table is facts.config and family_of(facts.model_types, facts.name) is not None:
             guessed.notes.append(
-                f"{table.file} names code of its own (auto_map); vLLM has its own for this family"
+                f"{table.file} names code in the repository (auto_map); vLLM has its own code for this family"
             )
         else:
-            guessed.untrusted = f"{table.file} names code of its own (auto_map: {shown(named[0])})"
+            guessed.untrusted = f"{table.file} names code in the repository (auto_map: {shown(named[0])})"

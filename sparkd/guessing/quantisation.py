@@ -44,7 +44,7 @@ def quantisation_of(facts: Facts) -> Quantisation | None:
             method = table.text("quant_method") or "compressed-tensors"
             return Quantisation(method, _name(method, table), f"{key}.quant_method")
     if "hf_quant_config.json" in facts.files:
-        return Quantisation("modelopt", "ModelOpt", "hf_quant_config.json beside it")
+        return Quantisation("modelopt", "ModelOpt", "hf_quant_config.json")
     return None
 
 

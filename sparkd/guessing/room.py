@@ -53,13 +53,13 @@ def _context(guessed: Guessed, facts: Facts, wishes: Wishes, kind: Kind) -> Limi
     if wishes.context is not None:
         if limit is not None and wishes.context > limit.tokens:
             raise ModelNotAdded(
-                f"--context {wishes.context} is more than the model was made for: {limit.tokens} ({limit.reason})"
+                f"--context {wishes.context} is more than the model supports: {limit.tokens} ({limit.reason})"
             )
         return Limit(wishes.context, SAID)
     if limit is None:
-        guessed.warnings.append("nothing says how long its context is: say it with --context")
+        guessed.warnings.append("its files do not state the context length. Set it with --context")
     elif limit.tokens > MOST_GUESSED:
-        return Limit(MOST_GUESSED, f"{limit.reason} is {limit.tokens}; more than this only with --context")
+        return Limit(MOST_GUESSED, f"{limit.reason} is {limit.tokens}; set --context for more")
     return limit
 
 
@@ -84,14 +84,15 @@ class _Room:
         if self.wishes.context is not None:
             needed = size_text(self.cache.bytes(context.tokens))
             raise ModelNotAdded(
-                f"a context of {context.tokens} does not fit: its KV cache takes {needed}, and {size_text(left)} are "
-                f"left beside the weights; {cut} tokens fit"
+                f"a context of {context.tokens} does not fit: its KV cache needs {needed}, and "
+                f"{size_text(left)} are left beside the weights. {cut} tokens fit"
             )
         if cut < min(SMALLEST, context.tokens):
             raise ModelNotAdded(
-                f"{self.facts.source} does not fit: only {size_text(left)} are left for its KV cache, {cut} tokens"
+                f"{self.facts.source} does not fit: {size_text(left)} are left for its KV cache, enough for "
+                f"{cut} tokens"
             )
-        return Limit(cut, f"what memory holds; {context.reason} is {context.tokens}")
+        return Limit(cut, f"what fits into memory; {context.reason} is {context.tokens}")
 
     def sum_up(self, guessed: Guessed, context: Limit | None) -> None:
         """Guess `kv_cache` and `memory`. Raises ModelNotAdded where there is too little."""
@@ -100,18 +101,17 @@ class _Room:
             self._left()
             guessed.arithmetic.append(f"{size_text(weights):>10}  weights: {self.weights.basis}")
             kept = self._kept(guessed, context)
-            guessed.arithmetic.append(
-                f"{size_text(self.besides):>10}  what vLLM takes for itself, as measured"
-            )
+            guessed.arithmetic.append(f"{size_text(self.besides):>10}  vLLM itself, as measured")
             together = rounded(weights + kept + self.besides)
-            guessed.arithmetic.append(f"{size_text(together):>10}  together")
+            guessed.arithmetic.append(f"{size_text(together):>10}  total")
         if self.wishes.memory is not None:
             guessed.add("memory", written(self.wishes.memory), SAID)
         elif weights is not None:
             guessed.add("memory", written(together), "weights, KV cache and vLLM itself")
         else:
             guessed.warnings.append(
-                "nothing says how large the weights are, so its first start gets the whole memory: say it with --memory"
+                "its files do not state the size of the weights, so its first start reserves the whole memory. "
+                "Set a size with --memory"
             )
 
     def _left(self) -> int | None:
@@ -124,11 +124,11 @@ class _Room:
             return None
         if share > weights + self.besides + ROUNDING:
             return share - weights - self.besides - ROUNDING
-        beside = f" beside the utility {machine.utility}" if machine.utility is not None else ""
-        whose = "--memory says" if self.wishes.memory is not None else f"models may have here{beside}:"
+        beside = f" beside the utility model {machine.utility}" if machine.utility is not None else ""
+        limit = "--memory is" if self.wishes.memory is not None else f"the memory for models{beside} is"
         raise ModelNotAdded(
-            f"{self.facts.source} does not fit: its weights take {size_text(weights)} and vLLM itself "
-            f"{size_text(self.besides)}, and all that {whose} {size_text(max(0, share))}"
+            f"{self.facts.source} does not fit: its weights need {size_text(weights)} and vLLM itself "
+            f"{size_text(self.besides)}, but {limit} {size_text(max(0, share))}"
         )
 
     def _kept(self, guessed: Guessed, context: Limit | None) -> int:
@@ -137,7 +137,7 @@ class _Room:
             return 0
         if self.cache is None or context is None:
             kept = rounded((self.weights.bytes or 0) // UNTOLD)
-            why = f"{self.facts.config.file} does not tell; a quarter of the weights"
+            why = f"{self.facts.config.file} does not state its size; a quarter of the weights"
             guessed.arithmetic.append(f"{size_text(kept):>10}  KV cache: {why}")
             return kept
         tokens, left = tokens_wanted(context.tokens), self._left()
@@ -145,6 +145,6 @@ class _Room:
             tokens = context.tokens
         kept = rounded(self.cache.bytes(tokens))
         requests = "one request" if tokens == context.tokens else f"{tokens // context.tokens} requests"
-        guessed.add("kv_cache", written(kept), f"room for {requests} of the whole context")
+        guessed.add("kv_cache", written(kept), f"room for {requests} of the full context")
         guessed.arithmetic.append(f"{size_text(kept):>10}  KV cache: {self.cache.told(tokens)}")
         return kept

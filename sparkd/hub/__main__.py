@@ -74,7 +74,7 @@ class _Work:
             for listing in listings:
                 self._meter.source, self._now = listing.source, Need(listing.source, listing.revision)
                 if self._order.verify and (bad := self._fetcher.verify(listing)):
-                    self._notes.append(f"fetched anew, as they had changed on the disk: {', '.join(bad)}")
+                    self._notes.append(f"downloaded again because they had changed on disk: {', '.join(bad)}")
                 self._fetcher.fetch(listing)
             if missing:
                 self._now = Need("tiktoken's encodings")
@@ -93,7 +93,7 @@ class _Work:
                 whole = reading.look_at(need, self._models).state == "whole"
                 if self._order.verify or not whole or why.reason not in ("unreachable", "rate_limited"):
                     raise
-                told = f"{need.source} is there and whole; whether the hub has a newer one is not known: {why.message}"
+                told = f"{need.source} is complete on disk, but sparkd cannot check for a newer version: {why.message}"
                 self._notes.append(told)
 
 

@@ -40,8 +40,8 @@ NO_LISTING: Final = (ValueError, KeyError, TypeError, AttributeError, IndexError
 """What the library and we raise while reading what is no listing."""
 
 NETWORK_CLOSED: Final = (
-    " Under systemd nothing of the service reaches the network unless a drop-in lets it; `sudo sparkctl pull` is "
-    "no part of the service."
+    " Under systemd the service has no access to the network unless a drop-in allows it. `sudo sparkctl pull` runs "
+    "outside the service."
 )
 
 
@@ -62,7 +62,7 @@ class Attempt:
     @property
     def give(self) -> str:
         """How sparkd gets a token."""
-        return f"give sparkd a token of yours: HF_TOKEN, `hf auth login`, or the file {self.state}/{FILE}"
+        return f"give sparkd a token: HF_TOKEN, `hf auth login`, or the file {self.state}/{FILE}"
 
 
 def failed(error: Exception, attempt: Attempt) -> Failed:
@@ -72,14 +72,16 @@ def failed(error: Exception, attempt: Attempt) -> Failed:
         return explained(error, attempt)
     if isinstance(error, NO_LISTING):
         return _not_the_hub(error, attempt)
-    text = f"{attempt.source}: sparkd made a mistake ({error!r:.{LONGEST_QUOTE}})."
+    text = (
+        f"Cannot download {attempt.source}: a bug in sparkd ({error!r:.{LONGEST_QUOTE}}). Please report it."
+    )
     return Failed(reason="failed", message=text)
 
 
 def _not_the_hub(error: Any, attempt: Attempt) -> Failed:
     text = (
-        f"{attempt.source}: what answers at {constants.ENDPOINT} is not the hub, but a proxy, or a page that wants a "
-        f"login ({error!r:.{LONGEST_QUOTE}})."
+        f"Cannot download {attempt.source}: a proxy or a login page answers at {constants.ENDPOINT} instead of the hub "
+        f"({error!r:.{LONGEST_QUOTE}}). Check HF_ENDPOINT and the proxy settings."
     )
     return Failed(reason="not_the_hub", message=text)
 
@@ -89,38 +91,39 @@ def _ours(error: Any, _: Attempt) -> Failed:
 
 
 def _gated(_: Any, attempt: Attempt) -> Failed:
-    text = f"{attempt.source} is gated: accept its licence at {attempt.page}, then {attempt.give}."
+    text = f"{attempt.source} is gated. Accept its licence at {attempt.page}, then {attempt.give}."
     if attempt.token:
-        text = f"{attempt.source} is gated, and the token given has no access to it yet: ask for it at {attempt.page}."
+        text = f"{attempt.source} is gated, and your token has no access to it yet. Request access at {attempt.page}."
     return Failed(reason="gated", message=text)
 
 
 def _disabled(_: Any, attempt: Attempt) -> Failed:
-    return Failed(reason="not_found", message=f"The hub has disabled {attempt.source}: see {attempt.page}.")
+    return Failed(reason="not_found", message=f"The hub has disabled {attempt.source}; see {attempt.page}.")
 
 
 def _no_revision(_: Any, attempt: Attempt) -> Failed:
-    text = f"{attempt.source} has no revision {attempt.revision}: correct the model's `revision`."
+    text = f"{attempt.source} has no revision {attempt.revision}. Correct the model's `revision`."
     return Failed(reason="not_found", message=text)
 
 
 def _no_file(_: Any, attempt: Attempt) -> Failed:
-    text = f"A file of {attempt.source} that the hub has just listed is not there any more: try again."
+    text = f"The hub no longer has a file of {attempt.source} that it listed a moment ago. Try again."
     return Failed(reason="not_found", message=text)
 
 
 def _no_repository(_: Any, attempt: Attempt) -> Failed:
-    private = "use a token that opens it" if attempt.token else attempt.give
-    text = f"The hub has no {attempt.source}, or it is private: correct the model's `source`, or {private}."
+    private = "use a token that has access" if attempt.token else attempt.give
+    text = f"The hub has no {attempt.source}, or it is private. Correct the model's `source`, or {private}."
     return Failed(reason="not_found", message=text)
 
 
 def _no_name(_: Any, attempt: Attempt) -> Failed:
-    return Failed(reason="not_found", message=f"{attempt.source} is no name of a repository (`org/name`).")
+    text = f"{attempt.source} is not the name of a repository (`org/name`). Correct the model's `source`."
+    return Failed(reason="not_found", message=text)
 
 
 def _offline(_: Any, __: Attempt) -> Failed:
-    text = "HF_HUB_OFFLINE is set: nothing is fetched. Unset it, and try again."
+    text = "HF_HUB_OFFLINE is set, so nothing is downloaded. Unset it and try again."
     return Failed(reason="unreachable", message=text)
 
 
@@ -129,15 +132,18 @@ def _refused(error: Any, attempt: Attempt) -> Failed:
     status, after = response.status_code, retry_after(error)
     said = (response.headers.get("x-error-message") or response.reason_phrase)[:LONGEST_QUOTE]
     if status == 429:
-        text = "The hub has had too many requests from here for now; with a token it allows more."
+        text = "The hub has received too many requests from this address. Try again later; with a token it allows more."
         return Failed(reason="rate_limited", message=text, retry_after=after)
     if status == 407 or "text/html" in response.headers.get("content-type", ""):
-        text = f"A proxy or another program answers {status} in the hub's place at {_host(response.url)}."
+        text = (
+            f"A proxy or another program at {_host(response.url)} answered {status} instead of the hub. Check "
+            "HF_ENDPOINT and the proxy settings."
+        )
         return Failed(reason="not_the_hub", message=text)
     if status in (401, 403):
-        text = f"The hub does not let this token read {attempt.source} ({said}): {attempt.give}."
+        text = f"The hub does not let this token read {attempt.source} ({said}). To use another one, {attempt.give}."
         return Failed(reason="token_refused", message=text)
-    text = f"The hub answers {status} ({said}): try again later."
+    text = f"The hub answered {status} ({said}). Try again later."
     return Failed(reason="unreachable", message=text, retry_after=after)
 
 
@@ -145,11 +151,11 @@ def _unreachable(error: Any, _: Attempt) -> Failed:
     host = urlsplit(constants.ENDPOINT).netloc
     with suppress(RuntimeError):  # it was not told of any request
         host = _host(error.request.url)
-    why = "nothing has come for too long" if isinstance(error, httpx2.TimeoutException) else str(error)
+    why = "no data for too long" if isinstance(error, httpx2.TimeoutException) else str(error)
     why = why[:LONGEST_QUOTE] or type(error).__name__
-    text = f"{host} cannot be reached: {why}. What has arrived is kept; the next try goes on there."
+    text = f"Cannot reach {host}: {why}. What has arrived is kept, and the next try continues from there."
     if isinstance(error, httpx2.ProxyError):
-        text = f"The proxy does not reach {host}: {why}."
+        text = f"The proxy cannot reach {host}: {why}."
     closed = NETWORK_CLOSED if "INVOCATION_ID" in os.environ else ""  # systemd.exec(5)
     return Failed(reason="unreachable", message=text + closed)
 
@@ -158,10 +164,10 @@ def _disk(error: Any, _: Attempt) -> Failed:
     place = f" ({error.filename})" if error.filename else ""
     if error.errno in FULL:
         text = (
-            f"The disk is full{place}: free some of it, for example with `sparkctl rm MODEL`, and try again."
+            f"The disk is full{place}. Free some space, for example with `sparkctl rm MODEL`, and try again."
         )
         return Failed(reason="disk_full", message=text)
-    return Failed(reason="disk", message=f"The files cannot be written{place}: {error.strerror or error}.")
+    return Failed(reason="disk", message=f"Cannot write the files{place}: {error.strerror or error}.")
 
 
 def _host(url: httpx2.URL) -> str:

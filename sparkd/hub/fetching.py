@@ -113,11 +113,11 @@ class Fetcher:
                 raise ValueError(f"a listing without sizes and digests, or with odd names: {file!r}")
             found.append(ListedFile(path=file.rfilename, size=size, blob=digest, lfs=file.lfs is not None))
         if not (files := selected(found, consolidated=need.consolidated)) or told.sha is None:
-            raise FetchFailed(f"{need.source} has no files that an engine could load.", reason="not_found")
+            raise FetchFailed(f"{need.source} has no files that an engine can load.", reason="not_found")
         if len(choice := quantisations(files)) > 1:
             raise FetchFailed(
-                f"{need.source} has its weights as GGUF in {len(choice)} quantisations, such as {choice[0]}, and "
-                "sparkd does not choose: download the one you want, and name that file as the model's `source`.",
+                f"{need.source} has GGUF weights in {len(choice)} quantisations, such as {choice[0]}, and sparkd does "
+                "not choose one. Download the file you want and name it as the model's `source`.",
                 reason="ambiguous",
             )
         return Listing(source=need.source, revision=revision, commit=told.sha, files=files)
@@ -130,9 +130,9 @@ class Fetcher:
         free = there.f_bavail * there.f_frsize
         if needed and needed + SPARE > free:
             raise FetchFailed(
-                f"{needed / GIB:.1f} GiB are to be fetched and {SPARE / GIB:.0f} GiB shall stay free, but "
-                f"{self._models} has {free / GIB:.1f} GiB left: free {(needed + SPARE - free) / GIB:.1f} GiB more, "
-                "for example with `sparkctl rm MODEL`.",
+                f"The disk of {self._models} is too small: the download needs {needed / GIB:.1f} GiB and "
+                f"{SPARE / GIB:.0f} GiB must stay free, but only {free / GIB:.1f} GiB are free. Free "
+                f"{(needed + SPARE - free) / GIB:.1f} GiB more, for example with `sparkctl rm MODEL`.",
                 reason="disk_full",
             )
 

@@ -33,7 +33,7 @@ class Fetch:
         try:
             error = await self._run(argv, environ)
         except OSError as refused:
-            error = FetchFailed(f"The download could not be started: {refused}.")
+            error = FetchFailed(f"Cannot start the download: {refused}.")
         return self.verdict or error
 
     def end(self, verdict: SparkdError) -> None:

@@ -28,16 +28,14 @@ def remove(source: str, models: Path) -> int:
     disk does not let us. Blocks.
     """
     if source.startswith("/"):
-        raise InvalidRequest(
-            f"{source} is a folder of your own, which sparkd did not make: remove it yourself."
-        )
+        raise InvalidRequest(f"{source} is your own folder, not a download of sparkd's. Remove it yourself.")
     folder = layout.repository(models, source)
     if not folder.exists():
         return 0
     try:
         return _removed(folder, source, models)
     except OSError as error:
-        raise FetchFailed(f"{folder} cannot be removed: {error.strerror}.", reason="disk") from error
+        raise FetchFailed(f"Cannot remove {folder}: {error.strerror}.", reason="disk") from error
 
 
 def _removed(folder: Path, source: str, models: Path) -> int:
@@ -62,7 +60,9 @@ def _lock(descriptor: int, source: str) -> None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             if time.monotonic() > until:
-                raise FilesInUse(f"{source} is being downloaded: end that first.", param="model") from error
+                raise FilesInUse(
+                    f"{source} is being downloaded. Stop the download first.", param="model"
+                ) from error
             time.sleep(RETRY)
         else:
             return

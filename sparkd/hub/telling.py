@@ -54,7 +54,7 @@ Told = Progress | Done | Failed
 def failure_of(last: Failed | None, status: int | None) -> FetchFailed:
     """Why a process that has ended with this last word, or with none, and that exit status has not fetched all."""
     if last is None:
-        return FetchFailed(f"The process that downloads has ended ({status}) and did not say why.")
+        return FetchFailed(f"The download process exited ({status}) without an error message.")
     return FetchFailed(last.message, reason=last.reason, retry_after=last.retry_after)
 
 

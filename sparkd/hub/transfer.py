@@ -91,8 +91,8 @@ def transfer(remote: Remote, blob: Path, counter: Counter, stop: threading.Event
         counter.add(-came.size)
         part.unlink()
     raise FetchFailed(
-        f"{remote.name} arrived twice with wrong bytes: its digest is not what the hub lists{came.looks_like()}. "
-        "Something between this machine and the hub changes what passes, or the hub's file is broken.",
+        f"{remote.name} was downloaded twice, and both times its digest is not the one on the hub{came.looks_like()}. "
+        "Either a proxy changes the data on its way, or the file on the hub is damaged.",
         reason="wrong_bytes",
     )
 

@@ -42,7 +42,7 @@ def carry_out(
         if folder := built(runtime, root):
             report(f"Runtime {runtime.name!r} is built: {folder}")
             if go_forward(root, runtime.name):
-                report("It had been rolled back, and is used again from the next start of an engine on.")
+                report("It was rolled back. Engines use it again from their next start.")
             return folder
         return _Build(
             runtime=runtime,
@@ -110,8 +110,8 @@ class _Build:
         free = shutil.disk_usage(self.root).free
         if free < self.runtime.disk:
             raise RuntimeBuildError(
-                f"Runtime {self.runtime.name!r} needs {self.runtime.disk / GIB:.1f} GiB on the disk of {self.root}; "
-                f"{free / GIB:.1f} GiB are free."
+                f"Runtime {self.runtime.name!r} needs {self.runtime.disk / GIB:.1f} GiB on the disk of {self.root}, "
+                f"but only {free / GIB:.1f} GiB are free."
             )
 
     def _find_python(self) -> tuple[str, str]:
@@ -144,7 +144,7 @@ class _Build:
             # Relocatable: its programs find their Python beside them, wherever the folder is renamed to.
             self._uv("venv", "--quiet", "--relocatable", "--python", python, str(building))
         except ProgramFailed as failed:
-            raise RuntimeBuildError(failed.told("A virtualenv could not be made")) from failed
+            raise RuntimeBuildError(failed.told("Cannot create a virtualenv")) from failed
 
     def _install(self, version: str, building: Path, work: Path) -> None:
         links = tools.find_links(self.runtime, self.inherited)
@@ -161,7 +161,7 @@ class _Build:
                 loud=True,
             )
         except ProgramFailed as failed:
-            what = f"The packages of runtime {self.runtime.name!r} could not be installed"
+            what = f"Cannot install the packages of runtime {self.runtime.name!r}"
             raise RuntimeBuildError(failed.told(what)) from failed
 
     def _build_steps(self, python: str, version: str, building: Path) -> None:
@@ -187,7 +187,7 @@ class _Build:
                 *("--no-deps", "--compile-bytecode", "--reinstall", *map(str, wheels)),
             )
         except ProgramFailed as failed:
-            what = f"The packages that runtime {self.runtime.name!r} builds could not be installed"
+            what = f"Cannot install the packages that runtime {self.runtime.name!r} builds"
             raise RuntimeBuildError(failed.told(what)) from failed
 
     def _torch_options(self, links: list[str], version: str) -> list[str]:

@@ -52,5 +52,5 @@ def _read(runtime: Runtime, path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise RuntimeBuildError(
-            f"Runtime {runtime.name!r} is not complete: cannot read {path}: {error.strerror}."
+            f"Runtime {runtime.name!r} is incomplete: cannot read {path}: {error.strerror}."
         ) from error

@@ -34,14 +34,14 @@ def require(runtime: Runtime, step: Step, place: Path, search_path: str, python_
         found = _toolkit(compiler, search_path)
         if found != runtime.cuda:
             missing.append(
-                f"CUDA toolkit {runtime.cuda} (nvcc is of {found or 'an unknown release'}): {step.needs['nvcc']}"
+                f"CUDA toolkit {runtime.cuda} (nvcc belongs to {found or 'an unknown release'}): {step.needs['nvcc']}"
             )
     free = shutil.disk_usage(place).free
     if free < step.disk:
         missing.append(f"{step.disk / GIB:.1f} GiB on the disk of {place}: {free / GIB:.1f} GiB are free")
     if missing:
         listed = "\n    ".join(missing)
-        raise RuntimeBuildError(f"Step {step.step!r} of runtime {runtime.name!r} lacks:\n    {listed}")
+        raise RuntimeBuildError(f"Step {step.step!r} of runtime {runtime.name!r} needs:\n    {listed}")
 
 
 def _is_there(name: str, search_path: str, python_headers: Path) -> bool:

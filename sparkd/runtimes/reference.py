@@ -1,7 +1,7 @@
-"""The tables in docs/runtimes.md: `python -m sparkd.runtimes.reference` writes them anew.
+"""The tables in docs/runtimes.md: `python -m sparkd.runtimes.reference` rewrites them.
 
-They come from `venvs/tracks.toml` and the definitions of the runtimes. What stands above MARK in that file is written
-by hand and left alone.
+They come from `venvs/tracks.toml` and the definitions of the runtimes. The text above MARK
+and below END in that file is written by hand and left unchanged.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
+import tomli_w
 from msgspec import Meta, Struct
 
 from sparkd.catalog.definitions import Runtime
+from sparkd.catalog.generated import replace_generated
 from sparkd.catalog.reading import read_catalogue
 from sparkd.catalog.sizes import size_text
 
@@ -27,7 +29,7 @@ Sentence = Annotated[str, Meta(min_length=10, pattern=r"\.$")]
 
 
 class Track(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What serves the models of a former container image, and why."""
+    """The runtime that replaces a former container image, and the reason."""
 
     track: str
     runtime: str
@@ -35,7 +37,7 @@ class Track(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Mod(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A patch to such an image: whether sparkd carries it on, and why."""
+    """A patch of such an image: whether sparkd still applies it, and the reason."""
 
     mod: str
     carried: bool
@@ -50,7 +52,7 @@ class Past(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 def past() -> Past:
-    """What has become of images and patches. Raises msgspec.ValidationError, naming the place."""
+    """What became of images and patches. Raises msgspec.ValidationError with the position of the error."""
     return msgspec.toml.decode((VENVS / "tracks.toml").read_bytes(), type=Past)
 
 
@@ -58,7 +60,7 @@ def runtimes() -> list[Runtime]:
     """The runtimes that come with sparkd, by name."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "models.toml"
-        path.write_text(f'[paths]\nvenvs = "{VENVS}"\n')
+        path.write_text(tomli_w.dumps({"paths": {"venvs": str(VENVS)}}))
         return list(read_catalogue(path).runtimes.values())
 
 
@@ -77,21 +79,21 @@ def _runtimes() -> Iterator[str]:
             (f"`{runtime.name}`", runtime.description, pins, steps, runtime.python, size_text(runtime.disk))
         )
     yield from _table(
-        ("runtime", "what it is", "pinned", "built from source", "Python", "disk for a build"), rows
+        ("runtime", "description", "pinned", "built from source", "Python", "disk for a build"), rows
     )
 
 
 def _tracks() -> Iterator[str]:
-    yield "\n## What serves the former images\n"
+    yield "\n## Which runtime replaces which image\n"
     tracks = sorted(past().tracks, key=lambda one: one.track)
     rows = [(f"`{one.track}`", f"`{one.runtime}`", one.reason) for one in tracks]
-    yield from _table(("image", "runtime", "why"), rows)
+    yield from _table(("image", "runtime", "reason"), rows)
 
 
 def _mods() -> Iterator[str]:
-    yield "\n## What has become of the patches\n"
-    rows = [(f"`{one.mod}`", "carried on" if one.carried else "dropped", one.reason) for one in past().mods]
-    yield from _table(("patch", "", "why"), rows)
+    yield "\n## What became of the patches\n"
+    rows = [(f"`{one.mod}`", "kept" if one.carried else "dropped", one.reason) for one in past().mods]
+    yield from _table(("patch", "now", "reason"), rows)
 
 
 def _variables() -> Iterator[str]:
@@ -103,7 +105,7 @@ def _variables() -> Iterator[str]:
         ]
         on_arm = runtime.environment_aarch64.items()
         rows += [(f"`{runtime.name}`", f"`{name}={value}`", "aarch64 only") for name, value in on_arm]
-    yield from _table(("runtime", "variable", ""), rows)
+    yield from _table(("runtime", "variable", "note"), rows)
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -114,9 +116,8 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]
 
 
 def written() -> str:
-    """docs/runtimes.md as it has to be: its own words, then the tables of today's definitions."""
-    by_hand, mark, _ = FILE.read_text().partition(MARK)
-    return by_hand + mark + reference() + "\n"
+    """docs/runtimes.md with the tables of the current definitions."""
+    return replace_generated(FILE.read_text(), MARK, reference() + "\n")
 
 
 if __name__ == "__main__":

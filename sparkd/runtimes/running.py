@@ -22,15 +22,15 @@ _LAST_WORDS = 5.0  # seconds for what an ended program wrote to arrive
 
 # uv's words for it: https://github.com/astral-sh/uv, crates/uv-client and crates/uv-distribution.
 _MEANINGS = (
-    (re.compile(r"hash mismatch", re.IGNORECASE), "a file does not have the hash that the lock file pins"),
+    (re.compile(r"hash mismatch", re.IGNORECASE), "a file does not have the hash in the lock file"),
     (re.compile(r"no space left on device", re.IGNORECASE), "the disk is full"),
     (
         re.compile(
             r"dns error|error sending request|failed to (fetch|connect)|timed? ?out|offline", re.IGNORECASE
         ),
-        "the package index cannot be reached; is there a network?",
+        "cannot reach the package index; check the network",
     ),
-    (re.compile(r"no solution found", re.IGNORECASE), "a pinned package is not to be had for this machine"),
+    (re.compile(r"no solution found", re.IGNORECASE), "a pinned package does not exist for this machine"),
 )
 
 # What moves the cursor or colours text; and what a line said before it was written over.
@@ -87,7 +87,7 @@ def run(
         )
     except OSError as error:
         os.close(ours)
-        raise ProgramFailed(f"{argv[0]} cannot be started ({error.strerror})", ()) from error
+        raise ProgramFailed(f"cannot start {argv[0]} ({error.strerror})", ()) from error
     finally:
         os.close(theirs)
     output = _Output(ours, report, _Screen() if terminal else None)
@@ -98,8 +98,8 @@ def run(
     if process.returncode != 0:
         name, code = Path(argv[0]).name, process.returncode
         how = f"exit code {code}" if code > 0 else signal.Signals(-code).name
-        how = f"{timeout:.0f} s were not enough" if late.is_set() else how
-        raise ProgramFailed(f"{name} ended badly ({how})", list(filter(None, lines))[-_TAIL:])
+        how = f"timeout after {timeout:.0f} s" if late.is_set() else how
+        raise ProgramFailed(f"{name} failed ({how})", list(filter(None, lines))[-_TAIL:])
     return "\n".join(lines)
 
 

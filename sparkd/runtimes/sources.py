@@ -32,7 +32,7 @@ def lay_out(step: Step, source: Path, fetched: Path, git: Git) -> None:
         try:
             _check_out(checkout, source / checkout.into, fetched, git)
         except ProgramFailed as failed:
-            what = f"Step {step.step!r}: {checkout.repository} could not be fetched"
+            what = f"Step {step.step!r}: cannot fetch {checkout.repository}"
             if any(_ABSENT.search(line) for line in failed.lines):
                 what = f"Step {step.step!r}: {checkout.repository} has no commit {checkout.commit}"
             raise RuntimeBuildError(failed.told(what)) from failed
@@ -89,7 +89,7 @@ def patch(step: Step, source: Path, definition: Path, git: Git) -> None:
         file = definition / change.file
         if digest_of(file) != change.sha256:
             raise RuntimeBuildError(
-                f"Step {step.step!r}: {file} is not the patch that was pinned: its SHA-256 is "
+                f"Step {step.step!r}: {file} is not the pinned patch: its SHA-256 is "
                 f"{digest_of(file)}, not {change.sha256}."
             )
         _apply(step, change, source, file, git)
@@ -99,7 +99,7 @@ def _apply(step: Step, change: Patch, source: Path, file: Path, git: Git) -> Non
     try:
         git(source / change.into, "apply", "--whitespace=nowarn", str(file.absolute()))
     except ProgramFailed as failed:
-        what = f"Step {step.step!r}: {change.file} does not fit the source"
+        what = f"Step {step.step!r}: {change.file} does not apply to the source"
         raise RuntimeBuildError(failed.told(what)) from failed
 
 
@@ -108,4 +108,4 @@ def digest_of(file: Path) -> str:
     try:
         return hashlib.sha256(file.read_bytes()).hexdigest()
     except OSError as error:
-        raise RuntimeBuildError(f"{file} cannot be read: {error.strerror}.") from error
+        raise RuntimeBuildError(f"Cannot read {file}: {error.strerror}.") from error

@@ -143,7 +143,7 @@ class _Step:
         wheels = sorted(self.wheels.glob("*.whl"))
         names = {wheel.name.partition("-")[0].lower().replace("_", "-") for wheel in wheels}
         if missing := [name for name in self.step.builds if name.lower().replace("_", "-") not in names]:
-            raise RuntimeBuildError(f"Step {self.step.step!r} has left no wheel of {' and '.join(missing)}.")
+            raise RuntimeBuildError(f"Step {self.step.step!r} built no wheel of {' and '.join(missing)}.")
         record = {"digest": self.digest, "wheels": {wheel.name: digest_of(wheel) for wheel in wheels}}
         new = self.place / f"{_DONE}.new"
         new.write_text(json.dumps(record, indent=2))

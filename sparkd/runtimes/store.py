@@ -104,7 +104,7 @@ def roll_back(runtime: Runtime, root: Path) -> tuple[Path | None, Build]:
     current = installed(runtime, root)
     before = previous(runtime.name, list_builds(root), current)
     if before is None:
-        than = f"older than {current.name}" if current else "to go back to"
+        than = f"older than {current.name}" if current else "to roll back to"
         raise RuntimeNotFound(f"runtime {runtime.name!r} has no build {than}")
     note = root / _ROLLED_BACK / runtime.name
     note.parent.mkdir(exist_ok=True)

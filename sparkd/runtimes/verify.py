@@ -53,7 +53,7 @@ class Check:
                 self._run(command[0], command[1:], whole, _FETCH_TIMEOUT)
             except ProgramFailed as failed:
                 self.report(
-                    f"{failed.told(f'{told} failed')}\n  The build goes on: the first start makes up for it."
+                    f"{failed.told(f'{told} failed')}\n  The build continues: the first start compiles what is missing."
                 )
 
     def verify(self) -> dict[str, str]:
@@ -63,10 +63,10 @@ class Check:
             self._check_cuda(found.get("torch", "missing"))
         if self.runtime.imports:
             modules = ", ".join(self.runtime.imports)
-            self.report(f"Checking that it imports {modules} …")
-            self._check(f"{modules} cannot be imported", "python", "-c", _IMPORT, *self.runtime.imports)
+            self.report(f"Checking that {modules} can be imported …")
+            self._check(f"cannot import {modules}", "python", "-c", _IMPORT, *self.runtime.imports)
         for command in (*self.runtime.smoke, *(self.runtime.smoke_gpu if self.has_gpu else ())):
-            self.report(f"Checking that `{' '.join(command)}` answers …")
+            self.report(f"Checking that `{' '.join(command)}` works …")
             self._check(f"`{' '.join(command)}` failed", *command)
         return found
 
@@ -82,18 +82,18 @@ class Check:
             if found.get(name.lower()) != version
         ]
         if wrong:
-            raise RuntimeBuildError(f"Runtime {self.runtime.name!r} was built wrong: {'; '.join(wrong)}.")
+            raise RuntimeBuildError(f"Runtime {self.runtime.name!r} is not valid: {'; '.join(wrong)}.")
         return dict(sorted(found.items()))
 
     def _check_cuda(self, version: str) -> None:
-        self.report(f"Checking that its PyTorch is one for CUDA {self.runtime.cuda} …")
-        told = self._check("torch cannot be imported", "python", "-c", _CUDA)
+        self.report(f"Checking that its PyTorch is built for CUDA {self.runtime.cuda} …")
+        told = self._check("cannot import torch", "python", "-c", _CUDA)
         cuda = told.rpartition("CUDA ")[2].strip()
         if cuda.partition(".")[0] != self.runtime.cuda:
             found = "a build without CUDA" if cuda == "None" else f"a build for CUDA {cuda}"
             raise RuntimeBuildError(
-                f"Runtime {self.runtime.name!r} was built wrong: torch {version} in it is {found}, not for CUDA "
-                f"{self.runtime.cuda}. Where did it come from? See PIP_FIND_LINKS and PIP_INDEX_URL."
+                f"Runtime {self.runtime.name!r} is not valid: its torch {version} is {found}, not for CUDA "
+                f"{self.runtime.cuda}. Check PIP_FIND_LINKS and PIP_INDEX_URL, which say where it came from."
             )
 
     def _check(self, failure: str, program: str, *arguments: str) -> str:

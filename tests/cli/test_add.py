@@ -68,7 +68,7 @@ def test_a_real_embedding_model_becomes_the_utility_and_a_second_one_does_not(ca
         added = read_catalogue(catalogue).models[id_]
         assert (added.lifecycle, added.context_length) == (lifecycle, 256)
         assert added.options["runner"] == "pooling"
-    assert "first is the utility already" in ran.out
+    assert "first is the utility model already" in ran.out
     assert "first has the same source already" in ran.out
 
 
@@ -95,7 +95,7 @@ def test_a_program_gets_everything_as_json(catalogue: Path, tmp_path: Path) -> N
     )
     told = json.loads(ran.out)
     assert (told["id"], told["written"], told["origin"]) == ("x", True, str(tmp_path / "x"))
-    assert {"key": "context_length", "value": 4096, "reason": "as said"} in told["guesses"]
+    assert {"key": "context_length", "value": 4096, "reason": "as given"} in told["guesses"]
     assert Path(told["file"]).read_text() == told["drop_in"]
     assert told["next"] == ["sparkctl reload", "sparkctl plan x", "sparkctl load x"]
 

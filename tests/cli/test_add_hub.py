@@ -142,7 +142,7 @@ def test_a_repository_with_gguf_alone_is_told(catalogue: Path, hub: LocalHub) ->
     hub.repositories["bartowski/X-GGUF"] = Repository({"X-Q4_K_M.gguf": 5 * GIB, "README.md": b""})
     ran = add(catalogue, hub.address, "bartowski/X-GGUF")
     assert ran.code == 1
-    assert "has its weights as GGUF only" in ran.err
+    assert "has only GGUF weights" in ran.err
 
 
 def test_a_listing_that_is_nonsense_is_told(catalogue: Path, hub: LocalHub) -> None:

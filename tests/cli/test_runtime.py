@@ -68,9 +68,7 @@ def test_one_goes_back_and_forward_with_one_command_each(house: Path) -> None:
     again = sparkctl("runtime", "rollback", "plain", cwd=house)
     assert again.code == 4
     assert f"runtime 'plain' has no build older than {one.name}" in again.err
-    assert (
-        "It had been rolled back, and is used again" in sparkctl("runtime", "build", "plain", cwd=house).out
-    )
+    assert "It was rolled back. Engines use it again" in sparkctl("runtime", "build", "plain", cwd=house).out
     assert rows(house)[0][:3] == ["plain", "built", two.name]
     told = json.loads(sparkctl("runtime", "rollback", "plain", "--json", cwd=house).out)
     assert told == {"name": "plain", "from": str(two), "folder": str(one)}

@@ -173,7 +173,7 @@ def test_a_download_that_fails_refuses_everybody_with_the_cause_and_is_not_tried
     for one in asking:
         answer = one.result()
         assert (answer.status_code, error_of(answer)["code"]) == (503, "download_failed")
-        assert f"org/m is gated: accept its licence at {hub.url}/org/m" in error_of(answer)["message"]
+        assert f"org/m is gated. Accept its licence at {hub.url}/org/m" in error_of(answer)["message"]
         assert 55 <= int(answer.headers["retry-after"]) <= 60
     asked = len(hub.asked)
     began = time.monotonic()
@@ -303,7 +303,7 @@ def test_a_pull_that_fails_says_why_and_fails(
     pulled = house.ctl("pull", "m")
     assert pulled.returncode == 1
     assert pulled.stderr.startswith(
-        "sparkctl: The hub has no org/m, or it is private: correct the model's `source`, or give"
+        "sparkctl: The hub has no org/m, or it is private. Correct the model's `source`, or give"
     )
     assert house.ctl("pull", "n").returncode == 4
 

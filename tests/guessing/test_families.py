@@ -172,7 +172,7 @@ def test_embeddings_and_rerankers_run_with_the_pooling_runner() -> None:
         (WHISPER, (), "speech model"),
         ({"model_type": "t5", "is_encoder_decoder": True}, (), "encoder-decoder"),
         ({}, ("adapter_config.json",), "adapter"),
-        ({}, ("model_index.json",), "makes pictures"),
+        ({}, ("model_index.json",), "generates images"),
         ({"hidden_size": 4}, (), "neither architectures nor a model_type"),
     ],
 )
@@ -184,7 +184,7 @@ def test_what_no_guess_fits_is_refused_with_the_reason(
 
 
 def test_weights_that_only_llama_cpp_reads_are_refused_and_pickles_are_warned_of() -> None:
-    with pytest.raises(ModelNotAdded, match=r"GGUF only.*llama-server"):
+    with pytest.raises(ModelNotAdded, match=r"only GGUF weights.*llama-server"):
         warnings_with("model-Q4_K_M.gguf")
     assert any("pickles" in warning for warning in warnings_with("pytorch_model.bin", "training_args.bin"))
     assert not warnings_with("model.safetensors", "pytorch_model.bin")
@@ -198,12 +198,12 @@ def warnings_with(*files: str) -> list[str]:
 
 def test_quantised_weights_need_no_flag_but_a_machine_that_runs_them() -> None:
     oss = guess("gpt-oss-20b", GPT_OSS)
-    assert any(note.startswith("weights in MXFP4") for note in oss.notes)
+    assert any(note.startswith("the weights are quantised: MXFP4") for note in oss.notes)
     assert "quantization" not in oss.table()["options"]
     glm = guess("GLM-4.5-Air-FP4", GLM4_MOE)
-    assert any(note.startswith("weights in NVFP4") for note in glm.notes)
+    assert any(note.startswith("the weights are quantised: NVFP4") for note in glm.notes)
     here = guess("gpt-oss-20b", GPT_OSS, machine=HOST)
-    assert any("does not run weights in MXFP4 without a GPU" in warning for warning in here.warnings)
+    assert any("does not support MXFP4 weights without a GPU" in warning for warning in here.warnings)
     odd = guess("x", {**LLAMA, "quantization_config": {"quant_method": "bitsandbytes"}})
     assert any("bitsandbytes" in warning for warning in odd.warnings)
     assert "bitsandbytes" not in KNOWN

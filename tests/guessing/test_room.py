@@ -118,8 +118,8 @@ def test_the_sum_is_weights_and_cache_and_what_vllm_takes_itself() -> None:
     assert [" ".join(line.split()) for line in guessed.arithmetic] == [
         "15 GiB weights: 4 .safetensors files",
         "16 GiB KV cache: 32 layers * 2 * 8 heads * 128 * 2 bytes * 131072 tokens",
-        "6 GiB what vLLM takes for itself, as measured",
-        "37 GiB together",
+        "6 GiB vLLM itself, as measured",
+        "37 GiB total",
     ]
 
 
@@ -151,7 +151,7 @@ def test_a_context_is_cut_to_what_memory_holds_and_says_so() -> None:
     assert 40_000 < context < 49_152
     assert parse_size(guessed.value("memory")) <= 20 * GIB
     reason = next(one for one in guessed.guesses if one.key == "context_length").reason
-    assert reason == "what memory holds; max_position_embeddings is 131072"
+    assert reason == "what fits into memory; max_position_embeddings is 131072"
 
 
 def test_more_than_most_people_need_is_only_guessed_when_somebody_asks() -> None:
@@ -166,22 +166,22 @@ def test_more_than_most_people_need_is_only_guessed_when_somebody_asks() -> None
         (
             Machine(gpu=True, budget=10 * GIB, runtimes=("vllm",)),
             Wishes(),
-            "weights take 8 GiB and vLLM itself 6 GiB",
+            "weights need 8 GiB and vLLM itself 6 GiB",
         ),
         (
             Machine(gpu=True, budget=20 * GIB, utility="tiny", beside=8 * GIB, runtimes=("vllm",)),
             Wishes(),
-            "beside the utility tiny: 12 GiB",
+            "beside the utility model tiny is 12 GiB",
         ),
-        (SPARK, Wishes(memory=9 * GIB), "--memory says 9 GiB"),
-        (SPARK, Wishes(context=131073), "more than the model was made for: 131072"),
+        (SPARK, Wishes(memory=9 * GIB), "--memory is 9 GiB"),
+        (SPARK, Wishes(context=131073), "more than the model supports: 131072"),
         (Machine(gpu=True, budget=20 * GIB, runtimes=("vllm",)), Wishes(context=131072), "tokens fit"),
         (
             Machine(gpu=True, budget=14 * GIB + 257 * MIB, runtimes=("vllm",)),
             Wishes(),
             "left for its KV cache",
         ),
-        (Machine(gpu=True, runtimes=("cpu",)), Wishes(), 'no runtime "vllm", which this machine calls for'),
+        (Machine(gpu=True, runtimes=("cpu",)), Wishes(), 'no runtime "vllm", the default on this machine'),
         (HOST, Wishes(runtime="cpuu"), 'did you mean "cpu"'),
     ],
 )

@@ -181,7 +181,7 @@ def test_wrong_bytes_twice_are_told_and_never_counted_as_there(hub: Hub, shelf: 
     told = shelf.fetch()
     assert isinstance(told, Failed)
     assert told.reason == "wrong_bytes"
-    assert "model.safetensors arrived twice with wrong bytes" in told.message
+    assert "model.safetensors was downloaded twice" in told.message
     assert look_at(M, shelf.models).state == "incomplete"
 
 
@@ -204,7 +204,7 @@ def test_verify_finds_what_has_changed_on_the_disk_and_fetches_it_anew(hub: Hub,
     assert isinstance(done, Done)
     assert (done.fetched, done.notes) == (
         len(data),
-        ("fetched anew, as they had changed on the disk: model.safetensors",),
+        ("downloaded again because they had changed on disk: model.safetensors",),
     )
     assert blob.read_bytes() == data
 
@@ -216,17 +216,17 @@ def test_verify_finds_what_has_changed_on_the_disk_and_fetches_it_anew(hub: Hub,
             401,
             {"X-Error-Code": "GatedRepo"},
             "gated",
-            "accept its licence at {url}/org/m, then give sparkd a token",
+            "Accept its licence at {url}/org/m, then give sparkd a token",
         ),
-        (403, {"X-Error-Code": "GatedRepo"}, "gated", "accept its licence"),
+        (403, {"X-Error-Code": "GatedRepo"}, "gated", "Accept its licence"),
         (401, {"X-Error-Code": "RepoNotFound"}, "not_found", "The hub has no org/m, or it is private"),
-        (404, {"X-Error-Code": "RepoNotFound"}, "not_found", "correct the model's `source`"),
+        (404, {"X-Error-Code": "RepoNotFound"}, "not_found", "Correct the model's `source`"),
         (404, {"X-Error-Code": "RevisionNotFound"}, "not_found", "org/m has no revision"),
         (403, {"X-Error-Message": "Your token is read-none"}, "token_refused", "(Your token is read-none)"),
-        (403, {"content-type": "text/html"}, "not_the_hub", "A proxy or another program answers 403"),
-        (407, {}, "not_the_hub", "A proxy or another program answers 407"),
+        (403, {"content-type": "text/html"}, "not_the_hub", "answered 403 instead of the hub"),
+        (407, {}, "not_the_hub", "answered 407 instead of the hub"),
         (429, {"Retry-After": "77"}, "rate_limited", "too many requests"),
-        (503, {}, "unreachable", "The hub answers 503"),
+        (503, {}, "unreachable", "The hub answered 503"),
     ],
 )
 def test_what_the_hub_refuses_says_what_to_do(
@@ -246,7 +246,7 @@ def test_a_token_without_access_to_a_gated_model_is_told_so(hub: Hub, shelf: She
     hub.faults.status["/api/"] = (403, {"X-Error-Code": "GatedRepo"}, 1)
     told = shelf.fetch()
     assert isinstance(told, Failed)
-    assert f"no access to it yet: ask for it at {hub.url}/org/m" in told.message
+    assert f"no access to it yet. Request access at {hub.url}/org/m" in told.message
 
 
 def test_being_asked_to_wait_a_moment_in_the_middle_is_obeyed(hub: Hub, shelf: Shelf) -> None:
@@ -263,7 +263,7 @@ def test_a_login_page_in_the_hubs_place_is_told(hub: Hub, shelf: Shelf) -> None:
     told = shelf.fetch()
     assert isinstance(told, Failed)
     assert told.reason == "not_the_hub"
-    assert "a page that wants a login" in told.message
+    assert "a login page answers" in told.message
 
 
 def test_no_network_is_told_and_what_is_there_counts(hub: Hub, shelf: Shelf) -> None:
@@ -273,7 +273,7 @@ def test_no_network_is_told_and_what_is_there_counts(hub: Hub, shelf: Shelf) -> 
     done = shelf.fetch()
     assert isinstance(done, Done)
     assert (
-        "org/m is there and whole; whether the hub has a newer one is not known: 127.0.0.1:9 cannot be reached"
+        "org/m is complete on disk, but sparkd cannot check for a newer version: Cannot reach 127.0.0.1:9"
         in done.notes[0]
     )
     told = shelf.fetch(Need("org/other"))
@@ -296,7 +296,7 @@ def test_a_disk_without_room_is_told_before_anything_is_fetched(hub: Hub, shelf:
         told = shelf.fetch()
         assert isinstance(told, Failed)
         assert told.reason == "disk_full"
-        assert "1 GiB shall stay free" in told.message
+        assert "1 GiB must stay free" in told.message
         assert not hub.requests("/resolve/")
     finally:
         subprocess.run(["umount", shelf.models], check=True)

@@ -214,7 +214,7 @@ def test_removing_takes_all_of_it_and_nothing_of_others(tmp_path: Path) -> None:
     assert remove("org/m", tmp_path) > 1000
     assert remove("org/m", tmp_path) == 0
     assert [path.name for path in repository(tmp_path, "org/m").parent.iterdir()] == ["models--org--m2"]
-    with pytest.raises(InvalidRequest, match="a folder of your own"):
+    with pytest.raises(InvalidRequest, match="your own folder"):
         remove(str(tmp_path), tmp_path)
 
 

@@ -40,7 +40,7 @@ def test_one_goes_back_build_by_build(tiny: Tiny) -> None:
 
 
 def test_there_must_be_a_build_to_go_back_to(tiny: Tiny) -> None:
-    with pytest.raises(RuntimeNotFound, match="runtime 'tiny' has no build to go back to"):
+    with pytest.raises(RuntimeNotFound, match="runtime 'tiny' has no build to roll back to"):
         roll_back(tiny.runtime, tiny.root)
     only = tiny.build()
     with pytest.raises(RuntimeNotFound, match=f"has no build older than {only.name}"):
@@ -59,7 +59,7 @@ def test_building_goes_forward_again(tiny: Tiny) -> None:
     roll_back(tiny.runtime, tiny.root)
     assert tiny.build() == now
     assert installed(tiny.runtime, tiny.root) == now
-    assert tiny.lines[-1] == "It had been rolled back, and is used again from the next start of an engine on."
+    assert tiny.lines[-1] == "It was rolled back. Engines use it again from their next start."
     roll_back(tiny.runtime, tiny.root)
     tiny.define(tiny.lock, description="four")
     assert installed(tiny.runtime, tiny.root) != now, "until it is built, the owner's word stands"

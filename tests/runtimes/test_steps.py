@@ -152,7 +152,7 @@ def test_a_commit_that_is_not_there_is_named(tiny: Tiny, shop: Workshop) -> None
 def test_a_repository_that_is_not_there_is_named(tiny: Tiny, shop: Workshop) -> None:
     missing = Checkout(repository=str(shop.place / "nowhere"), commit=shop.commit)
     message = failure(tiny, shop.step(sources=(missing,)))
-    assert message.startswith(f"Step 'first': {shop.place / 'nowhere'} could not be fetched")
+    assert message.startswith(f"Step 'first': cannot fetch {shop.place / 'nowhere'}")
 
 
 def test_a_patch_that_is_not_the_pinned_one_is_refused(tiny: Tiny, shop: Workshop) -> None:
@@ -160,14 +160,14 @@ def test_a_patch_that_is_not_the_pinned_one_is_refused(tiny: Tiny, shop: Worksho
     file = tiny.runtime.folder / patch.file
     file.write_text(file.read_text().replace("NUMBER + 1", "NUMBER + 2"))
     message = failure(tiny, shop.step(patches=(patch,)))
-    assert message.startswith(f"Step 'first': {file} is not the patch that was pinned: its SHA-256 is ")
+    assert message.startswith(f"Step 'first': {file} is not the pinned patch: its SHA-256 is ")
     assert not shop.built
 
 
 def test_a_patch_that_does_not_fit_is_told_with_what_git_says(tiny: Tiny, shop: Workshop) -> None:
     patch = shop.patch(tiny.runtime.folder, "--- a/ext.c\n+++ b/ext.c\n@@ -1 +1 @@\n-not there\n+anything\n")
     message = failure(tiny, shop.step(patches=(patch,)))
-    assert message.startswith("Step 'first': one.patch does not fit the source")
+    assert message.startswith("Step 'first': one.patch does not apply to the source")
     assert "ext.c" in message
 
 
@@ -175,7 +175,7 @@ def test_a_patch_never_reaches_a_repository_around_the_builds(tiny: Tiny, shop: 
     head = commit(tiny.place, ext__c="the owner's own\n")
     sources = (Checkout(repository=str(shop.ext), commit=shop.commit, into="inside"),)
     step = shop.step(sources=sources, patches=(shop.patch(tiny.runtime.folder),))
-    assert "does not fit the source" in failure(tiny, step)
+    assert "does not apply to the source" in failure(tiny, step)
     assert (tiny.place / "ext.c").read_text() == "the owner's own\n"
     assert git(tiny.place, "rev-parse", "HEAD") == head
 
@@ -189,7 +189,7 @@ def test_all_that_the_machine_lacks_is_told_with_what_gets_it_and_nothing_is_fet
         "sh": "",
     }
     assert failure(tiny, shop.step(needs=needs, disk=2**50)).splitlines()[:3] == [
-        "Step 'first' of runtime 'tiny' lacks:",
+        "Step 'first' of runtime 'tiny' needs:",
         "    nvcc-of-mars: sudo apt-get install mars",
         "    mars.h: sudo apt-get install libmars-dev",
     ]
@@ -209,12 +209,11 @@ def test_a_toolkit_of_another_cuda_is_not_taken(tiny: Tiny, shop: Workshop) -> N
 
 def test_a_step_that_leaves_no_wheel_of_what_it_builds_has_failed(tiny: Tiny, shop: Workshop) -> None:
     message = failure(tiny, shop.step(builds=("first", "another-thing")))
-    assert message == "Step 'first' has left no wheel of another-thing."
+    assert message == "Step 'first' built no wheel of another-thing."
 
 
 def test_a_command_that_fails_shows_its_last_lines(tiny: Tiny, shop: Workshop) -> None:
     message = failure(tiny, shop.step(commands=(("sh", "-c", "echo first I looked; exit 3"),)))
     assert (
-        "`sh -c echo first I looked; exit 3` failed: sh ended badly (exit code 3)\n    first I looked"
-        in message
+        "`sh -c echo first I looked; exit 3` failed: sh failed (exit code 3)\n    first I looked" in message
     )

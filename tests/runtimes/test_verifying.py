@@ -46,7 +46,7 @@ def test_another_pytorch_in_its_place_fails_the_build(tiny: Tiny, cuda: str, fou
     with pytest.raises(RuntimeBuildError) as caught:
         tiny.build()
     assert caught.value.message.startswith(
-        f"Runtime 'tiny' was built wrong: torch 9.9 in it is {found}, not for CUDA 13. "
+        f"Runtime 'tiny' is not valid: its torch 9.9 is {found}, not for CUDA 13. "
     )
     assert list_builds(tiny.root) == []
 
@@ -91,7 +91,7 @@ def test_what_cannot_be_fetched_is_told_and_does_not_fail_the_build(tiny: Tiny, 
     tiny.define(tiny.lock, fetch=(("tiny", "--fail"), ("absent",)))
     assert with_gpu(tiny, gpu).is_dir()
     told = "\n".join(tiny.lines)
-    assert "`tiny --fail` failed: tiny ended badly (exit code 3)\n    first I looked\n    then I fell" in told
+    assert "`tiny --fail` failed: tiny failed (exit code 3)\n    first I looked\n    then I fell" in told
     assert "`absent` failed: " in told
     assert "The build goes on" in told
 

@@ -1,6 +1,6 @@
-"""The chooser in docs/models.md, from the shipped catalogue: `python -m sparkd.catalog.reference.guide` writes it anew.
+"""The tables in docs/models.md, from the shipped catalogue: `python -m sparkd.catalog.reference.guide` rewrites them.
 
-What stands above MARK in that file is written by hand and left alone.
+The text above MARK and below END in that file is written by hand and left unchanged.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Final
 
 from sparkd.catalog.choosing import best
 from sparkd.catalog.definitions import Model
+from sparkd.catalog.generated import replace_generated
 from sparkd.catalog.labels import Status, Tag
 from sparkd.catalog.reading import read_catalogue
 from sparkd.catalog.sizes import size_text
@@ -23,9 +24,9 @@ MARK = "<!-- From here on generated: python -m sparkd.catalog.reference.guide --
 
 TASKS: Final[Mapping[Tag, str]] = MappingProxyType(
     {
-        "chat": "talk, summaries, mail",
-        "quality": "the best answers, slower",
-        "fast": "quick answers",
+        "chat": "chat, summaries, mail",
+        "quality": "the best quality, slower",
+        "fast": "fast responses",
         "code": "code",
         "tools": "tools, agents",
         "long-context": "long prompts",
@@ -35,30 +36,30 @@ TASKS: Final[Mapping[Tag, str]] = MappingProxyType(
         "languages": "translation, Europe's languages",
         "vision": "images",
         "ocr": "scans, dense documents",
-        "audio": "sound",
+        "audio": "audio",
         "embeddings": "embeddings, search",
         "small": "titles, labels, small jobs",
         "roleplay": "characters, stories",
         "uncensored": "fewer refusals",
     }
 )
-"""What each tag is good for, in words, in the order of the chooser."""
+"""The task that each tag stands for, in the order of the table."""
 
 SERVED: Final[Mapping[Status, str]] = MappingProxyType(
     {
         "validated": "Validated",
         "experimental": "Experimental",
-        "manual": "By hand: served when named, left out of clients' configurations",
+        "manual": "Manual: served when a request names them, left out of client configurations",
     }
 )
-"""Statuses of models that are served, the most dependable first, and their headings."""
+"""Statuses of models that are served, the most reliable first, and their headings."""
 
 ALTERNATIVES: Final = 4
-"""Most models that a task names besides the first."""
+"""How many alternatives a task lists at most."""
 
 
 def guide(models: Iterable[Model]) -> str:
-    """The chooser and the tables of models, in Markdown."""
+    """The table of tasks and the tables of models, in Markdown."""
     known = list(models)
     lines = ["", *_tasks(known)]
     for status, heading in SERVED.items():
@@ -69,9 +70,9 @@ def guide(models: Iterable[Model]) -> str:
 
 def _tasks(models: list[Model]) -> Iterator[str]:
     yield from (
-        "## What to use for what",
+        "## Choose by task",
         "",
-        "| for | take | context | memory | or |",
+        "| task | model | context | memory | alternatives |",
         "|---|---|---|---|---|",
     )
     for tag, words in TASKS.items():
@@ -84,7 +85,7 @@ def _tasks(models: list[Model]) -> Iterator[str]:
 
 
 def _served(models: list[Model]) -> Iterator[str]:
-    yield "| model | what it is | size | context | memory | what is known |"
+    yield "| model | description | size | context | memory | notes |"
     yield "|---|---|---|---|---|---|"
     for model in models:
         known = model.reason + (f". Instead: {model.instead}" if model.instead else "")
@@ -92,14 +93,14 @@ def _served(models: list[Model]) -> Iterator[str]:
 
 
 def _disabled(models: list[Model]) -> Iterator[str]:
-    yield from ("| model | what it would be | why not | instead |", "|---|---|---|---|")
+    yield from ("| model | description | why it is disabled | use instead |", "|---|---|---|---|")
     for model in models:
         if not model.enabled:
             yield _row(_names(model), _what(model), model.reason, model.instead)
 
 
 def _names(model: Model) -> str:
-    """The id, then other names a client may use."""
+    """The id, then the other names that a client may use."""
     others = (*model.aliases, *model.rewriting.presets)
     return f"`{model.id}`" + (f" ({', '.join(f'`{name}`' for name in others)})" if others else "")
 
@@ -123,12 +124,8 @@ def _row(*cells: str) -> str:
 
 
 def written() -> str:
-    """docs/models.md as it has to be: its own words, then what today's catalogue says.
-
-    Raises CatalogueError.
-    """
-    by_hand, mark, _ = FILE.read_text().partition(MARK)
-    return by_hand + mark + guide(read_catalogue(CATALOGUE).models.values())
+    """docs/models.md with the tables of the current catalogue. Raises CatalogueError."""
+    return replace_generated(FILE.read_text(), MARK, guide(read_catalogue(CATALOGUE).models.values()))
 
 
 if __name__ == "__main__":

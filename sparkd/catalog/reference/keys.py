@@ -1,6 +1,6 @@
-"""The tables of keys in docs/configuration.md: `python -m sparkd.catalog.reference.keys` writes them anew.
+"""The tables of keys in docs/configuration.md: `python -m sparkd.catalog.reference.keys` rewrites them.
 
-What stands above MARK in that file is written by hand and left alone.
+The text above MARK and below END in that file is written by hand and left unchanged.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 from msgspec import NODEFAULT, Struct
 
 from sparkd.catalog.definitions import Model, Runtime
+from sparkd.catalog.generated import replace_generated
 from sparkd.catalog.labels import ClientLimits
 from sparkd.catalog.reading.conversion import Key, keys_of
 from sparkd.catalog.reading.tables import SETTINGS
@@ -53,7 +54,7 @@ def _table(title: str, struct: type[Struct]) -> Iterator[str]:
 
 def _default(key: Key) -> str:
     if key.default is NODEFAULT:
-        return "that of `[defaults]`" if key.name in keys_of(Defaults) else "needed"
+        return "from `[defaults]`" if key.name in keys_of(Defaults) else "required"
     if key.default in (None, (), {}, "") or isinstance(key.default, Struct):
         return ""
     if key.unit == "bytes":
@@ -62,9 +63,8 @@ def _default(key: Key) -> str:
 
 
 def written() -> str:
-    """docs/configuration.md as it has to be: its own words, then the tables of today's definitions."""
-    by_hand, mark, _ = FILE.read_text().partition(MARK)
-    return by_hand + mark + reference() + "\n"
+    """docs/configuration.md with the tables of the current definitions."""
+    return replace_generated(FILE.read_text(), MARK, reference() + "\n")
 
 
 if __name__ == "__main__":
