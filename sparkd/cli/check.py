@@ -74,7 +74,7 @@ def check(path: Path) -> Checked:
 
 def _asked(checked: Checked, catalogue: Catalogue, arguments: argparse.Namespace) -> Checked:
     known = catalogue.models.values()
-    named = [catalogue.defined(name) for name in arguments.models]
+    named = [catalogue.find_including_disabled(name) for name in arguments.models]
     models = named or [model for model in known if model.enabled or arguments.all]
     found = ask_parsers(catalogue, models, arguments.stand_in)
     # Who asks for a model by name, or is told of none, has not been told that all is well.

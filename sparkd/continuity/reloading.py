@@ -96,7 +96,7 @@ class Reloading:
         """Forget why a model was not to be started, where that was another definition."""
         for entry in self._scheduler.entries():
             model = new.models.get(entry.model.id)
-            if entry.quarantined and model and not model.starts_like(entry.model):
+            if entry.quarantined and model and not model.launches_same_as(entry.model):
                 self._learning.release(model)
 
 

@@ -64,7 +64,7 @@ def environment(
 def files_on_disk(model: Model, surroundings: Surroundings) -> dict[str, str]:
     """Where the model's files are. Existing files are used as they are, whether or not the hub responds."""
     own = {"HF_HOME": str(surroundings.models / "huggingface")}
-    if model.takes_source:
+    if model.needs_source:
         own["HF_HUB_OFFLINE"] = "1"
     if model.encodings:
         own["TIKTOKEN_ENCODINGS_BASE"] = str(surroundings.models / "encodings")

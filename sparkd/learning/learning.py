@@ -20,7 +20,7 @@ from sparkd.engines import ENGINES
 from sparkd.engines.engine import Surroundings, TcpAddress, UnixAddress
 from sparkd.errors import LaunchError
 from sparkd.learning.history import History, Learned, PastRun, run_key
-from sparkd.runtimes import environment_of, installed
+from sparkd.runtimes import environment_of, find_installed
 from sparkd.scheduling.memory import Budget
 from sparkd.scheduling.status import GuardAction
 from sparkd.service.signals import hold_back
@@ -168,7 +168,7 @@ class Learning:
 
     def _build(self, model: Model) -> Path | None:
         runtime = self._catalogue.runtimes.get(model.runtime or "")
-        return installed(runtime, self._catalogue.folder("runtimes")) if runtime else None
+        return find_installed(runtime, self._catalogue.folder("runtimes")) if runtime else None
 
     def _make_key(self, model: Model, build: str) -> str:
         """What the engine would be started with, in a place that is the same for every run."""

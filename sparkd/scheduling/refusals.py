@@ -13,7 +13,7 @@ from sparkd.errors import (
     NoRoom,
     QueueFull,
     ShuttingDown,
-    WaitedTooLong,
+    WaitTimeout,
 )
 from sparkd.scheduling.books import NEVER, Entry
 from sparkd.scheduling.lifecycle import State
@@ -80,7 +80,7 @@ def queue_full(length: int, residents: Sequence[Entry], now: float) -> QueueFull
     )
 
 
-def waited(entry: Entry, max_wait: float, residents: Sequence[Entry], now: float) -> WaitedTooLong:
+def waited(entry: Entry, max_wait: float, residents: Sequence[Entry], now: float) -> WaitTimeout:
     """Refuse because the ticket has waited for `max_wait`."""
     others = [resident for resident in residents if resident is not entry]
     if entry.state is State.STARTING:
@@ -90,7 +90,7 @@ def waited(entry: Entry, max_wait: float, residents: Sequence[Entry], now: float
         doing = f"waits for {_names(others)}"
     else:
         doing = f"is {entry.state}"
-    return WaitedTooLong(
+    return WaitTimeout(
         f'Model "{entry.model.id}" was not ready within {max_wait:.0f} seconds: it {doing}.',
         retry_after=free_in(others, now),
     )

@@ -162,7 +162,7 @@ class Scheduler(Decisions):
             if model is None or entry.withdrawn:
                 self._withdraw(entry, now)
                 continue
-            if entry.state is State.BACKOFF and not model.starts_like(entry.model):
+            if entry.state is State.BACKOFF and not model.launches_same_as(entry.model):
                 self._forgive(entry, now)
             entry.model = model
             if not entry.resident:

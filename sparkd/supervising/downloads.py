@@ -17,21 +17,21 @@ from msgspec import structs
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
 from sparkd.errors import (
-    BeingFetched,
-    FetchFailed,
+    DownloadFailed,
     FilesInUse,
     FilesMissing,
+    ModelDownloading,
     ModelStopped,
     QueueFull,
     SparkdError,
 )
-from sparkd.hub import reading
-from sparkd.hub.findings import ModelFiles, OnDisk, presence
-from sparkd.hub.following import Fetch
-from sparkd.hub.needs import needing, needs_of
-from sparkd.hub.ordering import Order, command, environment, order_for
-from sparkd.hub.removing import remove
-from sparkd.hub.telling import amount
+from sparkd.hub import inspection
+from sparkd.hub.files import ModelFiles, SourceOnDisk, combine_states
+from sparkd.hub.job import DownloadJob
+from sparkd.hub.messages import format_bytes
+from sparkd.hub.needs import find_models_needing, find_needs
+from sparkd.hub.removal import remove
+from sparkd.hub.request import DownloadRequest, build_command, build_environment, make_request
 from sparkd.journal.handler import event
 from sparkd.scheduling import refusals
 from sparkd.scheduling.status import ModelStatus
@@ -44,7 +44,7 @@ UNKNOWN_TIME: Final = 60.0
 
 @dataclass(slots=True)
 class _Failure:
-    error: FetchFailed
+    error: DownloadFailed
     until: float
     count: int
 
@@ -55,8 +55,8 @@ class Downloads:
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
         self._there: dict[str, Model] = {}
-        self._fetches: dict[Order, Fetch] = {}
-        self._failures: dict[Order, _Failure] = {}
+        self._fetches: dict[DownloadRequest, DownloadJob] = {}
+        self._failures: dict[DownloadRequest, _Failure] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed: Callable[[], SparkdError] | None = None
 
@@ -76,9 +76,9 @@ class Downloads:
             self.catalogue.models.get(model.id) is not model
         ):  # it was found before the catalogue was read again
             model = self.catalogue.find(model.id)
-        needs = needs_of(model)
+        needs = find_needs(model)
         anything = needs.sources or needs.encodings
-        found = await asyncio.to_thread(reading.look, model, self._folder) if anything else []
+        found = await asyncio.to_thread(inspection.inspect_model, model, self._folder) if anything else []
         missing = [part for part in found if part.state not in ("whole", "unknown")]
         if not missing:
             self._there[model.id] = model
@@ -99,7 +99,7 @@ class Downloads:
             raise error
 
     @contextmanager
-    def _waits(self, fetch: Fetch, model: Model) -> Iterator[None]:
+    def _waits(self, fetch: DownloadJob, model: Model) -> Iterator[None]:
         most = self.catalogue.settings.queue.max_length
         if sum(sum(other.waiting.values()) for other in self._fetches.values()) >= most:
             raise QueueFull(f"{most} requests wait already.", retry_after=fetch.progress.left or UNKNOWN_TIME)
@@ -109,18 +109,18 @@ class Downloads:
         finally:
             fetch.waiting[model.id] -= 1
 
-    def _not_yet(self, model: Model, fetch: Fetch) -> BeingFetched:
+    def _not_yet(self, model: Model, fetch: DownloadJob) -> ModelDownloading:
         share = fetch.progress.share
-        told = "" if share is None else f" ({share:.0%} of {amount(fetch.progress.total)} are there)"
+        told = "" if share is None else f" ({share:.0%} of {format_bytes(fetch.progress.total)} are there)"
         text = f"Model {model.id} is still being downloaded{told}."
-        return BeingFetched(text, param="model", retry_after=fetch.progress.left or UNKNOWN_TIME)
+        return ModelDownloading(text, param="model", retry_after=fetch.progress.left or UNKNOWN_TIME)
 
-    def _raise_recent(self, order: Order) -> None:
+    def _raise_recent(self, order: DownloadRequest) -> None:
         """A failure of a moment ago is told again, not had again: clients ask again and again."""
         failure = self._failures.get(order)
         if failure and (left := failure.until - time.monotonic()) > 0:
             error = failure.error
-            raise FetchFailed(error.message, reason=error.reason, param="model", retry_after=left)
+            raise DownloadFailed(error.message, reason=error.reason, param="model", retry_after=left)
 
     # For the operator --------------------------------------------------------------------------------------
 
@@ -137,14 +137,14 @@ class Downloads:
     def stop(self, model: Model) -> None:
         """End the fetching of the model; what has arrived is kept."""
         if fetch := self._fetches.get(self._order(model)):
-            fetch.end(ModelStopped(f"The download of model {model.id} was stopped.", param="model"))
+            fetch.stop(ModelStopped(f"The download of model {model.id} was stopped.", param="model"))
 
     async def remove(self, model: Model, resident: Container[str]) -> int:
         """Remove the model's own repository; return the bytes that were freed. `resident`: ids that hold memory.
 
         Raises FilesInUse where it, or another one that needs the same, runs or is fetched.
         """
-        sharing = needing(model.source, self.catalogue.models.values())
+        sharing = find_models_needing(model.source, self.catalogue.models.values())
         fetched = {name for fetch in self._fetches.values() for name in fetch.names}
         if using := [id_ for id_ in sharing if id_ in resident or id_ in fetched]:
             raise FilesInUse(
@@ -156,7 +156,9 @@ class Downloads:
 
     async def files(self) -> list[ModelFiles]:
         """What is on disk of every model, and what no model needs."""
-        return await asyncio.to_thread(reading.inventory, list(self.catalogue.models.values()), self._folder)
+        return await asyncio.to_thread(
+            inspection.take_inventory, list(self.catalogue.models.values()), self._folder
+        )
 
     def told(self, status: ModelStatus) -> ModelStatus:
         """The model's status, with what is being fetched for it."""
@@ -193,17 +195,17 @@ class Downloads:
     def _refuse(self, why: Callable[[], SparkdError]) -> None:
         self._closed = why
         for fetch in self._fetches.values():
-            fetch.end(why())
+            fetch.stop(why())
 
     # Processes ---------------------------------------------------------------------------------------------
 
-    def _begin(self, order: Order, model: Model) -> Fetch:
+    def _begin(self, order: DownloadRequest, model: Model) -> DownloadJob:
         if self._closed:
             raise self._closed()
         if not order.sources and not order.encodings:
-            raise missing_files(model, reading.look(model, self._folder))
+            raise missing_files(model, inspection.inspect_model(model, self._folder))
         names = [other.id for other in self.catalogue.models.values() if self._order(other) == order]
-        fetch = Fetch(order, names, asyncio.get_running_loop().create_future())
+        fetch = DownloadJob(order, names, asyncio.get_running_loop().create_future())
         self._fetches[order] = fetch
         logger.info("%s: downloading", model.id, extra=event("downloading", model.id))
         task = asyncio.create_task(self._follow(fetch, model.id), name=f"download of {model.id}")
@@ -211,41 +213,41 @@ class Downloads:
         task.add_done_callback(self._tasks.discard)
         return fetch
 
-    async def _follow(self, fetch: Fetch, name: str) -> None:
+    async def _follow(self, fetch: DownloadJob, name: str) -> None:
         """The life of one process."""
-        error = await fetch.carry_out(command(fetch.order), environment(fetch.order, os.environ))
-        del self._fetches[fetch.order]
+        error = await fetch.run(build_command(fetch.request), build_environment(fetch.request, os.environ))
+        del self._fetches[fetch.request]
         if error is None:
-            self._failures.pop(fetch.order, None)
+            self._failures.pop(fetch.request, None)
             logger.info("%s: downloaded", name, extra=event("downloaded", name))
         else:
             logger.warning(
                 "%s: not downloaded: %s", name, error.message, extra=event("download-failed", name)
             )
-        if isinstance(error, FetchFailed):
-            error = self._remember(fetch.order, error)
+        if isinstance(error, DownloadFailed):
+            error = self._remember(fetch.request, error)
         for id_ in fetch.names:
             self.forget(id_)
         fetch.ended.set_result(error)
 
-    def _remember(self, order: Order, error: FetchFailed) -> FetchFailed:
+    def _remember(self, order: DownloadRequest, error: DownloadFailed) -> DownloadFailed:
         """Have it wait before the next try, longer each time: as after a failed start."""
         failures, before = self.catalogue.settings.failures, self._failures.get(order)
         count = before.count + 1 if before else 1
         pause = min(failures.backoff * 2.0 ** min(count - 1, 30), failures.backoff_max)
         pause = max(pause, error.retry_after or 0.0)
         self._failures[order] = _Failure(error, time.monotonic() + pause, count)
-        return FetchFailed(error.message, reason=error.reason, param="model", retry_after=pause)
+        return DownloadFailed(error.message, reason=error.reason, param="model", retry_after=pause)
 
     @property
     def _folder(self) -> Path:
         return self.catalogue.folder("models")
 
-    def _order(self, model: Model) -> Order:
-        return order_for(model, self._folder, self.catalogue.folder("state"))
+    def _order(self, model: Model) -> DownloadRequest:
+        return make_request(model, self._folder, self.catalogue.folder("state"))
 
 
-def missing_files(model: Model, parts: list[OnDisk]) -> FilesMissing | BeingFetched:
+def missing_files(model: Model, parts: list[SourceOnDisk]) -> FilesMissing | ModelDownloading:
     """Why a model that is not on disk is refused, and what puts it there."""
     folders = [
         part for part in parts if part.source.startswith("/") and part.state in ("absent", "incomplete")
@@ -257,10 +259,10 @@ def missing_files(model: Model, parts: list[OnDisk]) -> FilesMissing | BeingFetc
         return FilesMissing(text, param="model")
     if any(part.fetching for part in parts):
         text = f"Model {model.id} is being downloaded."
-        return BeingFetched(text, param="model", retry_after=UNKNOWN_TIME)
+        return ModelDownloading(text, param="model", retry_after=UNKNOWN_TIME)
     lefts = [part.left for part in parts if part.state in ("absent", "incomplete")]
     # Where nobody has told how big one of them is, the sum of the others would mislead.
-    size = f" ({amount(sum(left or 0 for left in lefts))})" if lefts and None not in lefts else ""
-    half = "only partly on disk" if presence(parts) == "incomplete" else "not on disk"
+    size = f" ({format_bytes(sum(left or 0 for left in lefts))})" if lefts and None not in lefts else ""
+    half = "only partly on disk" if combine_states(parts) == "incomplete" else "not on disk"
     text = f"Model {model.id} is {half}: `sparkctl pull {model.id}` downloads it{size}."
     return FilesMissing(text, param="model")

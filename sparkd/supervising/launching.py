@@ -11,7 +11,7 @@ from sparkd.engines import ENGINES
 from sparkd.engines.engine import Address, Command, Surroundings, TcpAddress, UnixAddress
 from sparkd.errors import LaunchError
 from sparkd.processes.ports import LOOPBACK, free_port
-from sparkd.runtimes import environment_of, installed
+from sparkd.runtimes import environment_of, find_installed
 
 
 def command_for(
@@ -47,7 +47,7 @@ def _runtime(model: Model, catalogue: Catalogue) -> tuple[Path | None, dict[str,
     if model.runtime is None:
         return None, {}
     runtime = catalogue.runtimes[model.runtime]
-    folder = installed(runtime, catalogue.folder("runtimes"))
+    folder = find_installed(runtime, catalogue.folder("runtimes"))
     if folder is None:
         raise LaunchError(f"runtime {runtime.name} is not built: run `sparkctl runtime build {runtime.name}`")
     return folder / "bin", environment_of(runtime)

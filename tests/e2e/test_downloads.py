@@ -18,7 +18,7 @@ import httpx
 import psutil
 import pytest
 
-from sparkd.hub.layout import INCOMPLETE, repository
+from sparkd.hub.layout import INCOMPLETE, repository_folder
 from tests.e2e.house import House, engine, wait_until
 from tests.hub.server import Hub, a_repository, digest, running_hub, safetensors
 
@@ -47,7 +47,7 @@ def takes(source: str, **fields: Any) -> dict[str, Any]:
 
 
 def blob(house: House, data: bytes) -> Path:
-    return repository(house.folder / "models", "org/m") / "blobs" / digest(data)
+    return repository_folder(house.folder / "models", "org/m") / "blobs" / digest(data)
 
 
 def slow(hub: Hub, size: int = 3_000_000, pace: float = 0.02) -> bytes:
@@ -237,7 +237,7 @@ def test_a_model_in_use_keeps_its_files_and_a_stopped_one_can_go(opened: Open, h
     removed = house.ctl("rm", "m", "--yes")
     assert removed.returncode == 0, removed.stderr
     assert "org/m is removed" in removed.stdout
-    assert not repository(house.folder / "models", "org/m").exists()
+    assert not repository_folder(house.folder / "models", "org/m").exists()
     assert error_of(house.chat("m"))["code"] == "model_not_on_disk"
 
 

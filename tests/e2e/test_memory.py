@@ -43,7 +43,10 @@ def test_a_start_that_takes_too_much_is_ended_at_once_and_says_so(build: Build) 
     wait_until("the pause is over", lambda: house.model("a").state == "stopped")
     wait_until("its memory is back", lambda: (house.status().memory.available or 0) > floor + GIB, 60)
     again = house.chat("a")
-    assert "is quarantined after 2 failures in a row: the memory guard killed it" in again.json()["error"]["message"]
+    assert (
+        "is quarantined after 2 failures in a row: the memory guard killed it"
+        in again.json()["error"]["message"]
+    )
     assert house.model("a").quarantined
 
 

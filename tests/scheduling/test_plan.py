@@ -69,7 +69,7 @@ def test_what_would_be_refused_says_why() -> None:
     house.rest("a")
     found = planned(house, "b")
     assert (found.verdict, found.seconds) == ("refused", None)
-    assert "the machine is in use by \"a\"." in found.why
+    assert 'the machine is in use by "a".' in found.why
 
 
 def test_without_anything_learned_no_seconds_are_made_up() -> None:

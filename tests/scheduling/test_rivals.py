@@ -211,7 +211,10 @@ def test_a_pinned_model_is_never_evicted() -> None:
     house.rest("a")
     error = house.refused[house.ask("b")]
     assert isinstance(error, NoRoom)
-    assert error.message == 'Model "b" needs 60.0 GiB, but pinned models leave too little memory. Stop or unpin "a".'
+    assert (
+        error.message
+        == 'Model "b" needs 60.0 GiB, but pinned models leave too little memory. Stop or unpin "a".'
+    )
 
 
 def test_the_utility_lives_beside_whichever_main_model_there_is() -> None:

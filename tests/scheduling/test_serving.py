@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sparkd.catalog.settings import Failures, Queue
-from sparkd.errors import ModelFailed, ModelStopped, NoRoom, QueueFull, ShuttingDown, WaitedTooLong
+from sparkd.errors import ModelFailed, ModelStopped, NoRoom, QueueFull, ShuttingDown, WaitTimeout
 from sparkd.scheduling.lifecycle import LifecycleError, State
 from tests.scheduling.house import House, a_model
 
@@ -86,7 +86,7 @@ def test_patience_ends_after_max_wait() -> None:
     assert house.waits(ticket)
     house.wait(1.0)
     error = house.refused[ticket]
-    assert isinstance(error, WaitedTooLong)
+    assert isinstance(error, WaitTimeout)
     assert error.message == 'Model "a" was not ready within 60 seconds: it is still starting.'
     assert error.retry_after == 1.0
 
@@ -156,7 +156,10 @@ def test_a_model_that_never_gets_ready_is_ended_at_its_start_deadline() -> None:
     ticket = house.ask("a")
     house.wait(60.0)
     assert house.reasons == ["start timeout"]
-    assert house.refused[ticket].message == 'Model "a" failed: it was not ready within 60 seconds. Check its log, or raise start_timeout.'
+    assert (
+        house.refused[ticket].message
+        == 'Model "a" failed: it was not ready within 60 seconds. Check its log, or raise start_timeout.'
+    )
     house.healthy("a")
     assert house.state("a") is State.BACKOFF, "a late answer of the probe changes nothing"
     house.gone("a")

@@ -26,17 +26,17 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from sparkd.errors import FetchFailed
-from sparkd.hub.access import FILE
-from sparkd.hub.telling import Failed
+from sparkd.errors import DownloadFailed
+from sparkd.hub.credentials import FILE_NAME
+from sparkd.hub.messages import Failed
 from sparkd.hub.transfer import retry_after
 
-FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+DISK_FULL_ERRNOS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 LONGEST_QUOTE: Final = 300
 """The most characters of a quoted message: a header of 60 KiB is too long for a line of the log."""
 
-NO_LISTING: Final = (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError)
+LISTING_ERRORS: Final = (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError)
 """The errors of the library and of sparkd for a response that is not a listing."""
 
 NETWORK_CLOSED: Final = (
@@ -46,7 +46,7 @@ NETWORK_CLOSED: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class DownloadAttempt:
     """A download in progress. `token`: whether there is a token. `state`: the folder `paths.state`."""
 
     source: str
@@ -60,17 +60,17 @@ class Attempt:
         return f"{constants.ENDPOINT}/{self.source}"
 
     @property
-    def give(self) -> str:
+    def hint(self) -> str:
         """How to give sparkd a token."""
-        return f"give sparkd a token: HF_TOKEN, `hf auth login`, or the file {self.state}/{FILE}"
+        return f"give sparkd a token: HF_TOKEN, `hf auth login`, or the file {self.state}/{FILE_NAME}"
 
 
-def failed(error: Exception, attempt: Attempt) -> Failed:
+def explain_error(error: Exception, attempt: DownloadAttempt) -> Failed:
     """Convert an error into its report."""
-    explained = next((explain for kind, explain in EXPLAINED if isinstance(error, kind)), None)
+    explained = next((explain for kind, explain in EXPLANATIONS if isinstance(error, kind)), None)
     if explained is not None:
         return explained(error, attempt)
-    if isinstance(error, NO_LISTING):
+    if isinstance(error, LISTING_ERRORS):
         return _not_the_hub(error, attempt)
     text = (
         f"Cannot download {attempt.source}: a bug in sparkd ({error!r:.{LONGEST_QUOTE}}). Please report it."
@@ -78,7 +78,7 @@ def failed(error: Exception, attempt: Attempt) -> Failed:
     return Failed(reason="failed", message=text)
 
 
-def _not_the_hub(error: Any, attempt: Attempt) -> Failed:
+def _not_the_hub(error: Any, attempt: DownloadAttempt) -> Failed:
     text = (
         f"Cannot download {attempt.source}: a proxy or a login page answers at {constants.ENDPOINT} instead of the hub "
         f"({error!r:.{LONGEST_QUOTE}}). Check HF_ENDPOINT and the proxy settings."
@@ -86,51 +86,51 @@ def _not_the_hub(error: Any, attempt: Attempt) -> Failed:
     return Failed(reason="not_the_hub", message=text)
 
 
-def _ours(error: Any, _: Attempt) -> Failed:
+def _own_error(error: Any, _: DownloadAttempt) -> Failed:
     return Failed(reason=error.reason, message=error.message, retry_after=error.retry_after)
 
 
-def _gated(_: Any, attempt: Attempt) -> Failed:
-    text = f"{attempt.source} is gated. Accept its licence at {attempt.page}, then {attempt.give}."
+def _gated_repository(_: Any, attempt: DownloadAttempt) -> Failed:
+    text = f"{attempt.source} is gated. Accept its licence at {attempt.page}, then {attempt.hint}."
     if attempt.token:
         text = f"{attempt.source} is gated, and your token has no access to it yet. Request access at {attempt.page}."
     return Failed(reason="gated", message=text)
 
 
-def _disabled(_: Any, attempt: Attempt) -> Failed:
+def _disabled_repository(_: Any, attempt: DownloadAttempt) -> Failed:
     return Failed(reason="not_found", message=f"The hub has disabled {attempt.source}; see {attempt.page}.")
 
 
-def _no_revision(_: Any, attempt: Attempt) -> Failed:
+def _missing_revision(_: Any, attempt: DownloadAttempt) -> Failed:
     text = f"{attempt.source} has no revision {attempt.revision}. Correct the model's `revision`."
     return Failed(reason="not_found", message=text)
 
 
-def _no_file(_: Any, attempt: Attempt) -> Failed:
+def _missing_file(_: Any, attempt: DownloadAttempt) -> Failed:
     text = f"The hub no longer has a file of {attempt.source} that it listed a moment ago. Try again."
     return Failed(reason="not_found", message=text)
 
 
-def _no_repository(_: Any, attempt: Attempt) -> Failed:
-    private = "use a token that has access" if attempt.token else attempt.give
+def _missing_repository(_: Any, attempt: DownloadAttempt) -> Failed:
+    private = "use a token that has access" if attempt.token else attempt.hint
     text = f"The hub has no {attempt.source}, or it is private. Correct the model's `source`, or {private}."
     return Failed(reason="not_found", message=text)
 
 
-def _no_name(_: Any, attempt: Attempt) -> Failed:
+def _invalid_name(_: Any, attempt: DownloadAttempt) -> Failed:
     text = f"{attempt.source} is not the name of a repository (`org/name`). Correct the model's `source`."
     return Failed(reason="not_found", message=text)
 
 
-def _offline(_: Any, __: Attempt) -> Failed:
+def _offline_mode(_: Any, __: DownloadAttempt) -> Failed:
     text = "HF_HUB_OFFLINE is set, so nothing is downloaded. Unset it and try again."
     return Failed(reason="unreachable", message=text)
 
 
-def _refused(error: Any, attempt: Attempt) -> Failed:
+def _http_error(error: Any, attempt: DownloadAttempt) -> Failed:
     response = error.response
     status, after = response.status_code, retry_after(error)
-    said = (response.headers.get("x-error-message") or response.reason_phrase)[:LONGEST_QUOTE]
+    reason = (response.headers.get("x-error-message") or response.reason_phrase)[:LONGEST_QUOTE]
     if status == 429:
         text = "The hub has received too many requests from this address. Try again later; with a token it allows more."
         return Failed(reason="rate_limited", message=text, retry_after=after)
@@ -141,13 +141,13 @@ def _refused(error: Any, attempt: Attempt) -> Failed:
         )
         return Failed(reason="not_the_hub", message=text)
     if status in (401, 403):
-        text = f"The hub does not let this token read {attempt.source} ({said}). To use another one, {attempt.give}."
+        text = f"The hub does not let this token read {attempt.source} ({reason}). To use another one, {attempt.hint}."
         return Failed(reason="token_refused", message=text)
-    text = f"The hub answered {status} ({said}). Try again later."
+    text = f"The hub answered {status} ({reason}). Try again later."
     return Failed(reason="unreachable", message=text, retry_after=after)
 
 
-def _unreachable(error: Any, _: Attempt) -> Failed:
+def _unreachable(error: Any, _: DownloadAttempt) -> Failed:
     host = urlsplit(constants.ENDPOINT).netloc
     with suppress(RuntimeError):  # the error has no request
         host = _host(error.request.url)
@@ -160,9 +160,9 @@ def _unreachable(error: Any, _: Attempt) -> Failed:
     return Failed(reason="unreachable", message=text + closed)
 
 
-def _disk(error: Any, _: Attempt) -> Failed:
+def _disk_error(error: Any, _: DownloadAttempt) -> Failed:
     place = f" ({error.filename})" if error.filename else ""
-    if error.errno in FULL:
+    if error.errno in DISK_FULL_ERRNOS:
         text = (
             f"The disk is full{place}. Free some space, for example with `sparkctl rm MODEL`, and try again."
         )
@@ -174,19 +174,19 @@ def _host(url: httpx2.URL) -> str:
     return f"{url.host}:{url.port}" if url.port else url.host
 
 
-EXPLAINED: Final[tuple[tuple[type[Exception], Callable[[Any, Attempt], Failed]], ...]] = (
-    (FetchFailed, _ours),
-    (GatedRepoError, _gated),
-    (DisabledRepoError, _disabled),
-    (RevisionNotFoundError, _no_revision),
-    (RemoteEntryNotFoundError, _no_file),
-    (RepositoryNotFoundError, _no_repository),
-    (HFValidationError, _no_name),
-    (OfflineModeIsEnabled, _offline),
-    (HfHubHTTPError, _refused),
+EXPLANATIONS: Final[tuple[tuple[type[Exception], Callable[[Any, DownloadAttempt], Failed]], ...]] = (
+    (DownloadFailed, _own_error),
+    (GatedRepoError, _gated_repository),
+    (DisabledRepoError, _disabled_repository),
+    (RevisionNotFoundError, _missing_revision),
+    (RemoteEntryNotFoundError, _missing_file),
+    (RepositoryNotFoundError, _missing_repository),
+    (HFValidationError, _invalid_name),
+    (OfflineModeIsEnabled, _offline_mode),
+    (HfHubHTTPError, _http_error),
     (httpx2.TransportError, _unreachable),
     (httpx2.RequestError, _not_the_hub),
     (httpx2.InvalidURL, _not_the_hub),
-    (OSError, _disk),
+    (OSError, _disk_error),
 )
 """Explanations by class, special before general: many of the library's errors are subclasses of OSError."""

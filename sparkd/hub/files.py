@@ -7,26 +7,26 @@ from typing import Literal
 
 from msgspec import Struct
 
-Presence = Literal["whole", "incomplete", "absent", "unknown"]
+FileState = Literal["whole", "incomplete", "absent", "unknown"]
 
 
-class OnDisk(Struct, frozen=True, kw_only=True):
+class SourceOnDisk(Struct, frozen=True, kw_only=True):
     """The state on disk of one source, or of tiktoken's encodings.
 
-    `held` is its size on disk in bytes, partial files included. `missing` lists missing and incomplete files. `left` is
+    `held` is its size on disk in bytes, partial files included. `find_missing` lists missing and incomplete files. `left` is
     the number of bytes to download, None if unknown. "unknown": this user may not read the folder. `fetching`: a
     process is downloading it now.
     """
 
     source: str
-    state: Presence
+    state: FileState
     held: int = 0
     missing: tuple[str, ...] = ()
     left: int | None = None
     fetching: bool = False
 
 
-def presence(parts: Sequence[OnDisk]) -> Presence:
+def combine_states(parts: Sequence[SourceOnDisk]) -> FileState:
     """The state of a whole model. Its own source is first: without that, the model is absent."""
     if parts and parts[0].state in ("absent", "unknown"):
         return parts[0].state
@@ -38,10 +38,10 @@ class ModelFiles(Struct, frozen=True, kw_only=True):
 
     model: str | None = None
     enabled: bool = True
-    parts: tuple[OnDisk, ...] = ()
+    parts: tuple[SourceOnDisk, ...] = ()
 
 
-class Removed(Struct, frozen=True, kw_only=True):
+class RemovalResult(Struct, frozen=True, kw_only=True):
     """The result of a removal, in bytes."""
 
     freed: int

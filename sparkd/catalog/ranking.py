@@ -8,11 +8,11 @@ from typing import Final
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.labels import Tag
 
-BEGINNINGS: Final[tuple[Tag, ...]] = ("chat", "small")
+FIRST_MODEL_TAGS: Final[tuple[Tag, ...]] = ("chat", "small")
 """Tags of a first model: chat if possible, or at least small."""
 
 
-def best(models: Iterable[Model], tag: Tag) -> list[Model]:
+def rank_models(models: Iterable[Model], tag: Tag) -> list[Model]:
     """Return the models to use for a task, the best first.
 
     Order: validated models first; uncensored models after others, unless the task is "uncensored"; models with a better
@@ -34,12 +34,12 @@ def best(models: Iterable[Model], tag: Tag) -> list[Model]:
     return sorted(offered, key=rank)
 
 
-def to_begin_with(models: Iterable[Model], runtimes: Container[str]) -> Model | None:
+def choose_first_model(models: Iterable[Model], runtimes: Container[str]) -> Model | None:
     """Return the model to start with: the best chat model that runs on one of `runtimes`, if there is one.
 
     None if every model is disabled.
     """
     enabled = [model for model in models if model.enabled]
     offered = [model for model in enabled if model.runtime in runtimes] or enabled
-    good = [model for tag in BEGINNINGS for model in best(offered, tag)]
-    return next(iter([*good, *offered]), None)
+    best_models = [model for tag in FIRST_MODEL_TAGS for model in rank_models(offered, tag)]
+    return next(iter([*best_models, *offered]), None)

@@ -18,7 +18,7 @@ from typing import IO
 Report = Callable[[str], None]
 
 _TAIL = 15  # lines to show of a failed program's output
-_LAST_WORDS = 5.0  # seconds to wait for the last output of an exited program
+_OUTPUT_TIMEOUT = 5.0  # seconds to wait for the last output of an exited program
 
 # uv's messages: https://github.com/astral-sh/uv, crates/uv-client and crates/uv-distribution.
 _MEANINGS = (
@@ -43,22 +43,22 @@ _LISTED = re.compile(r" \+ \S+==")
 class ProgramFailed(Exception):
     """A program of a build failed. `lines` is the end of its output."""
 
-    def __init__(self, how: str, lines: Sequence[str]) -> None:
-        super().__init__(how)
-        self.how = how
+    def __init__(self, outcome: str, lines: Sequence[str]) -> None:
+        super().__init__(outcome)
+        self.outcome = outcome
         self.lines = lines
 
-    def told(self, what: str) -> str:
+    def describe(self, what: str) -> str:
         """`what` failed, the reason, and the relevant lines: from the first with "error", or the last ones."""
         first = next((n for n, line in enumerate(self.lines) if line.startswith("error")), 0)
-        return "\n    ".join([f"{what}: {self._meaning()}", *self.lines[first:]])
+        return "\n    ".join([f"{what}: {self._explain()}", *self.lines[first:]])
 
-    def _meaning(self) -> str:
+    def _explain(self) -> str:
         text = "\n".join(self.lines)
-        return next((meaning for pattern, meaning in _MEANINGS if pattern.search(text)), self.how)
+        return next((meaning for pattern, meaning in _MEANINGS if pattern.search(text)), self.outcome)
 
 
-def run(
+def run_program(
     argv: Sequence[str],
     *,
     directory: Path,
@@ -73,7 +73,7 @@ def run(
     With `terminal`, its output goes to the terminal instead, with progress bars. The program inherits `lock`. Processes
     that it leaves behind are killed. `timeout` is in seconds. Raises ProgramFailed.
     """
-    ours, theirs = _terminal() if terminal else os.pipe()
+    ours, theirs = _open_terminal() if terminal else os.pipe()
     try:
         process = subprocess.Popen(
             argv,
@@ -90,43 +90,43 @@ def run(
         raise ProgramFailed(f"cannot start {argv[0]} ({error.strerror})", ()) from error
     finally:
         os.close(theirs)
-    output = _Output(ours, report, _Screen() if terminal else None)
-    with process, _ended(process, timeout) as late:
+    output = _Output(ours, report, _Display() if terminal else None)
+    with process, _kill_at_end(process, timeout) as timed_out:
         # Not reaped here: its PID must stay reserved until the whole group is killed.
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    lines = output.end()
+    lines = output.finish()
     if process.returncode != 0:
         name, code = Path(argv[0]).name, process.returncode
-        how = f"exit code {code}" if code > 0 else signal.Signals(-code).name
-        how = f"timeout after {timeout:.0f} s" if late.is_set() else how
-        raise ProgramFailed(f"{name} failed ({how})", list(filter(None, lines))[-_TAIL:])
+        outcome = f"exit code {code}" if code > 0 else signal.Signals(-code).name
+        outcome = f"timeout after {timeout:.0f} s" if timed_out.is_set() else outcome
+        raise ProgramFailed(f"{name} failed ({outcome})", list(filter(None, lines))[-_TAIL:])
     return "\n".join(lines)
 
 
 @contextlib.contextmanager
-def _ended(process: subprocess.Popen[bytes], timeout: float | None) -> Iterator[threading.Event]:
+def _kill_at_end(process: subprocess.Popen[bytes], timeout: float | None) -> Iterator[threading.Event]:
     """Kill the whole group of `process` at the end, or after `timeout`, which sets the event."""
-    late = threading.Event()
+    timed_out = threading.Event()
 
     def kill() -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
 
     def end() -> None:
-        late.set()
+        timed_out.set()
         kill()
 
     timer = threading.Timer(timeout or 0, end)
     if timeout:
         timer.start()
     try:
-        yield late
+        yield timed_out
     finally:
         timer.cancel()
         kill()
 
 
-def _terminal() -> tuple[int, int]:
+def _open_terminal() -> tuple[int, int]:
     """Both ends of a pseudo-terminal with the size of this terminal."""
     ours, theirs = os.openpty()
     with contextlib.suppress(OSError):
@@ -138,28 +138,28 @@ def _terminal() -> tuple[int, int]:
 class _Output:
     """Reads a program's output in a thread, so that a child that it leaves behind cannot block."""
 
-    def __init__(self, source: int, report: Report, screen: _Screen | None) -> None:
+    def __init__(self, source: int, report: Report, display: _Display | None) -> None:
         self._source = source
         self._report = report
-        self._screen = screen
+        self._display = display
         self._lines: list[str] = []
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
-    def end(self) -> list[str]:
-        self._thread.join(_LAST_WORDS)
+    def finish(self) -> list[str]:
+        self._thread.join(_OUTPUT_TIMEOUT)
         return list(self._lines)
 
     def _read(self) -> None:
         rest = b""
         while chunk := self._chunk():
-            if self._screen:
-                self._screen.show(chunk)
+            if self._display:
+                self._display.show(chunk)
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
-                self._take(line)
+                self._add_line(line)
         if rest:
-            self._take(rest)
+            self._add_line(rest)
         os.close(self._source)
 
     def _chunk(self) -> bytes:
@@ -168,23 +168,23 @@ class _Output:
         except OSError:  # a terminal whose other end is closed gives EIO, where a pipe gives end of file
             return b""
 
-    def _take(self, line: bytes) -> None:
+    def _add_line(self, line: bytes) -> None:
         text = _CONTROL.sub("", line.decode(errors="replace").rstrip())
         self._lines.append(text)
-        if self._screen is None and not _LISTED.match(text):
+        if self._display is None and not _LISTED.match(text):
             self._report(text)
 
 
-class _Screen:
+class _Display:
     """Copies a program's output to stderr, without uv's list of installed packages."""
 
     def __init__(self) -> None:
-        self._held = b""
+        self._pending = b""
 
     def show(self, chunk: bytes) -> None:
-        lines = (self._held + chunk).splitlines(keepends=True)
+        lines = (self._pending + chunk).splitlines(keepends=True)
         # A line that starts with a space may be part of that list, so it is shown when it is complete.
-        self._held = lines.pop() if lines[-1].startswith(b" ") and not lines[-1].endswith(b"\n") else b""
+        self._pending = lines.pop() if lines[-1].startswith(b" ") and not lines[-1].endswith(b"\n") else b""
         for line in lines:
             if not _LISTED.match(_CONTROL.sub("", line.decode(errors="replace"))):
                 sys.stderr.buffer.write(line)

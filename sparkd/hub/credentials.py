@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-FILE: Final = "hub-token"
+FILE_NAME: Final = "hub-token"
 """In `paths.state`: for a daemon without its own environment and home."""
 
 
@@ -25,7 +25,7 @@ def find_token(environ: Mapping[str, str], state: Path) -> str | None:
 def _files(environ: Mapping[str, str], state: Path) -> Iterator[Path]:
     if named := environ.get("HF_TOKEN_PATH"):
         yield Path(named)
-    yield state / FILE
+    yield state / FILE_NAME
     if home := environ.get("HF_HOME"):
         yield Path(home) / "token"
     elif environ.get("HOME"):

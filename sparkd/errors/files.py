@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from sparkd.errors.answering import Refusal, RequestError
+from sparkd.errors.requests import Refusal, RequestError
 
-FetchReason = Literal[
+DownloadFailureReason = Literal[
     "gated",
     "not_found",
     "ambiguous",
@@ -29,13 +29,13 @@ class FilesMissing(Refusal):
     code = "model_not_on_disk"
 
 
-class BeingFetched(Refusal):
+class ModelDownloading(Refusal):
     """The model is being downloaded."""
 
     code = "model_downloading"
 
 
-class FetchFailed(Refusal):
+class DownloadFailed(Refusal):
     """A model could not be downloaded. `reason` is for programs, the message for people."""
 
     code = "download_failed"
@@ -44,12 +44,12 @@ class FetchFailed(Refusal):
         self,
         message: str,
         *,
-        reason: FetchReason = "failed",
+        reason: DownloadFailureReason = "failed",
         param: str | None = None,
         retry_after: float | None = None,
     ) -> None:
         super().__init__(message, param=param, retry_after=retry_after)
-        self.reason: FetchReason = reason
+        self.reason: DownloadFailureReason = reason
 
 
 class FilesInUse(RequestError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sparkd.errors.root import SparkdError
+from sparkd.errors.base import SparkdError
 
 
 class RequestError(SparkdError):
@@ -25,7 +25,7 @@ class ContextExceeded(RequestError):
     code = "context_length_exceeded"
 
 
-class ImagesNotTaken(RequestError):
+class ImagesNotSupported(RequestError):
     """The request contains an image, and the model takes only text."""
 
     code = "images_not_supported"
@@ -104,7 +104,7 @@ class BodyTooLarge(RequestError):
     code = "body_too_large"
 
 
-class HeadTooLarge(RequestError):
+class HeadersTooLarge(RequestError):
     """The request line and the headers are too large."""
 
     status = 431
@@ -151,7 +151,7 @@ class QueueFull(Refusal):
     code = "queue_full"
 
 
-class WaitedTooLong(Refusal):
+class WaitTimeout(Refusal):
     """The model was not ready within `max_wait`."""
 
     code = "wait_timeout"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sparkd.errors.root import SparkdError
+from sparkd.errors.base import SparkdError
 
 
 class CatalogueError(SparkdError):
@@ -98,19 +98,19 @@ class ControlForbidden(DaemonUnreachable):
     code = "control_forbidden"
 
 
-class CannotDemonstrate(SparkdError):
+class DemoError(SparkdError):
     """The demo needs something that it cannot create itself."""
 
     code = "demo_failed"
 
 
-class ModelNotPrepared(CannotDemonstrate):
+class DemoModelFailed(DemoError):
     """A demo model could not be downloaded, converted or verified."""
 
     code = "demo_model_failed"
 
 
-class NoAnswer(CannotDemonstrate):
+class NoAnswer(DemoError):
     """The demo's request got no response."""
 
 

@@ -8,9 +8,9 @@ import msgspec
 from msgspec import Struct
 
 from sparkd.catalog.quantities import GIB, MIB
-from sparkd.errors import FetchFailed, FetchReason
+from sparkd.errors import DownloadFailed, DownloadFailureReason
 
-Step = Literal["asking", "waiting", "fetching", "verifying"]
+DownloadStep = Literal["asking", "waiting", "fetching", "verifying"]
 """Listing files on the hub; waiting for the lock; downloading; reading files again."""
 
 INTERVAL = 0.5
@@ -20,7 +20,7 @@ INTERVAL = 0.5
 class Progress(Struct, frozen=True, kw_only=True, tag="progress"):
     """The progress, in bytes. `left` is in seconds, None while unknown."""
 
-    step: Step = "asking"
+    step: DownloadStep = "asking"
     source: str = ""
     done: int = 0
     total: int = 0
@@ -43,36 +43,36 @@ class Done(Struct, frozen=True, kw_only=True, tag="done"):
 class Failed(Struct, frozen=True, kw_only=True, tag="failed"):
     """The download failed."""
 
-    reason: FetchReason
+    reason: DownloadFailureReason
     message: str
     retry_after: float | None = None
 
 
-Told = Progress | Done | Failed
+Message = Progress | Done | Failed
 
 
-def failure_of(last: Failed | None, status: int | None) -> FetchFailed:
+def make_error(last: Failed | None, status: int | None) -> DownloadFailed:
     """The error of a process that exited with this last message, or without one, and with this status."""
     if last is None:
-        return FetchFailed(f"The download process exited ({status}) without an error message.")
-    return FetchFailed(last.message, reason=last.reason, retry_after=last.retry_after)
+        return DownloadFailed(f"The download process exited ({status}) without an error message.")
+    return DownloadFailed(last.message, reason=last.reason, retry_after=last.retry_after)
 
 
-def amount(count: int) -> str:
+def format_bytes(count: int) -> str:
     """Bytes as text for people: "12.8 GiB", "340 MiB"."""
     return f"{count / GIB:.1f} GiB" if count >= GIB else f"{-(-count // MIB)} MiB"
 
 
 _encoder = msgspec.json.Encoder()
-_decoder: msgspec.json.Decoder[Told] = msgspec.json.Decoder(Told)
+_decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
 
 
-def line(told: Told) -> bytes:
+def encode_line(message: Message) -> bytes:
     """Encode a message."""
-    return _encoder.encode(told) + b"\n"
+    return _encoder.encode(message) + b"\n"
 
 
-def read_line(text: bytes) -> Told | None:
+def decode_line(text: bytes) -> Message | None:
     """Decode a message; None for anything else, such as a warning of a library."""
     try:
         return _decoder.decode(text)

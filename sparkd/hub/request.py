@@ -10,11 +10,11 @@ import msgspec
 from msgspec import Struct
 
 from sparkd.catalog.definitions import Model
-from sparkd.hub.access import find_token
-from sparkd.hub.needs import Need, needs_of
+from sparkd.hub.credentials import find_token
+from sparkd.hub.needs import Need, find_needs
 
 
-class Order(Struct, frozen=True, kw_only=True):
+class DownloadRequest(Struct, frozen=True, kw_only=True):
     """What to download, and the folders `models` and `state` of `[paths]`.
 
     `verify`: read existing files again. `owner`: user and group to become first, if root downloads for another user.
@@ -28,23 +28,23 @@ class Order(Struct, frozen=True, kw_only=True):
     owner: tuple[int, int] | None = None
 
 
-def order_for(model: Model, models: Path, state: Path, *, verify: bool = False) -> Order:
+def make_request(model: Model, models: Path, state: Path, *, verify: bool = False) -> DownloadRequest:
     """The order for everything that the model needs, except folders on this machine."""
-    needs = needs_of(model)
+    needs = find_needs(model)
     sources = tuple(need for need in needs.sources if not need.is_folder)
-    return Order(
+    return DownloadRequest(
         models=str(models), state=str(state), sources=sources, encodings=needs.encodings, verify=verify
     )
 
 
-def command(order: Order) -> list[str]:
+def build_command(request: DownloadRequest) -> list[str]:
     """The command line. -P: Python imports nothing from the working folder."""
-    return [sys.executable, "-P", "-m", "sparkd.hub", msgspec.json.encode(order).decode()]
+    return [sys.executable, "-P", "-m", "sparkd.hub", msgspec.json.encode(request).decode()]
 
 
-def environment(order: Order, environ: Mapping[str, str]) -> dict[str, str]:
+def build_environment(request: DownloadRequest, environ: Mapping[str, str]) -> dict[str, str]:
     """The environment: the given one, the token, and settings that make the library predictable."""
-    token = find_token(environ, Path(order.state))
+    token = find_token(environ, Path(request.state))
     return {
         **environ,
         **({"HF_TOKEN": token} if token else {}),
@@ -54,6 +54,6 @@ def environment(order: Order, environ: Mapping[str, str]) -> dict[str, str]:
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "HF_HUB_DISABLE_UPDATE_CHECK": "1",
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-        "HF_HOME": str(Path(order.models) / "huggingface"),
+        "HF_HOME": str(Path(request.models) / "huggingface"),
         "PYTHONUNBUFFERED": "1",
     }

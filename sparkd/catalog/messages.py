@@ -17,56 +17,56 @@ LONGEST_VALUE = 60
 _bare = re.compile(r"[A-Za-z0-9_-]+")
 
 
-def quoted(text: str) -> str:
+def quote(text: str) -> str:
     """A string in quotes, on one line, without control characters that a terminal would interpret."""
     inside = json.dumps(text, ensure_ascii=False)
     return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in inside)
 
 
-def dotted(*parts: str) -> str:
+def join_key(*parts: str) -> str:
     """A key in TOML syntax: `models.qwen3.memory`, `models."qwen2.5".memory`."""
-    return ".".join(part if _bare.fullmatch(part) else quoted(part) for part in parts)
+    return ".".join(part if _bare.fullmatch(part) else quote(part) for part in parts)
 
 
-def shown(value: object) -> str:
+def format_value(value: object) -> str:
     """A value in TOML-like syntax, on one line and shortened."""
-    text = _toml(value, depth=3)
+    text = _format_toml(value, depth=3)
     return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 1] + "…"
 
 
-def _toml(value: object, depth: int) -> str:
+def _format_toml(value: object, depth: int) -> str:
     # A depth limit, because dotted keys (`a.a.a.…`) can nest tables deeper than Python's stack.
     if isinstance(value, bool):
         return json.dumps(value)
     if isinstance(value, str):
-        return quoted(value)
+        return quote(value)
     if isinstance(value, Mapping):
         items = itertools.islice(value.items(), LONGEST_VALUE if depth else 0)
-        inside = ", ".join(f"{dotted(str(key))} = {_toml(item, depth - 1)}" for key, item in items)
+        inside = ", ".join(f"{join_key(str(key))} = {_format_toml(item, depth - 1)}" for key, item in items)
         return f"{{ {inside or '…'} }}" if value else "{}"
     if isinstance(value, Sequence):
-        inside = ", ".join(_toml(item, depth - 1) for item in value[: LONGEST_VALUE if depth else 0])
+        inside = ", ".join(_format_toml(item, depth - 1) for item in value[: LONGEST_VALUE if depth else 0])
         return f"[{inside or '…'}]" if value else "[]"
     return str(value)
 
 
-def problem(file: Path, key: str, text: str) -> str:
+def format_problem(file: Path, key: str, text: str) -> str:
     """A problem with a key or a table."""
     return f"{file}: {key}: {text}"
 
 
-def wrong_value(file: Path, key: str, value: object, text: str) -> str:
+def format_value_problem(file: Path, key: str, value: object, text: str) -> str:
     """A problem with a value."""
-    return f"{file}: {key} = {shown(value)}: {text}"
+    return f"{file}: {key} = {format_value(value)}: {text}"
 
 
-def either(names: Sequence[str]) -> str:
+def join_with_or(names: Sequence[str]) -> str:
     """`"a", "b" or "c"`."""
-    each = [quoted(name) for name in names]
+    each = [quote(name) for name in names]
     return " or ".join(filter(None, [", ".join(each[:-1]), each[-1]]))
 
 
-def bare(info: inspect.Type) -> tuple[inspect.Type, str | None]:
+def unwrap_type(info: inspect.Type) -> tuple[inspect.Type, str | None]:
     """A type without its None, which TOML cannot express, and its unit if it has one."""
     unit = None
     while True:
@@ -96,15 +96,15 @@ _plain: Mapping[type[inspect.Type], str] = {
 }
 
 
-def expectation(info: inspect.Type) -> str:
+def describe_type(info: inspect.Type) -> str:
     """A description of the values of this type, to follow "expected"."""
-    info, unit = bare(info)
+    info, unit = unwrap_type(info)
     if isinstance(info, inspect.LiteralType):
-        return either([str(value) for value in info.values])
+        return join_with_or([str(value) for value in info.values])
     if isinstance(info, inspect.VarTupleType):
-        return f"a list of {_plural(expectation(info.item_type))}"
+        return f"a list of {_plural(describe_type(info.item_type))}"
     if isinstance(info, inspect.DictType):
-        return f"a table of {_plural(expectation(info.value_type))}"
+        return f"a table of {_plural(describe_type(info.value_type))}"
     if isinstance(info, inspect.UnionType):
         return "a string, a number, true or false, or a list of these"
     if isinstance(info, inspect.StrType) and info.pattern:
