@@ -21,7 +21,7 @@ from sparkd.cli.add_source import Found, look_at, this_machine
 from sparkd.cli.add_wording import hidden, next_commands, overview, taken
 from sparkd.cli.output import confirmed, say, say_json
 from sparkd.cli.terminal import out
-from sparkd.engines import engine_problems
+from sparkd.engines import find_engine_problems
 from sparkd.errors import CatalogueError, InvalidRequest, ModelNotAdded
 from sparkd.guessing import AddOptions, Guess, GuessedEntry, guess_model
 
@@ -124,7 +124,7 @@ class _Entry:
     def tried(self) -> str:
         """The drop-in's text, once the whole catalogue has been read with it. Raises CatalogueError."""
         after, text = try_drop_in(self.catalogue.path, self.guessed.id, self._table())
-        if problems := engine_problems(after):
+        if problems := find_engine_problems(after):
             raise CatalogueError(problems)
         return text
 

@@ -15,7 +15,7 @@ from sparkd.guessing import AddOptions, Facts, Machine
 from sparkd.guessing.facts import CONFIG, JsonObject
 from sparkd.hub.credentials import find_token
 from sparkd.hub.layout import MAIN
-from sparkd.machine.memory import Probe
+from sparkd.machine.memory import MemoryProbe
 
 PATH_BEGINNINGS = ("/", ".", "~")
 
@@ -68,7 +68,7 @@ def look_at(source: str, options: AddOptions, catalogue: Catalogue) -> Found:
 def this_machine(catalogue: Catalogue) -> Machine:
     """The machine, as sparkd counts its memory."""
     settings = catalogue.settings.memory
-    probe = Probe()
+    probe = MemoryProbe()
     try:
         memory = probe.read()
         gpu, total = memory.kind != "host", settings.total or memory.total

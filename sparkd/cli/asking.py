@@ -24,8 +24,8 @@ from sparkd.catalog.nearest import did_you_mean
 from sparkd.catalog.quantities import GIB
 from sparkd.cli.wording import some
 from sparkd.engines import ENGINES, parsers
-from sparkd.engines.engine import Command, Surroundings, TcpAddress, UnixAddress
-from sparkd.engines.flags import option_of
+from sparkd.engines.engine import Command, LaunchContext, TcpAddress, UnixAddress
+from sparkd.engines.flags import find_option_key
 from sparkd.errors import LaunchError, RuntimeNotFound
 from sparkd.runtimes import environment_of, find_installed
 
@@ -185,7 +185,7 @@ class _Asking:
     def _command(self, model: Model) -> Command:
         engine, total = ENGINES[model.engine], self._catalogue.settings.memory.total or TOTAL
         socket = UnixAddress(str(self._directory / "api.sock"))
-        surroundings = Surroundings(
+        context = LaunchContext(
             program=self._program,
             environment=environment_of(self._runtime),
             directory=self._directory,
@@ -196,7 +196,7 @@ class _Asking:
             memory=min(total, model.memory or total),
             total=total,
         )
-        return engine.command(model, surroundings)
+        return engine.build_command(model, context)
 
     def _run(self, models: Sequence[Model], commands: Mapping[str, Command]) -> Answer:
         """One process for all of them. Raises _Silent."""
@@ -231,7 +231,7 @@ class _Asking:
 
     def _told(self, model: Model, complaint: Complaint, answer: Answer) -> str:
         values: Mapping[str, Any] = model.options
-        kind, key = "options", option_of(model.options, complaint.flag)
+        kind, key = "options", find_option_key(model.options, complaint.flag)
         if complaint.problem == "variable":
             values, kind, key = model.environment, "environment", complaint.flag
         value = values[key] if key else None

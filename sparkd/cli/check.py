@@ -20,7 +20,7 @@ from sparkd.cli.asking import Parser, ask_parsers
 from sparkd.cli.output import complain, say, say_json
 from sparkd.cli.readiness import has_gpu, judged, look
 from sparkd.cli.wording import number
-from sparkd.engines import engine_problems
+from sparkd.engines import find_engine_problems
 from sparkd.errors import CatalogueError, InvalidRequest
 
 
@@ -63,7 +63,7 @@ def check(path: Path) -> Checked:
     models = catalogue.models.values()
     return Checked(
         catalogue=path,
-        problems=engine_problems(catalogue),
+        problems=find_engine_problems(catalogue),
         notes=list(_notes(catalogue)),
         models=len(models),
         disabled=sum(not model.enabled for model in models),

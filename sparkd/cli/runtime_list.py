@@ -13,7 +13,7 @@ from rich.text import Text
 from sparkd.catalog.definitions import Runtime
 from sparkd.catalog.sizes import format_size
 from sparkd.cli.terminal import out
-from sparkd.machine.disk import held
+from sparkd.machine.disk import disk_usage
 from sparkd.runtimes import Build, find_installed, list_builds
 from sparkd.runtimes.store import find_built, find_rolled_back
 
@@ -102,7 +102,7 @@ def _build_status(build: Build, current: Path | None) -> BuildStatus:
     return BuildStatus(
         folder=build.folder,
         created=build.record.created,
-        size=held(build.folder),
+        size=disk_usage(build.folder),
         python=build.record.python,
         current=build.folder == current,
         usable=build.usable,

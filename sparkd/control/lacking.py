@@ -7,7 +7,7 @@ from sparkd.catalog.definitions import Model
 from sparkd.hub import inspection
 from sparkd.hub.files import combine_states
 from sparkd.runtimes import find_installed
-from sparkd.supervising.downloads import missing_files
+from sparkd.supervising.downloads import missing_files_error
 
 
 def lacking(model: Model, catalogue: Catalogue) -> tuple[str, ...]:
@@ -16,7 +16,7 @@ def lacking(model: Model, catalogue: Catalogue) -> tuple[str, ...]:
     parts = inspection.inspect_model(model, catalogue.folder("models"))
     if combine_states(parts) in ("absent", "incomplete"):
         first = " Whoever asks for it waits for that." if model.download == "auto" else ""
-        said.append(f"{missing_files(model, parts).message}{first}")
+        said.append(f"{missing_files_error(model, parts).message}{first}")
     runtime = catalogue.runtimes.get(model.runtime or "")
     if runtime is not None and find_installed(runtime, catalogue.folder("runtimes")) is None:
         said.append(f"Its runtime {runtime.name} is not built: `sparkctl runtime build {runtime.name}`.")

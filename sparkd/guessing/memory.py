@@ -12,7 +12,7 @@ from typing import Final
 
 from sparkd.catalog.quantities import GIB, MIB
 from sparkd.catalog.sizes import format_size, parse_size
-from sparkd.engines.flags import OVERHEAD
+from sparkd.engines.flags import ENGINE_OVERHEAD
 from sparkd.guessing.facts import MAX_LAYERS, MAX_TOKENS, Facts, JsonObject
 
 CPU_OVERHEAD: Final = 1792 * MIB
@@ -124,7 +124,7 @@ def plan_cache_tokens(context: int) -> int:
 
 def overhead(*, gpu: bool) -> int:
     """The memory of vLLM itself."""
-    return OVERHEAD if gpu else CPU_OVERHEAD
+    return ENGINE_OVERHEAD if gpu else CPU_OVERHEAD
 
 
 def round_up(size: int) -> int:

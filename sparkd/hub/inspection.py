@@ -14,7 +14,7 @@ from sparkd.hub import encodings, layout, weights
 from sparkd.hub.files import FileState, ModelFiles, SourceOnDisk
 from sparkd.hub.listing import Listing, load_listing
 from sparkd.hub.needs import Need, find_needs
-from sparkd.machine.disk import held
+from sparkd.machine.disk import disk_usage
 
 CONFIGURATIONS: Final = ("config.json", "params.json")
 """One of these files is beside the weights; the second is Mistral's."""
@@ -72,7 +72,7 @@ def _inspect_folder(need: Need) -> SourceOnDisk:
         return SourceOnDisk(source=need.source, state="whole", held=status.st_size)
     missing = _find_missing(path)
     state: FileState = "incomplete" if missing else "whole"
-    return SourceOnDisk(source=need.source, state=state, held=held(path), missing=tuple(missing))
+    return SourceOnDisk(source=need.source, state=state, held=disk_usage(path), missing=tuple(missing))
 
 
 def _inspect_repository(need: Need, models: Path) -> SourceOnDisk:
@@ -88,7 +88,7 @@ def _inspect_repository(need: Need, models: Path) -> SourceOnDisk:
     missing = _find_missing(folder / "snapshots" / commit) if commit else []
     state: FileState = "whole" if commit and not missing else "incomplete"
     return SourceOnDisk(
-        source=need.source, state=state, held=held(folder), missing=tuple(missing), fetching=fetching
+        source=need.source, state=state, held=disk_usage(folder), missing=tuple(missing), fetching=fetching
     )
 
 
@@ -107,7 +107,7 @@ def _inspect_listed(
     return SourceOnDisk(
         source=listing.source,
         state=state,
-        held=held(folder),
+        held=disk_usage(folder),
         missing=tuple(names),
         left=None if broken else listing.bytes_left(models),
         fetching=fetching,

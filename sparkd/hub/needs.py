@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from sparkd.catalog.definitions import Model
-from sparkd.engines.flags import option
+from sparkd.engines.flags import find_option
 
 CONSOLIDATED = ("load-format", "config-format")
 """Options that make vLLM read `consolidated*.safetensors` instead of `model*.safetensors`."""
@@ -48,11 +48,11 @@ def find_models_needing(source: str | None, models: Iterable[Model]) -> list[str
 
 
 def _sources(model: Model) -> Iterator[Need]:
-    mistral = any(option(model.options, name) == "mistral" for name in CONSOLIDATED)
+    mistral = any(find_option(model.options, name) == "mistral" for name in CONSOLIDATED)
     yield Need(model.source or "", model.revision, mistral)
     for other in (
-        option(model.options, "tokenizer"),
-        _draft_model(option(model.options, "speculative-config")),
+        find_option(model.options, "tokenizer"),
+        _draft_model(find_option(model.options, "speculative-config")),
     ):
         if (
             isinstance(other, str)

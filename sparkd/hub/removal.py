@@ -11,7 +11,7 @@ from typing import Final
 
 from sparkd.errors import DownloadFailed, FilesInUse, InvalidRequest
 from sparkd.hub import layout
-from sparkd.machine.disk import held
+from sparkd.machine.disk import disk_usage
 
 LOCK_TIMEOUT: Final = 2.0
 LOCK_RETRY_INTERVAL: Final = 0.02
@@ -42,7 +42,7 @@ def _remove_locked(folder: Path, source: str, models: Path) -> int:
     descriptor = layout.open_lock(models, source)
     try:
         _lock(descriptor, source)
-        freed = held(folder)
+        freed = disk_usage(folder)
         folder.rename(folder.with_name(f"{REMOVING_PREFIX}{folder.name}"))
         for left in folder.parent.glob(f"{REMOVING_PREFIX}*"):
             left.unlink() if left.is_symlink() else shutil.rmtree(left)

@@ -38,7 +38,7 @@ from sparkd.scheduling.status import ModelStatus
 
 logger = logging.getLogger(__name__)
 
-UNKNOWN_TIME: Final = 60.0
+DEFAULT_RETRY: Final = 60.0
 """Seconds after which to ask again where nobody knows how long it takes."""
 
 
@@ -54,23 +54,23 @@ class Downloads:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
-        self._there: dict[str, Model] = {}
+        self._on_disk: dict[str, Model] = {}
         self._fetches: dict[DownloadRequest, DownloadJob] = {}
         self._failures: dict[DownloadRequest, _Failure] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._closed: Callable[[], SparkdError] | None = None
+        self._closed_error: Callable[[], SparkdError] | None = None
 
     # For requests ------------------------------------------------------------------------------------------
 
-    def knows(self, model: Model) -> bool:
+    def is_on_disk(self, model: Model) -> bool:
         """Whether the model was found whole, as it is defined now. True until its process has ended."""
-        return self._there.get(model.id) is model
+        return self._on_disk.get(model.id) is model
 
     def forget(self, model_id: str) -> None:
         """Look again before the model is next started."""
-        self._there.pop(model_id, None)
+        self._on_disk.pop(model_id, None)
 
-    async def ensure(self, model: Model) -> None:
+    async def ensure_on_disk(self, model: Model) -> None:
         """Return once the model is on disk. Raises Refusal: it is not and will not be, or not soon."""
         if (
             self.catalogue.models.get(model.id) is not model
@@ -81,41 +81,45 @@ class Downloads:
         found = await asyncio.to_thread(inspection.inspect_model, model, self._folder) if anything else []
         missing = [part for part in found if part.state not in ("whole", "unknown")]
         if not missing:
-            self._there[model.id] = model
+            self._on_disk[model.id] = model
             return
         order = self._order(model)
         if (fetch := self._fetches.get(order)) is None:
             if model.download != "auto" or any(part.source.startswith("/") for part in missing):
-                raise missing_files(model, found)
-            self._raise_recent(order)
-            fetch = self._begin(order, model)
-        with self._waits(fetch, model):
+                raise missing_files_error(model, found)
+            self._raise_recent_failure(order)
+            fetch = self._start_download(order, model)
+        with self._count_waiter(fetch, model):
             try:
                 async with asyncio.timeout(self.catalogue.settings.queue.max_wait):
                     error = await asyncio.shield(fetch.ended)
             except TimeoutError:
-                raise self._not_yet(model, fetch) from None
+                raise self._still_downloading_error(model, fetch) from None
         if error is not None:
             raise error
 
     @contextmanager
-    def _waits(self, fetch: DownloadJob, model: Model) -> Iterator[None]:
-        most = self.catalogue.settings.queue.max_length
-        if sum(sum(other.waiting.values()) for other in self._fetches.values()) >= most:
-            raise QueueFull(f"{most} requests wait already.", retry_after=fetch.progress.left or UNKNOWN_TIME)
+    def _count_waiter(self, fetch: DownloadJob, model: Model) -> Iterator[None]:
+        max_waiting = self.catalogue.settings.queue.max_length
+        if sum(sum(other.waiting.values()) for other in self._fetches.values()) >= max_waiting:
+            raise QueueFull(
+                f"{max_waiting} requests wait already.", retry_after=fetch.progress.left or DEFAULT_RETRY
+            )
         fetch.waiting[model.id] = fetch.waiting.get(model.id, 0) + 1
         try:
             yield
         finally:
             fetch.waiting[model.id] -= 1
 
-    def _not_yet(self, model: Model, fetch: DownloadJob) -> ModelDownloading:
+    def _still_downloading_error(self, model: Model, fetch: DownloadJob) -> ModelDownloading:
         share = fetch.progress.share
-        told = "" if share is None else f" ({share:.0%} of {format_bytes(fetch.progress.total)} are there)"
-        text = f"Model {model.id} is still being downloaded{told}."
-        return ModelDownloading(text, param="model", retry_after=fetch.progress.left or UNKNOWN_TIME)
+        progress = (
+            "" if share is None else f" ({share:.0%} of {format_bytes(fetch.progress.total)} are there)"
+        )
+        text = f"Model {model.id} is still being downloaded{progress}."
+        return ModelDownloading(text, param="model", retry_after=fetch.progress.left or DEFAULT_RETRY)
 
-    def _raise_recent(self, order: DownloadRequest) -> None:
+    def _raise_recent_failure(self, order: DownloadRequest) -> None:
         """A failure of a moment ago is told again, not had again: clients ask again and again."""
         failure = self._failures.get(order)
         if failure and (left := failure.until - time.monotonic()) > 0:
@@ -130,7 +134,7 @@ class Downloads:
         Goes on when the caller leaves.
         """
         order = self._order(model)
-        fetch = self._fetches.get(order) or self._begin(order, model)
+        fetch = self._fetches.get(order) or self._start_download(order, model)
         if (error := await asyncio.shield(fetch.ended)) is not None:
             raise error
 
@@ -160,7 +164,7 @@ class Downloads:
             inspection.take_inventory, list(self.catalogue.models.values()), self._folder
         )
 
-    def told(self, status: ModelStatus) -> ModelStatus:
+    def with_download(self, status: ModelStatus) -> ModelStatus:
         """The model's status, with what is being fetched for it."""
         for fetch in self._fetches.values():
             if status.id in fetch.names:
@@ -180,40 +184,40 @@ class Downloads:
 
     def interrupt(self) -> None:
         """Refuse who waits from now on and end what fetches, for a successor: what it needs it goes on with itself."""
-        self._refuse(refusals.replacing)
+        self._refuse(refusals.replacing_error)
 
-    def go_on(self) -> None:
+    def reopen(self) -> None:
         """Fetch again: there is no successor."""
-        self._closed = None
+        self._closed_error = None
 
     async def close(self) -> None:
         """Refuse who waits and end what fetches; return once none of it is left."""
-        self._refuse(refusals.shutting_down)
+        self._refuse(refusals.shutdown_error)
         if self._tasks:
             await asyncio.wait(self._tasks)
 
     def _refuse(self, why: Callable[[], SparkdError]) -> None:
-        self._closed = why
+        self._closed_error = why
         for fetch in self._fetches.values():
             fetch.stop(why())
 
     # Processes ---------------------------------------------------------------------------------------------
 
-    def _begin(self, order: DownloadRequest, model: Model) -> DownloadJob:
-        if self._closed:
-            raise self._closed()
+    def _start_download(self, order: DownloadRequest, model: Model) -> DownloadJob:
+        if self._closed_error:
+            raise self._closed_error()
         if not order.sources and not order.encodings:
-            raise missing_files(model, inspection.inspect_model(model, self._folder))
+            raise missing_files_error(model, inspection.inspect_model(model, self._folder))
         names = [other.id for other in self.catalogue.models.values() if self._order(other) == order]
         fetch = DownloadJob(order, names, asyncio.get_running_loop().create_future())
         self._fetches[order] = fetch
         logger.info("%s: downloading", model.id, extra=event("downloading", model.id))
-        task = asyncio.create_task(self._follow(fetch, model.id), name=f"download of {model.id}")
+        task = asyncio.create_task(self._run_download(fetch, model.id), name=f"download of {model.id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return fetch
 
-    async def _follow(self, fetch: DownloadJob, name: str) -> None:
+    async def _run_download(self, fetch: DownloadJob, name: str) -> None:
         """The life of one process."""
         error = await fetch.run(build_command(fetch.request), build_environment(fetch.request, os.environ))
         del self._fetches[fetch.request]
@@ -225,12 +229,12 @@ class Downloads:
                 "%s: not downloaded: %s", name, error.message, extra=event("download-failed", name)
             )
         if isinstance(error, DownloadFailed):
-            error = self._remember(fetch.request, error)
+            error = self._record_failure(fetch.request, error)
         for id_ in fetch.names:
             self.forget(id_)
         fetch.ended.set_result(error)
 
-    def _remember(self, order: DownloadRequest, error: DownloadFailed) -> DownloadFailed:
+    def _record_failure(self, order: DownloadRequest, error: DownloadFailed) -> DownloadFailed:
         """Have it wait before the next try, longer each time: as after a failed start."""
         failures, before = self.catalogue.settings.failures, self._failures.get(order)
         count = before.count + 1 if before else 1
@@ -247,19 +251,19 @@ class Downloads:
         return make_request(model, self._folder, self.catalogue.folder("state"))
 
 
-def missing_files(model: Model, parts: list[SourceOnDisk]) -> FilesMissing | ModelDownloading:
+def missing_files_error(model: Model, parts: list[SourceOnDisk]) -> FilesMissing | ModelDownloading:
     """Why a model that is not on disk is refused, and what puts it there."""
     folders = [
         part for part in parts if part.source.startswith("/") and part.state in ("absent", "incomplete")
     ]
     if folders:
         lacking = folders[0]
-        there = f"lacks {lacking.missing[0]}" if lacking.missing else "is not there"
-        text = f"Model {model.id} is not on disk: its source {lacking.source} {there}."
+        state = f"lacks {lacking.missing[0]}" if lacking.missing else "is not there"
+        text = f"Model {model.id} is not on disk: its source {lacking.source} {state}."
         return FilesMissing(text, param="model")
     if any(part.fetching for part in parts):
         text = f"Model {model.id} is being downloaded."
-        return ModelDownloading(text, param="model", retry_after=UNKNOWN_TIME)
+        return ModelDownloading(text, param="model", retry_after=DEFAULT_RETRY)
     lefts = [part.left for part in parts if part.state in ("absent", "incomplete")]
     # Where nobody has told how big one of them is, the sum of the others would mislead.
     size = f" ({format_bytes(sum(left or 0 for left in lefts))})" if lefts and None not in lefts else ""

@@ -14,8 +14,8 @@ from sparkd.catalog.quantities import GIB
 from sparkd.catalog.ranking import choose_first_model, rank_models
 from sparkd.catalog.reading import read_catalogue
 from sparkd.catalog.reference.guide import CATALOGUE, FILE, TASKS, render_guide, render_page
-from sparkd.engines import ENGINES, engine_problems
-from sparkd.engines.engine import Surroundings, UnixAddress
+from sparkd.engines import ENGINES, find_engine_problems
+from sparkd.engines.engine import LaunchContext, UnixAddress
 from sparkd.errors import ModelDisabled
 from tests.catalog.folder import Folder
 
@@ -114,7 +114,7 @@ def to_line(model: Model) -> Expected:
 
 def argv(model: Model) -> list[str]:
     """Its command line on a DGX Spark."""
-    surroundings = Surroundings(
+    context = LaunchContext(
         program=Path("/runtime/bin"),
         environment={},
         directory=Path("/private"),
@@ -125,7 +125,7 @@ def argv(model: Model) -> list[str]:
         memory=model.memory,
         total=SPARK,
     )
-    return list(ENGINES[model.engine].command(model, surroundings).argv)
+    return list(ENGINES[model.engine].build_command(model, context).argv)
 
 
 def test_the_catalogue_has_these_models_and_no_others() -> None:
@@ -187,7 +187,7 @@ def test_a_model_on_stock_vllm_has_no_flag_of_a_fork_and_no_more_conversations_t
 
 
 def test_the_catalogue_is_right_and_so_are_its_options() -> None:
-    assert engine_problems(SHIPPED) == []
+    assert find_engine_problems(SHIPPED) == []
     assert {model.runtime for model in MODELS} == {"cpu", "vllm", "vllm-mxfp4"}
 
 

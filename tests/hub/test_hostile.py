@@ -24,7 +24,7 @@ from tests.hub.server import COMMIT, Hub, a_repository, digest, safetensors
 M = Need("org/m")
 
 
-def weights_of(harness: DownloadHarness) -> Path:
+def weights_path(harness: DownloadHarness) -> Path:
     return repository_folder(harness.models, "org/m") / "snapshots" / COMMIT / "model.safetensors"
 
 
@@ -109,7 +109,7 @@ def test_a_disk_that_takes_all_but_the_last_bytes_leaves_nothing_that_looks_whol
     assert digest(data) + INCOMPLETE in harness.blobs()
     done = harness.download()
     assert isinstance(done, Done)
-    assert weights_of(harness).read_bytes() == data
+    assert weights_path(harness).read_bytes() == data
 
 
 def test_a_file_that_somebody_has_linked_is_not_removed(
@@ -120,11 +120,11 @@ def test_a_file_that_somebody_has_linked_is_not_removed(
     harness.download()
     own = tmp_path / "own.safetensors"
     own.write_bytes(b"x" * len(data))
-    weights_of(harness).unlink()
-    weights_of(harness).symlink_to(own)
+    weights_path(harness).unlink()
+    weights_path(harness).symlink_to(own)
     assert isinstance(harness.download(verify=True), Done)
     assert own.read_bytes() == b"x" * len(data)
-    assert weights_of(harness).read_bytes() == data
+    assert weights_path(harness).read_bytes() == data
 
 
 def test_a_lock_file_that_is_a_link_is_not_followed(tmp_path: Path) -> None:

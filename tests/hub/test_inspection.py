@@ -22,7 +22,7 @@ from sparkd.hub.listing import ListedFile, Listing
 from sparkd.hub.needs import Need, find_models_needing, find_needs
 from sparkd.hub.removal import remove
 from sparkd.hub.selection import select_files
-from sparkd.supervising.downloads import missing_files
+from sparkd.supervising.downloads import missing_files_error
 from tests.hub.server import safetensors
 
 
@@ -181,13 +181,13 @@ def test_a_size_is_told_only_where_all_that_is_missing_has_one(tmp_path: Path) -
     """gpt-oss-20b, 13 GiB, was offered as a download of 6 MiB: that of its encodings."""
     one = model(tmp_path, source="org/m", encodings=["o200k_base"])
     assert [part.state for part in inspect_model(one, tmp_path)] == ["absent", "absent"]
-    assert missing_files(one, inspect_model(one, tmp_path)).message == (
+    assert missing_files_error(one, inspect_model(one, tmp_path)).message == (
         "Model m is not on disk: `sparkctl pull m` downloads it."
     )
     weights(repository_folder(tmp_path, "org/m") / "snapshots" / "abc", "model.safetensors")
     (repository_folder(tmp_path, "org/m") / "refs").mkdir()
     (repository_folder(tmp_path, "org/m") / "refs" / "main").write_text("abc")
-    assert missing_files(one, inspect_model(one, tmp_path)).message == (
+    assert missing_files_error(one, inspect_model(one, tmp_path)).message == (
         "Model m is only partly on disk: `sparkctl pull m` downloads it (4 MiB)."
     )
 

@@ -240,7 +240,7 @@ def test_a_full_backlog_is_waited_for(tmp_path: Path) -> None:
     run(test)
 
 
-def test_a_probe_tells_the_status_or_that_nobody_answers(tmp_path: Path) -> None:
+def test_a_probe_returns_the_status_or_none(tmp_path: Path) -> None:
     async def test(_: Engine, upstream: Upstream) -> None:
         assert await upstream.probe("/health", 1.0) == 503
         assert await upstream.probe("/health", 1.0) == 200

@@ -10,7 +10,7 @@ from sparkd.catalog.settings import Failures, Memory, Queue, Settings
 from sparkd.errors import Refusal
 from sparkd.scheduling.actions import Action, Grant, Kill, Launch, Refuse, Terminate
 from sparkd.scheduling.lifecycle import State
-from sparkd.scheduling.memory import budget_for, footprint
+from sparkd.scheduling.memory import compute_budget, estimate_footprint
 from sparkd.scheduling.scheduler import Scheduler
 
 
@@ -34,12 +34,12 @@ class Process:
     model: str
     run: int
     healthy: bool = False
-    told: bool = False
+    terminated: bool = False
     exited: bool = False
 
 
 @dataclass
-class House:
+class Harness:
     """Everything a test of the scheduler needs to say."""
 
     models: tuple[Model, ...]
@@ -58,55 +58,55 @@ class House:
     slots: int | None = None
 
     def __post_init__(self) -> None:
-        self.scheduler = Scheduler({model.id: model for model in self.models}, **self.terms())
+        self.scheduler = Scheduler({model.id: model for model in self.models}, **self.scheduler_arguments())
 
-    def terms(self) -> dict[str, Any]:
+    def scheduler_arguments(self) -> dict[str, Any]:
         """What the scheduler decides by."""
         return {
-            "budget": replace(budget_for(self.models, self.total, 0, lambda _: None), slots=self.slots),
-            "footprint": lambda model, budget: footprint(model, budget, lambda _: None),
+            "budget": replace(compute_budget(self.models, self.total, 0, lambda _: None), slots=self.slots),
+            "footprint": lambda model, budget: estimate_footprint(model, budget, lambda _: None),
             "settings": Settings(queue=self.queue, failures=self.failures, memory=Memory(floor=self.floor)),
         }
 
     # What clients, processes, the clock and the operator do
 
-    def ask(self, model: str) -> int:
+    def request(self, model: str) -> int:
         """A client asks; return its ticket."""
         ticket, actions = self.scheduler.on_request(model, self.now)
         self.tickets[ticket] = model
-        self.note(actions)
+        self.apply(actions)
         return ticket
 
     def leave(self, ticket: int) -> None:
         """The answer is complete, or the client has gone."""
         self.granted.pop(ticket, None)
         del self.tickets[ticket]
-        self.note(self.scheduler.on_leave(ticket, self.now))
+        self.apply(self.scheduler.on_leave(ticket, self.now))
 
-    def healthy(self, model: str) -> None:
+    def become_healthy(self, model: str) -> None:
         process = self.process(model)
         process.healthy = True
-        self.note(self.scheduler.on_healthy(model, process.run, self.now))
+        self.apply(self.scheduler.on_healthy(model, process.run, self.now))
 
-    def exits(self, model: str, cause: str = "It crashed.") -> None:
+    def exit(self, model: str, cause: str = "It crashed.") -> None:
         process = self.process(model)
         process.exited = True
-        self.note(self.scheduler.on_exited(model, process.run, cause, self.now))
+        self.apply(self.scheduler.on_exited(model, process.run, cause, self.now))
 
-    def reclaimed(self, model: str, missing: int = 0) -> None:
+    def reclaim(self, model: str, missing: int = 0) -> None:
         process = self.process(model)
         del self.processes[process.run]
-        self.note(self.scheduler.on_reclaimed(model, process.run, self.now, missing=missing))
+        self.apply(self.scheduler.on_reclaimed(model, process.run, self.now, missing=missing))
 
-    def gone(self, model: str) -> None:
+    def exit_and_reclaim(self, model: str) -> None:
         """The process exits and its memory is back."""
-        self.exits(model)
-        self.reclaimed(model)
+        self.exit(model)
+        self.reclaim(model)
 
-    def memory(self, available: int, after: float = 0.0) -> None:
+    def report_memory(self, available: int, after: float = 0.0) -> None:
         """The machine is looked at, `after` seconds later."""
         self.now += after
-        self.note(self.scheduler.on_memory(available, available, self.now))
+        self.apply(self.scheduler.on_memory(available, available, self.now))
 
     def wait(self, seconds: float) -> None:
         """Let time pass, with a tick at every deadline on the way, as the supervisor does."""
@@ -114,35 +114,35 @@ class House:
         while (deadline := self.scheduler.deadline) <= end:
             assert deadline > self.now, "the scheduler wants to be woken in the past"
             self.now = deadline
-            self.note(self.scheduler.on_tick(self.now))
+            self.apply(self.scheduler.on_tick(self.now))
         self.now = end
-        self.note(self.scheduler.on_tick(self.now))
+        self.apply(self.scheduler.on_tick(self.now))
 
     def stop(self, model: str) -> None:
-        self.note(self.scheduler.on_stop(model, self.now))
+        self.apply(self.scheduler.on_stop(model, self.now))
 
     def retry(self, model: str) -> None:
-        self.note(self.scheduler.on_retry(model, self.now))
+        self.apply(self.scheduler.on_retry(model, self.now))
 
     def reload(self, *models: Model, restart: tuple[str, ...] = ()) -> None:
         """The catalogue is read again and has these models; those in `restart` would be started differently now."""
         self.models = models
         found = {model.id: model for model in models}
-        self.note(self.scheduler.on_catalogue(found, restart, self.now, **self.terms()))
+        self.apply(self.scheduler.on_catalogue(found, restart, self.now, **self.scheduler_arguments()))
 
     def shut_down(self) -> None:
-        self.note(self.scheduler.on_shutdown(self.now))
+        self.apply(self.scheduler.on_shutdown(self.now))
 
     # Shorthands
 
     def run(self, model: str) -> int:
         """A model is asked for, gets ready, and its answer is being written; return its ticket."""
-        ticket = self.ask(model)
-        self.healthy(model)
+        ticket = self.request(model)
+        self.become_healthy(model)
         assert ticket in self.granted
         return ticket
 
-    def rest(self, model: str) -> None:
+    def run_and_finish(self, model: str) -> None:
         """A model is resident and idle."""
         self.leave(self.run(model))
 
@@ -156,10 +156,10 @@ class House:
         (found,) = [process for process in self.processes.values() if process.model == model]
         return found
 
-    def waits(self, ticket: int) -> bool:
+    def is_waiting(self, ticket: int) -> bool:
         return ticket in self.tickets and ticket not in self.granted and ticket not in self.refused
 
-    def note(self, actions: list[Action]) -> None:
+    def apply(self, actions: list[Action]) -> None:
         """Let the scheduler's wishes come true in the world."""
         for action in actions:
             match action:
@@ -168,11 +168,11 @@ class House:
                     self.processes[run] = Process(model, run)
                 case Terminate(_, run, reason):
                     self.reasons.append(reason)
-                    self.processes[run].told = True
+                    self.processes[run].terminated = True
                 case Kill(model, run, reason):
                     self.kills.append(model)
                     self.reasons.append(reason)
-                    self.processes[run].told = True
+                    self.processes[run].terminated = True
                 case Grant(ticket, _, run):
                     self.granted[ticket] = run
                 case Refuse(ticket, error):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sparkd.scheduling.books import Entry
+from sparkd.scheduling.ledger import Entry
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.memory import Budget
 
@@ -25,10 +25,10 @@ def fits(candidate: Entry, residents: Sequence[Entry], budget: Budget) -> bool:
     if budget.slots is not None and len(main) >= budget.slots:
         return False
     others = sum(entry.footprint for entry in main)
-    return others + candidate.footprint <= budget.share(candidate.model)
+    return others + candidate.footprint <= budget.limit_for(candidate.model)
 
 
-def evictions(candidate: Entry, residents: Sequence[Entry], budget: Budget) -> list[Entry] | None:
+def choose_evictions(candidate: Entry, residents: Sequence[Entry], budget: Budget) -> list[Entry] | None:
     """Return the models to evict so that the candidate fits when all leaving models have left; None if nothing helps.
 
     Idle models are evicted before busy ones, the least recently used first. No model is evicted without need.
@@ -38,28 +38,30 @@ def evictions(candidate: Entry, residents: Sequence[Entry], budget: Budget) -> l
         return []
     evictable = sorted(
         (entry for entry in staying if _may_evict(candidate, entry)),
-        key=lambda entry: (not entry.idle, entry.last_used),
+        key=lambda entry: (not entry.is_idle, entry.last_used),
     )
     chosen: list[Entry] = []
     for victim in evictable:
         chosen.append(victim)
-        if fits(candidate, _without(staying, chosen), budget):
-            return _needed(candidate, staying, chosen, budget)
+        if fits(candidate, _exclude(staying, chosen), budget):
+            return _drop_unneeded(candidate, staying, chosen, budget)
     return None
 
 
-def _needed(candidate: Entry, staying: Sequence[Entry], chosen: list[Entry], budget: Budget) -> list[Entry]:
+def _drop_unneeded(
+    candidate: Entry, staying: Sequence[Entry], chosen: list[Entry], budget: Budget
+) -> list[Entry]:
     """Keep models whose eviction is not needed: a small idle model beside the large one that must stop."""
     needed = list(chosen)
     for spared in reversed(chosen):
-        rest = [entry for entry in needed if entry is not spared]
-        if fits(candidate, _without(staying, rest), budget):
-            needed = rest
+        remaining = [entry for entry in needed if entry is not spared]
+        if fits(candidate, _exclude(staying, remaining), budget):
+            needed = remaining
     return needed
 
 
-def _without(entries: Sequence[Entry], gone: Sequence[Entry]) -> list[Entry]:
-    return [entry for entry in entries if entry not in gone]
+def _exclude(entries: Sequence[Entry], excluded: Sequence[Entry]) -> list[Entry]:
+    return [entry for entry in entries if entry not in excluded]
 
 
 def _may_evict(candidate: Entry, resident: Entry) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 
-class Bucket:
+class TokenBucket:
     """A credit that grows by `rate` a second up to `burst`, in whatever unit its costs are."""
 
     def __init__(self, rate: float, burst: float) -> None:
@@ -14,7 +14,7 @@ class Bucket:
         self._credit = burst
         self._credited = time.monotonic()
 
-    def affords(self, cost: float = 1.0) -> bool:
+    def try_take(self, cost: float = 1.0) -> bool:
         """Whether there is credit for that; if so, it is taken."""
         now = time.monotonic()
         self._credit = min(self._burst, self._credit + (now - self._credited) * self._rate)

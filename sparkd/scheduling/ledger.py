@@ -46,10 +46,10 @@ class Entry:
     last_used: float = 0.0
     ready_at: float | None = None
     drain_deadline: float = NEVER
-    hurried: bool = False
-    process: bool = False
+    urgent: bool = False
+    has_process: bool = False
     failures: int = 0
-    until: float = 0.0
+    retry_at: float = 0.0
     cause: str = ""
     reason: str = ""
     load_time: float = 0.0
@@ -59,9 +59,9 @@ class Entry:
     withdrawn: bool = False
 
     @property
-    def resident(self) -> bool:
+    def is_resident(self) -> bool:
         """Whether it uses memory: from its launch until its memory is free again."""
-        return self.process
+        return self.has_process
 
     @property
     def is_utility(self) -> bool:
@@ -69,17 +69,17 @@ class Entry:
         return self.model.lifecycle == "utility"
 
     @property
-    def idle(self) -> bool:
+    def is_idle(self) -> bool:
         """Whether it is ready and not in use."""
         return self.state is State.READY and not self.leases
 
     @property
-    def quarantined(self) -> bool:
+    def is_quarantined(self) -> bool:
         """Whether it starts again only after `sparkctl retry`."""
-        return self.state is State.BACKOFF and self.until == NEVER
+        return self.state is State.BACKOFF and self.retry_at == NEVER
 
     @property
-    def at_rest(self) -> bool:
+    def is_inactive(self) -> bool:
         """Whether nothing changes until a request for it arrives."""
         return self.state is State.STOPPED and not (self.waiting or self.failures)
 
@@ -93,43 +93,43 @@ class Entry:
         return (self.ready_at or self.since) + quantum
 
 
-class Books:
+class Ledger:
     """Entries and tickets. Only the scheduler changes them, without an await in between."""
 
     def __init__(self, max_wait: float) -> None:
         self.max_wait = max_wait
-        self._tickets = 0
+        self._last_ticket = 0
         self.active: dict[str, Entry] = {}
-        self.at_rest: dict[str, Entry] = {}
+        self.inactive: dict[str, Entry] = {}
         self.queue: OrderedDict[int, Ticket] = OrderedDict()
         self.leases: dict[int, tuple[Entry, int]] = {}
 
-    def copy(self) -> Books:
+    def copy(self) -> Ledger:
         """An independent copy; models are shared, because they never change."""
-        return deepcopy(self, {id(entry.model): entry.model for entry in self.everyone()})
+        return deepcopy(self, {id(entry.model): entry.model for entry in self.all_entries()})
 
-    def everyone(self) -> list[Entry]:
+    def all_entries(self) -> list[Entry]:
         """All entries, including inactive ones."""
-        return [*self.active.values(), *self.at_rest.values()]
+        return [*self.active.values(), *self.inactive.values()]
 
-    def rest(self, entry: Entry) -> None:
+    def deactivate(self, entry: Entry) -> None:
         """Make an entry inactive, so that decisions skip it. Its history is kept, unless the model is withdrawn."""
         del self.active[entry.model.id]
         if not entry.withdrawn:
-            self.at_rest[entry.model.id] = entry
+            self.inactive[entry.model.id] = entry
 
-    def change_patience(self, max_wait: float) -> None:
+    def set_max_wait(self, max_wait: float) -> None:
         """Set the longest wait of all tickets, in seconds, including those that wait already. The oldest one still
         expires first."""
         self.max_wait = max_wait
         for ticket in self.queue.values():
-            patient = structs.replace(ticket, deadline=ticket.arrived + max_wait)
-            self.queue[ticket.id] = self.active[ticket.model].waiting[ticket.id] = patient
+            extended = structs.replace(ticket, deadline=ticket.arrived + max_wait)
+            self.queue[ticket.id] = self.active[ticket.model].waiting[ticket.id] = extended
 
     def enqueue(self, entry: Entry, now: float) -> Ticket:
         """Add a new ticket at the end of the queue."""
-        self._tickets += 1
-        ticket = Ticket(self._tickets, entry.model.id, now, now + self.max_wait)
+        self._last_ticket += 1
+        ticket = Ticket(self._last_ticket, entry.model.id, now, now + self.max_wait)
         self.queue[ticket.id] = ticket
         entry.waiting[ticket.id] = ticket
         return ticket
@@ -140,27 +140,27 @@ class Books:
         del entry.waiting[ticket_id]
         return entry
 
-    def lend(self, entry: Entry, ticket_id: int, now: float) -> None:
+    def grant_lease(self, entry: Entry, ticket_id: int, now: float) -> None:
         """Turn a waiting ticket into a lease on the entry's current run."""
         self.dequeue(ticket_id)
         entry.leases[ticket_id] = now
         entry.last_used = now
         self.leases[ticket_id] = (entry, entry.run)
 
-    def give_back(self, ticket_id: int, now: float) -> Entry:
+    def end_lease(self, ticket_id: int, now: float) -> Entry:
         """End a lease and return its model's entry. A lease on an earlier run does not change the current one."""
         entry, run = self.leases.pop(ticket_id)
         if run != entry.run or ticket_id not in entry.leases:
             return entry
-        taken = now - entry.leases.pop(ticket_id)
-        entry.answer_time = taken if not entry.answer_time else 0.8 * entry.answer_time + 0.2 * taken
+        duration = now - entry.leases.pop(ticket_id)
+        entry.answer_time = duration if not entry.answer_time else 0.8 * entry.answer_time + 0.2 * duration
         entry.last_used = now
         return entry
 
     def residents(self) -> Iterator[Entry]:
         """Entries that use memory."""
-        return (entry for entry in self.active.values() if entry.resident)
+        return (entry for entry in self.active.values() if entry.is_resident)
 
-    def reserved(self) -> int:
+    def total_reserved(self) -> int:
         """Bytes reserved for all resident models."""
         return sum(entry.footprint for entry in self.residents())

@@ -37,12 +37,12 @@ def wait_until(what: str, true: Callable[[], Any], seconds: float = 10.0) -> Any
 
 def engine(*faults: str, tcp: bool = False, **fields: Any) -> dict[str, Any]:
     """A model that the stand-alone bad engine serves."""
-    door = ["--host", "{host}", "--port", "{port}"] if tcp else ["--socket", "{socket}"]
-    program = [sys.executable, "-S", "-E", str(BAD_ENGINE), *door, "--model", "{model}", *faults]
+    listen_flags = ["--host", "{host}", "--port", "{port}"] if tcp else ["--socket", "{socket}"]
+    program = [sys.executable, "-S", "-E", str(BAD_ENGINE), *listen_flags, "--model", "{model}", *faults]
     return {"engine": "command", "command": program, "memory": "1 GiB", **fields}
 
 
-class House:
+class SparkdProcess:
     """One sparkd process: its catalogue, its output, its doors."""
 
     def __init__(self, folder: Path, catalogue: Mapping[str, Any]) -> None:
@@ -71,13 +71,13 @@ class House:
                 env=environment,
                 cwd=self.folder,
             )
-        self.port = int(wait_until("sparkd listens", self._listening)[0].rpartition(":")[2])
+        self.port = int(wait_until("sparkd listens", self._read_listen)[0].rpartition(":")[2])
 
-    def _listening(self) -> tuple[str, ...] | None:
+    def _read_listen(self) -> tuple[str, ...] | None:
         assert self.process.poll() is None, self.output.read_text()
-        with socket.socket(socket.AF_UNIX) as door:
+        with socket.socket(socket.AF_UNIX) as sock:
             try:
-                door.connect(str(self.folder / "run" / "control.sock"))
+                sock.connect(str(self.folder / "run" / "control.sock"))
             except OSError:
                 return None
         return self.status().listen
@@ -114,7 +114,7 @@ class House:
         """The real sparkctl's command line against this sparkd."""
         return [sys.executable, "-m", "sparkd.cli", "--catalogue", str(self.catalogue), *arguments]
 
-    def ctl(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def sparkctl(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run it."""
         command = self.command(*arguments)
         environment = {**os.environ, "NO_COLOR": "1"}

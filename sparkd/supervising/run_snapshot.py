@@ -7,26 +7,26 @@ from typing import Any
 
 from msgspec import Struct
 
-from sparkd.processes.log import Unfinished
-from sparkd.processes.process import HeldProcess
+from sparkd.processes.log import LogState
+from sparkd.processes.process import ProcessSnapshot
 
 
-class HeldRun(Struct, frozen=True, kw_only=True):
+class RunSnapshot(Struct, frozen=True, kw_only=True):
     """A run as it is passed on to the program that replaces ours. `definition` is its model's, as plain values; the
     rest are a Run's."""
 
     number: int
     definition: dict[str, Any]
-    process: HeldProcess
+    process: ProcessSnapshot
     address: str
     key: str
     log: str | None
-    unfinished: Unfinished
+    log_state: LogState
     healthy: bool
     load_time: float | None
     phases: dict[str, float]
-    launched_with: int | None
-    held: int
+    available_at_launch: int | None
+    memory_used: int
     peak: int
     available: int
 
