@@ -56,7 +56,7 @@ def _remove(catalogue: Catalogue, model: Model, arguments: argparse.Namespace) -
 def _confirm_removal(catalogue: Catalogue, model: Model) -> bool:
     if not sys.stdin.isatty():
         raise InvalidRequest("Nobody is there to ask: --yes removes without a question.")
-    size_on_disk = sum(part.held for part in inspection.inspect_model(model, catalogue.folder("models"))[:1])
+    size_on_disk = sum(part.size for part in inspection.inspect_model(model, catalogue.folder("models"))[:1])
     sharing_models = [
         id_ for id_ in find_models_needing(model.source, catalogue.models.values()) if id_ != model.id
     ]

@@ -94,7 +94,7 @@ class ControlClient:
     def reexec(self) -> Status:
         """Have the program that is installed now take the daemon's place, soon; returns how things were before.
 
-        Its `replaced` then counts one more. DaemonError with the code replacement_refused: it would not start.
+        Its `replacements` then counts one more. DaemonError with the code replacement_refused: it would not start.
         """
         return self._request("POST", "/reexec", Status, wait_forever=True)
 

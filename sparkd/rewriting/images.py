@@ -20,7 +20,7 @@ _MAX_DEPTH = 3
 """Levels at which images are looked for: a message's part, and a part of a tool's result."""
 
 
-def refuse_images(context: RewriteContext, body: JsonBody) -> JsonBody:
+def reject_images(context: RewriteContext, body: JsonBody) -> JsonBody:
     """Refuse a request with an image in it, and name the models that take images. Raises ImagesNotSupported."""
     for name in TURN_FIELDS:
         if any(_has_image(turn) for turn in _list_turns(body, name)):

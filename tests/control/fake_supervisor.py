@@ -63,7 +63,11 @@ class FakeSupervisor:
         self.downloads = Downloads(catalogue)
         self.models = {
             model.id: ModelStatus(
-                id=model.id, state="stopped", since=5.0, footprint=model.memory or 0, enabled=model.enabled
+                id=model.id,
+                state="stopped",
+                state_seconds=5.0,
+                footprint=model.memory or 0,
+                enabled=model.enabled,
             )
             for model in catalogue.models.values()
         }

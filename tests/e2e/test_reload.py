@@ -38,7 +38,7 @@ def test_what_is_added_is_served_and_what_did_not_change_notices_nothing(build: 
     assert done.returncode == 0
     assert text(sparkd, "other") == text(sparkd, "b") == "one two three"
     assert sparkd.model("a").pid == pid
-    assert (sparkd.model("a").idle_left or 0) > 70
+    assert (sparkd.model("a").idle_seconds_left or 0) > 70
     assert sparkd.sparkctl("reload").stdout == "The catalogue is read again: nothing has changed.\n"
 
 

@@ -22,18 +22,20 @@ def check_catalogue(facts: Facts) -> Findings:
     if facts.problems:
         first, further = facts.problems[0].rstrip("."), len(facts.problems) - 1
         rest = f", and {further} more" if further else ""
-        found = f"{format_count(len(facts.problems), 'problem')} in {facts.path}: {first}{rest}"
+        message = f"{format_count(len(facts.problems), 'problem')} in {facts.path}: {first}{rest}"
         if facts.path is None:
-            mend = "`sudo ./install.sh` in a copy of the repository makes one"
-            yield Finding(check="catalogue", level="wrong", found=first, mend=mend)
+            fix = "`sudo ./install.sh` in a copy of the repository makes one"
+            yield Finding(check="catalogue", level="error", message=first, fix=fix)
         else:
-            yield Finding(check="catalogue", level="wrong", found=found, mend="`sparkctl check` names each")
+            yield Finding(
+                check="catalogue", level="error", message=message, fix="`sparkctl check` names each"
+            )
         return
     counts = format_count(facts.catalogue.enabled, "model") if facts.catalogue else "no model"
     disabled = (
         f" ({facts.catalogue.disabled} more disabled)" if facts.catalogue and facts.catalogue.disabled else ""
     )
-    yield Finding(check="catalogue", level="ok", found=f"{facts.path} is right: {counts}{disabled}")
+    yield Finding(check="catalogue", level="ok", message=f"{facts.path} is right: {counts}{disabled}")
 
 
 def check_daemon(facts: Facts) -> Findings:
@@ -43,33 +45,33 @@ def check_daemon(facts: Facts) -> Findings:
         return
     if facts.daemon == "absent":
         yield Finding(
-            check="daemon", level="warning", found="sparkd is not running", mend=_start_command(facts)
+            check="daemon", level="warning", message="sparkd is not running", fix=_start_command(facts)
         )
     elif facts.daemon == "forbidden":
         yield Finding(
-            check="daemon", level="warning", found=facts.daemon_error, mend="`sudo sparkctl doctor`"
+            check="daemon", level="warning", message=facts.daemon_error, fix="`sudo sparkctl doctor`"
         )
     elif facts.daemon == "unknown":
         yield Finding(
             check="daemon",
             level="warning",
-            found="where sparkd listens is in the catalogue",
-            mend="mend that first",
+            message="where sparkd listens is in the catalogue",
+            fix="fix that first",
         )
     else:
-        mend = f"end what listens there, then {_start_command(facts)}"
+        fix = f"end what listens there, then {_start_command(facts)}"
         if _is_installed(facts):
-            mend = "`journalctl -e -u sparkd` tells why, `sudo systemctl restart sparkd` starts it anew"
-        yield Finding(check="daemon", level="wrong", found=facts.daemon_error, mend=mend)
+            fix = "`journalctl -e -u sparkd` tells why, `sudo systemctl restart sparkd` starts it anew"
+        yield Finding(check="daemon", level="error", message=facts.daemon_error, fix=fix)
 
 
 def _check_version(facts: Facts, status: Status) -> Finding:
-    found = f"sparkd {status.version} (PID {status.pid}) answers, up {format_duration(status.uptime)}"
+    message = f"sparkd {status.version} (PID {status.pid}) answers, up {format_duration(status.uptime)}"
     if status.version == facts.version:
-        return Finding(check="daemon", level="ok", found=found)
+        return Finding(check="daemon", level="ok", message=message)
     fix = f"`{'sudo ' if facts.delegation else ''}sparkctl reexec` puts what is installed in its place; models stay"
-    found = f"{found}; this sparkctl is of {facts.version}"
-    return Finding(check="daemon", level="warning", found=found, mend=fix)
+    message = f"{message}; this sparkctl is of {facts.version}"
+    return Finding(check="daemon", level="warning", message=message, fix=fix)
 
 
 def _start_command(facts: Facts) -> str:
@@ -92,12 +94,12 @@ def check_quarantine(facts: Facts) -> Findings:
         why = f": {model.cause.splitlines()[0]}" if model.cause else ""
         yield Finding(
             check="quarantine",
-            level="wrong",
-            found=f"{model.id} is not started any more{why}",
-            mend=f"`sparkctl logs {model.id}`, then `sparkctl retry {model.id}`",
+            level="error",
+            message=f"{model.id} is not started any more{why}",
+            fix=f"`sparkctl logs {model.id}`, then `sparkctl retry {model.id}`",
         )
     if not quarantined:
-        yield Finding(check="quarantine", level="ok", found="no model is in it")
+        yield Finding(check="quarantine", level="ok", message="no model is in it")
 
 
 def check_port(facts: Facts) -> Findings:
@@ -107,13 +109,13 @@ def check_port(facts: Facts) -> Findings:
     if facts.status is not None:
         addresses = ", ".join(facts.status.listen)
         if addresses:
-            yield Finding(check="port", level="ok", found=f"sparkd listens on {addresses}")
+            yield Finding(check="port", level="ok", message=f"sparkd listens on {addresses}")
         else:
             yield Finding(
-                check="port", level="warning", found="sparkd has no door open", mend="wait, or restart it"
+                check="port", level="warning", message="sparkd has no door open", fix="wait, or restart it"
             )
     elif socket_unit is not None and socket_unit.active == "active":
-        yield Finding(check="port", level="ok", found="systemd holds it for sparkd (sparkd.socket)")
+        yield Finding(check="port", level="ok", message="systemd holds it for sparkd (sparkd.socket)")
     elif port_state is None or facts.daemon != "absent":
         return
     elif port_state.taken:
@@ -121,15 +123,15 @@ def check_port(facts: Facts) -> Findings:
         holder = port_state.holder or f"another program (`sudo ss -ltnp 'sport = :{port_number}'` names it)"
         yield Finding(
             check="port",
-            level="wrong",
-            found=f"{port_state.listen} is taken by {holder}",
-            mend="end that, or choose another port in `server.listen`",
+            level="error",
+            message=f"{port_state.listen} is taken by {holder}",
+            fix="end that, or choose another port in `server.listen`",
         )
     elif port_state.problem:
-        found = f"{port_state.listen} cannot be opened: {port_state.problem}"
-        yield Finding(check="port", level="wrong", found=found, mend="choose another in `server.listen`")
+        message = f"{port_state.listen} cannot be opened: {port_state.problem}"
+        yield Finding(check="port", level="error", message=message, fix="choose another in `server.listen`")
     else:
-        yield Finding(check="port", level="ok", found=f"{port_state.listen} is free")
+        yield Finding(check="port", level="ok", message=f"{port_state.listen} is free")
 
 
 def check_api_keys(facts: Facts) -> Findings:
@@ -143,25 +145,25 @@ def check_api_keys(facts: Facts) -> Findings:
     if key_file is None and exposed:
         yield Finding(
             check="api keys",
-            level="wrong",
-            found=f"none, and {', '.join(exposed)} is open beyond this machine: anyone may ask",
-            mend="name a file with keys in `server.api_key_file`, or listen on 127.0.0.1; then restart sparkd",
+            level="error",
+            message=f"none, and {', '.join(exposed)} is open beyond this machine: anyone may ask",
+            fix="name a file with keys in `server.api_key_file`, or listen on 127.0.0.1; then restart sparkd",
         )
     elif key_file is None:
-        yield Finding(check="api keys", level="ok", found="none; only this machine can connect")
+        yield Finding(check="api keys", level="ok", message="none; only this machine can connect")
     elif key_file.problem is not None:
-        mend = f"write a line `name: key` into {key_file.path}"
-        yield Finding(check="api keys", level="wrong", found=key_file.problem, mend=mend)
+        fix = f"write a line `name: key` into {key_file.path}"
+        yield Finding(check="api keys", level="error", message=key_file.problem, fix=fix)
     elif key_file.mode is not None and key_file.mode & 0o004:
         yield Finding(
             check="api keys",
-            level="wrong",
-            found=f"every user of this machine can read {key_file.path} (mode {key_file.mode & 0o7777:04o})",
-            mend=f"`sudo chmod o-rwx {key_file.path}`",
+            level="error",
+            message=f"every user of this machine can read {key_file.path} (mode {key_file.mode & 0o7777:04o})",
+            fix=f"`sudo chmod o-rwx {key_file.path}`",
         )
     else:
-        found = f"in {key_file.path}" + ("" if key_file.mode is None else ", which others cannot read")
-        yield Finding(check="api keys", level="ok", found=found)
+        message = f"in {key_file.path}" + ("" if key_file.mode is None else ", which others cannot read")
+        yield Finding(check="api keys", level="ok", message=message)
 
 
 def is_local(address: str) -> bool:
@@ -178,12 +180,12 @@ def is_local(address: str) -> bool:
 def check_disk(facts: Facts) -> Findings:
     """Space where models and runtimes go."""
     for space in facts.catalogue.disks if facts.catalogue else ():
-        found = f"{format_size(space.free)} free for {space.key} ({space.folder})"
+        message = f"{format_size(space.free)} free for {space.key} ({space.folder})"
         if space.free >= MIN_FREE_DISK:
-            yield Finding(check="disk", level="ok", found=found)
+            yield Finding(check="disk", level="ok", message=message)
             continue
-        mend = f"free some, or set `{space.key}` to a folder on a larger disk; `df -h {space.folder}` tells"
-        yield Finding(check="disk", level="warning", found=found, mend=mend)
+        fix = f"free some, or set `{space.key}` to a folder on a larger disk; `df -h {space.folder}` tells"
+        yield Finding(check="disk", level="warning", message=message, fix=fix)
 
 
 def check_readiness(facts: Facts) -> Findings:

@@ -19,7 +19,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         for line in _render_findings(findings):
             print_line(line)
-    return exit_codes.FAILED if any(finding.level == "wrong" for finding in findings) else exit_codes.SUCCESS
+    return exit_codes.FAILED if any(finding.level == "error" for finding in findings) else exit_codes.SUCCESS
 
 
 def _render_findings(findings: list[Finding]) -> list[str]:
@@ -31,5 +31,5 @@ def _render_findings(findings: list[Finding]) -> list[str]:
 
 def _render_finding(finding: Finding) -> str:
     """What was found and what mends it, on one line: why an engine failed may be several."""
-    text = f"{finding.found}; {finding.mend}" if finding.mend else finding.found
+    text = f"{finding.message}; {finding.fix}" if finding.fix else finding.message
     return " ".join(text.split())

@@ -14,19 +14,19 @@ from sparkd.machine.memory import Memory
 from sparkd.machine.nvml import Gpu
 from sparkd.scheduling.status import Status
 
-Level = Literal["ok", "warning", "wrong"]
+Level = Literal["ok", "warning", "error"]
 
-DaemonState = Literal["running", "absent", "forbidden", "strange", "unknown"]
-"""Who is at the control socket: sparkd, nobody, a sparkd that this user may not ask, somebody else, or no telling."""
+DaemonState = Literal["running", "absent", "forbidden", "foreign", "unknown"]
+"""Who answers at the control socket: sparkd, nobody, a sparkd that rejects this user, another program, or unknown."""
 
 
 class Finding(Struct, frozen=True, kw_only=True):
-    """One thing looked at. `mend` is the command or the step that puts it right, None where nothing is to be done."""
+    """The result of one check. `fix` is the command or the step that solves the problem, None without a problem."""
 
     check: str
     level: Level
-    found: str
-    mend: str | None = None
+    message: str
+    fix: str | None = None
 
 
 Findings = Iterator[Finding]
