@@ -1,6 +1,6 @@
-"""How far the estimate of tokens is off, by language and tokenizer: `python -m benchmarks.estimating`.
+"""The error of the token estimate, by language and tokenizer: `python -m benchmarks.estimating`.
 
-The texts were written for this. Their tokens were counted once by the tokenizers themselves: SmolLM2's tokenizer.json,
+The texts were written for this purpose. The tokenizers themselves counted their tokens once: SmolLM2's tokenizer.json,
 and those that the packages dashscope (Qwen), litellm (gpt-oss, DeepSeek), llama-models (Llama 3 and 4) and
 mistral-common (Mistral) carry. The estimate was fitted to those marked "fitted";
 a few of its bounds and weights were set with the others in view.

@@ -30,7 +30,7 @@ from sparkd.supervising.memory_watch import Watch
 from sparkd.supervising.supervisor import Supervisor
 from sparkd.supervising.terms import declared_budget, terms
 
-journal = logging.getLogger("sparkd.app")
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def compose(catalogue: Catalogue, places: Places, held: Held | None = None) -> A
     found = watch.memory.total
     history = History.open(catalogue.folder("state") / "history.sqlite", boot_id())
     for notice in history.notices:
-        journal.warning("%s", notice)
+        logger.warning("%s", notice)
     learning = Learning(catalogue, history, found, declared_budget(catalogue, found), going_on=held.models)
     budget, footprint = terms(catalogue, found, learning)
     models = {**catalogue.models, **held.definitions()}

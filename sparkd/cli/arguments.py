@@ -17,13 +17,13 @@ from sparkd.errors import InvalidRequest
 
 
 class _Misused(InvalidRequest):
-    """The command line cannot be understood."""
+    """The command line is invalid."""
 
     code = "usage"
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
-    """The command with its options; leaves with exits.USAGE when the line cannot be understood."""
+    """The command with its options; exits with exits.USAGE if the command line is invalid."""
     options = argparse.Namespace(json=False, socket=None, catalogue=None)
     try:
         return sparkctl_parser().parse_args(argv, options)
@@ -33,7 +33,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Names the nearest command after a typo, and fits an error on one line."""
+    """Suggests the nearest command after a typo, and reports an error on one line."""
 
     def error(self, message: str) -> NoReturn:
         wrong = re.match(r"argument (\w+): invalid choice: '(.*?)' \(choose from (.*)\)", message)
@@ -41,16 +41,16 @@ class _Parser(argparse.ArgumentParser):
             what = "shell" if wrong[1] == "SHELL" else "command"
             known = [choice.strip(" '") for choice in wrong[3].split(",")]
             near = difflib.get_close_matches(wrong[2], known, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(known)}"
+            hint = f"did you mean '{near[0]}'?" if near else f"choose from {', '.join(known)}"
             message = f"there is no {what} '{wrong[2]}'; {hint}"
-        raise _Misused(f"{message} (`{self.prog} --help` tells more)")
+        raise _Misused(f"{message} (see `{self.prog} --help`)")
 
 
 def sparkctl_parser() -> argparse.ArgumentParser:
-    """Everything that the command line knows; completions are made from it."""
+    """The whole command line; completions are generated from it."""
     parser = _Parser(
         prog="sparkctl",
-        description="Watch and steer sparkd, the inference server of this machine.",
+        description="Watch and control sparkd, the inference server of this machine.",
         epilog=_exit_codes(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=[_everywhere()],
@@ -59,65 +59,65 @@ def sparkctl_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"sparkctl {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
 
-    _status(_command(commands, "status", "what runs, who waits, what memory is left"))
-    _of_model(_command(commands, "plan", "what would happen if somebody asked for a model now"))
-    _of_model(_command(commands, "load", "make a model ready, and wait until it is"))
-    _of_model(_command(commands, "stop", "let a model finish what it has begun, then stop it"))
-    _of_model(_command(commands, "retry", "let a model that failed be started again at once"))
-    _logs(_command(commands, "logs", "what a model's engine printed"))
-    _add(
-        _command(commands, "add", "add a model: guess its entry from its files and write it; needs no daemon")
-    )
-    _command(commands, "reload", "have the catalogue read again; a wrong one changes nothing")
-    _command(commands, "reexec", "put the sparkd installed now in the running one's place; its engines go on")
+    _status(_command(commands, "status", "show running models, waiting requests and free memory"))
+    _of_model(_command(commands, "plan", "show what a request for a model would do now"))
+    _of_model(_command(commands, "load", "load a model and wait until it is ready"))
+    _of_model(_command(commands, "stop", "let a model finish its responses, then stop it"))
+    _of_model(_command(commands, "retry", "allow a failed model to start again at once"))
+    _logs(_command(commands, "logs", "print the output of a model's engine"))
+    _add(_command(commands, "add", "add a model: derive its entry from its files; needs no daemon"))
+    _command(commands, "reload", "reload the catalogue; an error in it changes nothing")
+    _command(commands, "reexec", "replace the running sparkd with the installed one; engines keep running")
     _of_disk(commands)
-    _check(
-        _command(commands, "check", "read the catalogue and name everything wrong with it; needs no daemon")
-    )
+    _check(_command(commands, "check", "read the catalogue and report every problem; needs no daemon"))
     _command(
         commands,
         "doctor",
-        "look over catalogue, daemon and machine, and say what mends what is amiss; needs no daemon",
+        "check the catalogue, the daemon and the machine, and suggest fixes; needs no daemon",
     )
     _explain(
         _command(
             commands,
             "explain",
-            "what becomes of a request (JSON on stdin) before its model gets it; needs no daemon",
+            "show how a request (JSON on stdin) is rewritten for its model; needs no daemon",
         )
     )
-    _runtime(_command(commands, "runtime", "the virtualenvs engines run in; needs no daemon"))
-    _client(_command(commands, "client", "what a client is to be configured with; needs no daemon"))
+    _runtime(_command(commands, "runtime", "manage the virtualenvs that engines run in; needs no daemon"))
+    _client(_command(commands, "client", "print the configuration for a client; needs no daemon"))
     _completion(
-        _command(
-            commands, "completion", "what a shell needs to complete sparkctl and sparkd; needs no daemon"
-        )
+        _command(commands, "completion", "print a completion script for sparkctl and sparkd; needs no daemon")
     )
-    _demo(_command(commands, "demo", "a first answer from a real model on this machine, from nothing"))
+    _demo(_command(commands, "demo", "get a first response from a real model, with nothing installed before"))
     return parser
 
 
 def _of_disk(commands: argparse._SubParsersAction[_Parser]) -> None:
-    """Commands about models on disk."""
-    pull = _command(commands, "pull", "download what a model needs, or what of it is missing")
-    pull.add_argument("models", nargs="+", metavar="MODEL", help="its id or an alias")
-    pull.add_argument("--verify", action="store_true", help="read again and compare what is there already")
-    models = _command(commands, "models", "what is on disk of every model, and what no model needs")
-    models.add_argument("-a", "--all", action="store_true", help="disabled models too")
-    remove = _command(commands, "rm", "take a model off the disk")
-    remove.add_argument("-y", "--yes", action="store_true", help="do not ask")
+    """Commands for models on disk."""
+    pull = _command(commands, "pull", "download what models need, or the missing part of it")
+    pull.add_argument("models", nargs="+", metavar="MODEL", help="model id or alias")
+    pull.add_argument("--verify", action="store_true", help="read existing files again and verify them")
+    models = _command(commands, "models", "list what is on disk for every model, and what no model needs")
+    models.add_argument("-a", "--all", action="store_true", help="include disabled models")
+    remove = _command(commands, "rm", "delete a model's files from the disk")
+    remove.add_argument("-y", "--yes", action="store_true", help="do not ask for confirmation")
     _of_model(remove)
 
 
 def _everywhere() -> _Parser:
-    # SUPPRESS: these may stand before and after the command, and its defaults must not undo what stood before.
+    # SUPPRESS: these are allowed before and after the command, and its defaults must not undo what came before.
     parent = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
-    parent.add_argument("--json", action="store_true", help="results as JSON on stdout, errors on stderr")
-    parent.add_argument("--socket", metavar="PATH", help="control socket of the daemon (SPARKD_SOCKET)")
+    parent.add_argument(
+        "--json", action="store_true", help="print results as JSON on stdout, errors on stderr"
+    )
+    parent.add_argument(
+        "--socket",
+        metavar="PATH",
+        help="control socket of the daemon (default: SPARKD_SOCKET, or from the catalogue)",
+    )
     parent.add_argument(
         "--catalogue",
         metavar="PATH",
-        help="catalogue (SPARKD_CATALOGUE; else ./models.toml, else /etc/sparkd/models.toml)",
+        help="catalogue file (default: SPARKD_CATALOGUE, ./models.toml or /etc/sparkd/models.toml)",
     )
     return parent
 
@@ -130,31 +130,33 @@ def _command(commands: argparse._SubParsersAction[_Parser], name: str, purpose: 
 
 def _client(client: _Parser) -> None:
     client.add_argument(
-        "client", choices=("opencode", "cline"), help="opencode.json, or what to type into Cline"
+        "client", choices=("opencode", "cline"), help="opencode.json, or the values to enter in Cline"
     )
     client.add_argument(
-        "--url", metavar="URL", help="where the client reaches sparkd, such as http://spark:8009/v1"
+        "--url",
+        metavar="URL",
+        help="address at which the client reaches sparkd, such as http://spark:8009/v1",
     )
-    client.add_argument("--main", metavar="MODEL", help="what OpenCode begins with")
+    client.add_argument("--main", metavar="MODEL", help="model that OpenCode starts with")
 
 
 def _of_model(command: argparse.ArgumentParser) -> None:
-    command.add_argument("model", metavar="MODEL", help="its id or an alias")
+    command.add_argument("model", metavar="MODEL", help="model id or alias")
 
 
 def _status(status: _Parser) -> None:
-    status.add_argument("model", nargs="?", metavar="MODEL", help="only this model")
-    status.add_argument("-a", "--all", action="store_true", help="disabled models too")
-    status.add_argument("-w", "--watch", action="store_true", help="go on until Ctrl-C")
+    status.add_argument("model", nargs="?", metavar="MODEL", help="show only this model")
+    status.add_argument("-a", "--all", action="store_true", help="include disabled models")
+    status.add_argument("-w", "--watch", action="store_true", help="repeat until Ctrl-C")
     status.add_argument(
-        "--interval", type=_seconds, default=1.0, metavar="SECONDS", help="between two looks with --watch"
+        "--interval", type=_seconds, default=1.0, metavar="SECONDS", help="interval with --watch (1)"
     )
 
 
 def _logs(logs: _Parser) -> None:
-    logs.add_argument("-f", "--follow", action="store_true", help="go on until its process ends")
+    logs.add_argument("-f", "--follow", action="store_true", help="follow until the process ends")
     logs.add_argument(
-        "-n", "--lines", type=_count, default=200, metavar="N", help="begin with the last N lines (200)"
+        "-n", "--lines", type=_count, default=200, metavar="N", help="start with the last N lines (200)"
     )
     _of_model(logs)
 
@@ -164,7 +166,7 @@ def _explain(explain: _Parser) -> None:
         "--api",
         choices=("chat", "completions", "responses", "messages"),
         default="chat",
-        help="the API it is for: /v1/chat/completions (chat) or another",
+        help="API of the request: /v1/chat/completions (chat) or another",
     )
     _of_model(explain)
 
@@ -174,61 +176,65 @@ def _completion(completion: _Parser) -> None:
         "what",
         choices=("bash", "zsh", "fish", "models", "runtimes"),
         metavar="SHELL",
-        help="bash, zsh or fish; models or runtimes: the names that the scripts of these ask for",
+        help="bash, zsh or fish; models or runtimes print the names that the scripts ask for",
     )
 
 
 def _demo(demo: _Parser) -> None:
-    demo.add_argument("--port", type=_port, default=8009, metavar="N", help="where sparkd listens (8009)")
-    demo.add_argument("--once", action="store_true", help="leave after the first answer")
+    demo.add_argument(
+        "--port", type=_port, default=8009, metavar="N", help="port that sparkd listens on (8009)"
+    )
+    demo.add_argument("--once", action="store_true", help="exit after the first response")
 
 
 def _check(check: _Parser) -> None:
     check.add_argument(
-        "--runtime", action="store_true", help="ask the runtimes what they think of the models' flags"
+        "--runtime", action="store_true", help="check the models' flags with the runtimes' own parsers"
     )
     check.add_argument(
-        "models", nargs="*", metavar="MODEL", help="with --runtime: only these, disabled or not"
+        "models", nargs="*", metavar="MODEL", help="with --runtime: check only these, disabled or not"
     )
-    check.add_argument("-a", "--all", action="store_true", help="with --runtime: disabled models too")
+    check.add_argument("-a", "--all", action="store_true", help="with --runtime: include disabled models")
     check.add_argument(
         "--stand-in",
         action="append",
         default=[],
         metavar="[NAME=]OTHER",
-        help="with --runtime: ask runtime OTHER where runtime NAME, or any, is not built",
+        help="with --runtime: use runtime OTHER if runtime NAME (or any) is not built",
     )
 
 
 def _add(add: argparse.ArgumentParser) -> None:
     add.add_argument("source", metavar="SOURCE", help="a repository `org/name`, or a folder (/… or ./…)")
-    add.add_argument("--id", metavar="ID", help="what clients shall name it (its name in lower case)")
+    add.add_argument("--id", metavar="ID", help="model id (default: its name in lower case)")
     add.add_argument(
-        "--runtime", metavar="NAME", help="a folder of `paths.venvs` (vllm with a GPU, else cpu)"
+        "--runtime", metavar="NAME", help="a folder of `paths.venvs` (default: vllm with a GPU, cpu without)"
     )
-    add.add_argument(
-        "--family", metavar="NAME", help="a table [families.NAME], which says parsers and rewriting"
-    )
+    add.add_argument("--family", metavar="NAME", help="a table [families.NAME], with parsers and rewriting")
     add.add_argument("--context", type=_tokens, metavar="TOKENS", help="`context_length`")
     add.add_argument("--memory", type=_size, metavar="SIZE", help='`memory`, such as "20 GiB"')
-    add.add_argument("--revision", metavar="NAME", help="branch, tag or commit of the repository (main)")
-    add.add_argument("--trust-remote-code", action="store_true", help="let code that it brings run here")
-    add.add_argument("--dry-run", action="store_true", help="show the entry and write nothing")
-    add.add_argument("-y", "--yes", action="store_true", help="write it without asking")
+    add.add_argument(
+        "--revision", metavar="NAME", help="branch, tag or commit of the repository (default: main)"
+    )
+    add.add_argument(
+        "--trust-remote-code", action="store_true", help="allow code from the repository to run here"
+    )
+    add.add_argument("--dry-run", action="store_true", help="print the entry, write nothing")
+    add.add_argument("-y", "--yes", action="store_true", help="write it without confirmation")
 
 
 def _runtime(runtime: _Parser) -> None:
     actions = runtime.add_subparsers(dest="action", metavar="ACTION", required=True, parser_class=_Parser)
-    build = _command(actions, "build", "build a runtime's virtualenv, verify it and put it in place")
+    build = _command(actions, "build", "build runtimes, verify them and put them into use")
     build.add_argument("names", nargs="+", metavar="NAME", help="a folder of `paths.venvs`")
-    listing = _command(actions, "list", "runtimes and their builds: which is current, from when, how big")
-    listing.add_argument("names", nargs="*", metavar="NAME", help="only these")
-    rollback = _command(actions, "rollback", "go back to the build before the current one")
+    listing = _command(actions, "list", "list runtimes and their builds: which is in use, date and size")
+    listing.add_argument("names", nargs="*", metavar="NAME", help="list only these")
+    rollback = _command(actions, "rollback", "return to the previous build")
     rollback.add_argument("runtime", metavar="NAME", help="a folder of `paths.venvs`")
     pruning = _command(
-        actions, "prune", "remove old builds: of each runtime the current and the previous one stay"
+        actions, "prune", "remove old builds; keep the current and the previous one of each runtime"
     )
-    pruning.add_argument("--all", action="store_true", help="keep the current ones only")
+    pruning.add_argument("--all", action="store_true", help="keep only the current ones")
 
 
 def _exit_codes() -> str:

@@ -10,6 +10,7 @@ import tomli_w
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.reading import read_catalogue
+from sparkd.catalog.reading.drop_ins import replace_file
 from sparkd.cli.demo_models import CHAT, EMBEDDINGS
 
 CHAT_ID = "smollm2"
@@ -30,7 +31,8 @@ def write_catalogue(home: Path, port: int) -> Catalogue:
     path = folder / "models.toml"
     # No other user of the machine has any business with the demo's logs and sockets.
     folder.chmod(0o700)
-    path.write_text("# Made by `sparkctl demo`, anew at every run.\n\n" + tomli_w.dumps(_tables(home, port)))
+    text = "# Written by `sparkctl demo`, again at every run.\n\n" + tomli_w.dumps(_tables(home, port))
+    replace_file(path, text.encode())
     return read_catalogue(path)
 
 

@@ -16,8 +16,8 @@ from sparkd.errors import SparkdError
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code. `argv` is without the program's name; None: this process's.
 
-    Each command is a module `sparkd.cli.<name>` with `run(arguments) -> int`, imported only when it is asked
-    for: `sparkctl --help` needs neither an HTTP client nor a table.
+    Each command is a module `sparkd.cli.<name>` with `run(arguments) -> int`, imported only when it
+    runs: `sparkctl --help` needs no HTTP client and no table.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return exits.INTERRUPTED
     except BrokenPipeError:
-        # The reader (`| head`) has what it wanted. Python flushes stdout once more at its exit, and would say so.
+        # The reader (`| head`) has closed the pipe. Python flushes stdout again when it exits, and would report that.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return exits.BROKEN_PIPE
     return code

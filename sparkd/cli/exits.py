@@ -16,14 +16,14 @@ BROKEN_PIPE = 141
 
 MEANINGS = {
     DONE: "done",
-    FAILED: "failed: the catalogue or the machine has problems, a build or a model's start went wrong",
-    USAGE: "the command line cannot be understood",
-    UNREACHABLE: "sparkd is not running, or what answers is not sparkd",
+    FAILED: "failed: the catalogue or the machine has problems, or a build or a model's start failed",
+    USAGE: "invalid command line",
+    UNREACHABLE: "sparkd is not running, or another program answers at its socket",
     NOT_FOUND: "no such model, log or runtime",
     NOT_NOW: "refused for now: the same command may succeed later",
     FORBIDDEN: "not allowed: another user's control socket, or a disabled model",
-    INTERRUPTED: "Ctrl-C",
-    BROKEN_PIPE: "whoever read the output has stopped reading",
+    INTERRUPTED: "interrupted with Ctrl-C",
+    BROKEN_PIPE: "the reader of the output has closed the pipe",
 }
 
 

@@ -17,7 +17,7 @@ from sparkd import __version__
 from sparkd.catalog.definitions import Model
 from sparkd.errors import HandoverError
 from sparkd.scheduling.held import HeldEntry
-from sparkd.supervising.run import HeldRun
+from sparkd.supervising.held_run import HeldRun
 
 FORMAT: Final = 2
 """Of everything below and in the structs it holds. A program that expects another one is not put in our place."""

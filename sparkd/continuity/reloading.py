@@ -23,7 +23,7 @@ from sparkd.scheduling.status import Reload
 from sparkd.supervising.supervisor import Supervisor
 from sparkd.supervising.terms import declared_budget, terms
 
-journal = logging.getLogger("sparkd.continuity.reloading")
+logger = logging.getLogger(__name__)
 
 
 class Reloading:
@@ -52,7 +52,7 @@ class Reloading:
                 keys = read_keys(new)
             except CatalogueError as error:
                 for problem in error.problems:
-                    journal.error(
+                    logger.error(
                         "catalogue not taken: %s", problem, extra={"fields": {"EVENT": "reload-failed"}}
                     )
                 raise
@@ -67,7 +67,7 @@ class Reloading:
             remember(
                 self._supervisor, self._scheduler, self._learning, [new.models[id_] for id_ in change.added]
             )
-        journal.info("catalogue read again: %s", change.told(), extra={"fields": {"EVENT": "reload"}})
+        logger.info("catalogue read again: %s", change.told(), extra={"fields": {"EVENT": "reload"}})
         return change
 
     def catch_up(self, definitions: Mapping[str, Model]) -> None:
@@ -107,7 +107,7 @@ def remember(supervisor: Supervisor, scheduler: Scheduler, learning: Learning, m
         if kills or held:
             supervisor.carry_out(scheduler.on_remembered(model.id, kills, held, time.monotonic()))
         if held:
-            journal.warning("%s is in quarantine: %s `sparkctl retry %s` lifts it", model.id, held, model.id)
+            logger.warning("%s is in quarantine: %s `sparkctl retry %s` lifts it", model.id, held, model.id)
 
 
 def _read_again(old: Catalogue) -> tuple[Catalogue, Reload]:

@@ -14,10 +14,10 @@ from sparkd.learning.learning import Learning
 from sparkd.processes.log import ended_log
 from sparkd.scheduling.held import STEADY
 from sparkd.scheduling.scheduler import Scheduler
-from sparkd.supervising.run import HeldRun
+from sparkd.supervising.held_run import HeldRun
 from sparkd.supervising.supervisor import Supervisor
 
-journal = logging.getLogger("sparkd.continuity.succession")
+logger = logging.getLogger(__name__)
 
 
 class Succession:
@@ -85,7 +85,7 @@ class Succession:
         try:
             self._supervisor.make_run(model, held.number, held)
         except (LaunchError, OSError) as error:
-            journal.warning("%s: its engine cannot go on: %s", model_id, error)
+            logger.warning("%s: its engine cannot go on: %s", model_id, error)
             return False
-        journal.info("%s: goes on (run %d)", model_id, held.number, extra=event("going-on", model_id))
+        logger.info("%s: goes on (run %d)", model_id, held.number, extra=event("going-on", model_id))
         return True

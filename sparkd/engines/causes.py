@@ -1,4 +1,4 @@
-"""Why a process ended, read from its last lines: the root cause, one sentence and one remedy."""
+"""Why a process ended, from its last log lines: the root cause, as one sentence and one fix."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from sparkd.engines.engine import Cause, CauseKind, Exit
 
 LONGEST_QUOTE: Final = 300
 
+SEE_LOG: Final = "For details, run `sparkctl logs MODEL`."
+
 PREFIX = re.compile(
     r"^\s*(\([^()]*\bpid=\d+[^()]*\)\s*)*"  # (EngineCore pid=17)
     r"((DEBUG|INFO|WARNING|ERROR|CRITICAL|FATAL)[: ]\s*)?"
     r"([\d:., /TZ-]{8,}\s*)?"  # a date, a time, or both
     r"(\[[\w./-]+:\d+\]\s*)?"  # [core.py:133]
 )
-"""What loggers put before a message. It changes between versions, so nothing depends on it but good looks."""
+"""The prefix that loggers add to a message. It changes between versions, so it is only removed for display."""
 
 EXCEPTION = re.compile(r"^(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Interrupt|Failure)\b(?:: .*)?$")
 """The last line of a Python traceback."""
@@ -26,7 +28,7 @@ EXCEPTION = re.compile(r"^(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Interrup
 
 @dataclass(frozen=True, slots=True)
 class Sign:
-    """A line that tells a cause. Sentence and remedy may name the pattern's groups: `{limit}`."""
+    """A log line that shows a cause. `sentence` and `remedy` may contain the pattern's groups: `{limit}`."""
 
     pattern: re.Pattern[str]
     kind: CauseKind
@@ -34,7 +36,7 @@ class Sign:
     remedy: str = ""
 
     def read(self, line: str) -> Cause | None:
-        """Return the cause if this line tells it."""
+        """Return the cause if this line shows it."""
         found = self.pattern.search(line)
         if found is None:
             return None
@@ -51,61 +53,61 @@ GENERIC: Final = (
     sign(
         r"cudaErrorIllegalInstruction|an illegal instruction was encountered|Illegal instruction",
         "illegal_instruction",
-        "The engine ran an instruction that this processor does not have.",
-        "Its runtime was built for another machine: build one for this one, or choose another kernel.",
+        "the engine ran an instruction that this processor does not have.",
+        "Its runtime was built for another machine. Build one for this machine, or choose another kernel.",
     ),
     sign(
         r"CUDA out of memory|torch\.(cuda\.)?OutOfMemoryError|CUDA error: out of memory"
         r"|cudaErrorMemoryAllocation|NV_ERR_NO_MEMORY|Cannot allocate memory|\bMemoryError\b|std::bad_alloc",
         "out_of_memory",
-        "The engine ran out of memory.",
-        "Give it less to hold (context_length, gpu-memory-utilization), or reserve more memory for it.",
+        "the engine ran out of memory.",
+        "Lower context_length or gpu-memory-utilization, or reserve more memory for it.",
     ),
     sign(
         r"(?i)address already in use|EADDRINUSE",
         "address_in_use",
-        "The address the engine was to listen on is in use.",
-        "It is tried again with another one; if this repeats, look for an engine that sparkd did not start.",
+        "the engine's address is already in use.",
+        "sparkd tries another address. If this repeats, look for an engine that sparkd did not start.",
     ),
     sign(
         r"error while loading shared libraries: (?P<library>[^\s:]+)",
         "launch_failed",
-        "The engine's program lacks the library {library}.",
+        "the engine's program needs the library {library}, which is missing.",
         "Install it, or build the runtime again.",
     ),
     sign(
         r"ModuleNotFoundError: No module named '(?P<module>[^']+)'",
         "launch_failed",
-        "The engine's program lacks the Python module {module}.",
-        "Build the runtime again, with that module among its requirements.",
+        "the engine's program needs the Python module {module}, which is missing.",
+        "Add it to the runtime's requirements, then build the runtime again.",
     ),
     sign(
         r"(?i)unrecognized arguments?:? (?P<flags>.+)"
         r"|(?:unknown|invalid|unrecognized|unexpected) (?:option|flag|argument)s?:? '?(?P<flag>-[^\s']+)",
         "bad_option",
-        "The engine does not know {flags}{flag}.",
+        "the engine does not know {flags}{flag}.",
         "Correct the model's options or command.",
     ),
     sign(
         r"No space left on device",
         "unknown",
-        "The disk is full.",
-        "Make room where the engine keeps its caches and models.",
+        "the disk is full.",
+        "Free space where the engine keeps its caches and models.",
     ),
 )
-"""What any kind of engine may say."""
+"""Lines that any kind of engine may print."""
 
 FILES: Final = (
     sign(
         r"GatedRepoError|Access to model (?P<model>\S+) is restricted|401 Client Error",
         "missing_model",
-        "The model's files may not be downloaded without permission.",
-        "Ask for access on its page, and give sparkd an HF_TOKEN that has it.",
+        "the model's files cannot be downloaded without permission.",
+        "Request access on the model's page, then give sparkd an HF_TOKEN that has it.",
     ),
     sign(
         r"(?:Invalid repository ID or local directory specified|HFValidationError): .*?'(?P<source>/[^']*)'",
         "missing_model",
-        "There is no model at {source}.",
+        "there is no model at {source}.",
         "Correct the model's source, or download it.",
     ),
     sign(
@@ -113,39 +115,43 @@ FILES: Final = (
         r"|RepositoryNotFoundError|OfflineModeIsEnabled|Cannot find any model weights"
         r"|does not appear to have a file named",
         "missing_model",
-        "The model's files are not there, and cannot be downloaded.",
+        "the model's files are missing and cannot be downloaded.",
         "Download the model, or correct its source.",
     ),
     sign(
         r"SafetensorError: .*(?:incomplete metadata|InvalidHeader|HeaderTooLarge|MetadataIncompleteBuffer)",
         "missing_model",
-        "A file of the model's weights is incomplete.",
+        "a weight file of the model is incomplete.",
         "Download the model again.",
     ),
 )
-"""What engines say that load models with Hugging Face's libraries."""
+"""Lines of engines that load models with Hugging Face's libraries."""
 
 SIGNALS: Final[dict[int, tuple[CauseKind, str, str]]] = {
     signal.SIGILL: (
         "illegal_instruction",
-        "The engine ran an instruction that this processor does not have (SIGILL).",
-        "Its runtime was built for another machine: build one for this one.",
+        "the engine ran an instruction that this processor does not have (SIGILL).",
+        "Its runtime was built for another machine. Build one for this machine.",
     ),
-    signal.SIGBUS: ("engine_died", "The engine crashed (SIGBUS).", "Is the disk or /dev/shm full?"),
+    signal.SIGBUS: (
+        "engine_died",
+        "the engine crashed (SIGBUS).",
+        "Check whether the disk or /dev/shm is full.",
+    ),
     signal.SIGKILL: (
         "engine_died",
-        "The engine was killed (SIGKILL).",
-        "By hand, or by the system for want of memory: see `dmesg`.",
+        "the engine was killed (SIGKILL).",
+        "Either someone killed it or the kernel ran out of memory; check `dmesg`.",
     ),
 }
-"""What the signal that killed a process says by itself."""
+"""Causes that follow from the signal that killed a process."""
 
 
 def explain(ended: Exit, lines: Sequence[str], signs: Iterable[Sign]) -> Cause:
-    """Return the cause: the first sign of the table that any line gives, else what the exit itself says.
+    """Return the cause: the first entry of `signs` that matches any line, or else what the exit itself shows.
 
-    The order of `signs` is their rank: a root cause is often followed by its consequences, which have lines of
-    their own. Of several lines that give one sign the last counts, as the earlier may have been survived.
+    `signs` are in order of rank, because a root cause is often followed by lines about its consequences. If several
+    lines match one entry, the last one counts: the engine may have survived the earlier ones.
     """
     for one in signs:
         for line in reversed(lines):
@@ -154,27 +160,25 @@ def explain(ended: Exit, lines: Sequence[str], signs: Iterable[Sign]) -> Cause:
     if ended.signal is not None:
         plain: tuple[CauseKind, str, str] = (
             "engine_died",
-            f"The engine died ({ended}).",
-            "Its log tells more.",
+            f"the engine crashed ({ended}).",
+            SEE_LOG,
         )
         return Cause(*SIGNALS.get(ended.signal, plain))
     if ended.code == 0:
-        return Cause(
-            "engine_died", "The engine ended by itself (exit code 0), though nobody had asked it to."
-        )
+        return Cause("engine_died", "the engine exited by itself (exit code 0).", SEE_LOG)
     said = _last_exception(lines) or (message(lines[-1]) if lines else "")
     kind: CauseKind = "launch_failed" if ended.code in (126, 127) else "unknown"  # sh(1) could not run it
-    return Cause(kind, f"The engine failed ({ended}){': ' + said if said else '.'}", "Its log tells more.")
+    return Cause(kind, f"the engine failed ({ended}){f': {said}' if said else ''}".rstrip(".") + ".", SEE_LOG)
 
 
 def message(line: str) -> str:
-    """Return the line without what its logger put before it, at most LONGEST_QUOTE characters."""
+    """Return the line without its logger's prefix, at most LONGEST_QUOTE characters."""
     text = PREFIX.sub("", line, count=1).strip()
     return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}…"
 
 
 def _last_exception(lines: Sequence[str]) -> str:
-    """The last exception of a Python traceback that is not only the echo of another."""
+    """The last exception of a Python traceback that does not only repeat another one."""
     for line in reversed(lines):
         text = message(line)
         if EXCEPTION.match(text) and "root cause above" not in text:

@@ -1,4 +1,4 @@
-"""Any program that serves HTTP: SGLang, llama-server, Ollama. Its command line is the catalogue's, word for word."""
+"""Any program that serves HTTP: SGLang, llama-server, Ollama. Its command line is in the catalogue."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _placeholder = re.compile("{(" + "|".join(PLACEHOLDERS) + ")}")
 class CommandEngine:
     """The program that a model's `command` names.
 
-    `{host}` and `{port}`, or `{socket}`, say where it shall listen; `{source}`, `{model}` and `{context_length}` are
-    the model's. They are filled in where they stand in `command` and in the values of `environment`; other braces
-    stay as they are. `options` have no place in such a command.
+    `{host}` and `{port}`, or `{socket}`, are the address to listen on; `{source}`, `{model}` and `{context_length}` are
+    the model's. They are filled in, in `command` and in the values of `environment`; other braces stay as they are.
+    `options` cannot be set for such a command.
     """
 
     name = "command"
@@ -28,21 +28,21 @@ class CommandEngine:
     parser: str | None = None
 
     def problems(self, model: Model) -> list[str]:
-        """What is wrong with the model's definition."""
+        """Problems with the model's definition."""
         if not model.command:
             return ['engine "command" needs a command']
         used = _used(model)
         told = [
-            f"its command uses {{{name}}}, and it has no {name}"
+            f"its command uses {{{name}}}, but it has no {name}"
             for name in ("source", "context_length")
             if name in used and getattr(model, name) is None
         ]
         if model.options:
-            told.append('engine "command" takes no options: write them into the command')
+            told.append('engine "command" takes no options: put them into the command')
         if "socket" in used and "port" in used:
             told.append("its command uses both {socket} and {port}")
         if "socket" not in used and "port" not in used:
-            told.append("its command must say where to listen: {port} or {socket}")
+            told.append("its command needs the address to listen on: {port} or {socket}")
         return told
 
     def listens_on_socket(self, model: Model) -> bool:
@@ -50,7 +50,7 @@ class CommandEngine:
         return "socket" in _used(model)
 
     def command(self, model: Model, surroundings: Surroundings) -> Command:
-        """The command with everything filled in. Raises LaunchError."""
+        """The command with all placeholders filled in. Raises LaunchError."""
         if told := self.problems(model):
             raise LaunchError(f"model {model.id}: {'; '.join(told)}")
         values = _values(model, surroundings)
@@ -63,16 +63,16 @@ class CommandEngine:
         own = {name: fill(value) for name, value in model.environment.items()}
         return Command(tuple(map(fill, model.command)), whole | own | {"TMPDIR": whole["TMPDIR"]})
 
-    def milestone(self, line: str) -> Milestone | None:  # noqa: ARG002 - nothing is known of such a program
-        """None: such a program's lines mean nothing to us."""
+    def milestone(self, line: str) -> Milestone | None:  # noqa: ARG002 - such a program is unknown
+        """None: the lines of such a program are unknown."""
         return None
 
     def explain(self, exit_: Exit, lines: Sequence[str]) -> Cause:
-        """Why it ended, as far as any program's lines tell."""
+        """Why it ended, from lines that any program may print."""
         return explain(exit_, lines, GENERIC)
 
     def footprint(self, model: Model, total: int) -> int | None:  # noqa: ARG002
-        """None: nothing is known of such a program's flags."""
+        """None: the flags of such a program are unknown."""
         return None
 
 

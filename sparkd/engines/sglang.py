@@ -1,6 +1,6 @@
-"""SGLang: its command line, its environment, and what it says while it loads or fails.
+"""SGLang: its command line, its environment, and what it logs while it loads or fails.
 
-Read from SGLang 0.5.23. Lines are matched loosely, as what stands around the words changes.
+From SGLang 0.5.23. Log lines are matched loosely, because their format changes between versions.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Final
 
 from sparkd.catalog.definitions import Model
-from sparkd.engines.causes import FILES, GENERIC, explain, sign
+from sparkd.engines.causes import FILES, GENERIC, SEE_LOG, explain, sign
 from sparkd.engines.engine import Cause, Command, Exit, Milestone, Surroundings, UnixAddress
 from sparkd.engines.environment import caches, environment, files_on_disk
 from sparkd.engines.flags import flags, option, share
@@ -31,7 +31,7 @@ RESERVED: Final[Mapping[str, str]] = MappingProxyType(
         "smg-grpc-mode": PLAIN,
     }
 )
-"""SGLang's flags that a model's options must not have."""
+"""SGLang flags that a model's options must not set."""
 
 PHASES: Final = (
     (re.compile(r"Load weight begin"), "loading weights"),
@@ -45,19 +45,19 @@ PHASES: Final = (
     (re.compile(r"Uvicorn running on"), "warming up"),
     (re.compile(r"The server is fired up and ready to roll"), "up"),
 )
-"""What it says while it starts."""
+"""Log lines of its start."""
 
 SIGNS: Final = (
     sign(
         r"context_length \((?P<asked>\d+)\) is greater than the derived context_length \((?P<limit>\d+)\)",
         "context_too_long",
-        "The context_length of {asked} is more than the model was made for ({limit}).",
+        "the context_length of {asked} is more than the model was made for ({limit}).",
         "Set context_length to {limit} or less.",
     ),
     sign(
         r"Not enough (?:GPU )?memory.*(?:increase --mem-fraction-static|state cache)",
         "out_of_memory",
-        "The weights leave no memory for the KV cache.",
+        "the weights leave no memory for the KV cache.",
         "Raise the model's memory, or its option mem-fraction-static.",
     ),
     *FILES,
@@ -65,11 +65,11 @@ SIGNS: Final = (
     sign(
         r"Received sigquit from a child process",
         "engine_died",
-        "A process of SGLang's died.",
-        "Its log tells more.",
+        "a process of SGLang exited.",
+        SEE_LOG,
     ),
 )
-"""Lines that tell why SGLang failed, by rank: a root cause before its consequences."""
+"""Log lines that show why SGLang failed, by rank: a root cause before its consequences."""
 
 
 class SglangEngine:
@@ -80,11 +80,11 @@ class SglangEngine:
     parser: str | None = "sglang_serve"
 
     def problems(self, model: Model) -> list[str]:
-        """What is wrong with the model's definition."""
+        """Problems with the model's definition."""
         return list(definition_problems(model, self.name, RESERVED))
 
     def listens_on_socket(self, model: Model) -> bool:  # noqa: ARG002 - true of every model
-        """Never: it knows ports only."""
+        """False: it can listen only on ports."""
         return False
 
     def command(self, model: Model, surroundings: Surroundings) -> Command:
@@ -112,7 +112,7 @@ class SglangEngine:
         return Command(tuple(argv), environment(model, surroundings, own))
 
     def milestone(self, line: str) -> Milestone | None:
-        """The step of loading that this line announces."""
+        """The step of loading that this line shows."""
         return milestone(line, PHASES)
 
     def explain(self, exit_: Exit, lines: Sequence[str]) -> Cause:
@@ -120,6 +120,6 @@ class SglangEngine:
         return explain(exit_, lines, SIGNS)
 
     def footprint(self, model: Model, total: int) -> int | None:
-        """What `mem-fraction-static` says; None where it is not given."""
+        """The value of `mem-fraction-static` in bytes; None if it is not set."""
         fraction = option(model.options, "mem-fraction-static")
         return ceil(fraction * total) if isinstance(fraction, int | float) else None

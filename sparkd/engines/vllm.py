@@ -1,6 +1,6 @@
-"""vLLM: its command line, its environment, and what it says while it loads or fails.
+"""vLLM: its command line, its environment, and what it logs while it loads or fails.
 
-Checked against vLLM 0.32 and 0.33. Lines are matched loosely, as what stands around the words changes.
+Checked against vLLM 0.32 and 0.33. Log lines are matched loosely, because their format changes between versions.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.quantities import GIB
-from sparkd.engines.causes import FILES, GENERIC, explain, sign
+from sparkd.engines.causes import FILES, GENERIC, SEE_LOG, explain, sign
 from sparkd.engines.engine import Cause, Command, Exit, Milestone, Surroundings, UnixAddress
 from sparkd.engines.environment import caches, environment, files_on_disk
 from sparkd.engines.flags import flags, option, share
@@ -21,7 +21,7 @@ from sparkd.engines.phases import milestone
 from sparkd.engines.reserved import ADDRESS, CONTEXT, PLAIN, READABLE, SHARED, definition_problems
 from sparkd.errors import LaunchError
 
-_METRICS: Final = "the engine's metrics are how sparkd knows that it makes progress"
+_METRICS: Final = "sparkd needs the engine's metrics to see that it makes progress"
 
 RESERVED: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -29,13 +29,13 @@ RESERVED: Final[Mapping[str, str]] = MappingProxyType(
         "uds": ADDRESS,
         "root-path": ADDRESS,
         "max-model-len": CONTEXT,
-        "hf-token": f"{READABLE}; a token is for `sparkctl pull`, and vLLM finds the model on disk",
+        "hf-token": f"{READABLE}; only `sparkctl pull` needs a token; vLLM finds the model on disk",
         "grpc": PLAIN,
         "headless": PLAIN,
         "disable-log-stats": _METRICS,
     }
 )
-"""vLLM's flags that a model's options must not have."""
+"""vLLM flags that a model's options must not set."""
 
 PHASES: Final = (
     (re.compile(r"Resolved architecture:"), "reading the model's configuration"),
@@ -51,15 +51,15 @@ PHASES: Final = (
     (re.compile(r"Starting vLLM server on"), "opening the server"),
     (re.compile(r"Application startup complete"), "up"),
 )
-"""What it says while it starts."""
+"""Log lines of its start."""
 
-_LESS: Final = "Lower gpu-memory-utilization, or stop what else uses memory."
+_LESS: Final = "Lower gpu-memory-utilization, or stop other programs that use memory."
 
 SIGNS: Final = (
     sign(
         r"unrecognized arguments: (?P<flags>.+)",
         "bad_option",
-        "This vLLM does not know {flags}.",
+        "this vLLM does not know {flags}.",
         "Correct the model's options: `vllm serve --help=all` lists them.",
     ),
     sign(
@@ -72,38 +72,38 @@ SIGNS: Final = (
         r"User-specified max_model_len \((?P<asked>\d+)\) is greater than the derived max_model_len "
         r"\((?:[\w.]+=)?(?P<limit>\d+)",
         "context_too_long",
-        "The context_length of {asked} is more than the model was made for ({limit}).",
+        "the context_length of {asked} is more than the model was made for ({limit}).",
         "Set context_length to {limit} or less.",
     ),
     sign(
         r"max seq len \((?P<asked>\d+)\).*?estimated maximum model length is (?P<limit>\d+)",
         "context_too_long",
-        "The memory left for the KV cache does not hold one request of {asked} tokens.",
+        "the memory left for the KV cache does not hold one request of {asked} tokens.",
         "Set context_length to {limit} or less.",
     ),
     sign(
         r"To serve at least one request with the model's max seq len \((?P<asked>\d+)\)",
         "context_too_long",
-        "The memory left for the KV cache does not hold one request of {asked} tokens.",
+        "the memory left for the KV cache does not hold one request of {asked} tokens.",
         "Lower context_length, or raise gpu-memory-utilization or kv-cache-memory-bytes.",
     ),
     sign(
         r"No available memory for the cache blocks",
         "out_of_memory",
-        "The weights leave no memory for the KV cache.",
+        "the weights leave no memory for the KV cache.",
         "Raise gpu-memory-utilization, or set kv-cache-memory-bytes.",
     ),
     sign(
         r"(?:Free|Available) memory on (?:device|node) \S+\s+\((?P<free>[\d.]+)/(?P<total>[\d.]+) GiB\) on startup is "
         r"less than desired \w+ memory utilization \((?P<fraction>[\d.]+), (?P<wanted>[\d.]+) GiB\)",
         "out_of_memory",
-        "vLLM wants {wanted} GiB ({fraction} of {total} GiB) and only {free} GiB are free.",
+        "vLLM needs {wanted} GiB ({fraction} of {total} GiB), but only {free} GiB are free.",
         _LESS,
     ),
     sign(
         r"(?:Free|Available) memory on (?:device|node) .*less than desired",
         "out_of_memory",
-        "Less memory is free than vLLM wants.",
+        "less memory is free than vLLM needs.",
         _LESS,
     ),
     *FILES,
@@ -111,17 +111,17 @@ SIGNS: Final = (
     sign(
         r"PicklingError: (?P<why>.+)",
         "unknown",
-        "vLLM could not hand its work to its own processes: {why}.",
-        "This is a bug of this version or of a plugin: try another runtime.",
+        "vLLM could not pass work to its own processes: {why}.",
+        "This is a bug in this version or in a plugin. Try another runtime.",
     ),
     sign(
         r"Engine core (?:process|proc) \S+ died|EngineDeadError|Worker proc \S+ died unexpectedly",
         "engine_died",
-        "vLLM's engine core died.",
-        "Its log tells more.",
+        "vLLM's engine core exited.",
+        SEE_LOG,
     ),
 )
-"""Lines that tell why vLLM failed, by rank: a root cause before its consequences."""
+"""Log lines that show why vLLM failed, by rank: a root cause before its consequences."""
 
 
 class VllmEngine:
@@ -132,11 +132,11 @@ class VllmEngine:
     parser: str | None = "vllm_serve"
 
     def problems(self, model: Model) -> list[str]:
-        """What is wrong with the model's definition."""
+        """Problems with the model's definition."""
         return list(definition_problems(model, self.name, RESERVED))
 
     def listens_on_socket(self, model: Model) -> bool:  # noqa: ARG002 - true of every model
-        """Always."""
+        """True for every model."""
         return True
 
     def command(self, model: Model, surroundings: Surroundings) -> Command:
@@ -161,7 +161,7 @@ class VllmEngine:
         return Command(tuple(argv), environment(model, surroundings, _own_environment(model, surroundings)))
 
     def milestone(self, line: str) -> Milestone | None:
-        """The step of loading that this line announces."""
+        """The step of loading that this line shows."""
         return milestone(line, PHASES)
 
     def explain(self, exit_: Exit, lines: Sequence[str]) -> Cause:
@@ -169,10 +169,10 @@ class VllmEngine:
         return explain(exit_, lines, SIGNS)
 
     def footprint(self, model: Model, total: int) -> int | None:
-        """What `gpu-memory-utilization` says, with what `cpu-offload-gb` adds; None where it is not given.
+        """`gpu-memory-utilization` in bytes, plus `cpu-offload-gb`; None if it is not set.
 
-        vLLM's own default of 0.92 is no statement about this model, and with `kv-cache-memory-bytes` the rest,
-        weights above all, is in no flag: both are left to what the catalogue declares and sparkd measures.
+        vLLM's default of 0.92 does not depend on the model. With `kv-cache-memory-bytes`, no flag has the size of the
+        rest, above all the weights. Both cases use what the catalogue declares and sparkd measures.
         """
         fraction = option(model.options, "gpu-memory-utilization")
         fixed = option(model.options, "kv-cache-memory-bytes")
@@ -188,10 +188,10 @@ class VllmEngine:
 
 
 def _allowance(model: Model, surroundings: Surroundings) -> Iterator[str]:
-    """What the model may take, in vLLM's words, where its options do not say it themselves.
+    """vLLM's flags for the memory that the model may use, unless its options set them.
 
-    vLLM compares its share with what is free when it starts, also with a KV cache of a given size; so it is always
-    told one that goes with the books.
+    At its start, vLLM compares its share with the free memory, even with a fixed KV cache size. So it always gets a
+    share that matches the scheduler's budget.
     """
     if model.kv_cache is not None and option(model.options, "kv-cache-memory-bytes") is None:
         yield from ("--kv-cache-memory-bytes", str(model.kv_cache))
@@ -201,16 +201,16 @@ def _allowance(model: Model, surroundings: Surroundings) -> Iterator[str]:
 
 
 def _own_environment(model: Model, surroundings: Surroundings) -> dict[str, str]:
-    """Variables of vLLM and of what it stands on."""
+    """Environment variables of vLLM and its libraries."""
     shared = caches(surroundings)
     return {
         **files_on_disk(model, surroundings),
         **shared,
         "VLLM_CACHE_ROOT": f"{shared['HOME']}/vllm",
         "VLLM_CONFIG_ROOT": f"{shared['XDG_CONFIG_HOME']}/vllm",
-        # Its own 600 s are too short for a first start; sparkd has a deadline for the whole of it.
+        # The default of 600 s is too short for a first start; sparkd has its own deadline for the start.
         "VLLM_ENGINE_READY_TIMEOUT_S": "3600",
-        # Its own 5 s would close our kept connections between two requests of a person who thinks.
+        # The default of 5 s would close our idle connections between two requests of a user.
         "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "3600",
         "VLLM_NO_USAGE_STATS": "1",
     }

@@ -1,4 +1,4 @@
-"""What goes wrong with a request, and how its client is told."""
+"""Errors in response to a request."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sparkd.errors.root import SparkdError
 
 
 class RequestError(SparkdError):
-    """The request itself is at fault."""
+    """The request itself is wrong."""
 
     status = 400
     type = "invalid_request_error"
@@ -16,23 +16,23 @@ class RequestError(SparkdError):
 
 
 class InvalidRequest(RequestError):
-    """The body, a header or a parameter cannot be understood."""
+    """The body, a header or a parameter is invalid."""
 
 
 class ContextExceeded(RequestError):
-    """The prompt is longer than the model's context, in OpenAI's words for it."""
+    """The prompt is longer than the model's context. OpenAI's code."""
 
     code = "context_length_exceeded"
 
 
 class ImagesNotTaken(RequestError):
-    """The request has an image in it, and the model takes text alone."""
+    """The request contains an image, and the model takes only text."""
 
     code = "images_not_supported"
 
 
 class Unauthorized(RequestError):
-    """No API key, or one that is not known."""
+    """The API key is missing or unknown."""
 
     status = 401
     type = "authentication_error"
@@ -40,7 +40,7 @@ class Unauthorized(RequestError):
 
 
 class ModelDisabled(RequestError):
-    """The catalogue has the model and says not to run it."""
+    """The catalogue has the model and disables it."""
 
     status = 403
     type = "permission_error"
@@ -48,7 +48,7 @@ class ModelDisabled(RequestError):
 
 
 class PathForbidden(RequestError):
-    """An engine path that must never be reached from outside."""
+    """An engine path that clients must never reach."""
 
     status = 403
     type = "permission_error"
@@ -56,7 +56,7 @@ class PathForbidden(RequestError):
 
 
 class ModelNotFound(RequestError):
-    """No model or alias of that name."""
+    """No model or alias has that name."""
 
     status = 404
     code = "model_not_found"
@@ -84,35 +84,35 @@ class MethodNotAllowed(RequestError):
 
 
 class RequestTimeout(RequestError):
-    """The client stopped in the middle of its request."""
+    """The client did not finish sending its request in time."""
 
     status = 408
     code = "request_timeout"
 
 
 class NotSupported(RequestError):
-    """Something of HTTP that sparkd does not do, such as WebSockets."""
+    """A part of HTTP that sparkd does not support, such as WebSockets."""
 
     status = 501
     code = "not_supported"
 
 
 class BodyTooLarge(RequestError):
-    """The body is longer than `max_body`."""
+    """The body is larger than `max_body`."""
 
     status = 413
     code = "body_too_large"
 
 
 class HeadTooLarge(RequestError):
-    """The request line and the headers are too long."""
+    """The request line and the headers are too large."""
 
     status = 431
     code = "head_too_large"
 
 
 class Refusal(SparkdError):
-    """Not now. `retry_after` says when, where that is known."""
+    """The request cannot be served now. `retry_after` is set if the time is known."""
 
     status = 503
     type = "service_unavailable_error"
@@ -121,7 +121,7 @@ class Refusal(SparkdError):
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A model that holds the machine. Times are seconds; `release` is None where idleness never stops it."""
+    """A model that uses the machine. Times are seconds. `release` is None if idleness never stops the model."""
 
     model: str
     state: str
@@ -132,7 +132,7 @@ class Holder:
 
 
 class ModelBusy(Refusal):
-    """Other models hold the machine, and the queue is switched off. `holders`: the one in the way first."""
+    """Other models use the machine, and the queue is off. `holders` starts with the model to wait for."""
 
     status = 429
     type = "rate_limit_error"
@@ -144,7 +144,7 @@ class ModelBusy(Refusal):
 
 
 class QueueFull(Refusal):
-    """As many requests wait as the settings allow."""
+    """`queue.max_length` requests are waiting."""
 
     status = 429
     type = "rate_limit_error"
@@ -152,25 +152,25 @@ class QueueFull(Refusal):
 
 
 class WaitedTooLong(Refusal):
-    """`max_wait` passed before the model was ready."""
+    """The model was not ready within `max_wait`."""
 
     code = "wait_timeout"
 
 
 class ModelStopped(Refusal):
-    """The operator stopped the model while the request waited for it."""
+    """An operator stopped the model while the request waited for it."""
 
     code = "model_stopped"
 
 
 class ModelFailed(Refusal):
-    """The model's process failed; it is tried again after a pause, or after an operator's word."""
+    """The model's process failed. It is started again after a backoff, or after `sparkctl retry`."""
 
     code = "model_failed"
 
 
 class NoRoom(Refusal):
-    """The model does not fit beside what may not be evicted."""
+    """The model does not fit beside the models that cannot be evicted."""
 
     code = "no_room"
 
@@ -182,7 +182,7 @@ class ShuttingDown(Refusal):
 
 
 class UpstreamError(SparkdError):
-    """The engine broke off or spoke no HTTP."""
+    """The engine closed the connection, or did not send HTTP."""
 
     status = 502
     type = "upstream_error"

@@ -1,4 +1,4 @@
-"""What goes wrong with models on disk, and what mends it."""
+"""Errors about model files on disk."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ FetchReason = Literal[
     "stopped",
     "failed",
 ]
-"""Why a fetch ended before its time."""
+"""Why a download failed."""
 
 
 class FilesMissing(Refusal):
-    """The model's files are not on this disk, or not whole."""
+    """The model's files are missing from this disk, or incomplete."""
 
     code = "model_not_on_disk"
 
 
 class BeingFetched(Refusal):
-    """The model's files are on their way."""
+    """The model is being downloaded."""
 
     code = "model_downloading"
 
 
 class FetchFailed(Refusal):
-    """A model's files could not be fetched. `reason` is for programs, the message for people."""
+    """A model could not be downloaded. `reason` is for programs, the message for people."""
 
     code = "download_failed"
 
@@ -53,7 +53,7 @@ class FetchFailed(Refusal):
 
 
 class FilesInUse(RequestError):
-    """A model that runs, or is being fetched, keeps its files."""
+    """The model is running or being downloaded, so its files cannot be removed."""
 
     status = 409
     code = "model_in_use"

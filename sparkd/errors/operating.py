@@ -1,4 +1,4 @@
-"""What goes wrong between sparkd, its operator and the machine."""
+"""Errors between sparkd, its operator and the machine."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from sparkd.errors.root import SparkdError
 
 
 class CatalogueError(SparkdError):
-    """The catalogue is wrong. `problems` has one line per problem, each naming file, key and value."""
+    """The catalogue has errors. `problems` has one line for each, with file, key and value."""
 
     status = 422
     code = "catalogue_invalid"
@@ -17,27 +17,27 @@ class CatalogueError(SparkdError):
 
 
 class ModelNotAdded(SparkdError):
-    """The model's files say nothing usable, the machine has no place for it, or nobody has said yes."""
+    """The model's files are not usable, it does not fit this machine, or the user did not confirm."""
 
     code = "model_not_added"
 
 
 class SourceNotFound(ModelNotAdded):
-    """There is no such repository, revision or folder, or it is not shown to us."""
+    """There is no such repository, revision or folder, or no access to it."""
 
     status = 404
     code = "source_not_found"
 
 
 class SourceUnreachable(ModelNotAdded):
-    """The hub does not answer, or answers nonsense."""
+    """The hub does not respond, or its response is invalid."""
 
     status = 503
     code = "source_unreachable"
 
 
 class RuntimeNotFound(SparkdError):
-    """No runtime of that name is defined."""
+    """No runtime has that name."""
 
     status = 404
     code = "runtime_not_found"
@@ -56,66 +56,66 @@ class LaunchError(SparkdError):
 
 
 class ListenError(SparkdError):
-    """A door could not be opened."""
+    """A socket could not be opened."""
 
     code = "listen_failed"
 
 
 class AlreadyRunning(SparkdError):
-    """Another daemon owns the run folder."""
+    """Another daemon uses the run folder."""
 
     code = "already_running"
 
 
 class HandoverError(SparkdError):
-    """What the sparkd before this one passed on cannot be read."""
+    """The state that the previous sparkd handed over cannot be read."""
 
     code = "handover_failed"
 
 
 class ReplacementRefused(SparkdError):
-    """The program that is installed now would not start, or is being started already."""
+    """The installed program would not start, or a replacement is already running."""
 
     status = 409
     code = "replacement_refused"
 
 
 class ProbeError(SparkdError):
-    """The machine does not say how much memory it has."""
+    """The machine does not report its memory."""
 
     code = "probe_failed"
 
 
 class DaemonUnreachable(SparkdError):
-    """Nobody answers at the control socket."""
+    """Nothing responds at the control socket."""
 
     code = "daemon_unreachable"
 
 
 class ControlForbidden(DaemonUnreachable):
-    """The control socket may not be opened by this user."""
+    """This user cannot open the control socket."""
 
     code = "control_forbidden"
 
 
 class CannotDemonstrate(SparkdError):
-    """The demo lacks something it cannot make itself."""
+    """The demo needs something that it cannot create itself."""
 
     code = "demo_failed"
 
 
 class ModelNotPrepared(CannotDemonstrate):
-    """A demo model could not be fetched, converted or checked."""
+    """A demo model could not be downloaded, converted or verified."""
 
     code = "demo_model_failed"
 
 
 class NoAnswer(CannotDemonstrate):
-    """The demo's question was not answered."""
+    """The demo's request got no response."""
 
 
 class DaemonError(SparkdError):
-    """An error of the daemon's, as its client got it: `status`, `type` and `code` are those of its answer."""
+    """An error response from the daemon, with its `status`, `type` and `code`."""
 
     def __init__(
         self,

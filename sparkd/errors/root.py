@@ -1,10 +1,10 @@
-"""The root of the tree."""
+"""The root of the error tree."""
 
 from __future__ import annotations
 
 
 class SparkdError(Exception):
-    """Root of the tree. `message` is one sentence for a person."""
+    """Root of the error tree. `message` says to a person what happened, why, and what to do."""
 
     status: int = 500
     type: str = "server_error"

@@ -21,7 +21,7 @@ from typing import Final
 from sparkd.journal.handler import event
 from sparkd.processes import pids
 
-journal = logging.getLogger("sparkd.cgroups")
+logger = logging.getLogger(__name__)
 
 PREFIX: Final = "sparkd-engine-"
 """Names of our cgroups begin with this, so that those of a killed sparkd are known."""
@@ -172,10 +172,10 @@ def claim() -> Cgroups | None:
     level = logging.WARNING if unit_in(_told()) else logging.INFO
     if found is None:
         told = "engines have no cgroups of their own, process groups have to do: %s"
-        journal.log(level, told, why, extra=event("cgroups"))
+        logger.log(level, told, why, extra=event("cgroups"))
     elif lacking := [name for name in CONTROLLERS if name not in found.controllers]:
         told = "%s has no cgroup controllers %s: no CPU weights without cpu, no host memory figures without memory"
-        journal.log(level, told, found.base.name, ", ".join(lacking), extra=event("cgroups"))
+        logger.log(level, told, found.base.name, ", ".join(lacking), extra=event("cgroups"))
     return found
 
 

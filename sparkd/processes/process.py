@@ -31,7 +31,7 @@ from sparkd.processes.cgroups import ENGINE_WEIGHT, Cgroup, Cgroups
 from sparkd.processes.log import Log
 from sparkd.processes.output import Output
 
-journal = logging.getLogger("sparkd.process")
+logger = logging.getLogger(__name__)
 
 TERMS: Final = (0.0, 0.4, 0.6, 0.8)
 """Parts of the grace after which SIGTERM is sent. While vLLM loads, one may go unheard and the next wedge it; once
@@ -260,7 +260,7 @@ def _make_cgroup(cgroups: Cgroups | None, directory: Path, weight: int) -> Cgrou
     try:
         return cgroups.create(directory.name, weight)
     except OSError as error:
-        journal.warning("cannot make a cgroup in %s: %s", cgroups.base, error.strerror)
+        logger.warning("cannot make a cgroup in %s: %s", cgroups.base, error.strerror)
         return None
 
 

@@ -13,10 +13,17 @@ import msgspec
 from sparkd.errors import InvalidRequest
 from sparkd.rewriting.decoding import raw
 from sparkd.rewriting.payloads import NOTHING, Aside, put_back, set_aside
+from sparkd.rewriting.spans import in_short_string
 
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _name: msgspec.json.Decoder[str | None] = msgspec.json.Decoder(str | None)
 _encoder = msgspec.json.Encoder()
+
+_LARGE = 256 * 1024
+"""Bytes of a value that is not worth a copy to search it."""
+
+_SHORT = 32 * 1024
+"""Bytes of a string that is not searched for names."""
 
 
 class JsonBody:
@@ -26,18 +33,20 @@ class JsonBody:
     body that was parsed, long payloads in base64 are cut short; `encode` has them whole.
     """
 
-    __slots__ = ("_aside", "_source", "fields", "model")
+    __slots__ = ("_aside", "_parsed", "_source", "fields", "model")
 
     def __init__(
         self,
         fields: Mapping[str, msgspec.Raw],
         source: bytes | None = None,
         aside: Aside = NOTHING,
+        parsed: bytes = b"",
     ) -> None:
         self.fields = fields
         self.model = _model_named_in(fields)
         self._source = source
         self._aside = aside
+        self._parsed = parsed  # what holds every value of _LARGE bytes or more; empty where that is unknown
 
     @classmethod
     def parse(cls, data: bytes, *, whole: bool = False) -> JsonBody:
@@ -49,7 +58,7 @@ class JsonBody:
             raise InvalidRequest("The request has no body; a JSON object was expected.")
         rest, aside = (data, NOTHING) if whole else set_aside(data)
         try:
-            return cls(_fields.decode(rest), data, aside)
+            return cls(_fields.decode(rest), data, aside, rest)
         except msgspec.ValidationError:
             raise InvalidRequest("The body is not a JSON object.") from None
         except RecursionError:
@@ -67,14 +76,26 @@ class JsonBody:
         """The same body with these fields set; the very same object when they were so already."""
         new = {name: raw(value) for name, value in values.items()}
         same = all(name in self.fields and self.fields[name] == value for name, value in new.items())
-        return self if same else JsonBody({**self.fields, **new}, aside=self._aside)
+        if same:
+            return self
+        large = any(len(memoryview(value)) >= _LARGE for value in new.values())
+        return JsonBody({**self.fields, **new}, None, self._aside, b"" if large else self._parsed)
 
     def without(self, names: Collection[str]) -> JsonBody:
         """The same body without these fields; the very same object when it has none of them."""
         if self.fields.keys().isdisjoint(names):
             return self
         kept = {name: value for name, value in self.fields.items() if name not in names}
-        return JsonBody(kept, aside=self._aside)
+        return JsonBody(kept, None, self._aside, self._parsed)
+
+    def may_name(self, field: str, word: bytes) -> bool:
+        """Whether `word` may be in a short string inside a field: a key, or a type. False is certain."""
+        value = self.fields.get(field)
+        if value is None:
+            return False
+        if len(memoryview(value)) < _LARGE:
+            return word in bytes(value)
+        return in_short_string(word, self._parsed or bytes(value), _SHORT)
 
     def encode(self) -> bytes:
         """The bytes to send: those that came, the very same object, unless a field was set."""

@@ -15,6 +15,9 @@ _fields = msgspec.json.Decoder(Fields)
 _items = msgspec.json.Decoder(list[msgspec.Raw])
 _text = msgspec.json.Decoder(str)
 _boolean = msgspec.json.Decoder(bool)
+_content: msgspec.json.Decoder[str | list[msgspec.Raw] | Fields] = msgspec.json.Decoder(
+    str | list[msgspec.Raw] | Fields
+)
 _anything: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 _encoder = msgspec.json.Encoder()
 
@@ -37,6 +40,11 @@ def items_of(value: msgspec.Raw | None) -> list[msgspec.Raw] | None:
 def text_of(value: msgspec.Raw | None) -> str | None:
     """A text."""
     return _decoded(_text, value)
+
+
+def content_of(value: msgspec.Raw | None) -> str | list[msgspec.Raw] | Fields | None:
+    """A text, the items of an array or the fields of an object; cheaper than trying one after the other."""
+    return _decoded(_content, value)
 
 
 def boolean_of(value: msgspec.Raw | None) -> bool | None:

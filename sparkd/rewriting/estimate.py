@@ -58,12 +58,19 @@ _CLASSES: Mapping[str, _Class] = {
 _PAIR = {"large": 0.40, "small": 0.30}
 """Tokens of two spaces in a row: code is indented, and an indentation is a token or two."""
 
+_DEAREST_LARGE = max(class_.large for class_ in _CLASSES.values())
+_DEAREST_SMALL = max(class_.small for class_ in _CLASSES.values())
+
 _COMMON = "lower"
 _CODES = {name: 0x80 + place for place, name in enumerate(_CLASSES)}
 _ASCII: tuple[str, ...] = ("upper", "digit", "space", "line", "sign")
 _OTHERS = tuple(name for name in _CLASSES if name not in (_COMMON, *_ASCII))
 _WITHIN = bytes(range(0x80, 0xC0))
-"""Bytes that go on with a character and begin none."""
+"""Bytes that continue a character."""
+
+_NOT_OTHERS = bytes(range(0x80)) + _WITHIN
+_NOT_ASCII = _WITHIN + bytes(lead for name in _OTHERS for lead in _CLASSES[name].leads)
+"""What is removed from a text before the classes of other scripts, and those of ASCII, are counted in it."""
 
 
 def _table() -> bytes:
@@ -75,6 +82,11 @@ def _table() -> bytes:
 
 
 _TABLE = _table()
+
+
+def most_tokens(size: int, tokenizer: Tokenizer) -> float:
+    """An upper bound of what `tokens_in` says of any text of `size` bytes."""
+    return size * (_DEAREST_SMALL if tokenizer == "small" else _DEAREST_LARGE)
 
 
 def tokens_in(data: bytes, tokenizer: Tokenizer) -> Tokens:
@@ -94,11 +106,18 @@ def tokens_in(data: bytes, tokenizer: Tokenizer) -> Tokens:
 
 
 def _counts(data: bytes) -> dict[str, int]:
-    """Characters by class. The commonest class is not counted but what is left: counting costs by the hit."""
+    """Count characters by class.
+
+    The most common class is what remains: a count costs by the hit. Other scripts are counted apart: a text in a
+    Latin script has few of their characters, a text in another script few of ASCII.
+    """
+    others: dict[str, int] = {}
     if data.isascii():
-        classes, names = data.translate(_TABLE), _ASCII
+        classes = data.translate(_TABLE)
     else:
-        classes, names = data.translate(_TABLE, _WITHIN), _ASCII + _OTHERS
-    counts = {name: classes.count(_CODES[name]) for name in names}
-    counts[_COMMON] = len(classes) - sum(counts.values())
-    return counts
+        classes = data.translate(_TABLE, _NOT_ASCII)
+        leads = data.translate(_TABLE, _NOT_OTHERS)
+        others = {name: leads.count(_CODES[name]) for name in _OTHERS}
+    counts = {name: classes.count(_CODES[name]) for name in _ASCII}
+    common = len(classes) - sum(counts.values())
+    return counts | others | {_COMMON: common}

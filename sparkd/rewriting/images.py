@@ -47,8 +47,7 @@ def is_image(part: msgspec.Raw) -> bool:
 
 def _suspects(body: JsonBody, name: str) -> list[msgspec.Raw]:
     """The turns, if there can be an image among them: most requests have none, and are not taken apart."""
-    turns = body.fields.get(name)
-    return (items_of(turns) or []) if turns is not None and b"image" in bytes(turns) else []
+    return (items_of(body.fields[name]) or []) if body.may_name(name, b"image") else []
 
 
 def _images_in(turn: msgspec.Raw, depth: int = _DEEPEST) -> bool:

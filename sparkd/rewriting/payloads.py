@@ -11,6 +11,8 @@ import re
 from itertools import count
 from typing import NamedTuple
 
+from sparkd.rewriting.spans import long_spans
+
 LEAST_BODY = 256 * 1024
 LEAST = 32 * 1024
 """Bytes of a body, and of a payload in it, below which it is not worth it."""
@@ -19,8 +21,8 @@ KEPT = 8192
 """Bytes of a payload that stay, since the size of an image is told by its first bytes. A multiple of four."""
 
 _URL = b";base64,"
-_KEY = b'"data"'
-_opens = re.compile(rb'\s{0,8}:\s{0,8}"')
+_LONGEST_KEY = 24
+_key = re.compile(rb'"data"\s{0,8}:\s{0,8}"\Z')
 
 
 class Aside(NamedTuple):
@@ -60,28 +62,24 @@ def _taken_apart(data: bytes) -> tuple[list[bytes], tuple[bytes, ...]]:
     """The pieces between the payloads, and the payloads."""
     pieces: list[bytes] = []
     payloads: list[bytes] = []
-    kept = place = 0
-    while (begin := _next(data, place)) >= 0:
-        start = begin + KEPT
-        place = data.find(b'"', begin)
-        if place < 0:
-            break
-        if place - start >= LEAST and data.find(b"\\", begin, place) < 0:
-            pieces.append(data[kept:start])
-            payloads.append(data[start:place])
-            kept = place
+    kept = 0
+    for begin, end in long_spans(data, KEPT + LEAST):
+        start = _payload(data, begin, end)
+        if start is not None:
+            pieces.append(data[kept : start + KEPT])
+            payloads.append(data[start + KEPT : end])
+            kept = end
     return [*pieces, data[kept:]], tuple(payloads)
 
 
-def _next(data: bytes, place: int) -> int:
-    """Where the next payload may begin; -1 if none does.
-
-    Two plain searches: one pattern for both takes ten times as long over a long text that has neither.
-    """
-    url = data.find(_URL, place)
-    key = data.find(_KEY, place, url if url >= 0 else len(data))
-    while key >= 0:
-        if opens := _opens.match(data, key + len(_KEY)):
-            return opens.end()
-        key = data.find(_KEY, key + 1, url if url >= 0 else len(data))
-    return url + len(_URL) if url >= 0 else -1
+def _payload(data: bytes, begin: int, end: int) -> int | None:
+    """Where the payload at the end of a long string begins; None if there is none."""
+    plain = max(begin, data.rfind(b"\\", begin, end) + 1)
+    if end - plain < KEPT + LEAST:
+        return None
+    if plain == begin and _key.search(data, max(0, begin - _LONGEST_KEY), begin):
+        return begin
+    semicolon = data.find(_URL[:1], plain, end)  # most texts without a backslash have none
+    marker = data.find(_URL, semicolon, end) if semicolon >= 0 else -1
+    start = marker + len(_URL)
+    return start if marker >= 0 and end - start >= KEPT + LEAST else None

@@ -10,10 +10,10 @@ import msgspec
 
 from sparkd.rewriting.body import JsonBody
 from sparkd.rewriting.case import Case
-from sparkd.rewriting.decoding import Fields, fields_of, is_null, items_of, text_of
-from sparkd.rewriting.estimate import Tokens, tokens_in
+from sparkd.rewriting.decoding import Fields, content_of, fields_of, is_null, items_of, text_of
+from sparkd.rewriting.estimate import Tokens, most_tokens, tokens_in
 from sparkd.rewriting.image_size import image_size
-from sparkd.rewriting.images import IMAGES
+from sparkd.rewriting.images import IMAGES, TURNS
 
 TURN = 6
 """Tokens that a chat template puts around a message."""
@@ -56,58 +56,78 @@ class Count:
 
 def count_prompt(case: Case, body: JsonBody) -> Count:
     """The tokens of a request's prompt, before its answer."""
+    return _counted(case, body) or _Counting(case, body).count()
+
+
+def count_beyond(case: Case, body: JsonBody, room: int) -> Count | None:
+    """The tokens of a prompt; None if it certainly has no more than `room`, which costs a third to find out."""
+    if count := _counted(case, body):
+        return count
+    counting = _Counting(case, body)
+    return None if counting.most() <= room else counting.count()
+
+
+def _counted(case: Case, body: JsonBody) -> Count | None:
+    """A count that needs none of the estimate."""
     if case.counted is not None:
         return Count(case.counted, least=case.counted, exact=True)
     if case.model.rewriting.tokenizer == "quarter":
         said = _quarters(body)
         return Count(said, least=said // 2)
-    return _Counting(case).count(body)
+    return None
 
 
 class _Counting:
     """One prompt being counted. What is said is collected, and estimated in one piece."""
 
-    def __init__(self, case: Case) -> None:
-        self._case = case
+    def __init__(self, case: Case, body: JsonBody) -> None:
+        self._tokenizer = case.model.rewriting.tokenizer
         self._images: list[int] = []
         self._texts: list[bytes] = []
         self._given = 0
         self._fixed = 0 if case.api == "completions" else CONVERSATION
-
-    def count(self, body: JsonBody) -> Count:
-        """The tokens of a body."""
         fields = body.fields
         for name in _SAID:
             if name in fields:
                 self._field(name, fields[name])
+        self._tools: list[bytes] = []
+        if case.model.rewriting.tools != "strip":
+            self._tools = [bytes(fields[name]) for name in _TOOLS if not is_null(fields.get(name))]
+
+    def most(self) -> int:
+        """An upper bound of the tokens."""
+        size = sum(map(len, self._texts)) + sum(map(len, self._tools))
+        rest = self._fixed + self._given + TOOLS + sum(self._images)
+        return math.ceil(most_tokens(size, self._tokenizer)) + 1 + rest  # 1: both parts are rounded up
+
+    def count(self) -> Count:
+        """The tokens."""
         said = self._estimate(self._texts)
-        tools: list[bytes] = []
-        if self._case.model.rewriting.tools != "strip":
-            tools = [bytes(fields[name]) for name in _TOOLS if not is_null(fields.get(name))]
-        asked = self._estimate(tools)
+        tools = self._estimate(self._tools)
         return Count(
             math.ceil(said.likely) + self._fixed + self._given,
-            math.ceil(asked.likely) + (TOOLS if tools else 0),
+            math.ceil(tools.likely) + (TOOLS if self._tools else 0),
             sum(self._images),
-            math.floor(said.least + asked.least) + self._given + len(self._images) * SMALLEST_IMAGE,
+            math.floor(said.least + tools.least) + self._given + len(self._images) * SMALLEST_IMAGE,
         )
 
     def _estimate(self, texts: list[bytes]) -> Tokens:
-        return tokens_in(b"".join(texts), self._case.model.rewriting.tokenizer)
+        return tokens_in(b"".join(texts), self._tokenizer)
 
     def _field(self, name: str, value: msgspec.Raw) -> None:
         if name == "prompt":
             self._prompts(value)
             return
-        turns = items_of(value) if name in ("messages", "input") else None
-        self._fixed += TURN * len(turns or ())
-        self._within(value, _DEEPEST)
+        content = content_of(value)
+        if name in TURNS and isinstance(content, list):
+            self._fixed += TURN * len(content)
+        self._take(value, content, _DEEPEST)
 
     def _prompts(self, value: msgspec.Raw) -> None:
         """Of several prompts the longest counts: each is answered on its own. Numbers are tokens already."""
         prompts = items_of(value)
         if prompts is None:
-            self._within(value, 1)
+            self._take(value, content_of(value), 1)
             return
         lists = [items_of(prompt) for prompt in prompts]
         texts = [text.encode("utf-8", "replace") for text in map(text_of, prompts) if text is not None]
@@ -118,25 +138,21 @@ class _Counting:
         else:
             self._given = len(prompts)
 
-    def _within(self, value: msgspec.Raw, depth: int) -> None:
-        text = text_of(value)
-        if text is not None:
-            self._texts.append(text.encode("utf-8", "replace"))
-            return
-        items = items_of(value)
-        if items is not None and depth:
-            for item in items:
-                self._within(item, depth - 1)
-            return
-        fields = fields_of(value)
-        if fields is None or not depth:
+    def _take(self, value: msgspec.Raw, content: str | list[msgspec.Raw] | Fields | None, depth: int) -> None:
+        """Collect the texts and images of a value, whose content is given too; `depth` more levels."""
+        if isinstance(content, str):
+            self._texts.append(content.encode("utf-8", "replace"))
+        elif content is None or not depth:
             self._texts.append(bytes(value))
-        elif text_of(fields.get("type")) in IMAGES:
-            self._images.append(_image_tokens(fields))
+        elif isinstance(content, list):
+            for item in content:
+                self._take(item, content_of(item), depth - 1)
+        elif text_of(content.get("type")) in IMAGES:
+            self._images.append(_image_tokens(content))
         else:
-            for name, inner in fields.items():
+            for name, inner in content.items():
                 if name not in _NOT_SAID:
-                    self._within(inner, depth - 1)
+                    self._take(inner, content_of(inner), depth - 1)
 
 
 def _image_tokens(image: Fields) -> int:

@@ -11,7 +11,7 @@ from sparkd.errors import ContextExceeded, InvalidRequest
 from sparkd.rewriting.body import JsonBody
 from sparkd.rewriting.case import Api, Case
 from sparkd.rewriting.decoding import is_null, items_of, value_of
-from sparkd.rewriting.prompt import Count, count_prompt
+from sparkd.rewriting.prompt import Count, count_beyond, count_prompt
 
 LIMITS: dict[Api, tuple[str, ...]] = {
     "chat": ("max_completion_tokens", "max_tokens"),
@@ -45,32 +45,45 @@ def cap_tokens(case: Case, body: JsonBody) -> JsonBody:
     names = LIMITS[case.api]
     asked = _asked(body, names)
     length = context_length(case.model) or 0
-    count = count_prompt(case, body)
-    if count.least >= length:
-        raise _exceeded(case, count, length)
-    limit = max(1, length - count.total - _margin(case.model, length, count))
+    limit = _limit(case, body, length, asked)
     if case.api == "chat" and items_of(body.fields.get("messages")) is not None:
         kept = limit if asked is None or asked < 1 else min(asked, limit)
         return body.with_fields(dict.fromkeys(names, kept))
     return body if asked is None or asked <= limit else body.with_field(names[0], limit)
 
 
+def _limit(case: Case, body: JsonBody, length: int, asked: int | None) -> int:
+    """The tokens that are left for the answer, or those it asks for if that many are certainly left.
+
+    Raises ContextExceeded.
+    """
+    if asked is None or asked < 1:
+        count = count_prompt(case, body)
+    elif (beyond := count_beyond(case, body, length - asked - _margin(case.model, length))) is None:
+        return asked
+    else:
+        count = beyond
+    if count.least >= length:
+        raise _exceeded(case, count, length)
+    return max(1, length - count.total - (0 if count.exact else _margin(case.model, length)))
+
+
 def is_in_doubt(case: Case, body: JsonBody) -> bool:
-    """Whether an estimate cannot tell if the prompt fits beside its margin; counting would.
+    """Whether an estimate cannot tell if the prompt of a body that was rewritten fits beside its margin.
 
     Never for a body with images, which nobody counts cheaply.
     """
     length = context_length(case.model) or 0
-    said = sum(len(bytes(value)) for value in body.fields.values())
-    if not is_capped(case.model) or said < length:  # a token is a byte at the least
-        return False
+    if not is_capped(case.model) or sum(len(memoryview(value)) for value in body.fields.values()) < length:
+        return False  # a token is a byte at the least
+    if case.api == "chat" and _asked(body, LIMITS["chat"]) not in (None, 1):
+        return False  # `cap_tokens` leaves one token where nothing is left: no need to count once more
     count = count_prompt(case, body)
-    return not count.exact and not count.images and count.total + _margin(case.model, length, count) >= length
+    return not count.exact and not count.images and count.total + _margin(case.model, length) >= length
 
 
-def _margin(model: Model, length: int, count: Count) -> int:
-    if count.exact:
-        return 0
+def _margin(model: Model, length: int) -> int:
+    """Tokens that an estimate may be off."""
     margin = model.rewriting.margin
     return max(LEAST_MARGIN, length // 10) if margin is None else margin
 

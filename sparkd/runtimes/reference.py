@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
+import tomli_w
 from msgspec import Meta, Struct
 
 from sparkd.catalog.definitions import Runtime
@@ -59,7 +60,7 @@ def runtimes() -> list[Runtime]:
     """The runtimes that come with sparkd, by name."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "models.toml"
-        path.write_text(f'[paths]\nvenvs = "{VENVS}"\n')
+        path.write_text(tomli_w.dumps({"paths": {"venvs": str(VENVS)}}))
         return list(read_catalogue(path).runtimes.values())
 
 

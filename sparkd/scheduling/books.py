@@ -1,4 +1,4 @@
-"""The books: one entry per model that matters right now, one ticket per request."""
+"""The ledger: one entry for each model in use, one ticket for each request."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NEVER = float("inf")
 
 
 class Ticket(Struct, frozen=True):
-    """A request in the books. `arrived` and `deadline` are seconds of the caller's clock."""
+    """A request in the ledger. `arrived` and `deadline` are seconds of the caller's clock."""
 
     id: int
     model: str
@@ -27,12 +27,12 @@ class Ticket(Struct, frozen=True):
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """One model's page: where its process is in its life, who waits for it, who uses it.
+    """One model: the state of its process, the requests that wait for it, and the requests that use it.
 
-    `footprint` is bytes, and `basis` what they rest on; every other number but counts is seconds. `leases` holds
+    `footprint` is bytes and `basis` where that number comes from; other numbers are counts or seconds. `leases` has
     the tickets granted on the current run, with the time of each grant. `cause` is why the last process failed,
-    `reason` why this one has to go. `killed` says that the memory guard has ended this run, `guard_kills` how
-    often it has ended any. `withdrawn`: the catalogue has the model no longer, or has it disabled.
+    `reason` why this one must stop. `killed`: the memory guard killed this run; `guard_kills`: how many runs it
+    has killed. `withdrawn`: the model was removed from the catalogue, or disabled.
     """
 
     model: Model
@@ -60,41 +60,41 @@ class Entry:
 
     @property
     def resident(self) -> bool:
-        """Whether it holds memory: from its launch until its memory is back."""
+        """Whether it uses memory: from its launch until its memory is free again."""
         return self.process
 
     @property
     def is_utility(self) -> bool:
-        """Whether it lives beside the main model, with a lane of its own in the queue."""
+        """Whether it runs beside the main model, with its own lane in the queue."""
         return self.model.lifecycle == "utility"
 
     @property
     def idle(self) -> bool:
-        """Whether it is ready and nobody uses it."""
+        """Whether it is ready and not in use."""
         return self.state is State.READY and not self.leases
 
     @property
     def quarantined(self) -> bool:
-        """Whether only an operator brings it back."""
+        """Whether it starts again only after `sparkctl retry`."""
         return self.state is State.BACKOFF and self.until == NEVER
 
     @property
     def at_rest(self) -> bool:
-        """Whether nothing happens to it until somebody asks for it."""
+        """Whether nothing changes until a request for it arrives."""
         return self.state is State.STOPPED and not (self.waiting or self.failures)
 
     def residency_end(self) -> float:
         """When it may be evicted for another model.
 
-        An idle model has `min_residency` from the moment it was ready; a busy one at least as long as it took to
-        load, so that serving never takes less time than loading.
+        An idle model stays for `min_residency` after it became ready. A busy one stays at least as long as it took
+        to load, so that it serves no shorter than it loads.
         """
         quantum = max(self.model.min_residency, self.load_time) if self.leases else self.model.min_residency
         return (self.ready_at or self.since) + quantum
 
 
 class Books:
-    """Entries and tickets. Only the scheduler writes here; nothing awaits in between."""
+    """Entries and tickets. Only the scheduler changes them, without an await in between."""
 
     def __init__(self, max_wait: float) -> None:
         self.max_wait = max_wait
@@ -105,29 +105,29 @@ class Books:
         self.leases: dict[int, tuple[Entry, int]] = {}
 
     def copy(self) -> Books:
-        """Books of their own that say the same; the models in them are shared, as nobody changes those."""
+        """An independent copy; models are shared, because they never change."""
         return deepcopy(self, {id(entry.model): entry.model for entry in self.everyone()})
 
     def everyone(self) -> list[Entry]:
-        """All entries, those at rest included."""
+        """All entries, including inactive ones."""
         return [*self.active.values(), *self.at_rest.values()]
 
     def rest(self, entry: Entry) -> None:
-        """Put an entry aside: what its past runs taught is kept, unless it is withdrawn, and no decision need look."""
+        """Make an entry inactive, so that decisions skip it. Its history is kept, unless the model is withdrawn."""
         del self.active[entry.model.id]
         if not entry.withdrawn:
             self.at_rest[entry.model.id] = entry
 
     def change_patience(self, max_wait: float) -> None:
-        """Have every ticket wait at most `max_wait` seconds, those included that wait already: the oldest stays the
-        first whose patience ends."""
+        """Set the longest wait of all tickets, in seconds, including those that wait already. The oldest one still
+        expires first."""
         self.max_wait = max_wait
         for ticket in self.queue.values():
             patient = structs.replace(ticket, deadline=ticket.arrived + max_wait)
             self.queue[ticket.id] = self.active[ticket.model].waiting[ticket.id] = patient
 
     def enqueue(self, entry: Entry, now: float) -> Ticket:
-        """Write a new ticket at the end of the queue."""
+        """Add a new ticket at the end of the queue."""
         self._tickets += 1
         ticket = Ticket(self._tickets, entry.model.id, now, now + self.max_wait)
         self.queue[ticket.id] = ticket
@@ -135,7 +135,7 @@ class Books:
         return ticket
 
     def dequeue(self, ticket_id: int) -> Entry:
-        """Strike a waiting ticket out and return its model's entry."""
+        """Remove a waiting ticket and return its model's entry."""
         entry = self.active[self.queue.pop(ticket_id).model]
         del entry.waiting[ticket_id]
         return entry
@@ -148,7 +148,7 @@ class Books:
         self.leases[ticket_id] = (entry, entry.run)
 
     def give_back(self, ticket_id: int, now: float) -> Entry:
-        """End a lease and return its model's entry. One on an earlier run changes nothing about the present one."""
+        """End a lease and return its model's entry. A lease on an earlier run does not change the current one."""
         entry, run = self.leases.pop(ticket_id)
         if run != entry.run or ticket_id not in entry.leases:
             return entry
@@ -158,9 +158,9 @@ class Books:
         return entry
 
     def residents(self) -> Iterator[Entry]:
-        """Entries that hold memory."""
+        """Entries that use memory."""
         return (entry for entry in self.active.values() if entry.resident)
 
     def reserved(self) -> int:
-        """Bytes reserved for everything resident."""
+        """Bytes reserved for all resident models."""
         return sum(entry.footprint for entry in self.residents())

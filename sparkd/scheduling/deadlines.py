@@ -1,4 +1,4 @@
-"""When the books want to be looked at again. Seconds of the caller's clock throughout."""
+"""When the scheduler must decide again. Seconds of the caller's clock throughout."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sparkd.scheduling.lifecycle import State
 def next_deadline(books: Books, now: float) -> float:
     """When the next tick is due at the latest; always later than `now`.
 
-    What is overdue already waits for an event, not for the clock: a drained model for somebody else's start.
+    An overdue deadline waits for an event, not for the clock: a drained model waits for another model's start.
     """
     due = [_due(entry) for entry in books.active.values()]
     if books.queue:
@@ -21,14 +21,14 @@ def next_deadline(books: Books, now: float) -> float:
 
 
 def idle_end(entry: Entry) -> float:
-    """When the entry's model has been idle for long enough to be stopped."""
+    """When the entry's model is stopped for idleness."""
     if not entry.idle or entry.model.pinned or entry.model.idle_timeout <= 0:
         return NEVER
     return entry.last_used + entry.model.idle_timeout
 
 
 def evictable_at(victim: Entry, rival: Entry, max_wait: float) -> float:
-    """When the victim may go for a waiting rival: after its residency, or half the rival's patience."""
+    """When the victim may be evicted for a waiting rival: after its residency, or half of the rival's `max_wait`."""
     oldest = next(iter(rival.waiting.values()))
     return min(victim.residency_end(), oldest.arrived + max_wait / 2)
 

@@ -1,9 +1,9 @@
-"""The one decision procedure: what follows from the books as they are. scheduler.py writes events into them.
+"""The scheduling policy: which actions follow from the ledger. scheduler.py writes events into the ledger.
 
-The policy, in order: serve whoever is ready. Launch for the oldest ticket whose model is stopped, one launch at a
-time and nothing else stopping meanwhile (engines measure the memory of the whole machine while they start). To make
-room evict the idle least recently used first, then drain the busy; not before their residency is over, unless
-half of the waiter's patience is spent. The utility model has a lane of its own.
+The policy, in order: serve ready models. Launch a model for the oldest ticket whose model is stopped, one launch at a
+time and while nothing else stops (engines measure the memory of the whole machine while they start). To free memory,
+evict idle models first, the least recently used one before others, then drain busy ones. A model is not evicted before
+its residency ends, unless half of the waiting request's `max_wait` has passed. The utility model has its own lane.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from sparkd.scheduling.memory import Budget, Footprint, floor_of
 from sparkd.scheduling.room import evictions, fits
 
 GUARD_KILLS: Final = 2
-"""Times the memory guard ends a model before only an operator may have it started again."""
+"""Kills by the memory guard after which only an operator can start the model again."""
 
 
 class Decisions:
-    """Reads the books, and carries every model as far as they allow. Its parent of events is the Scheduler."""
+    """Reads the ledger and decides for every model. Scheduler, its subclass, adds the events."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Decisions:
     def _govern(
         self, budget: Budget, footprint: Callable[[Model, Budget], Footprint], settings: Settings
     ) -> None:
-        """Decide by these from now on."""
+        """Use this budget, these footprints and these settings from now on."""
         self._queue_settings = settings.queue
         self._failures = settings.failures
         self._footprint = footprint
@@ -58,18 +58,20 @@ class Decisions:
         self.budget = budget
 
     def footprint(self, model: Model) -> Footprint:
-        """What the model's next launch would reserve."""
+        """What the next launch of the model would reserve."""
         return self._footprint(model, self.budget)
 
     def _settle(self, now: float, used: Entry | None = None) -> list[Action]:
-        """Decide everything that is to be decided. `used`: all that happened is that this model was asked or left.
+        """Make all decisions that are due. `used`: the only event was a request for this model, or its end.
 
-        Then, if it is ready and nothing is due, there is no more to decide than its grants: what a request costs
-        depends neither on how many models are resident nor on how many clients wait for others.
+        If that model is ready and no deadline has passed, only its grants are decided. So the cost of a request
+        depends neither on the number of resident models nor on the number of clients that wait for others.
         """
         if used and used.state is State.READY and now < self.deadline:
             self._serve(used, now)
-            if used.leases or not self._books.queue:  # else a rival may want the place that is idle now
+            if (
+                used.leases or not self._books.queue
+            ):  # otherwise a rival may need the memory of this model, which is idle now
                 self.deadline = min(self.deadline, idle_end(used))
                 return self._take_actions()
         self._expire(now)
@@ -82,7 +84,7 @@ class Decisions:
         return self._take_actions()
 
     def _expire(self, now: float) -> None:
-        """Refuse whose patience is spent. Everybody has the same, so the oldest is always first."""
+        """Refuse tickets that have waited for `max_wait`. It is the same for all, so the oldest expires first."""
         queue = self._books.queue
         while queue and (ticket := next(iter(queue.values()))).deadline <= now:
             entry = self._books.active[ticket.model]
@@ -90,7 +92,7 @@ class Decisions:
             self._refuse(ticket.id, refusals.waited(entry, self._books.max_wait, others, now))
 
     def _step(self, entry: Entry, now: float) -> None:
-        """Carry one model as far as the clock and its leases allow."""
+        """Advance one model as far as the clock and its leases allow."""
         match entry.state:
             case State.STARTING:
                 if now >= entry.since + entry.model.start_timeout:
@@ -109,7 +111,7 @@ class Decisions:
             self._books.rest(entry)
 
     def _hopeless(self, entry: Entry, now: float) -> Callable[[], Refusal] | None:
-        """Why nobody need wait for this model, if so."""
+        """Why waiting for this model is useless; None if it is not."""
         if self._closing:
             return self._closing
         if entry.state is State.BACKOFF:
@@ -119,7 +121,7 @@ class Decisions:
         return None
 
     def _serve(self, entry: Entry, now: float) -> None:
-        """Grant everybody who waits for a ready model; evict it when it has been idle for long enough."""
+        """Grant all tickets that wait for a ready model; evict it when its idle timeout has passed."""
         while entry.waiting:
             ticket_id = next(iter(entry.waiting))
             self._books.lend(entry, ticket_id, now)
@@ -128,15 +130,15 @@ class Decisions:
             self._evict(entry, now, f"idle for {entry.model.idle_timeout:.0f} seconds")
 
     def _drain(self, entry: Entry, now: float) -> None:
-        """Terminate a drained model, but not while another one starts: that one measures the machine's memory."""
+        """Terminate a drained model, but not while another one starts and measures the machine's memory."""
         if entry.killed:
-            return  # there is nothing left to be told
+            return  # the guard has killed it already
         if (not entry.leases or now >= entry.drain_deadline) and (entry.hurried or not self._starting()):
             self._go(entry, Event.DRAINED, now)
             self._actions.append(Terminate(entry.model.id, entry.run, entry.reason))
 
     def _launch(self, now: float) -> None:
-        """Launch, or make room, for the oldest ticket of each lane whose model is stopped."""
+        """Launch a model, or free memory, for the oldest ticket of each lane whose model is stopped."""
         waiting = [e for e in self._books.active.values() if e.waiting and e.state is State.STOPPED]
         ahead: dict[bool, Entry] = {}
         for entry in sorted(waiting, key=lambda entry: next(iter(entry.waiting))):
@@ -144,15 +146,15 @@ class Decisions:
             if lane in ahead:
                 self._reject(entry, [ahead[lane]], now)
             elif not self._make_way(entry, now):
-                # An exclusive model waits for an empty machine; the utility must not come back meanwhile.
+                # An exclusive model waits for an empty machine; the utility model must not start meanwhile.
                 lanes = (True, False) if entry.model.lifecycle == "exclusive" else (lane,)
                 ahead |= dict.fromkeys(lanes, entry)
 
     def _make_way(self, entry: Entry, now: float) -> bool:
-        """Return whether the entry is dealt with: launched or refused. Else it waits and holds up its lane."""
+        """Return whether the entry was launched or refused. If not, it waits and blocks its lane."""
         residents = list(self._books.residents())
         if starting := self._starting():
-            # The other lane's start is no reason to be refused: it takes no place of this one.
+            # A start in the other lane is not a reason to refuse: it does not take this lane's memory.
             return starting.is_utility is entry.is_utility and self._reject(entry, [starting], now)
         leaving = evictions(entry, residents, self._budget_now(entry, residents))
         if leaving is None and evictions(entry, residents, self.budget) is not None:
@@ -171,7 +173,7 @@ class Decisions:
 
     def _launch_if_quiet(self, entry: Entry, now: float) -> bool:
         residents = list(self._books.residents())
-        unquiet = any(resident.state not in (State.READY, State.DRAINING) for resident in residents)
+        unquiet = any(each.killed or each.state not in (State.READY, State.DRAINING) for each in residents)
         if unquiet or not fits(entry, residents, self._budget_now(entry, residents)):
             return False
         self._runs += 1
@@ -183,15 +185,15 @@ class Decisions:
         return True
 
     def _budget_now(self, entry: Entry, residents: list[Entry]) -> Budget:
-        """The budget as far as the machine agrees: what the residents have reserved, and what is available beyond
-        the floor. A guess is all that a model may have: it runs alone, and the guard watches what it really takes."""
+        """The budget within the machine's memory: what residents have reserved, plus what is available beyond the
+        floor. A guessed footprint is everything a model may use: it runs alone, and the guard watches its real use."""
         if self.available is None or entry.basis == "guessed":
             return self.budget
         reserved = sum(resident.footprint for resident in residents)
         return self.budget.within(max(0, self.available - self.guard.floor) + reserved)
 
     def _wait_for_machine(self, entry: Entry, residents: list[Entry]) -> bool:
-        """The books have room and the machine has not: wait for who is leaving, else nobody knows for what."""
+        """The model fits the budget but not the machine: wait for a model that is leaving. If there is none, refuse."""
         if any(resident.state not in (State.STARTING, State.READY) for resident in residents):
             return False
         lacking = refusals.lacking(entry, self.available or 0, self.guard.floor)
@@ -199,7 +201,7 @@ class Decisions:
         return True
 
     def _reject(self, entry: Entry, holders: list[Entry], now: float) -> bool:
-        """Refuse who waits for the entry if nobody may queue; return whether that was so."""
+        """If `queue.on_busy` is "reject", refuse the tickets that wait for the entry. Return whether it is."""
         if self._queue_settings.on_busy == "wait":
             return False
         residents = list(self._books.residents())
@@ -207,7 +209,7 @@ class Decisions:
         return True
 
     def _shed(self, now: float) -> None:
-        """Refuse the newest tickets beyond the longest queue allowed."""
+        """Refuse the newest tickets beyond `queue.max_length`."""
         longest = self._queue_settings.max_length
         while len(self._books.queue) > longest:
             newest = next(reversed(self._books.queue))
@@ -228,7 +230,11 @@ class Decisions:
             self._drain(entry, now)
 
     def _time_out(self, entry: Entry, now: float) -> None:
-        self._fail(entry, f"It was not ready within {entry.model.start_timeout:.0f} seconds.", now)
+        self._fail(
+            entry,
+            f"it was not ready within {entry.model.start_timeout:.0f} seconds. Check its log, or raise start_timeout.",
+            now,
+        )
         self._terminate(entry, "start timeout")
 
     def _terminate(self, entry: Entry, reason: str) -> None:
@@ -236,7 +242,7 @@ class Decisions:
         self._actions.append(Terminate(entry.model.id, entry.run, reason))
 
     def _fail(self, entry: Entry, cause: str, now: float) -> None:
-        """Count the failure. One after a long good time starts the count anew: it is not a loop."""
+        """Count the failure. After a long successful run, the count starts again: it is not a crash loop."""
         if entry.ready_at is not None and now - entry.ready_at >= self._failures.backoff_max:
             entry.failures = 0
         entry.failures += 1
@@ -246,7 +252,7 @@ class Decisions:
         self._go(entry, Event.FAILED, now)
 
     def _kill(self, entry: Entry, now: float) -> None:
-        """End it now. The second time nothing but an operator brings it back: the third might be one too many."""
+        """Kill the model now. After the second kill only an operator can start it: a third might freeze the machine."""
         self.guard.killed()
         entry.killed = True
         self._actions.append(Kill(entry.model.id, entry.run, self.guard.told()))

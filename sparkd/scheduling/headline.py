@@ -7,7 +7,7 @@ from sparkd.scheduling.status import ModelStatus, Status
 
 
 def headline(status: Status, *, stopping: bool) -> str:
-    """Such as “ready · gpt-oss-20b resident, 2 in flight · 61 GiB free”; free is what is left of the budget."""
+    """Such as “ready · gpt-oss-20b resident, 2 in flight · 61 GiB free”; free is the rest of the budget."""
     free = (status.memory.budget - status.memory.reserved) / GIB
     parts = ["stopping" if stopping else "ready"]
     parts += [_model(model) for model in status.models if model.state != "stopped"] or ["nothing resident"]
@@ -26,7 +26,7 @@ def _model(model: ModelStatus) -> str:
 
 def _state(model: ModelStatus) -> str:
     if model.quarantined:
-        return "in quarantine"
+        return "quarantined"
     if model.state == "ready":
         return "resident"
     return "failed" if model.state == "backoff" else model.state

@@ -1,4 +1,4 @@
-"""What the books hand on to the sparkd that replaces this one, clock and processes staying as they are."""
+"""The scheduler state that a sparkd hands to its replacement, with the same clock and processes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.memory import Basis
 
 STEADY = (State.STARTING, State.READY)
-"""States in which a process is handed on. What is leaving is waited for."""
+"""States in which a process is handed over. The handover waits for processes that are stopping."""
 
 
 class HeldEntry(Struct, frozen=True, kw_only=True):
-    """One model's page without tickets: there are none left by then. The fields are those of `Entry`."""
+    """One model's entry without tickets: none are left at that time. The fields are those of `Entry`."""
 
     model: str
     state: State
@@ -37,7 +37,7 @@ KEPT = tuple(name for name in HeldEntry.__struct_fields__ if name not in ("model
 
 
 def hold(entries: Iterable[Entry]) -> list[HeldEntry]:
-    """Pages of those entries that say more than a new one would."""
+    """Snapshots of all entries that differ from a new one."""
     return [
         HeldEntry(
             model=entry.model.id,
@@ -50,6 +50,6 @@ def hold(entries: Iterable[Entry]) -> list[HeldEntry]:
 
 
 def restore(entry: Entry, held: HeldEntry) -> None:
-    """Write a page's figures into a new entry; its state is the lifecycle table's to give."""
+    """Copy a snapshot's fields into a new entry, except its state, which the lifecycle table sets."""
     for name in KEPT:
         setattr(entry, name, getattr(held, name))

@@ -1,7 +1,7 @@
-"""What would happen if somebody asked for a model now: the scheduler's own decisions, on a copy of its books.
+"""What a request for a model would do now: the scheduler's own decisions, on a copy of its ledger.
 
-The copy is asked, and then lives on in a world that behaves: answers end, starts succeed, who is told to go goes. So
-the plan cannot disagree with what is done; only its seconds are guesses, made from what was learned.
+The copy gets a request, and then a simulation runs: responses end, starts succeed, terminated processes exit. So the
+plan always agrees with what the scheduler does. Only its times are estimates, from what past runs taught.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from sparkd.scheduling.refusals import UNKNOWN_LOAD_TIME
 from sparkd.scheduling.scheduler import Scheduler
 
 STOPPING: Final = 2.0
-"""Seconds a process is believed to need to be gone, its memory back."""
+"""Seconds that a process is assumed to take to exit and free its memory."""
 
 ANSWERING: Final = 5.0
-"""Seconds a request is believed to take on a model that has not answered any yet."""
+"""Seconds that a request is assumed to take on a model without earlier requests."""
 
 LONGEST: Final = 500
-"""Events after which a plan gives up: the queue before it is too long to be foretold."""
+"""Events after which a plan gives up: the queue is too long to predict."""
 
 Verdict = Literal["ready", "starting", "launch", "refused", "unknown"]
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """What asking for `model` now would lead to.
+    """What a request for `model` would do now.
 
-    "ready" and "starting": it is, or is about to be. "launch": it would be launched, once those of `evicts` are gone
-    and those of `before` had their turn. "refused": `why`. `seconds` is how long until it answers, `load_time` how much
-    of that is its own start; None where nothing is known. `footprint` (bytes) rests on `basis`. `lacks`: what it
-    cannot start without and the scheduler knows nothing of, in sentences.
+    `verdict` is the model's state: "ready", "starting", "launch" (after the models of `before` have run and those of
+    `evicts` have stopped), or "refused" (`why`). `seconds` is the time until its response, `load_time` the part of it
+    for its own start; None if unknown. `footprint` is bytes, known from `basis`. `lacks`: sentences about missing
+    files or a missing runtime, which the scheduler does not check.
     """
 
     model: str
@@ -53,12 +53,12 @@ class Plan(Struct, frozen=True, kw_only=True):
 
 
 def plan(scheduler: Scheduler, model_id: str, now: float, load_time: Callable[[Model], float | None]) -> Plan:
-    """Return what would happen. The scheduler itself is not touched. `load_time` is what was learned, in seconds."""
+    """Return what would happen. Does not change the scheduler. `load_time` returns a learned time in seconds."""
     return _World(scheduler.copy(), model_id, now, load_time).play()
 
 
 class _World:
-    """A copy of the books, and what happens to it."""
+    """A simulation on a copy of the scheduler."""
 
     def __init__(
         self, books: Scheduler, model_id: str, now: float, load_time: Callable[[Model], float | None]
@@ -71,7 +71,7 @@ class _World:
         self._before: list[str] = []
 
     def play(self) -> Plan:
-        """Ask, and let things happen until it is clear what becomes of it."""
+        """Send a request, and simulate events until its outcome is clear."""
         starting = (found := self._scheduler.entry(self._model_id)) and found.state is State.STARTING
         ticket, actions = self._scheduler.on_request(self._model_id, self._now)
         for _ in range(LONGEST):
@@ -79,7 +79,7 @@ class _World:
                 if (told := self._told(action, ticket, starting=bool(starting))) is not None:
                     return told
             actions = self._go_on()
-        return self._plan("unknown", why="too many requests wait before it")
+        return self._plan("unknown", why="too many requests are waiting before it")
 
     def _told(self, action: Action, ticket: int, *, starting: bool) -> Plan | None:
         match action:
@@ -123,13 +123,13 @@ class _World:
         )
 
     def _go_on(self) -> list[Action]:
-        """Let the next thing happen, and return what follows."""
+        """Simulate the next event, and return its actions."""
         at, happen = min(self._coming(), key=lambda coming: coming[0])
         self._now = max(self._now, at)
         return happen()
 
     def _coming(self) -> Iterator[tuple[float, Callable[[], list[Action]]]]:
-        """Everything that would happen next, and when."""
+        """All events that may come next, with their times."""
         scheduler = self._scheduler
         yield scheduler.deadline, lambda: scheduler.on_tick(self._now)
         for entry in scheduler.entries():
@@ -146,7 +146,7 @@ class _World:
         return self._scheduler.on_healthy(entry.model.id, entry.run, self._now)
 
     def _goes(self, entry: Entry) -> list[Action]:
-        """Its process ends, and what it held is back."""
+        """Its process exits, and its memory is free again."""
         scheduler, now = self._scheduler, self._now
         actions = scheduler.on_exited(entry.model.id, entry.run, entry.cause, now)
         if scheduler.available is not None:

@@ -1,4 +1,4 @@
-"""The words a request is refused with, and when it is worth asking again."""
+"""The messages of refusals, and when a client should retry."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ UNKNOWN_LOAD_TIME = 60.0
 """Seconds assumed for a model that has not been loaded since the daemon started."""
 
 UPGRADE = 2.0
-"""Seconds after which a sparkd that replaces itself has long been there again."""
+"""Seconds after which a sparkd that replaces itself accepts requests again."""
 
 LACKING_RETRY = 15.0
-"""Seconds after which it is worth asking again whether other programs have given their memory back."""
+"""Seconds after which a client should retry, in case other programs have freed memory."""
 
 
 def free_in(holders: Sequence[Entry], now: float) -> float:
-    """Estimate the seconds until everybody in `holders` could make room; at least one."""
+    """Estimate the seconds until all models in `holders` could be evicted; at least 1."""
     return max([1.0, *(_release(holder, now) for holder in holders)])
 
 
@@ -43,12 +43,16 @@ def _release(holder: Entry, now: float) -> float:
     return max(residency, holder.answer_time - (now - min(holder.leases.values())))
 
 
+def _names(entries: Sequence[Entry]) -> str:
+    return " and ".join(f'"{entry.model.id}"' for entry in entries)
+
+
 def busy(entry: Entry, holders: Sequence[Entry], residents: Sequence[Entry], now: float) -> ModelBusy:
-    """Refuse because `holders` are in the way and nobody may queue."""
+    """Refuse because `holders` use the memory and the queue is off."""
     others = [resident for resident in residents if resident not in holders and resident is not entry]
-    names = " and ".join(holder.model.id for holder in holders)
+    names = _names(holders)
     return ModelBusy(
-        f"{entry.model.id} is not running and {names} holds the machine",
+        f'Model "{entry.model.id}" cannot start now: the machine is in use by {names}.',
         retry_after=free_in(holders, now),
         holders=tuple(_holder(resident, now) for resident in (*holders, *others)),
     )
@@ -70,69 +74,74 @@ def _holder(entry: Entry, now: float) -> Holder:
 
 
 def queue_full(length: int, residents: Sequence[Entry], now: float) -> QueueFull:
-    """Refuse because `length` requests wait already."""
-    return QueueFull(f"{length} requests wait already", retry_after=free_in(residents, now))
+    """Refuse because `length` requests are waiting, the limit."""
+    return QueueFull(
+        f"{length} requests are waiting already, which is the limit.", retry_after=free_in(residents, now)
+    )
 
 
 def waited(entry: Entry, max_wait: float, residents: Sequence[Entry], now: float) -> WaitedTooLong:
-    """Refuse because the ticket's patience is spent."""
+    """Refuse because the ticket has waited for `max_wait`."""
     others = [resident for resident in residents if resident is not entry]
     if entry.state is State.STARTING:
         doing = "is still starting"
         others = [entry]
     elif others:
-        doing = "is waiting for " + " and ".join(other.model.id for other in others)
+        doing = f"waits for {_names(others)}"
     else:
         doing = f"is {entry.state}"
     return WaitedTooLong(
-        f"{entry.model.id} {doing} after {max_wait:.0f} seconds", retry_after=free_in(others, now)
+        f'Model "{entry.model.id}" was not ready within {max_wait:.0f} seconds: it {doing}.',
+        retry_after=free_in(others, now),
     )
 
 
 def failed(entry: Entry, now: float) -> ModelFailed:
-    """Refuse because the model's process failed and is not tried again yet."""
+    """Refuse because the model's process failed and is not started again yet."""
     name = entry.model.id
     if entry.until == NEVER:
-        often = f" failed {entry.failures} times in a row and" if entry.failures > 1 else ""
-        return ModelFailed(f"{name}{often} is in quarantine: {entry.cause} `sparkctl retry {name}` lifts it.")
-    return ModelFailed(f"{name} failed: {entry.cause}", retry_after=max(0.0, entry.until - now))
+        often = f" after {entry.failures} failures in a row" if entry.failures > 1 else ""
+        return ModelFailed(
+            f'Model "{name}" is quarantined{often}: {entry.cause} Then run `sparkctl retry {name}`.'
+        )
+    return ModelFailed(f'Model "{name}" failed: {entry.cause}', retry_after=max(0.0, entry.until - now))
 
 
 def stopped(entry: Entry) -> ModelStopped:
     """Refuse because the operator stopped the model."""
-    return ModelStopped(f"the operator stopped {entry.model.id}")
+    return ModelStopped(f'The operator stopped model "{entry.model.id}".')
 
 
 def withdrawn(entry: Entry) -> ModelStopped:
-    """Refuse because a catalogue that was read again has the model no longer, or has it disabled."""
-    return ModelStopped(f"{entry.model.id} was taken out of the catalogue")
+    """Refuse because a reload removed or disabled the model."""
+    return ModelStopped(f'Model "{entry.model.id}" was removed from the catalogue or disabled.')
 
 
 def replacing() -> ShuttingDown:
-    """Refuse because sparkd cannot wait any longer with replacing itself."""
-    return ShuttingDown("sparkd is being upgraded", retry_after=UPGRADE)
+    """Refuse because sparkd is about to replace itself."""
+    return ShuttingDown("sparkd is being upgraded.", retry_after=UPGRADE)
 
 
 def no_room(entry: Entry, residents: Sequence[Entry], budget: Budget) -> NoRoom:
-    """Refuse because the model does not fit, whoever may be evicted."""
+    """Refuse because the model does not fit, even if everything evictable is evicted."""
     name, share = entry.model.id, budget.share(entry.model)
-    needs = f"{name} needs {entry.footprint / GIB:.1f} GiB"
+    needs = f'Model "{name}" needs {entry.footprint / GIB:.1f} GiB'
     if entry.footprint > share:
         kept = " beside the utility model" if share < budget.bytes else ""
-        return NoRoom(f"{needs}, and models may take {share / GIB:.1f} GiB{kept}")
-    pinned = " and ".join(resident.model.id for resident in residents if resident.model.pinned)
-    return NoRoom(f"{needs}, which pinned {pinned} does not leave")
+        return NoRoom(f"{needs}, but models may use only {share / GIB:.1f} GiB{kept}. Lower its memory.")
+    pinned = _names([resident for resident in residents if resident.model.pinned])
+    return NoRoom(f"{needs}, but pinned models leave too little memory. Stop or unpin {pinned}.")
 
 
 def lacking(entry: Entry, available: int, floor: int) -> NoRoom:
-    """Refuse because the books have room for the model, but the machine has not, and nobody of ours can help."""
+    """Refuse because the model fits the budget but not the machine, and no eviction helps."""
     return NoRoom(
-        f"{entry.model.id} needs {entry.footprint / GIB:.1f} GiB, and of the machine's memory only "
-        f"{max(0, available - floor) / GIB:.1f} GiB are available: something else than sparkd's models uses it",
+        f'Model "{entry.model.id}" needs {entry.footprint / GIB:.1f} GiB, but only '
+        f"{max(0, available - floor) / GIB:.1f} GiB of memory are available: other programs use the rest.",
         retry_after=LACKING_RETRY,
     )
 
 
 def shutting_down() -> ShuttingDown:
     """Refuse because the daemon is stopping."""
-    return ShuttingDown("sparkd is stopping", retry_after=5.0)
+    return ShuttingDown("sparkd is stopping.", retry_after=5.0)

@@ -1,4 +1,4 @@
-"""Which resident models would have to go so that another one fits. Pure functions over the books' entries."""
+"""Which resident models must be evicted so that another one fits. Pure functions over entries."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from sparkd.scheduling.memory import Budget
 def fits(candidate: Entry, residents: Sequence[Entry], budget: Budget) -> bool:
     """Whether the candidate may be launched beside these residents.
 
-    A normal model leaves the utility's place free even while the utility is not there: a title for a chat must
-    never cost the chat's own model its memory.
+    A normal model leaves the utility model's memory free even while the utility model is not loaded: a title for a
+    chat must not evict the chat's own model.
     """
     if candidate.model.lifecycle == "exclusive":
         return not residents and candidate.footprint <= budget.bytes
@@ -29,9 +29,9 @@ def fits(candidate: Entry, residents: Sequence[Entry], budget: Budget) -> bool:
 
 
 def evictions(candidate: Entry, residents: Sequence[Entry], budget: Budget) -> list[Entry] | None:
-    """Return whom to evict so that the candidate fits once everybody who leaves has left; None if nothing helps.
+    """Return the models to evict so that the candidate fits when all leaving models have left; None if nothing helps.
 
-    The idle go before the busy, the least recently used first; nobody goes in vain.
+    Idle models are evicted before busy ones, the least recently used first. No model is evicted without need.
     """
     staying = [entry for entry in residents if entry.state in (State.STARTING, State.READY)]
     if fits(candidate, staying, budget):
@@ -49,7 +49,7 @@ def evictions(candidate: Entry, residents: Sequence[Entry], budget: Budget) -> l
 
 
 def _needed(candidate: Entry, staying: Sequence[Entry], chosen: list[Entry], budget: Budget) -> list[Entry]:
-    """Spare whoever turns out not to be in the way: a small idle model beside the big one that has to go."""
+    """Keep models whose eviction is not needed: a small idle model beside the large one that must stop."""
     needed = list(chosen)
     for spared in reversed(chosen):
         rest = [entry for entry in needed if entry is not spared]

@@ -1,10 +1,10 @@
-"""The scheduler: an event goes in, actions come out, and nothing awaits in between.
+"""The scheduler: an event goes in, actions come out, without an await in between.
 
-Every `on_*` writes the event into the books and ends in `_settle`, the one decision procedure. Deadlines are
-numbers in the books, compared with `now` when `on_tick` comes; `deadline` says when that should be at the latest, and
-may say so too early: then there is nothing to do, and it says the next one.
+Every `on_*` records the event in the ledger and ends in `_settle`, which makes all decisions. Deadlines are numbers in
+the ledger; `on_tick` compares them with `now`. `deadline` is the latest time of the next tick. It may be too early: the
+tick then does nothing and sets the next one.
 
-What is decided, and in what order, is in decisions.py.
+The policy is in decisions.py.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from sparkd.scheduling.memory import Budget, Footprint
 
 
 class Scheduler(Decisions):
-    """Decides for all models. `now` is seconds of one steady clock, the caller's, in every call."""
+    """Decides for all models. `now` is always in seconds of the caller's monotonic clock."""
 
     def __init__(
         self,
@@ -42,20 +42,20 @@ class Scheduler(Decisions):
     # Events ------------------------------------------------------------------------------------------------
 
     def on_request(self, model_id: str, now: float) -> tuple[int, list[Action]]:
-        """Write a request into the books; return its ticket and what follows, maybe its grant or refusal."""
+        """Add a request; return its ticket and the actions, perhaps its grant or refusal."""
         entry = self._entry(model_id)
         ticket = self._books.enqueue(entry, now)
         return ticket.id, self._settle(now, entry)
 
     def on_leave(self, ticket_id: int, now: float) -> list[Action]:
-        """Take a ticket out of the books: its answer is complete, or its client left while it waited."""
+        """Remove a ticket: its response is complete, or its client disconnected while it waited."""
         if ticket_id in self._books.leases:
             return self._settle(now, self._books.give_back(ticket_id, now))
         self._books.dequeue(ticket_id)
         return self._settle(now)
 
     def on_healthy(self, model_id: str, run: int, now: float) -> list[Action]:
-        """Note that the run's engine answers its health path."""
+        """The run's engine responds on its health path."""
         entry = self._running(model_id, run)
         launched = entry.since
         if self._go(entry, Event.HEALTHY, now) is State.READY:
@@ -64,7 +64,7 @@ class Scheduler(Decisions):
         return self._settle(now)
 
     def on_exited(self, model_id: str, run: int, cause: str, now: float) -> list[Action]:
-        """Note that the run's process has ended. Unless it was told to, that is a failure, whatever its code."""
+        """The run's process has ended. That is a failure unless sparkd terminated it, whatever its exit code."""
         entry = self._running(model_id, run)
         entry.leases.clear()
         if entry.state in (State.STARTING, State.READY):
@@ -74,15 +74,15 @@ class Scheduler(Decisions):
         return self._settle(now)
 
     def on_wedged(self, model_id: str, run: int, cause: str, now: float) -> list[Action]:
-        """Note that the run's engine gets nowhere with its requests. One that is leaving has its deadline already."""
+        """The run's engine makes no progress. A draining one already has a deadline."""
         entry = self._running(model_id, run)
         if entry.state is State.READY:
             self._fail(entry, cause, now)
-            self._terminate(entry, "it stands still")
+            self._terminate(entry, "it has stalled")
         return self._settle(now)
 
     def on_reclaimed(self, model_id: str, run: int, now: float, *, missing: int = 0) -> list[Action]:
-        """Note that nothing is left of the run: no process, and its memory is back, but for `missing` bytes of it."""
+        """No process of the run is left, and its memory is free again, except `missing` bytes."""
         entry = self._running(model_id, run)
         entry.process = False
         self.budget = replace(self.budget, leaked=self.budget.leaked + missing)
@@ -91,15 +91,15 @@ class Scheduler(Decisions):
         return self._settle(now)
 
     def on_memory(self, available: int | None, least: int, now: float) -> list[Action]:
-        """Take a look at the machine's memory into account, and end somebody if it runs out.
+        """Record the machine's available memory, and kill a model if it runs out.
 
-        `available` is what models may still take, None where nobody can say; `least` is what is available where it is
-        scarcest, the host's own memory included.
+        `available` is what models may still use, None if unknown. `least` is the smaller of that and the host's own
+        available memory.
         """
         self.available = available
         self.guard.note(Sample(now, least))
         if available is not None and not any(self._books.residents()):
-            # Nobody has any of it, so what is available is not leaked, whatever was believed.
+            # No model uses memory, so what is available is not leaked.
             found = max(0, self.budget.total - self.budget.reserve - available)
             self.budget = replace(self.budget, leaked=min(self.budget.leaked, found))
         if self.guard.due and (victim := first_to_go(self._books.residents())):
@@ -107,35 +107,33 @@ class Scheduler(Decisions):
         return self._settle(now)
 
     def on_measured(self, model_id: str, run: int, held: int, now: float) -> list[Action]:
-        """Note what a run really holds, in bytes. More than was reserved for it is reserved from here on."""
+        """The run uses `held` bytes. If that is more than its reservation, it is reserved from here on."""
         entry = self._running(model_id, run)
         entry.footprint = max(entry.footprint, held)
         return self._settle(now)
 
     def on_remembered(self, model_id: str, guard_kills: int, held: str | None, now: float) -> list[Action]:
-        """Note what an earlier sparkd knew: how often the guard has ended the model, and why it is `held`, if so."""
+        """Restore an earlier sparkd's records: how often the guard killed the model, and why it is `held`."""
         entry = self._entry(model_id)
         entry.guard_kills = guard_kills
-        if (
-            held is not None and entry.state is State.STOPPED
-        ):  # what runs or has just failed speaks for itself
+        if held is not None and entry.state is State.STOPPED:  # a running or failed model has a newer state
             entry.until, entry.cause = NEVER, held
             self._go(entry, Event.HELD, now)
         return self._settle(now)
 
     def on_tick(self, now: float) -> list[Action]:
-        """Compare the books' deadlines with the clock."""
+        """Compare the deadlines with the clock."""
         return self._settle(now)
 
     def on_stop(self, model_id: str, now: float) -> list[Action]:
-        """Carry out the operator's wish that the model stops: who waits is refused, who is served is drained."""
+        """The operator stops the model: refuse waiting requests and drain the others."""
         entry = self._entry(model_id)
         self._refuse_waiting(entry, lambda: refusals.stopped(entry))
         self._evict(entry, now, "the operator stopped it", hurried=True)
         return self._settle(now)
 
     def on_retry(self, model_id: str, now: float) -> list[Action]:
-        """Carry out the operator's wish that past failures are forgotten."""
+        """The operator resets the model's failures."""
         self._forgive(self._entry(model_id), now)
         return self._settle(now)
 
@@ -149,11 +147,11 @@ class Scheduler(Decisions):
         footprint: Callable[[Model, Budget], Footprint],
         settings: Settings,
     ) -> list[Action]:
-        """Go by a catalogue that was read again. The ids in `restart` run in a way that it says otherwise now.
+        """Use a reloaded catalogue. The models in `restart` would now start differently.
 
-        Who waits for a model that it has no longer, or has disabled, is refused; who is served is drained. A model that
-        is to be restarted is drained, too, and who waits for it waits on. A failed one that would be started otherwise
-        may try again at once.
+        Requests that wait for a removed or disabled model are refused, and its running ones are drained. A model in
+        `restart` is drained too, but requests for it keep waiting. A failed model that would now start differently may
+        start again at once.
         """
         self._models = models
         self._govern(replace(budget, leaked=self.budget.leaked), footprint, settings)
@@ -170,20 +168,20 @@ class Scheduler(Decisions):
             if not entry.resident:
                 entry.footprint, entry.basis = self.footprint(model)
             elif model.id in restart:
-                self._evict(entry, now, "its definition has changed")
+                self._evict(entry, now, "its definition changed")
         return self._settle(now)
 
     def on_replacing(self, now: float) -> list[Action]:
-        """Refuse who would have to wait from now on: sparkd is about to replace itself. Starts go on."""
+        """Refuse requests that would have to wait, because sparkd is about to replace itself. Starts continue."""
         self._closing = refusals.replacing
         return self._settle(now)
 
     def go_on(self) -> None:
-        """Let requests wait again: sparkd is not replaced."""
+        """Let requests wait again, because sparkd is not replaced."""
         self._closing = None
 
     def on_held(self, held: HeldEntry, now: float) -> list[Action]:
-        """Go on with a model where the sparkd that this one replaces has left it, its process included."""
+        """Take over a model, with its process, from the sparkd that this one replaces."""
         entry = self._entry(held.model)
         if held.state in STEADY:
             self._go(entry, Event.LAUNCH, now)
@@ -197,48 +195,48 @@ class Scheduler(Decisions):
         return self._settle(now)
 
     def on_shutdown(self, now: float) -> list[Action]:
-        """Refuse everybody who waits from now on, and drain everything."""
+        """Refuse all waiting requests from now on, and drain all models."""
         self._closing = refusals.shutting_down
         for entry in list(self._books.residents()):
             self._evict(entry, now, "sparkd is stopping", hurried=True)
         return self._settle(now)
 
-    # What others may read ----------------------------------------------------------------------------------
+    # Read access ----------------------------------------------------------------------------------
 
     def knows(self, model_id: str) -> bool:
-        """Whether there is such a model."""
+        """Whether the catalogue has the model."""
         return model_id in self._models
 
     def hold(self) -> list[HeldEntry]:
-        """The books as they are handed on. Nothing may wait, be used or be leaving."""
+        """The state to hand over. No request may wait or run, and no process may be stopping."""
         return hold(self._books.everyone())
 
     @property
     def steady(self) -> bool:
-        """Whether nobody waits or is served, and every process is one to go on with."""
+        """Whether no request waits or runs, and every process can be handed over."""
         entries = self._books.active.values()
         busy = self._books.queue or self._books.leases
         return not busy and all(entry.state in STEADY for entry in entries if entry.resident)
 
     def copy(self) -> Scheduler:
-        """A scheduler with the same books, to try things on."""
+        """A copy of the scheduler, for simulations."""
         twin = copy(self)
-        twin._books = self._books.copy()  # noqa: SLF001 - one of us
+        twin._books = self._books.copy()  # noqa: SLF001 - of the same class
         twin.guard = Guard(self.guard.floor)
         twin._actions = []  # noqa: SLF001
         return twin
 
     def entries(self) -> Iterable[Entry]:
-        """The entries of every model that is not at rest. To be read only."""
+        """The entries of all active models. Do not change them."""
         return self._books.active.values()
 
     def entry(self, model_id: str) -> Entry | None:
-        """The model's entry, if anybody has asked for it yet. To be read only."""
+        """The model's entry, None before its first request. Do not change it."""
         return self._books.active.get(model_id) or self._books.at_rest.get(model_id)
 
     @property
     def waiting(self) -> int:
-        """How many tickets wait."""
+        """The number of waiting tickets."""
         return len(self._books.queue)
 
     @property
@@ -253,7 +251,7 @@ class Scheduler(Decisions):
 
     def _withdraw(self, entry: Entry, now: float) -> None:
         self._refuse_waiting(entry, lambda: refusals.withdrawn(entry))
-        self._evict(entry, now, "the catalogue has it no longer")
+        self._evict(entry, now, "it was removed from the catalogue or disabled")
         self._forgive(entry, now)
         self._books.at_rest.pop(entry.model.id, None)
 
@@ -271,5 +269,5 @@ class Scheduler(Decisions):
     def _running(self, model_id: str, run: int) -> Entry:
         entry = self._books.active.get(model_id)
         if entry is None or entry.run != run or not entry.process:
-            raise LifecycleError(f"run {run} of {model_id} is not in the books")
+            raise LifecycleError(f"run {run} of {model_id} is not in the ledger")
         return entry

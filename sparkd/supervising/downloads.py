@@ -36,7 +36,7 @@ from sparkd.journal.handler import event
 from sparkd.scheduling import refusals
 from sparkd.scheduling.status import ModelStatus
 
-journal = logging.getLogger("sparkd.supervising.downloads")
+logger = logging.getLogger(__name__)
 
 UNKNOWN_TIME: Final = 60.0
 """Seconds after which to ask again where nobody knows how long it takes."""
@@ -205,7 +205,7 @@ class Downloads:
         names = [other.id for other in self.catalogue.models.values() if self._order(other) == order]
         fetch = Fetch(order, names, asyncio.get_running_loop().create_future())
         self._fetches[order] = fetch
-        journal.info("%s: downloading", model.id, extra=event("downloading", model.id))
+        logger.info("%s: downloading", model.id, extra=event("downloading", model.id))
         task = asyncio.create_task(self._follow(fetch, model.id), name=f"download of {model.id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -217,9 +217,9 @@ class Downloads:
         del self._fetches[fetch.order]
         if error is None:
             self._failures.pop(fetch.order, None)
-            journal.info("%s: downloaded", name, extra=event("downloaded", name))
+            logger.info("%s: downloaded", name, extra=event("downloaded", name))
         else:
-            journal.warning(
+            logger.warning(
                 "%s: not downloaded: %s", name, error.message, extra=event("download-failed", name)
             )
         if isinstance(error, FetchFailed):

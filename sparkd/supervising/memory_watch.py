@@ -24,7 +24,7 @@ from sparkd.machine.page_cache import drop_all, release, weights_of
 from sparkd.scheduling.guard import STARTING, Sample
 from sparkd.scheduling.reclaim import Reclaim
 
-journal = logging.getLogger("sparkd.supervising.memory_watch")
+logger = logging.getLogger(__name__)
 
 PATIENCE: Final = 0.2
 """Seconds that the GPU's driver gets to answer; some milliseconds are usual."""
@@ -83,7 +83,7 @@ class Watch:
                     self._seen = asyncio.get_running_loop().create_future()
                 except ProbeError as error:
                     if not self._blind:
-                        journal.error("the machine's memory cannot be watched: %s", error.message)
+                        logger.error("the machine's memory cannot be watched: %s", error.message)
                     self._blind = True
                 with suppress(TimeoutError):
                     await asyncio.wait_for(
@@ -108,9 +108,9 @@ class Watch:
         if self.memory.kind != "unified" or self.memory.free >= needed:
             return
         released = await asyncio.to_thread(release, weights)
-        journal.info("%.1f GiB of weight files released from the page cache", released / GIB)
+        logger.info("%.1f GiB of weight files released from the page cache", released / GIB)
         if drop and not await asyncio.to_thread(drop_all):
-            journal.warning("the page cache cannot be dropped: memory.drop_caches needs root")
+            logger.warning("the page cache cannot be dropped: memory.drop_caches needs root")
 
     async def returned(self, model_id: str, held: int, available: int, timeout: float) -> int:  # noqa: ASYNC109
         """Wait until the model's `held` bytes are back that it had when `available` were left; at most `timeout` s.
@@ -129,7 +129,7 @@ class Watch:
                 break
         self._returning -= 1
         if reclaim.missing:
-            journal.warning(
+            logger.warning(
                 "%s: %.1f GiB of its memory have not come back in %.0f seconds: they count as leaked",
                 *(model_id, reclaim.missing / GIB, timeout),
             )

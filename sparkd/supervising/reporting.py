@@ -22,21 +22,21 @@ from sparkd.scheduling.status import LastRun, MemoryStatus, ModelStatus, QueueSt
 from sparkd.supervising.downloads import Downloads
 from sparkd.supervising.run import Run
 
-journal = logging.getLogger("sparkd.supervising.reporting")
+logger = logging.getLogger(__name__)
 
 
 def tell_end(model_id: str, entry: Entry | None) -> None:
     """Have the journal say how a run has ended."""
     if entry is None or entry.state is not State.BACKOFF:
-        journal.info("%s: stopped", model_id, extra=event("stopped", model_id))
+        logger.info("%s: stopped", model_id, extra=event("stopped", model_id))
     elif entry.quarantined:
         told = "%s: failed %d times in a row: %s In quarantine until `sparkctl retry %s`"
         names = model_id, entry.failures, entry.cause, model_id
-        journal.error(told, *names, extra=event("quarantine", model_id))
+        logger.error(told, *names, extra=event("quarantine", model_id))
     else:
         pause = max(0.0, entry.until - time.monotonic())
         told = "%s: failed: %s Not tried again for %.0f seconds"
-        journal.error(told, model_id, entry.cause, pause, extra=event("crash", model_id))
+        logger.error(told, model_id, entry.cause, pause, extra=event("crash", model_id))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, Protocol
 
 import msgspec
-from msgspec import Struct
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
@@ -22,14 +20,15 @@ from sparkd.journal.engine_output import engine_journal
 from sparkd.learning.history import PastRun
 from sparkd.machine.memory import Memory
 from sparkd.processes.cgroups import Cgroups
-from sparkd.processes.log import Log, Unfinished
+from sparkd.processes.log import Log
 from sparkd.processes.places import Places
-from sparkd.processes.process import HeldProcess, Process
+from sparkd.processes.process import Process
 from sparkd.scheduling.lifecycle import LifecycleError
+from sparkd.supervising.held_run import HeldRun
 from sparkd.supervising.launching import command_for
 from sparkd.upstream.client import Upstream
 
-journal = logging.getLogger("sparkd.supervising.run")
+logger = logging.getLogger(__name__)
 
 PROBE_INTERVAL: Final = 0.025
 """Seconds between two health probes: what sparkd adds at most to the moment an engine is ready."""
@@ -54,29 +53,20 @@ EXPLAINED_LINES: Final = 400
 """Last lines of a log that are read for the cause of an exit."""
 
 
-class HeldRun(Struct, frozen=True, kw_only=True):
-    """A run as it is passed on to the program that replaces ours. `definition` is its model's, as plain values; the
-    rest are a Run's."""
+class RunObserver(Protocol):
+    """Who is told what happens to a run while it lives."""
 
-    number: int
-    definition: dict[str, Any]
-    process: HeldProcess
-    address: str
-    key: str
-    log: str | None
-    unfinished: Unfinished
-    healthy: bool
-    load_time: float | None
-    phases: dict[str, float]
-    launched_with: int | None
-    held: int
-    peak: int
-    available: int
+    def on_healthy(self) -> None:
+        """The engine answers its health path."""
+        ...
 
-    @property
-    def log_path(self) -> Path | None:
-        """The file of its log, where it has one."""
-        return Path(self.log) if self.log else None
+    def is_busy(self) -> bool:
+        """Whether requests are being answered: only then can an engine stand still."""
+        ...
+
+    def on_wedged(self, cause: str) -> None:
+        """The engine makes no progress, though it is busy. The observer ends it."""
+        ...
 
 
 class Run:
@@ -204,11 +194,8 @@ class Run:
         """PIDs of it that still live."""
         return self._process.remains() if self._process else []
 
-    async def live(
-        self, healthy: Callable[[], None], busy: Callable[[], bool], wedged: Callable[[str], None]
-    ) -> Cause:
-        """Start the process and return why it ended. Calls `healthy` once it is; and `wedged`, with the cause, if it
-        stands still while it is `busy`: whoever is told ends it."""
+    async def live(self, observer: RunObserver) -> Cause:
+        """Start the process, unless it was taken over, and return why it ended. Reports to `observer` meanwhile."""
         try:
             process = self._process or await self._start()
         except LaunchError as error:
@@ -217,7 +204,7 @@ class Run:
             return Cause("launch_failed", f"Its private folder cannot be made: {error}.")
         # A group: a mistake of ours in the probe must not go unseen until the start deadline.
         async with asyncio.TaskGroup() as beside:
-            watching = beside.create_task(self._watch(healthy, busy, wedged))
+            watching = beside.create_task(self._watch(observer))
             ending = beside.create_task(self._end_when_told(process))
             ended = await process.wait()
             watching.cancel()
@@ -259,15 +246,13 @@ class Run:
         self._places.record(directory, self._process.pid)
         return self._process
 
-    async def _watch(
-        self, healthy: Callable[[], None], busy: Callable[[], bool], wedged: Callable[[str], None]
-    ) -> None:
+    async def _watch(self, observer: RunObserver) -> None:
         if not self._healthy:
             await self._until_healthy()
-            healthy()
+            observer.on_healthy()
         if pause := self._catalogue.settings.failures.liveness:
-            await self._watch_progress(pause, busy)
-            wedged(str(WEDGED))
+            await self._watch_progress(pause, observer)
+            observer.on_wedged(str(WEDGED))
 
     async def _until_healthy(self) -> None:
         """Probe until the engine is ready. Before that nobody listens, so a probe costs next to nothing."""
@@ -277,12 +262,12 @@ class Run:
             await asyncio.sleep(PROBE_INTERVAL)
         self._healthy = True
 
-    async def _watch_progress(self, pause: float, busy: Callable[[], bool]) -> None:
+    async def _watch_progress(self, pause: float, observer: RunObserver) -> None:
         """Return when the engine stands still though it is in use. One that has no such counters never does."""
         liveness, known = Liveness(), False
         while not liveness.wedged:
             await asyncio.sleep(pause)
-            if not busy():
+            if not observer.is_busy():
                 liveness.rest()
                 continue
             metrics = await self.upstream.fetch(METRICS, max(pause, PROBE_TIMEOUT))
@@ -314,5 +299,5 @@ class Run:
         try:
             return self._places.log_path(self.model.id, self.number)
         except OSError as error:
-            journal.warning("%s: its output is kept in memory only: %s", self.model.id, error)
+            logger.warning("%s: its output is kept in memory only: %s", self.model.id, error)
             return None

@@ -44,13 +44,23 @@ def test_a_disabled_model_is_6_and_the_reason_is_told(served: Served) -> None:
 
 
 def test_what_may_succeed_later_is_5_with_the_time_to_wait(served: Served) -> None:
-    served.supervisor.refusals["qwen"] = QueueFull("1024 requests wait already", retry_after=72.0)
+    served.supervisor.refusals["qwen"] = QueueFull(
+        "1024 requests are waiting already, which is the limit.", retry_after=72.0
+    )
     ran = sparkctl("load", "qwen", "--socket", served.socket)
     assert ran.code == 5
-    assert ran.err == "sparkctl: 1024 requests wait already. Try again in 1 min 12 s.\n"
-    served.supervisor.refusals["qwen"] = NoRoom("qwen needs 20.0 GiB, which pinned tiny does not leave")
+    assert (
+        ran.err
+        == "sparkctl: 1024 requests are waiting already, which is the limit. Try again in 1 min 12 s.\n"
+    )
+    served.supervisor.refusals["qwen"] = NoRoom(
+        "qwen needs 20.0 GiB, but pinned models leave too little memory."
+    )
     ran = sparkctl("load", "qwen", "--socket", served.socket)
-    assert (ran.code, ran.err) == (5, "sparkctl: qwen needs 20.0 GiB, which pinned tiny does not leave\n")
+    assert (ran.code, ran.err) == (
+        5,
+        "sparkctl: qwen needs 20.0 GiB, but pinned models leave too little memory.\n",
+    )
 
 
 def test_a_start_that_went_wrong_is_1_with_its_cause(served: Served) -> None:
@@ -61,12 +71,14 @@ def test_a_start_that_went_wrong_is_1_with_its_cause(served: Served) -> None:
 
 
 def test_a_program_gets_errors_as_json_on_stderr(served: Served) -> None:
-    served.supervisor.refusals["qwen"] = QueueFull("1024 requests wait already", retry_after=71.2)
+    served.supervisor.refusals["qwen"] = QueueFull(
+        "1024 requests are waiting already, which is the limit.", retry_after=71.2
+    )
     ran = sparkctl("load", "qwen", "--json", "--socket", served.socket)
     assert (ran.code, ran.out) == (5, "")
     assert json.loads(ran.err) == {
         "error": {
-            "message": "1024 requests wait already",
+            "message": "1024 requests are waiting already, which is the limit.",
             "type": "rate_limit_error",
             "code": "queue_full",
             "param": None,

@@ -38,10 +38,10 @@ def test_a_mistyped_command_gets_the_nearest_one_named() -> None:
     ran = sparkctl("stauts")
     assert ran.code == 2
     assert ran.err == (
-        "sparkctl: there is no command 'stauts'; did you mean 'status'? (`sparkctl --help` tells more)\n"
+        "sparkctl: there is no command 'stauts'; did you mean 'status'? (see `sparkctl --help`)\n"
     )
     assert "did you mean 'build'?" in sparkctl("runtime", "bulid").err
-    assert "there are build, list, rollback, prune" in sparkctl("runtime", "xyz").err
+    assert "choose from build, list, rollback, prune" in sparkctl("runtime", "xyz").err
 
 
 def test_a_command_line_that_cannot_be_understood_is_2_and_one_line() -> None:

@@ -42,8 +42,10 @@ def test_answers_are_typed(client: ControlClient) -> None:
 def test_the_daemon_s_errors_keep_their_code_and_the_time_to_wait(
     served: Served, client: ControlClient
 ) -> None:
-    served.supervisor.refusals["tiny"] = QueueFull("1024 requests wait already", retry_after=7.0)
-    with pytest.raises(DaemonError, match="1024 requests wait already") as told:
+    served.supervisor.refusals["tiny"] = QueueFull(
+        "1024 requests are waiting already, which is the limit.", retry_after=7.0
+    )
+    with pytest.raises(DaemonError, match="1024 requests are waiting already, which is the limit.") as told:
         client.load("tiny")
     error = told.value
     assert (error.status, error.type, error.code, error.retry_after) == (

@@ -80,14 +80,16 @@ def test_a_disabled_model_is_not_loaded_and_the_reason_is_told(http: httpx.Clien
 
 
 def test_a_refused_load_says_why_and_when_to_come_back(served: Served, http: httpx.Client) -> None:
-    served.supervisor.refusals["tiny"] = QueueFull("1024 requests wait already", retry_after=2.1)
+    served.supervisor.refusals["tiny"] = QueueFull(
+        "1024 requests are waiting already, which is the limit.", retry_after=2.1
+    )
     answer = http.post("/models/tiny/load")
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "3")
     assert error_of(answer)["code"] == "queue_full"
 
 
 def test_a_refusal_without_a_known_end_has_no_retry_after(served: Served, http: httpx.Client) -> None:
-    served.supervisor.refusals["tiny"] = ModelFailed("tiny is in quarantine")
+    served.supervisor.refusals["tiny"] = ModelFailed("tiny is quarantined")
     answer = http.post("/models/tiny/load")
     assert answer.status_code == 503
     assert "retry-after" not in answer.headers
@@ -97,7 +99,9 @@ def test_a_busy_machine_is_told_in_the_same_shape_as_everything_else(
     served: Served, http: httpx.Client
 ) -> None:
     holder = Holder(model="qwen", state="ready", uptime=60.0, idle=0.0, release=None, auto_stop=False)
-    served.supervisor.refusals["tiny"] = ModelBusy("qwen holds the machine", retry_after=9, holders=(holder,))
+    served.supervisor.refusals["tiny"] = ModelBusy(
+        "the machine is in use by qwen", retry_after=9, holders=(holder,)
+    )
     answer = http.post("/models/tiny/load")
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "9")
     assert error_of(answer)["code"] == "model_busy"

@@ -75,3 +75,21 @@ def test_the_service_manager_is_told_of_the_beginning_and_the_end(folder: Path) 
             assert process.wait(20) == 0
         finally:
             process.kill()
+
+
+def test_a_new_program_notifies_the_service_manager_and_engines_cannot(folder: Path) -> None:
+    house = House(folder, {"models": {"a": engine()}, "server": {"listen": "127.0.0.1:0"}})
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(folder / "notify"))
+        manager.settimeout(20)
+        house.start({**os.environ, "NOTIFY_SOCKET": str(folder / "notify")})
+        try:
+            assert house.chat("a").status_code == 200
+            for process in house.processes():
+                assert "NOTIFY_SOCKET" not in process.environ()
+            assert manager.recv(1024) == b"READY=1"
+            assert house.ctl("reexec").returncode == 0, house.log()
+            while manager.recv(1024) != b"READY=1":
+                pass
+        finally:
+            assert house.stop() == 0

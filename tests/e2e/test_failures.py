@@ -59,7 +59,7 @@ def test_failures_in_a_row_end_in_quarantine_and_the_operator_lifts_it(build: Bu
         )
     answer = house.chat("a")
     assert "retry-after" not in answer.headers
-    assert "in quarantine" in error(answer)["message"]
+    assert "is quarantined" in error(answer)["message"]
     assert house.ctl("retry", "a").returncode == 0
     assert not house.model("a").quarantined
 

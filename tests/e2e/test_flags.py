@@ -42,7 +42,7 @@ GOOD: dict[str, Any] = {
 WRONG: dict[str, tuple[Any, str]] = {
     "disable-log-requests": (True, 'has no such flag; there is "enable-log-requests"'),
     "mxfp4-backend": ("CUTLASS", 'has no such flag; did you mean "moe-backend"?'),
-    "max-num-batched-token": (8192, "is taken for --max-num-batched-tokens: write it whole"),
+    "max-num-batched-token": (8192, "is an abbreviation of --max-num-batched-tokens; use the full name"),
     "enforce-eager": ("true", "does not take 'true'"),
     "kv-cache-dtype": ("fp9", '; did you mean "fp8"?'),
     "attention-backend": ("FLASHINFR", '; did you mean "FLASHINFER"?'),

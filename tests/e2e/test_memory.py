@@ -32,10 +32,10 @@ def test_a_start_that_takes_too_much_is_ended_at_once_and_says_so(build: Build) 
     assert house.chat("calm").status_code == 200
     answer = house.chat("a")
     assert answer.status_code == 503
-    assert "The memory guard ended it" in answer.json()["error"]["message"]
+    assert "the memory guard killed it" in answer.json()["error"]["message"]
     wait_until("all of it is gone", lambda: len(house.processes()) == 1)
     assert house.model("calm").state == "ready"
-    assert "a: ended by the memory guard: " in house.log()
+    assert "a: killed by the memory guard: " in house.log()
     acted = house.status().memory.guard_acted
     assert acted is not None
     assert (acted.model, acted.ago < 60) == ("a", True)
@@ -43,7 +43,10 @@ def test_a_start_that_takes_too_much_is_ended_at_once_and_says_so(build: Build) 
     wait_until("the pause is over", lambda: house.model("a").state == "stopped")
     wait_until("its memory is back", lambda: (house.status().memory.available or 0) > floor + GIB, 60)
     again = house.chat("a")
-    assert "is in quarantine: The memory guard ended it" in again.json()["error"]["message"]
+    assert (
+        "is quarantined after 2 failures in a row: the memory guard killed it"
+        in again.json()["error"]["message"]
+    )
     assert house.model("a").quarantined
 
 

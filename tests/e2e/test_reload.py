@@ -83,7 +83,7 @@ def test_a_model_with_other_options_finishes_its_answer_and_is_started_anew(buil
         assert house.model("a").state == "draining"
         assert list(lines)[-1] == "data: [DONE]"
     assert text(house, "a") == "one two three"
-    assert "a: stopping: its definition has changed" in house.log()
+    assert "a: stopping: its definition changed" in house.log()
     assert "a: starting (run 2)" in house.log()
 
 

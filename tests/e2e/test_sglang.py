@@ -74,6 +74,6 @@ def test_what_sglang_does_not_take_is_told(tmp_path: Path) -> None:
     try:
         answer = home.chat("small")
         assert answer.status_code == 503
-        assert "The engine does not know --nope" in answer.text
+        assert "the engine does not know --nope" in answer.text
     finally:
         home.stop()

@@ -95,7 +95,7 @@ def test_an_engine_that_dies_between_is_noticed_and_buried(opened: Open) -> None
     with between(house):
         os.kill(pid, signal.SIGKILL)
     house.until("a", "backoff")
-    assert "The engine was killed (SIGKILL)" in (house.model("a").cause or "")
+    assert "the engine was killed (SIGKILL)" in (house.model("a").cause or "")
     wait_until("it is buried", lambda: not psutil.pid_exists(pid))
 
 

@@ -88,29 +88,29 @@ def test_lines_of_a_start_tell_how_far_it_is(line: str, phase: str, progress: fl
         (
             "ValueError: User-specified context_length (99999) is greater than the derived context_length (32768).",
             "context_too_long",
-            "The context_length of 99999 is more than the model was made for (32768). Set context_length to 32768",
+            "the context_length of 99999 is more than the model was made for (32768). Set context_length to 32768",
         ),
         (
             "RuntimeError: Not enough memory. Please try to increase --mem-fraction-static. Current value: …",
             "out_of_memory",
-            "The weights leave no memory for the KV cache.",
+            "the weights leave no memory for the KV cache.",
         ),
         (
             "torch.OutOfMemoryError: CUDA out of memory. Tried",
             "out_of_memory",
-            "The engine ran out of memory.",
+            "the engine ran out of memory.",
         ),
         (
             "launch_server.py: error: unrecognized arguments: --nope",
             "bad_option",
-            "The engine does not know --nope",
+            "the engine does not know --nope",
         ),
         (
             "huggingface_hub.errors.GatedRepoError: 401",
             "missing_model",
-            "may not be downloaded without permission",
+            "cannot be downloaded without permission",
         ),
-        ("Received sigquit from a child process. It usually", "engine_died", "A process of SGLang's died."),
+        ("Received sigquit from a child process. It usually", "engine_died", "a process of SGLang exited."),
     ],
 )
 def test_a_failure_has_its_cause(line: str, kind: str, said: str) -> None:

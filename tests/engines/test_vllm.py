@@ -53,11 +53,11 @@ def test_options_become_flags(options: dict[str, Any], arguments: tuple[str, ...
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("uds", "sparkd chooses where the engine listens"),
+        ("uds", "sparkd chooses the address that the engine listens on"),
         ("served_model_name", "clients name the model by its id and its aliases"),
         ("max_model_len", "it is the model's context_length"),
-        ("api-key", "keys never stand in a command line"),
-        ("hf_token", "a token is for `sparkctl pull`"),
+        ("api-key", "a key must not be on a command line"),
+        ("hf_token", "only `sparkctl pull` needs a token"),
         ("ssl-certfile", "plain HTTP"),
     ],
 )
@@ -202,7 +202,7 @@ ECHO = [
                 "memory utilization (0.92, 111.95 GiB). Decrease GPU memory utilization or …"
             ),
             "out_of_memory",
-            "vLLM wants 111.95 GiB (0.92 of 121.69 GiB) and only 20.11 GiB are free.",
+            "vLLM needs 111.95 GiB (0.92 of 121.69 GiB), but only 20.11 GiB are free.",
             "gpu-memory-utilization",
         ),
         (
@@ -211,19 +211,19 @@ ECHO = [
                 "utilization (0.92, 21.5 GiB). On the CPU backend, …"
             ),
             "out_of_memory",
-            "vLLM wants 21.5 GiB (0.92 of 23.4 GiB) and only 5.5 GiB are free.",
+            "vLLM needs 21.5 GiB (0.92 of 23.4 GiB), but only 5.5 GiB are free.",
             "gpu-memory-utilization",
         ),
         (
             "Free memory on device … is less than desired GPU memory utilization",
             "out_of_memory",
-            "Less memory is free than vLLM wants.",
+            "less memory is free than vLLM needs.",
             "gpu-memory-utilization",
         ),
         (
             "ValueError: No available memory for the cache blocks. Try increasing `gpu_memory_utilization` when …",
             "out_of_memory",
-            "The weights leave no memory for the KV cache.",
+            "the weights leave no memory for the KV cache.",
             "kv-cache-memory-bytes",
         ),
         (
@@ -233,13 +233,13 @@ ECHO = [
                 "the estimated maximum model length is 704. Try increasing …"
             ),
             "context_too_long",
-            "The memory left for the KV cache does not hold one request of 8192 tokens.",
+            "the memory left for the KV cache does not hold one request of 8192 tokens.",
             "Set context_length to 704 or less.",
         ),
         (
             "ValueError: To serve at least one request with the model's max seq len (8192), (1.0 GiB KV cache …",
             "context_too_long",
-            "The memory left for the KV cache does not hold one request of 8192 tokens.",
+            "the memory left for the KV cache does not hold one request of 8192 tokens.",
             "Lower context_length",
         ),
         (
@@ -248,13 +248,13 @@ ECHO = [
                 "(max_position_embeddings=8192 or model_max_length=None in model's config.json). This may …"
             ),
             "context_too_long",
-            "The context_length of 99999 is more than the model was made for (8192).",
+            "the context_length of 99999 is more than the model was made for (8192).",
             "Set context_length to 8192 or less.",
         ),
         (
             "ValueError: Invalid repository ID or local directory specified: '/no/such'.",
             "missing_model",
-            "There is no model at /no/such.",
+            "there is no model at /no/such.",
             "source",
         ),
         (
@@ -263,13 +263,13 @@ ECHO = [
                 "'namespace/repo_name': '/no/such'. Use `repo_type` argument if needed."
             ),
             "missing_model",
-            "There is no model at /no/such.",
+            "there is no model at /no/such.",
             "source",
         ),
         (
             "huggingface_hub.errors.LocalEntryNotFoundError: Cannot find an appropriate cached snapshot folder",
             "missing_model",
-            "The model's files are not there, and cannot be downloaded.",
+            "the model's files are missing and cannot be downloaded.",
             "Download the model",
         ),
         (
@@ -278,43 +278,43 @@ ECHO = [
                 "fully covered"
             ),
             "missing_model",
-            "A file of the model's weights is incomplete.",
+            "a weight file of the model is incomplete.",
             "Download the model again.",
         ),
         (
             "OSError: [Errno 98] Address already in use",
             "address_in_use",
-            "The address the engine was to listen on is in use.",
+            "the engine's address is already in use.",
             "another",
         ),
         (
             "torch.AcceleratorError: CUDA error: an illegal instruction was encountered (cudaErrorIllegalInstruction)",
             "illegal_instruction",
-            "The engine ran an instruction that this processor does not have.",
+            "the engine ran an instruction that this processor does not have.",
             "built for another machine",
         ),
         (
             "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has …",
             "out_of_memory",
-            "The engine ran out of memory.",
+            "the engine ran out of memory.",
             "context_length",
         ),
         (
             "RuntimeError: NVML: NV_ERR_NO_MEMORY",
             "out_of_memory",
-            "The engine ran out of memory.",
+            "the engine ran out of memory.",
             "reserve more",
         ),
         (
             "_pickle.PicklingError: Can't pickle <class 'x'>: attribute lookup failed",
             "unknown",
-            "vLLM could not hand its work to its own processes: Can't pickle <class 'x'>: attribute lookup failed.",
+            "vLLM could not pass work to its own processes: Can't pickle <class 'x'>: attribute lookup failed.",
             "another runtime",
         ),
         (
             "RuntimeError: Engine core process EngineCore_DP0 died unexpectedly.",
             "engine_died",
-            "vLLM's engine core died.",
+            "vLLM's engine core exited.",
             "log",
         ),
     ],
@@ -332,7 +332,7 @@ def test_a_flag_that_vllm_does_not_know_is_named() -> None:
         "vllm: error: unrecognized arguments: --no-such 3",
     ]
     cause = vllm.explain(Exit(2), lines)
-    assert (cause.kind, cause.sentence) == ("bad_option", "This vLLM does not know --no-such 3.")
+    assert (cause.kind, cause.sentence) == ("bad_option", "this vLLM does not know --no-such 3.")
 
 
 def test_a_value_that_vllm_does_not_accept_is_named() -> None:

@@ -6,8 +6,10 @@ from statistics import mean
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from sparkd.rewriting.estimate import tokens_in
+from sparkd.rewriting.estimate import most_tokens, tokens_in
 
 TEXTS: list[dict[str, Any]] = json.loads((Path(__file__).parent / "vectors" / "texts.json").read_text())
 HELD_OUT = [text for text in TEXTS if text["purpose"] == "held out"]
@@ -42,6 +44,12 @@ def test_no_tokenizer_counts_less_than_the_least(text: dict[str, Any]) -> None:
 
 def test_an_indentation_costs_little() -> None:
     assert tokens_in(b"\n" + b" " * 40 + b"x", "large").likely < 10
+
+
+@given(st.binary() | st.text().map(str.encode))
+def test_no_text_is_estimated_at_more_than_the_upper_bound_of_its_size(data: bytes) -> None:
+    assert tokens_in(data, "large").likely <= most_tokens(len(data), "large")
+    assert tokens_in(data, "small").likely <= most_tokens(len(data), "small")
 
 
 def test_an_empty_text_has_no_tokens() -> None:

@@ -70,6 +70,19 @@ def test_for_a_model_of_text_they_are_refused_with_the_names_of_models_that_see(
     assert refused.value.param == field
 
 
+@pytest.mark.parametrize("text", ["x" * 600_000, 'Say "x".\n' * 60_000, "An image. " * 60_000])
+@pytest.mark.parametrize(("api", "field", "turns"), BODIES)
+def test_they_are_found_beside_long_texts_also_after_another_field_was_replaced(
+    api: Api, field: str, turns: Any, text: str
+) -> None:
+    said = {"role": "user", "content": text}
+    blind = model("blind", set={"temperature": 0, "user": text})
+    for entry in (BLIND, blind):
+        with pytest.raises(ImagesNotTaken):
+            rewritten({field: [said, *turns, said], "model": "alias"}, Case(entry, api))
+        rewritten({field: [said, said], "model": "alias"}, Case(entry, api))
+
+
 @pytest.mark.parametrize(("api", "field", "turns"), BODIES)
 def test_they_are_left_out_where_the_owner_wants_that(api: Api, field: str, turns: Any) -> None:
     result = rewritten({field: turns}, Case(DROPPING, api))

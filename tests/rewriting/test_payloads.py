@@ -31,6 +31,8 @@ def sent(body: dict[str, Any], **how: Any) -> tuple[dict[str, Any], int]:
         [{"url": f"data:image/png;base64,{LONG}"}] * 3,
         {"source": {"type": "base64", "data": LONG}},
         {"input_audio": {"data": LONG, "format": "wav"}, "text": "x"},
+        f"two lines\nand then data:image/png;base64,{LONG}",
+        f"a short one ;base64,AAAA\nand then data:image/png;base64,{LONG}",
     ],
 )
 def test_a_long_payload_is_not_looked_at_and_comes_out_as_it_came(value: Any) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sparkd.errors import InvalidRequest, RequestError
 from sparkd.rewriting import Case, JsonBody, Rewritten, rewrite
 from sparkd.rewriting.case import Api
+from sparkd.rewriting.prompt import count_beyond, count_prompt
 from tests.rewriting.subjects import model
 
 EVERYTHING: dict[str, Any] = {
@@ -114,6 +115,17 @@ def test_fields_that_no_rule_names_keep_their_bytes(
         for name, value in others.items():
             if name not in body:
                 assert bytes(result.body.fields[name]) == json.dumps(value).encode()
+
+
+@settings(deadline=None)
+@given(CASES, BODIES, st.integers(0, 2000))
+def test_a_prompt_that_is_not_counted_has_no_more_tokens_than_there_is_room_for(
+    case: Case, body: dict[str, Any], room: int
+) -> None:
+    parsed = JsonBody.parse(json.dumps(body).encode())
+    count = count_prompt(case, parsed)
+    beyond = count_beyond(case, parsed, room)
+    assert count.total <= room if beyond is None else beyond == count
 
 
 @settings(deadline=None)

@@ -72,7 +72,7 @@ def test_the_locks_are_made_from_what_their_input_says_now() -> None:
             "sglang/requirements.lock",
             "\nsglang==",
             "\nhttps://example.org/x\nsglang==",
-            "names a place to fetch from",
+            "contains a URL",
         ),
     ],
 )

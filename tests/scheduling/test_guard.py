@@ -57,7 +57,7 @@ def test_a_collapse_as_it_was_seen_ends_what_starts_with_most_of_the_floor_left(
     assert house.state("old") is State.READY
     refused = house.refused[ticket]
     assert isinstance(refused, ModelFailed)
-    assert "The memory guard ended it" in refused.message
+    assert "the memory guard killed it" in refused.message
     assert refused.status == 503
 
 
@@ -120,6 +120,19 @@ def test_what_was_told_to_go_is_not_waited_for() -> None:
     assert house.state("a") is State.STOPPED
 
 
+def test_a_launch_waits_for_a_killed_model_that_was_draining() -> None:
+    house = spark("a", "b")
+    house.run("a")
+    house.stop("a")
+    house.memory(4 * GIB)
+    assert house.kills == ["a"]
+    house.ask("b")
+    house.memory(90 * GIB, after=1.0)
+    assert house.launches == ["a"]
+    house.gone("a")
+    assert house.launches == ["a", "b"]
+
+
 def test_memory_that_comes_back_slowly_costs_no_second_model_and_memory_that_does_not_does() -> None:
     house = spark("a", "b")
     house.rest("a")
@@ -156,7 +169,7 @@ def test_the_second_time_is_a_quarantine_until_the_operator_says_otherwise() -> 
         house.wait(400.0)
     ticket = house.ask("a")
     assert house.refused[ticket].retry_after is None
-    assert "is in quarantine: The memory guard ended it" in house.refused[ticket].message
+    assert "failures in a row: the memory guard killed it" in house.refused[ticket].message
     house.retry("a")
     house.run("a")
     house.memory(4 * GIB)
@@ -189,8 +202,7 @@ def test_a_launch_needs_the_machines_word_beside_the_books() -> None:
     refused = house.refused[ticket]
     assert isinstance(refused, NoRoom)
     assert refused.message == (
-        "a needs 10.0 GiB, and of the machine's memory only 9.0 GiB are available: something else than sparkd's "
-        "models uses it"
+        'Model "a" needs 10.0 GiB, but only 9.0 GiB of memory are available: other programs use the rest.'
     )
     assert refused.retry_after
     house.memory(15 * GIB, after=1.0)

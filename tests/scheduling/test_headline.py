@@ -36,4 +36,4 @@ def test_it_names_what_is_resident_and_how_busy_it_is() -> None:
 def test_it_tells_failures_and_the_end() -> None:
     models = ModelStatus(id="a", state="backoff"), ModelStatus(id="b", state="backoff", quarantined=True)
     line = told(*models, stopping=True)
-    assert line == "stopping · a failed · b in quarantine · 100 GiB free"
+    assert line == "stopping · a failed · b quarantined · 100 GiB free"

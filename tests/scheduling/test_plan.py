@@ -65,11 +65,11 @@ def test_those_who_asked_before_have_their_turn() -> None:
 
 def test_what_would_be_refused_says_why() -> None:
     house = House((a_model("big", 200), a_model("a", 60), a_model("b", 60)), queue=Queue(on_busy="reject"))
-    assert "models may take" in planned(house, "big").why
+    assert "models may use only" in planned(house, "big").why
     house.rest("a")
     found = planned(house, "b")
     assert (found.verdict, found.seconds) == ("refused", None)
-    assert "a holds the machine" in found.why
+    assert 'the machine is in use by "a".' in found.why
 
 
 def test_without_anything_learned_no_seconds_are_made_up() -> None:

@@ -51,7 +51,7 @@ def test_a_leak_is_missing_from_the_budget_until_the_machine_shows_it_again() ->
     house.memory(80)
     house.reclaimed("a", missing=20)
     assert house.scheduler.budget.bytes == 80
-    assert "models may take 0.0 GiB" in house.refused[house.ask("b")].message
+    assert "models may use only 0.0 GiB" in house.refused[house.ask("b")].message
     house.memory(95)
     assert house.scheduler.budget.leaked == 5
     house.run("b")

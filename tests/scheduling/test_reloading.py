@@ -19,7 +19,7 @@ def test_a_model_that_would_be_started_differently_is_drained_and_comes_back_as_
     assert served in house.granted
     assert house.waits(waiting)
     house.leave(served)
-    assert house.reasons == ["its definition has changed"]
+    assert house.reasons == ["its definition changed"]
     house.gone("a")
     house.healthy("a")
     assert waiting in house.granted
@@ -55,7 +55,7 @@ def test_a_removed_model_finishes_what_it_has_begun_and_is_forgotten() -> None:
     assert served in house.granted
     assert house.state("a") is State.DRAINING
     house.leave(served)
-    assert house.reasons == ["the catalogue has it no longer"]
+    assert house.reasons == ["it was removed from the catalogue or disabled"]
     house.gone("a")
     assert house.scheduler.entry("a") is None
     house.rest("b")

@@ -211,7 +211,10 @@ def test_a_pinned_model_is_never_evicted() -> None:
     house.rest("a")
     error = house.refused[house.ask("b")]
     assert isinstance(error, NoRoom)
-    assert error.message == "b needs 60.0 GiB, which pinned a does not leave"
+    assert (
+        error.message
+        == 'Model "b" needs 60.0 GiB, but pinned models leave too little memory. Stop or unpin "a".'
+    )
 
 
 def test_the_utility_lives_beside_whichever_main_model_there_is() -> None:
@@ -305,7 +308,7 @@ def test_without_a_queue_a_rival_of_a_busy_model_is_refused_at_once() -> None:
     house.wait(40.0)
     error = house.refused[house.ask("b")]
     assert isinstance(error, ModelBusy)
-    assert error.message == "b is not running and a holds the machine"
+    assert error.message == 'Model "b" cannot start now: the machine is in use by "a".'
     (holder,) = error.holders
     assert (holder.model, holder.uptime, holder.idle) == ("a", 40.0, 0.0)
     assert (holder.release, holder.auto_stop) == (1200.0, True)

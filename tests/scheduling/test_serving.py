@@ -87,7 +87,7 @@ def test_patience_ends_after_max_wait() -> None:
     house.wait(1.0)
     error = house.refused[ticket]
     assert isinstance(error, WaitedTooLong)
-    assert error.message == "a is still starting after 60 seconds"
+    assert error.message == 'Model "a" was not ready within 60 seconds: it is still starting.'
     assert error.retry_after == 1.0
 
 
@@ -95,7 +95,7 @@ def test_a_full_queue_refuses_the_newest() -> None:
     house = House((a_model("a"),), queue=Queue(max_length=2))
     first, second, third = (house.ask("a") for _ in range(3))
     assert isinstance(house.refused[third], QueueFull)
-    assert house.refused[third].message == "2 requests wait already"
+    assert house.refused[third].message == "2 requests are waiting already, which is the limit."
     assert house.waits(first)
     assert house.waits(second)
 
@@ -106,7 +106,7 @@ def test_a_crash_during_the_start_refuses_who_waits_and_says_why_and_when() -> N
     house.exits("a", "Its memory did not suffice.")
     error = house.refused[ticket]
     assert isinstance(error, ModelFailed)
-    assert error.message == "a failed: Its memory did not suffice."
+    assert error.message == 'Model "a" failed: Its memory did not suffice.'
     assert error.retry_after == 5.0
 
 
@@ -123,7 +123,7 @@ def test_pauses_double_and_end_in_quarantine_until_the_operator_says_so() -> Non
     house.wait(1_000_000.0)
     error = house.refused[house.ask("a")]
     assert error.retry_after is None
-    assert "failed 4 times in a row and is in quarantine" in error.message
+    assert "is quarantined after 4 failures in a row: " in error.message
     house.retry("a")
     assert house.waits(house.ask("a"))
     assert house.state("a") is State.STARTING
@@ -156,7 +156,10 @@ def test_a_model_that_never_gets_ready_is_ended_at_its_start_deadline() -> None:
     ticket = house.ask("a")
     house.wait(60.0)
     assert house.reasons == ["start timeout"]
-    assert house.refused[ticket].message == "a failed: It was not ready within 60 seconds."
+    assert (
+        house.refused[ticket].message
+        == 'Model "a" failed: it was not ready within 60 seconds. Check its log, or raise start_timeout.'
+    )
     house.healthy("a")
     assert house.state("a") is State.BACKOFF, "a late answer of the probe changes nothing"
     house.gone("a")
@@ -236,13 +239,13 @@ def test_a_model_larger_than_the_budget_is_refused_at_once() -> None:
     house = House((a_model("a", memory=3 * 2**30),), total=2 * 2**30)
     error = house.refused[house.ask("a")]
     assert isinstance(error, NoRoom)
-    assert error.message == "a needs 3.0 GiB, and models may take 2.0 GiB"
+    assert error.message == 'Model "a" needs 3.0 GiB, but models may use only 2.0 GiB. Lower its memory.'
 
 
 def test_an_event_that_its_state_does_not_list_is_a_bug_and_raises() -> None:
     house = House((a_model("a"),))
     house.rest("a")
-    with pytest.raises(LifecycleError, match="run 7 of a is not in the books"):
+    with pytest.raises(LifecycleError, match="run 7 of a is not in the ledger"):
         house.scheduler.on_exited("a", 7, "", house.now)
     with pytest.raises(LifecycleError, match="reclaimed cannot happen to a model that is ready"):
         house.scheduler.on_reclaimed("a", house.process("a").run, house.now)
@@ -255,7 +258,7 @@ def test_an_engine_that_stands_still_has_failed_and_is_told_to_go() -> None:
     assert house.state("a") is State.BACKOFF
     assert house.process("a").told
     house.gone("a")
-    assert house.refused[house.ask("a")].message == "a failed: It stood still."
+    assert house.refused[house.ask("a")].message == 'Model "a" failed: It stood still.'
 
 
 def test_one_that_is_leaving_anyway_is_not_told_twice() -> None:

@@ -15,10 +15,12 @@ from tests.systemd.installed import BAD_ENGINE, CLONE, Installed
 PYTHON = "/usr/bin/python3"
 """What install.sh finds in a lab: a Python that every user may run."""
 
+LOCKS = ("requirements-build.lock", "requirements.lock")
+
 
 @pytest.fixture(scope="session")
 def share(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a lab, which has no network, needs from outside: wheels of every pin, sparkd's sources, the bad engine."""
+    """What a lab, which has no network, needs from outside: packages of every pin, sparkd's sources, the bad engine."""
     folder = tmp_path_factory.mktemp("lab")
     folder.chmod(0o755)
     subprocess.run([PYTHON, "-m", "venv", str(folder / "pip")], check=True)
@@ -27,17 +29,19 @@ def share(tmp_path_factory: pytest.TempPathFactory) -> Path:
     version = subprocess.run(
         ["chroot", str(TREE), *ask], check=True, capture_output=True, text=True
     ).stdout.strip()
-    wheels = ["download", "--quiet", "--quiet", "--dest", str(folder / "wheels")]
-    wheels += ["--only-binary", ":all:", "--python-version", version]
-    lock = ["--require-hashes", "--requirement", str(CLONE / "requirements.lock")]
-    subprocess.run([*pip, *wheels, *lock], check=True, cwd=folder)
+    wheels = ["download", "--quiet", "--quiet", "--dest", str(folder / "wheels"), "--no-deps"]
+    wheels += ["--only-binary", ":all:", "--no-binary", "sdnotify", "--python-version", version]
+    wheels += ["--require-hashes"]
+    for lock in LOCKS:
+        wheels += ["--requirement", str(CLONE / lock)]
+    subprocess.run([*pip, *wheels], check=True, cwd=folder)
     tracked = [
         "install.sh",
         "sparkd",
         "units",
         "venvs",
         "pyproject.toml",
-        "requirements.lock",
+        *LOCKS,
         "models.toml",
         "scripts",
     ]

@@ -102,18 +102,19 @@ def test_a_dry_run_tells_everything_and_does_nothing(owned: Installed) -> None:
     told = owned.install("--dry-run").stdout
     for expected in ("-m venv /opt/sparkd/versions/", "--require-hashes", "useradd", "/etc/sparkd/models.toml",
                      "/usr/local/lib/systemd/system/sparkd.service", "/usr/local/share/zsh/site-functions/_sparkctl",
-                     "systemctl daemon-reload", "enable --quiet --now sparkd.socket", "Nothing was done"):  # fmt: skip
+                     "systemctl daemon-reload", "enable --quiet --now sparkd.socket",
+                     "nothing was changed"):  # fmt: skip
         assert expected in told
     nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/srv/lab/sparkd/install.sh"]
-    assert "Nothing was done" in owned.lab.run(*nobody, "--dry-run").stdout
-    assert "this needs root: sudo" in owned.lab.run(*nobody, check=False).stderr
+    assert "nothing was changed" in owned.lab.run(*nobody, "--dry-run").stdout
+    assert "root privileges are needed. Run: sudo" in owned.lab.run(*nobody, check=False).stderr
     assert files(owned.lab, everything) == before
 
 
 def test_a_mistake_on_the_command_line_is_told(owned: Installed) -> None:
-    for options, told in ((["--perfix"], "no option --perfix"), (["--prefix", "/"], "absolute path"),
-                          (["--prefix", "/home/me/sparkd"], "may not look into /home"),
-                          (["--wheels", "/no/such"], "no folder /no/such")):  # fmt: skip
+    for options, told in ((["--perfix"], "unknown option --perfix"), (["--prefix", "/"], "absolute path"),
+                          (["--prefix", "/home/me/sparkd"], "no access to /home"),
+                          (["--wheels", "/no/such"], "/no/such: no such directory")):  # fmt: skip
         ran = owned.install(*options, check=False)
         assert ran.returncode == 1
         assert told in ran.stderr
@@ -151,7 +152,7 @@ def test_a_first_install_that_fails_leaves_nothing(owned: Installed) -> None:
     ran = owned.install(check=False)
     owned.lab.run("systemctl", "stop", "taker")
     assert ran.returncode != 0
-    assert "putting back what was there" in ran.stderr
+    assert "restoring the old version" in ran.stderr
     assert files(owned.lab) - owned.before <= USER_FILES
     assert owned.lab.run("getent", "passwd", "sparkd", check=False).returncode == 2
     assert owned.lab.show("sparkd.socket", "LoadState")["LoadState"] == "not-found"
@@ -210,7 +211,7 @@ def test_an_upgrade_keeps_models_and_replaces_a_catalogue_that_nobody_has_change
     assert "Replacing /etc/sparkd/models.toml" in told
     assert "newer:" in owned.lab.path("/etc/sparkd/models.toml").read_text()
     assert not owned.lab.path("/etc/sparkd/models.toml.new").exists()
-    assert "Restarting" not in told
+    assert "restarting" not in told
     assert (owned.pid(), owned.engine_pid("a")) == before
     assert current(owned) != running
     assert f"{current(owned)}/bin/" in owned.lab.path(f"/proc/{owned.pid()}/cmdline").read_text()
@@ -233,11 +234,11 @@ def test_a_socket_with_connections_in_it_stays_open(owned: Installed) -> None:
     number = owned.lab.show("sparkd.socket", "InvocationID")
     unit.write_text(text.replace("Backlog=4096", "Backlog=2048"))
     told = owned.install(source="/tmp/newest").stdout
-    assert "sparkd.socket has changed, and stays open as it was" in told
+    assert "sparkd.socket has changed. It stays open" in told
     assert owned.lab.show("sparkd.socket", "InvocationID") == number
     owned.lab.run("systemctl", "stop", SERVICE)
     unit.write_text(text)
-    assert "sparkd.socket has changed: opening it anew" in owned.install(source="/tmp/newest").stdout
+    assert "sparkd.socket has changed. Opening it again" in owned.install(source="/tmp/newest").stdout
     assert owned.lab.show("sparkd.socket", "InvocationID") != number
     assert owned.chat("a")[0] == 200
 
@@ -246,10 +247,10 @@ def test_a_socket_at_another_address_is_opened_there(owned: Installed) -> None:
     unit = owned.lab.path(f"{current(owned)}/units/sparkd.socket")
     text = unit.read_text()
     unit.write_text(text.replace("127.0.0.1:8009", "127.0.0.1:8010"))
-    assert "sparkd.socket listens elsewhere now" in owned.install(source="/tmp/newest").stdout
+    assert "sparkd.socket has a new address" in owned.install(source="/tmp/newest").stdout
     assert owned.lab.run("curl", "-s", "127.0.0.1:8010/v1/models").stdout
     unit.write_text(text)
-    assert "sparkd.socket listens elsewhere now" in owned.install(source="/tmp/newest").stdout
+    assert "sparkd.socket has a new address" in owned.install(source="/tmp/newest").stdout
     assert owned.lab.run("curl", "-s", "127.0.0.1:8010/v1/models", check=False).returncode == 7
     assert owned.chat("a")[0] == 200
 
@@ -348,8 +349,8 @@ def test_a_version_that_does_not_start_makes_way_for_the_old_one(owned: Installe
     broken = changed_source(owned, "unstarted", "sparkd/daemon.py", *start)
     ran = owned.install(source=broken, check=False)
     assert ran.returncode != 0
-    assert "It could not be handed over. Restarting sparkd" in ran.stdout
-    assert "putting back what was there" in ran.stderr
+    assert "Could not replace the running daemon, so restarting it" in ran.stdout
+    assert "restoring the old version" in ran.stderr
     assert current(owned) == running
     assert owned.chat("a")[0] == 200
 

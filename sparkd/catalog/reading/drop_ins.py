@@ -36,7 +36,7 @@ def write_drop_in(
         if not replace and file.exists():
             raise FileExistsError(f"{file} already exists")
         read = read_with(catalogue, {file: data})
-        _replace(file, data)
+        replace_file(file, data)
         os.fsync(directory)
     return read
 
@@ -76,7 +76,11 @@ def _only_writer_in(folder: Path) -> Iterator[int]:
         os.close(directory)
 
 
-def _replace(file: Path, data: bytes) -> None:
+def replace_file(file: Path, data: bytes) -> None:
+    """Write a file, or replace it and keep its mode. A crash at any moment leaves the old file or the new one.
+
+    Raises OSError. The caller holds a lock if several processes may write the file.
+    """
     # Always the same name, under the lock: a file that a crash left is overwritten, so they do not accumulate. The name
     # begins with a dot, so it is not read as a drop-in.
     new = file.with_name(f".{file.name}.new")
