@@ -60,7 +60,7 @@ class Running:
         return sum(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
 
 
-def free_port() -> int:
+def find_free_port() -> int:
     """Find a port on which nothing listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
@@ -92,7 +92,7 @@ def _program(argv: list[str | Path], core: int, folder: Path = ROOT) -> Iterator
 @contextmanager
 def direct(bench: Bench) -> Iterator[Running]:
     """The engine itself over TCP: the baseline."""
-    port = free_port()
+    port = find_free_port()
     with _program([bench.engine, str(port)], OTHER_CORE):
         _first_answer(port, "")
         yield Running(port)
@@ -103,7 +103,7 @@ def _proxy(
     argv: Callable[[int], list[str | Path]], headers: str = "", folder: Path = ROOT
 ) -> Iterator[Running]:
     """Start a proxy on its core; move the engines that it started to the other core."""
-    port = free_port()
+    port = find_free_port()
     command = argv(port)
     began = time.perf_counter()
     with _program(command, PROXY_CORE, folder) as process:
@@ -230,7 +230,7 @@ def llama_swap(bench: Bench) -> Iterator[Running]:
         raise Unavailable("LLAMA_SWAP does not name a program")
     config = bench.folder / "llama-swap.yaml"
     config.write_text(
-        f"logLevel: error\nstartPort: {free_port()}\nmodels:\n  m:\n    cmd: {bench.engine} ${{PORT}}\n"
+        f"logLevel: error\nstartPort: {find_free_port()}\nmodels:\n  m:\n    cmd: {bench.engine} ${{PORT}}\n"
         "    proxy: http://127.0.0.1:${PORT}\n    checkEndpoint: /health\n    concurrencyLimit: 1000\n"
     )
     with _proxy(lambda port: [program, "--config", config, "--listen", f"127.0.0.1:{port}"]) as running:

@@ -67,10 +67,10 @@ def best(call: Callable[[], object], seconds: float = 0.3) -> float:
     return least * 1e6
 
 
-def rewriting(entry: Model, data: bytes) -> Callable[[], bytes]:
+def rewriting(entry: Model, data: bytes) -> Callable[[], object]:
     case = Case(entry)
 
-    def run() -> bytes:
+    def run() -> object:
         return rewrite(case, JsonBody.parse(data)).body.encode()
 
     return run

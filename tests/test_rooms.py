@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sparkd.scheduling.lifecycle import mermaid
+from sparkd.scheduling.lifecycle import render_mermaid
 
 CLONE = Path(__file__).resolve().parent.parent
 SOURCES = sorted((CLONE / "sparkd").rglob("*.py"))
@@ -106,7 +106,7 @@ def test_the_documented_rooms_are_these() -> None:
 
 def test_the_documented_lifecycle_is_the_table() -> None:
     text = (CLONE / "docs" / "architecture.md").read_text()
-    assert f"```mermaid\n{mermaid()}\n```" in text
+    assert f"```mermaid\n{render_mermaid()}\n```" in text
 
 
 def test_the_daemon_imports_nothing_that_makes_its_start_slow() -> None:

@@ -33,10 +33,10 @@ Scalar = str | int | float | bool
 EngineName = Literal["vllm", "sglang", "command"]
 Lifecycle = Literal["normal", "utility", "exclusive"]
 
-NOT_KEYS = frozenset({"id", "name", "folder"})
+IMPLICIT_FIELDS = frozenset({"id", "name", "folder"})
 """Fields that come from the name of the table or from its folder, not from a key."""
 
-UNHEARD = frozenset(
+NO_RESTART_FIELDS = frozenset(
     {
         "aliases",
         "description",
@@ -185,13 +185,13 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Whether the model is served at all."""
         return self.status != "disabled"
 
-    def starts_like(self, other: Model) -> bool:
+    def launches_same_as(self, other: Model) -> bool:
         """Whether both definitions lead to the same start of an engine."""
-        heard = (name for name in self.__struct_fields__ if name not in UNHEARD)
-        return all(getattr(self, name) == getattr(other, name) for name in heard)
+        relevant = (name for name in self.__struct_fields__ if name not in NO_RESTART_FIELDS)
+        return all(getattr(self, name) == getattr(other, name) for name in relevant)
 
     @property
-    def takes_source(self) -> bool:
+    def needs_source(self) -> bool:
         """Whether its engine gets the source and needs it on disk. A command may do without it."""
         return self.engine != "command" or any("{source}" in word for word in self.command)
 

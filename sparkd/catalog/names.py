@@ -10,7 +10,7 @@ import re
 LONGEST_NAME = 100
 """Characters; a log's file name adds some and must stay within 255 bytes."""
 
-PATH_HEADS = frozenset(
+RESERVED_PATH_SEGMENTS = frozenset(
     {"audio", "batches", "chat", "classify", "completions", "detokenize", "embeddings", "engines", "files"}
     | {"fine_tuning", "images", "messages", "models", "moderations", "pooling", "realtime", "rerank"}
     | {"responses", "score", "tokenize", "uploads", "videos"}

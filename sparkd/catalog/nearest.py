@@ -12,7 +12,7 @@ LONGEST = 100
 """Characters; longer names are not typing mistakes, and a comparison costs the product of both lengths."""
 
 
-def nearest(name: str, names: Iterable[str]) -> str | None:
+def find_nearest(name: str, names: Iterable[str]) -> str | None:
     """The most similar of `names`, None if none is similar. Among many, only names with the same first letter count."""
     if not name or len(name) > LONGEST:
         return None
@@ -28,5 +28,5 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
     """`; did you mean "x"?` as the end of a sentence, or an empty string."""
-    found = nearest(name, names)
+    found = find_nearest(name, names)
     return f'; did you mean "{found}"?' if found is not None else ""

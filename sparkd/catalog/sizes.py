@@ -37,7 +37,7 @@ def likely_size(text: str) -> str | None:
     return f"{found[1]} {found[2].upper()}iB" if found else None
 
 
-def size_text(size: int) -> str:
+def format_size(size: int) -> str:
     """A size in bytes for people, in the largest binary unit that fits, with one decimal: "1.5 GiB"."""
     unit = next((unit for unit in ("TiB", "GiB", "MiB", "KiB") if size >= UNITS[unit]), "B")
     return f"{size / UNITS[unit]:.1f}".removesuffix(".0") + f" {unit}"

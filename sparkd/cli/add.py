@@ -11,19 +11,19 @@ from typing import Any
 from msgspec import Struct
 
 from sparkd.catalog import Catalogue
+from sparkd.catalog.messages import format_value
 from sparkd.catalog.names import NAME_RULE, is_id
 from sparkd.catalog.reading import read_catalogue
 from sparkd.catalog.reading.drop_ins import drop_in_file, try_drop_in, write_drop_in
 from sparkd.catalog.reading.locations import catalogue_path
-from sparkd.catalog.wording import shown
 from sparkd.cli import exits
 from sparkd.cli.add_source import Found, look_at, this_machine
 from sparkd.cli.add_wording import hidden, next_commands, overview, taken
 from sparkd.cli.output import confirmed, say, say_json
 from sparkd.cli.terminal import out
-from sparkd.engines import engine_problems
+from sparkd.engines import find_engine_problems
 from sparkd.errors import CatalogueError, InvalidRequest, ModelNotAdded
-from sparkd.guessing import Guess, Guessed, Wishes, guess_model
+from sparkd.guessing import AddOptions, Guess, GuessedEntry, guess_model
 
 MATTERS_OF_TASTE = ("enforce-eager", "max-num-seqs")
 """Options that nothing else guessed depends on: what a runtime or a family says of them stands."""
@@ -47,9 +47,9 @@ class Added(Struct, frozen=True, kw_only=True):
 def run(arguments: argparse.Namespace) -> int:
     """Look, guess, try the result in the catalogue, show it, ask, write it."""
     catalogue = read_catalogue(catalogue_path(arguments.catalogue))
-    wishes = _wishes(arguments)
-    found = look_at(arguments.source, wishes, catalogue)
-    entry = _Entry(catalogue, found, guess_model(found.facts, this_machine(catalogue), wishes))
+    options = _wishes(arguments)
+    found = look_at(arguments.source, options, catalogue)
+    entry = _Entry(catalogue, found, guess_model(found.facts, this_machine(catalogue), options))
     entry.check_free()
     entry.leave_to_defaults()
     text = entry.tried()
@@ -63,10 +63,10 @@ def run(arguments: argparse.Namespace) -> int:
     return exits.DONE
 
 
-def _wishes(arguments: argparse.Namespace) -> Wishes:
+def _wishes(arguments: argparse.Namespace) -> AddOptions:
     if arguments.id is not None and not is_id(arguments.id):
         raise ModelNotAdded(f'--id "{arguments.id}": expected {NAME_RULE}')
-    return Wishes(
+    return AddOptions(
         id=arguments.id,
         runtime=arguments.runtime,
         context=arguments.context,
@@ -83,7 +83,7 @@ class _Entry:
 
     catalogue: Catalogue
     found: Found
-    guessed: Guessed
+    guessed: GuessedEntry
 
     @property
     def file(self) -> Path:
@@ -98,7 +98,7 @@ class _Entry:
             if self.guessed.id in (model.id, *model.aliases, *model.rewriting.presets):
                 what = "the id" if self.guessed.id == model.id else "an alias"
                 raise ModelNotAdded(
-                    f'"{self.guessed.id}" is {what} of a model in {self.catalogue.place(model)[0]} (its source is '
+                    f'"{self.guessed.id}" is {what} of a model in {self.catalogue.locate_key(model)[0]} (its source is '
                     f"{model.source}): give another with --id"
                 )
             if model.source == self.found.facts.source:
@@ -117,14 +117,14 @@ class _Entry:
             name = guess.key.removeprefix("options.")
             if options.get(name) == guess.value or (name in options and name in MATTERS_OF_TASTE):
                 self.guessed.guesses.remove(guess)
-                said.append(f"{name} = {shown(options[name])}")
+                said.append(f"{name} = {format_value(options[name])}")
         if said:
             self.guessed.notes.append(f"left to its runtime or family: {', '.join(said)}")
 
     def tried(self) -> str:
         """The drop-in's text, once the whole catalogue has been read with it. Raises CatalogueError."""
         after, text = try_drop_in(self.catalogue.path, self.guessed.id, self._table())
-        if problems := engine_problems(after):
+        if problems := find_engine_problems(after):
             raise CatalogueError(problems)
         return text
 
@@ -143,7 +143,9 @@ class _Entry:
         return {"models": {self.guessed.id: self.guessed.table()}}
 
     def _taken(self, catalogue: Catalogue) -> ModelNotAdded:
-        defined = [model.id for model in catalogue.models.values() if catalogue.place(model)[0] == self.file]
+        defined = [
+            model.id for model in catalogue.models.values() if catalogue.locate_key(model)[0] == self.file
+        ]
         return ModelNotAdded(taken(self.file, defined))
 
 

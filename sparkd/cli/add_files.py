@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from sparkd.errors import ModelNotAdded, SourceNotFound
-from sparkd.guessing import WANTED, Facts, facts_of
-from sparkd.hub.layout import commit_of, repository
+from sparkd.guessing import FILE_LIMITS, Facts, parse_facts
+from sparkd.hub.layout import read_commit, repository_folder
 
 
 def facts_in(folder: Path, source: str, name: str) -> Facts:
@@ -19,14 +19,14 @@ def facts_in(folder: Path, source: str, name: str) -> Facts:
         raise SourceNotFound(f"there is no folder {folder}") from error
     except OSError as error:
         raise SourceNotFound(f"{folder} cannot be read: {error.strerror}") from error
-    texts = {file: _read(folder / file, most) for file, most in WANTED.items() if file in sizes}
-    return facts_of(source, name, texts, dict(sizes))
+    texts = {file: _read(folder / file, most) for file, most in FILE_LIMITS.items() if file in sizes}
+    return parse_facts(source, name, texts, dict(sizes))
 
 
 def downloaded(source: str, revision: str | None, models: Path) -> Path | None:
     """The folder of a repository's files at a revision, where the models folder has it."""
-    place = repository(models, source)
-    commit = commit_of(place, revision)
+    place = repository_folder(models, source)
+    commit = read_commit(place, revision)
     folder = place / "snapshots" / (commit or "")
     return folder if commit and "/" not in commit and (folder / "config.json").is_file() else None
 

@@ -16,7 +16,7 @@ import httpx
 
 from sparkd.catalog.quantities import MIB
 from sparkd.errors import ModelNotAdded, SourceNotFound, SourceUnreachable
-from sparkd.guessing import WANTED, Facts, facts_of
+from sparkd.guessing import FILE_LIMITS, Facts, parse_facts
 from sparkd.guessing.files import parse_object
 
 HUB = "https://huggingface.co"
@@ -66,14 +66,14 @@ class Hub:
     def _ask(self, client: httpx.Client) -> Facts:
         sizes = self._sizes(client)
         texts: dict[str, bytes] = {}
-        for file, most in WANTED.items():
+        for file, most in FILE_LIMITS.items():
             if not sizes or file in sizes:
                 data = self._file(client, file, most)
                 if data is not None:
                     texts[file] = data
         if not sizes:
             sizes = dict.fromkeys(texts)
-        return facts_of(self._repository, self._repository.rpartition("/")[2], texts, sizes)
+        return parse_facts(self._repository, self._repository.rpartition("/")[2], texts, sizes)
 
     def _sizes(self, client: httpx.Client) -> dict[str, int | None]:
         """Files of the top folder and their bytes; empty where a mirror has no such listing."""

@@ -11,11 +11,11 @@ from sparkd.catalog import Catalogue
 from sparkd.cli.add_files import downloaded, facts_in
 from sparkd.cli.add_hub import Hub
 from sparkd.errors import ModelNotAdded, ProbeError, SourceUnreachable
-from sparkd.guessing import Facts, Machine, Wishes
-from sparkd.guessing.facts import CONFIG, Table
-from sparkd.hub.access import find_token
+from sparkd.guessing import AddOptions, Facts, Machine
+from sparkd.guessing.facts import CONFIG, JsonObject
+from sparkd.hub.credentials import find_token
 from sparkd.hub.layout import MAIN
-from sparkd.machine.memory import Probe
+from sparkd.machine.memory import MemoryProbe
 
 PATH_BEGINNINGS = ("/", ".", "~")
 
@@ -31,7 +31,7 @@ class Found(NamedTuple):
     on_disk: bool
 
 
-def look_at(source: str, wishes: Wishes, catalogue: Catalogue) -> Found:
+def look_at(source: str, options: AddOptions, catalogue: Catalogue) -> Found:
     """Find out about a model that this catalogue is to have.
 
     Raises SourceNotFound, SourceUnreachable and ModelNotAdded.
@@ -44,22 +44,22 @@ def look_at(source: str, wishes: Wishes, catalogue: Catalogue) -> Found:
     if not _repository.fullmatch(repository):
         hint = f"; ./{source} means the folder" if Path(source).is_dir() else ""
         raise ModelNotAdded(f'"{source}" is neither a repository `org/name` nor a folder (/… or ./…){hint}')
-    if page and page["revision"] not in (None, MAIN, wishes.revision):
+    if page and page["revision"] not in (None, MAIN, options.revision):
         raise ModelNotAdded(f"{source} is the page of a revision: add --revision {page['revision']}")
     name = repository.rpartition("/")[2]
-    here = downloaded(repository, wishes.revision, catalogue.folder("models"))
+    here = downloaded(repository, options.revision, catalogue.folder("models"))
     on_disk = facts_in(here, repository, name) if here is not None else None
     if on_disk is not None and on_disk.weights.bytes is not None:
         return Found(on_disk, str(here), on_disk=True)
     token = find_token(os.environ, catalogue.folder("state"))
-    hub = Hub(repository, wishes.revision or MAIN, token)
+    hub = Hub(repository, options.revision or MAIN, token)
     try:
         return Found(hub.facts(), hub.endpoint, on_disk=False)
     except SourceUnreachable as error:
         if on_disk is not None:
             return Found(on_disk, str(here), on_disk=False)
-        if wishes.context is not None and wishes.memory is not None:
-            nothing = Facts(repository, name, Table(CONFIG, {}), empty=True)
+        if options.context is not None and options.memory is not None:
+            nothing = Facts(repository, name, JsonObject(CONFIG, {}), empty=True)
             return Found(nothing, f"what was said alone: {error.message}", on_disk=False)
         text = "with --context and --memory it is added all the same, and the rest is yours to say"
         raise SourceUnreachable(f"{error.message}; {text}") from error
@@ -68,7 +68,7 @@ def look_at(source: str, wishes: Wishes, catalogue: Catalogue) -> Found:
 def this_machine(catalogue: Catalogue) -> Machine:
     """The machine, as sparkd counts its memory."""
     settings = catalogue.settings.memory
-    probe = Probe()
+    probe = MemoryProbe()
     try:
         memory = probe.read()
         gpu, total = memory.kind != "host", settings.total or memory.total
@@ -82,7 +82,7 @@ def this_machine(catalogue: Catalogue) -> Machine:
         gpu=gpu,
         budget=max(0, total - settings.reserve) if total else None,
         utility=utility.id if utility else None,
-        beside=(utility.memory or 0) if utility else 0,
+        utility_memory=(utility.memory or 0) if utility else 0,
         runtimes=tuple(sorted(catalogue.runtimes)),
         families={model.family: model.runtime for model in models if model.family},
     )

@@ -9,32 +9,32 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from sparkd.catalog.wording import shown
-from sparkd.guessing import Guessed
+from sparkd.catalog.messages import format_value
+from sparkd.guessing import GuessedEntry
 
 HIDDEN = ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")  # noqa: S108 - named, not used
 """Folders that units/sparkd.service hides: ProtectHome and PrivateTmp of systemd.exec(5)."""
 
 
-def overview(guessed: Guessed, origin: str) -> Group:
+def overview(entry: GuessedEntry, origin: str) -> Group:
     """Everything that was guessed."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for heading in ("KEY", "VALUE", "FROM"):
         table.add_column(heading, overflow="fold")
-    for guess in guessed.guesses:
-        table.add_row(Text(guess.key), Text(shown(guess.value)), Text(guess.reason, "dim"))
-    parts: list[Text | Table] = [Text(f"{guessed.id}, from {origin}"), Text(), table]
-    if guessed.arithmetic:
-        parts += [Text(), Text("memory:"), *(Text(f"  {line}") for line in guessed.arithmetic)]
-    if remarks := list(_remarks(guessed)):
+    for guess in entry.guesses:
+        table.add_row(Text(guess.key), Text(format_value(guess.value)), Text(guess.reason, "dim"))
+    parts: list[Text | Table] = [Text(f"{entry.id}, from {origin}"), Text(), table]
+    if entry.arithmetic:
+        parts += [Text(), Text("memory:"), *(Text(f"  {line}") for line in entry.arithmetic)]
+    if remarks := list(_remarks(entry)):
         parts += [Text(), *remarks]
     return Group(*parts)
 
 
-def next_commands(guessed: Guessed, *, on_disk: bool) -> list[str]:
+def next_commands(entry: GuessedEntry, *, on_disk: bool) -> list[str]:
     """What is still to be done before it answers."""
-    steps = [] if on_disk else [f"sparkctl pull {guessed.id}"]
-    return [*steps, "sparkctl reload", f"sparkctl plan {guessed.id}", f"sparkctl load {guessed.id}"]
+    steps = [] if on_disk else [f"sparkctl pull {entry.id}"]
+    return [*steps, "sparkctl reload", f"sparkctl plan {entry.id}", f"sparkctl load {entry.id}"]
 
 
 def hidden(source: str) -> list[str]:
@@ -51,8 +51,8 @@ def taken(file: Path, defined: list[str]) -> str:
     return f"{file} is there already ({what}): delete it, edit it, or give another name with --id"
 
 
-def _remarks(guessed: Guessed) -> Iterator[Text]:
-    yield from (Text(f"note: {note}") for note in guessed.notes)
-    yield from (Text(f"warning: {warning}", "yellow") for warning in guessed.warnings)
-    if guessed.untrusted:
-        yield Text(f"warning: {guessed.untrusted}, which would run on this machine", "yellow")
+def _remarks(entry: GuessedEntry) -> Iterator[Text]:
+    yield from (Text(f"note: {note}") for note in entry.notes)
+    yield from (Text(f"warning: {warning}", "yellow") for warning in entry.warnings)
+    if entry.untrusted:
+        yield Text(f"warning: {entry.untrusted}, which would run on this machine", "yellow")

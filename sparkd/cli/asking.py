@@ -19,15 +19,15 @@ from msgspec import Struct
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model, Runtime
+from sparkd.catalog.messages import format_problem, format_value_problem, join_with_or
 from sparkd.catalog.nearest import did_you_mean
 from sparkd.catalog.quantities import GIB
-from sparkd.catalog.wording import either, problem, wrong_value
 from sparkd.cli.wording import some
 from sparkd.engines import ENGINES, parsers
-from sparkd.engines.engine import Command, Surroundings, TcpAddress, UnixAddress
-from sparkd.engines.flags import option_of
+from sparkd.engines.engine import Command, LaunchContext, TcpAddress, UnixAddress
+from sparkd.engines.flags import find_option_key
 from sparkd.errors import LaunchError, RuntimeNotFound
-from sparkd.runtimes import environment_of, installed
+from sparkd.runtimes import environment_of, find_installed
 
 PROGRAM = Path(parsers.__file__).with_name("program.py")
 
@@ -84,7 +84,8 @@ def ask_parsers(catalogue: Catalogue, models: Iterable[Model], stand_ins: Sequen
     """
     found = Found()
     built = {
-        name: installed(known, catalogue.folder("runtimes")) for name, known in catalogue.runtimes.items()
+        name: find_installed(known, catalogue.folder("runtimes"))
+        for name, known in catalogue.runtimes.items()
     }
     substitutes = _substitutes(built, stand_ins)
     groups: dict[tuple[str, str], list[Model]] = {}
@@ -157,7 +158,7 @@ class _Asking:
             try:
                 commands[model.id] = self._command(model)
             except LaunchError as error:  # a disabled model may be defined by half
-                self._found.problems.append(problem(*self._catalogue.place(model), error.message))
+                self._found.problems.append(format_problem(*self._catalogue.locate_key(model), error.message))
         askable = [model for model in models if model.id in commands]
         if not askable:
             return
@@ -184,7 +185,7 @@ class _Asking:
     def _command(self, model: Model) -> Command:
         engine, total = ENGINES[model.engine], self._catalogue.settings.memory.total or TOTAL
         socket = UnixAddress(str(self._directory / "api.sock"))
-        surroundings = Surroundings(
+        context = LaunchContext(
             program=self._program,
             environment=environment_of(self._runtime),
             directory=self._directory,
@@ -195,7 +196,7 @@ class _Asking:
             memory=min(total, model.memory or total),
             total=total,
         )
-        return engine.command(model, surroundings)
+        return engine.build_command(model, context)
 
     def _run(self, models: Sequence[Model], commands: Mapping[str, Command]) -> Answer:
         """One process for all of them. Raises _Silent."""
@@ -230,15 +231,15 @@ class _Asking:
 
     def _told(self, model: Model, complaint: Complaint, answer: Answer) -> str:
         values: Mapping[str, Any] = model.options
-        kind, key = "options", option_of(model.options, complaint.flag)
+        kind, key = "options", find_option_key(model.options, complaint.flag)
         if complaint.problem == "variable":
             values, kind, key = model.environment, "environment", complaint.flag
         value = values[key] if key else None
         text = _text(complaint, value, answer, ENGINES[model.engine].reserved_options.keys())
         if key is None:  # a flag that sparkd itself wrote, or no single one
             flag = f"{complaint.flag}: " if complaint.flag else ""
-            return problem(*self._catalogue.place(model), f"{flag}{text}")
-        return wrong_value(*self._catalogue.place(model, kind, key), value, text)
+            return format_problem(*self._catalogue.locate_key(model), f"{flag}{text}")
+        return format_value_problem(*self._catalogue.locate_key(model, kind, key), value, text)
 
 
 class _Silent(Exception):
@@ -261,6 +262,6 @@ def _text(complaint: Complaint, value: object, answer: Answer, reserved: Set[str
             meant = did_you_mean(str(value), complaint.choices)
             if meant and len(complaint.choices) > MANY:
                 return f"is none of the {len(complaint.choices)} that {answer.version} knows{meant}"
-            return f"expected {either(complaint.choices)}{meant}"
+            return f"expected {join_with_or(complaint.choices)}{meant}"
         case _:
             return complaint.text

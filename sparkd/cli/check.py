@@ -20,7 +20,7 @@ from sparkd.cli.asking import Parser, ask_parsers
 from sparkd.cli.output import complain, say, say_json
 from sparkd.cli.readiness import has_gpu, judged, look
 from sparkd.cli.wording import number
-from sparkd.engines import engine_problems
+from sparkd.engines import find_engine_problems
 from sparkd.errors import CatalogueError, InvalidRequest
 
 
@@ -63,7 +63,7 @@ def check(path: Path) -> Checked:
     models = catalogue.models.values()
     return Checked(
         catalogue=path,
-        problems=engine_problems(catalogue),
+        problems=find_engine_problems(catalogue),
         notes=list(_notes(catalogue)),
         models=len(models),
         disabled=sum(not model.enabled for model in models),
@@ -74,7 +74,7 @@ def check(path: Path) -> Checked:
 
 def _asked(checked: Checked, catalogue: Catalogue, arguments: argparse.Namespace) -> Checked:
     known = catalogue.models.values()
-    named = [catalogue.defined(name) for name in arguments.models]
+    named = [catalogue.find_including_disabled(name) for name in arguments.models]
     models = named or [model for model in known if model.enabled or arguments.all]
     found = ask_parsers(catalogue, models, arguments.stand_in)
     # Who asks for a model by name, or is told of none, has not been told that all is well.

@@ -11,7 +11,7 @@ from sparkd.catalog import Catalogue
 from sparkd.catalog.addresses import parse_listen
 from sparkd.catalog.reading import read_catalogue
 from sparkd.catalog.reading.locations import catalogue_path
-from sparkd.catalog.reference.clients import NO_KEY, ClineModel, cline, opencode
+from sparkd.catalog.reference.clients import NO_KEY, ClineModel, cline_settings, opencode_config
 from sparkd.cli import exits
 from sparkd.cli.output import note, say, say_json
 from sparkd.cli.terminal import out
@@ -26,11 +26,11 @@ def run(arguments: argparse.Namespace) -> int:
     url = arguments.url or own_url(catalogue)
     if arguments.client == "opencode":
         main = catalogue.find(arguments.main) if arguments.main else None
-        found = opencode(catalogue, url, main)
+        found = opencode_config(catalogue, url, main)
         say(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
         _remark(found["provider"]["sparkd"]["models"], "opencode")
         return exits.DONE
-    models = cline(catalogue)
+    models = cline_settings(catalogue)
     if arguments.json:
         say_json({"base_url": url, "models": models})
     else:

@@ -29,7 +29,7 @@ from sparkd.cli.demo_models import CHAT, EMBEDDINGS, prepare
 from sparkd.cli.demo_question import Answer, ask
 from sparkd.cli.output import note, say, say_json
 from sparkd.control.client import ControlClient
-from sparkd.errors import CannotDemonstrate, NoAnswer
+from sparkd.errors import DemoError, NoAnswer
 from sparkd.runtimes import build
 from sparkd.service.unix_sockets import control_socket
 
@@ -65,20 +65,18 @@ def run(arguments: argparse.Namespace) -> int:
 def _clone() -> Path:
     home = Path(sparkd.__file__).resolve().parent.parent
     if not (home / "venvs" / "cpu").is_dir():
-        raise CannotDemonstrate(
-            "The demo runs in a clone of sparkd's repository: start it there with scripts/demo."
-        )
+        raise DemoError("The demo runs in a clone of sparkd's repository: start it there with scripts/demo.")
     return home
 
 
 def require_port(port: int) -> None:
-    """Raises CannotDemonstrate, naming whoever has `port`, when it cannot be listened on."""
+    """Raises DemoError, naming whoever has `port`, when it cannot be listened on."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise CannotDemonstrate(
+            raise DemoError(
                 f"Port {port} cannot be listened on: {error.strerror}{_listener(port)}. "
                 f"Choose another with --port, for example --port {port + 1}."
             ) from error
@@ -130,7 +128,7 @@ def _await_answer(daemon: subprocess.Popen[bytes], address: str) -> None:
             time.sleep(0.05)
         else:
             return
-    raise CannotDemonstrate("sparkd did not start; its own words are above.")
+    raise DemoError("sparkd did not start; its own words are above.")
 
 
 @contextlib.contextmanager

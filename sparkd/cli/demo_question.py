@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from sparkd.control.client import ControlClient
 from sparkd.errors import NoAnswer, SparkdError
-from sparkd.runtimes.running import Report
+from sparkd.runtimes.programs import Report
 
 QUESTION = "What is the capital of France?"
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from sparkd.hub.findings import OnDisk, Presence, presence
+from sparkd.hub.files import FileState, SourceOnDisk, combine_states
 from sparkd.machine.memory import Memory
 from sparkd.machine.nvml import Gpu
 from sparkd.scheduling.status import Status
@@ -74,12 +74,12 @@ class Needs:
 
     model: str
     runtime: str | None = None
-    parts: tuple[OnDisk, ...] = ()
+    parts: tuple[SourceOnDisk, ...] = ()
 
     @property
-    def presence(self) -> Presence:
+    def presence(self) -> FileState:
         """How much of it is on disk."""
-        return presence(self.parts)
+        return combine_states(self.parts)
 
 
 @dataclass(frozen=True, slots=True)

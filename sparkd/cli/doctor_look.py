@@ -33,14 +33,14 @@ from sparkd.cli.doctor_facts import (
 from sparkd.cli.doctor_machine import UNITS
 from sparkd.cli.folders import free_in
 from sparkd.control.client import ControlClient, find_socket
-from sparkd.engines import engine_problems
+from sparkd.engines import find_engine_problems
 from sparkd.errors import CatalogueError, ControlForbidden, DaemonUnreachable, ProbeError, SparkdError
 from sparkd.gateway.keys import STDIN, read_keys
 from sparkd.machine.meminfo import MEMINFO
-from sparkd.machine.memory import Memory, Probe
+from sparkd.machine.memory import Memory, MemoryProbe
 from sparkd.machine.nvml import Gpu, Nvml
-from sparkd.processes.cgroups import CONTROLLERS, controllers_below, is_delegated, mounted, unit_in
-from sparkd.scheduling.memory import floor_of
+from sparkd.processes.cgroups import CONTROLLERS, find_mount, is_delegated, parse_unit, read_controllers
+from sparkd.scheduling.memory import default_floor
 from sparkd.scheduling.status import Status
 
 SYSTEMD: Final = Path("/run/systemd/system")
@@ -85,7 +85,7 @@ def _read(given: str | None) -> tuple[Path | None, Catalogue | None, tuple[str, 
         catalogue = read_catalogue(path)
     except CatalogueError as error:
         return path, None, tuple(error.problems)
-    return path, catalogue, tuple(engine_problems(catalogue))
+    return path, catalogue, tuple(find_engine_problems(catalogue))
 
 
 def _ask(socket_given: str | None, catalogue_given: str | None) -> tuple[Answer, str, Status | None]:
@@ -196,10 +196,10 @@ def _systemctl(question: str, unit: str) -> str:
 def _delegation(pid: int) -> Delegation | None:
     """The unit that the daemon runs as, and whether its cgroup is its own."""
     with suppress(OSError):
-        unit, mount = unit_in(Path(f"/proc/{pid}/cgroup").read_text()), mounted()
+        unit, mount = parse_unit(Path(f"/proc/{pid}/cgroup").read_text()), find_mount()
         if unit and mount:
             path = mount / unit
-            there = controllers_below(path)
+            there = read_controllers(path)
             lacking = tuple(name for name in CONTROLLERS if name not in there)
             return Delegation(unit.rpartition("/")[2], is_delegated(path), lacking)
     return None
@@ -207,7 +207,7 @@ def _delegation(pid: int) -> Delegation | None:
 
 def _probe() -> tuple[Memory | None, Gpu | None, str]:
     nvml = Nvml()
-    probe = Probe(nvml=nvml)
+    probe = MemoryProbe(nvml=nvml)
     try:
         return probe.read(), nvml.read(), ""
     except ProbeError as error:
@@ -224,7 +224,7 @@ def _floor(status: Status | None, catalogue: Catalogue | None, memory: Memory | 
     if settings is not None and settings.floor is not None:
         return settings.floor
     total = settings.total if settings else None
-    return floor_of(total or (memory.total if memory else 0))
+    return default_floor(total or (memory.total if memory else 0))
 
 
 def _swapped() -> int:

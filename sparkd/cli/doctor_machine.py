@@ -44,13 +44,13 @@ def memory(facts: Facts) -> Findings:
         )
         return
     found = (
-        f"{now.kind} ({KINDS[now.kind]}), {size(now.total)} in all, {size(now.least)} available, "
+        f"{now.kind} ({KINDS[now.kind]}), {size(now.total)} in all, {size(now.scarcest)} available, "
         f"floor {size(facts.floor)}"
     )
-    if now.least >= 2 * facts.floor:
+    if now.scarcest >= 2 * facts.floor:
         yield Finding(check="memory", level="ok", found=found)
         return
-    below = now.least < facts.floor
+    below = now.scarcest < facts.floor
     yield Finding(
         check="memory",
         level="wrong" if below else "warning",

@@ -17,8 +17,8 @@ from sparkd.catalog.reading import read_catalogue
 from sparkd.catalog.reading.locations import catalogue_path
 from sparkd.cli.folders import nearest
 from sparkd.errors import DaemonUnreachable
-from sparkd.hub.ordering import Order, command, environment
-from sparkd.hub.telling import Done, Failed, Progress, failure_of, read_line
+from sparkd.hub.messages import Done, Failed, Progress, decode_line, make_error
+from sparkd.hub.request import DownloadRequest, build_command, build_environment
 
 
 def catalogue_of(given: str | None) -> Catalogue:
@@ -52,21 +52,21 @@ def as_owner(models: Path) -> Iterator[None]:
         os.setgroups(groups)
 
 
-def fetch(order: Order, follow: Callable[[Progress], None]) -> Done:
-    """Fetch here and now, as the folder's owner; `follow` is told how far it is. Raises FetchFailed."""
+def fetch(order: DownloadRequest, follow: Callable[[Progress], None]) -> Done:
+    """Fetch here and now, as the folder's owner; `follow` is told how far it is. Raises DownloadFailed."""
     last: Done | Failed | None = None
     order = structs.replace(order, owner=_owner(Path(order.models)))
     with subprocess.Popen(
-        command(order),
+        build_command(order),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env=environment(order, os.environ),
+        env=build_environment(order, os.environ),
         cwd="/",
         start_new_session=True,  # Ctrl-C is ours: closing its standard input ends it
     ) as process:
         try:
             for text in process.stdout or ():
-                match read_line(text):
+                match decode_line(text):
                     case Progress() as progress:
                         follow(progress)
                     case Done() | Failed() as last:
@@ -76,7 +76,7 @@ def fetch(order: Order, follow: Callable[[Progress], None]) -> Done:
                 process.stdin.close()
     if isinstance(last, Done):
         return last
-    raise failure_of(last, process.returncode)
+    raise make_error(last, process.returncode)
 
 
 def _owner(models: Path) -> tuple[int, int] | None:

@@ -18,10 +18,10 @@ from sparkd.cli.terminal import out
 from sparkd.cli.wording import number
 from sparkd.control.client import ControlClient, find_socket
 from sparkd.errors import DaemonUnreachable
-from sparkd.hub.findings import ModelFiles, OnDisk, presence
-from sparkd.hub.layout import cache
-from sparkd.hub.reading import inventory
-from sparkd.hub.telling import amount
+from sparkd.hub.files import ModelFiles, SourceOnDisk, combine_states
+from sparkd.hub.inspection import take_inventory
+from sparkd.hub.layout import cache_folder
+from sparkd.hub.messages import format_bytes
 
 STYLES = {"whole": "green", "incomplete": "yellow", "absent": "dim", "unknown": "dim"}
 NAMED = 3
@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Look here, or through the daemon where this user may not look."""
     catalogue = catalogue_of(arguments.catalogue)
     models = catalogue.folder("models")
-    found = inventory(catalogue.models.values(), models)
+    found = take_inventory(catalogue.models.values(), models)
     if any(part.state == "unknown" for files in found for part in files.parts):
         found = _asked(arguments) or found
     if arguments.json:
@@ -67,10 +67,10 @@ def _table(shown: list[ModelFiles]) -> Table:
     table.add_column("STATE", overflow="fold")
     table.add_column("SOURCE", overflow="fold")
     for files in shown:
-        style = STYLES[presence(files.parts)] if files.model else "magenta"
+        style = STYLES[combine_states(files.parts)] if files.model else "magenta"
         table.add_row(
             Text(files.model or "-", "" if files.enabled else "dim"),
-            amount(_held(files)) if _held(files) else "-",
+            format_bytes(_held(files)) if _held(files) else "-",
             Text(state(files), style),
             " + ".join(part.source for part in files.parts) or "none needed",
         )
@@ -85,13 +85,13 @@ def _held(files: ModelFiles) -> int:
 def _totals(found: list[ModelFiles], models: Path) -> Iterator[Text]:
     """What all of it takes, each source once, and what is left."""
     held = {part.source: part.held for files in found for part in files.parts}
-    total = amount(sum(held.values())) if any(held.values()) else "nothing"
-    yield Text(f"{total} on disk, {amount(free_in(models))} free in {models}")
+    total = format_bytes(sum(held.values())) if any(held.values()) else "nothing"
+    yield Text(f"{total} on disk, {format_bytes(free_in(models))} free in {models}")
     unused = [part for files in found if not files.model for part in files.parts]
     if unused:
         count = number(len(unused), "repository", "repositories")
-        size = amount(sum(part.held for part in unused))
-        yield Text(f"no model needs {count} ({size}): its folder in {cache(models)} may be removed")
+        size = format_bytes(sum(part.held for part in unused))
+        yield Text(f"no model needs {count} ({size}): its folder in {cache_folder(models)} may be removed")
 
 
 def state(files: ModelFiles) -> str:
@@ -100,18 +100,18 @@ def state(files: ModelFiles) -> str:
         return "no model needs it"
     parts = files.parts
     left = sum(part.left or 0 for part in parts)
-    rest = f", {amount(left)} to download" if left else ""
+    rest = f", {format_bytes(left)} to download" if left else ""
     words = {"whole": "whole", "absent": "not on disk", "unknown": "not for this user to see"}
-    told = words.get(presence(parts)) or _missing(parts)
+    told = words.get(combine_states(parts)) or _missing(parts)
     if any(part.fetching for part in parts):
         told = "being downloaded"
-    if presence(parts) == "absent" and parts[0].left is None:
+    if combine_states(parts) == "absent" and parts[0].left is None:
         rest = ""  # nobody has told yet how big it is
     told += rest
     return told if files.enabled else f"{told}; the model is disabled"
 
 
-def _missing(parts: tuple[OnDisk, ...]) -> str:
+def _missing(parts: tuple[SourceOnDisk, ...]) -> str:
     """What is lacking, by name where that is few."""
     names = [name for part in parts if part.state != "whole" for name in part.missing or (part.source,)]
     if names == [parts[0].source]:

@@ -26,9 +26,9 @@ from sparkd.cli.terminal import err
 from sparkd.cli.wording import duration
 from sparkd.control.client import ControlClient, find_socket
 from sparkd.errors import DaemonUnreachable, SparkdError
-from sparkd.hub import reading
-from sparkd.hub.ordering import order_for
-from sparkd.hub.telling import Done, Progress, amount
+from sparkd.hub import inspection
+from sparkd.hub.messages import Done, Progress, format_bytes
+from sparkd.hub.request import make_request
 
 LOOK_EVERY = 0.5
 """Seconds between two looks at a download of the daemon's."""
@@ -49,14 +49,14 @@ def run(arguments: argparse.Namespace) -> int:
             continue
         for told in done.notes:
             note(told)
-        arrived = f", {amount(done.fetched)} downloaded" if done.fetched else ""
+        arrived = f", {format_bytes(done.fetched)} downloaded" if done.fetched else ""
         say(f"{model.id} is on disk and whole{arrived}")
     return exits.DONE
 
 
 def _pull(catalogue: Catalogue, model: Model, arguments: argparse.Namespace) -> Done:
     folder = catalogue.folder("models")
-    order = order_for(model, folder, catalogue.folder("state"), verify=arguments.verify)
+    order = make_request(model, folder, catalogue.folder("state"), verify=arguments.verify)
     if not order.sources and not order.encodings:
         return _nothing_to_fetch(model, folder)
     with _following(model.id) as follow:
@@ -66,7 +66,7 @@ def _pull(catalogue: Catalogue, model: Model, arguments: argparse.Namespace) -> 
 
 
 def _nothing_to_fetch(model: Model, folder: Path) -> Done:
-    for part in reading.look(model, folder):
+    for part in inspection.inspect_model(model, folder):
         if part.state != "whole":
             lacks = f"lacks {', '.join(part.missing)}" if part.missing else "is not there"
             raise SparkdError(f"{part.source} {lacks}; it is a folder of your own, which nobody downloads.")
@@ -143,5 +143,5 @@ _STEPS = {
 def _told(progress: Progress) -> str:
     words = _STEPS[progress.step]
     if progress.total:
-        words += f", {progress.share or 0:.0%}".replace("%", " %") + f" of {amount(progress.total)}"
+        words += f", {progress.share or 0:.0%}".replace("%", " %") + f" of {format_bytes(progress.total)}"
     return words + (f", {duration(progress.left)} left" if progress.left is not None else "")

@@ -7,13 +7,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sparkd.catalog import Catalogue
-from sparkd.catalog.choosing import to_begin_with
+from sparkd.catalog.ranking import choose_first_model
 from sparkd.cli.doctor_facts import Finding, Findings, Needs, Readiness
 from sparkd.cli.folders import takes_sudo
 from sparkd.cli.wording import number, some
-from sparkd.hub import reading
+from sparkd.hub import inspection
 from sparkd.machine.nvml import Nvml
-from sparkd.runtimes import installed
+from sparkd.runtimes import find_installed
 
 
 def look(catalogue: Catalogue, *, gpu: bool) -> Readiness:
@@ -22,13 +22,14 @@ def look(catalogue: Catalogue, *, gpu: bool) -> Readiness:
     models, root = catalogue.folder("models"), catalogue.folder("runtimes")
     fitting = [name for name, runtime in catalogue.runtimes.items() if bool(runtime.cuda) == gpu]
     needs = {
-        model.id: Needs(model.id, model.runtime, tuple(reading.look(model, models))) for model in enabled
+        model.id: Needs(model.id, model.runtime, tuple(inspection.inspect_model(model, models)))
+        for model in enabled
     }
-    first = to_begin_with(enabled, fitting)
+    first = choose_first_model(enabled, fitting)
     return Readiness(
         models=tuple(needs.values()),
         runtimes={
-            name: installed(runtime, root) is not None
+            name: find_installed(runtime, root) is not None
             for name, runtime in catalogue.runtimes.items()
             if any(model.runtime == name for model in enabled)
         },

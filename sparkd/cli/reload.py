@@ -25,5 +25,5 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         say_json(change)
     else:
-        say(f"The catalogue is read again: {change.told()}.")
+        say(f"The catalogue is read again: {change.describe()}.")
     return exits.DONE

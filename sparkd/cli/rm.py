@@ -13,11 +13,11 @@ from sparkd.cli.folders import is_ours
 from sparkd.cli.output import confirmed, note, say, say_json
 from sparkd.control.client import ControlClient, find_socket
 from sparkd.errors import DaemonUnreachable, InvalidRequest
-from sparkd.hub import reading
-from sparkd.hub.findings import Removed
-from sparkd.hub.needs import needing, needs_of
-from sparkd.hub.removing import remove
-from sparkd.hub.telling import amount
+from sparkd.hub import inspection
+from sparkd.hub.files import RemovalResult
+from sparkd.hub.messages import format_bytes
+from sparkd.hub.needs import find_models_needing, find_needs
+from sparkd.hub.removal import remove
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -25,7 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
     catalogue = catalogue_of(arguments.catalogue)
     model = catalogue.models.get(arguments.model) or catalogue.find(arguments.model)
     source = model.source or ""
-    if not needs_of(model).sources or source.startswith("/"):
+    if not find_needs(model).sources or source.startswith("/"):
         raise InvalidRequest(
             f"Model {model.id} has no files that sparkd downloaded; its source is {source or 'none'}."
         )
@@ -35,13 +35,13 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         say_json({"id": model.id, "source": source, "freed": removed.freed})
     elif removed.freed:
-        say(f"{source} is removed: {amount(removed.freed)} free again")
+        say(f"{source} is removed: {format_bytes(removed.freed)} free again")
     else:
         say(f"{source} was not on disk")
     return exits.DONE
 
 
-def _remove(catalogue: Catalogue, model: Model, arguments: argparse.Namespace) -> Removed:
+def _remove(catalogue: Catalogue, model: Model, arguments: argparse.Namespace) -> RemovalResult:
     try:
         with ControlClient(find_socket(arguments.socket, arguments.catalogue)) as client:
             return client.remove(model.id)
@@ -50,16 +50,16 @@ def _remove(catalogue: Catalogue, model: Model, arguments: argparse.Namespace) -
         if not is_absent(error) or not is_ours(folder):
             raise
         with as_owner(folder):
-            return Removed(freed=remove(model.source or "", folder))
+            return RemovalResult(freed=remove(model.source or "", folder))
 
 
 def _confirmed(catalogue: Catalogue, model: Model) -> bool:
     if not sys.stdin.isatty():
         raise InvalidRequest("Nobody is there to ask: --yes removes without a question.")
-    held = sum(part.held for part in reading.look(model, catalogue.folder("models"))[:1])
-    sharing = [id_ for id_ in needing(model.source, catalogue.models.values()) if id_ != model.id]
+    held = sum(part.held for part in inspection.inspect_model(model, catalogue.folder("models"))[:1])
+    sharing = [id_ for id_ in find_models_needing(model.source, catalogue.models.values()) if id_ != model.id]
     also = f", which {', '.join(sharing)} needs too" if sharing else ""
-    if confirmed(f"Remove {model.source} ({amount(held)}){also}?"):
+    if confirmed(f"Remove {model.source} ({format_bytes(held)}){also}?"):
         return True
     note("nothing is removed")
     return False

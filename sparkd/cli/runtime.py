@@ -17,7 +17,7 @@ from sparkd.cli.runtime_list import show, status_of
 from sparkd.cli.wording import number
 from sparkd.errors import RuntimeBuildError, RuntimeNotFound
 from sparkd.runtimes import build, roll_back
-from sparkd.runtimes.pruning import Pruned, prune, stale_caches
+from sparkd.runtimes.pruning import PruneResult, prune, remove_stale_caches
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -89,7 +89,7 @@ def _roll_back(runtime: Runtime, root: Path, *, as_json: bool) -> int:
 
 def _prune(catalogue: Catalogue, root: Path, *, everything: bool, as_json: bool) -> int:
     done = prune(catalogue.runtimes.values(), root, note, everything=everything)
-    caches = stale_caches(root, catalogue.folder("state") / "cache")
+    caches = remove_stale_caches(root, catalogue.folder("state") / "cache")
     if as_json:
         say_json({"removed": done.removed, "in_use": done.in_use, "caches": caches})
         return exits.DONE
@@ -102,7 +102,7 @@ def _prune(catalogue: Catalogue, root: Path, *, everything: bool, as_json: bool)
     return exits.DONE
 
 
-def _told(done: Pruned) -> list[str]:
+def _told(done: PruneResult) -> list[str]:
     lines = [f"Removed {folder}" for folder in done.removed]
     for folder, pids in done.in_use.items():
         listed = ", ".join(map(str, pids))

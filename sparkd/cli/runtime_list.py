@@ -11,11 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from sparkd.catalog.definitions import Runtime
-from sparkd.catalog.sizes import size_text
+from sparkd.catalog.sizes import format_size
 from sparkd.cli.terminal import out
-from sparkd.machine.disk import held
-from sparkd.runtimes import Build, installed, list_builds
-from sparkd.runtimes.store import built, rolled_back
+from sparkd.machine.disk import disk_usage
+from sparkd.runtimes import Build, find_installed, list_builds
+from sparkd.runtimes.store import find_built, find_rolled_back
 
 
 class BuildStatus(Struct, frozen=True, kw_only=True):
@@ -49,14 +49,14 @@ class RuntimeStatus(Struct, frozen=True, kw_only=True):
 
 def status_of(runtime: Runtime, root: Path) -> RuntimeStatus:
     """What there is of a runtime under `root`. Reads the sizes of all its files."""
-    folder = installed(runtime, root)
+    folder = find_installed(runtime, root)
     builds = [build for build in reversed(list_builds(root)) if build.record.name == runtime.name]
     return RuntimeStatus(
         name=runtime.name,
         description=runtime.description,
         folder=folder,
-        outdated=bool(builds) and built(runtime, root) is None,
-        rolled_back=rolled_back(runtime.name, root) is not None,
+        outdated=bool(builds) and find_built(runtime, root) is None,
+        rolled_back=find_rolled_back(runtime.name, root) is not None,
         builds=tuple(_build_status(build, folder) for build in builds),
     )
 
@@ -95,14 +95,14 @@ def _cells(build: BuildStatus | None) -> Iterator[Text]:
         return
     yield Text(build.folder.name)
     yield Text(time.strftime("%Y-%m-%d %H:%M", time.localtime(build.created)))
-    yield Text(size_text(build.size))
+    yield Text(format_size(build.size))
 
 
 def _build_status(build: Build, current: Path | None) -> BuildStatus:
     return BuildStatus(
         folder=build.folder,
         created=build.record.created,
-        size=held(build.folder),
+        size=disk_usage(build.folder),
         python=build.record.python,
         current=build.folder == current,
         usable=build.usable,

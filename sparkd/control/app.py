@@ -34,7 +34,7 @@ from sparkd.control.lacking import lacking
 from sparkd.control.logs import LogEndpoint
 from sparkd.control.presence import while_connected
 from sparkd.control.supervision import Reloader, Replaceable, Supervision
-from sparkd.hub.findings import ModelFiles, Removed
+from sparkd.hub.files import ModelFiles, RemovalResult
 from sparkd.scheduling.plan import Plan
 from sparkd.scheduling.status import ModelStatus, Reload, Status
 
@@ -103,7 +103,7 @@ class _Control:
         name = request.path_params["model"]
         model = self._supervisor.catalogue.models.get(name) or self._wanted(request)
         held = {one.id for one in self._supervisor.status().models if one.state not in ("stopped", "backoff")}
-        return _json(Removed(freed=await self._supervisor.downloads.remove(model, held)))
+        return _json(RemovalResult(freed=await self._supervisor.downloads.remove(model, held)))
 
     async def load(self, request: Request) -> Response:
         model = self._wanted(request)
@@ -128,5 +128,5 @@ class _Control:
         return _json(self._supervisor.status().model(model.id))
 
 
-def _json(answer: Status | ModelStatus | Plan | Reload | Removed | list[ModelFiles] | None) -> Response:
+def _json(answer: Status | ModelStatus | Plan | Reload | RemovalResult | list[ModelFiles] | None) -> Response:
     return Response(msgspec.json.encode(answer), media_type="application/json")

@@ -17,7 +17,7 @@ import msgspec
 
 from sparkd.catalog.reading.locations import catalogue_path, run_folder
 from sparkd.errors import CatalogueError, ControlForbidden, DaemonError, DaemonUnreachable
-from sparkd.hub.findings import ModelFiles, Removed
+from sparkd.hub.files import ModelFiles, RemovalResult
 from sparkd.scheduling.plan import Plan
 from sparkd.scheduling.status import ModelStatus, Reload, Status
 from sparkd.service.unix_sockets import control_socket, socket_address
@@ -114,9 +114,9 @@ class ControlClient:
         """Have what the model needs downloaded; returns once it is there, however long that takes."""
         return self._ask("POST", f"{_path(name)}/pull", ModelStatus, endless=True)
 
-    def remove(self, name: str) -> Removed:
+    def remove(self, name: str) -> RemovalResult:
         """Take the model off the disk."""
-        return self._ask("DELETE", f"{_path(name)}/files", Removed, endless=True)
+        return self._ask("DELETE", f"{_path(name)}/files", RemovalResult, endless=True)
 
     def load(self, name: str) -> ModelStatus:
         """Make the model ready; returns once it is, however long that takes."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from sparkd.catalog import Catalogue
-from sparkd.catalog.wording import problem
+from sparkd.catalog.messages import format_problem
 from sparkd.engines.command import CommandEngine
 from sparkd.engines.engine import Engine
 from sparkd.engines.sglang import SglangEngine
@@ -21,11 +21,11 @@ ENGINES: Mapping[str, Engine] = MappingProxyType(
 """Engine kinds, by the value of a model's `engine`."""
 
 
-def engine_problems(catalogue: Catalogue) -> list[str]:
+def find_engine_problems(catalogue: Catalogue) -> list[str]:
     """Problems that the engines find in the definitions of enabled models, one line each."""
     return [
-        problem(*catalogue.place(model), told)
+        format_problem(*catalogue.locate_key(model), text)
         for model in catalogue.models.values()
         if model.enabled
-        for told in ENGINES[model.engine].problems(model)
+        for text in ENGINES[model.engine].find_problems(model)
     ]

@@ -10,11 +10,11 @@ from typing import Final
 
 from sparkd.engines.engine import Cause, CauseKind, Exit
 
-LONGEST_QUOTE: Final = 300
+MAX_QUOTE: Final = 300
 
 SEE_LOG: Final = "For details, run `sparkctl logs MODEL`."
 
-PREFIX = re.compile(
+LOGGER_PREFIX = re.compile(
     r"^\s*(\([^()]*\bpid=\d+[^()]*\)\s*)*"  # (EngineCore pid=17)
     r"((DEBUG|INFO|WARNING|ERROR|CRITICAL|FATAL)[: ]\s*)?"
     r"([\d:., /TZ-]{8,}\s*)?"  # a date, a time, or both
@@ -27,7 +27,7 @@ EXCEPTION = re.compile(r"^(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Interrup
 
 
 @dataclass(frozen=True, slots=True)
-class Sign:
+class FailurePattern:
     """A log line that shows a cause. `sentence` and `remedy` may contain the pattern's groups: `{limit}`."""
 
     pattern: re.Pattern[str]
@@ -35,60 +35,60 @@ class Sign:
     sentence: str
     remedy: str = ""
 
-    def read(self, line: str) -> Cause | None:
+    def match(self, line: str) -> Cause | None:
         """Return the cause if this line shows it."""
         found = self.pattern.search(line)
         if found is None:
             return None
-        figures = {name: (text or "").strip() for name, text in found.groupdict().items()}
-        return Cause(self.kind, self.sentence.format(**figures), self.remedy.format(**figures))
+        groups = {name: (text or "").strip() for name, text in found.groupdict().items()}
+        return Cause(self.kind, self.sentence.format(**groups), self.remedy.format(**groups))
 
 
-def sign(pattern: str, kind: CauseKind, sentence: str, remedy: str = "") -> Sign:
+def failure_pattern(pattern: str, kind: CauseKind, sentence: str, remedy: str = "") -> FailurePattern:
     """Return a Sign whose pattern is given as text."""
-    return Sign(re.compile(pattern), kind, sentence, remedy)
+    return FailurePattern(re.compile(pattern), kind, sentence, remedy)
 
 
-GENERIC: Final = (
-    sign(
+COMMON_FAILURES: Final = (
+    failure_pattern(
         r"cudaErrorIllegalInstruction|an illegal instruction was encountered|Illegal instruction",
         "illegal_instruction",
         "the engine ran an instruction that this processor does not have.",
         "Its runtime was built for another machine. Build one for this machine, or choose another kernel.",
     ),
-    sign(
+    failure_pattern(
         r"CUDA out of memory|torch\.(cuda\.)?OutOfMemoryError|CUDA error: out of memory"
         r"|cudaErrorMemoryAllocation|NV_ERR_NO_MEMORY|Cannot allocate memory|\bMemoryError\b|std::bad_alloc",
         "out_of_memory",
         "the engine ran out of memory.",
         "Lower context_length or gpu-memory-utilization, or reserve more memory for it.",
     ),
-    sign(
+    failure_pattern(
         r"(?i)address already in use|EADDRINUSE",
         "address_in_use",
         "the engine's address is already in use.",
         "sparkd tries another address. If this repeats, look for an engine that sparkd did not start.",
     ),
-    sign(
+    failure_pattern(
         r"error while loading shared libraries: (?P<library>[^\s:]+)",
         "launch_failed",
         "the engine's program needs the library {library}, which is missing.",
         "Install it, or build the runtime again.",
     ),
-    sign(
+    failure_pattern(
         r"ModuleNotFoundError: No module named '(?P<module>[^']+)'",
         "launch_failed",
         "the engine's program needs the Python module {module}, which is missing.",
         "Add it to the runtime's requirements, then build the runtime again.",
     ),
-    sign(
+    failure_pattern(
         r"(?i)unrecognized arguments?:? (?P<flags>.+)"
         r"|(?:unknown|invalid|unrecognized|unexpected) (?:option|flag|argument)s?:? '?(?P<flag>-[^\s']+)",
         "bad_option",
         "the engine does not know {flags}{flag}.",
         "Correct the model's options or command.",
     ),
-    sign(
+    failure_pattern(
         r"No space left on device",
         "unknown",
         "the disk is full.",
@@ -97,20 +97,20 @@ GENERIC: Final = (
 )
 """Lines that any kind of engine may print."""
 
-FILES: Final = (
-    sign(
+MODEL_FILE_FAILURES: Final = (
+    failure_pattern(
         r"GatedRepoError|Access to model (?P<model>\S+) is restricted|401 Client Error",
         "missing_model",
         "the model's files cannot be downloaded without permission.",
         "Request access on the model's page, then give sparkd an HF_TOKEN that has it.",
     ),
-    sign(
+    failure_pattern(
         r"(?:Invalid repository ID or local directory specified|HFValidationError): .*?'(?P<source>/[^']*)'",
         "missing_model",
         "there is no model at {source}.",
         "Correct the model's source, or download it.",
     ),
-    sign(
+    failure_pattern(
         r"LocalEntryNotFoundError|HFValidationError|Invalid repository ID or local directory"
         r"|RepositoryNotFoundError|OfflineModeIsEnabled|Cannot find any model weights"
         r"|does not appear to have a file named",
@@ -118,7 +118,7 @@ FILES: Final = (
         "the model's files are missing and cannot be downloaded.",
         "Download the model, or correct its source.",
     ),
-    sign(
+    failure_pattern(
         r"SafetensorError: .*(?:incomplete metadata|InvalidHeader|HeaderTooLarge|MetadataIncompleteBuffer)",
         "missing_model",
         "a weight file of the model is incomplete.",
@@ -127,7 +127,7 @@ FILES: Final = (
 )
 """Lines of engines that load models with Hugging Face's libraries."""
 
-SIGNALS: Final[dict[int, tuple[CauseKind, str, str]]] = {
+SIGNAL_CAUSES: Final[dict[int, tuple[CauseKind, str, str]]] = {
     signal.SIGILL: (
         "illegal_instruction",
         "the engine ran an instruction that this processor does not have (SIGILL).",
@@ -147,40 +147,42 @@ SIGNALS: Final[dict[int, tuple[CauseKind, str, str]]] = {
 """Causes that follow from the signal that killed a process."""
 
 
-def explain(ended: Exit, lines: Sequence[str], signs: Iterable[Sign]) -> Cause:
+def explain_exit(exit_: Exit, lines: Sequence[str], patterns: Iterable[FailurePattern]) -> Cause:
     """Return the cause: the first entry of `signs` that matches any line, or else what the exit itself shows.
 
     `signs` are in order of rank, because a root cause is often followed by lines about its consequences. If several
     lines match one entry, the last one counts: the engine may have survived the earlier ones.
     """
-    for one in signs:
+    for pattern in patterns:
         for line in reversed(lines):
-            if cause := one.read(line):
+            if cause := pattern.match(line):
                 return cause
-    if ended.signal is not None:
-        plain: tuple[CauseKind, str, str] = (
+    if exit_.signal is not None:
+        fallback: tuple[CauseKind, str, str] = (
             "engine_died",
-            f"the engine crashed ({ended}).",
+            f"the engine crashed ({exit_}).",
             SEE_LOG,
         )
-        return Cause(*SIGNALS.get(ended.signal, plain))
-    if ended.code == 0:
+        return Cause(*SIGNAL_CAUSES.get(exit_.signal, fallback))
+    if exit_.code == 0:
         return Cause("engine_died", "the engine exited by itself (exit code 0).", SEE_LOG)
-    said = _last_exception(lines) or (message(lines[-1]) if lines else "")
-    kind: CauseKind = "launch_failed" if ended.code in (126, 127) else "unknown"  # sh(1) could not run it
-    return Cause(kind, f"the engine failed ({ended}){f': {said}' if said else ''}".rstrip(".") + ".", SEE_LOG)
+    detail = _last_exception(lines) or (strip_logger_prefix(lines[-1]) if lines else "")
+    kind: CauseKind = "launch_failed" if exit_.code in (126, 127) else "unknown"  # sh(1) could not run it
+    return Cause(
+        kind, f"the engine failed ({exit_}){f': {detail}' if detail else ''}".rstrip(".") + ".", SEE_LOG
+    )
 
 
-def message(line: str) -> str:
-    """Return the line without its logger's prefix, at most LONGEST_QUOTE characters."""
-    text = PREFIX.sub("", line, count=1).strip()
-    return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}…"
+def strip_logger_prefix(line: str) -> str:
+    """Return the line without its logger's prefix, at most MAX_QUOTE characters."""
+    text = LOGGER_PREFIX.sub("", line, count=1).strip()
+    return text if len(text) <= MAX_QUOTE else f"{text[:MAX_QUOTE]}…"
 
 
 def _last_exception(lines: Sequence[str]) -> str:
     """The last exception of a Python traceback that does not only repeat another one."""
     for line in reversed(lines):
-        text = message(line)
+        text = strip_logger_prefix(line)
         if EXCEPTION.match(text) and "root cause above" not in text:
             return text
     return ""

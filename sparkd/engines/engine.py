@@ -66,7 +66,7 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class LaunchContext:
     """Where and with what an engine runs.
 
     `program` is the runtime's folder of programs (`…/bin`), None without a runtime. `environment` is the runtime's.
@@ -133,7 +133,7 @@ class Engine(Protocol):
     parser: str | None
     """The module of sparkd/engines/parsers that runs the program's own parser; None if there is none."""
 
-    def problems(self, model: Model) -> list[str]:
+    def find_problems(self, model: Model) -> list[str]:
         """Problems that the engine finds in the model's definition, one line each."""
         ...
 
@@ -141,21 +141,21 @@ class Engine(Protocol):
         """Whether this model's engine can listen on a Unix socket. If not, it gets a loopback port."""
         ...
 
-    def command(self, model: Model, surroundings: Surroundings) -> Command:
+    def build_command(self, model: Model, context: LaunchContext) -> Command:
         """The program to start. argv never contains keys or other secrets.
 
         Raises LaunchError with all `problems` of the model.
         """
         ...
 
-    def milestone(self, line: str) -> Milestone | None:
+    def parse_milestone(self, line: str) -> Milestone | None:
         """The step of loading that this log line shows, None if it shows none."""
         ...
 
-    def explain(self, exit_: Exit, lines: Sequence[str]) -> Cause:
+    def explain_exit(self, exit_: Exit, lines: Sequence[str]) -> Cause:
         """Why the process ended, from its last log lines (oldest first): the root cause, not its consequences."""
         ...
 
-    def footprint(self, model: Model, total: int) -> int | None:
+    def implied_footprint(self, model: Model, total: int) -> int | None:
         """Bytes that the model's options imply on a machine of `total` bytes; None if they imply nothing."""
         ...

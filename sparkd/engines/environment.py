@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sparkd.catalog.definitions import Model
-from sparkd.engines.engine import Surroundings
+from sparkd.engines.engine import LaunchContext
 
 INHERITED = frozenset(
     {
@@ -31,17 +31,17 @@ CUDA_PROGRAMS = "/usr/local/cuda/bin"
 """Where NVIDIA's packages install nvcc, which compiles kernels at the first start."""
 
 
-def inherited(environ: Mapping[str, str], also: frozenset[str] = frozenset()) -> dict[str, str]:
+def inherit_variables(environ: Mapping[str, str], extra: frozenset[str] = frozenset()) -> dict[str, str]:
     """Return the part of sparkd's own environment that engines get; `also` adds names."""
     return {
         name: value
         for name, value in environ.items()
-        if name in INHERITED | also or name.startswith(INHERITED_PREFIXES)
+        if name in INHERITED | extra or name.startswith(INHERITED_PREFIXES)
     }
 
 
-def environment(
-    model: Model, surroundings: Surroundings, own: Mapping[str, str], *, fetches: bool = False
+def build_environment(
+    model: Model, context: LaunchContext, engine_variables: Mapping[str, str], *, may_download: bool = False
 ) -> dict[str, str]:
     """Return the program's environment.
 
@@ -49,40 +49,43 @@ def environment(
     always the private folder, so that sockets of two engines cannot collide. `fetches`: the program may download
     models.
     """
-    whole = {**inherited(surroundings.inherited, TOKENS if fetches else frozenset()), **own}
-    whole["PATH"] = _search_path(surroundings, whole.get("PATH", SEARCH_PATH))
-    if surroundings.program is not None:
-        whole["VIRTUAL_ENV"] = str(surroundings.program.parent)
+    variables = {
+        **inherit_variables(context.inherited, TOKENS if may_download else frozenset()),
+        **engine_variables,
+    }
+    variables["PATH"] = _build_search_path(context, variables.get("PATH", SEARCH_PATH))
+    if context.program is not None:
+        variables["VIRTUAL_ENV"] = str(context.program.parent)
     return {
-        **whole,
-        **surroundings.environment,
+        **variables,
+        **context.environment,
         **model.environment,
-        "TMPDIR": str(surroundings.directory),
+        "TMPDIR": str(context.directory),
     }
 
 
-def files_on_disk(model: Model, surroundings: Surroundings) -> dict[str, str]:
+def model_file_variables(model: Model, context: LaunchContext) -> dict[str, str]:
     """Where the model's files are. Existing files are used as they are, whether or not the hub responds."""
-    own = {"HF_HOME": str(surroundings.models / "huggingface")}
-    if model.takes_source:
+    own = {"HF_HOME": str(context.models / "huggingface")}
+    if model.needs_source:
         own["HF_HUB_OFFLINE"] = "1"
     if model.encodings:
-        own["TIKTOKEN_ENCODINGS_BASE"] = str(surroundings.models / "encodings")
+        own["TIKTOKEN_ENCODINGS_BASE"] = str(context.models / "encodings")
     return own
 
 
-def _search_path(surroundings: Surroundings, inherited_path: str) -> str:
-    own = [str(surroundings.program)] if surroundings.program else []
+def _build_search_path(context: LaunchContext, inherited_path: str) -> str:
+    own = [str(context.program)] if context.program else []
     return ":".join([*own, inherited_path, CUDA_PROGRAMS])
 
 
-def caches(surroundings: Surroundings) -> dict[str, str]:
+def cache_variables(context: LaunchContext) -> dict[str, str]:
     """Return the cache folders of engines, one set per build of a runtime: stale caches break upgrades.
 
     Also limits parallel compilation, so that it does not use up the machine's memory.
     """
-    build = surroundings.program.parent.name if surroundings.program else "none"
-    cache = surroundings.cache / build
+    build = context.program.parent.name if context.program else "none"
+    cache = context.cache / build
     return {
         # Many libraries always write below the home folder; a system user has none.
         "HOME": str(cache),

@@ -9,16 +9,16 @@ from typing import Final
 from sparkd.catalog.definitions import Scalar
 from sparkd.catalog.quantities import GIB
 
-OVERHEAD: Final = 6 * GIB
+ENGINE_OVERHEAD: Final = 6 * GIB
 """What an engine uses on a GB10 beyond its share: 5.4 to 6.7 GiB were measured for vLLM. Small models use less."""
 
-SMALLEST_SHARE: Final = 0.01
+MIN_FRACTION: Final = 0.01
 """Engines do not accept a share of 0."""
 
 Options = Mapping[str, Scalar | tuple[Scalar, ...]]
 
 
-def flags(options: Options) -> Iterator[str]:
+def format_flags(options: Options) -> Iterator[str]:
     """Yield the arguments: true becomes the flag, false `--no-` and the flag, a list the flag and its values.
 
     Names and strings are passed on unchanged, JSON included. An empty list yields nothing.
@@ -29,35 +29,35 @@ def flags(options: Options) -> Iterator[str]:
         elif value is False:
             yield f"--no-{name}"
         elif isinstance(value, tuple | list):
-            yield from (f"--{name}", *map(_text, value)) if value else ()
-        elif _text(value).startswith("-"):
-            yield f"--{name}={_text(value)}"  # otherwise it would be parsed as a flag
+            yield from (f"--{name}", *map(_format_value, value)) if value else ()
+        elif _format_value(value).startswith("-"):
+            yield f"--{name}={_format_value(value)}"  # otherwise it would be parsed as a flag
         else:
-            yield from (f"--{name}", _text(value))
+            yield from (f"--{name}", _format_value(value))
 
 
-def spelled(name: str) -> str:
+def normalize_flag(name: str) -> str:
     """Return the flag's name as its program uses it: `max_model_len` becomes `max-model-len`."""
     return name.strip().lstrip("-").replace("_", "-")
 
 
-def option(options: Options, name: str) -> Scalar | tuple[Scalar, ...] | None:
+def find_option(options: Options, name: str) -> Scalar | tuple[Scalar, ...] | None:
     """Return the value of one option, with any spelling of its name; None if it is not set."""
-    return next((value for key, value in options.items() if spelled(key) == name), None)
+    return next((value for key, value in options.items() if normalize_flag(key) == name), None)
 
 
-def option_of(options: Options, flag: str) -> str | None:
+def find_option_key(options: Options, flag: str) -> str | None:
     """Return the option key that a command line flag comes from: `--no-x` and `--x.a` also come from `x`."""
     name = flag.lstrip("-")
-    named = {spelled(key).partition(".")[0]: key for key in options}
+    named = {normalize_flag(key).partition(".")[0]: key for key in options}
     return named.get(name) or named.get(name.removeprefix("no-"))
 
 
-def share(memory: int, total: int) -> str:
+def memory_fraction(memory: int, total: int) -> str:
     """Return an engine's share of `total` for a reservation of `memory` (both in bytes)."""
-    part = (memory - min(OVERHEAD, memory // 5)) / total
-    return f"{max(SMALLEST_SHARE, floor(part * 1000) / 1000):g}"
+    fraction = (memory - min(ENGINE_OVERHEAD, memory // 5)) / total
+    return f"{max(MIN_FRACTION, floor(fraction * 1000) / 1000):g}"
 
 
-def _text(value: Scalar) -> str:
+def _format_value(value: Scalar) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -10,14 +10,14 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-STRIKES: Final = 3
+MAX_STALLED_CHECKS: Final = 3
 """Checks in a row that must find no progress: a busy engine may be late once."""
 
-SILENCES: Final = 6
+MAX_UNANSWERED_CHECKS: Final = 6
 """Checks in a row without any response: then even its API is stuck."""
 
-STEPS: Final = re.compile(r"^vllm:iteration_tokens_total_count(?:\{[^}]*\})? (\S+)", re.MULTILINE)
-RUNNING: Final = re.compile(r"^vllm:num_requests_running(?:\{[^}]*\})? (\S+)", re.MULTILINE)
+STEPS_METRIC: Final = re.compile(r"^vllm:iteration_tokens_total_count(?:\{[^}]*\})? (\S+)", re.MULTILINE)
+RUNNING_METRIC: Final = re.compile(r"^vllm:num_requests_running(?:\{[^}]*\})? (\S+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,11 @@ class Progress:
     running: float
 
 
-def read_progress(metrics: str) -> Progress | None:
+def parse_progress(metrics: str) -> Progress | None:
     """Return the counters of an engine's metrics, summed over its parts; None if they have no such counters."""
     try:
-        steps = [float(value) for value in STEPS.findall(metrics)]
-        running = [float(value) for value in RUNNING.findall(metrics)]
+        steps = [float(value) for value in STEPS_METRIC.findall(metrics)]
+        running = [float(value) for value in RUNNING_METRIC.findall(metrics)]
     except ValueError:
         return None
     return Progress(sum(steps), sum(running)) if steps and running else None
@@ -43,25 +43,25 @@ class Liveness:
 
     def __init__(self) -> None:
         self._last: Progress | None = None
-        self._strikes = 0
-        self._silences = 0
+        self._stalled_checks = 0
+        self._unanswered_checks = 0
 
     @property
     def wedged(self) -> bool:
         """Whether enough checks in a row found no progress."""
-        return self._strikes >= STRIKES or self._silences >= SILENCES
+        return self._stalled_checks >= MAX_STALLED_CHECKS or self._unanswered_checks >= MAX_UNANSWERED_CHECKS
 
-    def note(self, progress: Progress) -> None:
+    def record_progress(self, progress: Progress) -> None:
         """Record a response."""
-        still = self._last is not None and progress.running > 0 and progress.steps == self._last.steps
-        self._strikes = self._strikes + 1 if still else 0
-        self._silences = 0
+        stalled = self._last is not None and progress.running > 0 and progress.steps == self._last.steps
+        self._stalled_checks = self._stalled_checks + 1 if stalled else 0
+        self._unanswered_checks = 0
         self._last = progress
 
-    def note_silence(self) -> None:
+    def record_no_answer(self) -> None:
         """Record that there was no response."""
-        self._silences += 1
+        self._unanswered_checks += 1
 
-    def rest(self) -> None:
+    def reset(self) -> None:
         """Forget earlier checks, because the engine is not in use."""
-        self._last, self._strikes, self._silences = None, 0, 0
+        self._last, self._stalled_checks, self._unanswered_checks = None, 0, 0

@@ -11,7 +11,7 @@ Phases = Sequence[tuple[re.Pattern[str], str]]
 """Log lines of a start, in order, with the name of the step. A group `percent` is its progress."""
 
 
-def milestone(line: str, phases: Phases) -> Milestone | None:
+def parse_milestone(line: str, phases: Phases) -> Milestone | None:
     """The first step whose pattern matches the line, None if none does."""
     for pattern, phase in phases:
         if found := pattern.search(line):

@@ -15,14 +15,14 @@
     ├── ProbeError              the machine does not report its memory
     ├── DaemonUnreachable       nothing responds at the control socket
     │   └── ControlForbidden    the control socket belongs to another user
-    ├── CannotDemonstrate       `sparkctl demo` needs something that it cannot create itself
-    │   ├── ModelNotPrepared    one of its models could not be downloaded, converted or verified
+    ├── DemoError               `sparkctl demo` needs something that it cannot create itself
+    │   ├── DemoModelFailed     one of its models could not be downloaded, converted or verified
     │   └── NoAnswer            its request got no response
     ├── DaemonError             an error response from the daemon, with its status, type and code
     ├── RequestError            the request is at fault: it will fail again if unchanged (4xx)
     │   ├── InvalidRequest      400
     │   ├── ContextExceeded     400  the prompt cannot fit into the model's context
-    │   ├── ImagesNotTaken      400
+    │   ├── ImagesNotSupported  400
     │   ├── Unauthorized        401
     │   ├── ModelDisabled       403
     │   ├── PathForbidden       403
@@ -33,18 +33,18 @@
     │   ├── RequestTimeout      408
     │   ├── FilesInUse          409  the files of a running model cannot be removed
     │   ├── BodyTooLarge        413
-    │   ├── HeadTooLarge        431
+    │   ├── HeadersTooLarge     431
     │   └── NotSupported        501
     ├── Refusal                 sparkd or an engine cannot serve it now: a retry may succeed
     │   ├── ModelBusy           429  another model uses the machine and `on_busy = "reject"`
     │   ├── QueueFull           429  the queue is full
-    │   ├── WaitedTooLong       503  the model was not ready within `max_wait`
+    │   ├── WaitTimeout         503  the model was not ready within `max_wait`
     │   ├── ModelStopped        503  an operator stopped the model while the request waited
     │   ├── ModelFailed         503  the model's process failed and is in backoff or quarantine
     │   ├── NoRoom              503  pinned models or other programs leave too little memory
     │   ├── FilesMissing        503  the model is not on disk, and `download` is "refuse"
-    │   ├── BeingFetched        503  the model is being downloaded; `retry_after` estimates the rest
-    │   ├── FetchFailed         503  the download failed; `reason` is the cause
+    │   ├── ModelDownloading    503  the model is being downloaded; `retry_after` estimates the rest
+    │   ├── DownloadFailed      503  the download failed; `reason` is the cause
     │   └── ShuttingDown        503
     └── UpstreamError           502  the engine closed the connection, or did not send HTTP
 
@@ -52,12 +52,40 @@ Each class has its HTTP status and its OpenAI-style `type` and `code`. `retry_af
 which a client should retry; None if unknown.
 """
 
-from sparkd.errors.answering import (
+from sparkd.errors.base import SparkdError
+from sparkd.errors.files import (
+    DownloadFailed,
+    DownloadFailureReason,
+    FilesInUse,
+    FilesMissing,
+    ModelDownloading,
+)
+from sparkd.errors.operations import (
+    AlreadyRunning,
+    CatalogueError,
+    ControlForbidden,
+    DaemonError,
+    DaemonUnreachable,
+    DemoError,
+    DemoModelFailed,
+    HandoverError,
+    LaunchError,
+    ListenError,
+    ModelNotAdded,
+    NoAnswer,
+    ProbeError,
+    ReplacementRefused,
+    RuntimeBuildError,
+    RuntimeNotFound,
+    SourceNotFound,
+    SourceUnreachable,
+)
+from sparkd.errors.requests import (
     BodyTooLarge,
     ContextExceeded,
-    HeadTooLarge,
+    HeadersTooLarge,
     Holder,
-    ImagesNotTaken,
+    ImagesNotSupported,
     InvalidRequest,
     LogNotFound,
     MethodNotAllowed,
@@ -77,49 +105,27 @@ from sparkd.errors.answering import (
     ShuttingDown,
     Unauthorized,
     UpstreamError,
-    WaitedTooLong,
+    WaitTimeout,
 )
-from sparkd.errors.on_disk import BeingFetched, FetchFailed, FetchReason, FilesInUse, FilesMissing
-from sparkd.errors.operating import (
-    AlreadyRunning,
-    CannotDemonstrate,
-    CatalogueError,
-    ControlForbidden,
-    DaemonError,
-    DaemonUnreachable,
-    HandoverError,
-    LaunchError,
-    ListenError,
-    ModelNotAdded,
-    ModelNotPrepared,
-    NoAnswer,
-    ProbeError,
-    ReplacementRefused,
-    RuntimeBuildError,
-    RuntimeNotFound,
-    SourceNotFound,
-    SourceUnreachable,
-)
-from sparkd.errors.root import SparkdError
 
 __all__ = [
     "AlreadyRunning",
-    "BeingFetched",
     "BodyTooLarge",
-    "CannotDemonstrate",
     "CatalogueError",
     "ContextExceeded",
     "ControlForbidden",
     "DaemonError",
     "DaemonUnreachable",
-    "FetchFailed",
-    "FetchReason",
+    "DemoError",
+    "DemoModelFailed",
+    "DownloadFailed",
+    "DownloadFailureReason",
     "FilesInUse",
     "FilesMissing",
     "HandoverError",
-    "HeadTooLarge",
+    "HeadersTooLarge",
     "Holder",
-    "ImagesNotTaken",
+    "ImagesNotSupported",
     "InvalidRequest",
     "LaunchError",
     "ListenError",
@@ -127,10 +133,10 @@ __all__ = [
     "MethodNotAllowed",
     "ModelBusy",
     "ModelDisabled",
+    "ModelDownloading",
     "ModelFailed",
     "ModelNotAdded",
     "ModelNotFound",
-    "ModelNotPrepared",
     "ModelStopped",
     "NoAnswer",
     "NoRoom",
@@ -151,5 +157,5 @@ __all__ = [
     "SparkdError",
     "Unauthorized",
     "UpstreamError",
-    "WaitedTooLong",
+    "WaitTimeout",
 ]

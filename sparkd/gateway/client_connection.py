@@ -22,7 +22,7 @@ from typing import Any, Protocol, cast
 
 import httptools
 
-from sparkd.errors import HeadTooLarge, InvalidRequest, RequestError
+from sparkd.errors import HeadersTooLarge, InvalidRequest, RequestError
 from sparkd.gateway.asgi import DONE, Application
 from sparkd.gateway.client_exchange import ClientExchange
 from sparkd.gateway.client_scope import ends_of, scope_of
@@ -137,7 +137,7 @@ class ClientConnection(asyncio.Protocol):
             self._ignore_upgrade(data[upgrade.args[0] :])
         else:
             if self._in_head and self._head_size > LONGEST_HEAD:
-                self._refuse(HeadTooLarge(f"The request's head is longer than {LONGEST_HEAD} bytes."))
+                self._refuse(HeadersTooLarge(f"The request's head is longer than {LONGEST_HEAD} bytes."))
 
     # What the parser tells
 

@@ -12,8 +12,8 @@ from typing import Final
 
 from sparkd.errors import Refusal, RequestError, SparkdError, UpstreamError
 from sparkd.gateway.request import Request
-from sparkd.journal.bucket import Bucket
 from sparkd.journal.handler import event
+from sparkd.journal.token_bucket import TokenBucket
 
 journal = logging.getLogger("sparkd.gateway")
 
@@ -29,7 +29,7 @@ class Incidents:
     """Tells the journal; what is too much is counted, and the next line says how many that were."""
 
     def __init__(self) -> None:
-        self._bucket = Bucket(RATE, BURST)
+        self._rate_limit = TokenBucket(RATE, BURST)
         self._untold = 0
 
     def refused(self, request: Request, error: SparkdError) -> None:
@@ -55,7 +55,7 @@ class Incidents:
             journal.debug("%s: the client left", _what(request), extra=_fields(request, "left"))
 
     def _tell(self, request: Request, name: str, status: int, code: str, why: str) -> None:
-        if not self._bucket.affords():
+        if not self._rate_limit.try_take():
             self._untold += 1
             return
         more = f" ({self._untold} other requests went untold)" if self._untold else ""

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
-from sparkd.catalog.names import PATH_HEADS
+from sparkd.catalog.names import RESERVED_PATH_SEGMENTS
 from sparkd.errors import InvalidRequest, ModelNotFound, SparkdError
 from sparkd.gateway.paths import target
 
@@ -40,7 +40,7 @@ def named_in_head(catalogue: Catalogue, segments: tuple[str, ...], query: bytes)
     missing: SparkdError = _NOWHERE
     model: Model | None = None
     name: str | None = None
-    if len(segments) > 2 and segments[0] == "v1" and segments[1] not in PATH_HEADS:
+    if len(segments) > 2 and segments[0] == "v1" and segments[1] not in RESERVED_PATH_SEGMENTS:
         try:
             model, name = catalogue.find(segments[1]), segments[1]
             segments = ("v1", *segments[2:])

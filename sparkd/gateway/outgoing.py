@@ -113,6 +113,6 @@ class Preparation(Struct):
         self.request.model = model.id
         return model
 
-    def _asking(self, body: bytes | Upload, length: int | None) -> EngineRequest:
+    def _asking(self, body: bytes | bytearray | Upload, length: int | None) -> EngineRequest:
         request = self.request
         return EngineRequest(request.method, self.named.target, request.headers, body, length, self.without)

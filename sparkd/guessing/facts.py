@@ -10,34 +10,34 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from sparkd.catalog.wording import shown
+from sparkd.catalog.messages import format_value
 from sparkd.errors import ModelNotAdded
 
 CONFIG: Final = "config.json"
-INNER: Final = ("text_config", "llm_config", "language_config", "thinker_config")
+LANGUAGE_MODEL_KEYS: Final = ("text_config", "llm_config", "language_config", "thinker_config")
 """Keys under which multimodal models keep the configuration of their language model."""
 
 NO_WEIGHTS: Final = ("training_args", "optimizer", "scheduler", "rng_state")
 """Prefixes of files that trainers leave beside the weights."""
 
-MOST_TOKENS: Final = 2**31 - 1
-MOST_LAYERS: Final = 10_000
-MOST_WIDTH: Final = 2**24
+MAX_TOKENS: Final = 2**31 - 1
+MAX_LAYERS: Final = 10_000
+MAX_WIDTH: Final = 2**24
 """The limit for layers, heads and vocabularies: a thousand times what exists."""
 
 
-class Table:
+class JsonObject:
     """A JSON object in a file. Its values are checked when they are read."""
 
-    def __init__(self, file: str, values: Mapping[str, object], place: str = "") -> None:
+    def __init__(self, file: str, values: Mapping[str, object], prefix: str = "") -> None:
         self.file = file
         self.values = values
-        self._place = place
+        self._prefix = prefix
 
     def __contains__(self, key: str) -> bool:
         return self.values.get(key) is not None
 
-    def count(self, key: str, most: int = MOST_WIDTH) -> int | None:
+    def count(self, key: str, most: int = MAX_WIDTH) -> int | None:
         """An integer from 1 to `most`. None if there is none, or for 0 and -1, which mean the same."""
         value = self.values.get(key)
         if isinstance(value, list) and value and all(isinstance(one, int) for one in value):
@@ -47,10 +47,10 @@ class Table:
         if value is None or value in (0, -1):
             return None
         if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= most:
-            raise self.wrong(key, f"expected a whole number from 1 to {most}")
+            raise self.invalid_value(key, f"expected a whole number from 1 to {most}")
         return value
 
-    def first(self, keys: Sequence[str], most: int = MOST_WIDTH) -> int | None:
+    def first_count(self, keys: Sequence[str], most: int = MAX_WIDTH) -> int | None:
         """The count under the first of these keys that has one, because families use different names."""
         return next((found for key in keys if (found := self.count(key, most)) is not None), None)
 
@@ -60,7 +60,7 @@ class Table:
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
-            raise self.wrong(key, f"expected a number from {least:g} to {most:g}")
+            raise self.invalid_value(key, f"expected a number from {least:g} to {most:g}")
         return float(value)
 
     def text(self, key: str) -> str:
@@ -69,7 +69,7 @@ class Table:
         if value is None:
             return ""
         if not isinstance(value, str):
-            raise self.wrong(key, "expected a string")
+            raise self.invalid_value(key, "expected a string")
         return value
 
     def texts(self, key: str) -> tuple[str, ...]:
@@ -78,22 +78,22 @@ class Table:
         if value is None:
             return ()
         if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-            raise self.wrong(key, "expected a list of strings")
+            raise self.invalid_value(key, "expected a list of strings")
         return tuple(value)
 
-    def table(self, key: str) -> Table:
+    def table(self, key: str) -> JsonObject:
         """The object under a key, empty if there is none."""
         value = self.values.get(key)
         if value is None:
             value = {}
         if not isinstance(value, Mapping):
-            raise self.wrong(key, "expected an object")
-        return Table(self.file, value, f"{self._place}{key}.")
+            raise self.invalid_value(key, "expected an object")
+        return JsonObject(self.file, value, f"{self._prefix}{key}.")
 
-    def wrong(self, key: str, expected: str) -> ModelNotAdded:
+    def invalid_value(self, key: str, expected: str) -> ModelNotAdded:
         """The error to raise for an invalid value."""
-        value = shown(self.values.get(key))
-        return ModelNotAdded(f"{self.file}: {self._place}{key} = {value}: {expected}")
+        value = format_value(self.values.get(key))
+        return ModelNotAdded(f"{self.file}: {self._prefix}{key} = {value}: {expected}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,23 +114,25 @@ class Facts:
 
     source: str
     name: str
-    config: Table
-    tokenizer: Table = field(default_factory=lambda: Table("tokenizer_config.json", {}))
-    sentence: Table = field(default_factory=lambda: Table("sentence_bert_config.json", {}))
+    config: JsonObject
+    tokenizer: JsonObject = field(default_factory=lambda: JsonObject("tokenizer_config.json", {}))
+    sentence_bert: JsonObject = field(default_factory=lambda: JsonObject("sentence_bert_config.json", {}))
     template: str | None = None
     files: frozenset[str] = frozenset()
     weights: Weights = Weights(None)
     empty: bool = False
 
     @property
-    def text_config(self) -> Table:
+    def text_config(self) -> JsonObject:
         """The configuration of the language model, merged over the configuration of the whole multimodal model."""
-        whole = dict(self.config.values)
+        merged = dict(self.config.values)
         inner = self.config
-        while found := next((key for key in INNER if key in inner), None):
+        while found := next((key for key in LANGUAGE_MODEL_KEYS if key in inner), None):
             inner = inner.table(found)
-            whole |= inner.values
-        return Table(self.config.file, {key: value for key, value in whole.items() if key not in INNER})
+            merged |= inner.values
+        return JsonObject(
+            self.config.file, {key: value for key, value in merged.items() if key not in LANGUAGE_MODEL_KEYS}
+        )
 
     def has_weights(self, *endings: str) -> bool:
         """Whether it has weights in files with these endings."""
@@ -162,6 +164,6 @@ class Machine:
     gpu: bool
     budget: int | None = None
     utility: str | None = None
-    beside: int = 0
+    utility_memory: int = 0
     runtimes: tuple[str, ...] = ()
     families: Mapping[str, str | None] = field(default_factory=dict)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sparkd.catalog.quantities import LARGEST_SIZE, MIB
 from sparkd.errors import ModelNotAdded
-from sparkd.guessing.facts import CONFIG, Facts, Table, Weights
+from sparkd.guessing.facts import CONFIG, Facts, JsonObject, Weights
 
 INDEX: Final = "model.safetensors.index.json"
 BIN_INDEX: Final = "pytorch_model.bin.index.json"
@@ -17,7 +17,7 @@ TEMPLATE_JSON: Final = "chat_template.json"
 TOKENIZER: Final = "tokenizer_config.json"
 SENTENCE: Final = "sentence_bert_config.json"
 
-WANTED: Final[Mapping[str, int]] = {
+FILE_LIMITS: Final[Mapping[str, int]] = {
     CONFIG: 4 * MIB,
     TOKENIZER: 16 * MIB,
     TEMPLATE: 1 * MIB,
@@ -29,7 +29,7 @@ WANTED: Final[Mapping[str, int]] = {
 """The files to read, and the most bytes that each may have: several times the size in the largest models."""
 
 
-def facts_of(source: str, name: str, texts: Mapping[str, bytes], sizes: Mapping[str, int | None]) -> Facts:
+def parse_facts(source: str, name: str, texts: Mapping[str, bytes], sizes: Mapping[str, int | None]) -> Facts:
     """The facts in the files. `texts` has the contents of the existing files of WANTED, `sizes` the size in bytes of
     all files of the top folder, None if unknown. Raises ModelNotAdded for invalid JSON or an invalid value."""
     tokenizer = _table(TOKENIZER, texts)
@@ -38,7 +38,7 @@ def facts_of(source: str, name: str, texts: Mapping[str, bytes], sizes: Mapping[
         name=name,
         config=_table(CONFIG, texts),
         tokenizer=tokenizer,
-        sentence=_table(SENTENCE, texts),
+        sentence_bert=_table(SENTENCE, texts),
         template=_template(tokenizer, texts),
         files=frozenset(sizes),
         weights=_weights(texts, sizes),
@@ -59,11 +59,11 @@ def parse_object(file: str, data: bytes) -> dict[str, Any]:
     return found
 
 
-def _table(file: str, texts: Mapping[str, bytes]) -> Table:
-    return Table(file, parse_object(file, texts[file]) if file in texts else {})
+def _table(file: str, texts: Mapping[str, bytes]) -> JsonObject:
+    return JsonObject(file, parse_object(file, texts[file]) if file in texts else {})
 
 
-def _template(tokenizer: Table, texts: Mapping[str, bytes]) -> str | None:
+def _template(tokenizer: JsonObject, texts: Mapping[str, bytes]) -> str | None:
     if TEMPLATE in texts:
         return texts[TEMPLATE].decode(errors="replace")
     inside = _table(TEMPLATE_JSON, texts).values.get("chat_template") or tokenizer.values.get("chat_template")
@@ -87,7 +87,7 @@ def _weights(texts: Mapping[str, bytes], sizes: Mapping[str, int | None]) -> Wei
             return Weights(sum(known), f"{len(known)} {ending} file{'s' if len(known) > 1 else ''}")
         if index in texts:
             total = (
-                Table(index, parse_object(index, texts[index]))
+                JsonObject(index, parse_object(index, texts[index]))
                 .table("metadata")
                 .count("total_size", LARGEST_SIZE)
             )
@@ -100,5 +100,5 @@ def _parts(index: str, texts: Mapping[str, bytes]) -> set[str]:
     """The files that an index lists."""
     if index not in texts:
         return set()
-    places = Table(index, parse_object(index, texts[index])).table("weight_map").values.values()
+    places = JsonObject(index, parse_object(index, texts[index])).table("weight_map").values.values()
     return {place for place in places if isinstance(place, str)}

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from sparkd.catalog.definitions import Model
 
-SAID = "as given"
+AS_GIVEN = "as given"
 
 
 class Guess(Struct, frozen=True):
@@ -21,7 +21,7 @@ class Guess(Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class AddOptions:
     """The options of the caller; None and False: not set. Sizes are bytes, `context` is tokens."""
 
     id: str | None = None
@@ -34,7 +34,7 @@ class Wishes:
 
 
 @dataclass(slots=True)
-class Guessed:
+class GuessedEntry:
     """A guessed entry of the catalogue. `warnings` are problems that may prevent it from working, `notes` are
     information. `untrusted`: the model needs code from its repository, and nobody has allowed that code to run."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from sparkd.catalog.wording import shown
+from sparkd.catalog.messages import format_value
 from sparkd.errors import ModelNotAdded
 from sparkd.guessing.facts import Facts
 
@@ -25,7 +25,11 @@ GENERATING: Final = ("ForCausalLM", "ForConditionalGeneration", "ChatModel", "LM
 SPEECH: Final = ("whisper", "wav2vec2", "hubert", "parakeet", "speecht5", "vits", "bark", "seamless_m4t")
 """Model types of speech. vLLM transcribes with some of them, but these guesses do not apply to them."""
 
-SENTENCES: Final = ("modules.json", "config_sentence_transformers.json", "sentence_bert_config.json")
+SENTENCE_TRANSFORMER_FILES: Final = (
+    "modules.json",
+    "config_sentence_transformers.json",
+    "sentence_bert_config.json",
+)
 """Files that sentence-transformers writes beside an embedding model."""
 
 ENCODERS: Final = (
@@ -44,9 +48,9 @@ ENCODERS: Final = (
 BY_HAND = "write its entry by hand: docs/adding-models.md shows how"
 
 
-def kind_of(facts: Facts) -> tuple[Kind, str]:
+def determine_kind(facts: Facts) -> tuple[Kind, str]:
     """The kind and the reason for it. Raises ModelNotAdded if the model cannot be guessed."""
-    _refuse_what_is_no_model(facts)
+    _reject_unsupported(facts)
     architecture = facts.architecture
     for ending, kind in POOLING:
         if architecture.endswith(ending):
@@ -54,23 +58,25 @@ def kind_of(facts: Facts) -> tuple[Kind, str]:
             ranks = kind == "classifier" and labels == 1
             return (
                 "reranker" if ranks or "rerank" in facts.name.lower() else kind
-            ), f"architecture {shown(architecture)}"
-    if written := next((name for name in SENTENCES if name in facts.files), None):
-        return "embedding", f"it has {written}"
+            ), f"architecture {format_value(architecture)}"
+    if marker_file := next((name for name in SENTENCE_TRANSFORMER_FILES if name in facts.files), None):
+        return "embedding", f"it has {marker_file}"
     if architecture.endswith(GENERATING) or not architecture:
         return (
             "chat",
-            f"architecture {shown(architecture)}" if architecture else "config.json names no architecture",
+            f"architecture {format_value(architecture)}"
+            if architecture
+            else "config.json names no architecture",
         )
-    return "embedding", f"architecture {shown(architecture)}"
+    return "embedding", f"architecture {format_value(architecture)}"
 
 
-def keeps_no_cache(facts: Facts) -> bool:
+def is_encoder(facts: Facts) -> bool:
     """Whether it is an encoder, which has no KV cache."""
     return any(name in ENCODERS for name in facts.model_types)
 
 
-def _refuse_what_is_no_model(facts: Facts) -> None:
+def _reject_unsupported(facts: Facts) -> None:
     source, types = facts.source, facts.model_types
     if any(name.endswith(".gguf") for name in facts.files) and not facts.has_weights(".safetensors", ".bin"):
         raise ModelNotAdded(
@@ -90,7 +96,7 @@ def _refuse_what_is_no_model(facts: Facts) -> None:
             f"{source} is a speech model ({speech}), whose entry cannot be guessed; {BY_HAND}"
         )
     if facts.config.values.get("is_encoder_decoder") is True:
-        which = shown(types[0]) if types else "no model_type"
+        which = format_value(types[0]) if types else "no model_type"
         raise ModelNotAdded(f"{source} is an encoder-decoder ({which}), which vLLM does not serve")
     if not facts.empty and not facts.architecture and not types:
         raise ModelNotAdded(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from sparkd.catalog.wording import shown
-from sparkd.guessing.facts import Facts, Table
+from sparkd.catalog.messages import format_value
+from sparkd.guessing.facts import Facts, JsonObject
 
-KNOWN: Final = {
+KNOWN_METHODS: Final = {
     "fp8": "FP8",
     "fbgemm_fp8": "FP8",
     "awq": "AWQ",
@@ -36,7 +36,7 @@ class Quantisation(NamedTuple):
     reason: str
 
 
-def quantisation_of(facts: Facts) -> Quantisation | None:
+def detect_quantisation(facts: Facts) -> Quantisation | None:
     """The quantisation of the weights, None if there is none. Raises ModelNotAdded for invalid values."""
     for key in ("quantization_config", "compression_config"):
         table = facts.text_config.table(key)
@@ -48,10 +48,10 @@ def quantisation_of(facts: Facts) -> Quantisation | None:
     return None
 
 
-def _name(method: str, table: Table) -> str:
+def _name(method: str, table: JsonObject) -> str:
     format_ = f"{table.text('format')} {table.text('quant_algo')}".lower()
     if found := next((bits for bits in FOUR_BITS if bits in format_), None):
         return found.upper()
     if bits := table.count("bits", 64):
-        return f"{KNOWN.get(method, shown(method))}, {bits} bits"
-    return KNOWN.get(method, shown(method))
+        return f"{KNOWN_METHODS.get(method, format_value(method))}, {bits} bits"
+    return KNOWN_METHODS.get(method, format_value(method))

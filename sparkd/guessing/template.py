@@ -25,13 +25,13 @@ TOOL_CALLS: Final = (
 )
 """Markers of tool calls in a template, and vLLM's parser for each. The first marker found counts."""
 
-ALTERNATE: Final = "must alternate"
+ALTERNATION_ERROR: Final = "must alternate"
 """The error of Gemma's and Mistral's templates for two messages of one role in a row."""
 
-NO_SYSTEM: Final = "System role not supported"
+SYSTEM_ROLE_ERROR: Final = "System role not supported"
 """The error of Gemma 2's template for a system message."""
 
-THINKS: Final = ("<think>", "[THINK]", "<|channel>", "<seed:think>", "enable_thinking")
+THINKING_MARKS: Final = ("<think>", "[THINK]", "<|channel>", "<seed:think>", "enable_thinking")
 
 _switch = re.compile(r"enable_thinking|\bthinking is (?:not )?defined\b|\bif (?:not )?thinking\b")
 _tools = re.compile(r"\btools\b")
@@ -42,21 +42,21 @@ def takes_tools(template: str) -> bool:
     return _tools.search(template) is not None
 
 
-def tool_parser(template: str) -> tuple[str, str] | None:
+def find_tool_parser(template: str) -> tuple[str, str] | None:
     """vLLM's parser for the format of its tool calls, and the marker that identified it."""
     return next(((parser, mark) for mark, parser in TOOL_CALLS if mark in template), None)
 
 
-def thinks(template: str) -> str | None:
+def find_thinking_mark(template: str) -> str | None:
     """The marker that shows that the model reasons."""
-    return next((mark for mark in THINKS if mark in template), None)
+    return next((mark for mark in THINKING_MARKS if mark in template), None)
 
 
-def has_switch(template: str) -> bool:
+def has_thinking_switch(template: str) -> bool:
     """Whether a request can turn thinking on and off."""
     return _switch.search(template) is not None
 
 
-def wants_turns(template: str) -> str | None:
+def find_role_error(template: str) -> str | None:
     """The error for roles that do not alternate, None if the template has none."""
-    return next((words for words in (ALTERNATE, NO_SYSTEM) if words in template), None)
+    return next((error for error in (ALTERNATION_ERROR, SYSTEM_ROLE_ERROR) if error in template), None)

@@ -10,26 +10,26 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from sparkd.hub.layout import encodings
+from sparkd.hub.layout import encodings_folder
 
-PUBLISHED_AT: Final = "https://openaipublic.blob.core.windows.net/encodings/"
+BASE_URL: Final = "https://openaipublic.blob.core.windows.net/encodings/"
 """OpenAI's address for them; TIKTOKEN_ENCODINGS_BASE in the environment sets another one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class PublishedFile:
     """A published file: its bytes and its SHA-256."""
 
     size: int
     digest: str
 
 
-PUBLISHED: Final[Mapping[str, Published]] = MappingProxyType(
+PUBLISHED: Final[Mapping[str, PublishedFile]] = MappingProxyType(
     {
-        "cl100k_base": Published(
+        "cl100k_base": PublishedFile(
             1_681_126, "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7"
         ),
-        "o200k_base": Published(
+        "o200k_base": PublishedFile(
             3_613_922, "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d"
         ),
     }
@@ -37,14 +37,14 @@ PUBLISHED: Final[Mapping[str, Published]] = MappingProxyType(
 """Digests from tiktoken (tiktoken_ext/openai_public.py)."""
 
 
-def file_of(name: str, models: Path) -> Path:
+def encoding_path(name: str, models: Path) -> Path:
     """The path of an encoding, whether it exists or not."""
-    return encodings(models) / f"{name}.tiktoken"
+    return encodings_folder(models) / f"{name}.tiktoken"
 
 
-def missing(names: Iterable[str], models: Path) -> list[str]:
+def find_missing(names: Iterable[str], models: Path) -> list[str]:
     """The encodings that are missing or differ from the published file. Reads 5 MB. Raises PermissionError."""
-    return [name for name in names if _digest(file_of(name, models)) != PUBLISHED[name].digest]
+    return [name for name in names if _digest(encoding_path(name, models)) != PUBLISHED[name].digest]
 
 
 def _digest(path: Path) -> str | None:

@@ -28,34 +28,34 @@ MAIN: Final = "main"
 PREFIX: Final = "models--"
 
 
-def cache(models: Path) -> Path:
+def cache_folder(models: Path) -> Path:
     """The Hugging Face cache: one folder per repository."""
     return models / "huggingface" / "hub"
 
 
-def encodings(models: Path) -> Path:
+def encodings_folder(models: Path) -> Path:
     """The folder of tiktoken's encodings."""
     return models / "encodings"
 
 
-def folder_name(source: str) -> str:
+def repository_name(source: str) -> str:
     """The folder of the repository `org/name` in the cache."""
     return PREFIX + source.replace("/", "--")
 
 
-def repository(models: Path, source: str) -> Path:
+def repository_folder(models: Path, source: str) -> Path:
     """The folder of the repository `org/name`, whether it exists or not."""
-    return cache(models) / folder_name(source)
+    return cache_folder(models) / repository_name(source)
 
 
-def notes(models: Path, source: str) -> Path:
+def listings_folder(models: Path, source: str) -> Path:
     """The folder with the hub's lists of a repository's files."""
-    return models / "downloads" / folder_name(source)
+    return models / "downloads" / repository_name(source)
 
 
 def lock_file(models: Path, source: str) -> Path:
     """The lock file for downloading and removing the repository."""
-    return models / "downloads" / f"{folder_name(source)}.lock"
+    return models / "downloads" / f"{repository_name(source)}.lock"
 
 
 def open_lock(models: Path, source: str) -> int:
@@ -65,7 +65,7 @@ def open_lock(models: Path, source: str) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
 
 
-def write(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes) -> None:
     """Write a file atomically: readers see the old file or the new one. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.new")
@@ -73,7 +73,7 @@ def write(path: Path, data: bytes) -> None:
     new.replace(path)
 
 
-def commit_of(folder: Path, revision: str | None) -> str | None:
+def read_commit(folder: Path, revision: str | None) -> str | None:
     """The commit on disk for a repository's `revision` (branch, tag or commit), None if there is none."""
     wanted = revision or MAIN
     with suppress(OSError, UnicodeDecodeError):
@@ -82,7 +82,7 @@ def commit_of(folder: Path, revision: str | None) -> str | None:
     return wanted if (folder / "snapshots" / wanted).is_dir() else None
 
 
-def is_being_fetched(models: Path, source: str) -> bool:
+def is_downloading(models: Path, source: str) -> bool:
     """Whether a process of any user is downloading the repository now."""
     try:
         descriptor = os.open(lock_file(models, source), os.O_RDONLY | os.O_CLOEXEC)

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from sparkd.hub.layout import INCOMPLETE, notes, repository, write
+from sparkd.hub.layout import INCOMPLETE, listings_folder, repository_folder, write_atomically
 from sparkd.hub.weights import UNREADABLE
 
 
@@ -37,30 +37,32 @@ class Listing(Struct, frozen=True, kw_only=True):
 
     def snapshot(self, models: Path) -> Path:
         """The folder from which engines read them."""
-        return repository(models, self.source) / "snapshots" / self.commit
+        return repository_folder(models, self.source) / "snapshots" / self.commit
 
-    def missing(self, models: Path) -> list[ListedFile]:
+    def find_missing(self, models: Path) -> list[ListedFile]:
         """The files that are missing or too short."""
         snapshot = self.snapshot(models)
         return [file for file in self.files if _size(snapshot / file.path) != file.size]
 
-    def left(self, models: Path) -> int:
+    def bytes_left(self, models: Path) -> int:
         """The bytes still to download, not counting the parts that have arrived."""
-        blobs = repository(models, self.source) / "blobs"
+        blobs = repository_folder(models, self.source) / "blobs"
         found = 0
-        for file in {file.blob: file for file in self.missing(models)}.values():
+        for file in {file.blob: file for file in self.find_missing(models)}.values():
             part = max(_size(blobs / file.blob), _size(blobs / (file.blob + INCOMPLETE)), 0)
             found += file.size - min(part, file.size)
         return found
 
-    def keep(self, models: Path) -> None:
+    def save(self, models: Path) -> None:
         """Store it atomically. Raises OSError."""
-        write(notes(models, self.source) / f"{self.commit}.json", msgspec.json.encode(self))
+        write_atomically(
+            listings_folder(models, self.source) / f"{self.commit}.json", msgspec.json.encode(self)
+        )
 
 
-def kept(models: Path, source: str, commit: str | None) -> Listing | None:
+def load_listing(models: Path, source: str, commit: str | None) -> Listing | None:
     """The stored list of that commit. None for `commit`: the list of the latest download."""
-    folder = notes(models, source)
+    folder = listings_folder(models, source)
     with suppress(OSError, *UNREADABLE):
         if commit is None:
             files = [entry for entry in os.scandir(folder) if entry.name.endswith(".json")]

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from sparkd.catalog.definitions import Model
-from sparkd.engines.flags import option
+from sparkd.engines.flags import find_option
 
 CONSOLIDATED = ("load-format", "config-format")
 """Options that make vLLM read `consolidated*.safetensors` instead of `model*.safetensors`."""
@@ -36,21 +36,24 @@ class Needs:
     encodings: tuple[str, ...]
 
 
-def needs_of(model: Model) -> Needs:
+def find_needs(model: Model) -> Needs:
     """The needs of `model`. The engine "command" needs its source only if its command names it."""
-    sources = tuple(dict.fromkeys(_sources(model))) if model.takes_source and model.source else ()
+    sources = tuple(dict.fromkeys(_sources(model))) if model.needs_source and model.source else ()
     return Needs(sources, model.encodings)
 
 
-def needing(source: str | None, models: Iterable[Model]) -> list[str]:
+def find_models_needing(source: str | None, models: Iterable[Model]) -> list[str]:
     """The ids of the models that need this source, as their source or in an option."""
-    return [model.id for model in models if any(need.source == source for need in needs_of(model).sources)]
+    return [model.id for model in models if any(need.source == source for need in find_needs(model).sources)]
 
 
 def _sources(model: Model) -> Iterator[Need]:
-    mistral = any(option(model.options, name) == "mistral" for name in CONSOLIDATED)
+    mistral = any(find_option(model.options, name) == "mistral" for name in CONSOLIDATED)
     yield Need(model.source or "", model.revision, mistral)
-    for other in (option(model.options, "tokenizer"), _draft(option(model.options, "speculative-config"))):
+    for other in (
+        find_option(model.options, "tokenizer"),
+        _draft_model(find_option(model.options, "speculative-config")),
+    ):
         if (
             isinstance(other, str)
             and other != model.source
@@ -59,9 +62,9 @@ def _sources(model: Model) -> Iterator[Need]:
             yield Need(other)
 
 
-def _draft(told: object) -> object:
+def _draft_model(value: object) -> object:
     """The draft model in `speculative-config`."""
     with suppress(ValueError, TypeError):
-        config = json.loads(str(told))
+        config = json.loads(str(value))
         return config.get("model") if isinstance(config, dict) else None
     return None

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Final, Protocol, TypeVar
 
-BESIDE: Final = frozenset(
+COMPANION_ENDINGS: Final = frozenset(
     {".json", ".jinja", ".py", ".model", ".tiktoken", ".txt", ".spm", ".vocab", ".yaml"}
 )
 """Suffixes of tokenizers, configurations, chat templates, and the code that some models bring."""
@@ -15,7 +15,7 @@ BESIDE: Final = frozenset(
 WEIGHTS: Final = (".safetensors", ".bin", ".pt", ".pth", ".gguf")
 """Formats of weights, the best first. If there are safetensors, the others contain the same weights again."""
 
-ELSEWHERE: Final = frozenset(
+IGNORED_FOLDERS: Final = frozenset(
     {"original", "onnx", "openvino", "metal", "coreml", "tflite", "flax", "runs", "logs", "figures", "assets"}
 )
 """Folders with weights for other programs, and with images."""
@@ -32,7 +32,7 @@ PROJECTOR: Final = "mmproj"
 """Prefix of a file with which llama.cpp processes images, for any quantisation of the weights."""
 
 
-class Named(Protocol):
+class HasPath(Protocol):
     """A file of a repository."""
 
     @property
@@ -41,21 +41,21 @@ class Named(Protocol):
         ...
 
 
-F = TypeVar("F", bound=Named)
+F = TypeVar("F", bound=HasPath)
 
 
-def selected(files: Sequence[F], *, consolidated: bool = False) -> tuple[F, ...]:
+def select_files(files: Sequence[F], *, consolidated: bool = False) -> tuple[F, ...]:
     """The needed files. `consolidated`: prefer Mistral's format if there are both."""
-    near = [file for file in files if file.path.partition("/")[0] not in ELSEWHERE]
-    weights = _weights([file for file in near if _ending(file) in WEIGHTS])
+    relevant = [file for file in files if file.path.partition("/")[0] not in IGNORED_FOLDERS]
+    weights = _weights([file for file in relevant if _ending(file) in WEIGHTS])
     if any(_is_consolidated(file) for file in weights) and any(_is_model(file) for file in weights):
         unwanted = _is_model if consolidated else _is_consolidated
         weights = [file for file in weights if not unwanted(file)]
-    beside = [file for file in near if _ending(file) in BESIDE]
+    beside = [file for file in relevant if _ending(file) in COMPANION_ENDINGS]
     return tuple(weights + beside)
 
 
-def quantisations(files: Sequence[Named]) -> list[str]:
+def list_quantisations(files: Sequence[HasPath]) -> list[str]:
     """The quantisations of GGUF weights, of which an engine uses one: sorted file names without part numbers."""
     paths = [file.path for file in files if _ending(file) == ".gguf"]
     return sorted(
@@ -72,13 +72,13 @@ def _weights(files: list[F]) -> list[F]:
     return files
 
 
-def _ending(file: Named) -> str:
+def _ending(file: HasPath) -> str:
     return PurePosixPath(file.path).suffix
 
 
-def _is_consolidated(file: Named) -> bool:
+def _is_consolidated(file: HasPath) -> bool:
     return file.path.startswith("consolidated") and _ending(file) == ".safetensors"
 
 
-def _is_model(file: Named) -> bool:
+def _is_model(file: HasPath) -> bool:
     return file.path.startswith("model") and _ending(file) == ".safetensors"

@@ -12,7 +12,7 @@ import msgspec
 
 ENDING: Final = ".safetensors"
 INDEX_ENDING: Final = ".safetensors.index.json"
-OTHERS: Final = (".bin", ".pt", ".pth", ".gguf", ".npz")
+OTHER_ENDINGS: Final = (".bin", ".pt", ".pth", ".gguf", ".npz")
 """Other formats, of which only the existence can be checked."""
 
 LONGEST_HEADER: Final = 100_000_000
@@ -34,7 +34,7 @@ _tensors = msgspec.json.Decoder(dict[str, _Tensor])
 _index = msgspec.json.Decoder(_Index)
 
 
-def length_told(path: Path) -> int | None:
+def read_declared_size(path: Path) -> int | None:
     """The size of a safetensors file according to its header, in bytes. None if the header is incomplete.
 
     Format: https://huggingface.co/docs/safetensors (8 bytes: length of the header; the header, JSON; the tensors).
@@ -53,17 +53,17 @@ def length_told(path: Path) -> int | None:
     return 8 + length + max(ends, default=0)
 
 
-def is_whole(path: Path) -> bool:
+def is_complete(path: Path) -> bool:
     """Whether a safetensors file has the size in its header."""
     try:
         status = path.stat()
         # Opening a pipe would block.
-        return stat.S_ISREG(status.st_mode) and status.st_size == length_told(path)
+        return stat.S_ISREG(status.st_mode) and status.st_size == read_declared_size(path)
     except OSError:
         return False
 
 
-def incomplete(folder: Path) -> list[str]:
+def find_incomplete(folder: Path) -> list[str]:
     """The names of weight files in `folder` that an index lists and that are missing or truncated.
 
     Only "weights" if there are no weights at all. Raises OSError if the folder cannot be read.
@@ -72,13 +72,13 @@ def incomplete(folder: Path) -> list[str]:
     wanted = {name for name in names if name.endswith(ENDING)}
     for name in names:
         if name.endswith(INDEX_ENDING):
-            wanted |= set(_promised(folder / name))
+            wanted |= set(_read_index(folder / name))
     if not wanted:
-        return [] if any(name.endswith(OTHERS) for name in names) else ["weights"]
-    return [name for name in sorted(wanted) if not is_whole(folder / name)]
+        return [] if any(name.endswith(OTHER_ENDINGS) for name in names) else ["weights"]
+    return [name for name in sorted(wanted) if not is_complete(folder / name)]
 
 
-def _promised(index: Path) -> Iterator[str]:
+def _read_index(index: Path) -> Iterator[str]:
     with suppress(OSError):
         with index.open("rb") as file:
             text = file.read(LONGEST_HEADER + 1)

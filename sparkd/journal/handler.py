@@ -14,10 +14,10 @@ from sparkd.journal.outbox import Outbox
 
 SOCKET: Final = "/run/systemd/journal/socket"
 
-LONGEST: Final = 64 * 1024
+MAX_MESSAGE: Final = 64 * 1024
 """Bytes of a message; a datagram of ours always fits into the socket's buffer."""
 
-MOST_WAITING: Final = 1000
+MAX_QUEUED: Final = 1000
 """Lines of the daemon's that wait for a journal that is busy."""
 
 PRIORITIES: Final = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
@@ -30,53 +30,53 @@ def event(name: str, model: str | None = None, **fields: object) -> dict[str, di
     return {"fields": {"EVENT": name, **about, **fields}}
 
 
-def handler() -> logging.Handler:
+def make_handler() -> logging.Handler:
     """Where lines go: the journal if stderr leads there, else stderr."""
-    if (door := journal_socket()) is not None:
-        return _Journal(door)
+    if (sock := connect_journal()) is not None:
+        return _JournalHandler(sock)
     readable = logging.StreamHandler()
     readable.setFormatter(logging.Formatter("%(asctime)s %(levelname)-8s %(message)s", datefmt="%H:%M:%S"))
     return readable
 
 
-def journal_socket() -> socket.socket | None:
+def connect_journal() -> socket.socket | None:
     """A socket to the journal that never blocks, if stderr leads there (systemd.exec(5), JOURNAL_STREAM)."""
-    if not _leads_to_journal(2):
+    if not _is_journal_stream(2):
         return None
-    door = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
     try:
-        door.connect(SOCKET)
+        sock.connect(SOCKET)
     except OSError:  # there is none within reach
-        door.close()
+        sock.close()
         return None
-    return door
+    return sock
 
 
-def entry(fields: dict[str, Any]) -> bytes:
+def encode_entry(fields: dict[str, Any]) -> bytes:
     """One entry as the journal takes it, a datagram."""
-    return b"".join(_encode(name, str(value)) for name, value in fields.items())
+    return b"".join(_encode_field(name, str(value)) for name, value in fields.items())
 
 
-class _Journal(logging.Handler):
+class _JournalHandler(logging.Handler):
     """One datagram a line."""
 
-    def __init__(self, door: socket.socket) -> None:
+    def __init__(self, sock: socket.socket) -> None:
         super().__init__()
         self.setFormatter(logging.Formatter("%(message)s"))  # the journal knows when, and how bad it is
-        self._outbox = Outbox(door, MOST_WAITING)
+        self._outbox = Outbox(sock, MAX_QUEUED)
         self._lost = 0
 
     def emit(self, record: logging.LogRecord) -> None:
         """Send the line. A journal that does not take it must not hold us up: the next line says how many it lost."""
         fields: dict[str, Any] = {
-            "MESSAGE": self.format(record)[:LONGEST],
-            "PRIORITY": next((said for level, said in PRIORITIES if record.levelno >= level), 7),
+            "MESSAGE": self.format(record)[:MAX_MESSAGE],
+            "PRIORITY": next((number for level, number in PRIORITIES if record.levelno >= level), 7),
             "SYSLOG_IDENTIFIER": "sparkd",
             **getattr(record, "fields", {}),
         }
         if self._lost:
             fields["LINES_LOST"] = self._lost
-        self._lost = 0 if self._outbox.add(entry(fields)) else self._lost + 1
+        self._lost = 0 if self._outbox.add(encode_entry(fields)) else self._lost + 1
         self._outbox.send()
 
     def flush(self) -> None:
@@ -84,17 +84,17 @@ class _Journal(logging.Handler):
         self._outbox.flush()
 
 
-def _encode(name: str, value: str) -> bytes:
+def _encode_field(name: str, value: str) -> bytes:
     data = value.encode(errors="replace")
     if b"\n" not in data:
         return b"%s=%s\n" % (name.encode(), data)
     return b"%s\n%s%s\n" % (name.encode(), len(data).to_bytes(8, "little"), data)
 
 
-def _leads_to_journal(fd: int) -> bool:
-    named = os.environ.get("JOURNAL_STREAM", "")
+def _is_journal_stream(fd: int) -> bool:
+    stream_id = os.environ.get("JOURNAL_STREAM", "")
     try:
         found = os.fstat(fd)
     except OSError:
         return False
-    return named == f"{found.st_dev}:{found.st_ino}"
+    return stream_id == f"{found.st_dev}:{found.st_ino}"

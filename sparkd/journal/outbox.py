@@ -14,10 +14,10 @@ from collections import deque
 from contextlib import suppress
 from typing import Final
 
-AT_ONCE: Final = 64
+MAX_PER_TURN: Final = 64
 """Datagrams sent in one turn of the event loop, some 0.5 ms."""
 
-LAST_WORDS: Final = 1.0
+FLUSH_TIMEOUT: Final = 1.0
 """Seconds that the reader gets for all that waits when the program ends."""
 
 
@@ -25,9 +25,9 @@ class Outbox:
     """At most so many datagrams that wait for one socket, which never blocks. Any thread may use it; what waits is
     sent by the event loop of whoever adds to it there, else with what comes next."""
 
-    def __init__(self, door: socket.socket, most: int) -> None:
-        self._door = door
-        self._most = most
+    def __init__(self, sock: socket.socket, max_waiting: int) -> None:
+        self._sock = sock
+        self._max_waiting = max_waiting
         self._waiting: deque[bytes] = deque()
         self._lock = threading.RLock()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -36,7 +36,7 @@ class Outbox:
     def add(self, data: bytes) -> bool:
         """Queue it for the next `send`; False if too many wait already."""
         with self._lock:
-            if len(self._waiting) >= self._most:
+            if len(self._waiting) >= self._max_waiting:
                 return False
             self._waiting.append(data)
         return True
@@ -44,36 +44,36 @@ class Outbox:
     def send(self) -> None:
         """Send some now, the rest when the reader has room."""
         with self._lock:
-            for _ in range(min(AT_ONCE, len(self._waiting))):
-                if not self._sent():
+            for _ in range(min(MAX_PER_TURN, len(self._waiting))):
+                if not self._send_next():
                     break
             if self._waiting and (self._loop is None or self._loop.is_closed()):
                 self._loop = _running_loop()
                 if self._loop:
-                    self._loop.add_writer(self._door, self._on_writable)
+                    self._loop.add_writer(self._sock, self._on_writable)
 
     def flush(self) -> None:
-        """Wait, for LAST_WORDS at most, until nothing waits any more. For the end of the program."""
-        until = time.monotonic() + LAST_WORDS
+        """Wait, for FLUSH_TIMEOUT at most, until nothing waits any more. For the end of the program."""
+        until = time.monotonic() + FLUSH_TIMEOUT
         with self._lock, suppress(OSError):  # closed already
-            going = True
-            while self._waiting and going:
-                self._door.settimeout(max(0.0, until - time.monotonic()))
-                going = self._sent()
-            self._door.setblocking(False)
+            has_room = True
+            while self._waiting and has_room:
+                self._sock.settimeout(max(0.0, until - time.monotonic()))
+                has_room = self._send_next()
+            self._sock.setblocking(False)
 
     def close(self) -> None:
         """Close the socket as soon as nothing waits any more."""
         self._closed = True
         self.send()
         if not self._waiting:
-            self._finish()
+            self._stop_writing()
 
-    def _sent(self) -> bool:
+    def _send_next(self) -> bool:
         """Send what waits first; False where the reader has no room for it."""
         with suppress(OSError):  # this one is refused, or the reader is gone: so is what was meant for it
             try:
-                self._door.send(self._waiting[0])
+                self._sock.send(self._waiting[0])
             except (BlockingIOError, TimeoutError):
                 return False
         self._waiting.popleft()
@@ -82,15 +82,15 @@ class Outbox:
     def _on_writable(self) -> None:
         self.send()
         if not self._waiting:
-            self._finish()
+            self._stop_writing()
 
-    def _finish(self) -> None:
+    def _stop_writing(self) -> None:
         with self._lock:
             if self._loop:
-                self._loop.remove_writer(self._door)
+                self._loop.remove_writer(self._sock)
                 self._loop = None
             if self._closed:
-                self._door.close()
+                self._sock.close()
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -36,7 +36,7 @@ def read_meminfo(path: Path = MEMINFO) -> Meminfo:
 def parse_meminfo(text: str) -> Meminfo:
     """Return what the text says. Raises ProbeError where it is not the kernel's."""
     try:
-        found = {name: int(rest.split()[0]) for name, _, rest in map(_parted, text.splitlines()) if rest}
+        found = {name: int(rest.split()[0]) for name, _, rest in map(_split_field, text.splitlines()) if rest}
         total, free = found["MemTotal"] * 1024, found["MemFree"] * 1024
         available = found["MemAvailable"] * 1024
         if found.get("HugePages_Total", 0) > 0:
@@ -46,5 +46,5 @@ def parse_meminfo(text: str) -> Meminfo:
     return Meminfo(total, available, free)
 
 
-def _parted(line: str) -> tuple[str, str, str]:
+def _split_field(line: str) -> tuple[str, str, str]:
     return line.partition(":")

@@ -17,7 +17,7 @@ from sparkd.machine.nvml import Gpu, Nvml
 
 Kind = Literal["unified", "separate", "host"]
 
-SAME: Final = (0.9, 1.02)
+SAME_MEMORY_RATIO: Final = (0.9, 1.02)
 """A GPU whose total is this share of MemTotal has no memory of its own. The upper bound keeps an H200 (139 GiB) in a
 host of 128 GiB from being taken for one; GB10's driver, where it answers at all, says MemTotal exactly."""
 
@@ -43,18 +43,18 @@ class Memory:
     processes: Mapping[int, int] = field(default_factory=dict)
 
     @property
-    def least(self) -> int:
+    def scarcest(self) -> int:
         """What is available where it is scarcest: what the guard watches."""
         return self.host_available if self.available is None else min(self.available, self.host_available)
 
     def used_by(self, pids: Iterable[int]) -> int:
         """Bytes that these processes have of the memory that models live in."""
-        family = list(pids)
-        on_gpu = sum(self.processes.get(pid, 0) for pid in family)
-        return on_gpu if self.kind == "separate" else on_gpu + host_memory(family)
+        process_ids = list(pids)
+        on_gpu = sum(self.processes.get(pid, 0) for pid in process_ids)
+        return on_gpu if self.kind == "separate" else on_gpu + measure_host_memory(process_ids)
 
 
-class Probe:
+class MemoryProbe:
     """Looks at this machine. Remembers its kind: a driver that is gone for a moment does not change the hardware."""
 
     def __init__(self, meminfo: Path = MEMINFO, nvml: Nvml | None = None) -> None:
@@ -66,17 +66,17 @@ class Probe:
     def read(self) -> Memory:
         """Look at everything. Waits for the GPU's driver. Raises ProbeError."""
         gpu = self._nvml.read()
-        return self._join(read_meminfo(self._meminfo), gpu)
+        return self._combine(read_meminfo(self._meminfo), gpu)
 
-    def host(self) -> Memory:
+    def read_host(self) -> Memory:
         """Look at the host alone, as if the GPU's driver did not answer; never waits. Raises ProbeError."""
-        return self._join(read_meminfo(self._meminfo), None)
+        return self._combine(read_meminfo(self._meminfo), None)
 
     def close(self) -> None:
         """Let go of the driver."""
         self._nvml.close()
 
-    def _join(self, host: Meminfo, gpu: Gpu | None) -> Memory:
+    def _combine(self, host: Meminfo, gpu: Gpu | None) -> Memory:
         if gpu is not None:
             if is_unified(gpu, host.total):
                 self._unified = True
@@ -96,10 +96,10 @@ def is_unified(gpu: Gpu, host_total: int) -> bool:
     """Whether the GPU's memory is the host's."""
     if gpu.total is None or any(name in gpu.name for name in UNIFIED_NAMES):
         return True
-    return SAME[0] * host_total <= gpu.total <= SAME[1] * host_total
+    return SAME_MEMORY_RATIO[0] * host_total <= gpu.total <= SAME_MEMORY_RATIO[1] * host_total
 
 
-def host_memory(pids: Iterable[int]) -> int:
+def measure_host_memory(pids: Iterable[int]) -> int:
     """Bytes of host memory that cannot be had back while these processes live: anonymous, and shared once.
 
     Files they have mapped (weights, programs) are page cache, which the kernel takes back when it needs to.
@@ -108,13 +108,13 @@ def host_memory(pids: Iterable[int]) -> int:
     anonymous, shared = 0, 0
     for pid in pids:
         with suppress(OSError, ValueError, IndexError):  # it has ended meanwhile
-            found = _status(pid)
+            found = _read_status(pid)
             anonymous += found.get("RssAnon", 0)
             shared = max(shared, found.get("RssShmem", 0))
     return anonymous + shared
 
 
-def _status(pid: int) -> dict[str, int]:
+def _read_status(pid: int) -> dict[str, int]:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     wanted = (line.split() for line in lines if line.startswith(("RssAnon:", "RssShmem:")))
     return {name.rstrip(":"): int(kilobytes) * 1024 for name, kilobytes, *_ in wanted}

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 LIBRARY: Final = "libnvidia-ml.so.1"
 """NVML's library, by the name that every driver installs it under and pynvml looks for."""
 
-ASK_AGAIN: Final = 10.0
+RETRY_INTERVAL: Final = 10.0
 """Seconds between two attempts to reach a driver that is not there: one may be loaded, or reloaded, any time."""
 
 
@@ -39,8 +39,8 @@ class Nvml:
 
     def __init__(self) -> None:
         self._library: Any = None
-        self._again = 0.0
-        self._said = ""
+        self._retry_at = 0.0
+        self._last_reason = ""
 
     def read(self) -> Gpu | None:
         """Return the first GPU's figures, None while there is none that answers."""
@@ -53,7 +53,7 @@ class Nvml:
             total, free = self._memory(device)
             return Gpu(name, total, free, self._processes(device))
         except pynvml.NVMLError as error:
-            self._lose(f"NVML does not answer any more: {error}")
+            self._disconnect(f"NVML does not answer any more: {error}")
             return None
 
     def close(self) -> None:
@@ -64,9 +64,9 @@ class Nvml:
             self._library = None
 
     def _open(self) -> bool:
-        if time.monotonic() < self._again:
+        if time.monotonic() < self._retry_at:
             return False
-        if not self._is_there():
+        if not self._has_library():
             return False
         # Only machines with a GPU need it, and nothing that starts quickly should wait for its 250 kB of Python.
         import pynvml  # type: ignore[import-untyped]  # noqa: PLC0415
@@ -74,28 +74,28 @@ class Nvml:
         try:
             pynvml.nvmlInit()
         except pynvml.NVMLError as error:
-            self._lose(f"no GPU that NVML knows: {error}")
+            self._disconnect(f"no GPU that NVML knows: {error}")
             return False
         self._library = pynvml
-        self._said = ""
+        self._last_reason = ""
         return True
 
-    def _is_there(self) -> bool:
+    def _has_library(self) -> bool:
         """Whether there is a driver's library at all: asked before 80 ms go into importing what speaks to it."""
         try:
             CDLL(LIBRARY)
         except OSError:
-            self._lose(f"no GPU: there is no {LIBRARY}")
+            self._disconnect(f"no GPU: there is no {LIBRARY}")
             return False
         return True
 
-    def _lose(self, why: str) -> None:
+    def _disconnect(self, why: str) -> None:
         """Note why, once, and try again later from the beginning."""
         self.close()
-        self._again = time.monotonic() + ASK_AGAIN
-        if why != self._said:
+        self._retry_at = time.monotonic() + RETRY_INTERVAL
+        if why != self._last_reason:
             logger.info("%s", why)
-            self._said = why
+            self._last_reason = why
 
     def _memory(self, device: Any) -> tuple[int | None, int | None]:
         try:

@@ -15,17 +15,17 @@ from typing import Final
 
 WEIGHTS: Final = (".safetensors", ".gguf", ".bin", ".pt", ".pth")
 DROP_CACHES: Final = Path("/proc/sys/vm/drop_caches")
-ALL: Final = "3"
+DROP_EVERYTHING: Final = "3"
 """Page cache, dentries and inodes."""
 
 
-def release(folders: Iterable[Path]) -> int:
+def drop_files(folders: Iterable[Path]) -> int:
     """Drop the weight files below these folders from the page cache; return how many bytes of files that were.
 
     Pages that somebody has mapped stay. Blocks for some milliseconds per file.
     """
     released = 0
-    for path in _weights(folders):
+    for path in _find_weight_files(folders):
         with suppress(OSError):
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             try:
@@ -36,16 +36,16 @@ def release(folders: Iterable[Path]) -> int:
     return released
 
 
-def drop_all(switch: Path = DROP_CACHES) -> bool:
+def drop_page_cache(switch: Path = DROP_CACHES) -> bool:
     """Write everything out and drop the whole page cache; return whether we were let. Blocks for seconds."""
     with suppress(OSError):
         os.sync()
-        switch.write_text(ALL)
+        switch.write_text(DROP_EVERYTHING)
         return True
     return False
 
 
-def weights_of(source: str | None, models: Path) -> Path | None:
+def weights_path(source: str | None, models: Path) -> Path | None:
     """Where a model's files are: its folder, or its repository in Hugging Face's cache below `models`."""
     if source is None:
         return None
@@ -54,9 +54,9 @@ def weights_of(source: str | None, models: Path) -> Path | None:
     return models / "huggingface" / "hub" / f"models--{source.replace('/', '--')}"
 
 
-def _weights(folders: Iterable[Path]) -> Iterator[Path]:
+def _find_weight_files(folders: Iterable[Path]) -> Iterator[Path]:
     for folder in folders:
         if folder.is_file():
             yield folder
-        for place, _, names in os.walk(folder):
-            yield from (Path(place, name) for name in names if name.endswith(WEIGHTS))
+        for folder_path, _, names in os.walk(folder):
+            yield from (Path(folder_path, name) for name in names if name.endswith(WEIGHTS))

@@ -15,13 +15,13 @@ from typing import Final, Protocol
 
 from msgspec import Struct
 
-from sparkd.journal.bucket import Bucket
-from sparkd.processes.log_file import LogFile, last_lines
+from sparkd.journal.token_bucket import TokenBucket
+from sparkd.processes.log_file import LogFile, read_last_lines
 
-LONGEST_LINE: Final = 8192
+MAX_LINE: Final = 8192
 """Bytes of a line that are kept; how many more it had is said."""
 
-LINES_AT_ONCE: Final = 1000
+MAX_LINES_PER_READ: Final = 1000
 """Lines read from one piece of output, some 2 ms of work; of a piece with more, the last ones."""
 
 RATE: Final = 4 * 1024 * 1024
@@ -30,10 +30,10 @@ RATE: Final = 4 * 1024 * 1024
 LINE_COST: Final = 64
 """What a line costs besides its bytes, which cost 1 each. RATE is then some 6 % of a core."""
 
-FOLLOWER_LINES: Final = 1000
+MAX_FOLLOWER_LINES: Final = 1000
 """Lines that wait for one follower; one that reads more slowly loses lines and is told how many."""
 
-VISIBLE: Final = {code: 0x2400 + code for code in range(32) if code != ord("\t")} | {0x7F: 0x2421}
+CONTROL_PICTURES: Final = {code: 0x2400 + code for code in range(32) if code != ord("\t")} | {0x7F: 0x2421}
 """Control characters as pictures: an engine's log must not steer its reader's terminal."""
 
 
@@ -49,7 +49,7 @@ class Sink(Protocol):
         ...
 
 
-class Unfinished(Struct, frozen=True, kw_only=True):
+class LogState(Struct, frozen=True, kw_only=True):
     """Where the process is in the middle of a line: the `partial` line, bytes that were `cut` off it, lines that were
     `dropped` and not told yet, and whether what comes next is the rest of one of those."""
 
@@ -76,16 +76,16 @@ class Log:
         keep: int = 2000,
     ) -> None:
         self.path = path
-        places: tuple[Sink | None, ...] = (LogFile(path) if path else None, journal)
-        self._sinks = tuple(place for place in places if place is not None)
+        sinks: tuple[Sink | None, ...] = (LogFile(path) if path else None, journal)
+        self._sinks = tuple(sink for sink in sinks if sink is not None)
         self._observe = observe
         self._ring: deque[str] = deque(maxlen=keep)
         self._followers: set[_Follower] = set()
         self._partial = b""
-        self._cut = 0
+        self._cut_bytes = 0
         self._dropped = 0
         self._mid_line = False
-        self._bucket = Bucket(RATE, RATE)
+        self._rate_limit = TokenBucket(RATE, RATE)
         self._closed = False
 
     def feed(self, data: bytes) -> None:
@@ -93,37 +93,37 @@ class Log:
         if self._closed:
             return
         newlines = data.count(b"\n")
-        if not self._bucket.affords(len(data) + LINE_COST * min(newlines, LINES_AT_ONCE)):
+        if not self._rate_limit.try_take(len(data) + LINE_COST * min(newlines, MAX_LINES_PER_READ)):
             self._drop(data, newlines)
             return
-        if newlines > LINES_AT_ONCE:
-            surplus, *last = data.rsplit(b"\n", LINES_AT_ONCE + 1)
-            self._drop(surplus + b"\n", newlines - LINES_AT_ONCE)
+        if newlines > MAX_LINES_PER_READ:
+            surplus, *last = data.rsplit(b"\n", MAX_LINES_PER_READ + 1)
+            self._drop(surplus + b"\n", newlines - MAX_LINES_PER_READ)
             data = b"\n".join(last)
-        self._read(data)
+        self._split_lines(data)
 
     @property
-    def unfinished(self) -> Unfinished:
+    def state(self) -> LogState:
         """What is not a line yet."""
-        return Unfinished(
-            partial=self._partial, cut=self._cut, dropped=self._dropped, mid_line=self._mid_line
+        return LogState(
+            partial=self._partial, cut=self._cut_bytes, dropped=self._dropped, mid_line=self._mid_line
         )
 
-    def resume(self, unfinished: Unfinished) -> None:
+    def resume(self, state: LogState) -> None:
         """Go on where an earlier sparkd's log of the same process stopped."""
         if self.path:
-            self._ring.extend(last_lines(self.path, self._ring.maxlen or 0))
-        self._partial, self._cut = unfinished.partial, unfinished.cut
-        self._dropped, self._mid_line = unfinished.dropped, unfinished.mid_line
+            self._ring.extend(read_last_lines(self.path, self._ring.maxlen or 0))
+        self._partial, self._cut_bytes = state.partial, state.cut
+        self._dropped, self._mid_line = state.dropped, state.mid_line
 
     def close(self) -> None:
         """Nothing more will come: keep an unfinished line, end the followers, close the file."""
         if self._closed:
             return
         self._dropped += self._mid_line
-        lines = [self._take_note()] if self._dropped else []
+        lines = [self._take_dropped_notice()] if self._dropped else []
         if self._partial:
-            lines.append(self._finish(self._partial))
+            lines.append(self._finish_line(self._partial))
         self._publish(lines)
         self._closed = True
         for follower in self._followers:
@@ -155,42 +155,42 @@ class Log:
         """Lose a piece of the output, and what is left of the lines it breaks at both ends."""
         self._dropped += newlines
         self._mid_line = not data.endswith(b"\n")
-        self._partial, self._cut = b"", 0
+        self._partial, self._cut_bytes = b"", 0
 
-    def _read(self, data: bytes) -> None:
+    def _split_lines(self, data: bytes) -> None:
         lines: list[str] = []
         if self._mid_line:
             _, newline, data = data.partition(b"\n")
             self._mid_line = not newline
             self._dropped += bool(newline)
         if self._dropped and not self._mid_line:
-            lines.append(self._take_note())
-        *whole, self._partial = (self._partial + data).split(b"\n")
-        lines.extend(map(self._finish, whole))
+            lines.append(self._take_dropped_notice())
+        *complete, self._partial = (self._partial + data).split(b"\n")
+        lines.extend(map(self._finish_line, complete))
         if b"\r" in self._partial:
-            self._show_progress()
-        if len(self._partial) > LONGEST_LINE:
-            self._cut += len(self._partial) - LONGEST_LINE
-            self._partial = self._partial[:LONGEST_LINE]
+            self._observe_progress()
+        if len(self._partial) > MAX_LINE:
+            self._cut_bytes += len(self._partial) - MAX_LINE
+            self._partial = self._partial[:MAX_LINE]
         self._publish(lines)
 
-    def _take_note(self) -> str:
+    def _take_dropped_notice(self) -> str:
         count, self._dropped = self._dropped, 0
-        return dropped(count)
+        return dropped_notice(count)
 
-    def _finish(self, line: bytes) -> str:
+    def _finish_line(self, line: bytes) -> str:
         """Return the line as a terminal would show it in the end, having observed all of it."""
         line = line.removesuffix(b"\r")
         if b"\r" in line:
             *progress, line = [piece for piece in line.split(b"\r") if piece] or [b""]
             for piece in progress:
-                self._tell(_text(piece))
-        more, self._cut = self._cut + max(0, len(line) - LONGEST_LINE), 0
-        text = _text(line) + (f" [sparkd: and {more} bytes]" if more else "")
-        self._tell(text)
+                self._notify_observer(_decode(piece))
+        more, self._cut_bytes = self._cut_bytes + max(0, len(line) - MAX_LINE), 0
+        text = _decode(line) + (f" [sparkd: and {more} bytes]" if more else "")
+        self._notify_observer(text)
         return text
 
-    def _show_progress(self) -> None:
+    def _observe_progress(self) -> None:
         """Observe updates as they come, as their newline may be minutes away; remember the last one only.
 
         Its carriage returns stay with it: one at the end may be half of a line's end, and one at the beginning
@@ -198,10 +198,10 @@ class Log:
         """
         text = self._partial.rstrip(b"\r")
         for piece in text.split(b"\r"):
-            self._tell(_text(piece))
+            self._notify_observer(_decode(piece))
         self._partial = self._partial[max(text.rfind(b"\r"), 0) :]
 
-    def _tell(self, text: str) -> None:
+    def _notify_observer(self, text: str) -> None:
         if self._observe and text:
             self._observe(text)
 
@@ -215,10 +215,10 @@ class Log:
             sink.write(lines)
 
 
-def ended_log(path: Path) -> Log:
+def load_ended_log(path: Path) -> Log:
     """The log of a process that ended under an earlier sparkd."""
     log = Log(path)
-    log.resume(Unfinished())
+    log.resume(LogState())
     log.close()
     return log
 
@@ -230,39 +230,39 @@ class _Follower:
         self._lines = deque(lines)
         self._dropped = 0
         self._ended = False
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
 
     def extend(self, lines: Iterable[str]) -> None:
         for line in lines:
-            if self._dropped or len(self._lines) >= FOLLOWER_LINES:
+            if self._dropped or len(self._lines) >= MAX_FOLLOWER_LINES:
                 self._dropped += (
                     1  # until the reader has caught up, so that there is one gap and not hundreds
                 )
             else:
                 self._lines.append(line)
-        self._news.set()
+        self._changed.set()
 
     def end(self) -> None:
         self._ended = True
-        self._news.set()
+        self._changed.set()
 
     async def next(self) -> str | None:
         while not self._lines:
             if self._dropped:
                 count, self._dropped = self._dropped, 0
-                return dropped(count)
+                return dropped_notice(count)
             if self._ended:
                 return None
-            self._news.clear()
-            await self._news.wait()
+            self._changed.clear()
+            await self._changed.wait()
         return self._lines.popleft()
 
 
-def dropped(count: int) -> str:
+def dropped_notice(count: int) -> str:
     """Return the line that stands for lost ones."""
     return f"[sparkd: {count} lines dropped]"
 
 
-def _text(line: bytes) -> str:
-    text = line[:LONGEST_LINE].decode("utf-8", "replace")
-    return text if text.isprintable() else text.translate(VISIBLE)
+def _decode(line: bytes) -> str:
+    text = line[:MAX_LINE].decode("utf-8", "replace")
+    return text if text.isprintable() else text.translate(CONTROL_PICTURES)

@@ -7,10 +7,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-LIMIT: Final = 32 * 1024 * 1024
+MAX_FILE_SIZE: Final = 32 * 1024 * 1024
 """Bytes of one file. A longer log is two files: the newest lines, and beside them (`.1`) up to as many before."""
 
-LOOK_BACK: Final = 512 * 1024
+TAIL_BYTES: Final = 512 * 1024
 """Bytes read of a log to remember its last lines."""
 
 
@@ -20,7 +20,7 @@ class LogFile:
     What cannot be written (a full disk) is dropped, and said in the file once writing works again.
     """
 
-    def __init__(self, path: Path, *, limit: int = LIMIT) -> None:
+    def __init__(self, path: Path, *, limit: int = MAX_FILE_SIZE) -> None:
         self._path = path
         self._limit = limit
         self._descriptor = -1
@@ -56,18 +56,18 @@ class LogFile:
     def _open(self) -> None:
         if self._descriptor >= 0 and self._size > self._limit:
             self.close()
-            self._path.rename(previous(self._path))
+            self._path.rename(rotated_path(self._path))
         if self._descriptor < 0:
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
             self._descriptor = os.open(self._path, flags, 0o600)
             self._size = os.fstat(self._descriptor).st_size
 
 
-def last_lines(path: Path, lines: int) -> list[str]:
+def read_last_lines(path: Path, lines: int) -> list[str]:
     """The end of a log that is on the disk, as far as one look goes back; nothing where it cannot be read."""
     try:
         with path.open("rb") as file:
-            beginning = max(0, file.seek(0, os.SEEK_END) - LOOK_BACK)
+            beginning = max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES)
             file.seek(beginning)
             found = file.read().decode("utf-8", "replace").split("\n")
     except OSError:
@@ -77,6 +77,6 @@ def last_lines(path: Path, lines: int) -> list[str]:
     ]  # a line that was cut, and what follows the last newline
 
 
-def previous(path: Path) -> Path:
+def rotated_path(path: Path) -> Path:
     """Where the older half of a long log is."""
     return path.with_name(f"{path.name}.1")

@@ -15,20 +15,20 @@ from pathlib import Path
 from typing import Any, Final
 
 from sparkd.processes import pids
-from sparkd.processes.cgroups import Cgroup, Cgroups, cgroup_of
+from sparkd.processes.cgroups import Cgroup, Cgroups, find_cgroup
 from sparkd.processes.pids import Identity
 
-RECORD: Final = ".json"
+RECORD_SUFFIX: Final = ".json"
 """A folder's record is beside it, where its engine does not look: `<folder>.json`."""
 
-PATIENCE: Final = 10.0
+KILL_TIMEOUT: Final = 10.0
 """Seconds that killed processes have to be gone; one that hangs in a driver must not hold up the start for ever."""
 
 POLL: Final = 0.01
 
 
 @dataclass(slots=True)
-class Record:
+class RunRecord:
     """What is noted about one private folder: who uses it, on behalf of which sparkd (`owner`)."""
 
     model: str = ""
@@ -42,14 +42,14 @@ class Record:
         return self.boot == pids.boot_id()
 
     @classmethod
-    def read(cls, directory: Path) -> Record:
+    def read(cls, directory: Path) -> RunRecord:
         """Read a folder's record; an empty one where it is missing or half-written."""
         try:
-            found = json.loads(_path(directory).read_bytes())
+            found = json.loads(_record_path(directory).read_bytes())
             return cls(
                 model=str(found["model"]),
-                owner=_identity(found["owner"]),
-                leader=_identity(found["leader"]),
+                owner=_parse_identity(found["owner"]),
+                leader=_parse_identity(found["leader"]),
                 boot=str(found["boot"]),
             )
         except (OSError, ValueError, LookupError, TypeError):
@@ -63,14 +63,14 @@ class Record:
             "leader": self.leader,
             "boot": self.boot,
         }
-        path = _path(directory)
+        path = _record_path(directory)
         new = path.with_name(path.name + ".new")
         with suppress(OSError):
             new.write_text(json.dumps(document))
             new.replace(path)
 
 
-async def end(directory: Path, record: Record) -> tuple[str | None, bool]:
+async def kill_orphans(directory: Path, record: RunRecord) -> tuple[str | None, bool]:
     """End everything that the record and the folder tell of.
 
     Return a line for the journal if anything lived, and whether all of it is gone.
@@ -79,42 +79,42 @@ async def end(directory: Path, record: Record) -> tuple[str | None, bool]:
     ended: set[int] = set()
     cgroups: dict[Path, Cgroup] = {}
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + PATIENCE
+    deadline = loop.time() + KILL_TIMEOUT
     while True:
-        found = pids.belonging(directory, leader)
-        for path in _cgroups(directory, found) - cgroups.keys():
+        found = pids.find_family(directory, leader)
+        for path in _find_cgroups(directory, found) - cgroups.keys():
             cgroups[path] = Cgroup(path)
-        left = {who.pid for who in found}.union(*(cgroup.members() for cgroup in cgroups.values()))
+        left = {member.pid for member in found}.union(*(cgroup.members() for cgroup in cgroups.values()))
         if not left or loop.time() > deadline:
             break
         ended |= left
         for cgroup in cgroups.values():
             cgroup.kill()
-        for who in found:
-            pids.send(who, signal.SIGKILL)
+        for member in found:
+            pids.send_signal(member, signal.SIGKILL)
         await asyncio.sleep(POLL)
     for cgroup in cgroups.values():
         cgroup.remove()
     name = record.model or directory.name
     if left:
-        return f"{name}: what a killed sparkd left of it cannot be ended: {_list(left)}", False
-    return (f"{name}: ended what a killed sparkd left of it: {_list(ended)}" if ended else None), True
+        return f"{name}: what a killed sparkd left of it cannot be ended: {_format_pids(left)}", False
+    return (f"{name}: ended what a killed sparkd left of it: {_format_pids(ended)}" if ended else None), True
 
 
-def _cgroups(directory: Path, found: set[Identity]) -> set[Path]:
+def _find_cgroups(directory: Path, found: set[Identity]) -> set[Path]:
     """The folder's cgroups: those we can see, and those that its processes are in."""
-    delegated = Cgroups.delegated()
-    paths = set(delegated.named(directory.name)) if delegated else set()
-    return paths | {path for who in found if (path := cgroup_of(who.pid, directory.name))}
+    delegated = Cgroups.find_delegated()
+    paths = set(delegated.find(directory.name)) if delegated else set()
+    return paths | {path for member in found if (path := find_cgroup(member.pid, directory.name))}
 
 
-def _path(directory: Path) -> Path:
-    return directory.with_name(directory.name + RECORD)
+def _record_path(directory: Path) -> Path:
+    return directory.with_name(directory.name + RECORD_SUFFIX)
 
 
-def _identity(found: Any) -> Identity | None:
+def _parse_identity(found: Any) -> Identity | None:
     return None if found is None else Identity(int(found[0]), int(found[1]))
 
 
-def _list(found: set[int]) -> str:
+def _format_pids(found: set[int]) -> str:
     return "PID " + ", ".join(map(str, sorted(found)))

@@ -10,32 +10,32 @@ from typing import Final
 
 from sparkd.processes.log import Log
 
-PIECE: Final = 64 * 1024
+READ_SIZE: Final = 64 * 1024
 """Bytes read at once."""
 
-CAPACITY: Final = 1024 * 1024
+PIPE_SIZE: Final = 1024 * 1024
 """Bytes the pipe may hold: what an engine can write while the event loop is busy. The most an ordinary user may set."""
 
-PAUSE: Final = 0.002
+THROTTLE_PAUSE: Final = 0.002
 """Seconds between two reads of a process that fills the pipe without an end: it is slowed to some 500 MB/s, and
 the event loop has more than half of its time for others."""
 
-STREAK: Final = 16
+THROTTLE_AFTER: Final = 16
 """Full pieces in a row after which a process counts as such."""
 
 
-class Output:
+class OutputPipe:
     """Reads one pipe into one Log, on the running event loop. `reader`: the end to read of a pipe there is already."""
 
     def __init__(self, log: Log, reader: int | None = None) -> None:
         self._reader, self._writer = os.pipe() if reader is None else (reader, -1)  # close-on-exec
         self._log = log
         self._loop = asyncio.get_running_loop()
-        self._streak = 0
+        self._full_reads = 0
         self._open = True
         os.set_blocking(self._reader, False)
         with suppress(OSError):
-            fcntl.fcntl(self._reader, fcntl.F_SETPIPE_SZ, CAPACITY)
+            fcntl.fcntl(self._reader, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
         self._loop.add_reader(self._reader, self._on_readable)
 
     @property
@@ -54,7 +54,7 @@ class Output:
 
     def drain(self) -> None:
         """Read what is in the pipe now, so that a process that has ended has said all."""
-        for _ in range(CAPACITY // PIECE):
+        for _ in range(PIPE_SIZE // READ_SIZE):
             if not self._open or self._read() == 0:
                 return
 
@@ -64,15 +64,15 @@ class Output:
         self._close()
 
     def _on_readable(self) -> None:
-        self._streak = self._streak + 1 if self._read() == PIECE else 0
-        if self._streak >= STREAK:
-            self._streak = 0
+        self._full_reads = self._full_reads + 1 if self._read() == READ_SIZE else 0
+        if self._full_reads >= THROTTLE_AFTER:
+            self._full_reads = 0
             self._loop.remove_reader(self._reader)
-            self._loop.call_later(PAUSE, self._go_on)
+            self._loop.call_later(THROTTLE_PAUSE, self._resume_reading)
 
     def _read(self) -> int:
         try:
-            data = os.read(self._reader, PIECE)
+            data = os.read(self._reader, READ_SIZE)
         except BlockingIOError:
             return 0
         if data:
@@ -81,7 +81,7 @@ class Output:
             self._close()
         return len(data)
 
-    def _go_on(self) -> None:
+    def _resume_reading(self) -> None:
         if self._open:
             self._loop.add_reader(self._reader, self._on_readable)
 

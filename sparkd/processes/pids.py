@@ -38,7 +38,7 @@ class Stat(NamedTuple):
         return self.state in "ZXx"
 
 
-def stat(pid: int) -> Stat | None:
+def read_stat(pid: int) -> Stat | None:
     """Read one process's state; None when there is no such process."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 - read by the hundred, pathlib doubles the cost
@@ -49,45 +49,45 @@ def stat(pid: int) -> Stat | None:
     return Stat(chr(fields[0][0]), int(fields[1]), int(fields[3]), int(fields[19]))
 
 
-def identity(pid: int) -> Identity | None:
+def identify(pid: int) -> Identity | None:
     """Return who has this PID now; None when nobody has."""
-    found = stat(pid)
+    found = read_stat(pid)
     return Identity(pid, found.start_time) if found else None
 
 
-def lives(who: Identity) -> bool:
+def is_running(process: Identity) -> bool:
     """Whether this very process still runs."""
-    found = stat(who.pid)
-    return found is not None and found.start_time == who.start_time and not found.ended
+    found = read_stat(process.pid)
+    return found is not None and found.start_time == process.start_time and not found.ended
 
 
-def send(who: Identity, number: signal.Signals) -> None:
+def send_signal(process: Identity, number: signal.Signals) -> None:
     """Signal this very process, or nobody if it has ended: the PID is pinned before it is compared."""
     try:
-        descriptor = os.pidfd_open(who.pid)
+        descriptor = os.pidfd_open(process.pid)
     except OSError:
         return
     try:
-        if lives(who):
+        if is_running(process):
             with suppress(ProcessLookupError, PermissionError):
                 signal.pidfd_send_signal(descriptor, number)
     finally:
         os.close(descriptor)
 
 
-def belonging(directory: Path, leader: Identity | None) -> set[Identity]:
+def find_family(directory: Path, leader: Identity | None) -> set[Identity]:
     """Everything that still runs and was started, at any remove, by the process that was started in `directory`.
 
     That is: the leader's session, the leader's descendants, and whatever works inside `directory`: a grandchild
     that left the session and was re-parented to init is found by that. Zombies are not counted.
     """
-    table = _table()
+    table = _read_processes()
     family: set[int] = set()
     if leader is not None:
         present = leader.pid in table and table[leader.pid].start_time == leader.start_time
         for pid, found in table.items():
             # With the leader reaped, its PID may have been given to a stranger who leads a session of that number.
-            if found.session == leader.pid and (present or _carries(pid, directory)):
+            if found.session == leader.pid and (present or _has_tmpdir(pid, directory)):
                 family.add(pid)
         if present:
             family.add(leader.pid)
@@ -104,7 +104,7 @@ def boot_id() -> str:
         return ""
 
 
-def _table() -> dict[int, Stat]:
+def _read_processes() -> dict[int, Stat]:
     """All processes of our own user; others cannot be engines of ours."""
     table: dict[int, Stat] = {}
     me = os.getuid()
@@ -113,7 +113,7 @@ def _table() -> dict[int, Stat]:
             if not entry.name.isdecimal():
                 continue
             with suppress(OSError):
-                if me in (0, entry.stat().st_uid) and (found := stat(int(entry.name))):
+                if me in (0, entry.stat().st_uid) and (found := read_stat(int(entry.name))):
                     table[int(entry.name)] = found
     return table
 
@@ -126,7 +126,7 @@ def _works_in(pid: int, directory: Path) -> bool:
     return folder == str(directory) or folder.startswith(f"{directory}/")
 
 
-def _carries(pid: int, directory: Path) -> bool:
+def _has_tmpdir(pid: int, directory: Path) -> bool:
     try:
         environment = (PROC / str(pid) / "environ").read_bytes()
     except OSError:

@@ -29,11 +29,11 @@ from sparkd.errors import LaunchError
 from sparkd.processes import pids
 from sparkd.processes.cgroups import ENGINE_WEIGHT, Cgroup, Cgroups
 from sparkd.processes.log import Log
-from sparkd.processes.output import Output
+from sparkd.processes.output import OutputPipe
 
 logger = logging.getLogger(__name__)
 
-TERMS: Final = (0.0, 0.4, 0.6, 0.8)
+SIGTERM_TIMES: Final = (0.0, 0.4, 0.6, 0.8)
 """Parts of the grace after which SIGTERM is sent. While vLLM loads, one may go unheard and the next wedge it; once
 it serves, the first is enough and it is gone before the second."""
 
@@ -44,14 +44,14 @@ POLL_FIRST: Final = 0.005
 POLL_LAST: Final = 0.05
 """Seconds between two looks at what is left, at first and in the end."""
 
-MOVE_IN: Final = 'echo $$ >"$1" && shift && exec "$@"'
+ENTER_CGROUP: Final = 'echo $$ >"$1" && shift && exec "$@"'
 """Shell words that put a process into its cgroup before its program begins: nothing it forks is ever outside."""
 
 OOM_SCORE: Final = 500
 """Where the kernel does choose a victim it shall be an engine: never sparkd, from which children inherit -900."""
 
 
-class HeldProcess(Struct, frozen=True, kw_only=True):
+class ProcessSnapshot(Struct, frozen=True, kw_only=True):
     """A running process as it is passed on to the program that replaces ours. `output` is a file descriptor, None
     where it has closed the other end."""
 
@@ -69,17 +69,17 @@ class Process:
     ended by itself: only `stop` ends what it left behind.
     """
 
-    def __init__(self, pid: int, output: Output, directory: Path, cgroup: Cgroup | None) -> None:
+    def __init__(self, pid: int, output: OutputPipe, directory: Path, cgroup: Cgroup | None) -> None:
         self.pid = pid
         self._output = output
         self._directory = directory
         self._cgroup = cgroup
-        self._identity = pids.identity(pid) or pids.Identity(pid, -1)
-        self._swept = False
+        self._identity = pids.identify(pid) or pids.Identity(pid, -1)
+        self._cleaned_up = False
         self._loop = asyncio.get_running_loop()
-        self._ended: asyncio.Future[Exit] = self._loop.create_future()
+        self._exit: asyncio.Future[Exit] = self._loop.create_future()
         self._pidfd = os.pidfd_open(pid)
-        self._loop.add_reader(self._pidfd, self._on_end)
+        self._loop.add_reader(self._pidfd, self._on_exit)
 
     @classmethod
     async def start(
@@ -95,44 +95,44 @@ class Process:
 
         `cpu_weight` is that cgroup's share of busy CPUs. Raises LaunchError.
         """
-        program = _find(command, directory)
+        program = _find_program(command, directory)
         with ExitStack() as undo:
             try:
-                output = Output(log)
+                output = OutputPipe(log)
                 undo.callback(output.close)
                 cgroup = _make_cgroup(cgroups, directory, cpu_weight)
-                undo.callback(_remove, cgroup)
+                undo.callback(_remove_cgroup, cgroup)
                 pid = _spawn(program, command, directory, output, cgroup)
-                undo.callback(_abandon, pid)
+                undo.callback(_kill_unwatched, pid)
                 process = cls(pid, output, directory, cgroup)
             except (OSError, ValueError) as error:
-                raise LaunchError(f"cannot start {program}: {_reason(error, program)}") from error
+                raise LaunchError(f"cannot start {program}: {_explain_error(error, program)}") from error
             undo.pop_all()
         return process
 
     @classmethod
-    def adopt(cls, held: HeldProcess, log: Log) -> Process:
+    def adopt(cls, snapshot: ProcessSnapshot, log: Log) -> Process:
         """Go on with a process that this very PID started before it replaced its own program.
 
         Raises LaunchError when it is no child of ours.
         """
-        who = pids.identity(held.pid)
-        if who is None or who.start_time != held.start_time:
-            raise LaunchError(f"PID {held.pid} is another process")
-        output = Output(log, held.output)
-        if held.output is None:
+        identity = pids.identify(snapshot.pid)
+        if identity is None or identity.start_time != snapshot.start_time:
+            raise LaunchError(f"PID {snapshot.pid} is another process")
+        output = OutputPipe(log, snapshot.output)
+        if snapshot.output is None:
             output.close_writer()
         else:
-            os.set_inheritable(held.output, False)
-        cgroup = Cgroup(Path(held.cgroup)) if held.cgroup else None
-        return cls(held.pid, output, Path(held.directory), cgroup)
+            os.set_inheritable(snapshot.output, False)
+        cgroup = Cgroup(Path(snapshot.cgroup)) if snapshot.cgroup else None
+        return cls(snapshot.pid, output, Path(snapshot.directory), cgroup)
 
-    def hold(self) -> HeldProcess | None:
+    def snapshot(self) -> ProcessSnapshot | None:
         """What a successor needs to go on with it; None if it has ended."""
-        if self._ended.done() or not pids.lives(self._identity):
+        if self._exit.done() or not pids.is_running(self._identity):
             return None
         self._output.drain()
-        return HeldProcess(
+        return ProcessSnapshot(
             pid=self.pid,
             start_time=self._identity.start_time,
             output=self._output.reader,
@@ -142,36 +142,36 @@ class Process:
 
     async def wait(self) -> Exit:
         """Return how the process itself ended, once it has. Many may wait. Its children may live on: see `stop`."""
-        return await asyncio.shield(self._ended)
+        return await asyncio.shield(self._exit)
 
-    def weigh(self, cpu_weight: int) -> None:
+    def set_cpu_weight(self, cpu_weight: int) -> None:
         """Give it another share of busy CPUs."""
         if self._cgroup:
-            self._cgroup.weigh(cpu_weight)
+            self._cgroup.set_cpu_weight(cpu_weight)
 
     def host_memory(self) -> tuple[int | None, int | None]:
         """Bytes of host memory that it has now and had at most, see Cgroup; None where nobody counts."""
         return self._cgroup.host_memory() if self._cgroup else (None, None)
 
-    def remains(self) -> list[int]:
+    def remaining_pids(self) -> list[int]:
         """PIDs of it that still live: the process, its descendants, those that left its session."""
-        if self._swept:
+        if self._cleaned_up:
             return []
         if self._cgroup is None:
-            return sorted(who.pid for who in pids.belonging(self._directory, self._identity))
+            return sorted(member.pid for member in pids.find_family(self._directory, self._identity))
         # It may have been started and not be in its cgroup yet.
-        return sorted({*self._cgroup.members(), *([self.pid] if pids.lives(self._identity) else [])})
+        return sorted({*self._cgroup.members(), *([self.pid] if pids.is_running(self._identity) else [])})
 
     def kill(self) -> None:
         """SIGKILL to all of it, now, without waiting for anything."""
-        if self._swept:
+        if self._cleaned_up:
             return
         if self._cgroup:
             self._cgroup.kill()
-            pids.send(self._identity, signal.SIGKILL)
+            pids.send_signal(self._identity, signal.SIGKILL)
         else:
-            for who in pids.belonging(self._directory, self._identity):
-                pids.send(who, signal.SIGKILL)
+            for member in pids.find_family(self._directory, self._identity):
+                pids.send_signal(member, signal.SIGKILL)
 
     async def stop(self, grace: float) -> None:
         """End all of it; return when nothing is left.
@@ -180,52 +180,52 @@ class Process:
         course of the `grace` seconds, then SIGKILL to everything. May be called again, with less grace, while an
         earlier call still waits.
         """
-        if grace > 0 and not self._ended.done():
-            await self._ask(grace)
+        if grace > 0 and not self._exit.done():
+            await self._stop_gracefully(grace)
         poll = POLL_FIRST
-        while self.remains():
+        while self.remaining_pids():
             self.kill()
             await asyncio.sleep(poll)
             poll = min(poll * 2, POLL_LAST)
         await self.wait()
-        self._bury()
+        self._clean_up()
 
-    async def _ask(self, grace: float) -> None:
+    async def _stop_gracefully(self, grace: float) -> None:
         """Have the process end by itself, and then its children."""
         deadline = self._loop.time() + grace
-        for begin, end in pairwise((*TERMS, 1.0)):
-            pids.send(self._identity, signal.SIGTERM)
-            pids.send(self._identity, signal.SIGCONT)  # a stopped process does not take a SIGTERM
-            await asyncio.wait([self._ended], timeout=grace * (end - begin))
-            if self._ended.done():
+        for begin, end in pairwise((*SIGTERM_TIMES, 1.0)):
+            pids.send_signal(self._identity, signal.SIGTERM)
+            pids.send_signal(self._identity, signal.SIGCONT)  # a stopped process does not take a SIGTERM
+            await asyncio.wait([self._exit], timeout=grace * (end - begin))
+            if self._exit.done():
                 break
         deadline = min(deadline, self._loop.time() + CHILDREN_GRACE)
         poll = POLL_FIRST
-        while self._loop.time() < deadline and self.remains():
+        while self._loop.time() < deadline and self.remaining_pids():
             await asyncio.sleep(poll)
             poll = min(poll * 2, POLL_LAST)
 
-    def _on_end(self) -> None:
+    def _on_exit(self) -> None:
         self._loop.remove_reader(self._pidfd)
         self._output.drain()
         result = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOWAIT)
         os.close(self._pidfd)
         assert result is not None  # noqa: S101 - for the type's sake: None is what WNOHANG may give
         if result.si_code == os.CLD_EXITED:
-            self._ended.set_result(Exit(result.si_status))
+            self._exit.set_result(Exit(result.si_status))
         else:
-            self._ended.set_result(Exit(None, result.si_status))
+            self._exit.set_result(Exit(None, result.si_status))
 
-    def _bury(self) -> None:
-        if not self._swept:
-            self._swept = True
+    def _clean_up(self) -> None:
+        if not self._cleaned_up:
+            self._cleaned_up = True
             os.waitid(os.P_PID, self.pid, os.WEXITED)
             self._output.close()
             if self._cgroup:
                 self._cgroup.remove()
 
 
-def _find(command: Command, directory: Path) -> str:
+def _find_program(command: Command, directory: Path) -> str:
     """Return the program's path, looked up in the PATH that the program itself gets."""
     name = command.argv[0]
     if "/" in name:
@@ -243,7 +243,7 @@ def _find(command: Command, directory: Path) -> str:
     return found
 
 
-def _reason(error: OSError | ValueError, program: str) -> str:
+def _explain_error(error: OSError | ValueError, program: str) -> str:
     if isinstance(error, ValueError):
         return f"its command line or environment has an {error}"
     if error.errno == errno.ENOENT and Path(program).exists():
@@ -264,15 +264,15 @@ def _make_cgroup(cgroups: Cgroups | None, directory: Path, weight: int) -> Cgrou
         return None
 
 
-def _remove(cgroup: Cgroup | None) -> None:
+def _remove_cgroup(cgroup: Cgroup | None) -> None:
     if cgroup:
         cgroup.remove()
 
 
-def _spawn(program: str, command: Command, directory: Path, output: Output, cgroup: Cgroup | None) -> int:
+def _spawn(program: str, command: Command, directory: Path, output: OutputPipe, cgroup: Cgroup | None) -> int:
     argv = [program, *command.argv[1:]]
     if cgroup:
-        argv = ["/bin/sh", "-c", MOVE_IN, "sparkd", str(cgroup.entrance), *argv]
+        argv = ["/bin/sh", "-c", ENTER_CGROUP, "sparkd", str(cgroup.procs_file), *argv]
     try:
         popen = subprocess.Popen(
             argv,
@@ -292,7 +292,7 @@ def _spawn(program: str, command: Command, directory: Path, output: Output, cgro
     return popen.pid
 
 
-def _abandon(pid: int) -> None:
+def _kill_unwatched(pid: int) -> None:
     """End a process that was started and cannot be watched: no file descriptor is left for that."""
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)

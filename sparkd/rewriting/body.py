@@ -38,9 +38,9 @@ class JsonBody:
     def __init__(
         self,
         fields: Mapping[str, msgspec.Raw],
-        source: bytes | None = None,
+        source: bytes | bytearray | None = None,
         aside: Aside = NOTHING,
-        parsed: bytes = b"",
+        parsed: bytes | bytearray = b"",
     ) -> None:
         self.fields = fields
         self.model = _model_named_in(fields)
@@ -49,10 +49,11 @@ class JsonBody:
         self._parsed = parsed  # what holds every value of _LARGE bytes or more; empty where that is unknown
 
     @classmethod
-    def parse(cls, data: bytes, *, whole: bool = False) -> JsonBody:
+    def parse(cls, data: bytes | bytearray, *, whole: bool = False) -> JsonBody:
         """Read a body. Raises InvalidRequest when it is not a JSON object or its `model` not a string.
 
-        `whole`: its payloads are not set aside, so that the fields can be shown.
+        `data` is kept, and must not change from here on. `whole`: its payloads are not set aside, so that the fields
+        can be shown.
         """
         if not data:
             raise InvalidRequest("The request has no body; a JSON object was expected.")
@@ -97,7 +98,7 @@ class JsonBody:
             return word in bytes(value)
         return in_short_string(word, self._parsed or bytes(value), _SHORT)
 
-    def encode(self) -> bytes:
+    def encode(self) -> bytes | bytearray:
         """The bytes to send: those that came, the very same object, unless a field was set."""
         return put_back(_encoder.encode(self.fields), self._aside) if self._source is None else self._source
 

@@ -38,8 +38,8 @@ def preset_fields(case: Case, body: JsonBody) -> JsonBody:
 
 def _spelled(case: Case, body: JsonBody, given: Mapping[str, Any]) -> dict[str, Any]:
     """Fields as the API in question spells them: a reasoning effort stands inside `reasoning` in /v1/responses."""
-    spelled = dict(given)
-    if case.api == "responses" and "reasoning_effort" in spelled and "reasoning" not in spelled:
+    normalize_flag = dict(given)
+    if case.api == "responses" and "reasoning_effort" in normalize_flag and "reasoning" not in normalize_flag:
         inside = fields_of(body.fields.get("reasoning")) or {}
-        spelled["reasoning"] = {**inside, "effort": raw(spelled.pop("reasoning_effort"))}
-    return spelled
+        normalize_flag["reasoning"] = {**inside, "effort": raw(normalize_flag.pop("reasoning_effort"))}
+    return normalize_flag

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from sparkd.errors import ImagesNotTaken
+from sparkd.errors import ImagesNotSupported
 from sparkd.rewriting.body import JsonBody
 from sparkd.rewriting.case import Case
 from sparkd.rewriting.decoding import fields_of, items_of, raw, text_of
@@ -21,12 +21,12 @@ _DEEPEST = 3
 
 
 def refuse_images(case: Case, body: JsonBody) -> JsonBody:
-    """Refuse a request with an image in it, and name the models that take images. Raises ImagesNotTaken."""
+    """Refuse a request with an image in it, and name the models that take images. Raises ImagesNotSupported."""
     for name in TURNS:
         if any(_images_in(turn) for turn in _suspects(body, name)):
             seeing = sorted(peer.id for peer in case.peers if peer.vision and peer.enabled)
             others = f"These do: {', '.join(seeing)}." if seeing else "No model here does."
-            raise ImagesNotTaken(f'Model "{case.model.id}" takes no images. {others}', param=name)
+            raise ImagesNotSupported(f'Model "{case.model.id}" takes no images. {others}', param=name)
     return body
 
 

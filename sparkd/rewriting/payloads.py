@@ -29,13 +29,13 @@ class Aside(NamedTuple):
     """What was set aside, and the mark that stands in the body with the number of each payload after it."""
 
     mark: bytes = b""
-    payloads: tuple[bytes, ...] = ()
+    payloads: tuple[bytes | bytearray, ...] = ()
 
 
 NOTHING = Aside()
 
 
-def set_aside(data: bytes) -> tuple[bytes, Aside]:
+def set_aside(data: bytes | bytearray) -> tuple[bytes | bytearray, Aside]:
     """A body with marks in place of what is set aside, and what that is."""
     pieces, payloads = _taken_apart(data) if len(data) >= LEAST_BODY else ([], ())
     if not payloads:
@@ -46,22 +46,22 @@ def set_aside(data: bytes) -> tuple[bytes, Aside]:
     return b"".join([*marked, pieces[-1]]), Aside(mark, payloads)
 
 
-def put_back(data: bytes, aside: Aside) -> bytes:
+def put_back(data: bytes | bytearray, aside: Aside) -> bytes | bytearray:
     """A body with everything that was set aside in its place."""
     if not aside.payloads:
         return data
 
-    def whole(found: re.Match[bytes]) -> bytes:
+    def whole(found: re.Match[bytes]) -> bytes | bytearray:
         number = int(found[1])
         return aside.payloads[number] if number < len(aside.payloads) else found[0]
 
     return re.sub(re.escape(aside.mark) + rb"(\d{1,9})~", whole, data)
 
 
-def _taken_apart(data: bytes) -> tuple[list[bytes], tuple[bytes, ...]]:
+def _taken_apart(data: bytes | bytearray) -> tuple[list[bytes | bytearray], tuple[bytes | bytearray, ...]]:
     """The pieces between the payloads, and the payloads."""
-    pieces: list[bytes] = []
-    payloads: list[bytes] = []
+    pieces: list[bytes | bytearray] = []
+    payloads: list[bytes | bytearray] = []
     kept = 0
     for begin, end in long_spans(data, KEPT + LEAST):
         start = _payload(data, begin, end)
@@ -69,10 +69,10 @@ def _taken_apart(data: bytes) -> tuple[list[bytes], tuple[bytes, ...]]:
             pieces.append(data[kept : start + KEPT])
             payloads.append(data[start + KEPT : end])
             kept = end
-    return [*pieces, data[kept:]], tuple(payloads)
+    return [*pieces, data[kept:] if kept else data], tuple(payloads)
 
 
-def _payload(data: bytes, begin: int, end: int) -> int | None:
+def _payload(data: bytes | bytearray, begin: int, end: int) -> int | None:
     """Where the payload at the end of a long string begins; None if there is none."""
     plain = max(begin, data.rfind(b"\\", begin, end) + 1)
     if end - plain < KEPT + LEAST:

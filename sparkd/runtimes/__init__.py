@@ -4,10 +4,10 @@ definition.py   the pins of a definition, and its fingerprint
 store.py        finished builds on disk, and the one in which engines run
 pruning.py      removes old builds, except those from which engines run
 tools.py        uv: its path, its environment, and folders with wheels
-running.py      runs the programs of a build, and keeps their output
+programs.py     runs the programs of a build, and keeps their output
 sources.py      fetches commits, checks them out and patches them
 needs.py        checks what a step needs on the machine
-stepping.py     builds steps from source, each only once
+steps.py        builds steps from source, each only once
 verify.py       checks a build before it counts as finished
 building.py     builds a definition into a folder, with one rename at the end
 """
@@ -20,9 +20,9 @@ from pathlib import Path
 
 from sparkd.catalog.definitions import Runtime
 from sparkd.runtimes.definition import environment_of
-from sparkd.runtimes.store import Build, installed, list_builds, roll_back
+from sparkd.runtimes.store import Build, find_installed, list_builds, roll_back
 
-__all__ = ["Build", "build", "environment_of", "installed", "list_builds", "roll_back"]
+__all__ = ["Build", "build", "environment_of", "find_installed", "list_builds", "roll_back"]
 
 _DEVICES = Path("/dev")
 
@@ -44,6 +44,6 @@ def build(
     build never looks finished.
     """
     # Imported only for a build: the daemon needs only the installed builds, and its start must take milliseconds.
-    from sparkd.runtimes.building import carry_out  # noqa: PLC0415
+    from sparkd.runtimes.building import build_runtime  # noqa: PLC0415
 
-    return carry_out(runtime, root, report, terminal=terminal, inherited=inherited, devices=devices)
+    return build_runtime(runtime, root, report, terminal=terminal, inherited=inherited, devices=devices)

@@ -19,7 +19,7 @@ DEFINITION = "runtime.toml"
 _TORCH_PIN = re.compile(r"^torch==([^\s;\\]+)", re.MULTILINE)
 
 
-def requirements(runtime: Runtime) -> Path:
+def requirements_file(runtime: Runtime) -> Path:
     """The locked requirements of `runtime`."""
     return runtime.folder / runtime.requirements
 
@@ -31,7 +31,7 @@ def fingerprint(runtime: Runtime) -> str:
     """
     digest = hashlib.sha256(f"{RECIPE}\n{sysconfig.get_platform()}\n".encode())
     patches = [runtime.folder / change.file for step in runtime.steps for change in step.patches]
-    for path in (runtime.folder / DEFINITION, requirements(runtime), *patches):
+    for path in (runtime.folder / DEFINITION, requirements_file(runtime), *patches):
         digest.update(hashlib.sha256(_read(runtime, path)).digest())
     return digest.hexdigest()
 
@@ -43,7 +43,7 @@ def environment_of(runtime: Runtime) -> dict[str, str]:
 
 def pinned_torch(runtime: Runtime) -> str | None:
     """The version of PyTorch in the lock, None if it has none."""
-    found = _TORCH_PIN.search(_read(runtime, requirements(runtime)).decode())
+    found = _TORCH_PIN.search(_read(runtime, requirements_file(runtime)).decode())
     return found[1] if found else None
 
 

@@ -10,7 +10,7 @@ from sparkd.catalog.definitions import Runtime
 from sparkd.catalog.quantities import GIB
 from sparkd.catalog.steps import Step
 from sparkd.errors import RuntimeBuildError
-from sparkd.runtimes.running import ProgramFailed, run
+from sparkd.runtimes.programs import ProgramFailed, run_program
 
 CUDA_FOLDER = Path("/usr/local/cuda")
 """The folder of NVIDIA's packages for the toolkit."""
@@ -19,7 +19,9 @@ _HEADERS = (Path("/usr/local/include"), Path("/usr/include"), CUDA_FOLDER / "inc
 _RELEASE = re.compile(r"release (\d+)\.")
 
 
-def require(runtime: Runtime, step: Step, place: Path, search_path: str, python_headers: Path) -> None:
+def check_requirements(
+    runtime: Runtime, step: Step, place: Path, search_path: str, python_headers: Path
+) -> None:
     """Raise RuntimeBuildError with everything that `step` lacks, and the command that installs it.
 
     `place`: the folder of the build. `search_path`: the PATH of its commands. `python_headers`: the folder that must
@@ -28,10 +30,10 @@ def require(runtime: Runtime, step: Step, place: Path, search_path: str, python_
     missing = [
         f"{name}: {remedy}"
         for name, remedy in step.needs.items()
-        if not _is_there(name, search_path, python_headers)
+        if not _is_present(name, search_path, python_headers)
     ]
     if "nvcc" in step.needs and runtime.cuda and (compiler := shutil.which("nvcc", path=search_path)):
-        found = _toolkit(compiler, search_path)
+        found = _cuda_version(compiler, search_path)
         if found != runtime.cuda:
             missing.append(
                 f"CUDA toolkit {runtime.cuda} (nvcc belongs to {found or 'an unknown release'}): {step.needs['nvcc']}"
@@ -44,18 +46,20 @@ def require(runtime: Runtime, step: Step, place: Path, search_path: str, python_
         raise RuntimeBuildError(f"Step {step.step!r} of runtime {runtime.name!r} needs:\n    {listed}")
 
 
-def _is_there(name: str, search_path: str, python_headers: Path) -> bool:
+def _is_present(name: str, search_path: str, python_headers: Path) -> bool:
     if not name.endswith(".h"):
         return shutil.which(name, path=search_path) is not None
     folders = (python_headers, *_HEADERS, *Path("/usr/include").glob("*-linux-gnu"))
     return any((folder / name).exists() for folder in folders)
 
 
-def _toolkit(compiler: str, search_path: str) -> str | None:
+def _cuda_version(compiler: str, search_path: str) -> str | None:
     """The major version of the CUDA toolkit that `compiler` belongs to."""
     try:
-        told = run((compiler, "--version"), directory=Path("/"), environ={"PATH": search_path}, timeout=60)
+        output = run_program(
+            (compiler, "--version"), directory=Path("/"), environ={"PATH": search_path}, timeout=60
+        )
     except ProgramFailed:
         return None
-    found = _RELEASE.search(told)
+    found = _RELEASE.search(output)
     return found[1] if found else None

@@ -10,18 +10,18 @@ from pathlib import Path
 
 from sparkd.catalog.steps import Checkout, Patch, Step
 from sparkd.errors import RuntimeBuildError
-from sparkd.runtimes.running import ProgramFailed
+from sparkd.runtimes.programs import ProgramFailed
 
 Git = Callable[..., str]
 """Runs git: `git(folder, *arguments)` returns its output. Raises ProgramFailed."""
 
 # Messages of git and of servers about a missing commit.
-_ABSENT = re.compile(
+_COMMIT_MISSING = re.compile(
     r"not our ref|couldn't find remote ref|unadvertised object|no such remote ref", re.IGNORECASE
 )
 
 
-def lay_out(step: Step, source: Path, fetched: Path, git: Git) -> None:
+def check_out_sources(step: Step, source: Path, fetched: Path, git: Git) -> None:
     """Make `source` contain exactly the sources of `step`, without patches. Raises RuntimeBuildError.
 
     `fetched` keeps what came over the network, so that a second attempt needs no network.
@@ -33,9 +33,9 @@ def lay_out(step: Step, source: Path, fetched: Path, git: Git) -> None:
             _check_out(checkout, source / checkout.into, fetched, git)
         except ProgramFailed as failed:
             what = f"Step {step.step!r}: cannot fetch {checkout.repository}"
-            if any(_ABSENT.search(line) for line in failed.lines):
+            if any(_COMMIT_MISSING.search(line) for line in failed.lines):
                 what = f"Step {step.step!r}: {checkout.repository} has no commit {checkout.commit}"
-            raise RuntimeBuildError(failed.told(what)) from failed
+            raise RuntimeBuildError(failed.describe(what)) from failed
 
 
 def _check_out(checkout: Checkout, place: Path, fetched: Path, git: Git) -> None:
@@ -82,14 +82,14 @@ def _fetch(checkout: Checkout, fetched: Path, git: Git) -> Path:
     return store
 
 
-def patch(step: Step, source: Path, definition: Path, git: Git) -> None:
+def apply_patches(step: Step, source: Path, definition: Path, git: Git) -> None:
     """Apply the patches of `step`, files below `definition`. Raises RuntimeBuildError with the patch's name."""
     for change in step.patches:
         file = definition / change.file
-        if digest_of(file) != change.sha256:
+        if file_digest(file) != change.sha256:
             raise RuntimeBuildError(
                 f"Step {step.step!r}: {file} is not the pinned patch: its SHA-256 is "
-                f"{digest_of(file)}, not {change.sha256}."
+                f"{file_digest(file)}, not {change.sha256}."
             )
         _apply(step, change, source, file, git)
 
@@ -99,10 +99,10 @@ def _apply(step: Step, change: Patch, source: Path, file: Path, git: Git) -> Non
         git(source / change.into, "apply", "--whitespace=nowarn", str(file.absolute()))
     except ProgramFailed as failed:
         what = f"Step {step.step!r}: {change.file} does not apply to the source"
-        raise RuntimeBuildError(failed.told(what)) from failed
+        raise RuntimeBuildError(failed.describe(what)) from failed
 
 
-def digest_of(file: Path) -> str:
+def file_digest(file: Path) -> str:
     """The SHA-256 of a file. Raises RuntimeBuildError if it cannot be read."""
     try:
         return hashlib.sha256(file.read_bytes()).hexdigest()

@@ -25,7 +25,7 @@ from sparkd.runtimes.definition import fingerprint
 RECORD = "sparkd-build.json"
 CACHE = ".cache"
 STEPS = ".steps"
-"""The folder of builds from source: see stepping.py."""
+"""The folder of builds from source: see steps.py."""
 
 _LOCK = ".lock"
 _ROLLED_BACK = ".rolled-back"
@@ -70,16 +70,16 @@ def list_builds(root: Path) -> list[Build]:
     return sorted(builds, key=lambda build: build.record.created)
 
 
-def installed(runtime: Runtime, root: Path) -> Path | None:
+def find_installed(runtime: Runtime, root: Path) -> Path | None:
     """The folder of the build of `runtime` in which engines start, None if there is none.
 
     It is the build that was rolled back to, or the one of the current definition. It reads only a few small files, so
     a launch can call it.
     """
-    return rolled_back(runtime.name, root) or built(runtime, root)
+    return find_rolled_back(runtime.name, root) or find_built(runtime, root)
 
 
-def rolled_back(name: str, root: Path) -> Path | None:
+def find_rolled_back(name: str, root: Path) -> Path | None:
     """The folder of the build that a runtime was rolled back to, None if there is none or it was removed."""
     try:
         folder = root / (root / _ROLLED_BACK / name).read_text().strip()
@@ -100,8 +100,8 @@ def roll_back(runtime: Runtime, root: Path) -> tuple[Path | None, Build]:
 
     Raises RuntimeNotFound if there is no earlier build. Running engines continue.
     """
-    current = installed(runtime, root)
-    before = previous(runtime.name, list_builds(root), current)
+    current = find_installed(runtime, root)
+    before = find_previous(runtime.name, list_builds(root), current)
     if before is None:
         than = f"older than {current.name}" if current else "to roll back to"
         raise RuntimeNotFound(f"runtime {runtime.name!r} has no build {than}")
@@ -116,7 +116,7 @@ def roll_back(runtime: Runtime, root: Path) -> tuple[Path | None, Build]:
     return current, before
 
 
-def go_forward(root: Path, name: str) -> bool:
+def undo_roll_back(root: Path, name: str) -> bool:
     """End a rollback of a runtime. Return whether there was one."""
     try:
         (root / _ROLLED_BACK / name).unlink()
@@ -125,18 +125,18 @@ def go_forward(root: Path, name: str) -> bool:
     return True
 
 
-def previous(name: str, builds: Sequence[Build], current: Path | None) -> Build | None:
+def find_previous(name: str, builds: Sequence[Build], current: Path | None) -> Build | None:
     """The newest usable build of a runtime that is older than its `current` build."""
-    born = next((build.record.created for build in builds if build.folder == current), float("inf"))
+    created = next((build.record.created for build in builds if build.folder == current), float("inf"))
     older = (
         build
         for build in reversed(builds)
-        if build.record.name == name and build.usable and build.record.created < born
+        if build.record.name == name and build.usable and build.record.created < created
     )
     return next(older, None)
 
 
-def built(runtime: Runtime, root: Path) -> Path | None:
+def find_built(runtime: Runtime, root: Path) -> Path | None:
     """The folder of the finished build of the current definition of `runtime`, None if there is none."""
     try:
         wanted = fingerprint(runtime)
@@ -149,7 +149,7 @@ def built(runtime: Runtime, root: Path) -> Path | None:
 
 
 @contextlib.contextmanager
-def locked(root: Path, report: Callable[[str], None]) -> Iterator[IO[bytes]]:
+def hold_lock(root: Path, report: Callable[[str], None]) -> Iterator[IO[bytes]]:
     """Hold the lock of `root`, and wait for it if necessary.
 
     Programs that inherit the file hold the lock too, so a killed build ends only when its last program exits.
@@ -171,18 +171,18 @@ def clear_unfinished(root: Path) -> None:
             shutil.rmtree(path)
 
 
-def remove(folder: Path) -> None:
+def remove_build(folder: Path) -> None:
     """Remove a build. It is renamed first, because half a build must not look finished."""
-    doomed = folder.with_name(f"{folder.name}.removing-{os.getpid()}")
-    folder.rename(doomed)
-    shutil.rmtree(doomed)
+    removed = folder.with_name(f"{folder.name}.removing-{os.getpid()}")
+    folder.rename(removed)
+    shutil.rmtree(removed)
 
 
-def finish(building: Path, folder: Path, record: Record) -> None:
+def publish_build(building: Path, folder: Path, record: Record) -> None:
     """Put a verified build in place. The lock must be held."""
     (building / RECORD).write_bytes(msgspec.json.format(msgspec.json.encode(record)))
     # Sync first: after a power cut, a renamed folder with empty files would look finished.
     os.sync()
     if folder.exists():
-        remove(folder)
+        remove_build(folder)
     building.rename(folder)

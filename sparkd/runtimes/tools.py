@@ -11,47 +11,47 @@ from sparkd.catalog.definitions import Runtime
 from sparkd.runtimes.store import CACHE
 
 
-def uv() -> str:
+def find_uv() -> str:
     """The path of the uv that is installed with sparkd."""
     import uv as package  # noqa: PLC0415  # only builds need it, and they run outside the daemon
 
     return package.find_uv_bin()
 
 
-def environment(root: Path, inherited: Mapping[str, str]) -> dict[str, str]:
+def build_environment(root: Path, inherited: Mapping[str, str]) -> dict[str, str]:
     """The environment for uv: the inherited one, without variables for another Python, plus the settings of pip.
 
     pip's settings configure the machine's index: https://pip.pypa.io/en/stable/topics/configuration/
     """
     unwanted = re.compile(r"PYTHON|VIRTUAL_ENV$|CONDA_PREFIX$|UV_PYTHON$|UV_SYSTEM_PYTHON$")
-    kept = {name: value for name, value in inherited.items() if not unwanted.match(name)}
+    variables = {name: value for name, value in inherited.items() if not unwanted.match(name)}
     # Beside the builds, so that files are linked and not copied, and no home folder grows.
-    kept.setdefault("UV_CACHE_DIR", str(root / CACHE))
+    variables.setdefault("UV_CACHE_DIR", str(root / CACHE))
     # uv gives up on a file after 60 s, but a busy machine needs longer for a big file.
-    kept.setdefault("UV_COMPILE_BYTECODE_TIMEOUT", "600")
+    variables.setdefault("UV_COMPILE_BYTECODE_TIMEOUT", "600")
     if index := inherited.get("PIP_INDEX_URL"):
-        kept.setdefault("UV_DEFAULT_INDEX", index)
+        variables.setdefault("UV_DEFAULT_INDEX", index)
     if extra := inherited.get("PIP_EXTRA_INDEX_URL"):
-        kept.setdefault("UV_INDEX", extra)
+        variables.setdefault("UV_INDEX", extra)
         # pip takes a package from any index that has it; uv would stop at the first index with that name.
-        kept.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")
+        variables.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")
     if certificates := inherited.get("PIP_CERT"):
-        kept.setdefault("SSL_CERT_FILE", certificates)
-    return kept
+        variables.setdefault("SSL_CERT_FILE", certificates)
+    return variables
 
 
 def find_links(runtime: Runtime, inherited: Mapping[str, str]) -> list[str]:
     """Folders and addresses with wheels for `runtime`: those in its definition, and pip's."""
     own = [link if "://" in link else str(runtime.folder / link) for link in runtime.find_links]
-    return _present(own) + pip_find_links(inherited)
+    return _existing_links(own) + pip_find_links(inherited)
 
 
 def pip_find_links(inherited: Mapping[str, str]) -> list[str]:
     """Folders and addresses in PIP_FIND_LINKS. uv does not read that variable."""
-    return _present(inherited.get("PIP_FIND_LINKS", "").split())
+    return _existing_links(inherited.get("PIP_FIND_LINKS", "").split())
 
 
-def _present(links: Sequence[str]) -> list[str]:
+def _existing_links(links: Sequence[str]) -> list[str]:
     # Like pip, and unlike uv, ignore folders that do not exist.
     return [link for link in links if "://" in link or Path(link).is_dir()]
 

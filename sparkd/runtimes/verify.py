@@ -13,7 +13,7 @@ from sparkd.catalog.definitions import Runtime
 from sparkd.errors import RuntimeBuildError
 from sparkd.runtimes import tools
 from sparkd.runtimes.definition import environment_of
-from sparkd.runtimes.running import ProgramFailed, Report, run
+from sparkd.runtimes.programs import ProgramFailed, Report, run_program
 
 # Seconds for one check. The first import of a large program on a slow disk takes a minute.
 _TIMEOUT = 600.0
@@ -26,7 +26,7 @@ _CUDA = "import torch; print('CUDA', torch.version.cuda)"
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class BuildVerifier:
     """Checks the build in `folder`. Programs get `work` as their home, so that they write to no user's home."""
 
     runtime: Runtime
@@ -44,16 +44,17 @@ class Check:
     def fetch(self, environ: Mapping[str, str]) -> None:
         """Run the commands in `fetch` on machines with a GPU. A failure is only reported."""
         for command in self.runtime.fetch if self.has_gpu else ():
-            told = f"`{' '.join(command)}`"
-            self.report(f"Fetching with {told} …")
+            label = f"`{' '.join(command)}`"
+            self.report(f"Fetching with {label} …")
             # uv at the end: commands that download packages need it, because the virtualenv has no pip.
-            path = f"{self.folder / 'bin'}:{environ.get('PATH', '')}:{Path(tools.uv()).parent}"
-            whole = {**environ, **self._environment(), "PATH": path}
+            path = f"{self.folder / 'bin'}:{environ.get('PATH', '')}:{Path(tools.find_uv()).parent}"
+            variables = {**environ, **self._environment(), "PATH": path}
             try:
-                self._run(command[0], command[1:], whole, _FETCH_TIMEOUT)
+                self._run(command[0], command[1:], variables, _FETCH_TIMEOUT)
             except ProgramFailed as failed:
                 self.report(
-                    f"{failed.told(f'{told} failed')}\n  The build continues: the first start compiles what is missing."
+                    f"{failed.describe(f'{label} failed')}\n"
+                    "  The build continues: the first start compiles what is missing."
                 )
 
     def verify(self) -> dict[str, str]:
@@ -87,8 +88,8 @@ class Check:
 
     def _check_cuda(self, version: str) -> None:
         self.report(f"Checking that its PyTorch is built for CUDA {self.runtime.cuda} …")
-        told = self._check("cannot import torch", "python", "-c", _CUDA)
-        cuda = told.rpartition("CUDA ")[2].strip()
+        output = self._check("cannot import torch", "python", "-c", _CUDA)
+        cuda = output.rpartition("CUDA ")[2].strip()
         if cuda.partition(".")[0] != self.runtime.cuda:
             found = "a build without CUDA" if cuda == "None" else f"a build for CUDA {cuda}"
             raise RuntimeBuildError(
@@ -101,14 +102,14 @@ class Check:
             return self._run(program, arguments, self._environment(), _TIMEOUT)
         except ProgramFailed as failed:
             raise RuntimeBuildError(
-                failed.told(f"Runtime {self.runtime.name!r} was built, but {failure}")
+                failed.describe(f"Runtime {self.runtime.name!r} was built, but {failure}")
             ) from failed
 
     def _run(
         self, program: str, arguments: tuple[str, ...], environ: Mapping[str, str], timeout: float
     ) -> str:
         argv = (str(self.folder / "bin" / program), *arguments)
-        return run(argv, directory=self.work, environ=environ, lock=self.lock, timeout=timeout)
+        return run_program(argv, directory=self.work, environ=environ, lock=self.lock, timeout=timeout)
 
     def _environment(self) -> dict[str, str]:
         return {

@@ -12,22 +12,22 @@ from dataclasses import dataclass
 from typing import Final
 
 from sparkd.catalog.quantities import GIB
-from sparkd.scheduling.books import Entry
+from sparkd.scheduling.ledger import Entry
 from sparkd.scheduling.lifecycle import State
 
-WINDOW: Final = 10.0
+SAMPLE_WINDOW: Final = 10.0
 """Seconds of samples that are kept, for the log when a model is killed."""
 
-CALM: Final = 1.0
-STARTING: Final = 0.25
-SCARCE: Final = 0.1
+IDLE_INTERVAL: Final = 1.0
+STARTING_INTERVAL: Final = 0.25
+LOW_MEMORY_INTERVAL: Final = 0.1
 """Seconds between samples: while nothing starts; while a model starts; while less than twice the floor is available."""
 
-STILL_FALLING: Final = 0.5
+FALLING_TIMEOUT: Final = 0.5
 """Seconds after a kill after which falling memory is a reason for the next kill: the killed process allocates no
 more, so another one does."""
 
-NO_RISE: Final = 5.0
+RECOVERY_TIMEOUT: Final = 5.0
 """Seconds after a kill in which its memory may come back, unless more memory is lost meanwhile."""
 
 
@@ -39,47 +39,49 @@ class Sample:
     available: int
 
 
-class Guard:
+class MemoryGuard:
     """Watches samples of the machine's memory. `floor` is bytes."""
 
     def __init__(self, floor: int) -> None:
         self.floor = floor
         self.samples: deque[Sample] = deque()
-        self._killed: Sample | None = None
+        self._last_kill: Sample | None = None
 
-    def note(self, sample: Sample) -> None:
+    def add_sample(self, sample: Sample) -> None:
         """Record a sample."""
         self.samples.append(sample)
-        while self.samples[0].at < sample.at - WINDOW:
+        while self.samples[0].at < sample.at - SAMPLE_WINDOW:
             self.samples.popleft()
         if sample.available >= self.floor:
-            self._killed = None
+            self._last_kill = None
 
     @property
-    def due(self) -> bool:
+    def must_kill(self) -> bool:
         """Whether a model must be killed now: too little is available, and an earlier kill has not helped."""
         if not self.samples or (now := self.samples[-1]).available >= self.floor:
             return False
-        if self._killed is None:
+        if self._last_kill is None:
             return True
-        since = now.at - self._killed.at
-        falling = now.available < self._killed.available
-        return since >= NO_RISE or (falling and since >= STILL_FALLING)
+        since = now.at - self._last_kill.at
+        falling = now.available < self._last_kill.available
+        return since >= RECOVERY_TIMEOUT or (falling and since >= FALLING_TIMEOUT)
 
-    def killed(self) -> None:
+    def record_kill(self) -> None:
         """Record that a model was killed because of the last sample."""
-        self._killed = self.samples[-1]
+        self._last_kill = self.samples[-1]
 
-    def pause(self, *, starting: bool) -> float:
+    def sample_interval(self, *, starting: bool) -> float:
         """Seconds until the next sample is due."""
         if self.samples and self.samples[-1].available < 2 * self.floor:
-            return SCARCE
-        return STARTING if starting else CALM
+            return LOW_MEMORY_INTERVAL
+        return STARTING_INTERVAL if starting else IDLE_INTERVAL
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """What happened, for a person: the samples of the last ten seconds."""
         now = self.samples[-1]
-        figures = " → ".join(f"{sample.available / GIB:.2f}" for sample in _thinned(self.samples, now.at))
+        figures = " → ".join(
+            f"{sample.available / GIB:.2f}" for sample in _one_per_second(self.samples, now.at)
+        )
         return (
             f"{now.available / GIB:.2f} GiB of memory were available, and the floor is "
             f"{self.floor / GIB:.2f} GiB. The last {now.at - self.samples[0].at:.0f} seconds, in GiB: {figures}"
@@ -96,13 +98,13 @@ class Guard:
         )
 
 
-def first_to_go(residents: Iterable[Entry]) -> Entry | None:
+def choose_victim(residents: Iterable[Entry]) -> Entry | None:
     """Return the model to kill first: a starting one, one that is stopping anyway, the least recently used idle one, or
     the newest busy one. It may be pinned: no request is worth the machine."""
-    return min((entry for entry in residents if not entry.killed), key=_rank, default=None)
+    return min((entry for entry in residents if not entry.killed), key=_kill_order, default=None)
 
 
-def _rank(entry: Entry) -> tuple[int, float]:
+def _kill_order(entry: Entry) -> tuple[int, float]:
     if entry.state is State.STARTING:
         return 0, 0.0
     if not entry.leases and entry.state is not State.READY:
@@ -112,10 +114,10 @@ def _rank(entry: Entry) -> tuple[int, float]:
     return 3, -(entry.ready_at or 0.0)
 
 
-def _thinned(samples: Iterable[Sample], end: float) -> Iterable[Sample]:
+def _one_per_second(samples: Iterable[Sample], end: float) -> Iterable[Sample]:
     """At most one sample per second, and the last one: ten seconds must fit on a line."""
-    due = 0.0
+    next_at = 0.0
     for sample in samples:
-        if sample.at >= due or sample.at == end:
-            due = sample.at + 1.0
+        if sample.at >= next_at or sample.at == end:
+            next_at = sample.at + 1.0
             yield sample

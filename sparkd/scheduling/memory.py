@@ -9,12 +9,12 @@ from typing import Final, Literal, NamedTuple
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.quantities import GIB
 
-ImpliedFootprint = Callable[[Model], int | None]
+FootprintEstimator = Callable[[Model], int | None]
 """Returns bytes, None if unknown. Learned footprints have the same type."""
 
 Basis = Literal["learned", "declared", "implied", "guessed"]
 
-FLOOR: Final = 5 * GIB
+MAX_DEFAULT_FLOOR: Final = 5 * GIB
 """What a GB10 needs to keep running, as its owners report. With less it may hang before a process can be killed."""
 
 
@@ -41,22 +41,22 @@ class Budget:
         """Bytes that all models may use."""
         return max(0, self.total - self.reserve - self.leaked)
 
-    def share(self, model: Model) -> int:
+    def limit_for(self, model: Model) -> int:
         """Bytes that this model may use when everything evictable is evicted."""
         return self.bytes - (self.utility if model.lifecycle == "normal" else 0)
 
-    def within(self, size: int) -> Budget:
+    def limited_to(self, size: int) -> Budget:
         """Return this budget with at most `size` bytes for models."""
         return self if size >= self.bytes else replace(self, total=size + self.reserve + self.leaked)
 
 
-def floor_of(total: int) -> int:
+def default_floor(total: int) -> int:
     """Bytes that must stay available on a machine of `total` bytes, unless `memory.floor` is set."""
-    return min(FLOOR, total // 16)
+    return min(MAX_DEFAULT_FLOOR, total // 16)
 
 
-def footprint(
-    model: Model, budget: Budget, implied: ImpliedFootprint, learned: ImpliedFootprint = lambda _: None
+def estimate_footprint(
+    model: Model, budget: Budget, implied: FootprintEstimator, learned: FootprintEstimator = lambda _: None
 ) -> Footprint:
     """Return the bytes to reserve for a model: learned, declared, implied by its options, or all that it may use.
 
@@ -68,18 +68,20 @@ def footprint(
     if model.memory is not None:
         return Footprint(model.memory, "declared")
     guess = implied(model)
-    share = budget.share(model)
+    share = budget.limit_for(model)
     return Footprint(share, "guessed") if guess is None else Footprint(min(guess, share), "implied")
 
 
-def budget_for(
+def compute_budget(
     models: Iterable[Model],
     total: int,
     reserve: int,
-    implied: ImpliedFootprint,
-    learned: ImpliedFootprint = lambda _: None,
+    implied: FootprintEstimator,
+    learned: FootprintEstimator = lambda _: None,
 ) -> Budget:
     """Return the budget of a machine of `total` bytes, with memory kept for the utility model if there is one."""
-    whole = Budget(total, reserve)
+    full_budget = Budget(total, reserve)
     utility = next((model for model in models if model.lifecycle == "utility" and model.enabled), None)
-    return Budget(total, reserve, footprint(utility, whole, implied, learned).bytes if utility else 0)
+    return Budget(
+        total, reserve, estimate_footprint(utility, full_budget, implied, learned).bytes if utility else 0
+    )

@@ -12,8 +12,8 @@ from msgspec import Struct
 
 from sparkd.catalog.definitions import Lifecycle
 from sparkd.catalog.settings import OnBusy
-from sparkd.scheduling.books import NEVER, Entry
-from sparkd.scheduling.deadlines import idle_end
+from sparkd.scheduling.deadlines import idle_deadline
+from sparkd.scheduling.ledger import NEVER, Entry
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.memory import Basis
 
@@ -135,7 +135,7 @@ class Reload(Struct, frozen=True, kw_only=True):
     restarted: tuple[str, ...] = ()
     settings: bool = False
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """The same as text for a person, without a full stop."""
         stays = [name for name in self.changed if name not in self.restarted]
         parts = [
@@ -153,7 +153,7 @@ class Reload(Struct, frozen=True, kw_only=True):
         return "; ".join(parts) or "nothing changed"
 
 
-class Step(Protocol):
+class LoadStep(Protocol):
     """A step of loading, as engines report it."""
 
     @property
@@ -167,18 +167,20 @@ class Step(Protocol):
         ...
 
 
-def model_status(entry: Entry, now: float, *, pid: int | None, milestone: Step | None) -> ModelStatus:
+def build_model_status(
+    entry: Entry, now: float, *, pid: int | None, milestone: LoadStep | None
+) -> ModelStatus:
     """One model's status from its entry, plus what the scheduler cannot know: its PID and its loading progress."""
-    cooling = entry.state is State.BACKOFF and not entry.quarantined
+    cooling = entry.state is State.BACKOFF and not entry.is_quarantined
     step = milestone if entry.state is State.STARTING else None
     return ModelStatus(
         id=entry.model.id,
         state=entry.state.value,
-        quarantined=entry.quarantined,
+        quarantined=entry.is_quarantined,
         since=now - entry.since,
         in_flight=len(entry.leases),
         waiting=len(entry.waiting),
-        idle_left=idle_end(entry) - now if idle_end(entry) < NEVER else None,
+        idle_left=idle_deadline(entry) - now if idle_deadline(entry) < NEVER else None,
         footprint=entry.footprint,
         basis=entry.basis,
         declared=entry.model.memory,
@@ -186,7 +188,7 @@ def model_status(entry: Entry, now: float, *, pid: int | None, milestone: Step |
         phase=step.phase if step else None,
         progress=step.progress if step else None,
         cause=entry.cause or None,
-        retry_after=max(0.0, entry.until - now) if cooling else None,
+        retry_after=max(0.0, entry.retry_at - now) if cooling else None,
         load_time=entry.load_time or None,
         lifecycle=entry.model.lifecycle,
         pinned=entry.model.pinned,

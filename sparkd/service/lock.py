@@ -12,7 +12,7 @@ from sparkd.errors import AlreadyRunning
 
 
 @contextmanager
-def sole_owner(run: Path, held: int | None = None) -> Iterator[int]:
+def lock_run_folder(run: Path, inherited_fd: int | None = None) -> Iterator[int]:
     """Hold the run folder; yield the descriptor of its lock. Raises AlreadyRunning. The kernel lets go of it when the
     daemon dies, however it dies.
 
@@ -20,10 +20,10 @@ def sole_owner(run: Path, held: int | None = None) -> Iterator[int]:
     """
     fd = os.open(run / "sparkd.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        if held is not None:
-            if os.path.sameopenfile(held, fd):
-                os.dup2(held, fd, inheritable=False)
-            os.close(held)
+        if inherited_fd is not None:
+            if os.path.sameopenfile(inherited_fd, fd):
+                os.dup2(inherited_fd, fd, inheritable=False)
+            os.close(inherited_fd)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

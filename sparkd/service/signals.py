@@ -5,17 +5,17 @@ from __future__ import annotations
 import signal
 from typing import Final
 
-ORDERS: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
+CONTROL_SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 
 
-def hold_back() -> None:
-    """Have orders wait: with what is called so in each of our threads they do so across an exec, until `let_in`.
+def block_signals() -> None:
+    """Block the signals in this thread. Blocked in every thread, they wait across an exec until `unblock_signals`.
 
     Without it the first moments of the next program, which has engines and does not listen yet, end by SIGTERM.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, ORDERS)
+    signal.pthread_sigmask(signal.SIG_BLOCK, CONTROL_SIGNALS)
 
 
-def let_in() -> None:
-    """Take orders in this thread, those included that have waited."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, ORDERS)
+def unblock_signals() -> None:
+    """Accept the signals in this thread again, including those that have waited."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, CONTROL_SIGNALS)

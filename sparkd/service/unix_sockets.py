@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-LONGEST_ADDRESS = 107
+MAX_SOCKET_PATH = 107
 """Bytes of a Unix socket's path; `sun_path` of unix(7) has 108 with the closing NUL."""
 
 
@@ -23,7 +23,7 @@ def socket_address(socket: Path) -> Iterator[str]:
     A long one is named through an open folder, `/proc/self/fd/N/control.sock` (proc(5)), and only inside the
     block. Raises OSError when there is no such folder.
     """
-    if len(os.fsencode(socket)) <= LONGEST_ADDRESS:
+    if len(os.fsencode(socket)) <= MAX_SOCKET_PATH:
         yield str(socket)
         return
     folder = os.open(socket.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

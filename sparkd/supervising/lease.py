@@ -24,7 +24,7 @@ class Lender(Protocol):
         """Write a request into the books; return its ticket, and its run as soon as that is ready."""
         ...
 
-    def leave(self, ticket: int) -> None:
+    def release(self, ticket: int) -> None:
         """Give back a granted ticket, or give up a waiting one."""
         ...
 
@@ -47,8 +47,8 @@ class Lease:
         self.model = model
 
     async def __aenter__(self) -> Lease:
-        if not (downloads := self._supervisor.downloads).knows(self.model):
-            await downloads.ensure(
+        if not (downloads := self._supervisor.downloads).is_on_disk(self.model):
+            await downloads.ensure_on_disk(
                 self.model
             )  # before there is a ticket: nothing is reserved or evicted for it
         self._ticket, granted = self._supervisor.request(self.model)
@@ -56,7 +56,7 @@ class Lease:
             try:
                 await granted
             except asyncio.CancelledError:
-                self._supervisor.leave(self._ticket)
+                self._supervisor.release(self._ticket)
                 raise
         run = granted.result()
         self.upstream, self.run = run.upstream, run.number
@@ -65,4 +65,4 @@ class Lease:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._supervisor.leave(self._ticket)
+        self._supervisor.release(self._ticket)

@@ -89,7 +89,7 @@ class Connection(asyncio.Protocol):
         """Whether another exchange may follow the last one."""
         return self._reusable and not self._transport.is_closing()
 
-    def exchange(self, head: bytes, body: bytes, sink: Sink) -> asyncio.Future[None]:
+    def exchange(self, head: bytes, body: bytes | bytearray, sink: Sink) -> asyncio.Future[None]:
         """Send a request and hand its answer to `sink`; the future is done when the answer has ended.
 
         It raises UpstreamError: StaleConnection where asking again on a new connection is safe. Whoever stops

@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from sparkd.catalog.definitions import NOT_KEYS, Model, Runtime
+from sparkd.catalog.definitions import IMPLICIT_FIELDS, Model, Runtime
 from sparkd.catalog.labels import ClientLimits, Clients
 from sparkd.catalog.quantities import GIB
 from sparkd.catalog.reading.conversion import keys_of
-from sparkd.catalog.reading.layers import REFUSED
+from sparkd.catalog.reading.layers import FORBIDDEN_KEYS
 from sparkd.catalog.reading.tables import SETTINGS
 from sparkd.catalog.reference import keys as reference
 from sparkd.catalog.reference import schema
@@ -33,17 +33,17 @@ def blocks(language: str) -> list[str]:
 
 
 def test_the_schemas_are_in_step_with_the_definitions() -> None:
-    for path, text in schema.written().items():
+    for path, text in schema.render_files().items():
         assert path.read_text() == text, "run: python -m sparkd.catalog.reference.schema"
 
 
 def test_the_reference_is_in_step_with_the_definitions() -> None:
-    assert reference.written() == GUIDE, "run: python -m sparkd.catalog.reference.keys"
+    assert reference.render_page() == GUIDE, "run: python -m sparkd.catalog.reference.keys"
 
 
 @pytest.mark.parametrize("struct", STRUCTS)
 def test_every_key_is_explained_by_a_sentence_of_its_own(struct: type[msgspec.Struct]) -> None:
-    assert set(keys_of(struct)) | NOT_KEYS >= {field.name for field in msgspec.structs.fields(struct)}
+    assert set(keys_of(struct)) | IMPLICIT_FIELDS >= {field.name for field in msgspec.structs.fields(struct)}
     for key in keys_of(struct).values():
         assert key.description.endswith("."), key.name
 
@@ -55,7 +55,7 @@ def test_the_schema_has_every_key_of_every_table_and_refuses_others() -> None:
         name: list(keys_of(struct)) for name, struct in SETTINGS.items()
     }
     assert list(whole["definitions"]["model"]["properties"]) == list(keys_of(Model))
-    for kind, refused in REFUSED.items():
+    for kind, refused in FORBIDDEN_KEYS.items():
         allowed = whole["properties"][kind]["additionalProperties"]["properties"]
         assert set(allowed) == set(keys_of(Model)) - set(refused)
     for table in (*tables.values(), whole["definitions"]["model"], schema.runtime_schema(), whole):
@@ -83,7 +83,7 @@ def test_the_schema_says_units_bounds_and_choices() -> None:
 
 
 def test_the_schemas_are_json_that_names_its_draft() -> None:
-    for text in schema.written().values():
+    for text in schema.render_files().values():
         assert json.loads(text)["$schema"] == "http://json-schema.org/draft-07/schema#"
 
 

@@ -199,7 +199,7 @@ def test_the_catalogue_knows_where_each_key_was_said(folder: Folder) -> None:
     catalogue = folder.read(f"[families.llama]\noptions.a = 1\n{MODEL}options.b = 1")
     mine, shipped = folder.path / "models.d/mine.toml", folder.catalogue
     m = catalogue.models["m"]
-    assert catalogue.place(m, "options", "a") == (shipped, "families.llama.options.a")
-    assert catalogue.place(m, "options", "b") == (shipped, "models.m.options.b")
-    assert catalogue.place(m, "options", "c") == (mine, "changes.m.options.c")
-    assert catalogue.place(m, "memory") == (shipped, "models.m.memory")
+    assert catalogue.locate_key(m, "options", "a") == (shipped, "families.llama.options.a")
+    assert catalogue.locate_key(m, "options", "b") == (shipped, "models.m.options.b")
+    assert catalogue.locate_key(m, "options", "c") == (mine, "changes.m.options.c")
+    assert catalogue.locate_key(m, "memory") == (shipped, "models.m.memory")

@@ -69,8 +69,8 @@ def test_a_change_is_laid_over_the_table_key_by_key(folder: Folder) -> None:
     ],
 )
 def test_what_is_wrong_in_the_table_is_told_with_its_key(text: str, problem: str, folder: Folder) -> None:
-    (told,) = folder.problems(TABLE + text)
-    assert told == f"models.toml: models.m.rewriting{problem}"
+    (line,) = folder.problems(TABLE + text)
+    assert line == f"models.toml: models.m.rewriting{problem}"
 
 
 def test_a_key_of_the_table_beside_it_is_sent_home(folder: Folder) -> None:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from sparkd.catalog.names import NAME_RULE, PATH_HEADS
-from sparkd.catalog.wording import dotted
+from sparkd.catalog.messages import join_key
+from sparkd.catalog.names import NAME_RULE, RESERVED_PATH_SEGMENTS
 from tests.catalog.folder import VLLM, Folder
 
 MODEL = f"[models.m]\n{VLLM}"
@@ -19,11 +19,11 @@ def test_an_id_is_made_of_letters_digits_and_a_few_signs(id_: str, folder: Folde
 )
 def test_an_id_that_cannot_stand_in_a_path_or_a_file_name_is_told(id_: str, folder: Folder) -> None:
     assert folder.problems(f'[models."{id_}"]\n{VLLM}') == [
-        f"models.toml: {dotted('models', id_)}: expected {NAME_RULE}"
+        f"models.toml: {join_key('models', id_)}: expected {NAME_RULE}"
     ]
 
 
-@pytest.mark.parametrize("head", sorted(PATH_HEADS))
+@pytest.mark.parametrize("head", sorted(RESERVED_PATH_SEGMENTS))
 def test_no_model_hides_a_path_of_the_api(head: str, folder: Folder) -> None:
     assert folder.problems(f"[models.{head}]\n{VLLM}") == [
         f'models.toml: models.{head}: "{head}" is the beginning of an API path (/v1/{head}); choose another id'
@@ -84,9 +84,9 @@ def test_a_disabled_model_says_why(folder: Folder) -> None:
 def test_a_client_that_asks_for_the_whole_context_as_an_answer_is_told(folder: Folder) -> None:
     text = f"{MODEL}context_length = 8192\n[models.m.clients]\nopencode.output = %s\ncline.context = 4096\n"
     assert folder.problems(text % 8191) == []
-    told = "models.toml: models.m.clients.%s: expected less than the context (%d), because the prompt needs some of it"
-    assert folder.problems(text % 8192) == [told % ("opencode.output = 8192", 8192)]
-    assert folder.problems(f"{text % 1}cline.output = 4096") == [told % ("cline.output = 4096", 4096)]
+    line = "models.toml: models.m.clients.%s: expected less than the context (%d), because the prompt needs some of it"
+    assert folder.problems(text % 8192) == [line % ("opencode.output = 8192", 8192)]
+    assert folder.problems(f"{text % 1}cline.output = 4096") == [line % ("cline.output = 4096", 4096)]
 
 
 def test_a_runtime_that_does_not_exist_is_told_with_those_that_do(folder: Folder) -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from sparkd.catalog.addresses import parse_listen
 from sparkd.catalog.labels import Tag
-from sparkd.catalog.sizes import parse_size, size_text
-from sparkd.catalog.wording import either
+from sparkd.catalog.messages import join_with_or
+from sparkd.catalog.sizes import format_size, parse_size
 from tests.catalog.folder import VLLM, Folder
 
 TAGS = sorted(get_args(Tag))
@@ -42,7 +42,7 @@ def test_what_is_not_surely_a_size_is_none(text: str) -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 1023, 1024, 2**30, 20 * 2**30, 3 * 2**39, 2**40])
 def test_a_size_in_words_reads_back(size: int) -> None:
-    assert parse_size(size_text(size)) == size
+    assert parse_size(format_size(size)) == size
 
 
 @pytest.mark.parametrize(
@@ -140,10 +140,13 @@ def test_anything_else_is_no_address(listen: str, folder: Folder) -> None:
         (f"{MODEL}aliases = ['a', 1]", 'models.m.aliases = ["a", 1]: expected a list of strings'),
         (
             f"{MODEL}tags = ['chat', 'coding']",
-            f'models.m.tags = ["chat", "coding"]: expected a list of {either(TAGS)}; did you mean "code"?',
+            f'models.m.tags = ["chat", "coding"]: expected a list of {join_with_or(TAGS)}; did you mean "code"?',
         ),
-        (f"{MODEL}tags = ['chat', 1]", f'models.m.tags = ["chat", 1]: expected a list of {either(TAGS)}'),
-        (f"{MODEL}tags = 'chat'", f'models.m.tags = "chat": expected a list of {either(TAGS)}'),
+        (
+            f"{MODEL}tags = ['chat', 1]",
+            f'models.m.tags = ["chat", 1]: expected a list of {join_with_or(TAGS)}',
+        ),
+        (f"{MODEL}tags = 'chat'", f'models.m.tags = "chat": expected a list of {join_with_or(TAGS)}'),
         (
             f"{MODEL}status = 'valid'",
             (

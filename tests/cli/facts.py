@@ -21,7 +21,7 @@ from sparkd.cli.doctor_facts import (
     Readiness,
     Unit,
 )
-from sparkd.hub.findings import OnDisk
+from sparkd.hub.files import SourceOnDisk
 from sparkd.machine.memory import Memory
 from sparkd.machine.nvml import Gpu
 from sparkd.scheduling.status import MemoryStatus, ModelStatus, QueueStatus, Status
@@ -36,7 +36,7 @@ STATUS = Status(
     models=(ModelStatus(id="qwen", state="stopped"),),
 )
 SPARK = Memory("unified", 128 * GIB, 100 * GIB, 128 * GIB, 100 * GIB, 60 * GIB)
-READY = Readiness((Needs("qwen", "cpu", (OnDisk(source="org/qwen", state="whole"),)),), {"cpu": True})
+READY = Readiness((Needs("qwen", "cpu", (SourceOnDisk(source="org/qwen", state="whole"),)),), {"cpu": True})
 INSTALLED = Installed(enabled=1, port=Port("127.0.0.1:8009"), readiness=READY)
 UNITS = {
     "sparkd.socket": Unit("enabled", "active"),

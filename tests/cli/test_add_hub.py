@@ -10,7 +10,7 @@ import pytest
 
 from sparkd.catalog.quantities import GIB
 from sparkd.catalog.reading import read_catalogue
-from sparkd.guessing import WANTED
+from sparkd.guessing import FILE_LIMITS
 from tests.cli.hub import LocalHub, Repository, local_hub
 from tests.cli.running import Ran, sparkctl
 from tests.cli.test_add import catalogue, drop_ins
@@ -66,7 +66,7 @@ def test_a_repository_is_guessed_from_its_small_files_alone(catalogue: Path, hub
     )
     added = read_catalogue(catalogue).models["qwen3-4b"]
     assert (added.source, added.options["tool-call-parser"]) == ("Qwen/Qwen3-4B", "hermes")
-    assert {path.rpartition("/")[2] for path in hub.asked} <= {*WANTED, "main"}
+    assert {path.rpartition("/")[2] for path in hub.asked} <= {*FILE_LIMITS, "main"}
 
 
 def test_the_address_of_its_page_will_do(catalogue: Path, hub: LocalHub) -> None:
@@ -132,7 +132,7 @@ def test_a_hub_that_breaks_off_or_sends_too_much_is_told(catalogue: Path, hub: L
     hub.repositories["Qwen/Qwen3-4B"].drip = True
     ran = add(catalogue, hub.address, "Qwen/Qwen3-4B")
     assert (ran.code, "cannot be asked about Qwen/Qwen3-4B" in ran.err) == (5, True)
-    big = b'{"a": "' + b"x" * (WANTED["config.json"] + 1) + b'"}'
+    big = b'{"a": "' + b"x" * (FILE_LIMITS["config.json"] + 1) + b'"}'
     hub.repositories["Qwen/Qwen3-4B"] = Repository({"config.json": big})
     ran = add(catalogue, hub.address, "Qwen/Qwen3-4B")
     assert (ran.code, "is larger than 4 MiB" in ran.err) == (1, True)

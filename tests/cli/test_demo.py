@@ -25,7 +25,7 @@ def taken_port() -> Iterator[int]:
         yield int(server.getsockname()[1])
 
 
-def free_port() -> int:
+def find_free_port() -> int:
     with taken_port() as port:
         return port
 
@@ -40,7 +40,7 @@ def test_a_taken_port_is_told_with_its_owner_before_anything_is_done() -> None:
 
 
 def test_the_demo_answers_serves_and_ends_with_ctrl_c_leaving_nothing() -> None:
-    port = free_port()
+    port = find_free_port()
     demo = subprocess.Popen(
         [*DEMO, "--port", str(port)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd="/"
     )

@@ -12,10 +12,10 @@ from typing import Any
 
 from sparkd import __version__
 from tests.cli.running import sparkctl
-from tests.e2e.house import House, engine
+from tests.e2e.sparkd_process import SparkdProcess, engine
 
 
-def house(folder: Path, more: str = "") -> Path:
+def write_catalogue(folder: Path, more: str = "") -> Path:
     """A catalogue on a free port, whose model has neither its runtime nor its source."""
     path = folder / "models.toml"
     path.write_text(
@@ -35,7 +35,7 @@ def examined(path: Path) -> tuple[int, dict[str, dict[str, Any]]]:
 
 
 def test_without_a_daemon_it_says_so_and_that_is_no_failure(tmp_path: Path) -> None:
-    path = house(tmp_path)
+    path = write_catalogue(tmp_path)
     code, found = examined(path)
     assert code == 0
     assert found["daemon"]["found"] == "sparkd is not running"
@@ -72,7 +72,7 @@ def test_a_machine_without_a_catalogue_is_told_so(tmp_path: Path) -> None:
 def test_a_port_that_somebody_else_listens_on_is_wrong_and_names_them(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        path = house(tmp_path)
+        path = write_catalogue(tmp_path)
         path.write_text(path.read_text().replace("127.0.0.1:0", f"127.0.0.1:{port}"))
         code, found = examined(path)
     assert (code, found["port"]["level"]) == (1, "wrong")
@@ -81,7 +81,7 @@ def test_a_port_that_somebody_else_listens_on_is_wrong_and_names_them(tmp_path: 
 
 def test_a_real_key_file_is_judged_by_its_mode_and_by_what_is_in_it(tmp_path: Path) -> None:
     keys = tmp_path / "keys"
-    path = house(tmp_path, f'api_key_file = "{keys}"\n')
+    path = write_catalogue(tmp_path, f'api_key_file = "{keys}"\n')
     assert "cannot be read" in examined(path)[1]["api keys"]["found"]
     keys.write_text("owner: sk-1\n")
     keys.chmod(0o644)
@@ -95,7 +95,7 @@ def test_a_real_key_file_is_judged_by_its_mode_and_by_what_is_in_it(tmp_path: Pa
 
 def test_a_socket_that_a_killed_daemon_left_is_no_daemon_and_one_that_a_stranger_holds_is_wrong() -> None:
     with tempfile.TemporaryDirectory(prefix="sparkd-doc-") as folder:  # short: sockets live below it
-        path = house(Path(folder))
+        path = write_catalogue(Path(folder))
         (Path(folder) / "run").mkdir()
         with socket.socket(socket.AF_UNIX) as door:
             door.bind(f"{folder}/run/control.sock")
@@ -118,18 +118,18 @@ def test_a_running_daemon_and_its_quarantined_model_are_told() -> None:
     broken = {"engine": "command", "command": ["/bin/sh", "-c", "exit 3", "{socket}"], "memory": "1 GiB"}
     with tempfile.TemporaryDirectory(prefix="sparkd-doc-") as folder:  # short: sockets live below it
         catalogue = {"failures": {"max_failures": 1}, "models": {"quick": engine(), "broken": broken}}
-        house = House(Path(folder), catalogue)
-        house.start()
+        sparkd = SparkdProcess(Path(folder), catalogue)
+        sparkd.start()
         try:
-            code, found = examined(house.catalogue)
+            code, found = examined(sparkd.catalogue)
             assert (code, found["daemon"]["level"], found["quarantine"]["level"]) == (0, "ok", "ok")
-            assert found["daemon"]["found"].startswith(f"sparkd {__version__} (PID {house.process.pid}) ")
-            assert found["port"]["found"] == f"sparkd listens on 127.0.0.1:{house.port}"
-            assert sparkctl("load", "broken", "--catalogue", house.catalogue).code == 1
-            code, found = examined(house.catalogue)
+            assert found["daemon"]["found"].startswith(f"sparkd {__version__} (PID {sparkd.process.pid}) ")
+            assert found["port"]["found"] == f"sparkd listens on 127.0.0.1:{sparkd.port}"
+            assert sparkctl("load", "broken", "--catalogue", sparkd.catalogue).code == 1
+            code, found = examined(sparkd.catalogue)
             assert (code, found["quarantine"]["level"]) == (1, "wrong")
             assert "`sparkctl retry broken`" in found["quarantine"]["mend"]
         finally:
-            house.stop()
-        house.assert_nothing_left()
-        assert examined(house.catalogue)[1]["daemon"]["level"] == "warning"
+            sparkd.stop()
+        sparkd.assert_nothing_left()
+        assert examined(sparkd.catalogue)[1]["daemon"]["level"] == "warning"

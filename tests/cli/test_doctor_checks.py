@@ -11,12 +11,12 @@ from sparkd.catalog.quantities import GIB
 from sparkd.cli import doctor_checks, doctor_machine
 from sparkd.cli.doctor_checks import examine, is_local
 from sparkd.cli.doctor_facts import Disk, Facts, KeyFile, Needs, Port, Readiness, Unit
-from sparkd.hub.findings import OnDisk
+from sparkd.hub.files import SourceOnDisk
 from sparkd.scheduling.status import ModelStatus
 from tests.cli.facts import INSTALLED, SPARK, UNITS, WELL, after, with_status
 
 
-def needs(model: str, *parts: OnDisk, runtime: str | None = "cpu") -> Needs:
+def needs(model: str, *parts: SourceOnDisk, runtime: str | None = "cpu") -> Needs:
     return Needs(model, runtime, parts)
 
 
@@ -40,9 +40,12 @@ def test_whatever_is_not_ok_says_what_mends_it() -> None:
             disks=(disk,),
             readiness=Readiness(
                 (
-                    needs("qwen", OnDisk(source="/weights", state="absent")),
-                    needs("tiny", OnDisk(source="/secret", state="unknown")),
-                    needs("half", OnDisk(source="org/half", state="incomplete", missing=("a.safetensors",))),
+                    needs("qwen", SourceOnDisk(source="/weights", state="absent")),
+                    needs("tiny", SourceOnDisk(source="/secret", state="unknown")),
+                    needs(
+                        "half",
+                        SourceOnDisk(source="org/half", state="incomplete", missing=("a.safetensors",)),
+                    ),
                 ),
                 runtimes={"cpu": False},
             ),

@@ -10,14 +10,18 @@ from sparkd.catalog.reading import read_catalogue
 from sparkd.catalog.reference.guide import CATALOGUE
 from sparkd.cli.doctor_facts import Needs, Readiness
 from sparkd.cli.readiness import judged, look
-from sparkd.hub.findings import OnDisk, Presence
+from sparkd.hub.files import FileState, SourceOnDisk
 
 
-def needs(model: str, state: Presence, runtime: str = "vllm", *, encodings: Presence | None = None) -> Needs:
+def needs(
+    model: str, state: FileState, runtime: str = "vllm", *, encodings: FileState | None = None
+) -> Needs:
     """A model with a source in that state, and perhaps encodings in another."""
-    parts = [OnDisk(source=f"org/{model}", state=state, missing=("a",) if state == "incomplete" else ())]
+    parts = [
+        SourceOnDisk(source=f"org/{model}", state=state, missing=("a",) if state == "incomplete" else ())
+    ]
     if encodings:
-        parts.append(OnDisk(source="encodings", state=encodings, missing=("o200k_base",)))
+        parts.append(SourceOnDisk(source="encodings", state=encodings, missing=("o200k_base",)))
     return Needs(model, runtime, tuple(parts))
 
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from sparkd.errors import Holder, ModelBusy, ModelFailed, QueueFull
-from sparkd.processes.log import FOLLOWER_LINES
+from sparkd.processes.log import MAX_FOLLOWER_LINES
 from tests.control.standin import Served, eventually, serving
 
 
@@ -194,10 +194,10 @@ def test_a_follower_that_reads_too_slowly_is_told_how_many_lines_it_lost(
         assert next(lines) == "first"
         long = "x" * 700  # more than the socket's buffers hold, so that the follower falls behind
         for _ in range(4):
-            served.write_log("qwen", *[long] * FOLLOWER_LINES)
+            served.write_log("qwen", *[long] * MAX_FOLLOWER_LINES)
         served.end_process("qwen")
         rest = list(lines)
     notes = [line for line in rest if line != long]
     assert len(notes) == 1
     lost = int(notes[0].removeprefix("[sparkd: ").removesuffix(" lines dropped]"))
-    assert lost + len(rest) - 1 == 4 * FOLLOWER_LINES
+    assert lost + len(rest) - 1 == 4 * MAX_FOLLOWER_LINES

@@ -10,11 +10,11 @@ import pytest
 
 from sparkd.catalog.reading import read_catalogue
 from sparkd.errors import ModelNotAdded
-from sparkd.guessing import Wishes, guess_model
+from sparkd.guessing import AddOptions, guess_model
 from sparkd.guessing.families import GENERAL_REASONING, REASONING_PARSERS, TOOL_PARSERS
-from sparkd.guessing.quantisation import KNOWN
+from sparkd.guessing.quantisation import KNOWN_METHODS
 from sparkd.guessing.template import TOOL_CALLS
-from sparkd.runtimes import installed
+from sparkd.runtimes import find_installed
 from tests.guessing.configs import (
     BERT,
     DEEPSEEK,
@@ -72,9 +72,9 @@ QWEN_CALLS = "{% if tools %}<tool_call>\n<function=name>{% endif %}<think>{% if 
 def test_a_family_gets_the_parsers_that_understand_it(
     name: str, config: dict[str, object], template: str, expected: tuple[str | None, str | None]
 ) -> None:
-    guessed = guess(name, config, template)
-    assert parsers(guessed) == expected
-    assert guessed.value("options.enable-auto-tool-choice") is (True if expected[0] else None)
+    entry = guess(name, config, template)
+    assert parsers(entry) == expected
+    assert entry.value("options.enable-auto-tool-choice") is (True if expected[0] else None)
 
 
 def test_without_a_chat_template_the_family_and_the_name_are_all_there_is() -> None:
@@ -87,9 +87,9 @@ def test_without_a_chat_template_the_family_and_the_name_are_all_there_is() -> N
 
 def test_a_family_nobody_knows_goes_by_its_chat_template() -> None:
     unheard = {**LLAMA, "architectures": ["NewForCausalLM"], "model_type": "unheard_of"}
-    guessed = guess("New-7B", unheard, HERMES + "<think>")
-    assert parsers(guessed) == ("hermes", "deepseek_r1")
-    assert any("unheard_of" in note for note in guessed.notes)
+    entry = guess("New-7B", unheard, HERMES + "<think>")
+    assert parsers(entry) == ("hermes", "deepseek_r1")
+    assert any("unheard_of" in note for note in entry.notes)
 
 
 def test_a_family_of_the_catalogue_is_pointed_at() -> None:
@@ -98,30 +98,32 @@ def test_a_family_of_the_catalogue_is_pointed_at() -> None:
         "--family gemma4" in note for note in guess("gemma-4-26B-A4B-it", GEMMA4, machine=machine).notes
     )
     assert not any("--family" in note for note in guess("Qwen3-8B", QWEN3, machine=machine).notes)
-    chosen = guess("gemma-4-26B-A4B-it", GEMMA4, "must alternate", machine, Wishes(family="gemma4"))
+    chosen = guess("gemma-4-26B-A4B-it", GEMMA4, "must alternate", machine, AddOptions(family="gemma4"))
     assert (parsers(chosen), chosen.value("family")) == ((None, None), "gemma4")
     assert "rewriting" not in chosen.table()
-    oss = guess("gpt-oss-20b", GPT_OSS, None, machine, Wishes(family="gpt-oss"))
+    oss = guess("gpt-oss-20b", GPT_OSS, None, machine, AddOptions(family="gpt-oss"))
     assert oss.guesses[0].reason == "family gpt-oss"
     assert oss.value("runtime") == "cpu"
 
 
 def test_every_parser_and_every_quantisation_named_here_is_one_that_vllm_knows() -> None:
     runtime = read_catalogue(CLONE / "models.toml").runtimes["cpu"]
-    built = installed(runtime, CLONE / ".sparkd" / "runtimes")
+    built = find_installed(runtime, CLONE / ".sparkd" / "runtimes")
     assert built is not None
     (vllm,) = built.glob("lib/python3.*/site-packages/vllm")
-    tools = assigned(vllm / "tool_parsers" / "__init__.py", "_TOOL_PARSERS_TO_REGISTER")
-    reasoning = assigned(vllm / "reasoning" / "__init__.py", "_REASONING_PARSERS_TO_REGISTER")
-    quantisations = assigned(vllm / "model_executor/layers/quantization/__init__.py", "QuantizationMethods")
+    tools = read_assigned(vllm / "tool_parsers" / "__init__.py", "_TOOL_PARSERS_TO_REGISTER")
+    reasoning = read_assigned(vllm / "reasoning" / "__init__.py", "_REASONING_PARSERS_TO_REGISTER")
+    quantisations = read_assigned(
+        vllm / "model_executor/layers/quantization/__init__.py", "QuantizationMethods"
+    )
     assert TOOL_PARSERS | {parser for _, parser in TOOL_CALLS} <= tools
     assert {*REASONING_PARSERS, GENERAL_REASONING} <= reasoning
     assert {
-        "inc" if method == "auto-round" else method for method in KNOWN
+        "inc" if method == "auto-round" else method for method in KNOWN_METHODS
     } <= quantisations  # its name for it
 
 
-def assigned(file: Path, name: str) -> set[str]:
+def read_assigned(file: Path, name: str) -> set[str]:
     """The names in the dictionary, or in the Literal, that a module of vLLM's assigns."""
     for node in ast.parse(file.read_text()).body:
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == name:
@@ -193,7 +195,7 @@ def test_weights_that_only_llama_cpp_reads_are_refused_and_pickles_are_warned_of
 
 def warnings_with(*files: str) -> list[str]:
     found = replace(facts("x", LLAMA), files=frozenset({"config.json", *files}))
-    return guess_model(found, SPARK, Wishes()).warnings
+    return guess_model(found, SPARK, AddOptions()).warnings
 
 
 def test_quantised_weights_need_no_flag_but_a_machine_that_runs_them() -> None:
@@ -206,7 +208,7 @@ def test_quantised_weights_need_no_flag_but_a_machine_that_runs_them() -> None:
     assert any("does not support MXFP4 weights without a GPU" in warning for warning in here.warnings)
     odd = guess("x", {**LLAMA, "quantization_config": {"quant_method": "bitsandbytes"}})
     assert any("bitsandbytes" in warning for warning in odd.warnings)
-    assert "bitsandbytes" not in KNOWN
+    assert "bitsandbytes" not in KNOWN_METHODS
 
 
 def test_code_that_a_model_brings_runs_only_where_somebody_says_so() -> None:

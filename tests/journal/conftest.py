@@ -9,7 +9,7 @@ import pytest
 
 
 @pytest.fixture
-def doors() -> Iterator[tuple[socket.socket, socket.socket]]:
+def socket_pair() -> Iterator[tuple[socket.socket, socket.socket]]:
     """The daemon's end and the journal's."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     ours.setblocking(False)

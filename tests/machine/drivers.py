@@ -27,13 +27,13 @@ class Driver:
             "FAKE_NVML_PROCESSES": str(self.folder / "processes"),
         }
 
-    def become(self, kind: str) -> None:
+    def set_kind(self, kind: str) -> None:
         (self.folder / "kind").write_text(kind)
 
-    def has(self, processes: dict[int, int]) -> None:
+    def set_processes(self, processes: dict[int, int]) -> None:
         (self.folder / "processes").write_text("".join(f"{pid} {used}\n" for pid, used in processes.items()))
 
-    def tell(self, program: str) -> str:
+    def run_program(self, program: str) -> str:
         """What a Python program prints on a machine with this driver."""
         ran = subprocess.run(
             [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=self.environment
@@ -46,5 +46,5 @@ def build_driver(folder: Path, kind: str) -> Driver:
     library = folder / "libnvidia-ml.so.1"
     subprocess.run(["cc", "-shared", "-fPIC", "-Wall", "-Werror", "-o", library, SOURCE], check=True)
     driver = Driver(folder)
-    driver.become(kind)
+    driver.set_kind(kind)
     return driver

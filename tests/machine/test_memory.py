@@ -12,7 +12,7 @@ import pytest
 
 from sparkd.errors import ProbeError
 from sparkd.machine.meminfo import parse_meminfo, read_meminfo
-from sparkd.machine.memory import Probe, host_memory, is_unified
+from sparkd.machine.memory import MemoryProbe, is_unified, measure_host_memory
 from sparkd.machine.nvml import Gpu
 from tests.machine.drivers import Driver, build_driver
 
@@ -27,21 +27,21 @@ Hugepagesize:       2048 kB
 """
 
 LOOK = """
-from sparkd.machine.memory import Probe
-memory = Probe().read()
+from sparkd.machine.memory import MemoryProbe
+memory = MemoryProbe().read()
 print(memory.kind, memory.total, memory.available, sorted(memory.processes.items()))
 """
 
 LOOK_TWICE = """
 import os, pathlib
 from sparkd.machine import nvml
-from sparkd.machine.memory import Probe
-nvml.ASK_AGAIN = 0.0
-probe = Probe()
+from sparkd.machine.memory import MemoryProbe
+nvml.RETRY_INTERVAL = 0.0
+probe = MemoryProbe()
 for kind in ({kinds}):
     pathlib.Path(os.environ["FAKE_NVML"]).write_text(kind)
     memory = probe.read()
-    print(memory.kind, "unknown" if memory.available is None else "known", memory.least > 0)
+    print(memory.kind, "unknown" if memory.available is None else "known", memory.scarcest > 0)
 """
 
 
@@ -63,7 +63,7 @@ def test_with_hugepages_set_aside_only_those_count() -> None:
 @pytest.mark.parametrize(
     "text", ["", "MemTotal: many kB\n", "MemTotal:\n", SPARK.replace("MemAvailable", "Mem")]
 )
-def test_a_file_that_is_not_the_kernels_is_told(text: str) -> None:
+def test_a_file_that_is_not_the_kernels_is_an_error(text: str) -> None:
     with pytest.raises(ProbeError):
         parse_meminfo(text)
 
@@ -75,31 +75,31 @@ def test_this_machine_has_the_memory_that_psutil_sees() -> None:
 
 
 def test_without_a_driver_the_hosts_memory_is_all_there_is() -> None:
-    memory = Probe().host()
+    memory = MemoryProbe().read_host()
     assert (memory.kind, memory.total, memory.available) == ("host", memory.host_total, memory.host_available)
 
 
 def test_a_gb10_that_does_not_say_has_the_hosts_memory_and_its_processes_figures(driver: Driver) -> None:
-    driver.has({4711: 30 * GIB, 4712: GIB})
-    kind, total, available, processes = driver.tell(LOOK).split(maxsplit=3)
+    driver.set_processes({4711: 30 * GIB, 4712: GIB})
+    kind, total, available, processes = driver.run_program(LOOK).split(maxsplit=3)
     assert (kind, int(total)) == ("unified", read_meminfo().total)
     assert abs(int(available) - read_meminfo().available) < GIB
     assert processes == str([(4711, 30 * GIB), (4712, GIB)])
 
 
-def test_a_driver_that_tells_the_hosts_total_is_one_of_unified_memory(driver: Driver) -> None:
-    driver.become("gb10-total")
-    assert driver.tell(LOOK).startswith(f"unified {read_meminfo().total} ")
+def test_a_driver_that_reports_the_hosts_total_means_unified_memory(driver: Driver) -> None:
+    driver.set_kind("gb10-total")
+    assert driver.run_program(LOOK).startswith(f"unified {read_meminfo().total} ")
 
 
 def test_an_h100_has_memory_of_its_own(driver: Driver) -> None:
-    driver.become("h100")
-    assert driver.tell(LOOK) == f"separate {80 * GIB} {72 * GIB} []"
+    driver.set_kind("h100")
+    assert driver.run_program(LOOK) == f"separate {80 * GIB} {72 * GIB} []"
 
 
 def test_a_gpu_with_a_little_more_memory_than_its_host_is_not_taken_for_unified(driver: Driver) -> None:
-    driver.become("h200")
-    assert driver.tell(LOOK).startswith("separate ")
+    driver.set_kind("h200")
+    assert driver.run_program(LOOK).startswith("separate ")
 
 
 @pytest.mark.parametrize(
@@ -110,8 +110,8 @@ def test_what_unified_memory_looks_like(name: str, total: int | None) -> None:
 
 
 def test_a_driver_that_vanishes_and_returns_takes_nothing_down(driver: Driver) -> None:
-    told = driver.tell(LOOK_TWICE.format(kinds='"h100", "gone", "absent", "h100"'))
-    assert told.splitlines() == [
+    output = driver.run_program(LOOK_TWICE.format(kinds='"h100", "gone", "absent", "h100"'))
+    assert output.splitlines() == [
         "separate known True",
         "separate unknown True",
         "separate unknown True",
@@ -120,13 +120,13 @@ def test_a_driver_that_vanishes_and_returns_takes_nothing_down(driver: Driver) -
 
 
 def test_a_gb10_whose_driver_is_reloaded_stays_a_gb10(driver: Driver) -> None:
-    told = driver.tell(LOOK_TWICE.format(kinds='"gb10", "gone", "gb10"'))
-    assert told.splitlines() == ["unified known True"] * 3
+    output = driver.run_program(LOOK_TWICE.format(kinds='"gb10", "gone", "gb10"'))
+    assert output.splitlines() == ["unified known True"] * 3
 
 
 def test_a_driver_that_is_not_loaded_leaves_a_machine_without_a_gpu(driver: Driver) -> None:
-    driver.become("absent")
-    assert driver.tell(LOOK).startswith("host ")
+    driver.set_kind("absent")
+    assert driver.run_program(LOOK).startswith("host ")
 
 
 def test_a_process_is_counted_for_what_it_allocates_and_not_for_the_files_it_maps() -> None:
@@ -135,10 +135,10 @@ def test_a_process_is_counted_for_what_it_allocates_and_not_for_the_files_it_map
         assert process.stdout
         assert process.stdin
         process.stdout.readline()
-        used = host_memory([process.pid])
+        used = measure_host_memory([process.pid])
         process.stdin.close()
     assert 64 << 20 < used < 80 << 20
-    assert host_memory([process.pid]) == 0
+    assert measure_host_memory([process.pid]) == 0
 
 
 def test_two_processes_that_share_memory_have_it_once() -> None:
@@ -155,7 +155,7 @@ def test_two_processes_that_share_memory_have_it_once() -> None:
         assert process.stdout
         assert process.stdin
         child = int(process.stdout.readline())
-        used = host_memory([process.pid, child])
+        used = measure_host_memory([process.pid, child])
         process.stdin.close()
     assert 64 << 20 < used < 190 << 20
     assert os.getpid() != child

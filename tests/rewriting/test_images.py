@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sparkd.errors import ImagesNotTaken
+from sparkd.errors import ImagesNotSupported
 from sparkd.rewriting import Case, JsonBody, rewrite
 from sparkd.rewriting.case import Api
 from sparkd.rewriting.image_size import image_size
@@ -63,7 +63,7 @@ def test_a_model_that_takes_images_gets_them_as_they_came(api: Api, field: str, 
 def test_for_a_model_of_text_they_are_refused_with_the_names_of_models_that_see(
     api: Api, field: str, turns: Any
 ) -> None:
-    with pytest.raises(ImagesNotTaken) as refused:
+    with pytest.raises(ImagesNotSupported) as refused:
         rewritten({field: turns}, Case(BLIND, api, peers=[BLIND, SEEING, model("a-b", vision=True)]))
     assert refused.value.message == 'Model "blind" takes no images. These do: a-b, seeing.'
     assert (refused.value.status, refused.value.code) == (400, "images_not_supported")
@@ -78,7 +78,7 @@ def test_they_are_found_beside_long_texts_also_after_another_field_was_replaced(
     said = {"role": "user", "content": text}
     blind = model("blind", set={"temperature": 0, "user": text})
     for entry in (BLIND, blind):
-        with pytest.raises(ImagesNotTaken):
+        with pytest.raises(ImagesNotSupported):
             rewritten({field: [said, *turns, said], "model": "alias"}, Case(entry, api))
         rewritten({field: [said, said], "model": "alias"}, Case(entry, api))
 

@@ -17,7 +17,11 @@ LONG = base64.b64encode(os.urandom(300_000)).decode()
 
 def sent(body: dict[str, Any], **how: Any) -> tuple[dict[str, Any], int]:
     """A body after a field was set in it, and the bytes that were looked at."""
-    parsed = JsonBody.parse(json.dumps(body, **how).encode())
+    data = json.dumps(body, **how).encode()
+    parsed = JsonBody.parse(data)
+    collected = JsonBody.parse(bytearray(data))
+    assert collected.encode() == parsed.encode()
+    assert collected.with_field("n", 1).encode() == parsed.with_field("n", 1).encode()
     looked_at = sum(len(bytes(value)) for value in parsed.fields.values())
     result: dict[str, Any] = json.loads(parsed.with_field("n", 1).encode())
     assert result.pop("n") == 1
@@ -55,6 +59,11 @@ def test_a_long_payload_is_not_looked_at_and_comes_out_as_it_came(value: Any) ->
 )
 def test_what_only_looks_like_one_comes_out_as_it_came(value: Any) -> None:
     assert sent({"value": value})[0] == {"value": value}
+
+
+def test_a_body_that_stays_as_it_came_is_not_copied() -> None:
+    for data in (b'{"text":"%s"}' % (b"x" * 300_000), bytearray(b'{"data":"%s"}' % LONG.encode())):
+        assert JsonBody.parse(data).encode() is data
 
 
 def test_a_body_that_ends_inside_one_is_left_alone() -> None:

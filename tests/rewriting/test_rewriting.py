@@ -22,7 +22,7 @@ MODEL = Model(
 )
 
 
-def encoded(body: JsonBody) -> bytes:
+def encoded(body: JsonBody) -> bytes | bytearray:
     return rewrite(Case(MODEL), body).body.encode()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from sparkd.runtimes import installed
+from sparkd.runtimes import find_installed
 from tests import models
 
 LOCK = (models.VENVS / "cpu" / "requirements.lock").read_text()
@@ -46,4 +46,4 @@ def test_intels_libraries_are_asked_for_on_intels_machines_only() -> None:
 
 
 def test_it_is_built_when_the_tests_run() -> None:
-    assert models.cpu_folder() == installed(models.cpu(), models.RUNTIMES)
+    assert models.cpu_folder() == find_installed(models.cpu(), models.RUNTIMES)

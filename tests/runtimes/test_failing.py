@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sparkd.errors import RuntimeBuildError
-from sparkd.runtimes import installed
+from sparkd.runtimes import find_installed
 from tests.runtimes.tiny import Tiny, hash_of, make_wheel
 
 
@@ -15,7 +15,7 @@ from tests.runtimes.tiny import Tiny, hash_of, make_wheel
 def tiny(tmp_path: Path) -> Iterator[Tiny]:
     tiny = Tiny(tmp_path)
     yield tiny
-    assert installed(tiny.runtime, tiny.root) is None
+    assert find_installed(tiny.runtime, tiny.root) is None
     assert not list(tiny.root.glob("tiny-*")), "a failed build leaves nothing"
 
 

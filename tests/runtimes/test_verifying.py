@@ -90,10 +90,10 @@ def test_what_is_fetched_becomes_part_of_the_build(tiny: Tiny, gpu: Path) -> Non
 def test_what_cannot_be_fetched_is_told_and_does_not_fail_the_build(tiny: Tiny, gpu: Path) -> None:
     tiny.define(tiny.lock, fetch=(("tiny", "--fail"), ("absent",)))
     assert with_gpu(tiny, gpu).is_dir()
-    told = "\n".join(tiny.lines)
-    assert "`tiny --fail` failed: tiny failed (exit code 3)\n    first I looked\n    then I fell" in told
-    assert "`absent` failed: " in told
-    assert "The build continues" in told
+    output = "\n".join(tiny.lines)
+    assert "`tiny --fail` failed: tiny failed (exit code 3)\n    first I looked\n    then I fell" in output
+    assert "`absent` failed: " in output
+    assert "The build continues" in output
 
 
 def test_variables_for_one_kind_of_machine_are_not_another_s(tiny: Tiny) -> None:

@@ -9,7 +9,7 @@ from tests.systemd.installed import SERVICE, Installed
 UNIT = "/sparkd.slice/sparkd.service"
 
 
-def cgroup_of(sparkd: Installed, pid: int) -> str:
+def find_cgroup(sparkd: Installed, pid: int) -> str:
     return sparkd.lab.run("cat", f"/proc/{pid}/cgroup").stdout.splitlines()[-1].removeprefix("0::")
 
 
@@ -24,8 +24,8 @@ def folders(sparkd: Installed) -> list[str]:
 def test_daemon_and_engines_have_cgroups_of_their_own_under_the_delegated_one(sparkd: Installed) -> None:
     assert sparkd.chat("a")[0] == 200
     assert sparkd.lab.show(SERVICE, "Delegate")["Delegate"] == "yes"
-    assert cgroup_of(sparkd, sparkd.pid()) == f"{UNIT}/daemon"
-    assert cgroup_of(sparkd, sparkd.engine_pid("a")).startswith(f"{UNIT}/sparkd-engine-a-")
+    assert find_cgroup(sparkd, sparkd.pid()) == f"{UNIT}/daemon"
+    assert find_cgroup(sparkd, sparkd.engine_pid("a")).startswith(f"{UNIT}/sparkd-engine-a-")
     assert (tree(sparkd) / "cgroup.procs").read_text() == ""
     assert sparkd.lab.run("sparkctl", "stop", "a").returncode == 0
     assert folders(sparkd) == ["daemon"]
@@ -39,7 +39,7 @@ def test_engines_are_weighed_and_measured_by_the_controllers_that_the_machine_ha
         assert sparkd.chat("a")[0] == 200
         there = set((tree(sparkd) / "cgroup.controllers").read_text().split()) & {"cpu", "memory", "pids"}
         assert set((tree(sparkd) / "cgroup.subtree_control").read_text().split()) >= there
-        engine = tree(sparkd).parent.parent / cgroup_of(sparkd, sparkd.engine_pid("a")).lstrip("/")
+        engine = tree(sparkd).parent.parent / find_cgroup(sparkd, sparkd.engine_pid("a")).lstrip("/")
         for folder, weight in ((engine, "300\n"), (tree(sparkd) / "daemon", "10000\n")):
             file = folder / "cpu.weight"
             assert (file.read_text() if file.exists() else None) == (weight if "cpu" in there else None)
@@ -62,7 +62,7 @@ def test_without_delegation_engines_are_ended_all_the_same_and_one_warning_says_
         try:
             for model in ("a", "b", "a"):
                 assert sparkd.chat(model)[0] == 200
-            assert cgroup_of(sparkd, sparkd.pid()) == cgroup_of(sparkd, sparkd.engine_pid("a")) == UNIT
+            assert find_cgroup(sparkd, sparkd.pid()) == find_cgroup(sparkd, sparkd.engine_pid("a")) == UNIT
             ours = f"_PID={sparkd.pid()}"
             (warning,) = sparkd.lab.journal("--priority=warning", ours)
             assert warning["EVENT"] == "cgroups"
@@ -101,5 +101,5 @@ def test_an_engine_that_outlives_its_unit_does_not_keep_the_next_daemon_from_sta
         sparkd.lab.until("another daemon is there", lambda: sparkd.pid() not in (0, daemon))
         assert sparkd.chat("a")[0] == 200
         assert not sparkd.lab.path(f"/proc/{engine}").exists()
-        assert cgroup_of(sparkd, sparkd.pid()) == f"{UNIT}/daemon"
+        assert find_cgroup(sparkd, sparkd.pid()) == f"{UNIT}/daemon"
         assert len(folders(sparkd)) == 2

@@ -167,7 +167,7 @@ def test_a_first_install_opens_the_sockets_and_starts_nothing(owned: Installed) 
     command = ["/srv/lab/sparkd/install.sh", "--wheels", "/srv/lab/wheels"]
     told = owned.lab.run(*command, VIRTUAL_ENV="/tmp/venv", PATH=path).stdout
     assert "home = /usr/bin\n" in owned.lab.path(f"{current(owned)}/pyvenv.cfg").read_text()
-    assert "random API key into /etc/sparkd/keys" in told
+    assert "random API key to /etc/sparkd/keys" in told
     assert owned.state() == "inactive"
     for socket in SOCKETS:
         assert owned.lab.show(socket, "ActiveState", "UnitFileState") == {
@@ -334,6 +334,11 @@ def test_an_installer_that_is_killed_while_it_builds_is_followed_by_one_that_fin
     owned.lab.run("sh", "-c", "kill -KILL $(pgrep -f [/]killed/install.sh)", check=False)
     assert current(owned) == running
     assert owned.chat("a")[0] == 200
+    owned.lab.until(
+        "the program that it had started has ended, and with it the lock",
+        lambda: owned.lab.run("flock", "--nonblock", "/opt/sparkd", "true", check=False).returncode == 0,
+        seconds=120,
+    )
     owned.install(source=source)
     assert current(owned) != running
     assert owned.chat("a")[0] == 200

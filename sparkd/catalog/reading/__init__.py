@@ -10,6 +10,6 @@ drop_ins        writes a drop-in, unless it would break the catalogue
 locations       finds the catalogue
 """
 
-from sparkd.catalog.reading.catalogue import read_catalogue, read_paths, read_with
+from sparkd.catalog.reading.catalogue import read_catalogue, read_paths, read_with_overrides
 
-__all__ = ["read_catalogue", "read_paths", "read_with"]
+__all__ = ["read_catalogue", "read_paths", "read_with_overrides"]

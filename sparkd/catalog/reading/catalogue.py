@@ -21,7 +21,7 @@ from sparkd.catalog.reading.tables import SETTINGS, TableReader
 from sparkd.catalog.settings import Defaults, Paths, Settings
 from sparkd.errors import CatalogueError
 
-Made = TypeVar("Made", bound=Struct)
+StructT = TypeVar("StructT", bound=Struct)
 
 
 def read_catalogue(path: Path) -> Catalogue:
@@ -29,19 +29,19 @@ def read_catalogue(path: Path) -> Catalogue:
 
     Raises CatalogueError with every problem of every file, one line each.
     """
-    return read_with(path, {})
+    return read_with_overrides(path, {})
 
 
-def read_with(path: Path, instead: Mapping[Path, bytes]) -> Catalogue:
-    """Like `read_catalogue`, but use the contents in `instead` for those files."""
-    documents = Documents(instead)
-    layers = _lay(documents, path)
-    settings = _settings(layers.settings, path)
+def read_with_overrides(path: Path, overrides: Mapping[Path, bytes]) -> Catalogue:
+    """Like `read_catalogue`, but use the contents in `overrides` for those files."""
+    documents = Documents(overrides)
+    layers = _read_layers(documents, path)
+    settings = _build_settings(layers.settings, path)
     runtimes = _Runtimes(documents, Path(settings.paths.venvs))
-    models = _drafts(layers.models, settings.defaults)
+    models = _build_drafts(layers.models, settings.defaults)
     problems = [*documents.problems, *layers.problems, *runtimes.problems]
     problems += check_settings(settings, layers.settings)
-    if "venvs" not in layers.settings["paths"].wrong:
+    if "venvs" not in layers.settings["paths"].invalid_keys:
         venvs = Path(settings.paths.venvs)
         problems += check_runtimes_exist(models, layers.defaults[RUNTIMES], runtimes.names, venvs)
     problems += check_models(models, settings, layers.settings)
@@ -70,43 +70,46 @@ def read_paths(path: Path) -> Paths:
     for file in (path, *documents.drop_ins(path)):
         tables = documents.read(file)
         if tables is not None:
-            layers.lay(file, {"paths": tables.get("paths", {})})
+            layers.merge(file, {"paths": tables.get("paths", {})})
         elif file == path:
             raise CatalogueError(documents.problems)
-    return _settings(layers.settings, path).paths
+    return _build_settings(layers.settings, path).paths
 
 
-def _lay(documents: Documents, path: Path) -> Layers:
+def _read_layers(documents: Documents, path: Path) -> Layers:
     layers = Layers(path)
     for file in (path, *documents.drop_ins(path)):
         tables = documents.read(file)
         if tables is not None:
-            layers.lay(file, tables)
-    layers.settle(complete=documents.complete)
+            layers.merge(file, tables)
+    layers.resolve_models(complete=documents.complete)
     return layers
 
 
-def _settings(tables: Mapping[str, Table], path: Path) -> Settings:
-    made: dict[str, Any] = {name: struct(**tables[name].values) for name, struct in SETTINGS.items()}
+def _build_settings(tables: Mapping[str, Table], path: Path) -> Settings:
+    built: dict[str, Any] = {name: struct(**tables[name].values) for name, struct in SETTINGS.items()}
     folder = path.absolute().parent
-    paths: Paths = made["paths"]
-    made["paths"] = Paths(**{name: str(folder / getattr(paths, name)) for name in Paths.__struct_fields__})
-    return Settings(**made)
+    paths: Paths = built["paths"]
+    built["paths"] = Paths(**{name: str(folder / getattr(paths, name)) for name in Paths.__struct_fields__})
+    return Settings(**built)
 
 
-def _drafts(tables: Mapping[str, Table], defaults: Defaults) -> list[Draft]:
+def _build_drafts(tables: Mapping[str, Table], defaults: Defaults) -> list[Draft]:
     timeouts = {name: getattr(defaults, name) for name in Defaults.__struct_fields__}
-    return [Draft(_made(Model, {**timeouts, **table.values}, id=id_), table) for id_, table in tables.items()]
+    return [
+        Draft(_build_struct(Model, {**timeouts, **table.values}, id=id_), table)
+        for id_, table in tables.items()
+    ]
 
 
-def _made(struct: type[Made], values: Mapping[str, Any], **given: Any) -> Made:
+def _build_struct(struct: type[StructT], values: Mapping[str, Any], **given: Any) -> StructT:
     """A struct from a table that has been read, including the structs of the tables in it."""
     keys = keys_of(struct)
-    return struct(**given, **{name: _value(keys[name], value) for name, value in values.items()})
+    return struct(**given, **{name: _build_value(keys[name], value) for name, value in values.items()})
 
 
-def _value(key: Key, value: Any) -> Any:
-    return _made(key.struct, value) if key.struct is not None else value
+def _build_value(key: Key, value: Any) -> Any:
+    return _build_struct(key.struct, value) if key.struct is not None else value
 
 
 class _Runtimes:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sparkd.catalog.definitions import Model
+from sparkd.catalog.messages import format_problem, format_value_problem, join_key
 from sparkd.catalog.origins import Table
 from sparkd.catalog.reading.layers import CHANGES, MODELS
-from sparkd.catalog.wording import dotted, problem, wrong_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,18 +23,18 @@ class Draft:
         """The file that defines the model."""
         return self.table.file
 
-    def usable(self, *keys: str) -> bool:
+    def are_usable(self, *keys: str) -> bool:
         """Whether the values of these keys are all usable."""
-        return self.table.wrong.isdisjoint(keys)
+        return self.table.invalid_keys.isdisjoint(keys)
 
-    def tell(self, text: str) -> str:
+    def report(self, text: str) -> str:
         """A problem with the model as a whole."""
-        return problem(self.file, dotted(MODELS, self.model.id), text)
+        return format_problem(self.file, join_key(MODELS, self.model.id), text)
 
-    def tell_key(self, text: str, value: object, key: str, *inner: str) -> str:
+    def report_key(self, text: str, value: object, key: str, *inner: str) -> str:
         """A problem with a value, with the file and the table that set it."""
-        return wrong_value(*self.table.place(key, *inner), value, text)
+        return format_value_problem(*self.table.locate_key(key, *inner), value, text)
 
-    def says_itself(self, key: str) -> bool:
+    def has_own(self, key: str) -> bool:
         """Whether the model's own table, or a change of it, sets the key, not just its family or runtime."""
-        return key in self.table.values and self.table.origin(key).table[0] in (MODELS, CHANGES)
+        return key in self.table.values and self.table.origin_of(key).table[0] in (MODELS, CHANGES)

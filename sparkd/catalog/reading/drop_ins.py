@@ -13,8 +13,8 @@ import tomli_w
 
 from sparkd.catalog.catalogue import Catalogue
 from sparkd.catalog.names import NAME_RULE, is_id
-from sparkd.catalog.reading.catalogue import read_with
-from sparkd.catalog.reading.documents import DROP_INS
+from sparkd.catalog.reading.catalogue import read_with_overrides
+from sparkd.catalog.reading.documents import DROP_IN_FOLDER
 from sparkd.errors import CatalogueError
 
 HEADER = "# Written by sparkd. You may edit or delete this file.\n\n"
@@ -30,12 +30,12 @@ def write_drop_in(
     written, and FileExistsError if it exists and `replace` is false. A crash at any moment leaves the old file or the
     new one.
     """
-    file, data = _drop_in(catalogue, name, table)
+    file, data = _encode_drop_in(catalogue, name, table)
     file.parent.mkdir(exist_ok=True)
-    with _only_writer_in(file.parent) as directory:
+    with _exclusive_lock(file.parent) as directory:
         if not replace and file.exists():
             raise FileExistsError(f"{file} already exists")
-        read = read_with(catalogue, {file: data})
+        read = read_with_overrides(catalogue, {file: data})
         replace_file(file, data)
         os.fsync(directory)
     return read
@@ -46,16 +46,16 @@ def try_drop_in(catalogue: Path, name: str, table: Mapping[str, object]) -> tupl
 
     Raises CatalogueError like `write_drop_in`.
     """
-    file, data = _drop_in(catalogue, name, table)
-    return read_with(catalogue, {file: data}), data.decode()
+    file, data = _encode_drop_in(catalogue, name, table)
+    return read_with_overrides(catalogue, {file: data}), data.decode()
 
 
 def drop_in_file(catalogue: Path, name: str) -> Path:
     """The path of the drop-in with that name, whether it exists or not."""
-    return catalogue.parent / DROP_INS / f"{name}.toml"
+    return catalogue.parent / DROP_IN_FOLDER / f"{name}.toml"
 
 
-def _drop_in(catalogue: Path, name: str, table: Mapping[str, object]) -> tuple[Path, bytes]:
+def _encode_drop_in(catalogue: Path, name: str, table: Mapping[str, object]) -> tuple[Path, bytes]:
     file = drop_in_file(catalogue, name)
     if not is_id(name):
         raise CatalogueError([f"{file}: expected the name of a drop-in: {NAME_RULE}"])
@@ -66,7 +66,7 @@ def _drop_in(catalogue: Path, name: str, table: Mapping[str, object]) -> tuple[P
 
 
 @contextmanager
-def _only_writer_in(folder: Path) -> Iterator[int]:
+def _exclusive_lock(folder: Path) -> Iterator[int]:
     """Hold a lock: two valid drop-ins may be invalid together, so they are tried and written one at a time."""
     directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -12,7 +12,7 @@ from sparkd.catalog.reading.catalogue import read_paths
 from sparkd.errors import CatalogueError
 
 CATALOGUE_VARIABLE = "SPARKD_CATALOGUE"
-PLACES = (Path("models.toml"), Path("/etc/sparkd/models.toml"))
+DEFAULT_PATHS = (Path("models.toml"), Path("/etc/sparkd/models.toml"))
 
 
 def catalogue_path(given: str | None) -> Path:
@@ -24,10 +24,10 @@ def catalogue_path(given: str | None) -> Path:
     named = given or os.environ.get(CATALOGUE_VARIABLE)
     if named:
         return Path(named).expanduser().absolute()
-    for place in PLACES:
-        if place.is_file():
-            return place.absolute()
-    looked = " nor ".join(str(place.absolute()) for place in PLACES)
+    for path in DEFAULT_PATHS:
+        if path.is_file():
+            return path.absolute()
+    looked = " nor ".join(str(path.absolute()) for path in DEFAULT_PATHS)
     problem = (
         f"There is no catalogue: neither {looked} exists. Name one with --catalogue or {CATALOGUE_VARIABLE}."
     )
