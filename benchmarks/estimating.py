@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sparkd.rewriting.estimate import tokens_in
+from sparkd.rewriting.token_estimate import estimate_tokens
 
 TEXTS = Path(__file__).parents[1] / "tests" / "rewriting" / "vectors" / "texts.json"
 
@@ -24,7 +24,7 @@ def main() -> None:
         print(f"\n{size:<22}{'estimate':>9}{'4 chars':>9}" + "".join(f"{name:>15}" for name in names))
         for text in texts:
             data = text["text"].encode()
-            likely = tokens_in(data, size).likely
+            likely = estimate_tokens(data, size).likely
             quarter = len(text["text"]) / 4
             cells = (f"{count} ({likely / count - 1:+.0%})" for count in text[size].values())
             print(

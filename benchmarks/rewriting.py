@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.rewriting import Rewriting
-from sparkd.rewriting import Case, JsonBody, rewrite
+from sparkd.rewriting import JsonBody, RewriteContext, rewrite
 
 WORDS = "The keeper climbed the stairs every evening and cleaned the lamp, long after the ships had gone. "
 TOOL = {
@@ -68,10 +68,10 @@ def best(call: Callable[[], object], seconds: float = 0.3) -> float:
 
 
 def rewriting(entry: Model, data: bytes) -> Callable[[], object]:
-    case = Case(entry)
+    context = RewriteContext(entry)
 
     def run() -> object:
-        return rewrite(case, JsonBody.parse(data)).body.encode()
+        return rewrite(context, JsonBody.parse(data)).body.encode()
 
     return run
 

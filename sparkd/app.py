@@ -13,7 +13,7 @@ from sparkd.continuity.handover import DaemonSnapshot
 from sparkd.continuity.reloading import CatalogueReloader, restore_quarantines
 from sparkd.continuity.replacement import Replacement
 from sparkd.continuity.succession import Succession
-from sparkd.control.app import control_app
+from sparkd.control.app import create_control_app
 from sparkd.engines import find_engine_problems
 from sparkd.errors import CatalogueError
 from sparkd.gateway import Gateway
@@ -90,5 +90,5 @@ def build_app(
     gateway = Gateway(catalogue, supervisor, keys)
     reloader = CatalogueReloader(supervisor, scheduler, gateway, learning, machine_total)
     succession, replacement = Succession(supervisor, scheduler, learning), Replacement(catalogue)
-    control = control_app(supervisor, reloader, replacement)
+    control = create_control_app(supervisor, reloader, replacement)
     return App(supervisor, gateway, reloader, succession, replacement, control)

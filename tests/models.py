@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sparkd.catalog.definitions import Runtime
 from sparkd.catalog.reading import read_catalogue
-from sparkd.cli.demo_models import CHAT, EMBEDDINGS, prepare
+from sparkd.cli.demo.models import CHAT, EMBEDDINGS, prepare_model
 from sparkd.runtimes import build, find_installed, store
 from sparkd.runtimes.programs import run_program
 
@@ -55,7 +55,7 @@ def make_all(report: Callable[[str], None]) -> None:
     """Builds the runtime and makes the models, whatever of it is missing or outdated."""
     folder = build(cpu(), RUNTIMES, report)
     for model in (CHAT, EMBEDDINGS):
-        prepare(model, MODELS, folder, report)
+        prepare_model(model, MODELS, folder, report)
     _make_tiny(folder, report)
 
 

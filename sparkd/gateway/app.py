@@ -25,7 +25,7 @@ from sparkd.gateway.outgoing import Preparation
 from sparkd.gateway.paths import SERVED, reaches_engines, read_path
 from sparkd.gateway.presence import ClientLeft, Presence, presence_in
 from sparkd.gateway.request import Request
-from sparkd.rewriting import Rulebook
+from sparkd.rewriting import RequestRewriter
 from sparkd.upstream.headers import Headers
 
 _JSON: Headers = [(b"content-type", b"application/json")]
@@ -50,7 +50,7 @@ class Gateway:
         """Answer requests by this catalogue and these keys from now on."""
         self.catalogue = catalogue
         self._keys = keys
-        self._rulebook = Rulebook()
+        self._rewriter = RequestRewriter()
         # Engines never see sparkd's keys, nor a page's origin: some engines refuse those that they don't know.
         self._without = frozenset(
             {b"origin"} | ({b"authorization", b"x-api-key"} if keys.required else set())
@@ -99,11 +99,11 @@ class Gateway:
         answer = Answer(send, request)  # first: it gives the request the id that the engine gets, too
         limits = Limits(self.catalogue.settings.server.max_body, self._body_stall)
         preparation = Preparation(
-            request, named, self.catalogue, self._rulebook, receive, limits, self._without
+            request, named, self.catalogue, self._rewriter, receive, limits, self._without
         )
         outgoing = await preparation.finish()
-        if outgoing.mended:
-            answer.extra.append((b"x-sparkd-rewrites", ", ".join(outgoing.mended).encode()))
+        if outgoing.rewrites:
+            answer.extra.append((b"x-sparkd-rewrites", ", ".join(outgoing.rewrites).encode()))
         await forward(self._supervisor, outgoing, answer, presence, self._incidents)
 
     def _listed(self, request: Request, name: tuple[str, ...]) -> bytes:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from sparkd.errors import UpstreamError
-from sparkd.rewriting import Case, JsonBody, rewrite
-from sparkd.rewriting.window import is_in_doubt
+from sparkd.rewriting import JsonBody, RewriteContext, rewrite
+from sparkd.rewriting.context_window import needs_exact_count
 from sparkd.upstream.client import EngineRequest, Upstream
 from sparkd.upstream.connection import Flow
 from sparkd.upstream.headers import Headers
@@ -36,22 +36,22 @@ _counted = msgspec.json.Decoder(_Counted)
 class Doubt:
     """A request of which nobody knows whether it fits: as it came, and as it was mended on an estimate."""
 
-    case: Case
+    context: RewriteContext
     came: JsonBody
-    mended: JsonBody
+    rewrites: JsonBody
 
     @classmethod
-    def about(cls, case: Case, came: JsonBody, mended: JsonBody) -> Doubt | None:
+    def about(cls, context: RewriteContext, came: JsonBody, rewritten: JsonBody) -> Doubt | None:
         """The doubt, if there is any and the engine can settle it."""
-        countable = case.model.engine == "vllm" and case.api in ("chat", "completions")
-        return cls(case, came, mended) if countable and is_in_doubt(case, mended) else None
+        countable = context.model.engine == "vllm" and context.api in ("chat", "completions")
+        return cls(context, came, rewritten) if countable and needs_exact_count(context, rewritten) else None
 
     async def settle(self, upstream: Upstream, request: EngineRequest) -> EngineRequest:
         """The request with a limit that is exact. Raises ContextExceeded where the prompt does not fit."""
-        count = await _count(upstream, self.mended)
+        count = await _count(upstream, self.rewrites)
         if count is None:
             return request
-        body = rewrite(replace(self.case, counted=count), self.came).body.encode()
+        body = rewrite(replace(self.context, exact_tokens=count), self.came).body.encode()
         return msgspec.structs.replace(request, body=body)
 
 

@@ -26,9 +26,9 @@ from sparkd.gateway.counting import Doubt
 from sparkd.gateway.multipart import FieldFinder
 from sparkd.gateway.naming import Named
 from sparkd.gateway.request import Request
-from sparkd.rewriting import Case, JsonBody, Rulebook, api_of
-from sparkd.rewriting.case import Api
-from sparkd.rewriting.telling import told
+from sparkd.rewriting import JsonBody, RequestRewriter, RewriteContext, detect_api
+from sparkd.rewriting.rewrite_context import Api
+from sparkd.rewriting.summary import summarize
 from sparkd.upstream.client import EngineRequest
 
 journal = logging.getLogger("sparkd.gateway")
@@ -37,12 +37,12 @@ journal = logging.getLogger("sparkd.gateway")
 class Outgoing(Struct, frozen=True):
     """What to ask of which model's engine. A body that is an Upload is to be closed in the end.
 
-    `mended` names the rules that changed the request; `doubt` is to be settled once the engine is ready.
+    `rewrites` names the rules that changed the request; `doubt` is to be settled once the engine is ready.
     """
 
     model: Model
     request: EngineRequest
-    mended: tuple[str, ...] = ()
+    rewrites: tuple[str, ...] = ()
     doubt: Doubt | None = None
 
 
@@ -52,7 +52,7 @@ class Preparation(Struct):
     request: Request
     named: Named
     catalogue: Catalogue
-    rulebook: Rulebook
+    rewriter: RequestRewriter
     receive: Receive
     limits: Limits
     without: Set[bytes]
@@ -65,7 +65,7 @@ class Preparation(Struct):
                 raise self.named.missing
             return Outgoing(model, self._asking(b"", 0))
         self.limits.check(request.length or 0)
-        api = api_of(self.named.target.decode())
+        api = detect_api(self.named.target.decode())
         if model is not None and not (request.is_plain and (request.is_json or api != "other")):
             return Outgoing(model, self._asking(Upload(self.receive, self.limits), request.length))
         if not request.is_plain:
@@ -80,12 +80,12 @@ class Preparation(Struct):
     def _rewritten(self, model: Model, api: Api, body: JsonBody) -> Outgoing:
         names = (self.named.name, body.model)
         preset = next((name for name in names if name in model.rewriting.presets), None)
-        case = Case(model, api, preset, self.catalogue.models.values())
-        rewritten = self.rulebook.rewrite(case, body)
-        if rewritten.steps and journal.isEnabledFor(logging.DEBUG):
-            journal.debug("%s: %s", self.request.identify().decode("latin-1"), told(rewritten))
-        asking = self._asking(rewritten.body.encode(), 0)
-        return Outgoing(model, asking, rewritten.mended, Doubt.about(case, body, rewritten.body))
+        context = RewriteContext(model, api, preset, self.catalogue.models.values())
+        result = self.rewriter.rewrite(context, body)
+        if result.steps and journal.isEnabledFor(logging.DEBUG):
+            journal.debug("%s: %s", self.request.identify().decode("latin-1"), summarize(result))
+        asking = self._asking(result.body.encode(), 0)
+        return Outgoing(model, asking, result.rewrites, Doubt.about(context, body, result.body))
 
     async def _form(self) -> Outgoing:
         """Read a form up to its `model`, which is replaced by the id: engines know no aliases."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 
-def long_spans(data: bytes | bytearray, least: int) -> Iterator[tuple[int, int]]:
+def find_long_spans(data: bytes | bytearray, least: int) -> Iterator[tuple[int, int]]:
     """Yield begin and end of each span between two neighbouring quotes that is at least `least` bytes long.
 
     A span without a backslash is a whole string, if the body is valid JSON and the first quote opens it. A span that
@@ -26,10 +26,10 @@ def long_spans(data: bytes | bytearray, least: int) -> Iterator[tuple[int, int]]
         begin = end + 1
 
 
-def in_short_string(word: bytes, data: bytes | bytearray, least: int) -> bool:
+def is_in_short_string(word: bytes, data: bytes | bytearray, least: int) -> bool:
     """Whether `word` may be in a string that is shorter than `least` bytes."""
     place = 0
-    for begin, end in long_spans(data, least):
+    for begin, end in find_long_spans(data, least):
         if data.find(word, place, begin) >= 0:
             return True
         place = end

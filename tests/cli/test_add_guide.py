@@ -32,10 +32,10 @@ def test_its_example_by_command_is_what_is_guessed() -> None:
     entry = guess("Qwen3-8B", QWEN3, THINKING_HERMES, SPARK, weights=weights)
     (example,) = blocks("console")
     rows = {tuple(re.split(r" {2,}", line.strip())) for line in example.splitlines()}
-    told = {(one.key, format_value(one.value), one.reason) for one in entry.guesses}
+    output = {(one.key, format_value(one.value), one.reason) for one in entry.guesses}
     table = {row for row in rows if len(row) == 3 and row[0] not in ("KEY", "source")}
     assert len(table) >= 8
-    assert table <= told
+    assert table <= output
     assert {" ".join(line.split()) for line in entry.arithmetic} <= {" ".join(row) for row in rows}
 
 

@@ -62,10 +62,10 @@ def test_a_model_is_loaded_shown_and_stopped(sparkd: SparkdProcess) -> None:
 
 
 def test_a_start_that_fails_shows_its_cause_everywhere(sparkd: SparkdProcess) -> None:
-    ran = sparkctl("load", "broken", cwd=sparkd.folder)
-    assert ran.code == 1
-    assert "exit code 3" in ran.err
-    assert "Try again in " in ran.err
+    result = sparkctl("load", "broken", cwd=sparkd.folder)
+    assert result.code == 1
+    assert "exit code 3" in result.err
+    assert "Try again in " in result.err
     status = sparkctl("status", "broken", cwd=sparkd.folder).out
     assert "backoff, again in " in status
     assert "exit code 3" in status

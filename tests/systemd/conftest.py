@@ -10,7 +10,7 @@ import pytest
 
 from tests.lab import Lab
 from tests.lab.lab import TREE
-from tests.systemd.installed import BAD_ENGINE, CLONE, Installed
+from tests.systemd.installation import BAD_ENGINE, CLONE, Installation
 
 PYTHON = "/usr/bin/python3"
 """What install.sh finds in a lab: a Python that every user may run."""
@@ -54,22 +54,22 @@ def share(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def boot(share: Path) -> Iterator[Callable[[], Installed]]:
+def boot(share: Path) -> Iterator[Callable[[], Installation]]:
     """Boot a lab of one's own; all are taken down at the end."""
     labs: list[Lab] = []
 
-    def up() -> Installed:
+    def boot_lab() -> Installation:
         lab = Lab(share)
         labs.append(lab.__enter__())
-        return Installed(lab)
+        return Installation(lab)
 
-    yield up
+    yield boot_lab
     for lab in labs:
-        lab.down()
+        lab.shut_down()
 
 
 @pytest.fixture(scope="session")
-def machine(boot: Callable[[], Installed]) -> Installed:
+def machine(boot: Callable[[], Installation]) -> Installation:
     """One installation that tests share, with models that the bad engine serves."""
     installed = boot()
     installed.install()
@@ -78,7 +78,7 @@ def machine(boot: Callable[[], Installed]) -> Installed:
 
 
 @pytest.fixture
-def sparkd(machine: Installed) -> Installed:
+def sparkd(machine: Installation) -> Installation:
     """The shared installation, with nothing running and the sockets open."""
-    machine.fresh()
+    machine.reset()
     return machine
