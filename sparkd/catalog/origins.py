@@ -18,7 +18,7 @@ class Origin(NamedTuple):
 
 @dataclass(slots=True)
 class Table:
-    """The merged values of one table. `declared_at`: where it begins. `invalid_keys`: the keys whose value is not usable.
+    """The merged values of one table. `declared_at`: where it begins. `invalid_keys`: keys with an unusable value.
 
     `origins` has the origin of each key, including the keys of tables in it (`("options", "dtype")`).
     """
