@@ -70,7 +70,7 @@ class Expected(NamedTuple):
     lifecycle: str
     tools: str
     reasoning: str
-    mending: str
+    rewriting: str
 
 
 LINES = (Path(__file__).parent / "shipped.txt").read_text().splitlines()[1:]
@@ -108,7 +108,7 @@ def to_line(model: Model) -> Expected:
         lifecycle=model.lifecycle,
         tools=str(model.options.get("tool-call-parser", "-")),
         reasoning=str(model.options.get("reasoning-parser", "-")),
-        mending=rewriting_of(model),
+        rewriting=rewriting_of(model),
     )
 
 
