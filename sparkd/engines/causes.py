@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import signal
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from sparkd.engines.engine import Cause, CauseKind, Exit
 
@@ -26,8 +27,7 @@ EXCEPTION = re.compile(r"^(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Interrup
 """The last line of a Python traceback."""
 
 
-@dataclass(frozen=True, slots=True)
-class FailurePattern:
+class FailurePattern(Struct, frozen=True):
     """A log line that shows a cause. `sentence` and `remedy` may contain the pattern's groups: `{limit}`."""
 
     pattern: re.Pattern[str]
