@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from sparkd.errors import DownloadFailed, SparkdError
 from sparkd.hub.messages import Done, Failed, Progress, decode_line, make_error
 from sparkd.hub.request import DownloadRequest
 
 
-@dataclass(slots=True)
-class DownloadJob:
+class DownloadJob(Struct):
     """A download: its request, the models it is for, and the requests that wait for it.
 
     `ended` is the reason for its end, None if everything is complete. `waiting` counts requests by model id. `reason`

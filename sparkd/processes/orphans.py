@@ -10,9 +10,10 @@ import asyncio
 import json
 import signal
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from sparkd.processes import pids
 from sparkd.processes.cgroups import Cgroup, Cgroups, find_cgroup
@@ -27,8 +28,7 @@ KILL_TIMEOUT: Final = 10.0
 POLL: Final = 0.01
 
 
-@dataclass(slots=True)
-class RunRecord:
+class RunRecord(Struct):
     """What is noted about one private folder: who uses it, on behalf of which sparkd (`owner`)."""
 
     model: str = ""
