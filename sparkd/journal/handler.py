@@ -40,8 +40,8 @@ def make_handler() -> logging.Handler:
 
 
 def connect_journal() -> socket.socket | None:
-    """Return a nonblocking socket to the journal. None unless stderr is connected to it (JOURNAL_STREAM, systemd.exec(5))
-    or if it cannot be reached."""
+    """Return a nonblocking socket to the journal. None unless stderr is connected to it (systemd.exec(5),
+    JOURNAL_STREAM), or if it cannot be reached."""
     if not _is_journal_stream(2):
         return None
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
@@ -68,7 +68,7 @@ class _JournalHandler(logging.Handler):
         self._lost = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Send the line. Never waits for the journal. The next line after lost ones reports their number in LINES_LOST."""
+        """Send the line. Never waits for the journal. The line after lost ones has their number in LINES_LOST."""
         fields: dict[str, Any] = {
             "MESSAGE": self.format(record)[:MAX_MESSAGE],
             "PRIORITY": next((number for level, number in PRIORITIES if record.levelno >= level), 7),

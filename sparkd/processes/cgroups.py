@@ -1,4 +1,4 @@
-"""Gives each engine a cgroup of its own, if systemd has delegated a part of the cgroup tree to sparkd (`Delegate=yes`).
+"""Gives each engine a cgroup of its own, if systemd delegates a part of the tree to sparkd (`Delegate=yes`).
 
     sparkd.service/                  delegated; contains no process, because that would block the controllers below it
     ├── daemon/                      sparkd itself
@@ -25,11 +25,11 @@ from sparkd.processes import pids
 logger = logging.getLogger(__name__)
 
 PREFIX: Final = "sparkd-engine-"
-"""Prefix of our cgroups' names. It identifies those that a killed sparkd left."""
+"""Prefix of our cgroups' names. It identifies those of a killed sparkd."""
 
 DAEMON_GROUP: Final = "daemon"
-"""The cgroup that sparkd itself moves into. systemd 254 and newer could start it there (DelegateSubgroup=); this works with
-every version."""
+"""The cgroup that sparkd itself moves into. systemd 254 and newer could start it there (DelegateSubgroup=); this
+works with every version."""
 
 CONTROLLERS: Final = ("cpu", "memory", "pids")
 """The controllers that limit and measure engines."""
@@ -45,7 +45,7 @@ DELEGATED: Final = ("trusted.delegate", "user.delegate")
 
 
 class Cgroup:
-    """The cgroup of one engine. Opens `cgroup.kill` in advance, because opening a file may fail when memory runs out."""
+    """The cgroup of one engine. Opens `cgroup.kill` in advance: without memory, opening a file may fail."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -80,7 +80,7 @@ class Cgroup:
         _write_cpu_weight(self.path, weight)
 
     def host_memory(self) -> tuple[int | None, int | None]:
-        """Return the bytes of host memory charged to it: now, and at the peak. Includes page cache, excludes GPU memory.
+        """Return the bytes of host memory charged to it, now and at the peak. Includes page cache, excludes GPU memory.
 
         None if the kernel does not report it: both without the memory controller, the peak before Linux 5.19.
         """

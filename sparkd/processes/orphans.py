@@ -30,8 +30,8 @@ POLL: Final = 0.01
 
 @dataclass(slots=True)
 class RunRecord:
-    """The record of one private folder: its model, the engine's first process (`leader`), and the sparkd that started it
-    (`owner`)."""
+    """The record of one private folder: its model, the engine's first process (`leader`), and the sparkd that started
+    it (`owner`)."""
 
     model: str = ""
     owner: Identity | None = None
@@ -99,8 +99,8 @@ async def kill_orphans(directory: Path, record: RunRecord) -> tuple[str | None, 
         cgroup.remove()
     name = record.model or directory.name
     if left:
-        message = f"Cannot kill processes of {name} that a killed sparkd left: {_format_pids(left)}. Restart the machine."
-        return message, False
+        message = f"Cannot kill processes of {name} that a killed sparkd left: {_format_pids(left)}."
+        return f"{message} If they use memory, restart the machine.", False
     message = f"Killed processes of {name} that a killed sparkd left: {_format_pids(killed)}"
     return (message if killed else None), True
 

@@ -116,7 +116,7 @@ def test_a_log_sends_its_lines_to_the_journal_shortened_as_in_the_file_and_witho
         log = Log(None, journal=EngineJournal(socket_pair[0], {}))
         log.feed(b"10 %\r50 %\r" + b"99 %\r\n" + b"x" * (MAX_LINE + 5) + b"\n\x1b[31mred\n")
         messages = [entry["MESSAGE"] for entry in read_entries(socket_pair[1])]
-        assert messages == ["99 %", "x" * MAX_LINE + " [sparkd: and 5 bytes]", "\u241b[31mred"]
+        assert messages == ["99 %", "x" * MAX_LINE + " [sparkd: 5 more bytes]", "\u241b[31mred"]
         log.close()
 
     asyncio.run(scenario())
