@@ -27,7 +27,7 @@ def read_entries(journal: socket.socket) -> list[dict[str, str]]:
 async def wait_for_entries(journal: socket.socket, count: int) -> list[dict[str, str]]:
     """That many entries, read as slowly as a busy journal does."""
     found: list[dict[str, str]] = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while len(found) < count:
             found += read_entries(journal)
             await asyncio.sleep(0.001)
@@ -64,10 +64,10 @@ def test_what_a_busy_journal_does_not_take_at_once_is_sent_when_it_does(socket_p
 def test_a_flood_is_cut_and_counted_and_costs_the_event_loop_little(socket_pair: SocketPair) -> None:
     async def scenario() -> None:
         lines = EngineJournal(socket_pair[0], {}, rate=10.0, burst=20.0)
-        began = time.monotonic()
+        began = time.thread_time()
         for _ in range(100):
             lines.write(["flood"] * 1000)
-        assert time.monotonic() - began < 1.0
+        assert time.thread_time() - began < 1.0, "seconds of the processor"
         lines.close()
         *some, last = [entry["MESSAGE"] for entry in await wait_for_entries(socket_pair[1], 20)]
         assert some.count("flood") >= 19
@@ -84,6 +84,7 @@ def test_behind_a_gap_a_flood_is_a_notice_a_second_and_not_one_before_each_line(
 ) -> None:
     async def scenario() -> None:
         lines = EngineJournal(socket_pair[0], {}, rate=100.0, burst=100.0)
+        began = time.monotonic()
         for _ in range(30):
             lines.write(["flood"] * 200)
             await asyncio.sleep(0.01)
@@ -91,7 +92,8 @@ def test_behind_a_gap_a_flood_is_a_notice_a_second_and_not_one_before_each_line(
         messages += [
             entry["MESSAGE"] for entry in await wait_for_entries(socket_pair[1], 100 - len(messages))
         ]
-        assert sum(line.startswith("[sparkd: ") for line in messages) <= 1
+        seconds = int(time.monotonic() - began) + 1
+        assert sum(line.startswith("[sparkd: ") for line in messages) <= seconds
 
     asyncio.run(scenario())
 
