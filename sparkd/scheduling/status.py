@@ -128,14 +128,14 @@ class Reload(Struct, frozen=True, kw_only=True):
     """What a reload changed: ids of models. Disabled models count as missing.
 
     `restarted`: the changed models that are drained and stopped, because they would now start differently.
-    `settings`: whether anything else than a model changed.
+    `settings_changed`: whether anything else than a model changed.
     """
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     restarted: tuple[str, ...] = ()
-    settings: bool = False
+    settings_changed: bool = False
 
     def describe(self) -> str:
         """The same as text for a person, without a full stop."""
@@ -150,7 +150,7 @@ class Reload(Struct, frozen=True, kw_only=True):
             )
             if names
         ]
-        if self.settings:
+        if self.settings_changed:
             parts.append("settings changed")
         return "; ".join(parts) or "nothing changed"
 

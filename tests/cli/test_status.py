@@ -18,11 +18,11 @@ from tests.control.fake_supervisor import CATALOGUE, FakeDaemon, write_catalogue
 
 
 def test_the_table_tells_at_a_glance_what_runs_and_what_is_wrong(served: FakeDaemon) -> None:
-    served.supervisor.set("qwen", state="ready", since=192.0, in_flight=2, footprint=20 * GIB)
+    served.supervisor.set("qwen", state="ready", state_seconds=192.0, in_flight=2, footprint=20 * GIB)
     served.supervisor.set(
         "tiny",
         state="backoff",
-        since=3.0,
+        state_seconds=3.0,
         retry_after=17.0,
         waiting=1,
         cause="Out of memory. Lower `memory`.",
