@@ -66,9 +66,9 @@ def find_one(check: Callable[[Facts], Findings], facts: Facts) -> Finding:
 
 
 def check_with(check: Callable[[Facts], Findings], **changed: Any) -> tuple[str, str, str]:
-    """Level, finding and mend of a check where all is well but for this."""
+    """Level, finding and fix of a check where all is well but for this."""
     finding = find_one(check, replace(HEALTHY, **changed))
-    return finding.level, finding.found, finding.mend or ""
+    return finding.level, finding.found, finding.fix or ""
 
 
 def with_status(**changed: Any) -> Status:

@@ -40,11 +40,11 @@ def test_without_a_daemon_it_says_so_and_that_is_no_failure(tmp_path: Path) -> N
     assert code == 0
     assert found["daemon"]["found"] == "sparkd is not running"
     assert found["port"]["level"] == "ok"
-    assert found["runtime"]["mend"] == "`sparkctl runtime build plain`"
-    assert found["model"]["found"] == f"one cannot start: its source {tmp_path}/weights is not there"
-    assert set(found["swap"]) == {"check", "level", "found", "mend"}
+    assert found["runtime"]["fix"] == "run `sparkctl runtime build plain`"
+    assert found["model"]["found"] == f"one cannot start: its source {tmp_path}/weights does not exist"
+    assert set(found["swap"]) == {"check", "level", "found", "fix"}
     output = sparkctl("doctor", "--catalogue", path).out.splitlines()
-    assert output[0].startswith(f"ok       catalogue  {path} is right: 1 model")
+    assert output[0].startswith(f"ok       catalogue  {path} is valid: 1 model")
     assert any(line.startswith("warning  runtime    plain is not built") for line in output)
 
 
@@ -52,7 +52,7 @@ def test_a_catalogue_with_problems_fails_and_the_machine_is_looked_at_all_the_sa
     path = tmp_path / "models.toml"
     path.write_text('[models.one]\nruntime = "plian"\nidle_timeuot = 3\n')
     code, found = run_doctor(path)
-    assert (code, found["catalogue"]["level"]) == (1, "wrong")
+    assert (code, found["catalogue"]["level"]) == (1, "error")
     assert found["catalogue"]["found"][0].isdigit()
     assert "memory" in found
     path.write_text("[models.one")
@@ -75,7 +75,7 @@ def test_a_port_that_somebody_else_listens_on_is_wrong_and_names_them(tmp_path: 
         path = write_catalogue(tmp_path)
         path.write_text(path.read_text().replace("127.0.0.1:0", f"127.0.0.1:{port}"))
         code, found = run_doctor(path)
-    assert (code, found["port"]["level"]) == (1, "wrong")
+    assert (code, found["port"]["level"]) == (1, "error")
     assert f"(PID {os.getpid()})" in found["port"]["found"]
 
 
@@ -86,7 +86,7 @@ def test_a_real_key_file_is_judged_by_its_mode_and_by_what_is_in_it(tmp_path: Pa
     keys.write_text("owner: sk-1\n")
     keys.chmod(0o644)
     code, found = run_doctor(path)
-    assert (code, found["api keys"]["mend"]) == (1, f"`sudo chmod o-rwx {keys}`")
+    assert (code, found["api keys"]["fix"]) == (1, f"run `sudo chmod o-rwx {keys}`")
     keys.chmod(0o600)
     assert run_doctor(path)[0] == 0
     keys.write_text("")
@@ -103,8 +103,10 @@ def test_a_socket_that_a_killed_daemon_left_is_no_daemon_and_one_that_a_stranger
             listener.listen()
             threading.Thread(target=answer_nonsense, args=[listener], daemon=True).start()
             code, found = run_doctor(path)
-    assert (code, found["daemon"]["level"]) == (1, "wrong")
-    assert found["daemon"]["mend"].startswith("end what listens there, then `sparkd --catalogue ")
+    assert (code, found["daemon"]["level"]) == (1, "error")
+    assert found["daemon"]["fix"].startswith(
+        "stop the program that listens there, then run `sparkd --catalogue "
+    )
 
 
 def answer_nonsense(listener: socket.socket) -> None:
@@ -127,8 +129,8 @@ def test_a_running_daemon_and_its_quarantined_model_are_told() -> None:
             assert found["port"]["found"] == f"sparkd listens on 127.0.0.1:{sparkd.port}"
             assert sparkctl("load", "broken", "--catalogue", sparkd.catalogue).code == 1
             code, found = run_doctor(sparkd.catalogue)
-            assert (code, found["quarantine"]["level"]) == (1, "wrong")
-            assert "`sparkctl retry broken`" in found["quarantine"]["mend"]
+            assert (code, found["quarantine"]["level"]) == (1, "error")
+            assert "`sparkctl retry broken`" in found["quarantine"]["fix"]
         finally:
             sparkd.stop()
         sparkd.assert_nothing_left()

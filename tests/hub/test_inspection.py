@@ -231,7 +231,7 @@ def test_what_is_being_fetched_is_not_removed(tmp_path: Path) -> None:
     with (tmp_path / "downloads" / "models--org--m.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert inspect_source(Need("org/m"), tmp_path).fetching
-        with pytest.raises(FilesInUse, match="is being downloaded"):
+        with pytest.raises(FilesInUse, match="is downloading"):
             remove("org/m", tmp_path)
     assert not inspect_source(Need("org/m"), tmp_path).fetching
 
