@@ -13,9 +13,10 @@ import sqlite3
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct, field
 
 SCHEMA: Final = 1
 """Version of the tables, in SQLite's user_version. A file with another version is renamed: sparkd can learn again."""
@@ -44,8 +45,7 @@ CREATE TABLE IF NOT EXISTS guard_acted (
 """Tables that were added later. An older sparkd does not need them, so the version stays the same."""
 
 
-@dataclass(frozen=True, slots=True)
-class PastRun:
+class PastRun(Struct, frozen=True):
     """A run that became ready: its memory in bytes at the peak and after settling, and the seconds until it was ready,
     in total and per phase."""
 
@@ -55,8 +55,7 @@ class PastRun:
     phases: Mapping[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class ModelProfile:
+class ModelProfile(Struct, frozen=True):
     """Learned from the last runs of a model: the footprint of the next one, and the last run itself."""
 
     footprint: int

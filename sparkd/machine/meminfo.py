@@ -7,17 +7,17 @@ adds SwapFree. sparkd does not count it: a machine that swaps its GPU's memory i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from sparkd.errors import ProbeError
 
 MEMINFO: Final = Path("/proc/meminfo")
 
 
-@dataclass(frozen=True, slots=True)
-class Meminfo:
+class Meminfo(Struct, frozen=True):
     """The host's memory, in bytes. `free` excludes the page cache, which CUDA on a GB10 counts as used."""
 
     total: int

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
+
+from msgspec import Struct, field
 
 from sparkd.machine.meminfo import MEMINFO, Meminfo, read_meminfo
 from sparkd.machine.nvml import Gpu, Nvml
@@ -25,8 +26,7 @@ UNIFIED_NAMES: Final = ("GB10", "Thor", "Orin")
 """Names in NVML of NVIDIA's chips with unified memory."""
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
+class Memory(Struct, frozen=True):
     """One reading, in bytes.
 
     `total` and `available` describe the memory that models use. `available` is None while the GPU that has this memory

@@ -12,8 +12,9 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from ctypes import CDLL
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 logger = logging.getLogger(__name__)
 
@@ -24,8 +25,7 @@ RETRY_INTERVAL: Final = 10.0
 """Seconds between two attempts to reach an absent driver: it may be loaded or reloaded at any time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Gpu:
+class Gpu(Struct, frozen=True):
     """The first GPU, in bytes. `total` and `free` are None if it does not report them; `processes` is by PID."""
 
     name: str

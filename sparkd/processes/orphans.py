@@ -11,9 +11,10 @@ import asyncio
 import json
 import signal
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from sparkd.processes import pids
 from sparkd.processes.cgroups import Cgroup, Cgroups, find_cgroup
@@ -28,8 +29,7 @@ KILL_TIMEOUT: Final = 10.0
 POLL: Final = 0.01
 
 
-@dataclass(slots=True)
-class RunRecord:
+class RunRecord(Struct):
     """The record of one private folder: its model, the engine's first process (`leader`), and the sparkd that started
     it (`owner`)."""
 

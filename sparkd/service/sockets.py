@@ -7,9 +7,10 @@ import os
 import socket
 import stat
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct, field
 
 from sparkd.errors import ListenError
 from sparkd.service.unix_sockets import socket_address
@@ -24,8 +25,7 @@ CONTROL_NAME: Final = "control"
 """FileDescriptorName= of the control socket's unit; every other socket that systemd passes is for clients."""
 
 
-@dataclass(slots=True)
-class Listeners:
+class Listeners(Struct):
     """Listening sockets."""
 
     clients: list[socket.socket] = field(default_factory=list)

@@ -85,9 +85,9 @@ def test_flush_waits_for_a_busy_reader_but_not_for_one_that_never_reads(
     fill_queue(outbox, 600)
     began = time.monotonic()
     outbox.flush()
-    assert 0.9 * FLUSH_TIMEOUT < time.monotonic() - began < FLUSH_TIMEOUT + 5
+    assert 0.9 * FLUSH_TIMEOUT < time.monotonic() - began < FLUSH_TIMEOUT + 60
     got: list[int] = []
-    socket_pair[1].settimeout(10)
+    socket_pair[1].settimeout(60)
     reader = threading.Thread(target=lambda: got.extend(int(socket_pair[1].recv(100)) for _ in range(600)))
     reader.start()
     while reader.is_alive():
@@ -113,7 +113,7 @@ def test_flush_does_not_wait_for_a_reader_that_reads_only_now_and_then(
     outbox.flush()
     over.set()
     reader.join()
-    assert time.monotonic() - began < FLUSH_TIMEOUT + 5
+    assert time.monotonic() - began < FLUSH_TIMEOUT + 60
 
 
 def test_a_datagram_that_is_rejected_does_not_block_the_others(socket_pair: SocketPair) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import time
 from pathlib import Path
 
 import pytest
@@ -242,11 +241,9 @@ def test_the_client_waits_for_a_full_backlog(tmp_path: Path) -> None:
 
 def test_a_probe_returns_the_status_or_none(tmp_path: Path) -> None:
     async def test(_: Engine, upstream: Upstream) -> None:
-        assert await upstream.probe("/health", 1.0) == 503
-        assert await upstream.probe("/health", 1.0) == 200
-        started = time.monotonic()
-        assert await upstream.probe("/health", 0.1) is None
-        assert time.monotonic() - started < 0.5
+        assert await upstream.probe("/health", 60.0) == 503
+        assert await upstream.probe("/health", 60.0) == 200
+        assert await asyncio.wait_for(upstream.probe("/health", 0.1), 60) is None
         assert await Upstream(UnixAddress(str(tmp_path / "none"))).probe("/health", 1.0) is None
 
     turns = [b"HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n", OK, b""]
