@@ -27,8 +27,8 @@ from sparkd.service.signals import block_signals
 
 ANY_PATH: Final = Path("/")
 INTERRUPTED_CAUSES: Final = {
-    True: "The machine restarted while this model was starting, so the model may have frozen it.",
-    False: "sparkd was killed while this model was starting; the machine may have run out of memory.",
+    True: "the machine restarted while this model was starting, so the model may have frozen it. Lower its memory.",
+    False: "sparkd was killed while this model was starting, so memory may have run out. Lower its memory.",
 }
 """The cause of a quarantine, by whether the machine itself went down."""
 

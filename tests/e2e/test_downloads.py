@@ -87,7 +87,7 @@ def test_a_request_for_what_is_not_on_disk_is_refused_at_once_with_the_command(
     answer = sparkd.chat("m")
     assert answer.status_code == 503
     assert error_of(answer) == {
-        "message": "Model m is not on disk: `sparkctl pull m` downloads it.",
+        "message": 'Model "m" is not on disk. Run `sparkctl pull m` to download it.',
         "type": "service_unavailable_error",
         "code": "model_not_on_disk",
         "param": "model",
@@ -218,7 +218,7 @@ def test_a_source_folder_that_does_not_exist_is_reported(open_daemon: Open) -> N
     sparkd = open_daemon({"m": takes("/nowhere/at/all", download="auto")})
     answer = sparkd.chat("m")
     assert (answer.status_code, error_of(answer)["code"]) == (503, "model_not_on_disk")
-    assert error_of(answer)["message"] == "Model m is not on disk: its source /nowhere/at/all is not there."
+    assert error_of(answer)["message"] == 'Model "m" is not on disk: its source /nowhere/at/all does not exist.'
     pulled = sparkd.sparkctl("pull", "m")
     assert pulled.returncode == 1
     assert "a folder of your own, which nobody downloads" in pulled.stderr
@@ -231,7 +231,7 @@ def test_a_model_in_use_keeps_its_files_and_a_stopped_one_can_go(open_daemon: Op
     assert sparkd.chat("twin").status_code == 200
     refused = sparkd.sparkctl("rm", "m", "--yes")
     assert refused.returncode == 5
-    assert refused.stderr == "sparkctl: twin is in use: `sparkctl stop twin` first.\n"
+    assert refused.stderr == 'sparkctl: The files are in use by "twin". Run `sparkctl stop twin` first.\n'
     assert sparkd.sparkctl("stop", "twin").returncode == 0
     assert sparkd.sparkctl("rm", "m").returncode == 1  # nobody there to ask
     removed = sparkd.sparkctl("rm", "m", "--yes")

@@ -41,7 +41,7 @@ def test_engines_go_on_under_the_next_sparkd(build: Build) -> None:
     assert sparkd.log().count("starting (run") == 2
     assert sparkd.sparkctl("stop", "a").returncode == 0, "it is the next one's to stop, too"
     assert text(sparkd, "a") == "one two three"
-    assert "a: starting (run 3)" in sparkd.log()
+    assert 'Starting model "a" (run 3)' in sparkd.log()
 
 
 def test_it_may_be_done_again_and_again(build: Build) -> None:
@@ -193,7 +193,7 @@ def test_after_it_sparkd_ends_as_cleanly_as_ever(build: Build, number: signal.Si
     sparkd.stop(number)
     if number == signal.SIGKILL:
         sparkd.start()
-        assert "ended what a killed sparkd left of it" in sparkd.log()
+        assert "that a killed sparkd left: PID" in sparkd.log()
         sparkd.stop()
     sparkd.assert_nothing_left()
 
@@ -232,4 +232,4 @@ def test_what_was_passed_on_and_cannot_be_read_ends_the_start_and_every_engine(
         timeout=30,
     )
     assert done.returncode == 1
-    assert "what the sparkd before this one passed on cannot be read" in done.stderr
+    assert "cannot read what the previous sparkd handed over" in done.stderr

@@ -53,7 +53,7 @@ def test_an_invalid_catalogue_changes_nothing_and_every_problem_is_reported(buil
     assert "sparkctl: " in (line := done.stderr.splitlines()[1]), done.stderr
     assert "models.b.engine" in line
     assert done.stderr.endswith("sparkctl: sparkd goes on with the catalogue it has\n")
-    assert "catalogue not taken: " in sparkd.log()
+    assert "Catalogue not reloaded: " in sparkd.log()
     assert text(sparkd, "a") == "one two three"
     assert sparkd.model("a").pid == pid
     sparkd.catalogue.write_bytes(b"[models.a\xff\x00")
@@ -83,8 +83,8 @@ def test_a_model_with_other_options_finishes_its_answer_and_is_started_anew(buil
         assert sparkd.model("a").state == "draining"
         assert list(lines)[-1] == "data: [DONE]"
     assert text(sparkd, "a") == "one two three"
-    assert "a: stopping: its definition changed" in sparkd.log()
-    assert "a: starting (run 2)" in sparkd.log()
+    assert 'Stopping model "a": its definition changed' in sparkd.log()
+    assert 'Starting model "a" (run 2)' in sparkd.log()
 
 
 def test_a_removed_model_finishes_its_answer_and_is_seen_until_it_is_gone(build: Build) -> None:

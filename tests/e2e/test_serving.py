@@ -29,8 +29,8 @@ def test_a_first_request_starts_its_model_and_is_answered(build: Build) -> None:
     assert ready.state == "ready"
     assert ready.load_time is not None
     assert ready.load_time < 5
-    assert "a: starting (run 1)" in sparkd.log()
-    assert "a: ready after" in sparkd.log()
+    assert 'Starting model "a" (run 1)' in sparkd.log()
+    assert 'Model "a" is ready after' in sparkd.log()
 
 
 def test_an_engine_on_a_tcp_port_serves_as_well(build: Build) -> None:
@@ -75,7 +75,7 @@ def test_a_second_model_waits_for_the_first_ones_answer_and_then_takes_its_place
         assert rest[-1] == "data: [DONE]", "the first answer was whole"
         assert content(other.result()) == "one two three"
     assert sparkd.model("a").state == "stopped"
-    assert "a: stopping: making room for b" in sparkd.log()
+    assert 'Stopping model "a": making room for b' in sparkd.log()
 
 
 def test_models_that_fit_together_stay_together(build: Build) -> None:
@@ -190,7 +190,7 @@ def test_a_second_sigterm_ends_everything_at_once(build: Build) -> None:
     with sparkd.streaming("a") as lines:
         next(lines)
         sparkd.process.send_signal(signal.SIGTERM)
-        wait_until("the first one is noted", lambda: "finishing what has begun" in sparkd.log())
+        wait_until("the first one is noted", lambda: "stopping after current requests" in sparkd.log())
         begun = time.monotonic()
         assert sparkd.stop(seconds=5) == 0
         assert time.monotonic() - begun < 3

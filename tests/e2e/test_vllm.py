@@ -325,7 +325,7 @@ def test_nothing_outlives_a_killed_sparkd_and_its_successor(sparkd: SparkdProces
     everything = family(sparkd, "minilm")
     sparkd.until("minilm", "stopped")
     assert is_gone(everything)
-    assert "minilm: stopping: idle for 1 seconds" in sparkd.log()
+    assert 'Stopping model "minilm": idle for 1 seconds' in sparkd.log()
 
 
 def test_a_model_fetched_from_a_hub_answers_without_it(monkeypatch: pytest.MonkeyPatch) -> None:

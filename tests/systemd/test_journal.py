@@ -9,7 +9,7 @@ def test_lines_about_a_model_are_found_by_its_name_and_by_what_happened(sparkd: 
     assert sparkd.chat("a")[0] == 200
     assert {entry["MODEL"] for entry in sparkd.lab.journal("--unit", SERVICE, "MODEL=a")} == {"a"}
     ready = sparkd.lab.journal("--unit", SERVICE, "MODEL=a", "EVENT=ready")[-1]
-    assert ready["MESSAGE"].startswith("a: ready after ")
+    assert ready["MESSAGE"].startswith('Model "a" is ready after ')
     assert ready["PRIORITY"] == "6"
     assert ready["SYSLOG_IDENTIFIER"] == "sparkd"
     assert int(ready["DURATION_MS"]) > 0
