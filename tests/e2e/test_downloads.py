@@ -277,7 +277,7 @@ def test_the_daemon_downloads_on_request(open_daemon: Open, hub: Hub) -> None:
         absent = control.get("/files").json()
         assert [(one["model"], one["parts"][0]["state"]) for one in absent] == [("m", "absent")]
         pulled = control.post("/models/m/pull")
-        assert (pulled.status_code, asked.json()["id"]) == (200, "m")
+        assert (pulled.status_code, pulled.json()["id"]) == (200, "m")
         assert [one["parts"][0]["state"] for one in control.get("/files").json()] == ["whole"]
         gone = control.delete("/models/m/files")
         assert gone.json()["freed"] > 1_900_000
