@@ -38,7 +38,7 @@ def test_a_failed_start_reports_the_reason_and_when_to_retry(build: Build) -> No
     answer = sparkd.chat("a")
     assert answer.status_code == 503
     assert error(answer)["code"] == "model_failed"
-    assert "a failed: " in error(answer)["message"]
+    assert 'Model "a" failed: ' in error(answer)["message"]
     assert 1 <= int(answer.headers["retry-after"]) <= 5
     assert sparkd.model("a").cause
 

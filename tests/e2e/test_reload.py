@@ -39,7 +39,7 @@ def test_added_models_are_served_and_unchanged_ones_are_not_affected(build: Buil
     assert text(sparkd, "other") == text(sparkd, "b") == "one two three"
     assert sparkd.model("a").pid == pid
     assert (sparkd.model("a").idle_left or 0) > 70
-    assert sparkd.sparkctl("reload").stdout == "The catalogue is read again: nothing has changed.\n"
+    assert sparkd.sparkctl("reload").stdout == "The catalogue is read again: nothing changed.\n"
 
 
 def test_an_invalid_catalogue_changes_nothing_and_every_problem_is_reported(build: Build) -> None:
@@ -79,7 +79,10 @@ def test_a_model_with_changed_options_finishes_its_response_and_is_restarted(bui
         next(lines)
         write(sparkd, {"a": engine("--pace", "0")})
         done = sparkd.sparkctl("reload")
-        assert done.stdout == "The catalogue is read again: changed, and stopping to be started anew: a.\n"
+        assert (
+            done.stdout
+            == "The catalogue is read again: changed and stopping, to restart with the next request: a.\n"
+        )
         assert sparkd.model("a").state == "draining"
         assert list(lines)[-1] == "data: [DONE]"
     assert text(sparkd, "a") == "one two three"
