@@ -52,7 +52,7 @@ class Succession:
             entries=tuple(self._scheduler.snapshot()),
             logs={model_id: str(log.path) for model_id, log in supervisor.logs.items() if log.path},
             started=supervisor.started,
-            replaced=supervisor.replaced + 1,
+            replacements=supervisor.replacements + 1,
         )
 
     def close(self) -> None:
@@ -90,5 +90,5 @@ class Succession:
             logger.warning('Cannot take over the engine of model "%s", so it is stopped: %s', model_id, error)
             return False
         message = 'Model "%s" keeps running (run %d)'
-        logger.info(message, model_id, snapshot.number, extra=event("going-on", model_id))
+        logger.info(message, model_id, snapshot.number, extra=event("resumed", model_id))
         return True

@@ -18,7 +18,7 @@ from typing import Final
 
 from msgspec import Struct, field
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 """Version of the tables, in SQLite's user_version. A file with another version is renamed: sparkd can learn again."""
 
 MAX_RUNS: Final = 5
@@ -27,30 +27,23 @@ MAX_RUNS: Final = 5
 TABLES: Final = """
 CREATE TABLE runs (
     number INTEGER PRIMARY KEY, model TEXT NOT NULL, key TEXT NOT NULL, ended REAL NOT NULL,
-    peak INTEGER NOT NULL, settled INTEGER NOT NULL, load_time REAL NOT NULL, phases TEXT NOT NULL
+    peak INTEGER NOT NULL, final INTEGER NOT NULL, load_time REAL NOT NULL, phases TEXT NOT NULL
 );
 CREATE INDEX runs_of ON runs (model, key, number);
 CREATE TABLE starting (model TEXT PRIMARY KEY, key TEXT NOT NULL, boot TEXT NOT NULL);
-CREATE TABLE held (model TEXT PRIMARY KEY, key TEXT NOT NULL, cause TEXT NOT NULL);
+CREATE TABLE quarantined (model TEXT PRIMARY KEY, key TEXT NOT NULL, cause TEXT NOT NULL);
 CREATE TABLE guard_kills (model TEXT PRIMARY KEY, key TEXT NOT NULL, count INTEGER NOT NULL);
+CREATE TABLE last_guard_action (one INTEGER PRIMARY KEY CHECK (one = 1), model TEXT NOT NULL, at REAL NOT NULL);
 CREATE TABLE leaks (boot TEXT PRIMARY KEY, bytes INTEGER NOT NULL);
 """
 
 
-LATER_TABLES: Final = """
-CREATE TABLE IF NOT EXISTS guard_acted (
-    one INTEGER PRIMARY KEY CHECK (one = 1), model TEXT NOT NULL, at REAL NOT NULL
-);
-"""
-"""Tables that were added later. An older sparkd does not need them, so the version stays the same."""
-
-
 class PastRun(Struct, frozen=True):
-    """A run that became ready: its memory in bytes at the peak and after settling, and the seconds until it was ready,
+    """A run that became ready: its peak and final memory in bytes, and the seconds until it was ready,
     in total and per phase."""
 
     peak: int
-    settled: int
+    final: int
     load_time: float
     phases: Mapping[str, float] = field(default_factory=dict)
 
@@ -118,8 +111,8 @@ class History:
         # A new list: another thread may be reading the old one.
         self._runs[model, key] = [*self._runs.get((model, key), ()), run][-MAX_RUNS:]
         self._write(
-            "INSERT INTO runs (model, key, ended, peak, settled, load_time, phases) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (model, key, time.time(), run.peak, run.settled, run.load_time, json.dumps(dict(run.phases))),
+            "INSERT INTO runs (model, key, ended, peak, final, load_time, phases) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (model, key, time.time(), run.peak, run.final, run.load_time, json.dumps(dict(run.phases))),
         )
         self._write(
             "DELETE FROM runs WHERE model = ?1 AND key = ?2 AND number NOT IN "
@@ -146,22 +139,22 @@ class History:
 
     def quarantine(self, model: str, key: str, cause: str) -> None:
         """Record that this model, as it is defined now, must not be started until `sparkctl retry`."""
-        self._write("INSERT OR REPLACE INTO held VALUES (?, ?, ?)", (model, key, cause))
+        self._write("INSERT OR REPLACE INTO quarantined VALUES (?, ?, ?)", (model, key, cause))
 
     def quarantine_cause(self, model: str, key: str) -> str | None:
         """Return why the model is in quarantine. None if it is not, or if its definition has changed."""
-        return self._query_value("SELECT cause FROM held WHERE model = ? AND key = ?", (model, key))
+        return self._query_value("SELECT cause FROM quarantined WHERE model = ? AND key = ?", (model, key))
 
     def models_with_records(self) -> set[str]:
         """Return the models that, with any definition, are in quarantine or were stopped by the guard."""
         rows = self._connection.execute(
-            "SELECT model FROM held UNION SELECT model FROM guard_kills"
+            "SELECT model FROM quarantined UNION SELECT model FROM guard_kills"
         ).fetchall()
         return {model for (model,) in rows}
 
     def clear_quarantine(self, model: str) -> None:
         """Delete quarantine, start and guard kills of the model, as `sparkctl retry` requests."""
-        for table in ("held", "starting", "guard_kills"):
+        for table in ("quarantined", "starting", "guard_kills"):
             self._write(f"DELETE FROM {table} WHERE model = ?", (model,))  # noqa: S608 - fixed names
 
     def count_guard_kill(self, model: str, key: str) -> int:
@@ -178,7 +171,7 @@ class History:
     def record_guard_action(self, model: str) -> None:
         """Record that the guard has just stopped this model. `clear_quarantine` does not delete this record."""
         self.last_guard_action = model, time.time()
-        self._write("INSERT OR REPLACE INTO guard_acted VALUES (1, ?, ?)", self.last_guard_action)
+        self._write("INSERT OR REPLACE INTO last_guard_action VALUES (1, ?, ?)", self.last_guard_action)
 
     # Memory that was not released --------------------------------------------------------------------------
 
@@ -195,12 +188,14 @@ class History:
 
     def _load(self) -> None:
         rows = self._connection.execute(
-            "SELECT model, key, peak, settled, load_time, phases FROM runs ORDER BY number"
+            "SELECT model, key, peak, final, load_time, phases FROM runs ORDER BY number"
         )
-        for model, key, peak, settled, load_time, phases in rows.fetchall():
-            run = PastRun(peak, settled, load_time, json.loads(phases))
+        for model, key, peak, final, load_time, phases in rows.fetchall():
+            run = PastRun(peak, final, load_time, json.loads(phases))
             self._runs.setdefault((model, key), []).append(run)
-        self.last_guard_action = self._connection.execute("SELECT model, at FROM guard_acted").fetchone()
+        self.last_guard_action = self._connection.execute(
+            "SELECT model, at FROM last_guard_action"
+        ).fetchone()
 
     def _query_value(self, query: str, values: tuple[str, ...]) -> str | None:
         with suppress(sqlite3.Error):
@@ -235,7 +230,6 @@ def _prepare(connection: sqlite3.Connection) -> sqlite3.Connection:
         raise sqlite3.DatabaseError(
             f"its tables have version {version}, but this sparkd needs version {SCHEMA}"
         )
-    connection.executescript(LATER_TABLES)
     if connection.execute("PRAGMA quick_check").fetchone() != ("ok",):
         raise sqlite3.DatabaseError("the file is damaged")
     return connection

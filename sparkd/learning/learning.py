@@ -136,7 +136,7 @@ class Learning:
         if (last := self._history.last_guard_action) is None:
             return None
         model, time_of_action = last
-        return GuardAction(model=model, ago=max(0.0, time.time() - time_of_action))
+        return GuardAction(model=model, seconds_ago=max(0.0, time.time() - time_of_action))
 
     def clear_quarantine(self, model: Model) -> None:
         """Record that it may start again."""

@@ -75,7 +75,7 @@ class Downloads:
         needs = find_needs(model)
         has_needs = needs.sources or needs.encodings
         parts = await asyncio.to_thread(inspection.inspect_model, model, self._folder) if has_needs else []
-        missing = [part for part in parts if part.state not in ("whole", "unknown")]
+        missing = [part for part in parts if part.state not in ("complete", "unknown")]
         if not missing:
             self._on_disk[model.id] = model
             return
@@ -100,7 +100,7 @@ class Downloads:
         if sum(sum(other.waiting.values()) for other in self._jobs.values()) >= max_waiting:
             raise QueueFull(
                 f"{max_waiting} requests are waiting already, which is the limit.",
-                retry_after=job.progress.left or DEFAULT_RETRY,
+                retry_after=job.progress.seconds_left or DEFAULT_RETRY,
             )
         job.waiting[model.id] = job.waiting.get(model.id, 0) + 1
         try:
@@ -112,7 +112,7 @@ class Downloads:
         share = job.progress.share
         progress = "" if share is None else f" ({share:.0%} of {format_bytes(job.progress.total)})"
         text = f'Model "{model.id}" is still being downloaded{progress}.'
-        return ModelDownloading(text, param="model", retry_after=job.progress.left or DEFAULT_RETRY)
+        return ModelDownloading(text, param="model", retry_after=job.progress.seconds_left or DEFAULT_RETRY)
 
     def _raise_recent_failure(self, request: DownloadRequest) -> None:
         """Raise the last failure again instead of repeating the download: clients retry often."""
@@ -168,7 +168,7 @@ class Downloads:
                     status,
                     phase="downloading",
                     progress=job.progress.share,
-                    download_left=job.progress.left,
+                    download_seconds_left=job.progress.seconds_left,
                     waiting=status.waiting + job.waiting.get(status.id, 0),
                 )
         return status
@@ -256,10 +256,10 @@ def missing_files_error(model: Model, parts: list[SourceOnDisk]) -> FilesMissing
         problem = f"does not contain {part.missing[0]}" if part.missing else "does not exist"
         text = f'Model "{model.id}" is not on disk: its source {part.source} {problem}.'
         return FilesMissing(text, param="model")
-    if any(part.fetching for part in parts):
+    if any(part.downloading for part in parts):
         text = f'Model "{model.id}" is being downloaded.'
         return ModelDownloading(text, param="model", retry_after=DEFAULT_RETRY)
-    remaining = [part.left for part in parts if part.state in ("absent", "incomplete")]
+    remaining = [part.bytes_left for part in parts if part.state in ("absent", "incomplete")]
     # If the size of one part is unknown, the sum of the others would be misleading.
     known = remaining and None not in remaining
     size = f" ({format_bytes(sum(left or 0 for left in remaining))})" if known else ""

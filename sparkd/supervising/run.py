@@ -173,9 +173,9 @@ class Run:
             self._process.set_cpu_weight(cpu_weight)
 
     def memory_figures(self) -> dict[str, int | None]:
-        """Return its memory in bytes: `held` at the last measurement, and host memory only, now and at the peak."""
+        """Return its memory in bytes: `memory_used` at the last measurement, and its host memory, now and at the peak."""
         now, peak = self._process.host_memory() if self._process else (None, None)
-        return {"held": self.memory_used or None, "host_memory": now, "host_memory_peak": peak}
+        return {"memory_used": self.memory_used or None, "host_memory": now, "host_memory_peak": peak}
 
     def record_ready(self, load_time: float, memory: Memory) -> None:
         """Record that it is ready. On unified memory, count the decrease of available memory as its memory: no

@@ -105,7 +105,7 @@ class RunLife:
         run, services = self._run, self._services
         run.kill()  # first: every millisecond counts
         message = 'The memory guard killed model "%s": %s'
-        logger.error(message, run.model.id, reason, extra=event("guard", run.model.id))
+        logger.error(message, run.model.id, reason, extra=event("guard-kill", run.model.id))
         services.learning.record_guard_action(run.model.id)
         entry = services.scheduler.entry(run.model.id)
         if entry is not None and entry.state is State.BACKOFF:  # otherwise it was already stopping

@@ -41,7 +41,7 @@ class Supervisor:
     """Runs the models of one catalogue. Belongs to one event loop, until `shut_down`.
 
     `runs` contains every run that is not cleaned up yet, by number, and `logs` the last log of each model. `started` is
-    when this daemon, or the first of those it replaced, started (steady clock, seconds). `replaced` is their number.
+    when this daemon, or the first of those it replaced, started (steady clock, seconds). `replacements` counts those.
     """
 
     def __init__(
@@ -55,12 +55,12 @@ class Supervisor:
         learning: Learning,
         downloads: Downloads,
         started: float = 0.0,
-        replaced: int = 0,
+        replacements: int = 0,
     ) -> None:
         self.catalogue = catalogue
         self.downloads = downloads
         self.started = started or time.monotonic()
-        self.replaced = replaced
+        self.replacements = replacements
         self.replacing = False
         self.listen: tuple[str, ...] = ()
         self.tasks = Tasks()
@@ -74,7 +74,7 @@ class Supervisor:
         self._watch = watch
         self._learning = learning
         self._alarm = Alarm(self._on_tick)
-        self._reporter = StatusReporter(scheduler, self.runs, learning, downloads, self.started, replaced)
+        self._reporter = StatusReporter(scheduler, self.runs, learning, downloads, self.started, replacements)
         self._services = RunServices(
             lambda: self.catalogue, scheduler, watch, learning, downloads, self.runs, self.carry_out
         )

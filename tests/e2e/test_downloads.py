@@ -103,9 +103,9 @@ def test_after_a_pull_the_model_answers(open_daemon: Open, hub: Hub) -> None:
     assert sparkd.chat("m").status_code == 503
     pulled = sparkd.sparkctl("pull", "m")
     assert pulled.returncode == 0, pulled.stderr
-    assert pulled.stdout == "m is on disk and whole, 1 MiB downloaded\n"
+    assert pulled.stdout == "m is complete on disk, 1 MiB downloaded\n"
     assert sparkd.chat("m").status_code == 200
-    assert "whole" in sparkd.sparkctl("models").stdout
+    assert "complete" in sparkd.sparkctl("models").stdout
 
 
 def test_with_auto_the_first_request_waits_for_the_download(open_daemon: Open, hub: Hub) -> None:
@@ -143,7 +143,7 @@ def test_a_request_that_waits_too_long_is_rejected_with_retry_after(open_daemon:
     sparkd = open_daemon({"m": takes("org/m", download="auto")}, queue={"max_wait": 2.5})
     answer = sparkd.chat("m")
     assert (answer.status_code, error_of(answer)["code"]) == (503, "model_downloading")
-    assert "is still being downloaded (" in error_of(answer)["message"]
+    assert "is still downloading (" in error_of(answer)["message"]
     assert 1 <= int(answer.headers["retry-after"]) < 30
     wait_until("it continues without a client", lambda: (sparkd.model("m").progress or 0) > 0.5, 20)
 
@@ -278,7 +278,7 @@ def test_the_daemon_downloads_on_request(open_daemon: Open, hub: Hub) -> None:
         assert [(one["model"], one["parts"][0]["state"]) for one in absent] == [("m", "absent")]
         pulled = control.post("/models/m/pull")
         assert (pulled.status_code, pulled.json()["id"]) == (200, "m")
-        assert [one["parts"][0]["state"] for one in control.get("/files").json()] == ["whole"]
+        assert [one["parts"][0]["state"] for one in control.get("/files").json()] == ["complete"]
         gone = control.delete("/models/m/files")
         assert gone.json()["freed"] > 1_900_000
 
@@ -297,8 +297,8 @@ def test_ctrl_c_ends_a_pull_and_the_next_one_continues_it(
     assert "missing model.safetensors, 3 MiB to download" in sparkd.sparkctl("models").stdout
     hub.faults.pace = 0
     pulled = sparkd.sparkctl("pull", "m", "--json")
-    assert json.loads(pulled.stdout)["fetched"] < len(data)
-    assert json.loads(sparkd.sparkctl("models", "--json").stdout)[0]["parts"][0]["state"] == "whole"
+    assert json.loads(pulled.stdout)["downloaded"] < len(data)
+    assert json.loads(sparkd.sparkctl("models", "--json").stdout)[0]["parts"][0]["state"] == "complete"
 
 
 def test_a_failed_pull_reports_the_reason_and_fails(

@@ -36,9 +36,9 @@ def test_a_start_that_uses_too_much_memory_is_killed_at_once_and_reported(build:
     wait_until("all of its processes have exited", lambda: len(sparkd.processes()) == 1)
     assert sparkd.model("calm").state == "ready"
     assert 'The memory guard killed model "a": ' in sparkd.log()
-    acted = sparkd.status().memory.guard_acted
+    acted = sparkd.status().memory.last_guard_action
     assert acted is not None
-    assert (acted.model, acted.ago < 60) == ("a", True)
+    assert (acted.model, acted.seconds_ago < 60) == ("a", True)
     assert " → " in sparkd.log()
     wait_until("the backoff has ended", lambda: sparkd.model("a").state == "stopped")
     wait_until("its memory is released", lambda: (sparkd.status().memory.available or 0) > floor + GIB, 60)
@@ -56,7 +56,7 @@ def test_a_model_that_does_not_fit_the_machine_is_rejected_without_a_start(build
         memory={"total": "10 GiB", "reserve": 0, "floor": read_meminfo().available - GIB},
     )
     answer = sparkd.chat("a")
-    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "no_room")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "insufficient_memory")
     assert answer.headers["retry-after"]
     assert "Starting model" not in sparkd.log()
 
@@ -100,7 +100,7 @@ def test_a_driver_that_is_reloaded_breaks_nothing(folder: Path) -> None:
 
 
 def memory_held(sparkd: SparkdProcess, model: str) -> int | None:
-    return sparkd.model(model).held
+    return sparkd.model(model).memory_used
 
 
 LEARN = {"total": "10 GiB", "reserve": 0, "learn": True}
@@ -122,15 +122,15 @@ def test_two_models_that_fit_with_learned_footprints_stay_loaded(build: Build) -
         "learned, or the little more that it has this time"
     )
     assert GIB // 4 < learned.learned < GIB // 2
-    assert learned.last is not None
-    assert learned.last.peak == learned.learned
-    assert 0 < learned.last.load_time < 10
+    assert learned.last_run is not None
+    assert learned.last_run.peak == learned.learned
+    assert 0 < learned.last_run.load_time < 10
 
 
 def test_learned_figures_outlive_sparkd_but_not_a_change_of_the_definition(build: Build) -> None:
     sparkd = build({"a": engine("--allocate", str(GIB // 4), memory="8 GiB")}, memory=LEARN)
     sparkd.chat("a")
-    wait_until("it has been measured", lambda: sparkd.model("a").held)
+    wait_until("it has been measured", lambda: sparkd.model("a").memory_used)
     sparkd.sparkctl("stop", "a")
     learned = sparkd.model("a").learned
     assert learned

@@ -38,7 +38,7 @@ def test_added_models_are_served_and_unchanged_ones_are_not_affected(build: Buil
     assert done.returncode == 0
     assert text(sparkd, "other") == text(sparkd, "b") == "one two three"
     assert sparkd.model("a").pid == pid
-    assert (sparkd.model("a").idle_left or 0) > 70
+    assert (sparkd.model("a").idle_seconds_left or 0) > 70
     assert sparkd.sparkctl("reload").stdout == "The catalogue is read again: nothing changed.\n"
 
 
@@ -52,7 +52,9 @@ def test_an_invalid_catalogue_changes_nothing_and_every_problem_is_reported(buil
     assert 'models.a.idle_timeuot = 5.0: unknown key; did you mean "idle_timeout"?' in done.stderr
     assert "sparkctl: " in (line := done.stderr.splitlines()[1]), done.stderr
     assert "models.b.engine" in line
-    assert done.stderr.endswith("sparkctl: sparkd goes on with the catalogue it has\n")
+    assert done.stderr.endswith(
+        "sparkctl: sparkd keeps the catalogue that it has; fix these problems and reload again\n"
+    )
     assert "Catalogue not reloaded: " in sparkd.log()
     assert text(sparkd, "a") == "one two three"
     assert sparkd.model("a").pid == pid

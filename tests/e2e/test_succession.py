@@ -147,7 +147,7 @@ def test_a_load_does_not_delay_a_reexec_and_the_next_sparkd_performs_it(build: B
             wait_until("it has begun", lambda: sparkd.status().replacing)
             while reexec.poll() is None:
                 sparkd.sparkctl("load", "b")
-    assert sparkd.status().replaced == 1
+    assert sparkd.status().replacements == 1
     assert text(sparkd, "b") == "one two three"
 
 
@@ -155,7 +155,7 @@ def test_figures_of_a_run_are_not_used_for_a_new_definition(build: Build) -> Non
     settings = {"memory": {"total": "10 GiB", "reserve": 0, "learn": True}}
     sparkd = build({"a": engine("--allocate", str(2**27))}, **settings)
     text(sparkd, "a")
-    wait_until("it has been measured", lambda: sparkd.model("a").held)
+    wait_until("it has been measured", lambda: sparkd.model("a").memory_used)
     write(sparkd, {"a": engine("--allocate", str(2**20))}, **settings)
     sparkd.sparkctl("reload")
     sparkd.until("a", "stopped")

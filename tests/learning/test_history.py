@@ -30,7 +30,7 @@ def reopen(history: History, path: Path, boot: str = "boot 1") -> History:
 
 
 def make_run(peak: int) -> PastRun:
-    return PastRun(peak=peak, settled=peak // 2, load_time=3.5, phases={"loading weights": 2.0})
+    return PastRun(peak=peak, final=peak // 2, load_time=3.5, phases={"loading weights": 2.0})
 
 
 def test_a_model_that_has_never_run_has_no_profile(history: History) -> None:
@@ -170,19 +170,4 @@ def test_the_last_action_of_the_guard_outlives_restarts_and_retries(history: His
     model, acted_at = later.last_guard_action
     assert model == "b"
     assert before <= acted_at <= time.time()
-    later.close()
-
-
-def test_a_file_of_an_earlier_sparkd_without_last_action_keeps_its_records(
-    history: History, path: Path
-) -> None:
-    history.add_run("a", "k", make_run(100))
-    history.close()
-    with sqlite3.connect(path) as file:
-        file.execute("DROP TABLE guard_acted")
-    file.close()
-    later = History.open(path, "boot 2")
-    assert later.notices == ()
-    assert later.last_guard_action is None
-    assert later.profile("a", "k") is not None
     later.close()

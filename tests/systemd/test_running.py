@@ -94,7 +94,7 @@ def test_a_new_program_takes_over_unnoticed_by_systemd_and_engines(sparkd: Insta
             "it is older than its watchdog", lambda: sparkd.status()["uptime"] > before[2] + 6
         )
         assert sparkd.chat("a")[0] == 200
-        assert (sparkd.pid(), sparkd.engine_pid("a"), sparkd.status()["replaced"]) == (*before[:2], 1)
+        assert (sparkd.pid(), sparkd.engine_pid("a"), sparkd.status()["replacements"]) == (*before[:2], 1)
         assert _line(sparkd).startswith("ready · a resident")
         messages = sparkd.lab.journal("--unit", SERVICE, "EVENT=replaced")
         assert [str(entry["MESSAGE"]).split()[:3] for entry in messages] == [
