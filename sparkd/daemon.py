@@ -23,7 +23,7 @@ from sparkd.catalog.addresses import parse_listen
 from sparkd.catalog.locations import catalogue_path, control_socket
 from sparkd.engines import engine_problems
 from sparkd.errors import AlreadyRunning, CatalogueError, HandoverError, ListenError, ProbeError
-from sparkd.gateway.server import GatewayServer
+from sparkd.gateway.server import HttpServer
 from sparkd.handover import FORMAT, Handover, Held, take
 from sparkd.machine import sockets
 from sparkd.machine.journal import handler
@@ -161,8 +161,8 @@ class _Daemon:
         self._reloads: set[asyncio.Task[None]] = set()
         self._doors = doors
         self._lock = lock
-        self._gateway = GatewayServer(app.gateway)
-        self._control = GatewayServer(app.control)
+        self._gateway = HttpServer(app.gateway, shortcut=app.gateway.forward_now)
+        self._control = HttpServer(app.control)
         self._stop = asyncio.Event()
         self._systemd = Systemd()
 
@@ -189,8 +189,8 @@ class _Daemon:
 
     async def _open(self) -> None:
         self._supervisor.listen = tuple(map(sockets.name, self._doors.clients))
-        self._control.start(self._doors.control)
-        self._gateway.start(self._doors.clients)
+        await self._control.start(self._doors.control)
+        await self._gateway.start(self._doors.clients)
         # What lives from here on is short-lived: the collector need never look at modules and catalogue again.
         gc.collect()
         gc.freeze()
@@ -226,8 +226,8 @@ class _Daemon:
         self._succession.give_up()
         self._supervisor.replacing = False
         self._replacement.wanted.clear()
-        self._gateway.start(self._doors.clients)
-        self._control.start(self._doors.control)
+        await self._gateway.start(self._doors.clients)
+        await self._control.start(self._doors.control)
 
     async def _replace(self) -> None:
         """Become the next program. Returns if something is still on its way out."""

@@ -1,4 +1,4 @@
-"""Which model a request is for, as far as its head says: in the path, else in the query."""
+"""The model that the head of a request names: in the path, otherwise in the query."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from sparkd.gateway.paths import target
 
 
 class Named(Struct, frozen=True):
-    """What the head says: the model, if it names one (`name` as it does), and the target to ask its engine for.
+    """What the head says: the model, if it names one (`name` is the name it uses), and the target to request from its engine.
 
-    `model` None: the body must name it. `missing` is what to answer when the body doesn't either.
+    If `model` is None, the body must name it. `missing` is the error if the body does not name it either.
     """
 
     model: Model | None
@@ -25,19 +25,19 @@ class Named(Struct, frozen=True):
     name: str | None = None
 
 
-_NOWHERE = InvalidRequest(
-    "No model is named: put `model` into the JSON body or the form, `?model=` into the query, "
-    "or ask for /v1/<model>/…",
+_NOT_NAMED = InvalidRequest(
+    "The request names no model. Set `model` in the JSON body or the form, or `?model=` in the query, "
+    "or use the path /v1/<model>/…",
     param="model",
 )
 
 
 def named_in_head(catalogue: Catalogue, segments: tuple[str, ...], query: bytes) -> Named:
-    """Read path and query. The path's word counts first: `/v1/<model>/…` reaches the engine as `/v1/…`.
+    """Read path and query; the path takes precedence. `/v1/<model>/…` reaches the engine as `/v1/…`.
 
     Raises ModelNotFound and ModelDisabled.
     """
-    missing: SparkdError = _NOWHERE
+    missing: SparkdError = _NOT_NAMED
     model: Model | None = None
     name: str | None = None
     if len(segments) > 2 and segments[0] == "v1" and segments[1] not in PATH_HEADS:
@@ -45,7 +45,7 @@ def named_in_head(catalogue: Catalogue, segments: tuple[str, ...], query: bytes)
             model, name = catalogue.find(segments[1]), segments[1]
             segments = ("v1", *segments[2:])
         except ModelNotFound as error:
-            missing = error  # or a path of some engine that we don't know: the query or the body will tell
+            missing = error  # unless it is a path of an engine: then query or body name the model
     path = target(segments)
     if b"model=" in query:
         wanted, query = _take_model(query)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Protocol, cast
 
 import httptools
@@ -47,7 +48,10 @@ class Sink(Protocol):
         ...
 
     def body(self, data: bytes, *, more: bool) -> None:
-        """Take a piece of the body; the last has `more` False and may be empty."""
+        """Take a piece of the body. The last has `more` False.
+
+        A piece may be empty: each read that brought anything calls this once, also one that brought the head alone.
+        """
         ...
 
 
@@ -67,7 +71,7 @@ class Connection(asyncio.Protocol):
         self._writable: asyncio.Future[None] | None = None
         self._paused = False
         self._exchanges = 0
-        self._ended: asyncio.Future[None] | None = None
+        self._on_end: Callable[[Exception | None], None] | None = None
         self._sink: Sink | None = None
         self._reusable = False
         self._forget()
@@ -89,22 +93,22 @@ class Connection(asyncio.Protocol):
         """Whether another exchange may follow the last one."""
         return self._reusable and not self._transport.is_closing()
 
-    def exchange(self, head: bytes, body: bytes, sink: Sink) -> asyncio.Future[None]:
-        """Send a request and hand its answer to `sink`; the future is done when the answer has ended.
+    def exchange(self, head: bytes, body: bytes, sink: Sink, on_end: Callable[[Exception | None], None]) -> None:
+        """Send a request, hand its answer to `sink`, then call `on_end` with None or with what went wrong.
 
-        It raises UpstreamError: StaleConnection where asking again on a new connection is safe. Whoever stops
-        waiting for it must call `abort`.
+        That is an UpstreamError, or what the sink raised; StaleConnection where asking again on a new connection is
+        safe. Nothing is called after `abort`.
         """
-        ended = self._begin(head, sink)
+        self._begin(head, sink, on_end)
         if len(body) < _JOIN_BELOW:
             self._transport.write(head + body)
         else:
             self._transport.writelines((head, body))
-        return ended
 
     async def upload(self, head: bytes, body: AsyncIterator[bytes], chunked: bool, sink: Sink) -> None:
         """Send a body as it comes. Raises UpstreamError and what the body raises; aborts when cancelled."""
-        ended = self._begin(head, sink)
+        ended: asyncio.Future[None] = self._loop.create_future()
+        self._begin(head, sink, partial(set_outcome, ended))
         self._transport.write(head)
         sending = asyncio.ensure_future(self._send(body, chunked))
         try:
@@ -123,23 +127,25 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         """Close at once, whatever is under way: the engine sees that its client has left."""
         self._reusable = False
-        self._sink = None
+        self._sink = self._on_end = None
         self._transport.abort()
 
     def fail(self, error: Exception) -> None:
         """End the exchange under way with `error`."""
-        self._sink = None
-        if self._ended is not None and not self._ended.done():
-            self._ended.set_exception(error)
+        self._end(error)
 
-    def _begin(self, head: bytes, sink: Sink) -> asyncio.Future[None]:
+    def _begin(self, head: bytes, sink: Sink, on_end: Callable[[Exception | None], None]) -> None:
         self._forget()
         self._sink = sink
+        self._on_end = on_end
         self._reusable = False
         self._exchanges += 1
         self._to_head = head.startswith(b"HEAD ")
-        self._ended = self._loop.create_future()
-        return self._ended
+
+    def _end(self, error: Exception | None) -> None:
+        on_end, self._on_end, self._sink = self._on_end, None, None
+        if on_end is not None:
+            on_end(error)
 
     async def _send(self, body: AsyncIterator[bytes], chunked: bool) -> None:
         async for piece in body:
@@ -211,21 +217,23 @@ class Connection(asyncio.Protocol):
 
     def _deliver(self, sink: Sink) -> None:
         try:
-            if self._status and not self._told:
+            if not self._told:
+                if not self._status:
+                    return
                 self._told = True
                 sink.head(self._status, self._headers, self)
+            pieces = self._pieces
+            data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            pieces.clear()
             if self._complete:
                 self.resume()
                 self._sink = None
-                sink.body(b"".join(self._pieces), more=False)
-                if self._ended is not None and not self._ended.done():
-                    self._ended.set_result(None)
-            elif self._pieces:
-                data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-                self._pieces.clear()
-                sink.body(data, more=True)
-        except Exception as error:  # noqa: BLE001  # what a sink raises belongs to whoever awaits the exchange
-            self.fail(error)
+            sink.body(data, more=not self._complete)
+        except Exception as error:  # noqa: BLE001  # what a sink raises belongs to the caller of the exchange
+            self._end(error)
+            return
+        if self._complete:
+            self._end(None)
 
     def _broken(self) -> UpstreamError:
         if not self._heard and self._exchanges > 1:
@@ -273,6 +281,16 @@ class Connection(asyncio.Protocol):
         if self._status and not self._complete:
             self._complete = True
             self._reusable = self._parser.should_keep_alive()
+
+
+def set_outcome(ended: asyncio.Future[None], error: Exception | None) -> None:
+    """End a future as an exchange has ended, for callers that await one."""
+    if ended.done():
+        return
+    if error is None:
+        ended.set_result(None)
+    else:
+        ended.set_exception(error)
 
 
 def _not_http(error: Exception) -> UpstreamError:

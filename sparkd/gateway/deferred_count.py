@@ -1,0 +1,84 @@
+"""Token counts that an estimate cannot decide, made by the engine itself once it is ready.
+
+The estimate decides which prompts certainly fit into the context and which certainly do not. For the others sparkd asks
+vLLM's `/tokenize` (vllm/entrypoints/serve/tokenize, 0.33), which takes some milliseconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from sparkd.errors import UpstreamError
+from sparkd.machine.http_connection import Flow
+from sparkd.machine.http_headers import Headers
+from sparkd.machine.upstream import EngineRequest, Upstream
+from sparkd.rewriting import Case, JsonBody, rewrite
+from sparkd.rewriting.window import is_in_doubt
+
+PATIENCE = 10.0
+"""Seconds an engine has for counting; after that the estimate is used."""
+
+_FIELDS = ("model", "messages", "prompt", "tools", "chat_template_kwargs")
+_encode = msgspec.json.Encoder().encode
+
+
+class _Counted(msgspec.Struct):
+    count: int
+
+
+_counted = msgspec.json.Decoder(_Counted)
+
+
+@dataclass(frozen=True, slots=True)
+class DeferredTokenCount:
+    """A request whose prompt may or may not fit: as it arrived, and as it was rewritten by an estimate."""
+
+    case: Case
+    original: JsonBody
+    rewritten: JsonBody
+
+    @classmethod
+    def needed_for(cls, case: Case, original: JsonBody, rewritten: JsonBody) -> DeferredTokenCount | None:
+        """The count, if the estimate is not enough and the engine can do better."""
+        countable = case.model.engine == "vllm" and case.api in ("chat", "completions")
+        return cls(case, original, rewritten) if countable and is_in_doubt(case, rewritten) else None
+
+    async def apply(self, upstream: Upstream, request: EngineRequest) -> EngineRequest:
+        """The request with an exact token limit. Raises ContextExceeded if the prompt does not fit."""
+        count = await _count(upstream, self.rewritten)
+        if count is None:
+            return request
+        body = rewrite(replace(self.case, counted=count), self.original).body.encode()
+        return msgspec.structs.replace(request, body=body)
+
+
+async def _count(upstream: Upstream, body: JsonBody) -> int | None:
+    fields = {name: value for name, value in body.fields.items() if name in _FIELDS}
+    response = _CollectedResponse()
+    request = EngineRequest(
+        b"POST", b"/tokenize", [(b"host", b"sparkd"), (b"content-type", b"application/json")], _encode(fields)
+    )
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await upstream.exchange(request, response)
+        return _counted.decode(response.data).count if response.status == 200 else None
+    except (UpstreamError, TimeoutError, msgspec.DecodeError):
+        return None
+
+
+class _CollectedResponse:
+    """A sink that keeps a response."""
+
+    status = 0
+    data = b""
+
+    def head(self, status: int, headers: Headers, flow: Flow) -> None:  # noqa: ARG002
+        """Keep the status."""
+        self.status = status
+
+    def body(self, data: bytes, *, more: bool) -> None:  # noqa: ARG002
+        """Keep a piece."""
+        self.data += data
