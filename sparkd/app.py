@@ -9,28 +9,28 @@ from dataclasses import dataclass
 from starlette.applications import Starlette
 
 from sparkd.catalog import Catalogue
+from sparkd.continuity.handover import Held
+from sparkd.continuity.reloading import Reloading, remember
+from sparkd.continuity.replacement import Replacement
+from sparkd.continuity.succession import Succession
 from sparkd.control.app import control_app
-from sparkd.downloads import Downloads
 from sparkd.engines import engine_problems
 from sparkd.errors import CatalogueError
 from sparkd.gateway import Gateway
 from sparkd.gateway.keys import read_keys
-from sparkd.handover import Held
-from sparkd.history import History
-from sparkd.learning import Learning
-from sparkd.machine import cgroups
+from sparkd.learning.history import History
+from sparkd.learning.learning import Learning
 from sparkd.machine.memory import Probe
-from sparkd.machine.pids import boot_id
-from sparkd.machine.places import Places
-from sparkd.reloading import Reloading, remember
-from sparkd.replacement import Replacement
+from sparkd.processes import cgroups
+from sparkd.processes.pids import boot_id
+from sparkd.processes.places import Places
 from sparkd.scheduling.scheduler import Scheduler
-from sparkd.succession import Succession
-from sparkd.supervisor import Supervisor
-from sparkd.terms import declared_budget, terms
-from sparkd.watch import Watch
+from sparkd.supervising.downloads import Downloads
+from sparkd.supervising.memory_watch import Watch
+from sparkd.supervising.supervisor import Supervisor
+from sparkd.supervising.terms import declared_budget, terms
 
-journal = logging.getLogger("sparkd.app")
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def compose(catalogue: Catalogue, places: Places, held: Held | None = None) -> A
     found = watch.memory.total
     history = History.open(catalogue.folder("state") / "history.sqlite", boot_id())
     for notice in history.notices:
-        journal.warning("%s", notice)
+        logger.warning("%s", notice)
     learning = Learning(catalogue, history, found, declared_budget(catalogue, found), going_on=held.models)
     budget, footprint = terms(catalogue, found, learning)
     models = {**catalogue.models, **held.definitions()}

@@ -18,21 +18,23 @@ import uvloop
 
 from sparkd import __version__
 from sparkd.app import App, compose
-from sparkd.catalog import Catalogue, read_catalogue
+from sparkd.catalog import Catalogue
 from sparkd.catalog.addresses import parse_listen
-from sparkd.catalog.locations import catalogue_path, control_socket
+from sparkd.catalog.reading import read_catalogue
+from sparkd.catalog.reading.locations import catalogue_path
+from sparkd.continuity.handover import FORMAT, Handover, Held, take
+from sparkd.continuity.replacement import end_children, replace
 from sparkd.engines import engine_problems
 from sparkd.errors import AlreadyRunning, CatalogueError, HandoverError, ListenError, ProbeError
 from sparkd.gateway.server import HttpServer
-from sparkd.handover import FORMAT, Handover, Held, take
-from sparkd.machine import sockets
-from sparkd.machine.journal import handler
-from sparkd.machine.lock import sole_owner
-from sparkd.machine.places import Places
-from sparkd.machine.signals import hold_back, let_in
-from sparkd.machine.systemd import Systemd
-from sparkd.replacement import end_children, replace
+from sparkd.journal.handler import handler
+from sparkd.processes.places import Places
 from sparkd.scheduling.headline import headline
+from sparkd.service import sockets
+from sparkd.service.lock import sole_owner
+from sparkd.service.signals import hold_back, let_in
+from sparkd.service.systemd import Systemd
+from sparkd.service.unix_sockets import control_socket
 
 EXIT_FAILED: Final = 1
 EXIT_CONFIG: Final = 78
@@ -47,7 +49,7 @@ SETTLING: Final = 120.0
 LAST_ARRIVALS: Final = 0.05
 """Seconds that clients whose connection was just accepted have to send their request, and be served."""
 
-journal = logging.getLogger("sparkd.daemon")
+logger = logging.getLogger(__name__)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -121,17 +123,17 @@ async def _serve(catalogue: Catalogue, handover: Handover | None) -> None:
     places = Places(run, catalogue.folder("state") / "logs")
     with sole_owner(run, handover.lock if handover else None) as lock:
         if places.notice:
-            journal.info("%s", places.notice)
+            logger.info("%s", places.notice)
         held = handover.held if handover else Held()
         doors = _open_doors(catalogue, handover)
         app = compose(catalogue, places, held)
         going_on = app.succession.resume(held)
         for line in await places.reap(going_on if handover else None):
-            journal.warning("%s", line)
+            logger.warning("%s", line)
         app.reloading.catch_up(held.definitions())
         if handover:
             told = "took over from sparkd %s; engines that go on: %d"
-            journal.info(told, handover.version, len(going_on), extra={"fields": {"EVENT": "replaced"}})
+            logger.info(told, handover.version, len(going_on), extra={"fields": {"EVENT": "replaced"}})
         await _Daemon(app, doors, lock).run()
 
 
@@ -172,20 +174,21 @@ class _Daemon:
             loop.add_signal_handler(number, self._on_signal, number)
         loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
         let_in()
+        tasks = self._supervisor.tasks
         watching = asyncio.create_task(self._supervisor.watch_memory(), name="memory watch")
-        watching.add_done_callback(self._supervisor.finished)
+        tasks.watch(watching)
         await self._open()
-        self._supervisor.broken.add_done_callback(lambda _: self._stop.set())
+        tasks.broken.add_done_callback(lambda _: self._stop.set())
         beating = asyncio.create_task(self._systemd.beat(self._headline), name="systemd's beat")
-        beating.add_done_callback(self._supervisor.finished)
+        tasks.watch(beating)
         await self._until_stopped()
-        if self._supervisor.broken.done():
+        if tasks.broken.done():
             self._supervisor.abort()
         await self._close()
         beating.cancel()
         watching.cancel()
-        if self._supervisor.broken.done():
-            self._supervisor.broken.result()
+        if tasks.broken.done():
+            tasks.broken.result()
 
     async def _open(self) -> None:
         self._supervisor.listen = tuple(map(sockets.name, self._doors.clients))
@@ -194,7 +197,7 @@ class _Daemon:
         # What lives from here on is short-lived: the collector need never look at modules and catalogue again.
         gc.collect()
         gc.freeze()
-        journal.info("sparkd %s listens on %s", __version__, ", ".join(self._supervisor.listen))
+        logger.info("sparkd %s listens on %s", __version__, ", ".join(self._supervisor.listen))
         self._systemd.ready()
 
     async def _until_stopped(self) -> None:
@@ -209,7 +212,7 @@ class _Daemon:
     async def _replace_when_wanted(self) -> None:
         """Let the program that is installed now take our place once somebody wants that. Returns if it cannot."""
         await self._replacement.wanted.wait()
-        journal.info("replacing itself: finishing what has begun", extra={"fields": {"EVENT": "replacing"}})
+        logger.info("replacing itself: finishing what has begun", extra={"fields": {"EVENT": "replacing"}})
         self._supervisor.replacing = True
         self._gateway.stop_accepting()
         await asyncio.sleep(LAST_ARRIVALS)
@@ -222,7 +225,7 @@ class _Daemon:
             await _within(LAST_WORDS, self._control.drained())
             await self._control.close()
         await self._replace()
-        journal.error("not replaced: a model was still stopping", extra={"fields": {"EVENT": "not-replaced"}})
+        logger.error("not replaced: a model was still stopping", extra={"fields": {"EVENT": "not-replaced"}})
         self._succession.give_up()
         self._supervisor.replacing = False
         self._replacement.wanted.clear()
@@ -257,13 +260,13 @@ class _Daemon:
         """Stop taking connections, let what is being answered be answered, end the engines, close."""
         self._systemd.stopping()
         self._gateway.stop_accepting()
-        if not self._supervisor.broken.done():
+        if not self._supervisor.tasks.broken.done():
             await asyncio.sleep(LAST_ARRIVALS)
         await self._supervisor.shut_down()
         for server in (self._gateway, self._control):
             await _within(LAST_WORDS, server.drained())
             await server.close()
-        journal.info("stopped")
+        logger.info("stopped")
 
     def _headline(self) -> str:
         return headline(self._supervisor.status(), stopping=self._stop.is_set())
@@ -272,7 +275,7 @@ class _Daemon:
         reload = asyncio.create_task(self._read_again(), name="reload")
         self._reloads.add(reload)
         reload.add_done_callback(self._reloads.discard)
-        reload.add_done_callback(self._supervisor.finished)
+        self._supervisor.tasks.watch(reload)
 
     async def _read_again(self) -> None:
         with suppress(CatalogueError):  # told in the journal
@@ -280,10 +283,10 @@ class _Daemon:
 
     def _on_signal(self, number: signal.Signals) -> None:
         if self._stop.is_set():
-            journal.warning("%s again: ending every engine now", number.name)
+            logger.warning("%s again: ending every engine now", number.name)
             self._supervisor.abort()
             return
-        journal.info("%s: finishing what has begun; again to stop at once", number.name)
+        logger.info("%s: finishing what has begun; again to stop at once", number.name)
         self._stop.set()
 
 

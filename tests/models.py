@@ -12,8 +12,8 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from sparkd.catalog import read_catalogue
 from sparkd.catalog.definitions import Runtime
+from sparkd.catalog.reading import read_catalogue
 from sparkd.cli.demo_models import CHAT, EMBEDDINGS, prepare
 from sparkd.runtimes import build, installed, store
 from sparkd.runtimes.running import run

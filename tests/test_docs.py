@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from sparkd.catalog.conversion import keys_of
 from sparkd.catalog.definitions import Model
+from sparkd.catalog.reading.conversion import keys_of
+from sparkd.catalog.reading.tables import SETTINGS
 from sparkd.catalog.rewriting import Rewriting
-from sparkd.catalog.tables import SETTINGS
 from sparkd.cli.completion import places
 
 CLONE = Path(__file__).resolve().parent.parent

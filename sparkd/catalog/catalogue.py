@@ -9,8 +9,8 @@ from typing import Literal
 
 from sparkd.catalog.definitions import Model, Runtime
 from sparkd.catalog.nearest import did_you_mean
+from sparkd.catalog.origins import Table
 from sparkd.catalog.settings import Settings
-from sparkd.catalog.tables import Table
 from sparkd.catalog.wording import dotted, quoted
 from sparkd.errors import ModelDisabled, ModelNotFound
 

@@ -10,10 +10,11 @@ from typing import Any
 
 from msgspec import Struct
 
-from sparkd.catalog import Catalogue, read_catalogue
-from sparkd.catalog.drop_ins import drop_in_file, try_drop_in, write_drop_in
-from sparkd.catalog.locations import catalogue_path
+from sparkd.catalog import Catalogue
 from sparkd.catalog.names import NAME_RULE, is_id
+from sparkd.catalog.reading import read_catalogue
+from sparkd.catalog.reading.drop_ins import drop_in_file, try_drop_in, write_drop_in
+from sparkd.catalog.reading.locations import catalogue_path
 from sparkd.catalog.wording import shown
 from sparkd.cli import exits
 from sparkd.cli.add_source import Found, look_at, this_machine

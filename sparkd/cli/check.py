@@ -11,9 +11,10 @@ from pathlib import Path
 
 from msgspec import Struct, structs
 
-from sparkd.catalog import Catalogue, read_catalogue
-from sparkd.catalog.locations import catalogue_path
+from sparkd.catalog import Catalogue
 from sparkd.catalog.nearest import did_you_mean
+from sparkd.catalog.reading import read_catalogue
+from sparkd.catalog.reading.locations import catalogue_path
 from sparkd.cli import exits
 from sparkd.cli.asking import Parser, ask_parsers
 from sparkd.cli.output import complain, say, say_json

@@ -7,10 +7,11 @@ import argparse
 import msgspec
 from rich.table import Table
 
-from sparkd.catalog import Catalogue, read_catalogue
+from sparkd.catalog import Catalogue
 from sparkd.catalog.addresses import parse_listen
-from sparkd.catalog.clients import NO_KEY, ClineModel, cline, opencode
-from sparkd.catalog.locations import catalogue_path
+from sparkd.catalog.reading import read_catalogue
+from sparkd.catalog.reading.locations import catalogue_path
+from sparkd.catalog.reference.clients import NO_KEY, ClineModel, cline, opencode
 from sparkd.cli import exits
 from sparkd.cli.output import note, say, say_json
 from sparkd.cli.terminal import out

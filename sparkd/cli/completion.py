@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from sparkd import daemon
-from sparkd.catalog import Catalogue, read_catalogue
-from sparkd.catalog.locations import catalogue_path
+from sparkd.catalog import Catalogue
+from sparkd.catalog.reading import read_catalogue
+from sparkd.catalog.reading.locations import catalogue_path
 from sparkd.cli import arguments as command_line
 from sparkd.cli import completion_scripts, exits
 from sparkd.cli.completion_scripts import Option, Place

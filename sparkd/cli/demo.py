@@ -23,15 +23,15 @@ import psutil
 
 import sparkd
 from sparkd.catalog import Catalogue
-from sparkd.catalog.locations import control_socket
 from sparkd.cli import exits
 from sparkd.cli.demo_catalogue import CHAT_ID, EMBEDDINGS_ID, write_catalogue
 from sparkd.cli.demo_models import CHAT, EMBEDDINGS, prepare
 from sparkd.cli.demo_question import Answer, ask
 from sparkd.cli.output import note, say, say_json
-from sparkd.client import ControlClient
+from sparkd.control.client import ControlClient
 from sparkd.errors import CannotDemonstrate, NoAnswer
 from sparkd.runtimes import build
+from sparkd.service.unix_sockets import control_socket
 
 PORT = 8009
 

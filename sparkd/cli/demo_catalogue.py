@@ -8,7 +8,8 @@ from typing import Any
 
 import tomli_w
 
-from sparkd.catalog import Catalogue, read_catalogue
+from sparkd.catalog import Catalogue
+from sparkd.catalog.reading import read_catalogue
 from sparkd.cli.demo_models import CHAT, EMBEDDINGS
 
 CHAT_ID = "smollm2"

@@ -11,7 +11,7 @@ import httpx
 import msgspec
 from msgspec import Struct
 
-from sparkd.client import ControlClient
+from sparkd.control.client import ControlClient
 from sparkd.errors import NoAnswer, SparkdError
 from sparkd.runtimes.running import Report
 

@@ -15,9 +15,10 @@ import httpx
 import psutil
 
 from sparkd import __version__
-from sparkd.catalog import Catalogue, read_catalogue
+from sparkd.catalog import Catalogue
 from sparkd.catalog.addresses import parse_listen
-from sparkd.catalog.locations import catalogue_path
+from sparkd.catalog.reading import read_catalogue
+from sparkd.catalog.reading.locations import catalogue_path
 from sparkd.cli import readiness
 from sparkd.cli.doctor_facts import (
     Answer,
@@ -31,14 +32,14 @@ from sparkd.cli.doctor_facts import (
 )
 from sparkd.cli.doctor_machine import UNITS
 from sparkd.cli.folders import free_in
-from sparkd.client import ControlClient, find_socket
+from sparkd.control.client import ControlClient, find_socket
 from sparkd.engines import engine_problems
 from sparkd.errors import CatalogueError, ControlForbidden, DaemonUnreachable, ProbeError, SparkdError
 from sparkd.gateway.keys import STDIN, read_keys
-from sparkd.machine.cgroups import CONTROLLERS, controllers_below, is_delegated, mounted, unit_in
 from sparkd.machine.meminfo import MEMINFO
 from sparkd.machine.memory import Memory, Probe
 from sparkd.machine.nvml import Gpu, Nvml
+from sparkd.processes.cgroups import CONTROLLERS, controllers_below, is_delegated, mounted, unit_in
 from sparkd.scheduling.memory import floor_of
 from sparkd.scheduling.status import Status
 

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from sparkd.catalog import read_catalogue
-from sparkd.catalog.locations import catalogue_path
+from sparkd.catalog.reading import read_catalogue
+from sparkd.catalog.reading.locations import catalogue_path
 from sparkd.cli import exits
 from sparkd.cli.output import say, say_json
 from sparkd.errors import RequestError

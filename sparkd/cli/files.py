@@ -12,8 +12,9 @@ from pathlib import Path
 import httpx
 from msgspec import structs
 
-from sparkd.catalog import Catalogue, read_catalogue
-from sparkd.catalog.locations import catalogue_path
+from sparkd.catalog import Catalogue
+from sparkd.catalog.reading import read_catalogue
+from sparkd.catalog.reading.locations import catalogue_path
 from sparkd.cli.folders import nearest
 from sparkd.errors import DaemonUnreachable
 from sparkd.hub.ordering import Order, command, environment

@@ -15,7 +15,7 @@ from sparkd.cli.output import say, say_json
 from sparkd.cli.table import state
 from sparkd.cli.terminal import err
 from sparkd.cli.wording import duration
-from sparkd.client import ControlClient, find_socket
+from sparkd.control.client import ControlClient, find_socket
 from sparkd.errors import SparkdError
 
 LOOK_EVERY = 0.5

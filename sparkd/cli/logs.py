@@ -6,7 +6,7 @@ import argparse
 
 from sparkd.cli import exits
 from sparkd.cli.output import note, say, say_json
-from sparkd.client import ControlClient, find_socket
+from sparkd.control.client import ControlClient, find_socket
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -16,7 +16,7 @@ from sparkd.cli.folders import free_in
 from sparkd.cli.output import say_json
 from sparkd.cli.terminal import out
 from sparkd.cli.wording import number
-from sparkd.client import ControlClient, find_socket
+from sparkd.control.client import ControlClient, find_socket
 from sparkd.errors import DaemonUnreachable
 from sparkd.hub.findings import ModelFiles, OnDisk, presence
 from sparkd.hub.layout import cache

@@ -7,7 +7,7 @@ import argparse
 from sparkd.cli import exits
 from sparkd.cli.output import say, say_json
 from sparkd.cli.wording import duration, size
-from sparkd.client import ControlClient, find_socket
+from sparkd.control.client import ControlClient, find_socket
 from sparkd.scheduling.plan import Plan
 
 

@@ -24,7 +24,7 @@ from sparkd.cli.folders import is_ours
 from sparkd.cli.output import note, say, say_json
 from sparkd.cli.terminal import err
 from sparkd.cli.wording import duration
-from sparkd.client import ControlClient, find_socket
+from sparkd.control.client import ControlClient, find_socket
 from sparkd.errors import DaemonUnreachable, SparkdError
 from sparkd.hub import reading
 from sparkd.hub.ordering import order_for

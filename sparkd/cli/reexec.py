@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sparkd.cli import exits
 from sparkd.cli.output import note, say, say_json
-from sparkd.client import ControlClient, find_socket
+from sparkd.control.client import ControlClient, find_socket
 from sparkd.errors import DaemonUnreachable
 from sparkd.scheduling.status import Status
 

@@ -11,7 +11,7 @@ from sparkd.cli import exits
 from sparkd.cli.files import as_owner, catalogue_of, is_absent
 from sparkd.cli.folders import is_ours
 from sparkd.cli.output import confirmed, note, say, say_json
-from sparkd.client import ControlClient, find_socket
+from sparkd.control.client import ControlClient, find_socket
 from sparkd.errors import DaemonUnreachable, InvalidRequest
 from sparkd.hub import reading
 from sparkd.hub.findings import Removed

@@ -6,10 +6,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from sparkd.catalog import Catalogue, read_catalogue
+from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Runtime
-from sparkd.catalog.locations import catalogue_path
 from sparkd.catalog.nearest import did_you_mean
+from sparkd.catalog.reading import read_catalogue
+from sparkd.catalog.reading.locations import catalogue_path
 from sparkd.cli import exits
 from sparkd.cli.output import note, say, say_json
 from sparkd.cli.runtime_list import show, status_of

@@ -15,7 +15,7 @@ from sparkd.cli import exits
 from sparkd.cli.output import say_json
 from sparkd.cli.table import overview, single
 from sparkd.cli.terminal import out
-from sparkd.client import ControlClient, find_socket
+from sparkd.control.client import ControlClient, find_socket
 from sparkd.errors import DaemonUnreachable
 from sparkd.scheduling.status import ModelStatus, Status
 

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from sparkd.control.presence import ClientLeft
 from sparkd.errors import MethodNotAllowed, PathNotFound, SparkdError
 
-journal = logging.getLogger("sparkd.control")
+logger = logging.getLogger(__name__)
 
 
 def _answer(error: SparkdError) -> Response:
@@ -47,7 +47,7 @@ def _unlistened(_: Request, error: Exception) -> Response:  # noqa: ARG001
 
 def _mistaken(_: Request, error: Exception) -> Response:
     """A bug of ours."""
-    journal.error("the control API failed", exc_info=error)
+    logger.error("the control API failed", exc_info=error)
     return _answer(SparkdError(f"sparkd made a mistake: {type(error).__name__}; its journal has the details"))
 
 

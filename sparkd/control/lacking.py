@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
-from sparkd.downloads import missing_files
 from sparkd.hub import reading
 from sparkd.hub.findings import presence
 from sparkd.runtimes import installed
+from sparkd.supervising.downloads import missing_files
 
 
 def lacking(model: Model, catalogue: Catalogue) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 from sparkd.control.presence import ClientLeft, while_connected
 from sparkd.control.supervision import Supervision
 from sparkd.errors import InvalidRequest, LogNotFound
-from sparkd.machine.log import Log
+from sparkd.processes.log import Log
 
 DEFAULT_LINES = 200
 HEADERS = [(b"content-type", b"text/plain; charset=utf-8")]

@@ -6,10 +6,10 @@ from typing import Protocol
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
-from sparkd.downloads import Downloads
-from sparkd.machine.log import Log
+from sparkd.processes.log import Log
 from sparkd.scheduling.plan import Plan
 from sparkd.scheduling.status import Reload, Status
+from sparkd.supervising.downloads import Downloads
 
 
 class Supervision(Protocol):

@@ -67,8 +67,8 @@ async def read_body(receive: Receive, length: int | None, limits: Limits) -> byt
 class Upload:
     """A body that is streamed to the engine, and counted.
 
-    Iterate over it for the pieces; that raises BodyTooLarge, RequestTimeout and ClientDisconnected. `ahead` has been read
-    already; `more` says whether anything follows.
+    Iterate over it for the pieces; that raises BodyTooLarge, RequestTimeout and ClientDisconnected. `ahead` has been
+    read already; `more` says whether anything follows.
     """
 
     def __init__(self, receive: Receive, limits: Limits, *, ahead: bytes = b"", more: bool = True) -> None:

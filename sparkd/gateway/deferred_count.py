@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from sparkd.errors import UpstreamError
-from sparkd.machine.http_connection import Flow
-from sparkd.machine.http_headers import Headers
-from sparkd.machine.upstream import EngineRequest, Upstream
 from sparkd.rewriting import Case, JsonBody, rewrite
 from sparkd.rewriting.window import is_in_doubt
+from sparkd.upstream.client import EngineRequest, Upstream
+from sparkd.upstream.connection import Flow
+from sparkd.upstream.headers import Headers
 
 PATIENCE = 10.0
 """Seconds an engine has for counting; after that the estimate is used."""

@@ -15,7 +15,8 @@ from sparkd.gateway.forwarding import public_error
 from sparkd.gateway.request_head import request_head
 
 SERVED = (
-    "Served here: /v1/…, /v1/<model>/…, /v1/models, /healthz, /classify, /detokenize, /pooling, /rerank, /score, /tokenize."
+    "Served here: /v1/…, /v1/<model>/…, /v1/models, /healthz, "
+    "/classify, /detokenize, /pooling, /rerank, /score, /tokenize."
 )
 
 
@@ -32,7 +33,9 @@ def _respond(request: Request, error: Exception) -> Response:
 def _not_routed(request: Request, error: Exception) -> Response:
     """Starlette's own 404 and 405."""
     if isinstance(error, HTTPException) and error.status_code == 405:
-        response = _respond(request, MethodNotAllowed(f"{request.url.path} does not accept {request.method}."))
+        response = _respond(
+            request, MethodNotAllowed(f"{request.url.path} does not accept {request.method}.")
+        )
         response.headers["allow"] = (error.headers or {}).get("Allow", "")
         return response
     return _respond(request, PathNotFound(f"Nothing is served at {request.url.path}. {SERVED}"))

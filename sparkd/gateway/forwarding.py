@@ -3,8 +3,8 @@
 The lease of its model covers the whole response. Three things end it early: the client disconnects (the request leaves
 the queue, or its engine connection is closed, at once), the engine breaks off, or the queue refuses the request.
 
-`start` does all of it from callbacks, without a task, if nothing has to be waited for: the model is ready and a connection
-to its engine is idle. Everything else `run` does, which may go on where `start` stopped.
+`start` does all of it from callbacks, without a task, if nothing has to be waited for: the model is ready and a
+connection to its engine is idle. `run` does everything else, and may go on where `start` stopped.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from sparkd.gateway.prepared_request import PreparedRequest
 from sparkd.gateway.request_head import RequestHead
 from sparkd.gateway.request_log import RequestLog
 from sparkd.gateway.response_writer import ResponseWriter
-from sparkd.machine.http_connection import Connection, StaleConnection
-from sparkd.machine.journal import event
-from sparkd.machine.upstream import Upstream
+from sparkd.journal.handler import event
+from sparkd.upstream.client import Upstream
+from sparkd.upstream.connection import Connection, StaleConnection
 
 FORWARDING = "forwarding"
 """Key of `scope["state"]` under which the application finds a forwarding that was begun without it."""
@@ -60,9 +60,11 @@ class Lender(Protocol):
 
 
 class Forwarding:
-    """Forwards one prepared request. Follows its client as the connection's `observer`, from the beginning to the end."""
+    """Forwards one prepared request. Until it ends, it is the `observer` of its client's connection."""
 
-    def __init__(self, prepared: PreparedRequest, lease: Lease, writer: ResponseWriter, log: RequestLog) -> None:
+    def __init__(
+        self, prepared: PreparedRequest, lease: Lease, writer: ResponseWriter, log: RequestLog
+    ) -> None:
         self._prepared = prepared
         self._lease = lease
         self._writer = writer
@@ -121,14 +123,14 @@ class Forwarding:
 
         Raises SparkdError only as long as nothing of a response has been sent.
         """
-        if self._disconnected:
+        if self._client_is_gone():
             return
         self._task = task = cast("asyncio.Task[Any]", asyncio.current_task())
         error: Exception | None = None
         try:
             await self._exchange_when_ready()
         except asyncio.CancelledError:
-            if not self._disconnected:
+            if not self._client_is_gone():
                 self._release()
                 raise
             task.uncancel()  # the cancellation has done its work
@@ -138,6 +140,9 @@ class Forwarding:
                 self._release()
                 raise
         self._finish(error)
+
+    def _client_is_gone(self) -> bool:
+        return self._disconnected
 
     async def _exchange_when_ready(self) -> None:
         if self._error is not None:

@@ -1,8 +1,8 @@
 """`GET /v1/models`: the catalogue for clients; it starts nothing.
 
-One list serves clients of OpenAI, vLLM, llama.cpp and Anthropic: it has the fields of each (vLLM calls the context length
-`max_model_len`, llama.cpp `meta.n_ctx`; `display_name` is Anthropic's), and some of the catalogue's own: `status`, `tags`,
-`family`, `parameters`, `vision`.
+One list serves clients of OpenAI, vLLM, llama.cpp and Anthropic: it has the fields of each (vLLM calls the context
+length `max_model_len`, llama.cpp `meta.n_ctx`; `display_name` is Anthropic's), and some of the catalogue's own:
+`status`, `tags`, `family`, `parameters`, `vision`.
 """
 
 from __future__ import annotations

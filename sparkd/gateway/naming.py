@@ -14,9 +14,10 @@ from sparkd.gateway.paths import target
 
 
 class Named(Struct, frozen=True):
-    """What the head says: the model, if it names one (`name` is the name it uses), and the target to request from its engine.
+    """What the head says: the model, if it names one, and the target to request from its engine.
 
-    If `model` is None, the body must name it. `missing` is the error if the body does not name it either.
+    `name` is the name that the head uses. If `model` is None, the body must name it, and `missing` is the error if it does
+    not.
     """
 
     model: Model | None

@@ -26,10 +26,10 @@ from sparkd.gateway.deferred_count import DeferredTokenCount
 from sparkd.gateway.multipart import FieldFinder
 from sparkd.gateway.naming import Named, named_in_head
 from sparkd.gateway.request_head import RequestHead
-from sparkd.machine.upstream import EngineRequest
 from sparkd.rewriting import Case, JsonBody, Rulebook, api_of
 from sparkd.rewriting.case import Api
 from sparkd.rewriting.telling import told
+from sparkd.upstream.client import EngineRequest
 
 journal = logging.getLogger("sparkd.gateway")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import httptools
 import uvicorn
@@ -35,9 +35,14 @@ Shortcut = Callable[[ResponseWriter], bool]
 
 
 class Config(uvicorn.Config):
-    """uvicorn's settings as sparkd uses them, and its own. `shortcut` is asked before the application is run."""
+    """uvicorn's settings as sparkd uses them, and its own.
 
-    def __init__(self, app: Any, *, head_timeout: float = HEAD_TIMEOUT, shortcut: Shortcut | None = None) -> None:
+    `shortcut` is asked before the application is run. `connection_lost` is set whenever a connection is.
+    """
+
+    def __init__(
+        self, app: Any, *, head_timeout: float = HEAD_TIMEOUT, shortcut: Shortcut | None = None
+    ) -> None:
         super().__init__(
             app,
             http=ClientConnection,
@@ -50,6 +55,7 @@ class Config(uvicorn.Config):
             server_header=False,
             date_header=False,
         )
+        self.connection_lost = asyncio.Event()
         self.head_timeout = head_timeout
         self.shortcut = shortcut
 
@@ -109,6 +115,7 @@ class ClientConnection(HttpToolsProtocol):
                 cycle.message_event.set()
         super().connection_lost(exc)
         self._begun = None
+        self.config.connection_lost.set()
         if self.observer is not None:
             self.observer.client_disconnected()
 
@@ -209,7 +216,7 @@ class ClientConnection(HttpToolsProtocol):
 
     def start_application(self, writer: ResponseWriter) -> None:
         """Run the ASGI application for a request that the shortcut did not take, or could not complete."""
-        writer.cycle.scope["extensions"] = {EXTENSION: writer}  # type: ignore[typeddict-unknown-key]
+        writer.scope["extensions"] = {EXTENSION: writer}
         super()._start_asgi_task(writer.cycle, self.app)
 
     def on_response_complete(self) -> None:

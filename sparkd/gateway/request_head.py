@@ -10,7 +10,7 @@ import time
 from starlette.types import Scope
 
 from sparkd.gateway.errors import Dialect
-from sparkd.machine.http_headers import Headers
+from sparkd.upstream.headers import Headers
 
 _ids = itertools.count(1)
 _run = os.urandom(4).hex()
@@ -88,7 +88,7 @@ class RequestHead:
         return self.fields.get(b"content-encoding", b"identity") == b"identity"
 
     def identify(self) -> bytes:
-        """The request's id: the client's own if it is acceptable, otherwise a new one, which the engine gets as well."""
+        """The request's id: the client's own if it is acceptable, otherwise a new one. The engine gets it as well."""
         given = self.fields.get(b"x-request-id")
         if given is not None:
             if _SANE_ID.fullmatch(given):

@@ -1,7 +1,7 @@
 """Logs requests that failed to the journal, where `REQUEST_ID=` finds them.
 
-A request that succeeded is a debug line, as is a client that disconnected. No line has the body, the query or any header
-but the id.
+A request that succeeded is a debug line, as is a client that disconnected. No line has the body, the query or any
+header but the id.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Final
 
 from sparkd.errors import Refusal, RequestError, SparkdError, UpstreamError
 from sparkd.gateway.request_head import RequestHead
-from sparkd.machine.bucket import Bucket
-from sparkd.machine.journal import event
+from sparkd.journal.bucket import Bucket
+from sparkd.journal.handler import event
 
 journal = logging.getLogger("sparkd.gateway")
 
@@ -49,7 +49,7 @@ class RequestLog:
             extra = _fields(request, "answered", STATUS=status)
             journal.debug("%s: answered %d", _describe(request), status, extra=extra)
 
-    def left(self, request: RequestHead) -> None:
+    def disconnected(self, request: RequestHead) -> None:
         """The client disconnected before its response was complete."""
         if journal.isEnabledFor(logging.DEBUG):
             journal.debug("%s: the client disconnected", _describe(request), extra=_fields(request, "left"))

@@ -16,8 +16,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 from sparkd.errors import SparkdError
 from sparkd.gateway.errors import error_event
 from sparkd.gateway.request_head import RequestHead, request_head
-from sparkd.machine.http_connection import Flow
-from sparkd.machine.http_headers import Headers
+from sparkd.upstream.connection import Flow
+from sparkd.upstream.headers import Headers
 
 EXTENSION = "sparkd.response"
 """Key of `scope["extensions"]` under which an ASGI application finds the writer of its request."""
@@ -109,7 +109,9 @@ class ResponseWriter:
         for name, value in headers:
             if name == b"content-type" and value.startswith(b"text/event-stream"):
                 self._takes_events = True
-                lines.append(b"x-accel-buffering: no\r\n")  # otherwise an nginx in front would hold events back
+                lines.append(
+                    b"x-accel-buffering: no\r\n"
+                )  # otherwise an nginx in front would hold events back
             elif name in _FIXED:
                 self._is_fixed = True
                 has_length = has_length or name == b"content-length"

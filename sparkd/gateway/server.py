@@ -11,16 +11,15 @@ import uvicorn
 
 from sparkd.gateway.protocol import HEAD_TIMEOUT, Config, Shortcut
 
-_POLL = 0.01
-"""Seconds between looks at the connections that are still open, while the server stops."""
-
 
 class HttpServer(uvicorn.Server):
-    """Serves an ASGI application. Stopping has steps: `stop_accepting`, `drained`, `close`; then `start` may follow again.
+    """Serves an ASGI application. Stopping has steps: `stop_accepting`, `drained`, `close`. `start` may follow again.
 
-    uvicorn's `serve` is not used: it installs signal handlers, wakes up ten times a second, and closes the listening sockets at its
-    end, which drops connections that the kernel has accepted already.
+    uvicorn's own `serve` installs signal handlers, wakes up ten times a second, and in the end closes the listening
+    sockets, which drops connections that the kernel has accepted already. So it is not used.
     """
+
+    config: Config
 
     def __init__(
         self, app: Any, *, head_timeout: float = HEAD_TIMEOUT, shortcut: Shortcut | None = None
@@ -44,8 +43,7 @@ class HttpServer(uvicorn.Server):
         """Close idle connections; wait until the others have had their responses."""
         for connection in tuple(self.server_state.connections):
             connection.shutdown()
-        while self.server_state.connections or self.server_state.tasks:
-            await asyncio.sleep(_POLL)
+        await self._connections_closed()
 
     async def close(self) -> None:
         """Close every connection at once; cancel what is in progress."""
@@ -54,5 +52,11 @@ class HttpServer(uvicorn.Server):
             connection.transport.abort()
         for task in tuple(self.server_state.tasks):
             task.cancel()
-        while self.server_state.connections or self.server_state.tasks:
-            await asyncio.sleep(0)
+        await self._connections_closed()
+
+    async def _connections_closed(self) -> None:
+        while self.server_state.connections:
+            self.config.connection_lost.clear()
+            await self.config.connection_lost.wait()
+        while self.server_state.tasks:
+            await asyncio.wait(self.server_state.tasks)

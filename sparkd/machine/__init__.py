@@ -1,1 +1,1 @@
-"""The edges to the box: one child process and everything it forks, its log, its places, its ports."""
+"""What this host has: memory, GPU, page cache, disk."""

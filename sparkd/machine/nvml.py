@@ -15,7 +15,7 @@ from ctypes import CDLL
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-journal = logging.getLogger("sparkd.nvml")
+logger = logging.getLogger(__name__)
 
 LIBRARY: Final = "libnvidia-ml.so.1"
 """NVML's library, by the name that every driver installs it under and pynvml looks for."""
@@ -94,7 +94,7 @@ class Nvml:
         self.close()
         self._again = time.monotonic() + ASK_AGAIN
         if why != self._said:
-            journal.info("%s", why)
+            logger.info("%s", why)
             self._said = why
 
     def _memory(self, device: Any) -> tuple[int | None, int | None]:

@@ -14,8 +14,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from sparkd.catalog import read_catalogue
 from sparkd.catalog.definitions import Runtime
+from sparkd.catalog.reading import read_catalogue
 from sparkd.catalog.sizes import size_text
 
 HOUSE = Path(__file__).parents[2]

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from sparkd.catalog import Catalogue, read_catalogue
+from sparkd.catalog import Catalogue
+from sparkd.catalog.reading import read_catalogue
 from sparkd.errors import CatalogueError
 
 VLLM = 'runtime = "cpu"\nsource = "org/model"\n'

@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from sparkd.catalog import read_catalogue
-from sparkd.catalog.conversion import keys_of
 from sparkd.catalog.definitions import Model, Runtime
-from sparkd.catalog.drop_ins import write_drop_in
 from sparkd.catalog.labels import ClientLimits, Clients
-from sparkd.catalog.layers import FAMILIES, RUNTIMES, TABLES
+from sparkd.catalog.reading import read_catalogue
+from sparkd.catalog.reading.conversion import keys_of
+from sparkd.catalog.reading.drop_ins import write_drop_in
+from sparkd.catalog.reading.layers import FAMILIES, RUNTIMES, TABLES
+from sparkd.catalog.reading.tables import SETTINGS
 from sparkd.catalog.rewriting import Rewriting
-from sparkd.catalog.tables import SETTINGS
 from tests.catalog.folder import Folder
 
 STRUCTS = (*SETTINGS.values(), Model, Rewriting, Clients, ClientLimits, Runtime)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sparkd.catalog import Catalogue, read_catalogue
-from sparkd.catalog.clients import cline, opencode
+from sparkd.catalog import Catalogue
+from sparkd.catalog.reading import read_catalogue
+from sparkd.catalog.reference.clients import cline, opencode
 
 SHIPPED = Path(__file__).resolve().parent.parent.parent / "models.toml"
 URL = "http://spark:8009/v1"

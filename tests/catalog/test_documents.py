@@ -10,15 +10,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from sparkd.catalog import reference, schema
-from sparkd.catalog.conversion import keys_of
 from sparkd.catalog.definitions import NOT_KEYS, Model, Runtime
 from sparkd.catalog.labels import ClientLimits, Clients
-from sparkd.catalog.layers import REFUSED
 from sparkd.catalog.quantities import GIB
+from sparkd.catalog.reading.conversion import keys_of
+from sparkd.catalog.reading.layers import REFUSED
+from sparkd.catalog.reading.tables import SETTINGS
+from sparkd.catalog.reference import keys as reference
+from sparkd.catalog.reference import schema
 from sparkd.catalog.rewriting import Rewriting
 from sparkd.catalog.sizes import parse_size
-from sparkd.catalog.tables import SETTINGS
 from sparkd.errors import ModelDisabled
 from tests.catalog.folder import VLLM, Folder
 
@@ -33,11 +34,11 @@ def blocks(language: str) -> list[str]:
 
 def test_the_schemas_are_in_step_with_the_definitions() -> None:
     for path, text in schema.written().items():
-        assert path.read_text() == text, "run: python -m sparkd.catalog.schema"
+        assert path.read_text() == text, "run: python -m sparkd.catalog.reference.schema"
 
 
 def test_the_reference_is_in_step_with_the_definitions() -> None:
-    assert reference.written() == GUIDE, "run: python -m sparkd.catalog.reference"
+    assert reference.written() == GUIDE, "run: python -m sparkd.catalog.reference.keys"
 
 
 @pytest.mark.parametrize("struct", STRUCTS)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sparkd.catalog import read_catalogue
-from sparkd.catalog.drop_ins import write_drop_in
+from sparkd.catalog.reading import read_catalogue
+from sparkd.catalog.reading.drop_ins import write_drop_in
 from sparkd.errors import CatalogueError
 from tests.catalog.folder import VLLM, Folder
 

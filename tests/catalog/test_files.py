@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from sparkd.catalog import read_catalogue
-from sparkd.catalog.locations import run_folder
 from sparkd.catalog.names import NAME_RULE
 from sparkd.catalog.quantities import GIB, MIB
+from sparkd.catalog.reading import read_catalogue
+from sparkd.catalog.reading.locations import run_folder
 from sparkd.catalog.settings import Settings
 from sparkd.errors import CatalogueError
 from tests.catalog.folder import VLLM, Folder

@@ -7,12 +7,13 @@ from typing import NamedTuple, get_args
 
 import pytest
 
-from sparkd.catalog import Catalogue, read_catalogue
+from sparkd.catalog import Catalogue
 from sparkd.catalog.choosing import best, to_begin_with
 from sparkd.catalog.definitions import Model
-from sparkd.catalog.guide import CATALOGUE, FILE, TASKS, guide, written
 from sparkd.catalog.labels import Tag
 from sparkd.catalog.quantities import GIB
+from sparkd.catalog.reading import read_catalogue
+from sparkd.catalog.reference.guide import CATALOGUE, FILE, TASKS, guide, written
 from sparkd.engines import ENGINES, engine_problems
 from sparkd.engines.engine import Surroundings, UnixAddress
 from sparkd.errors import ModelDisabled
@@ -244,7 +245,7 @@ def shipped_with(folder: Folder, drop_in: str) -> Catalogue:
 
 
 def test_the_guide_is_in_step_with_the_catalogue() -> None:
-    assert written() == FILE.read_text(), "run: python -m sparkd.catalog.guide"
+    assert written() == FILE.read_text(), "run: python -m sparkd.catalog.reference.guide"
 
 
 def test_the_guide_names_every_model_and_every_task() -> None:

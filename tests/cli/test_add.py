@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sparkd.catalog import read_catalogue
+from sparkd.catalog.reading import read_catalogue
 from tests.cli.running import Ran, clean_environment, command, sparkctl
 from tests.guessing.configs import LLAMA, NEMOTRON_H
 

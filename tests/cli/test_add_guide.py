@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from sparkd.catalog.documents import DROP_INS
 from sparkd.catalog.reading import read_with
+from sparkd.catalog.reading.documents import DROP_INS
 from sparkd.catalog.wording import shown
 from sparkd.guessing import Weights
 from tests.cli.running import sparkctl

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sparkd.catalog import read_catalogue
 from sparkd.catalog.quantities import GIB
+from sparkd.catalog.reading import read_catalogue
 from sparkd.guessing import WANTED
 from tests.cli.hub import LocalHub, Repository, local_hub
 from tests.cli.running import Ran, sparkctl

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sparkd.catalog import read_catalogue
+from sparkd.catalog.reading import read_catalogue
 from sparkd.runtimes import build
 from tests.cli.running import Ran, sparkctl
 from tests.runtimes.tiny import hash_of, make_wheel

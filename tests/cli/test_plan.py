@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from sparkd.catalog import read_catalogue
+from sparkd.catalog.reading import read_catalogue
 from sparkd.cli.plan import lines
 from sparkd.scheduling.plan import Plan
 from tests.cli.running import sparkctl

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sparkd.catalog import read_catalogue
-from sparkd.catalog.guide import CATALOGUE
+from sparkd.catalog.reading import read_catalogue
+from sparkd.catalog.reference.guide import CATALOGUE
 from sparkd.cli.doctor_facts import Needs, Readiness
 from sparkd.cli.readiness import judged, look
 from sparkd.hub.findings import OnDisk, Presence

@@ -79,9 +79,17 @@ def test_help_and_version_load_neither_an_http_client_nor_a_table() -> None:
 
 
 def test_a_command_loads_no_more_than_it_needs() -> None:
-    daemons = ["starlette", "uvicorn", "uvloop", "psutil", "uv", "sparkd.supervisor", "sparkd.engines"]
+    daemons = [
+        "starlette",
+        "uvicorn",
+        "uvloop",
+        "psutil",
+        "uv",
+        "sparkd.supervising.supervisor",
+        "sparkd.engines",
+    ]
     assert loaded("sparkd.cli.status", daemons) == []
-    assert loaded("sparkd.cli.check", ["httpx", "rich", "uvicorn", "sparkd.supervisor"]) == []
+    assert loaded("sparkd.cli.check", ["httpx", "rich", "uvicorn", "sparkd.supervising.supervisor"]) == []
 
 
 def test_the_documentation_has_the_same_exit_codes() -> None:

@@ -17,15 +17,16 @@ from pathlib import Path
 import uvicorn
 from msgspec.structs import replace
 
-from sparkd.catalog import Catalogue, read_catalogue
+from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
-from sparkd.catalog.locations import socket_address
 from sparkd.catalog.quantities import GIB
-from sparkd.control import control_app
-from sparkd.downloads import Downloads
-from sparkd.machine.log import Log
+from sparkd.catalog.reading import read_catalogue
+from sparkd.control.app import control_app
+from sparkd.processes.log import Log
 from sparkd.scheduling.plan import Plan
 from sparkd.scheduling.status import MemoryStatus, ModelStatus, QueueStatus, Reload, Status
+from sparkd.service.unix_sockets import socket_address
+from sparkd.supervising.downloads import Downloads
 
 CATALOGUE = """
 [models.qwen]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sparkd.catalog.quantities import GIB
-from sparkd.client import ControlClient
+from sparkd.control.client import ControlClient
 from sparkd.errors import DaemonError, DaemonUnreachable, QueueFull
 from tests.control.standin import Served, serving
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from sparkd.errors import Holder, ModelBusy, ModelFailed, QueueFull
-from sparkd.machine.log import FOLLOWER_LINES
+from sparkd.processes.log import FOLLOWER_LINES
 from tests.control.standin import Served, eventually, serving
 
 

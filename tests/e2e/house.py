@@ -19,7 +19,7 @@ import psutil
 import tomli_w
 from openai import OpenAI
 
-from sparkd.client import ControlClient
+from sparkd.control.client import ControlClient
 from sparkd.scheduling.status import ModelStatus, Status
 
 BAD_ENGINE = Path(__file__).resolve().parent.parent / "bad_engine.py"

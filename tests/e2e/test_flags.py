@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import tomli_w
 
-from sparkd.catalog import read_catalogue
+from sparkd.catalog.reading import read_catalogue
 from tests.models import CLONE, RUNTIMES, VENVS, cpu_folder
 
 STOCK = "vllm"

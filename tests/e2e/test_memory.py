@@ -35,7 +35,7 @@ def test_a_start_that_takes_too_much_is_ended_at_once_and_says_so(build: Build) 
     assert "The memory guard ended it" in answer.json()["error"]["message"]
     wait_until("all of it is gone", lambda: len(house.processes()) == 1)
     assert house.model("calm").state == "ready"
-    assert "a: ended by the memory guard: " in house.log()
+    assert "a: killed by the memory guard: " in house.log()
     acted = house.status().memory.guard_acted
     assert acted is not None
     assert (acted.model, acted.ago < 60) == ("a", True)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sparkd.engines.engine import UnixAddress
-from sparkd.machine.upstream import Upstream
+from sparkd.upstream.client import Upstream
 
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 

@@ -20,7 +20,7 @@ from sparkd.errors import Refusal
 from sparkd.gateway import Gateway
 from sparkd.gateway.keys import Keys
 from sparkd.gateway.server import HttpServer
-from sparkd.machine.upstream import Upstream
+from sparkd.upstream.client import Upstream
 from tests.gateway.engines import OK, Answer, Engine, Script, answering, read_answer
 
 
@@ -171,7 +171,9 @@ async def house(
             if ready:
                 supervisor.ready.set()
             gateway = Gateway(models or catalogue(), supervisor, keys or Keys(), body_stall=body_stall)
-            server = HttpServer(gateway, head_timeout=head_timeout, shortcut=gateway.forward_now if shortcut else None)
+            server = HttpServer(
+                gateway, head_timeout=head_timeout, shortcut=gateway.forward_now if shortcut else None
+            )
             await server.start([listener])
             here = House(listener.getsockname()[1], engine, supervisor, server, gateway, listener)
             try:

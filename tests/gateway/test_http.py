@@ -12,8 +12,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
-
 from starlette.types import ASGIApp, Receive, Scope, Send
+
 from sparkd.gateway.server import HttpServer
 from tests.gateway.engines import Answer, read_answer
 from tests.gateway.gateways import run

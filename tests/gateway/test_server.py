@@ -7,6 +7,7 @@ import socket
 from pathlib import Path
 
 from starlette.types import Receive, Scope, Send
+
 from sparkd.gateway.server import HttpServer
 from tests.gateway.engines import OK, SSE, chunk, read_answer, read_request, request
 from tests.gateway.gateways import house, run, until

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sparkd.catalog import read_catalogue
+from sparkd.catalog.reading import read_catalogue
 from sparkd.errors import ModelNotAdded
 from sparkd.guessing import Wishes, guess_model
 from sparkd.guessing.families import GENERAL_REASONING, REASONING_PARSERS, TOOL_PARSERS

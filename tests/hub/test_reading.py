@@ -12,9 +12,8 @@ from typing import Any
 
 import pytest
 
-from sparkd.catalog import read_catalogue
 from sparkd.catalog.definitions import Model
-from sparkd.downloads import missing_files
+from sparkd.catalog.reading import read_catalogue
 from sparkd.errors import FilesInUse, InvalidRequest
 from sparkd.hub.access import find_token
 from sparkd.hub.layout import open_lock, repository
@@ -23,6 +22,7 @@ from sparkd.hub.needs import Need, needing, needs_of
 from sparkd.hub.reading import inventory, is_whole, look, look_at
 from sparkd.hub.removing import remove
 from sparkd.hub.selection import selected
+from sparkd.supervising.downloads import missing_files
 from tests.hub.server import safetensors
 
 

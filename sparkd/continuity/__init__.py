@@ -1,0 +1,1 @@
+"""What outlives a program or a catalogue: reload, handover to the next program, succession."""

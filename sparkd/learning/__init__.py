@@ -1,0 +1,1 @@
+"""What past runs teach about models, and the database that keeps it."""

@@ -1,0 +1,1 @@
+"""One child process and all that it forks: its cgroup, its log, its private directory, and what outlives a daemon."""

@@ -1,0 +1,53 @@
+"""How the engine of one run is started: where it listens, which runtime it has, what it may take."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from sparkd.catalog import Catalogue
+from sparkd.catalog.definitions import Model
+from sparkd.engines import ENGINES
+from sparkd.engines.engine import Address, Command, Surroundings, TcpAddress, UnixAddress
+from sparkd.errors import LaunchError
+from sparkd.processes.ports import LOOPBACK, free_port
+from sparkd.runtimes import environment_of, installed
+
+
+def command_for(
+    model: Model, catalogue: Catalogue, directory: Path, allowance: tuple[int, int]
+) -> tuple[Command, Address]:
+    """The command that starts the model's engine in its private `directory`, and where it will listen.
+
+    `allowance`: bytes it may take, bytes the machine has. Raises LaunchError.
+    """
+    engine = ENGINES[model.engine]
+    address: Address = (
+        UnixAddress(str(directory / "api.sock"))
+        if engine.listens_on_socket(model)
+        else TcpAddress(LOOPBACK, free_port())
+    )
+    program, environment = _runtime(model, catalogue)
+    surroundings = Surroundings(
+        program=program,
+        environment=environment,
+        directory=directory,
+        models=catalogue.folder("models"),
+        cache=catalogue.folder("state") / "cache",
+        address=address,
+        inherited=dict(os.environ),
+        memory=allowance[0],
+        total=allowance[1],
+    )
+    return engine.command(model, surroundings), address
+
+
+def _runtime(model: Model, catalogue: Catalogue) -> tuple[Path | None, dict[str, str]]:
+    """The folder of its programs and its environment. Raises LaunchError if it is not built."""
+    if model.runtime is None:
+        return None, {}
+    runtime = catalogue.runtimes[model.runtime]
+    folder = installed(runtime, catalogue.folder("runtimes"))
+    if folder is None:
+        raise LaunchError(f"runtime {runtime.name} is not built: run `sparkctl runtime build {runtime.name}`")
+    return folder / "bin", environment_of(runtime)

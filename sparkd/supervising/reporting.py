@@ -1,0 +1,94 @@
+"""What the daemon tells about itself, put together from the books, the runs, and what was learned."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from msgspec import structs
+
+from sparkd import __version__
+from sparkd.catalog import Catalogue
+from sparkd.catalog.definitions import Model
+from sparkd.journal.handler import event
+from sparkd.learning.learning import Learning
+from sparkd.scheduling.books import Entry
+from sparkd.scheduling.lifecycle import State
+from sparkd.scheduling.scheduler import Scheduler
+from sparkd.scheduling.status import LastRun, MemoryStatus, ModelStatus, QueueStatus, Status, model_status
+from sparkd.supervising.downloads import Downloads
+from sparkd.supervising.run import Run
+
+logger = logging.getLogger(__name__)
+
+
+def tell_end(model_id: str, entry: Entry | None) -> None:
+    """Have the journal say how a run has ended."""
+    if entry is None or entry.state is not State.BACKOFF:
+        logger.info("%s: stopped", model_id, extra=event("stopped", model_id))
+    elif entry.quarantined:
+        told = "%s: failed %d times in a row: %s In quarantine until `sparkctl retry %s`"
+        names = model_id, entry.failures, entry.cause, model_id
+        logger.error(told, *names, extra=event("quarantine", model_id))
+    else:
+        pause = max(0.0, entry.until - time.monotonic())
+        told = "%s: failed: %s Not tried again for %.0f seconds"
+        logger.error(told, model_id, entry.cause, pause, extra=event("crash", model_id))
+
+
+@dataclass(frozen=True, slots=True)
+class Reporting:
+    """Reads what others own: the books, the runs by their number, what past runs have taught."""
+
+    scheduler: Scheduler
+    runs: Mapping[int, Run]
+    learning: Learning
+    downloads: Downloads
+    started: float
+    replaced: int
+
+    def status(self, catalogue: Catalogue, listen: tuple[str, ...], *, replacing: bool) -> Status:
+        """Everything an operator may want to see, as of now."""
+        scheduler, queue = self.scheduler, catalogue.settings.queue
+        leaving = [entry.model for entry in scheduler.entries() if entry.withdrawn and entry.resident]
+        models = {model.id: model for model in (*leaving, *catalogue.models.values())}
+        return Status(
+            version=__version__,
+            pid=os.getpid(),
+            uptime=time.monotonic() - self.started,
+            listen=listen,
+            memory=MemoryStatus(
+                total=scheduler.budget.total,
+                reserve=scheduler.budget.reserve,
+                budget=scheduler.budget.bytes,
+                reserved=scheduler.reserved,
+                floor=scheduler.guard.floor,
+                available=scheduler.available,
+                leaked=scheduler.budget.leaked,
+                guard_acted=self.learning.last_guard_action(),
+            ),
+            queue=QueueStatus(waiting=scheduler.waiting, max_length=queue.max_length, on_busy=queue.on_busy),
+            models=tuple(self.downloads.told(self._model(model)) for model in models.values()),
+            replaced=self.replaced,
+            replacing=replacing,
+        )
+
+    def _model(self, model: Model) -> ModelStatus:
+        scheduler = self.scheduler
+        entry = scheduler.entry(model.id) or Entry(model, *scheduler.footprint(model), since=self.started)
+        run = self.runs.get(entry.run)
+        learned = self.learning.learned(model)
+        return structs.replace(
+            model_status(
+                entry,
+                time.monotonic(),
+                pid=run.pid if run else None,
+                milestone=run.milestone if run else None,
+            ),
+            learned=learned.footprint if learned else None,
+            **(run.figures() if run else {}),
+            last=LastRun(**asdict(learned.last)) if learned else None,
+        )

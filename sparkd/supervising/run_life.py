@@ -1,0 +1,137 @@
+"""The life of one run, from its launch until nothing of it is left: what happens to it is reported to the scheduler."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from sparkd.catalog import Catalogue
+from sparkd.journal.handler import event
+from sparkd.learning.learning import Learning
+from sparkd.machine.memory import Memory
+from sparkd.scheduling.actions import Action
+from sparkd.scheduling.lifecycle import State
+from sparkd.scheduling.scheduler import Scheduler
+from sparkd.supervising.downloads import Downloads
+from sparkd.supervising.memory_watch import Watch, idle_weights
+from sparkd.supervising.reporting import tell_end
+from sparkd.supervising.run import Run
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RunServices:
+    """What the lives of all runs share. `runs` are those of which something is left, by number."""
+
+    catalogue: Callable[[], Catalogue]
+    scheduler: Scheduler
+    watch: Watch
+    learning: Learning
+    downloads: Downloads
+    runs: Mapping[int, Run]
+    carry_out: Callable[[list[Action]], None]
+
+
+class RunLife:
+    """Drives one run through its states. `on_gone` is called once nothing of the run is left."""
+
+    def __init__(self, run: Run, services: RunServices, on_gone: Callable[[Run], None]) -> None:
+        self._run = run
+        self._services = services
+        self._on_gone = on_gone
+
+    async def launch(self) -> None:
+        """Launch the engine, then follow the run to its end."""
+        run, services = self._run, self._services
+        run.key = await services.learning.begin(run.model)
+        await self._release_page_cache()
+        run.launched_with = services.watch.memory.available
+        await self.follow()
+
+    async def follow(self) -> None:
+        """Follow a run whose engine was launched, by this daemon or by the one before it, to its end."""
+        run, services = self._run, self._services
+        cause = await run.live(self)
+        services.carry_out(
+            services.scheduler.on_exited(run.model.id, run.number, str(cause), time.monotonic())
+        )
+        tell_end(run.model.id, services.scheduler.entry(run.model.id))
+        services.downloads.forget(run.model.id)
+        services.learning.end(run.model)
+        if (past := run.past()) is not None:
+            services.learning.add(run.model, run.key, past)
+        await run.clear()
+        await self._reclaim()
+
+    # What the run reports (sparkd.supervising.run.RunObserver)
+
+    def on_healthy(self) -> None:
+        """Report the engine as ready, and note how long that took."""
+        run, services = self._run, self._services
+        services.carry_out(services.scheduler.on_healthy(run.model.id, run.number, time.monotonic()))
+        entry = services.scheduler.entry(run.model.id)
+        services.learning.end(run.model)
+        if entry is not None:
+            run.ready_after(entry.load_time, services.watch.memory)
+            took = event("ready", run.model.id, DURATION_MS=round(entry.load_time * 1000))
+            logger.info("%s: ready after %.1f seconds", run.model.id, entry.load_time, extra=took)
+
+    def is_busy(self) -> bool:
+        """Whether requests are being answered."""
+        entry = self._services.scheduler.entry(self._run.model.id)
+        return entry is not None and entry.run == self._run.number and bool(entry.leases)
+
+    def on_wedged(self, cause: str) -> None:
+        """Have an engine ended that makes no progress."""
+        run, services = self._run, self._services
+        logger.error("%s: %s", run.model.id, cause, extra=event("wedged", run.model.id))
+        services.carry_out(services.scheduler.on_wedged(run.model.id, run.number, cause, time.monotonic()))
+
+    # What the memory guard does to it
+
+    def on_measured(self, used: int, memory: Memory) -> None:
+        """Note what the run's processes use, in bytes, and what the machine had left at that moment."""
+        run, services = self._run, self._services
+        run.measure(used, memory.available)
+        services.carry_out(
+            services.scheduler.on_measured(run.model.id, run.number, run.held, time.monotonic())
+        )
+
+    def kill(self, why: str) -> None:
+        """Kill the engine for the memory guard, and remember that this model ran the machine out of memory."""
+        run, services = self._run, self._services
+        run.kill()  # first: every millisecond counts
+        logger.error(
+            "%s: killed by the memory guard: %s", run.model.id, why, extra=event("guard", run.model.id)
+        )
+        services.learning.guard_acted(run.model.id)
+        entry = services.scheduler.entry(run.model.id)
+        if entry is not None and entry.state is State.BACKOFF:  # else it was about to end anyway
+            services.learning.guard_killed(run.model, run.key, entry.cause if entry.quarantined else None)
+
+    async def _release_page_cache(self) -> None:
+        """Release page cache that the GPU would take for used memory."""
+        services = self._services
+        entry = services.scheduler.entry(self._run.model.id)
+        catalogue = services.catalogue()
+        await services.watch.clear_the_way(
+            (entry.footprint if entry else 0) + services.scheduler.guard.floor,
+            idle_weights(catalogue, {other.model.id for other in services.runs.values()}),
+            drop=catalogue.settings.memory.drop_caches,
+        )
+
+    async def _reclaim(self) -> None:
+        """Wait until the run's memory is back; what is missing then counts as leaked."""
+        run, services = self._run, self._services
+        timeout = services.catalogue().settings.memory.reclaim_timeout
+        missing = await services.watch.returned(run.model.id, run.held, run.available, timeout)
+        if missing:
+            services.learning.leak(services.scheduler.budget.leaked + missing)
+        self._on_gone(run)
+        services.carry_out(
+            services.scheduler.on_reclaimed(run.model.id, run.number, time.monotonic(), missing=missing)
+        )
+        logger.debug("%s: nothing of run %d is left", run.model.id, run.number)

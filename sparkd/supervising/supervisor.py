@@ -1,0 +1,245 @@
+"""The supervisor: carries out what the scheduler decides, and lends out ready models.
+
+The only place where decisions become effects. Its methods that touch the ledger are ordinary functions, so each
+event is atomic on the event loop: no locks, no "already starting" flags.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Container
+
+from sparkd.catalog import Catalogue
+from sparkd.catalog.definitions import Model
+from sparkd.journal.handler import event
+from sparkd.learning.learning import Learning
+from sparkd.processes.cgroups import Cgroups
+from sparkd.processes.log import Log
+from sparkd.processes.places import Places
+from sparkd.scheduling.actions import Action, Grant, Kill, Launch, Refuse, Terminate
+from sparkd.scheduling.lifecycle import State
+from sparkd.scheduling.plan import Plan, plan
+from sparkd.scheduling.scheduler import Scheduler
+from sparkd.scheduling.status import Status
+from sparkd.supervising.alarm import Alarm
+from sparkd.supervising.downloads import Downloads
+from sparkd.supervising.held_run import HeldRun
+from sparkd.supervising.lease import Lease
+from sparkd.supervising.memory_watch import Look, Watch
+from sparkd.supervising.reporting import Reporting
+from sparkd.supervising.run import Run
+from sparkd.supervising.run_life import RunLife, RunServices
+from sparkd.supervising.tasks import Tasks
+from sparkd.supervising.terms import Terms
+
+logger = logging.getLogger(__name__)
+
+
+class Supervisor:
+    """Runs the models of one catalogue. Lives on one event loop, until `shut_down`.
+
+    `runs` are those of which something is left, by number; `logs` the last log of each model. `started` is when this
+    service was started (steady clock, seconds), by this daemon or by an earlier one; `replaced` is how many there were.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        scheduler: Scheduler,
+        *,
+        places: Places,
+        cgroups: Cgroups | None,
+        watch: Watch,
+        learning: Learning,
+        downloads: Downloads,
+        started: float = 0.0,
+        replaced: int = 0,
+    ) -> None:
+        self.catalogue = catalogue
+        self.downloads = downloads
+        self.started = started or time.monotonic()
+        self.replaced = replaced
+        self.replacing = False
+        self.listen: tuple[str, ...] = ()
+        self.tasks = Tasks()
+        self.runs: dict[int, Run] = {}
+        self.logs: dict[str, Log] = {}
+        self._lives: dict[int, RunLife] = {}
+        self._granted: dict[int, asyncio.Future[Run]] = {}
+        self._scheduler = scheduler
+        self._places = places
+        self._cgroups = cgroups
+        self._watch = watch
+        self._learning = learning
+        self._alarm = Alarm(self._tick)
+        self._reporting = Reporting(scheduler, self.runs, learning, downloads, self.started, replaced)
+        self._services = RunServices(
+            lambda: self.catalogue, scheduler, watch, learning, downloads, self.runs, self.carry_out
+        )
+
+    # For clients
+
+    def lease(self, model: Model) -> Lease:
+        """Return a lease to enter with `async with`."""
+        return Lease(self, model)
+
+    def request(self, model: Model) -> tuple[int, asyncio.Future[Run]]:
+        """Queue a request for the model; return its ticket, and its run as soon as that is ready.
+
+        Raises ModelNotFound and ModelDisabled where a reload has removed the model meanwhile.
+        """
+        if self.catalogue.models.get(model.id) is not model:
+            model = self.catalogue.find(model.id)  # it was found before the catalogue was reloaded
+        ticket, actions = self._scheduler.on_request(model.id, time.monotonic())
+        granted: asyncio.Future[Run] = asyncio.get_running_loop().create_future()
+        self._granted[ticket] = granted
+        self.carry_out(actions)
+        return ticket, granted
+
+    def leave(self, ticket: int) -> None:
+        """Return a granted ticket, or give up a waiting one. A refused one has left the queue already."""
+        if self._granted.pop(ticket, None) is not None:
+            self.carry_out(self._scheduler.on_leave(ticket, time.monotonic()))
+
+    # For the owner
+
+    async def load(self, model: Model) -> None:
+        """Make the model ready as if a client had requested it. Raises Refusal."""
+        async with self.lease(model):
+            pass
+
+    async def stop(self, model: Model) -> None:
+        """Drain and stop the model; return once nothing of it is left."""
+        self.downloads.stop(model)
+        self.carry_out(self._scheduler.on_stop(model.id, time.monotonic()))
+        entry = self._scheduler.entry(model.id)
+        run = self.runs.get(entry.run) if entry else None
+        if run is not None:
+            await run.gone.wait()
+
+    def retry(self, model: Model) -> None:
+        """Forget the model's failures: it may be launched again at once."""
+        self._learning.release(model)
+        self.carry_out(self._scheduler.on_retry(model.id, time.monotonic()))
+
+    def log(self, model: Model) -> Log | None:
+        """Output of the model's current or last process, None if it had none since sparkd started."""
+        return self.logs.get(model.id)
+
+    def plan(self, model: Model) -> Plan:
+        """What would happen if a client requested the model now. Changes nothing."""
+        return plan(self._scheduler, model.id, time.monotonic(), self._learning.load_time)
+
+    def status(self) -> Status:
+        """Everything an owner may want to see, as of now."""
+        return self._reporting.status(self.catalogue, self.listen, replacing=self.replacing)
+
+    def serve(self, catalogue: Catalogue, restart: Container[str], terms: Terms) -> None:
+        """Serve a catalogue that was reloaded. The models in `restart` must be started anew: their command changed."""
+        self.catalogue = self.downloads.catalogue = catalogue
+        for run in self.runs.values():
+            if model := catalogue.models.get(run.model.id):
+                run.weigh(model.cpu_weight)
+        self.carry_out(
+            self._scheduler.on_catalogue(
+                catalogue.models,
+                restart,
+                time.monotonic(),
+                budget=terms.budget,
+                footprint=terms.footprint,
+                settings=catalogue.settings,
+            )
+        )
+
+    async def shut_down(self) -> None:
+        """Refuse waiting requests, drain the others, stop everything; return once nothing is left."""
+        await self.downloads.close()
+        self._watch.stop_waiting()
+        self.carry_out(self._scheduler.on_shutdown(time.monotonic()))
+        await self.tasks.wait()
+        self._alarm.stop()
+        self._learning.close()
+
+    def abort(self) -> None:
+        """Kill every process now, in use or not."""
+        for run in self.runs.values():
+            run.kill()
+
+    # Effects
+
+    def carry_out(self, actions: list[Action]) -> None:
+        """Carry out the scheduler's decisions."""
+        for action in actions:
+            match action:
+                case Grant(ticket, _, number):
+                    # A waiter that was cancelled just now has not run yet: it will return the ticket.
+                    if not (granted := self._granted[ticket]).cancelled():
+                        granted.set_result(self.runs[number])
+                case Refuse(ticket, error):
+                    if not (granted := self._granted.pop(ticket)).cancelled():
+                        granted.set_exception(error)
+                        granted.exception()  # retrieved, even if the client has left: no warning later
+                case Launch(model_id, number):
+                    self._launch(self.catalogue.models[model_id], number)
+                case Kill(_, number, why):
+                    self._lives[number].kill(why)
+                case Terminate(model_id, number, reason):
+                    logger.info("%s: stopping: %s", model_id, reason, extra=event("stopping", model_id))
+                    self.runs[number].terminate()
+        self._alarm.set(self._scheduler.deadline)
+
+    def make_run(self, model: Model, number: int, held: HeldRun | None = None) -> Run:
+        """Make a run of the model, or take over the one that an earlier daemon passed on.
+
+        Raises LaunchError where the latter cannot be taken over.
+        """
+        run = Run(
+            model,
+            number,
+            self.catalogue,
+            places=self._places,
+            cgroups=self._cgroups,
+            allowance=(self._learning.allowance(model), self._learning.total),
+            held=held,
+        )
+        self.runs[number] = run
+        self.logs[model.id] = run.log
+        self._lives[number] = RunLife(run, self._services, self._forget)
+        return run
+
+    def attend(self, run: Run) -> None:
+        """Follow a run that an earlier daemon launched."""
+        self.tasks.start(self._lives[run.number].follow(), f"{run.model.id} run {run.number}")
+
+    async def watch_memory(self) -> None:
+        """Watch the machine's memory until cancelled."""
+        await self._watch.run(
+            self._on_look, lambda: {number: run.remains for number, run in self.runs.items()}
+        )
+
+    def _launch(self, model: Model, number: int) -> None:
+        run = self.make_run(model, number)
+        logger.info("%s: starting (run %d)", model.id, number, extra=event("starting", model.id))
+        self.tasks.start(self._lives[number].launch(), f"{run.model.id} run {number}")
+
+    def _forget(self, run: Run) -> None:
+        del self.runs[run.number], self._lives[run.number]
+        run.gone.set()
+
+    def _on_look(self, look: Look) -> float:
+        """Report the machine's memory to the scheduler; return the seconds until the next look is due."""
+        memory, scheduler = look.memory, self._scheduler
+        for number, used in look.used.items():
+            if life := self._lives.get(number):
+                life.on_measured(used, memory)
+        leaked = scheduler.budget.leaked
+        self.carry_out(scheduler.on_memory(memory.available, memory.least, time.monotonic()))
+        if scheduler.budget.leaked != leaked:
+            self._learning.leak(scheduler.budget.leaked)
+        starting = any(entry.state is State.STARTING for entry in scheduler.entries())
+        return scheduler.guard.pause(starting=starting)
+
+    def _tick(self) -> None:
+        self.carry_out(self._scheduler.on_tick(time.monotonic()))

@@ -1,0 +1,305 @@
+"""One child and everything it forks, on both event loops, with children that behave badly."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvloop
+
+from sparkd.engines.engine import Command, Exit
+from sparkd.errors import LaunchError
+from sparkd.processes.log import Log
+from sparkd.processes.process import Process
+from tests.processes.children import ENVIRONMENT, bad, events, pids_of, python, runs, until
+
+Runner = Callable[[Coroutine[Any, Any, None]], None]
+
+
+@pytest.fixture(params=[asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def run(request: pytest.FixtureRequest) -> Runner:
+    runner: Runner = request.param
+    return runner
+
+
+def descriptors() -> int:
+    """How many files this process has open."""
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+async def started(directory: Path, *flags: str) -> Process:
+    """A bad engine that has got as far as being ready."""
+    process = await Process.start(bad(*flags), directory, Log(None))
+    await until(lambda: pids_of(directory, "ready"))
+    return process
+
+
+def test_a_process_has_a_session_of_its_own_no_input_and_only_the_environment_it_is_given(
+    tmp_path: Path, run: Runner
+) -> None:
+    program = (
+        "import os, sys; print(os.getsid(0) == os.getpid(), sys.stdin.read() == '', oct(os.umask(0)),"
+        " os.getcwd(), sorted(os.environ), len(os.listdir('/proc/self/fd')))"
+    )
+
+    async def scene() -> None:
+        log = Log(None)
+        process = await Process.start(python(program), tmp_path, log)
+        assert await process.wait() == Exit(0)
+        await process.stop(0)
+        # Descriptors: 0, 1, 2 and the one that lists them.
+        environment = sorted([*ENVIRONMENT, "LC_CTYPE"])  # LC_CTYPE is Python's own doing (PEP 538)
+        assert log.tail(1) in ([f"True True 0o77 {tmp_path} {e} 4"] for e in (environment, ["PATH"]))
+
+    run(scene())
+
+
+def test_the_last_words_are_in_the_log_when_the_end_is_told(tmp_path: Path, run: Runner) -> None:
+    async def scene() -> None:
+        log = Log(None)
+        last = "print(*range(20000), sep='\\n'); print('ValueError: why', end=''); import sys; sys.exit(3)"
+        process = await Process.start(python(last), tmp_path, log)
+        assert await process.wait() == Exit(3)
+        assert log.tail(1) == ["19999"]  # the unfinished line comes with the end of the log
+        await process.stop(0)
+        log.close()
+        assert log.tail(2) == ["19999", "ValueError: why"]
+
+    run(scene())
+
+
+def test_many_may_wait_and_one_giving_up_disturbs_nobody(tmp_path: Path, run: Runner) -> None:
+    async def scene() -> None:
+        process = await started(tmp_path)
+        waiting = [asyncio.create_task(process.wait()) for _ in range(3)]
+        await asyncio.sleep(0)
+        waiting[0].cancel()
+        await process.stop(5)
+        assert await asyncio.gather(*waiting[1:]) == [Exit(0), Exit(0)]
+
+    run(scene())
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "text", "says"),
+    [
+        ("absent", None, "", "there is no such file"),
+        ("plain", 0o644, "#!/bin/sh\n", "not an executable file"),
+        ("orphaned", 0o755, "#!/no/such/python\n", "interpreter named in its first line is missing"),
+        ("noise", 0o755, "\x7fELF\x01", "not a program of this machine"),
+    ],
+)
+def test_a_program_that_cannot_be_started_is_told_by_name_and_reason(
+    tmp_path: Path, name: str, mode: int | None, text: str, says: str
+) -> None:
+    program = tmp_path / name
+    if mode is not None:
+        program.write_text(text)
+        program.chmod(mode)
+    before = descriptors()
+
+    async def scene() -> None:
+        with pytest.raises(LaunchError, match=f"cannot start {program}: .*{says}"):
+            await Process.start(Command((str(program),), ENVIRONMENT), tmp_path, Log(None))
+
+    asyncio.run(scene())
+    assert descriptors() == before
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (("no-such-program",), "no such program in PATH"),
+        (("sh", "a\0b"), "null byte"),
+        (("sh", "x" * 3_000_000), "Argument list too long"),
+    ],
+)
+def test_a_command_that_cannot_be_started_is_told_too(
+    tmp_path: Path, argv: tuple[str, ...], says: str
+) -> None:
+    async def scene() -> None:
+        with pytest.raises(LaunchError, match=says):
+            await Process.start(Command(argv, ENVIRONMENT), tmp_path, Log(None))
+
+    asyncio.run(scene())
+
+
+def test_a_polite_process_ends_at_the_first_word(tmp_path: Path, run: Runner) -> None:
+    async def scene() -> None:
+        process = await started(tmp_path)
+        assert process.remains() == [process.pid]
+        before = time.monotonic()
+        await process.stop(30)
+        assert time.monotonic() - before < 5
+        assert await process.wait() == Exit(0)
+        assert process.remains() == []
+
+    run(scene())
+
+
+def test_one_that_misses_the_first_words_hears_them_again(tmp_path: Path, run: Runner) -> None:
+    async def scene() -> None:
+        process = await started(tmp_path, "--deaf-to", "2")
+        await process.stop(0.5)
+        assert await process.wait() == Exit(0)
+        assert [event["count"] for event in events(tmp_path) if event["event"] == "sigterm"] == [1, 2, 3]
+
+    run(scene())
+
+
+def test_a_deaf_one_is_killed_when_the_grace_is_over(tmp_path: Path, run: Runner) -> None:
+    async def scene() -> None:
+        process = await started(tmp_path, "--deaf")
+        before = time.monotonic()
+        await process.stop(0.3)
+        assert 0.3 <= time.monotonic() - before < 5
+        assert await process.wait() == Exit(None, signal.SIGKILL)
+
+    run(scene())
+
+
+def test_grandchildren_are_ended_too_wherever_they_have_gone(tmp_path: Path, run: Runner) -> None:
+    async def scene() -> None:
+        process = await started(tmp_path, "--fork-grandchildren", "2", "--fork-runaways", "2")
+        family = pids_of(tmp_path, "ready", "grandchild", "runaway")
+        await until(lambda: len(pids_of(tmp_path, "grandchild", "runaway")) == 4)
+        family = pids_of(tmp_path, "ready", "grandchild", "runaway")
+        assert process.remains() == sorted(family)
+        await process.stop(1)
+        assert not any(map(runs, family))
+
+    run(scene())
+
+
+def test_what_a_killed_process_leaves_behind_is_seen_and_ended(tmp_path: Path, run: Runner) -> None:
+    async def scene() -> None:
+        process = await started(tmp_path, "--fork-grandchildren", "1", "--fork-runaways", "1")
+        await until(lambda: len(pids_of(tmp_path, "grandchild", "runaway")) == 2)
+        left = sorted(pids_of(tmp_path, "grandchild", "runaway"))
+        os.kill(process.pid, signal.SIGKILL)
+        assert await process.wait() == Exit(None, signal.SIGKILL)
+        assert process.remains() == left
+        await process.stop(10)
+        assert not any(map(runs, left))
+
+    run(scene())
+
+
+def test_a_process_that_is_stopped_hears_that_it_shall_end(tmp_path: Path, run: Runner) -> None:
+    async def scene() -> None:
+        process = await started(tmp_path)
+        os.kill(process.pid, signal.SIGSTOP)
+        await process.stop(30)
+        assert await process.wait() == Exit(0)
+
+    run(scene())
+
+
+def test_who_has_no_patience_hurries_a_patient_stop(tmp_path: Path, run: Runner) -> None:
+    async def scene() -> None:
+        process = await started(tmp_path, "--deaf")
+        patient = asyncio.create_task(process.stop(60))
+        await until(lambda: any(event["event"] == "sigterm" for event in events(tmp_path)))
+        await process.stop(0)
+        await asyncio.wait_for(patient, 5)
+        await process.stop(1)  # and again is no harm
+
+    run(scene())
+
+
+def test_kill_does_not_wait(tmp_path: Path, run: Runner) -> None:
+    async def scene() -> None:
+        process = await started(tmp_path, "--deaf", "--fork-runaways", "1")
+        await until(lambda: pids_of(tmp_path, "runaway"))
+        process.kill()
+        assert await process.wait() == Exit(None, signal.SIGKILL)
+        await until(lambda: not process.remains())
+        await process.stop(0)
+        process.kill()
+
+    run(scene())
+
+
+def test_a_stranger_is_never_touched(tmp_path: Path, run: Runner) -> None:
+    own, other = tmp_path / "m.1", tmp_path / "m.10"  # one name begins with the other
+    own.mkdir()
+    other.mkdir()
+    stranger = subprocess.Popen(["sleep", "60"], cwd=other)
+
+    async def scene() -> None:
+        process = await started(own, "--fork-runaways", "1")
+        assert stranger.pid not in process.remains()
+        await process.stop(1)
+
+    try:
+        run(scene())
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+def test_a_flood_of_output_blocks_neither_the_engine_nor_us(tmp_path: Path, run: Runner) -> None:
+    async def scene() -> None:
+        log = Log(None)
+        process = await Process.start(bad("--flood-stdout"), tmp_path, log)
+        counters = Path(f"/proc/{process.pid}/io")
+        longest = 0.0
+
+        def written() -> int:
+            return int(counters.read_text().split("wchar: ")[1].split()[0])
+
+        while written() < 100_000_000:
+            before = time.monotonic()
+            await asyncio.sleep(0)
+            longest = max(longest, time.monotonic() - before)
+        assert longest < 0.25
+        await process.stop(5)
+        log.close()
+        assert any(line.endswith("lines dropped]") for line in log.tail(2000))
+        assert set(log.tail(2000)) >= {"y"}
+
+    run(scene())
+
+
+def test_nothing_is_left_open_in_sparkd(tmp_path: Path, run: Runner) -> None:
+    counts: list[int] = []
+
+    async def scene() -> None:
+        for _ in range(3):
+            process = await Process.start(python("pass"), tmp_path, Log(None))
+            await process.wait()
+            await process.stop(0)
+            counts.append(descriptors())
+
+    run(scene())
+    assert len(set(counts)) == 1
+
+
+def test_who_goes_on_with_a_process_gets_its_output_and_none_where_that_has_ended(
+    tmp_path: Path, run: Runner
+) -> None:
+    """A descriptor that was closed is another file's by then."""
+    program = "import os, time; print('first', flush=True); os.close(1); os.close(2); time.sleep(60)"
+
+    async def scene() -> None:
+        log = Log(None)
+        process = await Process.start(python(program), tmp_path, log)
+        held = process.hold()
+        assert held is not None
+        await until(lambda: (now := process.hold()) and now.output is None)
+        following = Process.adopt(process.hold() or held, log)
+        assert log.tail(9) == ["first"]
+        following.kill()
+        assert await following.wait() == Exit(None, signal.SIGKILL)
+        await process.stop(0)
+        assert following.hold() is None
+
+    run(scene())

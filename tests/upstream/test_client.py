@@ -1,0 +1,241 @@
+"""The client of one engine: its connections, how they are kept, and how they end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from sparkd.engines.engine import TcpAddress, UnixAddress
+from sparkd.errors import UpstreamError
+from sparkd.upstream.client import Upstream
+from tests.gateway.engines import OK, Engine, answering, read_request
+from tests.gateway.gateways import run
+from tests.upstream.engines import GET, POST, Heard, ask, once, with_engine
+
+
+def test_requests_one_after_the_other_share_a_connection() -> None:
+    async def test(engine: Engine, upstream: Upstream) -> None:
+        for _ in range(5):
+            heard = await ask(upstream, POST)
+            assert (heard.status, heard.text, heard.ended) == (200, b"{}", True)
+        assert engine.connections == 1
+
+    with_engine(answering(OK), test)
+
+
+def test_an_engine_is_reached_over_tcp_as_well() -> None:
+    async def test() -> None:
+        closed = asyncio.Event()
+
+        async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with contextlib.suppress(asyncio.IncompleteReadError):
+                await answering(OK)(reader, writer)
+            writer.close()
+            closed.set()
+
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            server = await asyncio.start_server(connected, sock=listener)
+            upstream = Upstream(TcpAddress("127.0.0.1", listener.getsockname()[1]))
+            assert (await ask(upstream, POST)).text == b"{}"
+            assert await upstream.probe("/health", 1) == 200
+            await upstream.close()
+            await closed.wait()
+            server.close()
+            await server.wait_closed()
+
+    run(test)
+
+
+def test_connections_expire_before_the_engine_closes_them() -> None:
+    async def test(engine: Engine, upstream: Upstream) -> None:
+        await ask(upstream)
+        await engine.closed()  # by the pool's own sweep: the script never closes
+        await ask(upstream)
+        assert engine.connections == 2
+
+    with_engine(answering(OK), test, keep_alive=0.05)
+
+
+def test_a_connection_that_died_in_the_pool_is_replaced_once() -> None:
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(OK)
+        await read_request(reader)  # takes the second request, and leaves without a word
+
+    async def test(engine: Engine, upstream: Upstream) -> None:
+        for _ in range(3):
+            assert (await ask(upstream, POST)).text == b"{}"
+        assert engine.connections == 3
+
+    with_engine(script, test)
+
+
+def test_a_new_connection_that_dies_is_not_tried_again() -> None:
+    async def script(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+
+    async def test(engine: Engine, upstream: Upstream) -> None:
+        with pytest.raises(UpstreamError, match="before it answered"):
+            await ask(upstream, POST)
+        assert engine.connections == 1
+
+    with_engine(script, test)
+
+
+def test_a_connection_that_dies_after_a_byte_of_the_answer_is_not_tried_again() -> None:
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(OK)
+        await read_request(reader)
+        writer.write(b"H")
+
+    async def test(engine: Engine, upstream: Upstream) -> None:
+        await ask(upstream)
+        with pytest.raises(UpstreamError, match="before it answered"):
+            await ask(upstream)
+        assert engine.connections == 1
+
+    with_engine(script, test)
+
+
+def test_bytes_nobody_asked_for_close_the_connection() -> None:
+    async def test(engine: Engine, upstream: Upstream) -> None:
+        assert (await ask(upstream)).text == b"{}"
+        await asyncio.sleep(0.02)
+        assert (await ask(upstream)).text == b"{}"
+        assert engine.connections == 2
+
+    with_engine(answering(OK + OK), test)
+
+
+def test_connection_close_is_respected() -> None:
+    answer = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}"
+
+    async def test(engine: Engine, upstream: Upstream) -> None:
+        for _ in range(2):
+            assert (await ask(upstream)).text == b"{}"
+        assert engine.connections == 2
+
+    with_engine(answering(answer), test)
+
+
+def test_an_engine_is_held_back_while_its_answer_is_not_taken() -> None:
+    written = 0
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal written
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % (65536 * 500))
+        for _ in range(500):
+            writer.write(bytes(65536))
+            await writer.drain()
+            written += 65536
+
+    async def test(_: Engine, upstream: Upstream) -> None:
+        heard = Heard()
+        exchange = asyncio.ensure_future(upstream.exchange(GET, heard))
+        await heard.got.wait()
+        assert heard.flow is not None
+        heard.flow.pause()
+        await asyncio.sleep(0.2)
+        assert written < 4 * 2**20
+        heard.flow.resume()
+        await exchange
+        assert len(heard.text) == 65536 * 500
+
+    with_engine(script, test)
+
+
+def test_a_cancelled_exchange_closes_its_connection_at_once() -> None:
+    closed = asyncio.Event()
+
+    async def script(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        assert await reader.read() == b""
+        closed.set()
+
+    async def test(engine: Engine, upstream: Upstream) -> None:
+        exchange = asyncio.ensure_future(ask(upstream))
+        await asyncio.sleep(0.05)
+        exchange.cancel()
+        async with asyncio.timeout(0.5):
+            await closed.wait()
+        with pytest.raises(asyncio.CancelledError):
+            await exchange
+        assert engine.connections == 1
+
+    with_engine(script, test)
+
+
+def test_what_the_sink_raises_ends_the_exchange_and_its_connection() -> None:
+    class Picky(Heard):
+        def body(self, data: bytes, *, more: bool) -> None:  # noqa: ARG002
+            raise KeyError
+
+    async def test(engine: Engine, upstream: Upstream) -> None:
+        with pytest.raises(KeyError):
+            await upstream.exchange(GET, Picky())
+        await engine.closed()
+
+    with_engine(answering(OK), test)
+
+
+def test_closing_ends_what_is_under_way_and_what_comes_later() -> None:
+    async def test(engine: Engine, upstream: Upstream) -> None:
+        exchange = asyncio.ensure_future(ask(upstream))
+        await asyncio.sleep(0.05)
+        await upstream.close()
+        with pytest.raises(UpstreamError, match="stopped"):
+            await exchange
+        with pytest.raises(UpstreamError, match="stopped"):
+            await ask(upstream)
+        await engine.closed()
+
+    with_engine(once(b"", close=False), test)
+
+
+def test_nobody_listening_is_an_error() -> None:
+    async def test() -> None:
+        with pytest.raises(UpstreamError, match="does not accept connections"):
+            await ask(Upstream(UnixAddress("/nowhere/s")))
+
+    run(test)
+
+
+def test_a_full_backlog_is_waited_for(tmp_path: Path) -> None:
+    async def test() -> None:
+        path = str(tmp_path / "s")
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(path)
+            listener.listen(0)
+            listener.setblocking(False)
+            upstream = Upstream(UnixAddress(path))
+            exchanges = [asyncio.ensure_future(ask(upstream)) for _ in range(5)]
+            await asyncio.sleep(0.05)  # one fits the backlog; the others have been told EAGAIN
+            for _ in exchanges:
+                connection, _ = await asyncio.get_running_loop().sock_accept(listener)
+                with connection:
+                    await asyncio.get_running_loop().sock_recv(connection, 4096)
+                    await asyncio.get_running_loop().sock_sendall(connection, OK)
+            assert [(await exchange).status for exchange in exchanges] == [200] * 5
+            await upstream.close()
+
+    run(test)
+
+
+def test_a_probe_tells_the_status_or_that_nobody_answers(tmp_path: Path) -> None:
+    async def test(_: Engine, upstream: Upstream) -> None:
+        assert await upstream.probe("/health", 1.0) == 503
+        assert await upstream.probe("/health", 1.0) == 200
+        started = time.monotonic()
+        assert await upstream.probe("/health", 0.1) is None
+        assert time.monotonic() - started < 0.5
+        assert await Upstream(UnixAddress(str(tmp_path / "none"))).probe("/health", 1.0) is None
+
+    turns = [b"HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n", OK, b""]
+    with_engine(answering(*turns), test)
