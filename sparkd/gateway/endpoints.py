@@ -49,7 +49,7 @@ class Forward:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         """Forward one request, or go on with one that was begun. Raises SparkdError before anything is sent."""
         try:
-            forwarding = scope["state"].get(FORWARDING) or await self._prepare(scope, receive)
+            forwarding = scope["state"].pop(FORWARDING, None) or await self._prepare(scope, receive)
             await forwarding.run()
         except ClientDisconnected:
             return
@@ -58,7 +58,9 @@ class Forward:
         gateway, request = _gateway(scope), request_head(scope)
         named = gateway.preparer.name(request, parse_path(request.raw_path).segments)
         prepared = await gateway.preparer.prepare(request, named, receive)
-        writer: ResponseWriter = scope["extensions"][EXTENSION]
+        writer: ResponseWriter = scope["extensions"].pop(
+            EXTENSION
+        )  # no circle that only the garbage collector finds
         return gateway.forwarding(prepared, writer)
 
 

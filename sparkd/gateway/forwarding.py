@@ -74,7 +74,6 @@ class Forwarding:
         self._error: Exception | None = None
         self._disconnected = False
         writer.client.observer = self
-        writer.scope["state"][FORWARDING] = self
         writer.extra = writer.request.own_headers()
         if prepared.rewrites:
             writer.extra.append((b"x-sparkd-rewrites", ", ".join(prepared.rewrites).encode()))
@@ -82,11 +81,13 @@ class Forwarding:
     # Without waiting
 
     def start(self) -> bool:
-        """Send the request to its engine if that is possible at once; otherwise `run` must be called."""
+        """Send the request to its engine if that is possible at once; otherwise the application calls `run`."""
         if self._prepared.deferred_count is None and self._lease.request():
             self._exchange = self._lease.upstream.try_exchange(
                 self._prepared.request, self._writer, self._engine_ended
             )
+        if self._exchange is None:
+            self._writer.cycle.scope["state"][FORWARDING] = self
         return self._exchange is not None
 
     def _engine_ended(self, error: Exception | None) -> None:
@@ -94,6 +95,7 @@ class Forwarding:
         if error is not None and not self._writer.started:
             # Nothing was sent yet: the application sends the request again where that is safe, or an error.
             self._error = None if isinstance(error, StaleConnection) else error
+            self._writer.cycle.scope["state"][FORWARDING] = self
             self._writer.client.start_application(self._writer)
         elif error is not None or self._writer.complete:
             self._finish(error)

@@ -24,7 +24,7 @@ class Keys:
 
     def __init__(self, keys: Iterable[tuple[str, str]] = ()) -> None:
         """Take pairs of name and key."""
-        self._secret = os.urandom(32)
+        self._keyed = hashlib.blake2b(key=os.urandom(32), digest_size=32)
         self._names = {self._digest(key.encode()): name for name, key in keys}
 
     @property
@@ -40,18 +40,18 @@ class Keys:
         if not self._names:
             return None
         scheme, _, bearer = headers.get(b"authorization", b"").partition(b" ")
-        given = [bearer.strip()] if scheme.lower() == b"bearer" else []
-        given.append(headers.get(b"x-api-key", b""))
+        given = (bearer.strip() if scheme.lower() == b"bearer" else b"", headers.get(b"x-api-key", b""))
         for key in given:
-            name = self._names.get(self._digest(key))
-            if name is not None:
+            if key and (name := self._names.get(self._digest(key))) is not None:
                 return name
         if any(given):
             raise Unauthorized("Unknown API key.")
         raise Unauthorized("An API key is required: send `Authorization: Bearer KEY` or `x-api-key: KEY`.")
 
     def _digest(self, key: bytes) -> bytes:
-        return hashlib.blake2b(key, key=self._secret, digest_size=32).digest()
+        digest = self._keyed.copy()
+        digest.update(key)
+        return digest.digest()
 
 
 def read_keys(catalogue: Catalogue) -> Keys:

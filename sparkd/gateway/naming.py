@@ -11,17 +11,20 @@ from sparkd.catalog.definitions import Model
 from sparkd.catalog.names import PATH_HEADS
 from sparkd.errors import InvalidRequest, ModelNotFound, SparkdError
 from sparkd.gateway.paths import target
+from sparkd.rewriting import api_of
+from sparkd.rewriting.case import Api
 
 
 class Named(Struct, frozen=True):
     """What the head says: the model, if it names one, and the target to request from its engine.
 
-    `name` is the name that the head uses. If `model` is None, the body must name it, and `missing` is the error if it does
-    not.
+    `api` is the target's, `name` the name that the head uses. If `model` is None, the body must name it, and
+    `missing` is the error if it does not.
     """
 
     model: Model | None
     target: bytes
+    api: Api
     missing: SparkdError
     name: str | None = None
 
@@ -52,7 +55,7 @@ def named_in_head(catalogue: Catalogue, segments: tuple[str, ...], query: bytes)
         wanted, query = _take_model(query)
         if model is None and wanted:
             model, name = catalogue.find(wanted), wanted
-    return Named(model, path + b"?" + query if query else path, missing, name)
+    return Named(model, path + b"?" + query if query else path, api_of(path.decode()), missing, name)
 
 
 def _take_model(query: bytes) -> tuple[str | None, bytes]:

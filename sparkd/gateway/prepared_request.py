@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Set
+from functools import lru_cache, partial
 
 from msgspec import Struct
 from starlette.types import Receive
@@ -26,7 +27,7 @@ from sparkd.gateway.deferred_count import DeferredTokenCount
 from sparkd.gateway.multipart import FieldFinder
 from sparkd.gateway.naming import Named, named_in_head
 from sparkd.gateway.request_head import RequestHead
-from sparkd.rewriting import Case, JsonBody, Rulebook, api_of
+from sparkd.rewriting import Case, JsonBody, Rulebook
 from sparkd.rewriting.case import Api
 from sparkd.rewriting.telling import told
 from sparkd.upstream.client import EngineRequest
@@ -51,13 +52,15 @@ class Preparer:
 
     def __init__(self, catalogue: Catalogue, body_stall: float, without: Set[bytes]) -> None:
         self._catalogue = catalogue
+        self._named = lru_cache(maxsize=1024)(partial(named_in_head, catalogue))
         self._rulebook = Rulebook()
+        self._cases: dict[tuple[str, Api, str | None], Case] = {}
         self._limits = Limits(catalogue.settings.server.max_body, body_stall)
         self._without = without
 
     def name(self, request: RequestHead, segments: tuple[str, ...]) -> Named:
         """The model and the target that the head names. Raises ModelNotFound, ModelDisabled and InvalidRequest."""
-        named = named_in_head(self._catalogue, segments, request.query)
+        named = self._named(segments, request.query)
         if named.model is not None:
             request.model = named.model.id
         return named
@@ -73,7 +76,7 @@ class Preparer:
                 raise named.missing
             return PreparedRequest(model, self._engine_request(request, named, b"", 0))
         self._limits.check(request.length or 0)
-        if model is not None and not (request.is_plain and (request.is_json or _api(named) != "other")):
+        if model is not None and not (request.is_plain and (request.is_json or named.api != "other")):
             upload = Upload(receive, self._limits)
             return PreparedRequest(model, self._engine_request(request, named, upload, request.length))
         if not request.is_plain:
@@ -89,9 +92,7 @@ class Preparer:
         self._limits.check(len(data))
         body = JsonBody.parse(data)
         model = named.model or self._find(request, named, body.model)
-        names = (named.name, body.model)
-        preset = next((name for name in names if name in model.rewriting.presets), None)
-        case = Case(model, _api(named), preset, self._catalogue.models.values())
+        case = self._case(model, named, body.model)
         rewritten = self._rulebook.rewrite(case, body)
         if rewritten.steps and journal.isEnabledFor(logging.DEBUG):
             journal.debug("%s: %s", request.identify().decode("latin-1"), told(rewritten))
@@ -101,6 +102,16 @@ class Preparer:
             rewritten.mended,
             DeferredTokenCount.needed_for(case, body, rewritten.body),
         )
+
+    def _case(self, model: Model, named: Named, name_in_body: str | None) -> Case:
+        presets = model.rewriting.presets
+        names = (named.name, name_in_body) if presets else ()
+        preset = next((name for name in names if name in presets), None)
+        key = (model.id, named.api, preset)
+        case = self._cases.get(key)
+        if case is None:
+            case = self._cases[key] = Case(model, named.api, preset, self._catalogue.models.values())
+        return case
 
     async def _prepare_form(self, request: RequestHead, named: Named, receive: Receive) -> PreparedRequest:
         """Read a form up to its `model`, which is replaced by the id: engines know no aliases."""
@@ -132,7 +143,3 @@ class Preparer:
         self, request: RequestHead, named: Named, body: bytes | Upload, length: int | None
     ) -> EngineRequest:
         return EngineRequest(request.method, named.target, request.headers, body, length, self._without)
-
-
-def _api(named: Named) -> Api:
-    return api_of(named.target.decode())

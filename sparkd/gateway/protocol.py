@@ -9,16 +9,18 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import httptools
 import uvicorn
+from starlette.types import Scope
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from sparkd.errors import HeadTooLarge, InvalidRequest, RequestError
 from sparkd.gateway.errors import error_body
+from sparkd.gateway.request_head import HEAD
 from sparkd.gateway.response_writer import EXTENSION, Observer, ResponseWriter
 
 MAX_HEAD = 64 * 1024
@@ -37,11 +39,17 @@ Shortcut = Callable[[ResponseWriter], bool]
 class Config(uvicorn.Config):
     """uvicorn's settings as sparkd uses them, and its own.
 
-    `shortcut` is asked before the application is run. `connection_lost` is set whenever a connection is.
+    `shortcut` is called before the application is run. Without one, requests get no ResponseWriter either.
+    `connection_lost` is set whenever a connection is.
     """
 
     def __init__(
-        self, app: Any, *, head_timeout: float = HEAD_TIMEOUT, shortcut: Shortcut | None = None
+        self,
+        app: Any,
+        *,
+        head_timeout: float = HEAD_TIMEOUT,
+        keep_alive: float = KEEP_ALIVE,
+        shortcut: Shortcut | None = None,
     ) -> None:
         super().__init__(
             app,
@@ -57,6 +65,7 @@ class Config(uvicorn.Config):
         )
         self.connection_lost = asyncio.Event()
         self.head_timeout = head_timeout
+        self.keep_alive = keep_alive
         self.shortcut = shortcut
 
 
@@ -102,7 +111,9 @@ class ClientConnection(HttpToolsProtocol):
         if now >= self._deadline:
             self.transport.close()
         else:
-            self._timer = self.loop.call_at(min(self._deadline, now + KEEP_ALIVE), self._check_deadline)
+            self._timer = self.loop.call_at(
+                min(self._deadline, now + self.config.keep_alive), self._check_deadline
+            )
 
     # Disconnecting: uvicorn tells the request that came last; with pipelining that is not the one being answered.
 
@@ -114,6 +125,7 @@ class ClientConnection(HttpToolsProtocol):
                 cycle.disconnected = True
                 cycle.message_event.set()
         super().connection_lost(exc)
+        self.cycle = None  # type: ignore[assignment]  # it knows us: a circle that only the garbage collector would find
         self._begun = None
         self.config.connection_lost.set()
         if self.observer is not None:
@@ -154,16 +166,12 @@ class ClientConnection(HttpToolsProtocol):
         if self._current is None:
             self._expire_in(self.config.head_timeout)
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Drop trailers."""
-        if self._in_head:
-            super().on_header(name, value)
-
     def on_headers_complete(self) -> None:
-        """Leave a head that offers an upgrade to `_ignore_upgrade`."""
+        """Leave a head that offers an upgrade to `_ignore_upgrade`. Trailers go to a list that nobody reads."""
         self._in_head = False
         if not self.parser.should_upgrade():
             super().on_headers_complete()
+            self.headers = []
 
     def on_message_complete(self) -> None:
         """As above: such a message ends, for the parser, with its head."""
@@ -208,15 +216,19 @@ class ClientConnection(HttpToolsProtocol):
         if self._in_read:
             self._begun = cycle, app
             return
-        writer = ResponseWriter(self, cycle)
         shortcut = self.config.shortcut
-        if shortcut is not None and not cycle.more_body and shortcut(writer):
+        if shortcut is None:
+            super()._start_asgi_task(cycle, app)
             return
-        self.start_application(writer)
+        writer = ResponseWriter(self, cycle)
+        if cycle.more_body or not shortcut(writer):
+            self.start_application(writer)
 
     def start_application(self, writer: ResponseWriter) -> None:
         """Run the ASGI application for a request that the shortcut did not take, or could not complete."""
-        writer.scope["extensions"] = {EXTENSION: writer}
+        scope = cast("Scope", writer.cycle.scope)
+        scope["extensions"] = {EXTENSION: writer}
+        scope["state"][HEAD] = writer.request
         super()._start_asgi_task(writer.cycle, self.app)
 
     def on_response_complete(self) -> None:
@@ -227,6 +239,6 @@ class ClientConnection(HttpToolsProtocol):
             if not self.transport.is_closing():
                 self._start_asgi_task(cycle, app)
         else:
-            self._deadline = self.loop.time() + KEEP_ALIVE
+            self._deadline = self.loop.time() + self.config.keep_alive
         if not self.pipeline and not self.transport.is_closing():
             self.flow.resume_reading()

@@ -6,6 +6,8 @@ import itertools
 import os
 import re
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from starlette.types import Scope
 
@@ -15,7 +17,7 @@ from sparkd.upstream.headers import Headers
 _ids = itertools.count(1)
 _run = os.urandom(4).hex()
 
-_SANE_ID = re.compile(rb"[!-~]{1,128}")
+_ID = re.compile(rb"[!-~]{1,128}")
 """Accepted values of `x-request-id`: it is written to the journal, to the engine's log and to the response."""
 
 _LOCAL_ORIGIN = re.compile(rb"(https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?|vscode-webview://.*)")
@@ -26,6 +28,10 @@ _EXPOSED = (
     b"access-control-expose-headers",
     b"Content-Length, Content-Range, Retry-After, X-Request-Id, X-Sparkd-Rewrites",
 )
+
+
+HEAD = "head"
+"""Key of `scope["state"]` under which an ASGI application finds the head of its request."""
 
 
 class RequestHead:
@@ -48,7 +54,7 @@ class RequestHead:
         "raw_path",
     )
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Mapping[str, Any]) -> None:
         self.began = time.monotonic()
         self.model: str | None = None
         self.method: bytes = scope["method"].encode("ascii")
@@ -91,7 +97,7 @@ class RequestHead:
         """The request's id: the client's own if it is acceptable, otherwise a new one. The engine gets it as well."""
         given = self.fields.get(b"x-request-id")
         if given is not None:
-            if _SANE_ID.fullmatch(given):
+            if _ID.fullmatch(given):
                 return given
             self.headers[:] = [header for header in self.headers if header[0] != b"x-request-id"]
         made = b"%s-%x" % (_run.encode(), next(_ids))
@@ -125,9 +131,6 @@ class RequestHead:
 
 
 def request_head(scope: Scope) -> RequestHead:
-    """The head of the request that a scope belongs to, parsed when it is first asked for."""
-    state = scope.setdefault("state", {})
-    head: RequestHead | None = state.get("head")
-    if head is None:
-        head = state["head"] = RequestHead(scope)
+    """The head of the request that a scope belongs to, as its connection has parsed it."""
+    head: RequestHead = scope["state"][HEAD]
     return head

@@ -9,18 +9,17 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-from starlette.types import Scope
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from sparkd.errors import SparkdError
 from sparkd.gateway.errors import error_event
-from sparkd.gateway.request_head import RequestHead, request_head
+from sparkd.gateway.request_head import RequestHead
 from sparkd.upstream.connection import Flow
 from sparkd.upstream.headers import Headers
 
 EXTENSION = "sparkd.response"
-"""Key of `scope["extensions"]` under which an ASGI application finds the writer of its request."""
+"""Key of `scope["extensions"]` under which an ASGI application finds the writer of its response."""
 
 MAX_UNSENT = 256 * 1024
 """Bytes held for a client that reads slowly before its engine is paused, besides the 64 KiB of its transport."""
@@ -60,10 +59,10 @@ class Client(Protocol):
 
 
 class ResponseWriter:
-    """Writes one response. `started`: the client has got a status line; `status` is the engine's, 0 before that.
+    """Writes the response to `request`.
 
-    `complete`: everything has been written. `extra` headers are sparkd's own; they replace the engine's of the same
-    names.
+    `started`: the client has got a status line; `status` is the engine's, 0 before that. `complete`: everything has been
+    written. `extra` headers are sparkd's own; they replace the engine's of the same names.
     """
 
     started = False
@@ -81,19 +80,10 @@ class ResponseWriter:
     def __init__(self, client: Client, cycle: RequestResponseCycle) -> None:
         self.client = client
         self.cycle = cycle
+        self.request = RequestHead(cycle.scope)
         self.extra: Headers = []
         self._unsent: list[bytes] = []
         self._unsent_size = 0
-
-    @property
-    def scope(self) -> Scope:
-        """The request's ASGI scope."""
-        return self.cycle.scope  # type: ignore[return-value]  # a TypedDict where Starlette has a mapping
-
-    @property
-    def request(self) -> RequestHead:
-        """The request's head."""
-        return request_head(self.scope)
 
     # From the engine ------------------------------------------------------------------------------------------
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Sequence
-from typing import Any
 
 import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from sparkd.gateway.protocol import HEAD_TIMEOUT, Config, Shortcut
+from sparkd.gateway.protocol import HEAD_TIMEOUT, KEEP_ALIVE, Config, Shortcut
 
 
 class HttpServer(uvicorn.Server):
@@ -22,9 +23,17 @@ class HttpServer(uvicorn.Server):
     config: Config
 
     def __init__(
-        self, app: Any, *, head_timeout: float = HEAD_TIMEOUT, shortcut: Shortcut | None = None
+        self,
+        app: ASGIApp,
+        *,
+        head_timeout: float = HEAD_TIMEOUT,
+        keep_alive: float = KEEP_ALIVE,
+        shortcut: Shortcut | None = None,
     ) -> None:
-        super().__init__(Config(app, head_timeout=head_timeout, shortcut=shortcut))
+        config = Config(
+            _cancellable(app), head_timeout=head_timeout, keep_alive=keep_alive, shortcut=shortcut
+        )
+        super().__init__(config)
         self.config.load()
         self.lifespan = self.config.lifespan_class(self.config)
         self.servers = []
@@ -44,19 +53,33 @@ class HttpServer(uvicorn.Server):
         for connection in tuple(self.server_state.connections):
             connection.shutdown()
         await self._connections_closed()
+        await self._tasks_done()
 
     async def close(self) -> None:
         """Close every connection at once; cancel what is in progress."""
         self.stop_accepting()
         for connection in tuple(self.server_state.connections):
             connection.transport.abort()
+        await self._connections_closed()
         for task in tuple(self.server_state.tasks):
             task.cancel()
-        await self._connections_closed()
+        await self._tasks_done()
 
     async def _connections_closed(self) -> None:
         while self.server_state.connections:
             self.config.connection_lost.clear()
             await self.config.connection_lost.wait()
+
+    async def _tasks_done(self) -> None:
         while self.server_state.tasks:
             await asyncio.wait(self.server_state.tasks)
+
+
+def _cancellable(app: ASGIApp) -> ASGIApp:
+    """An application that may be cancelled: uvicorn would log that as an error of it."""
+
+    async def run(scope: Scope, receive: Receive, send: Send) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await app(scope, receive, send)
+
+    return run

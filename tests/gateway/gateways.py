@@ -159,6 +159,7 @@ async def house(
     ready: bool = True,
     body_stall: float = 60.0,
     head_timeout: float = 30.0,
+    keep_alive: float = 75.0,
     shortcut: bool = True,
 ) -> AsyncIterator[House]:
     """Start an engine with a script, a supervisor and a gateway; in the end nothing of them is left."""
@@ -172,7 +173,10 @@ async def house(
                 supervisor.ready.set()
             gateway = Gateway(models or catalogue(), supervisor, keys or Keys(), body_stall=body_stall)
             server = HttpServer(
-                gateway, head_timeout=head_timeout, shortcut=gateway.forward_now if shortcut else None
+                gateway,
+                head_timeout=head_timeout,
+                keep_alive=keep_alive,
+                shortcut=gateway.forward_now if shortcut else lambda _: False,
             )
             await server.start([listener])
             here = House(listener.getsockname()[1], engine, supervisor, server, gateway, listener)
