@@ -61,8 +61,8 @@ class Client(Protocol):
 class ResponseWriter:
     """Writes the response to `request`.
 
-    `started`: the client has got a status line; `status` is the engine's, 0 before that. `complete`: everything has been
-    written. `extra` headers are sparkd's own; they replace the engine's of the same names.
+    `started`: the client has got a status line; `status` is the engine's, 0 before that. `complete`: everything has
+    been written. `extra` headers are sparkd's own; they replace the engine's of the same names.
     """
 
     started = False

@@ -47,7 +47,8 @@ def test_uvicorn_is_the_version_whose_insides_are_overridden() -> None:
         "resume_writing, data_received, on_message_begin, on_headers_complete, on_message_complete, "
         "_start_asgi_task, on_response_complete, shutdown; the fields of RequestResponseCycle; STATUS_LINE), "
         "flow_control.py (FlowControl) and uvicorn/server.py (startup, server_state, servers) with "
-        "sparkd/gateway/protocol.py, response_writer.py and server.py. Then change the pin in pyproject.toml, and this test."
+        "sparkd/gateway/protocol.py, response_writer.py and server.py. Then change the pin in "
+        "pyproject.toml, and this test."
     )
 
 
