@@ -51,6 +51,7 @@ class Crowd:
 
     port: int
     pace: float
+    connecting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(100))
     closed_after: dict[str, list[float]] = field(default_factory=lambda: {"idle": [], "slow": []})
 
     async def idle(self) -> None:
@@ -74,7 +75,8 @@ class Crowd:
             writer.write(piece)
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_connection("127.0.0.1", self.port)
+        async with self.connecting:
+            return await asyncio.open_connection("127.0.0.1", self.port, limit=1024)
 
     async def _until_closed(
         self, kind: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

@@ -39,13 +39,17 @@ def truncate(chance: random.Random, raw: bytes) -> bytes:
     return raw[: chance.randrange(len(raw))]
 
 
-INSERTED = """
+LINES = """
 content-length: 3|content-length: -1|content-length: 99999999999999999999|transfer-encoding: chunked
 transfer-encoding: xchunked|transfer-encoding : chunked|transfer-encoding: gzip, chunked|Transfer-Encoding:\tchunked
+transfer-encoding: chunked, gzip|content-length : 3|content-length: 3, 3|content-length: +3|
 te: trailers|connection: upgrade\r\nupgrade: h2c|connection: close|connection: x-echo|expect: 100-continue
-host: a\r\nhost: b|x: y| folded||"""
+host: a\r\nhost: b|x: y| folded"""
 PIECES = [b"\n", b"\r", b"\x00", b" ", b"\t", b"\xff", b": ", b"x-long: " + b"a" * 70_000 + b"\r\n"]
-PIECES += [line.encode() + b"\r\n" for line in INSERTED.replace("\n", "|").split("|")]
+PIECES += [b"\r\n"] + [line.encode() + b"\r\n" for line in LINES.replace("\n", "|").split("|")]
+FRAMING = [
+    piece for piece in PIECES if b"content-length" in piece or b"ransfer" in piece or b"upgrade" in piece
+]
 
 TARGETS = b"* / // ? http://x/v1/models http://x x:443 /v1/../v1/models /v1/%00 /v1/%zz /v1/\xff /v1/m/sleep".split()
 TARGETS += [b"", b"/v1/" + b"a" * 5000, b"/v1/models?" + b"q" * 100, b"/v1/m%2fx/y"]
@@ -92,15 +96,15 @@ def chunk_up(chance: random.Random, raw: bytes) -> bytes:
     return (kept if chance.random() < 0.7 else head) + coding + b"\r\n\r\n" + size + b"\r\n" + body + end
 
 
-def smuggle(chance: random.Random, raw: bytes) -> bytes:  # noqa: ARG001
-    """A whole request in the body of another."""
+def smuggle(chance: random.Random, raw: bytes) -> bytes:
+    """A complete request in the body of another, whose head has another header about the body's length or coding."""
     hidden = request(extra="x-echo: hidden\r\nx-request-id: hidden\r\n")
-    return request(b'{"model":"m","x":"' + hidden.replace(b'"', b'\\"').replace(b"\r\n", b"    ") + hidden)
+    host, name = b"host: x\r\n", raw.split(b"x-echo: ")[1].split(b"\r\n")[0]
+    outer = request(b"0\r\n\r\n" + hidden, extra=f"x-echo: {name.decode()}\r\n")
+    return outer.replace(host, host + chance.choice(FRAMING), 1)
 
 
-MUTATIONS: list[Mutation] = [
-    flip, cut_out, repeat, truncate, insert, change_target, change_line, chunk_up, smuggle,
-]  # fmt: skip
+MUTATIONS: list[Mutation] = [flip, cut_out, repeat, truncate, insert, change_target, change_line, chunk_up]
 
 
 class Responses:
@@ -140,10 +144,13 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seen:
 async def exchange(here: House, chance: random.Random, name: str) -> None:
     """An odd request, then a good one on the same connection, which must get its own response or none."""
     raw = request(extra=f"x-echo: odd-{name}\r\nx-request-id: odd-{name}\r\n")
-    for _ in range(chance.choice([1, 1, 1, 2, 3])):
-        raw = chance.choice(MUTATIONS)(chance, raw) or raw
-        if b"\r\n\r\n" not in raw:
-            break
+    if chance.random() < 0.1:
+        raw = smuggle(chance, raw)
+    else:
+        for _ in range(chance.choice([1, 1, 1, 2, 3])):
+            raw = chance.choice(MUTATIONS)(chance, raw) or raw
+            if b"\r\n\r\n" not in raw:
+                break
     reader, writer = await asyncio.open_connection("127.0.0.1", here.port, limit=2**20)
     responses = Responses()
     good = f"good-{name}".encode()
