@@ -2,21 +2,21 @@
 # Installs sparkd as a systemd service on this machine, or upgrades it. Run it from a copy of sparkd's repository.
 #
 #   sudo ./install.sh                install or upgrade, and open port 8009 on loopback
-#   sudo ./install.sh --no-start     the same, and leave it to you to start it
-#   sudo ./install.sh --uninstall    remove it; configuration, keys and models stay
-#   sudo ./install.sh --purge        remove it with all of those
+#   sudo ./install.sh --no-start     the same, without starting anything
+#   sudo ./install.sh --uninstall    remove sparkd; keep configuration, keys and models
+#   sudo ./install.sh --purge        remove sparkd, configuration, keys and models
 #
-#   --dry-run        say what would be done, and do nothing
-#   --prefix DIR     where the program goes (/opt/sparkd)
-#   --wheels DIR     take the Python packages from this folder and not from the network
-#   --help           this text
+#   --dry-run        print what would be done, and change nothing
+#   --prefix DIR     install the program into DIR (default: /opt/sparkd)
+#   --wheels DIR     take the Python packages from DIR, not from the network
+#   --help           print this text
 #
-# DESTDIR=DIR ./install.sh lays everything out below DIR, for packages: no user is made and nothing is started.
+# DESTDIR=DIR ./install.sh installs everything below DIR, for packages. It creates no user and starts nothing.
 #
-# What it makes: PREFIX (program, its environment, runtimes), /etc/sparkd (catalogue, API keys), /var/lib/sparkd (models,
-# caches, logs), units in /usr/local/lib/systemd/system, /usr/local/bin/sparkctl, completions for bash, zsh and fish in
-# /usr/local/share, and the system user sparkd.
-# The new program is built beside the old one and put in its place by renames. Whatever fails, the old one goes on.
+# It installs: the program, its environment and runtimes into PREFIX; catalogue and API keys into /etc/sparkd; models,
+# caches and logs into /var/lib/sparkd; units into /usr/local/lib/systemd/system; /usr/local/bin/sparkctl; completions for
+# bash, zsh and fish into /usr/local/share; and the system user sparkd.
+# It builds the new version beside the old one and then renames files into place. If any step fails, the old version stays.
 set -Eeuo pipefail
 umask 022
 
@@ -25,7 +25,8 @@ readonly SOURCE ROOT=${DESTDIR:-}
 readonly ETC=/etc/sparkd STATE=/var/lib/sparkd CONTROL=/run/sparkd-control.sock
 
 prefix=/opt/sparkd action=install dry=false start=true wheels=
-name='' version='' old='' python='' changing=false was_active=false touched=false made_user=false news=() before=()
+name='' version='' old='' python='' committed=false was_active=false interrupted=false created_user=false
+notices=() sockets_before=()
 
 say() { echo "==> $*"; }
 note() { echo "note: $*"; }
@@ -34,8 +35,8 @@ fail() {
     exit 1
 }
 
-# Runs a command, or with --dry-run says which.
-act() {
+# Runs a command. With --dry-run, prints it instead.
+run() {
     if $dry; then
         printf '    %q' "$1"
         shift
@@ -53,13 +54,13 @@ source "$SOURCE/scripts/install-files.sh"
 # shellcheck source=scripts/install-running.sh
 source "$SOURCE/scripts/install-running.sh"
 
-usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; }
+print_usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; }
 
-parse() {
+parse_arguments() {
     while (($#)); do
         case $1 in
             --help | -h)
-                usage
+                print_usage
                 exit 0
                 ;;
             --dry-run) dry=true ;;
@@ -67,215 +68,225 @@ parse() {
             --uninstall) [[ $action == purge ]] || action=uninstall ;;
             --purge) action=purge ;;
             --prefix | --wheels)
-                (($# > 1)) || fail "$1 needs a folder"
+                (($# > 1)) || fail "$1 needs a directory"
                 [[ $1 == --prefix ]] && prefix=$2 || wheels=$2
                 shift
                 ;;
             --prefix=*) prefix=${1#*=} ;;
             --wheels=*) wheels=${1#*=} ;;
-            *) fail "there is no option $1; --help tells what there is" ;;
+            *) fail "unknown option $1. Run $0 --help for the list." ;;
         esac
         shift
     done
+    check_arguments
+}
+
+check_arguments() {
     [[ $prefix =~ ^(/[A-Za-z0-9._-]+){2,}$ && $prefix != */.* ]] ||
-        fail "--prefix needs an absolute path of two parts or more, without spaces, such as /opt/sparkd: $prefix"
+        fail "--prefix $prefix: give an absolute path with two parts or more and without spaces, such as /opt/sparkd."
     [[ $prefix != /home/* && $prefix != /root/* ]] ||
-        fail "the service may not look into /home and /root, so it cannot run from $prefix"
+        fail "--prefix $prefix: the service has no access to /home and /root. Choose another directory."
     if [[ -n $wheels ]]; then
-        [[ -d $wheels ]] || fail "--wheels: there is no folder $wheels"
+        [[ -d $wheels ]] || fail "--wheels $wheels: no such directory"
         wheels=$(cd -- "$wheels" && pwd)
     fi
     if [[ -n $ROOT ]]; then
-        [[ $ROOT == /* ]] || fail "DESTDIR must be an absolute path: $ROOT"
+        [[ $ROOT == /* ]] || fail "DESTDIR=$ROOT: give an absolute path."
         start=false
     elif ! $dry; then
-        ((EUID == 0)) || fail "this needs root: sudo $0"
+        ((EUID == 0)) || fail "root privileges are needed. Run: sudo $0"
         [[ -d /run/systemd/system || $action != install ]] || ! $start ||
-            fail "systemd does not run here; --no-start installs all the same"
+            fail "systemd does not run on this machine. To install without starting sparkd, add --no-start."
     fi
 }
 
-# The new program, beside the old one --------------------------------------------------------------------------------
+# The new version, beside the old one ----------------------------------------------------------------------------------
 
-# Names what a version was made from, so that the same is not built twice.
+# Identifies the input of a build, so that the same version is not built twice.
 fingerprint() {
     {
         "$python" --version && echo "$python $prefix"
         cd "$SOURCE"
-        find sparkd venvs units pyproject.toml requirements.lock models.toml install.sh scripts/install-*.sh \
+        find sparkd venvs units pyproject.toml requirements{-build,}.lock models.toml install.sh scripts/install-*.sh \
             -type f -not -path '*/__pycache__/*' -print0 | sort -z | xargs -0 sha256sum
     } | sha256sum | cut -c 1-12
 }
 
-# The catalogue that comes with sparkd, with the folders of an installation.
-catalogue() {
+# Prints the catalogue that comes with sparkd, with the directories of this installation. Needs the new version's Python.
+print_catalogue() {
     cat << CATALOGUE
-# sparkd's catalogue. An upgrade replaces this file only as long as you have not changed it; else the new one is put beside
-# it as models.toml.new. Models and settings of your own are best put into files of their own in models.d/.
-# The port is not said here: systemd holds it (sparkd.socket).
-
-[server]
-api_key_file = "/dev/stdin" # $ETC/keys, which systemd opens for the daemon: only root can
-
-[paths]
-models = "$STATE/models"
-state = "$STATE"
-run = "/run/sparkd"
-venvs = "$prefix/current/venvs"
-runtimes = "$prefix/runtimes"
+# sparkd's catalogue. An upgrade replaces this file only if you have not changed it. Otherwise the upgrade writes the new one
+# to models.toml.new. Put your own models and settings into files in models.d/.
+#
+# The port is set in sparkd.socket, because systemd opens it. The API keys are in $ETC/keys, which only root can read:
+# systemd opens that file as the daemon's standard input.
 
 CATALOGUE
+    "$ROOT$version/bin/python" -I -B - "$STATE" "$prefix" << 'PYTHON'
+import sys
+
+import tomli_w
+
+state, prefix = sys.argv[1:]
+paths = {"models": f"{state}/models", "state": state, "run": "/run/sparkd"}
+paths |= {"venvs": f"{prefix}/current/venvs", "runtimes": f"{prefix}/runtimes"}
+print(tomli_w.dumps({"server": {"api_key_file": "/dev/stdin"}, "paths": paths}))
+PYTHON
     grep -v '^#' "$SOURCE/models.toml"
 }
 
 build() {
     if [[ -e $ROOT$version/complete ]]; then
-        say "$name is built already"
+        say "$name is already built"
         return
     fi
     say "Building $version with $("$python" --version)"
     local pip=("$ROOT$version/bin/python" -I -B -m pip --disable-pip-version-check --no-cache-dir --quiet)
     local install=("${pip[@]}" install --root-user-action ignore --no-warn-script-location --no-compile)
     [[ -z $wheels ]] || install+=(--no-index --find-links "$wheels")
-    make_folder "$prefix/versions"
-    act rm -rf "$ROOT$version"
-    act "$python" -I -m venv "$ROOT$version"
-    act "${install[@]}" --require-hashes --requirement "$SOURCE/requirements.lock"
-    # From a copy: setuptools leaves things in the folder it builds from.
-    act mkdir "$ROOT$version/share" "$ROOT$version/completions" "$ROOT$version/source"
-    act cp -R "$SOURCE"/{sparkd,pyproject.toml,README.md,LICENSE} "$ROOT$version/source"
-    act "${install[@]}" --no-deps --no-build-isolation "$ROOT$version/source"
-    act rm -rf "$ROOT$version/source"
-    # What it was built with is not needed to run it.
-    act "${pip[@]}" uninstall --yes --root-user-action ignore setuptools pip
-    # The service may not write here, and would else compile everything anew at each start.
-    act "$ROOT$version/bin/python" -I -m compileall -q -s "$ROOT" -p / "$ROOT$version/lib"
-    act cp -R "$SOURCE/venvs" "$SOURCE/units" "$ROOT$version"
+    make_directory "$prefix/versions"
+    run rm -rf "$ROOT$version"
+    run "$python" -I -m venv "$ROOT$version"
+    # The build tools come first: a package without a wheel is then built with the pinned ones, and nothing else is downloaded.
+    run "${install[@]}" --require-hashes --requirement "$SOURCE/requirements-build.lock"
+    run "${install[@]}" --use-pep517 --no-build-isolation --require-hashes --requirement "$SOURCE/requirements.lock"
+    # From a copy, because setuptools writes into the directory that it builds from.
+    run mkdir "$ROOT$version/share" "$ROOT$version/completions" "$ROOT$version/source"
+    run cp -R "$SOURCE"/{sparkd,pyproject.toml,README.md,LICENSE} "$ROOT$version/source"
+    run "${install[@]}" --no-deps --no-build-isolation "$ROOT$version/source"
+    run rm -rf "$ROOT$version/source"
+    # The build tools are not needed to run it.
+    run "${pip[@]}" uninstall --yes --root-user-action ignore setuptools pip
+    # The service cannot write here. Without bytecode it would compile every module at each start.
+    run "$ROOT$version/bin/python" -I -m compileall -q -s "$ROOT" -p / "$ROOT$version/lib"
+    run cp -R "$SOURCE/venvs" "$SOURCE/units" "$ROOT$version"
     if $dry; then
-        echo "    # units, completions and the catalogue, as they are for $prefix"
+        echo "    # units, completions and the catalogue, with $prefix in them"
     else
-        write_what_is_derived
+        write_derived_files
     fi
-    [[ -n $ROOT ]] || act "$version/bin/sparkd" --version > /dev/null
-    act touch "$ROOT$version/complete"
+    [[ -n $ROOT ]] || run "$version/bin/sparkd" --version > /dev/null
+    run touch "$ROOT$version/complete"
 }
 
-# Everything in a version that depends on where it lies.
-write_what_is_derived() {
+# Writes every file of a version that contains the version's own path.
+write_derived_files() {
     local shell
     find "$ROOT$version/units" -type f -exec sed -i "s|/opt/sparkd|$prefix|g" {} +
     for shell in bash zsh fish; do
         "$ROOT$version/bin/python" -I -B -m sparkd.cli completion "$shell" > "$ROOT$version/completions/$shell"
     done
-    places > "$ROOT$version/share/places"
-    catalogue > "$ROOT$version/share/models.toml"
+    installed_files > "$ROOT$version/share/installed-files"
+    print_catalogue > "$ROOT$version/share/models.toml"
     [[ -z $ROOT ]] || grep -rlIF "$ROOT$prefix" "$ROOT$version"/{bin,pyvenv.cfg,lib/python*/site-packages/sparkd-*} |
         xargs -r sed -i "s|$ROOT$prefix|$prefix|g"
 }
 
-# What is the owner's ------------------------------------------------------------------------------------------------
+# The owner's user, directories, keys and catalogue ----------------------------------------------------------------------
 
-make_user() {
+create_user() {
     [[ -z $ROOT ]] || return 0
     getent passwd sparkd > /dev/null || {
-        say "Making the system user sparkd"
-        made_user=true
-        act useradd --system --user-group --home-dir "$STATE" --no-create-home --shell /usr/sbin/nologin sparkd
+        say "Creating the system user sparkd"
+        created_user=true
+        run useradd --system --user-group --home-dir "$STATE" --no-create-home --shell /usr/sbin/nologin sparkd
     }
 }
 
 configure() {
-    make_folder "$ETC/models.d"
-    make_folder "$prefix/runtimes"
-    make_folder "$STATE"
-    [[ -n $ROOT ]] || act chown sparkd:sparkd "$STATE"
-    act chmod 750 "$ROOT$STATE"
+    make_directory "$ETC/models.d"
+    make_directory "$prefix/runtimes"
+    make_directory "$STATE"
+    [[ -n $ROOT ]] || run chown sparkd:sparkd "$STATE"
+    run chmod 750 "$ROOT$STATE"
     if [[ ! -e $ROOT$ETC/keys && -z $ROOT ]]; then
-        say "Writing a random API key into $ETC/keys, which only root can read"
+        say "Writing a random API key to $ETC/keys, which only root can read"
         stage <(new_keys) "$ETC/keys" 600
     fi
     stage_catalogue
 }
 
 new_keys() {
-    echo "# API keys, one a line: a name for it, then the key. \`sudo systemctl reload sparkd\` reads a change that was written in place,"
-    echo "# as \`tee\` does; most editors put a new file here, and that takes a restart."
+    echo "# API keys, one per line: a name, then the key. After a change run \`sudo systemctl reload sparkd\`. If your editor"
+    echo "# replaces the file instead of writing into it, as most do, run \`sudo systemctl restart sparkd\`."
     echo "owner: sk-$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')"
 }
 
 digest() { sha256sum | cut -d ' ' -f 1; }
 
-# models.toml.sha256 has the digest of the catalogue that the owner was given last. One that still has it is unchanged.
+# models.toml.sha256 has the digest of the catalogue installed last. If models.toml still matches it, the owner has not
+# changed the file.
 stage_catalogue() {
-    local place=$ETC/models.toml own='' given='' shipped
-    shipped=$(catalogue | digest)
-    [[ ! -e $ROOT$place ]] || own=$(digest < "$ROOT$place")
-    [[ ! -e $ROOT$place.sha256 ]] || given=$(cut -d ' ' -f 1 "$ROOT$place.sha256")
-    if [[ $shipped == "$given" && -n $own ]]; then return; fi
+    local file=$ETC/models.toml own='' installed='' shipped=''
+    # A dry run has not built the new catalogue, and assumes that it is different.
+    [[ ! -e $ROOT$version/share/models.toml ]] || shipped=$(digest < "$ROOT$version/share/models.toml")
+    [[ ! -e $ROOT$file ]] || own=$(digest < "$ROOT$file")
+    [[ ! -e $ROOT$file.sha256 ]] || installed=$(cut -d ' ' -f 1 "$ROOT$file.sha256")
+    if [[ -n $own && -n $shipped && $shipped == "$installed" ]]; then return; fi
     if [[ -z $own ]]; then
-        say "Writing $place"
-        stage "$ROOT$version/share/models.toml" "$place"
-    elif [[ $own == "$given" ]]; then
-        say "Replacing $place by the new one; you have not changed it"
-        stage "$ROOT$version/share/models.toml" "$place"
+        say "Writing $file"
+        stage "$ROOT$version/share/models.toml" "$file"
+    elif [[ $own == "$installed" ]]; then
+        say "Replacing $file with the new version, because you have not changed it"
+        stage "$ROOT$version/share/models.toml" "$file"
     elif [[ $own != "$shipped" ]]; then
-        stage "$ROOT$version/share/models.toml" "$place.new"
-        news+=("the catalogue that comes with sparkd has changed. You have changed yours, so it stays; the new one is $place.new:
-    diff $place $place.new")
+        stage "$ROOT$version/share/models.toml" "$file.new"
+        notices+=("sparkd's catalogue has changed. You have changed $file, so it stays as it is. Compare it with the new one:
+    diff $file $file.new")
     fi
-    stage <(echo "$shipped  models.toml") "$place.sha256"
+    stage <(echo "$shipped  models.toml") "$file.sha256"
 }
 
-# Whether the new program takes the catalogue as it will be, before anything changes.
+# Checks the catalogue with the new program, before anything changes.
 check_catalogue() {
-    local folder=$version/check own=$ETC/models.toml
+    local directory=$version/check own=$ETC/models.toml
     [[ -z $ROOT ]] || return 0
     say "Checking the catalogue with the new program"
     $dry || [[ ! -e $own$NEW ]] || own=$own$NEW
-    act rm -rf "$folder"
-    act mkdir "$folder"
-    act ln -s "$ETC/models.d" "$folder/models.d"
-    act cp "$own" "$folder/models.toml"
-    act sed -i "s|\"$prefix/current/|\"$version/|" "$folder/models.toml" # `current` is still the old one
-    act "$version/bin/sparkctl" --catalogue "$folder/models.toml" check
-    act rm -rf "$folder"
+    run rm -rf "$directory"
+    run mkdir "$directory"
+    run ln -s "$ETC/models.d" "$directory/models.d"
+    run cp "$own" "$directory/models.toml"
+    run sed -i "s|\"$prefix/current/|\"$version/|" "$directory/models.toml" # `current` is still the old version
+    run "$version/bin/sparkctl" --catalogue "$directory/models.toml" check
+    run rm -rf "$directory"
 }
 
-# Install, uninstall -------------------------------------------------------------------------------------------------
+# Install, uninstall -----------------------------------------------------------------------------------------------------
 
-# Whatever fails, what was there goes on.
-undo() {
+# Restores the old version after a failure, and exits.
+roll_back() {
     local status=$?
-    ((BASH_SUBSHELL == 0)) || exit "$status" # the shell that waits for this one does it
+    ((BASH_SUBSHELL == 0)) || exit "$status" # the parent shell rolls back
     trap - ERR INT TERM HUP
     ((status)) || status=130 # interrupted
     set +e
     $dry && exit "$status"
-    if $changing; then
-        echo "error: that failed; putting back what was there" >&2
+    if $committed; then
+        echo "error: the installation failed; restoring the old version" >&2
     else
-        echo "error: that failed; nothing has changed" >&2
+        echo "error: the installation failed; nothing was changed" >&2
     fi
-    [[ -n $old ]] || ! $changing || close
+    [[ -n $old ]] || ! $committed || stop_units
     [[ -e $ROOT$version/complete && -n $old ]] || rm -rf "$ROOT${version:?}"
-    take_back
-    ! $made_user || userdel sparkd
-    if $changing; then
-        reload
-        reopen
-        if $touched || { $was_active && ! is_active "$SERVICE"; }; then systemctl restart "$SERVICE"; fi
+    restore_files
+    ! $created_user || userdel sparkd
+    if $committed; then
+        reload_units
+        reopen_sockets
+        if $interrupted || { $was_active && ! is_active "$SERVICE"; }; then systemctl restart "$SERVICE"; fi
     fi
     exit "$status"
 }
 
-# The version before this one stays, and so does that of a daemon which still runs.
-prune() {
-    local folder runs
+# Removes old versions, except the previous one and the one that a daemon still runs from.
+remove_old_versions() {
+    local directory runs
     runs=$(running_version)
-    for folder in "$ROOT$prefix"/versions/*; do
-        case $folder in
+    for directory in "$ROOT$prefix"/versions/*; do
+        case $directory in
             "$ROOT$version" | "$ROOT$old" | "$ROOT$runs") ;;
-            *) [[ ! -d $folder ]] || act rm -rf "$folder" || note "$folder is of no use any more, and could not be removed" ;;
+            *) [[ ! -d $directory ]] || run rm -rf "$directory" || note "could not remove the old version $directory" ;;
         esac
     done
 }
@@ -283,80 +294,80 @@ prune() {
 lock() {
     [[ -d $ROOT$prefix ]] && ! $dry || return 0
     exec 9< "$ROOT$prefix"
-    flock --nonblock 9 || fail "another installation into $prefix is under way"
+    flock --nonblock 9 || fail "another install.sh is running for $prefix. Wait until it has finished."
 }
 
 install_all() {
-    local item
-    require
-    advise
+    local notice
+    check_requirements
+    suggest_packages
     name=$("$python" -I -c 'import sys, tomllib; print(tomllib.load(sys.stdin.buffer)["project"]["version"])' \
         < "$SOURCE/pyproject.toml")-$(fingerprint)
     version=$prefix/versions/$name
-    [[ -z $ROOT ]] || act mkdir -p "$ROOT"
-    make_folder "$prefix"
+    [[ -z $ROOT ]] || run mkdir -p "$ROOT"
+    make_directory "$prefix"
     lock
     recover
     old=$(readlink "$ROOT$prefix/current") || old=
     [[ -d $ROOT$old ]] || old=
     ! is_active "$SERVICE" || was_active=true
-    trap undo ERR INT TERM HUP
+    trap roll_back ERR INT TERM HUP
     build
-    make_user
+    create_user
     stage_version "$version"
     configure
     check_catalogue
-    take_note_of_sockets
-    say "Putting it in place"
+    remember_sockets
+    say "Replacing files"
     $dry || commit
-    reload
-    ! $start || renew
+    reload_units
+    ! $start || start_version
     trap - ERR INT TERM HUP
-    $dry || settle
-    prune
-    for item in "${news[@]}"; do note "$item"; done
-    farewell
+    $dry || remove_backups
+    remove_old_versions
+    for notice in "${notices[@]}"; do note "$notice"; done
+    print_next_steps
 }
 
-farewell() {
+print_next_steps() {
     if $dry; then
-        say "Nothing was done"
+        say "Dry run: nothing was changed"
     elif $start; then
-        say "Done. It starts with the first connection:
+        say "Done. sparkd starts with the first connection. Try:
     curl http://127.0.0.1:8009/v1/models -H \"Authorization: Bearer \$(sudo sed -n 's/^owner: //p' $ETC/keys)\"
-    sudo sparkctl doctor    # what to do next"
+    sudo sparkctl doctor    # checks the installation and suggests what to do next"
     else
-        say "Done. To start it: sudo systemctl enable --now ${SOCKETS[*]}"
+        say "Done. To start sparkd: sudo systemctl enable --now ${SOCKETS[*]}"
     fi
 }
 
 uninstall() {
-    local place
+    local file
     lock
     recover
     say "Stopping sparkd"
-    close
+    stop_units
     say "Removing units, completions, $LINK and $prefix"
-    while read -r place; do
-        ! is_there "$place" || act rm -f "$ROOT$place"
-    done < <(taken)
-    reload
+    while read -r file; do
+        ! exists "$file" || run rm -f "$ROOT$file"
+    done < <(installed_paths)
+    reload_units
     if [[ $action == purge ]]; then
         say "Removing $ETC, $STATE, drop-ins of sparkd's units and the user sparkd"
-        act rm -rf "$ROOT$ETC" "$ROOT$STATE" "$ROOT"/etc/systemd/system/sparkd{,-control}.{service,socket,slice}.d
-        if [[ -z $ROOT ]] && getent passwd sparkd > /dev/null; then act userdel sparkd; fi
+        run rm -rf "$ROOT$ETC" "$ROOT$STATE" "$ROOT"/etc/systemd/system/sparkd{,-control}.{service,socket,slice}.d
+        if [[ -z $ROOT ]] && getent passwd sparkd > /dev/null; then run userdel sparkd; fi
     else
-        say "Kept: $ETC (configuration, keys), $STATE (models, logs), the user sparkd. --purge removes them too."
+        say "Kept: $ETC (configuration, keys), $STATE (models, logs), the user sparkd. To remove them too: $0 --purge"
     fi
-    act rm -rf "$ROOT$prefix"/{current,versions,runtimes}
-    remove_folders
-    act rm -f "$ROOT$prefix/folders"
+    run rm -rf "$ROOT$prefix"/{current,versions,runtimes}
+    remove_created_directories
+    run rm -f "$ROOT$prefix/folders"
     remove_if_empty "$prefix"
 }
 
-export PYTHONDONTWRITEBYTECODE=1 # what is compiled is compiled once, in the end
+export PYTHONDONTWRITEBYTECODE=1 # compileall compiles everything once, at the end
 unset PIP_REQUIRE_VIRTUALENV PYTHONPATH PYTHONHOME VIRTUAL_ENV
-parse "$@"
+parse_arguments "$@"
 case $action in
     install) install_all ;;
     *) uninstall ;;

@@ -1,4 +1,4 @@
-"""Starts everybody, measures in turns, prints the table."""
+"""Starts every contestant, measures them in turns, prints the tables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks.contestants import CONTESTANTS, CORES, Ground, Running, Unavailable
+from benchmarks.contestants import CONTESTANTS, CORES, Bench, Running, Unavailable
 from benchmarks.measures import MEASURES, Figures
 from benchmarks.table import table
 
@@ -25,16 +25,16 @@ def main() -> int:
     """Run the benchmarks; return the exit status."""
     arguments = _arguments()
     with tempfile.TemporaryDirectory(prefix="sparkd-bench-") as folder, ExitStack() as stack:
-        ground = Ground(Path(folder), *_compiled(Path(folder)))
+        bench = Bench(Path(folder), *_compiled(Path(folder)))
         running: dict[str, Running] = {}
         for contestant in CONTESTANTS:
             if arguments.only and contestant.__name__ not in arguments.only.split(","):
                 continue
             try:
-                running[contestant.__name__] = stack.enter_context(contestant(ground))
+                running[contestant.__name__] = stack.enter_context(contestant(bench))
             except Unavailable as reason:
                 print(f"without {contestant.__name__}: {reason}", file=sys.stderr)
-        figures = _measure(ground, running, 1 if arguments.quick else arguments.rounds, arguments.quick)
+        figures = _measure(bench, running, 1 if arguments.quick else arguments.rounds, arguments.quick)
     result = f"{_conditions(arguments)}\n\n{table(figures)}"
     print(result)
     if arguments.write:
@@ -44,10 +44,8 @@ def main() -> int:
     return 0
 
 
-def _measure(
-    ground: Ground, running: dict[str, Running], rounds: int, quick: bool
-) -> dict[str, list[Figures]]:
-    """All figures of all rounds. Neighbours in time are compared, and nobody always goes first."""
+def _measure(bench: Bench, running: dict[str, Running], rounds: int, quick: bool) -> dict[str, list[Figures]]:
+    """Collect the figures of every round. Contestants are measured next to each other, in alternating order."""
     figures: dict[str, list[Figures]] = {name: [] for name in running}
     for turn in range(rounds):
         for taken in figures.values():
@@ -55,12 +53,12 @@ def _measure(
         for measure in MEASURES:
             for name in sorted(running, reverse=turn % 2 == 1):
                 print(f"round {turn + 1}/{rounds}: {measure.__name__}: {name}", file=sys.stderr)
-                figures[name][-1] |= measure(ground, running[name], quick)
+                figures[name][-1] |= measure(bench, running[name], quick)
     return figures
 
 
 def _compiled(folder: Path) -> tuple[Path, Path]:
-    """The engine and the load, compiled."""
+    """Compile the engine and the load generator; return both programs."""
     for name in ("engine", "load"):
         source = NATIVE / f"{name}.c"
         subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-o", folder / name, source], check=True)
@@ -84,14 +82,14 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="benchmarks/run",
         description="Compare sparkd with other proxies in front of one simulated engine.",
+        epilog="Two contestants need an environment variable: LLAMA_SWAP is the path of llama-swap's program, "
+        "SPARKD_BEFORE the folder of another checkout of sparkd, whose scripts/install has run.",
     )
-    parser.add_argument(
-        "--quick", action="store_true", help="one short round: for a look, not for the record"
-    )
+    parser.add_argument("--quick", action="store_true", help="one short round, for a first impression")
     parser.add_argument("--rounds", type=int, default=5, help="rounds whose medians are printed (default 5)")
     parser.add_argument("--only", metavar="NAMES", help="comma-separated contestants: sparkd,nginx,…")
-    parser.add_argument("--json", metavar="FILE", help="write every figure of every round there, too")
-    parser.add_argument("--write", action="store_true", help="put the tables into docs/performance.md")
+    parser.add_argument("--json", metavar="FILE", help="write every figure of every round to FILE")
+    parser.add_argument("--write", action="store_true", help="write the tables into docs/performance.md")
     return parser.parse_args()
 
 

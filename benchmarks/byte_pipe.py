@@ -1,4 +1,4 @@
-"""Bytes from one socket to another, never looked at: one connection to the engine per client.
+"""A byte pipe: copies bytes between two sockets and parses nothing. Opens one connection to the engine per client.
 
 byte_pipe.py PORT ENGINE-PORT
 """
@@ -13,7 +13,7 @@ import uvloop
 
 
 class End(asyncio.Protocol):
-    """One end of a pipe; what it reads it writes to the other."""
+    """One end of a pipe: writes what it reads to the other end."""
 
     def __init__(self, other: End | None = None) -> None:
         self.other = other

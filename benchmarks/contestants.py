@@ -1,4 +1,4 @@
-"""Who is compared. Each is a context manager that starts it in front of an engine and yields where it listens."""
+"""The contestants: each is a context manager that starts one proxy in front of an engine and yields it running."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ from pathlib import Path
 import psutil
 
 HERE = Path(__file__).parent
+ROOT = HERE.parent
 CORES = sorted(os.sched_getaffinity(0))
 PROXY_CORE, OTHER_CORE = CORES[0], CORES[-1]
 
 
 class Unavailable(Exception):
-    """This contestant is not on this machine."""
+    """This contestant cannot run on this machine."""
 
 
 @dataclass(frozen=True)
-class Ground:
-    """What all share: a folder, and the programs compiled there."""
+class Bench:
+    """What all contestants share: a temporary folder, and the programs compiled there."""
 
     folder: Path
     engine: Path
@@ -36,7 +37,11 @@ class Ground:
 
 @dataclass(frozen=True)
 class Running:
-    """A contestant at work. `processes` are its own, without the engine; `start` is seconds to its first answer."""
+    """A running contestant.
+
+    `processes` are its own, without the engine's. `start` is the time from launch to the first response, in seconds;
+    `idle` the resident memory at that moment, in bytes.
+    """
 
     port: int
     headers: str = ""
@@ -45,25 +50,35 @@ class Running:
     idle: int = 0
 
     def cpu(self) -> float:
-        """Seconds of processor time so far, to the nanosecond."""
+        """CPU time used so far, in seconds (nanosecond resolution)."""
         tasks = (task for process in self.processes for task in Path(f"/proc/{process.pid}/task").iterdir())
         return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
     def peak(self) -> int:
-        """Most bytes of memory it has taken."""
+        """Peak resident memory, in bytes."""
         status = "".join(Path(f"/proc/{process.pid}/status").read_text() for process in self.processes)
         return sum(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
 
 
-def free_port() -> int:
-    """A port nobody listens on."""
+def find_free_port() -> int:
+    """Find a port on which nothing listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 
 
 @contextmanager
-def _program(argv: list[str | Path], **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(argv, env=os.environ | environment, stdout=subprocess.DEVNULL)
+def _program(argv: list[str | Path], core: int, folder: Path = ROOT) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program on one core, in `folder`.
+
+    The core is set before exec: set later, it applies to the first thread only, and the threads that Go's runtime
+    has started by then stay on every core.
+    """
+    process = subprocess.Popen(
+        argv,
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        preexec_fn=lambda: os.sched_setaffinity(0, {core}),  # noqa: PLW1509  # no other thread runs here
+    )
     try:
         yield process
     finally:
@@ -75,35 +90,32 @@ def _program(argv: list[str | Path], **environment: str) -> Iterator[subprocess.
 
 
 @contextmanager
-def direct(ground: Ground) -> Iterator[Running]:
-    """The engine itself, by TCP; the others' ground truth."""
-    port = free_port()
-    with _program([ground.engine, str(port)]) as process:
-        os.sched_setaffinity(process.pid, {OTHER_CORE})
+def direct(bench: Bench) -> Iterator[Running]:
+    """The engine itself over TCP: the baseline."""
+    port = find_free_port()
+    with _program([bench.engine, str(port)], OTHER_CORE):
         _first_answer(port, "")
         yield Running(port)
 
 
 @contextmanager
 def _proxy(
-    argv: Callable[[int], list[str | Path]], headers: str = "", **environment: str
+    argv: Callable[[int], list[str | Path]], headers: str = "", folder: Path = ROOT
 ) -> Iterator[Running]:
-    """Start a proxy on one core; engines that it started go to the other one."""
-    port = free_port()
+    """Start a proxy on its core; move the engines that it started to the other core."""
+    port = find_free_port()
+    command = argv(port)
     began = time.perf_counter()
-    with _program(argv(port), **environment) as process:
-        os.sched_setaffinity(process.pid, {PROXY_CORE})
+    with _program(command, PROXY_CORE, folder) as process:
         _first_answer(port, headers)
         start = time.perf_counter() - began
-        whole = psutil.Process(process.pid)
-        own = [whole]
-        for child in whole.children(recursive=True):
+        proxy = psutil.Process(process.pid)
+        own = [proxy]
+        for child in proxy.children(recursive=True):
             if child.name() == "engine":
                 child.cpu_affinity([OTHER_CORE])
             else:
                 own.append(child)
-        for one in own:
-            one.cpu_affinity([PROXY_CORE])
         yield Running(port, headers, tuple(own), start, sum(one.memory_info().rss for one in own))
 
 
@@ -122,13 +134,32 @@ def _first_answer(port: int, headers: str) -> None:
         except OSError:
             pass
         time.sleep(0.01)
-    raise Unavailable("it does not answer")
+    raise Unavailable("it did not respond within 20 seconds")
 
 
 @contextmanager
-def sparkd(ground: Ground) -> Iterator[Running]:
-    """The whole daemon: keys, leases, rewriting, an engine it started itself on a Unix socket."""
-    folder = ground.folder / "sparkd"
+def sparkd(bench: Bench) -> Iterator[Running]:
+    """This checkout's whole daemon: API keys, leases, rewriting, an engine that it started on a Unix socket."""
+    with _daemon(bench, "sparkd", Path(sys.executable), ROOT) as running:
+        yield running
+
+
+@contextmanager
+def before(bench: Bench) -> Iterator[Running]:
+    """The daemon of another checkout, with the virtual environment in it; SPARKD_BEFORE names its folder."""
+    folder = os.environ.get("SPARKD_BEFORE")
+    if not folder:
+        raise Unavailable("SPARKD_BEFORE does not name a checkout")
+    checkout = Path(folder).resolve()
+    with _daemon(bench, "before", checkout / ".venv" / "bin" / "python", checkout) as running:
+        yield running
+
+
+@contextmanager
+def _daemon(bench: Bench, name: str, python: Path, checkout: Path) -> Iterator[Running]:
+    # Installed programs have their bytecode: `start` must not include compiling it.
+    subprocess.run([python, "-m", "compileall", "-q", checkout / "sparkd"], check=True)
+    folder = bench.folder / name
     folder.mkdir()
     (folder / "keys").write_text("bench: sk-bench\n")
 
@@ -136,19 +167,19 @@ def sparkd(ground: Ground) -> Iterator[Running]:
         (folder / "models.toml").write_text(
             f'[server]\nlisten = "127.0.0.1:{port}"\napi_key_file = "keys"\n'
             '[memory]\ntotal = "8 GiB"\nreserve = "1 GiB"\n'
-            f'[models.m]\nengine = "command"\ncommand = ["{ground.engine}", "{{socket}}"]\nmemory = "1 GiB"\n'
+            f'[models.m]\nengine = "command"\ncommand = ["{bench.engine}", "{{socket}}"]\nmemory = "1 GiB"\n'
         )
-        return [sys.executable, "-m", "sparkd", "--catalogue", folder / "models.toml", "--log-level", "error"]
+        return [python, "-m", "sparkd", "--catalogue", folder / "models.toml", "--log-level", "error"]
 
-    with _proxy(argv, "authorization: Bearer sk-bench") as running:
+    with _proxy(argv, "authorization: Bearer sk-bench", checkout) as running:
         yield running
 
 
 @contextmanager
-def plain(ground: Ground) -> Iterator[Running]:
-    """Starlette and httpx, as one would write it first."""
+def plain(bench: Bench) -> Iterator[Running]:
+    """A proxy of Starlette and httpx, written the obvious way."""
     with (
-        direct(ground) as engine,
+        direct(bench) as engine,
         _proxy(
             lambda port: [sys.executable, HERE / "plain_proxy.py", str(port), str(engine.port)]
         ) as running,
@@ -157,24 +188,24 @@ def plain(ground: Ground) -> Iterator[Running]:
 
 
 @contextmanager
-def pipe(ground: Ground) -> Iterator[Running]:
-    """Bytes from socket to socket on uvloop, unread: as fast as Python gets."""
+def pipe(bench: Bench) -> Iterator[Running]:
+    """A byte pipe on uvloop that parses nothing: the fastest that Python can be."""
     with (
-        direct(ground) as engine,
+        direct(bench) as engine,
         _proxy(lambda port: [sys.executable, HERE / "byte_pipe.py", str(port), str(engine.port)]) as running,
     ):
         yield running
 
 
 @contextmanager
-def nginx(ground: Ground) -> Iterator[Running]:
-    """nginx with connections kept alive and nothing buffered."""
+def nginx(bench: Bench) -> Iterator[Running]:
+    """nginx with keep-alive connections and without buffering."""
     program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if program is None:
-        raise Unavailable("no nginx on this machine")
-    folder = ground.folder / "nginx"
+        raise Unavailable("nginx is not installed")
+    folder = bench.folder / "nginx"
     folder.mkdir()
-    with direct(ground) as engine:
+    with direct(bench) as engine:
 
         def argv(port: int) -> list[str | Path]:
             text = (HERE / "nginx.conf").read_text()
@@ -188,23 +219,28 @@ def nginx(ground: Ground) -> Iterator[Running]:
 
 
 @contextmanager
-def llama_swap(ground: Ground) -> Iterator[Running]:
-    """llama-swap, where LLAMA_SWAP names its program; it starts the engine itself, as sparkd does."""
+def llama_swap(bench: Bench) -> Iterator[Running]:
+    """llama-swap; LLAMA_SWAP names its program. It starts the engine itself, as sparkd does.
+
+    Without `concurrencyLimit` it rejects more than 10 requests at once with 429. At its default log level it writes
+    a line per request, which sparkd does not.
+    """
     program = os.environ.get("LLAMA_SWAP")
     if not program:
         raise Unavailable("LLAMA_SWAP does not name a program")
-    config = ground.folder / "llama-swap.yaml"
+    config = bench.folder / "llama-swap.yaml"
     config.write_text(
-        f"models:\n  m:\n    cmd: {ground.engine} ${{PORT}}\n    checkEndpoint: /health\n"
-        f"    proxy: http://127.0.0.1:${{PORT}}\nstartPort: {free_port()}\n"
+        f"logLevel: error\nstartPort: {find_free_port()}\nmodels:\n  m:\n    cmd: {bench.engine} ${{PORT}}\n"
+        "    proxy: http://127.0.0.1:${PORT}\n    checkEndpoint: /health\n    concurrencyLimit: 1000\n"
     )
     with _proxy(lambda port: [program, "--config", config, "--listen", f"127.0.0.1:{port}"]) as running:
         yield running
 
 
-CONTESTANTS: tuple[Callable[[Ground], AbstractContextManager[Running]], ...] = (
+CONTESTANTS: tuple[Callable[[Bench], AbstractContextManager[Running]], ...] = (
     direct,
     sparkd,
+    before,
     llama_swap,
     nginx,
     plain,

@@ -1,6 +1,6 @@
-"""How far the estimate of tokens is off, by language and tokenizer: `python -m benchmarks.estimating`.
+"""The error of the token estimate, by language and tokenizer: `python -m benchmarks.estimating`.
 
-The texts were written for this. Their tokens were counted once by the tokenizers themselves: SmolLM2's tokenizer.json,
+The texts were written for this purpose. The tokenizers themselves counted their tokens once: SmolLM2's tokenizer.json,
 and those that the packages dashscope (Qwen), litellm (gpt-oss, DeepSeek), llama-models (Llama 3 and 4) and
 mistral-common (Mistral) carry. The estimate was fitted to those marked "fitted";
 a few of its bounds and weights were set with the others in view.
@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sparkd.rewriting.estimate import tokens_in
+from sparkd.rewriting.token_estimate import estimate_tokens
 
 TEXTS = Path(__file__).parents[1] / "tests" / "rewriting" / "vectors" / "texts.json"
 
@@ -24,7 +24,7 @@ def main() -> None:
         print(f"\n{size:<22}{'estimate':>9}{'4 chars':>9}" + "".join(f"{name:>15}" for name in names))
         for text in texts:
             data = text["text"].encode()
-            likely = tokens_in(data, size).likely
+            likely = estimate_tokens(data, size).likely
             quarter = len(text["text"]) / 4
             cells = (f"{count} ({likely / count - 1:+.0%})" for count in text[size].values())
             print(

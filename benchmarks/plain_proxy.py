@@ -1,4 +1,4 @@
-"""A proxy as one would write it first: a Starlette route, an httpx client, a StreamingResponse.
+"""A proxy written the obvious way: a Starlette route, an httpx client, a StreamingResponse.
 
 plain_proxy.py PORT ENGINE-PORT
 """

@@ -1,4 +1,4 @@
-"""What mending a request costs: `python -m benchmarks.rewriting`, beside json.loads and json.dumps."""
+"""What rewriting a request costs, next to json.loads and json.dumps: `python -m benchmarks.rewriting`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.rewriting import Rewriting
-from sparkd.rewriting import Case, JsonBody, rewrite
+from sparkd.rewriting import JsonBody, RewriteContext, rewrite
 
 WORDS = "The keeper climbed the stairs every evening and cleaned the lamp, long after the ships had gone. "
 TOOL = {
@@ -57,7 +57,7 @@ def picture(size: int) -> bytes:
 
 
 def best(call: Callable[[], object], seconds: float = 0.3) -> float:
-    """The least of many runs, in microseconds: what it costs while nobody else has the processor."""
+    """The minimum of many runs, in microseconds: the cost when no other process disturbs it."""
     least = float("inf")
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
@@ -67,13 +67,13 @@ def best(call: Callable[[], object], seconds: float = 0.3) -> float:
     return least * 1e6
 
 
-def mending(entry: Model, data: bytes) -> Callable[[], bytes]:
-    case = Case(entry)
+def rewriting(entry: Model, data: bytes) -> Callable[[], object]:
+    context = RewriteContext(entry)
 
-    def mend() -> bytes:
-        return rewrite(case, JsonBody.parse(data)).body.encode()
+    def run() -> object:
+        return rewrite(context, JsonBody.parse(data)).body.encode()
 
-    return mend
+    return run
 
 
 def main() -> None:
@@ -83,7 +83,7 @@ def main() -> None:
     )
     for name, data in bodies.items():
         plain = best(lambda: json.dumps(json.loads(data)))  # noqa: B023  # called before the next turn
-        costs = [best(mending(entry, data)) for entry in MODELS.values()]
+        costs = [best(rewriting(entry, data)) for entry in MODELS.values()]
         print(f"{name:<14}{len(data):>10}{plain:>10.0f}" + "".join(f"{cost:>12.0f}" for cost in costs))
 
 

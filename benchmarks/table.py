@@ -1,4 +1,4 @@
-"""Medians of all rounds as a table, and how sparkd compares."""
+"""Tables of the medians of all rounds, and of the ratios between sparkd and the others."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MORE_IS_BETTER = ("requests/s", "k/s")
 
 
 def table(rounds: dict[str, list[Figures]]) -> str:
-    """A Markdown table of medians, one of ratios below it."""
+    """Render a Markdown table of medians, with a table of ratios below it."""
     medians = {name: _medians(taken) for name, taken in rounds.items()}
     rows = list(dict.fromkeys(row for figures in medians.values() for row in figures))
     lines = _lines(

@@ -1,24 +1,26 @@
 # shellcheck shell=bash
-# What install.sh puts outside its own folder, all of it or nothing. A part of install.sh; of no use by itself.
+# Installs files outside PREFIX: all of them or none. A part of install.sh, which sources it; do not run it by itself.
 #
-# Everything is first written beside its place (.sparkd-new): a full disk is noticed while nothing has changed. What will be
-# replaced is copied (.sparkd-old), `current` last. Then come renames alone. Whatever fails afterwards, the copies go back;
-# a run that was killed is taken back by the next one, which knows it by the copy of `current`.
+# 1. Write every new file beside its destination (.sparkd-new). A full disk is noticed before anything has changed.
+# 2. Copy every file that will be replaced (.sparkd-old), the link `current` last.
+# 3. Rename the new files into place.
+# If a later step fails, the copies are renamed back. If install.sh is killed, the next run renames them back: a copy of
+# `current` shows that the last run did not finish.
 
 readonly NEW=.sparkd-new OLD=.sparkd-old
 readonly UNITS=/usr/local/lib/systemd/system SHARE=/usr/local/share LINK=/usr/local/bin/sparkctl
 readonly SERVICE=sparkd.service SOCKETS=(sparkd.socket sparkd-control.socket)
-readonly KEEPING=(system.slice user.slice ssh.service) # they get a drop-in that keeps memory for them
+readonly PROTECTED=(system.slice user.slice ssh.service) # each gets a drop-in that protects memory for it
 
-staged=() retired=() made=()
+staged=() retired=() created=()
 
-# What a version puts where, a line each: the file in its folder, and its place.
-places() {
+# Prints what a version installs, one file per line: its path in the version's directory, and its destination.
+installed_files() {
     local unit
     for unit in "$SERVICE" "${SOCKETS[@]}" sparkd.slice; do
         echo "units/$unit $UNITS/$unit"
     done
-    for unit in "${KEEPING[@]}"; do
+    for unit in "${PROTECTED[@]}"; do
         echo "units/memory/$unit.conf $UNITS/$unit.d/50-sparkd.conf"
     done
     echo "completions/bash $SHARE/bash-completion/completions/sparkctl"
@@ -28,121 +30,122 @@ places() {
     echo "completions/fish $SHARE/fish/vendor_completions.d/sparkd.fish"
 }
 
-# Every place that the version in use has taken, or this one would.
-taken() {
+# Prints every destination of the installed version and of this one.
+installed_paths() {
     {
-        places
-        cat "$ROOT$prefix/current/share/places" 2> /dev/null || true
+        installed_files
+        cat "$ROOT$prefix/current/share/installed-files" 2> /dev/null || true
     } | cut -d ' ' -f 2 | sort -u
     echo "$LINK"
 }
 
-is_there() { [[ -e $ROOT$1 || -L $ROOT$1 ]]; }
+exists() { [[ -e $ROOT$1 || -L $ROOT$1 ]]; }
 
-# A folder with its parents, remembered, so that a failure or an uninstall can take it away again.
-make_folder() {
+# Creates a directory and its parents, and records them, so that a rollback or an uninstall can remove them.
+make_directory() {
     [[ $1 != / && ! -d $ROOT$1 ]] || return 0
-    make_folder "$(dirname "$1")"
-    act mkdir "$ROOT$1"
-    made+=("$1")
+    make_directory "$(dirname "$1")"
+    run mkdir "$ROOT$1"
+    created+=("$1")
     if $dry || [[ ! -d $ROOT$prefix ]]; then return; fi
-    if [[ $1 == "$prefix" ]]; then printf '%s\n' "${made[@]}"; else echo "$1"; fi >> "$ROOT$prefix/folders"
+    if [[ $1 == "$prefix" ]]; then printf '%s\n' "${created[@]}"; else echo "$1"; fi >> "$ROOT$prefix/folders"
 }
 
-# stage FILE PLACE [MODE]
+# stage FILE DESTINATION [MODE]
 stage() {
-    make_folder "$(dirname "$2")"
+    make_directory "$(dirname "$2")"
     if $dry; then
-        act install -m "${3:-644}" "$1" "$ROOT$2"
+        run install -m "${3:-644}" "$1" "$ROOT$2"
         return
     fi
     staged+=("$2")
     install -m "${3:-644}" "$1" "$ROOT$2$NEW"
 }
 
-# stage_link AIM PLACE
+# stage_link TARGET DESTINATION
 stage_link() {
-    make_folder "$(dirname "$2")"
+    make_directory "$(dirname "$2")"
     if $dry; then
-        act ln -sfn "$1" "$ROOT$2"
+        run ln -sfn "$1" "$ROOT$2"
         return
     fi
     staged+=("$2")
     ln -sfn "$1" "$ROOT$2$NEW"
 }
 
-# Everything of a version but the catalogue, which is the owner's.
+# Stages every file of a version except the catalogue, which the owner may have changed.
 stage_version() {
-    local version=$1 file place
+    local version=$1 file destination
     stage_link "$version" "$prefix/current"
     stage_link "$prefix/current/bin/sparkctl" "$LINK"
-    while read -r file place; do
-        stage "$ROOT$version/$file" "$place"
-    done < <(places)
-    while read -r place; do
-        [[ " ${staged[*]} " == *" $place "* ]] || ! is_there "$place" || retired+=("$place")
-    done < <(taken)
+    while read -r file destination; do
+        stage "$ROOT$version/$file" "$destination"
+    done < <(installed_files)
+    while read -r destination; do
+        [[ " ${staged[*]} " == *" $destination "* ]] || ! exists "$destination" || retired+=("$destination")
+    done < <(installed_paths)
 }
 
 commit() {
-    local place
-    for place in "${staged[@]:1}" "${retired[@]}" "${staged[0]}"; do # `current`, the mark of a change begun, is the last
-        ! is_there "$place" || cp -afT "$ROOT$place" "$ROOT$place$OLD"
+    local path
+    # `current` is copied last: its copy shows that renaming may have begun.
+    for path in "${staged[@]:1}" "${retired[@]}" "${staged[0]}"; do
+        ! exists "$path" || cp -afT "$ROOT$path" "$ROOT$path$OLD"
     done
-    changing=true
-    for place in "${staged[@]}"; do
-        mv -fT "$ROOT$place$NEW" "$ROOT$place"
+    committed=true
+    for path in "${staged[@]}"; do
+        mv -fT "$ROOT$path$NEW" "$ROOT$path"
     done
-    for place in "${retired[@]}"; do
-        rm -f "$ROOT$place"
-    done
-}
-
-# There is no way back from here.
-settle() {
-    local place
-    changing=false
-    for place in "${staged[@]}" "${retired[@]}"; do # `current` is the first
-        rm -f "$ROOT$place$OLD" || note "$ROOT$place$OLD is of no use any more, and could not be removed"
+    for path in "${retired[@]}"; do
+        rm -f "$ROOT$path"
     done
 }
 
-# Takes back what this run has changed.
-take_back() {
-    local place i
-    for place in "${staged[@]}" "${retired[@]}"; do
-        if $changing; then
-            if is_there "$place$OLD"; then mv -fT "$ROOT$place$OLD" "$ROOT$place"; else rm -f "$ROOT$place"; fi
+# Removes the copies of the old files. From here on nothing is rolled back.
+remove_backups() {
+    local path
+    committed=false
+    for path in "${staged[@]}" "${retired[@]}"; do # `current` is the first
+        rm -f "$ROOT$path$OLD" || note "could not remove the old copy $ROOT$path$OLD"
+    done
+}
+
+# Undoes what this run has changed.
+restore_files() {
+    local path i
+    for path in "${staged[@]}" "${retired[@]}"; do
+        if $committed; then
+            if exists "$path$OLD"; then mv -fT "$ROOT$path$OLD" "$ROOT$path"; else rm -f "$ROOT$path"; fi
         fi
-        rm -f "$ROOT$place"{"$NEW","$OLD"}
+        rm -f "$ROOT$path"{"$NEW","$OLD"}
     done
     [[ -n $old ]] || rm -f "$ROOT$prefix/folders"
-    for ((i = ${#made[@]} - 1; i >= 0; i--)); do
-        remove_if_empty "${made[i]}"
+    for ((i = ${#created[@]} - 1; i >= 0; i--)); do
+        remove_if_empty "${created[i]}"
     done
 }
 
-# Takes back what a run that was killed has begun, and sweeps up what it left.
+# Undoes what a killed run has changed, and removes the files that it left.
 recover() {
-    local place begun=false
-    ! is_there "$prefix/current$OLD" || begun=true
-    ! $begun || say "The last run was cut short; taking it back"
-    while read -r place; do
-        if $begun && is_there "$place$OLD"; then act mv -fT "$ROOT$place$OLD" "$ROOT$place"; fi
-        if is_there "$place$OLD" || is_there "$place$NEW"; then act rm -f "$ROOT$place"{"$NEW","$OLD"}; fi
+    local path unfinished=false
+    ! exists "$prefix/current$OLD" || unfinished=true
+    ! $unfinished || say "The last installation was interrupted; restoring the old version first"
+    while read -r path; do
+        if $unfinished && exists "$path$OLD"; then run mv -fT "$ROOT$path$OLD" "$ROOT$path"; fi
+        if exists "$path$OLD" || exists "$path$NEW"; then run rm -f "$ROOT$path"{"$NEW","$OLD"}; fi
     done < <(
-        taken
+        installed_paths
         printf '%s\n' "$ETC"/{keys,models.toml,models.toml.new,models.toml.sha256} "$prefix/current"
     )
-    ! $begun || reload
+    ! $unfinished || reload_units
 }
 
-remove_if_empty() { [[ ! -d $ROOT$1 || -n $(ls -A "$ROOT$1") ]] || act rmdir "$ROOT$1"; }
+remove_if_empty() { [[ ! -d $ROOT$1 || -n $(ls -A "$ROOT$1") ]] || run rmdir "$ROOT$1"; }
 
-# The folders that this and earlier runs have made and nobody else uses.
-remove_folders() {
-    local folder
-    while read -r folder; do
-        remove_if_empty "$folder"
+# Removes the directories that this and earlier runs have created, if they are empty.
+remove_created_directories() {
+    local directory
+    while read -r directory; do
+        remove_if_empty "$directory"
     done < <(tac "$ROOT$prefix/folders" 2> /dev/null)
 }

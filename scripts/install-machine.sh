@@ -1,12 +1,12 @@
 # shellcheck shell=bash
-# What the machine has and what it lacks. A part of install.sh, which reads this file; of no use by itself.
+# Checks what the machine has and suggests what to install. A part of install.sh, which sources it; do not run it by itself.
 
 readonly DISK_PROGRAM=1 DISK_MODELS=100 # GiB
 
-# A Python of the machine, the newest that works: not the caller's virtualenv, nor one in a home, which the service may
-# not look into.
+# Finds the newest Python of the machine that works. Skips the caller's virtualenv, and Pythons in /home and /root, to which
+# the service has no access.
 find_python() {
-    local candidate real lacking=
+    local candidate real without_venv=
     for candidate in /usr/bin/python3 /usr/bin/python3.{20..11} /usr/local/bin/python3 /usr/local/bin/python3.{20..11}; do
         real=$(readlink -e "$candidate") || continue
         [[ $real != /home/* && $real != /root/* ]] || continue
@@ -16,23 +16,26 @@ find_python() {
             python=$candidate
             return
         fi
-        lacking=${lacking:-$candidate}
+        without_venv=${without_venv:-$candidate}
     done
-    [[ -z $lacking ]] || fail "$("$lacking" --version) lacks its venv module:
-    sudo apt-get install $(basename "$(readlink -e "$lacking")")-venv"
-    fail "sparkd needs Python 3.11 or newer, and this machine has none:
+    [[ -z $without_venv ]] || fail "$("$without_venv" --version) has no venv module. Install it, then run this again:
+    sudo apt-get install $(basename "$(readlink -e "$without_venv")")-venv"
+    fail "sparkd needs Python 3.11 or newer, and this machine has none. Install it, then run this again:
     sudo apt-get install python3 python3-venv"
 }
 
 free_gib() {
-    local folder=$1
-    while [[ ! -e $folder ]]; do folder=$(dirname "$folder"); done
-    echo $(($(df --output=avail -k "$folder" | tail -n 1) / 1024 / 1024))
+    local directory=$1
+    while [[ ! -e $directory ]]; do directory=$(dirname "$directory"); done
+    echo $(($(df --output=avail -k "$directory" | tail -n 1) / 1024 / 1024))
 }
 
-require() {
+check_requirements() {
     find_python
-    (($(free_gib "$ROOT$prefix") >= DISK_PROGRAM)) || fail "$prefix needs $DISK_PROGRAM GiB of disk:
+    local free
+    free=$(free_gib "$ROOT$prefix")
+    ((free >= DISK_PROGRAM)) ||
+        fail "$prefix needs $DISK_PROGRAM GiB of disk, and $free GiB are free. Free some, then run this again:
     df -h $prefix; sudo apt-get clean"
 }
 
@@ -46,21 +49,22 @@ driver_command() {
     esac
 }
 
-# What sparkd itself can do without and engines may not.
-advise() {
+# Suggests what engines need and sparkd itself does not.
+suggest_packages() {
     [[ -z $ROOT ]] || return 0
     [[ -e /dev/nvidiactl || -e /proc/driver/nvidia/version ]] ||
-        note "there is no NVIDIA driver, so engines have no GPU: $(driver_command)"
+        note "no NVIDIA driver found, so engines cannot use a GPU. Install one: $(driver_command)"
     command -v g++ > /dev/null ||
-        note "engines compile kernels, and there is no compiler: sudo apt-get install gcc g++"
+        note "no compiler found, and engines compile kernels. Install one: sudo apt-get install gcc g++"
     "$python" -I -c 'import os, sys, sysconfig; sys.exit(
         not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))' ||
-        note "engines compile kernels, and Python's headers are lacking: sudo apt-get install $(
+        note "Python's headers are missing, and engines compile kernels. Install them: sudo apt-get install $(
             basename "$(readlink -e "$python")")-dev"
-    command -v ninja > /dev/null || note "engines compile kernels with ninja: sudo apt-get install ninja-build"
+    command -v ninja > /dev/null ||
+        note "ninja is missing, and engines compile kernels with it. Install it: sudo apt-get install ninja-build"
     local free
     free=$(free_gib "$STATE")
     ((free >= DISK_MODELS)) ||
-        note "$STATE has $free GiB of disk for models, and large ones take 20 to 100 GiB each. \`lsblk\` shows other disks;
-    docs/systemd.md tells how one is mounted for models"
+        note "$STATE has $free GiB free, and a large model takes 20 to 100 GiB. To put models on another disk, find it with
+    \`lsblk\` and mount it as docs/systemd.md describes."
 }

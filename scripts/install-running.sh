@@ -1,17 +1,18 @@
 # shellcheck shell=bash
-# What runs: systemd, the sockets, the daemon. A part of install.sh, which reads this file; of no use by itself.
+# Starts, stops and replaces what runs: units, sockets, the daemon. A part of install.sh, which sources it; do not run it by
+# itself.
 
-# What makes another socket of a socket unit, as systemd understands it with the owner's drop-ins.
+# The properties of a socket unit that require a new socket when they change. systemd resolves the owner's drop-ins.
 readonly ADDRESS=Listen
-readonly WAYS=Backlog,BindIPv6Only,BindToDevice,SocketUser,SocketGroup,SocketMode,Symlinks,FreeBind,ReusePort,KeepAlive,NoDelay
+readonly OPTIONS=Backlog,BindIPv6Only,BindToDevice,SocketUser,SocketGroup,SocketMode,Symlinks,FreeBind,ReusePort,KeepAlive,NoDelay
 
-reload() { [[ -n $ROOT || ! -d /run/systemd/system ]] || act systemctl daemon-reload; }
+reload_units() { [[ -n $ROOT || ! -d /run/systemd/system ]] || run systemctl daemon-reload; }
 
 is_active() { [[ -z $ROOT ]] && systemctl is-active --quiet "$1" 2> /dev/null; }
 
 show() { systemctl show "$1" --property "$2" 2> /dev/null || true; }
 
-# The version from which the daemon runs, if it does.
+# Prints the version that the daemon runs from. Prints nothing if it does not run.
 running_version() {
     local pid program
     is_active "$SERVICE" || return 0
@@ -20,57 +21,58 @@ running_version() {
     [[ $program != "$prefix"/versions/*/bin/* ]] || dirname "$(dirname "$program")"
 }
 
-take_note_of_sockets() {
+remember_sockets() {
     local socket
     for socket in "${SOCKETS[@]}"; do
-        ! is_active "$socket" || before+=("$socket" "$(show "$socket" $ADDRESS)" "$(show "$socket" $WAYS)")
+        ! is_active "$socket" || sockets_before+=("$socket" "$(show "$socket" $ADDRESS)" "$(show "$socket" $OPTIONS)")
     done
 }
 
-# A socket that is open stays so: connections wait in it. A changed unit opens another only where that is another address,
-# for systemd lets go of the old one when it reads the unit, or where nobody can wait because nothing runs.
-reopen() {
+# Restarts sockets whose unit has changed. An open socket stays open, because connections wait in it, with two exceptions:
+# its address has changed (systemd has closed it already, when it read the unit), or the daemon does not run.
+reopen_sockets() {
     local i socket
-    for ((i = 0; i < ${#before[@]}; i += 3)); do
-        socket=${before[i]}
-        if [[ $(show "$socket" $ADDRESS) != "${before[i + 1]}" ]]; then
-            say "$socket listens elsewhere now: opening it there. That restarts sparkd"
-        elif [[ $(show "$socket" $WAYS) == "${before[i + 2]}" ]]; then
+    for ((i = 0; i < ${#sockets_before[@]}; i += 3)); do
+        socket=${sockets_before[i]}
+        if [[ $(show "$socket" $ADDRESS) != "${sockets_before[i + 1]}" ]]; then
+            say "$socket has a new address. Opening it restarts sparkd"
+        elif [[ $(show "$socket" $OPTIONS) == "${sockets_before[i + 2]}" ]]; then
             continue
         elif is_active "$SERVICE"; then
-            news+=("$socket has changed, and stays open as it was, for connections wait in it. When none does:
+            notices+=("$socket has changed. It stays open with its old options, because connections may wait in it. To apply
+the new ones when no client is connected:
     sudo systemctl restart $socket")
             continue
         else
-            say "$socket has changed: opening it anew"
+            say "$socket has changed. Opening it again"
         fi
-        touched=$was_active
-        act systemctl restart "$socket"
+        interrupted=$was_active
+        run systemctl restart "$socket"
     done
 }
 
-renew() {
+start_version() {
     say "Opening the sockets"
-    $dry || reopen
-    act systemctl enable --quiet --now "${SOCKETS[@]}"
+    $dry || reopen_sockets
+    run systemctl enable --quiet --now "${SOCKETS[@]}"
     $was_active || return 0
     if [[ $(running_version) == "$version" ]]; then return; fi
-    say "Handing over to the new sparkd; models stay, requests made meanwhile wait"
-    if act "$prefix/current/bin/sparkctl" --socket "$CONTROL" reexec; then
+    say "Replacing the running daemon. Loaded models stay loaded, and requests wait until the new daemon runs"
+    if run "$prefix/current/bin/sparkctl" --socket "$CONTROL" reexec; then
         unit_has_changed || return 0
-        news+=("$SERVICE has changed too; what it says holds from the next start of sparkd: sudo systemctl restart sparkd")
+        notices+=("$SERVICE has changed. The new settings apply after: sudo systemctl restart sparkd")
         return
     fi
-    say "It could not be handed over. Restarting sparkd: models are loaded anew, connections made meanwhile wait"
-    touched=true
-    act systemctl restart "$SERVICE"
+    say "Could not replace the running daemon, so restarting it. Models are loaded again, and connections wait"
+    interrupted=true
+    run systemctl restart "$SERVICE"
 }
 
 unit_has_changed() { ! $dry && ! cmp -s "$ROOT$UNITS/$SERVICE" "$ROOT$UNITS/$SERVICE$OLD"; }
 
-close() {
+stop_units() {
     [[ -z $ROOT && -d /run/systemd/system ]] || return 0
-    act systemctl disable --quiet --now "${SOCKETS[@]}" "$SERVICE" 2> /dev/null || true
-    act systemctl reset-failed "$SERVICE" "${SOCKETS[@]}" 2> /dev/null || true
-    act rm -rf /run/sparkd "$CONTROL"
+    run systemctl disable --quiet --now "${SOCKETS[@]}" "$SERVICE" 2> /dev/null || true
+    run systemctl reset-failed "$SERVICE" "${SOCKETS[@]}" 2> /dev/null || true
+    run rm -rf /run/sparkd "$CONTROL"
 }

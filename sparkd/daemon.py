@@ -17,22 +17,22 @@ from typing import Final
 import uvloop
 
 from sparkd import __version__
-from sparkd.app import App, compose
+from sparkd.app import App, build_app
 from sparkd.catalog import Catalogue
 from sparkd.catalog.addresses import parse_listen
 from sparkd.catalog.reading import read_catalogue
 from sparkd.catalog.reading.locations import catalogue_path
-from sparkd.continuity.handover import FORMAT, Handover, Held, take
-from sparkd.continuity.replacement import end_children, replace
-from sparkd.engines import engine_problems
+from sparkd.continuity.handover import FORMAT, DaemonSnapshot, Handover, read_handover
+from sparkd.continuity.replacement import exec_replacement, kill_children
+from sparkd.engines import find_engine_problems
 from sparkd.errors import AlreadyRunning, CatalogueError, HandoverError, ListenError, ProbeError
 from sparkd.gateway.server import HttpServer
-from sparkd.journal.handler import handler
-from sparkd.processes.places import Places
-from sparkd.scheduling.headline import headline
+from sparkd.journal.handler import make_handler
+from sparkd.processes.run_directories import RunDirectories
+from sparkd.scheduling.headline import format_headline
 from sparkd.service import sockets
-from sparkd.service.lock import sole_owner
-from sparkd.service.signals import hold_back, let_in
+from sparkd.service.lock import lock_run_folder
+from sparkd.service.signals import block_signals, unblock_signals
 from sparkd.service.systemd import Systemd
 from sparkd.service.unix_sockets import control_socket
 
@@ -40,13 +40,13 @@ EXIT_FAILED: Final = 1
 EXIT_CONFIG: Final = 78
 """EX_CONFIG of sysexits.h: systemd need not restart a daemon that cannot read its catalogue."""
 
-LAST_WORDS: Final = 2.0
+FINAL_SEND_TIMEOUT: Final = 2.0
 """Seconds that clients have to take what was already answered, once no engine is left."""
 
-SETTLING: Final = 120.0
+STOPPING_TIMEOUT: Final = 120.0
 """Seconds that models which are stopping have to be gone, so that a successor can take over the others."""
 
-LAST_ARRIVALS: Final = 0.05
+ACCEPT_GRACE: Final = 0.05
 """Seconds that clients whose connection was just accepted have to send their request, and be served."""
 
 logger = logging.getLogger(__name__)
@@ -56,18 +56,18 @@ def main(argv: list[str] | None = None) -> int:
     """Run the daemon in the foreground until SIGTERM or SIGINT; return its exit status."""
     arguments = sparkd_parser().parse_args(argv)
     if arguments.takes_over is not None:
-        return _takes_over(arguments)
+        return _check_takeover(arguments)
     faulthandler.enable()  # a watchdog's SIGABRT then tells where we stood
-    logging.basicConfig(handlers=[handler()], level=arguments.log_level.upper())
+    logging.basicConfig(handlers=[make_handler()], level=arguments.log_level.upper())
     status, handover = EXIT_FAILED, None
     try:
-        handover = take()
+        handover = read_handover()
         status = _run(arguments, handover)
     except HandoverError as error:
         print(f"sparkd: {error.message}", file=sys.stderr)  # noqa: T201
     finally:
         if status:  # where we have taken over, engines are there before we serve
-            end_children(handover.held.folders if handover else ())
+            kill_children(handover.snapshot.folders if handover else ())
     return status
 
 
@@ -102,10 +102,10 @@ def sparkd_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _takes_over(arguments: argparse.Namespace) -> int:
+def _check_takeover(arguments: argparse.Namespace) -> int:
     """Whether a start would succeed, as far as that can be told beside a running sparkd."""
     try:
-        problems = engine_problems(read_catalogue(catalogue_path(arguments.catalogue)))
+        problems = find_engine_problems(read_catalogue(catalogue_path(arguments.catalogue)))
     except CatalogueError as error:
         problems = error.problems
     if arguments.takes_over != FORMAT:
@@ -116,52 +116,53 @@ def _takes_over(arguments: argparse.Namespace) -> int:
 
 
 async def _serve(catalogue: Catalogue, handover: Handover | None) -> None:
-    threads = ThreadPoolExecutor(thread_name_prefix="sparkd", initializer=hold_back)
+    threads = ThreadPoolExecutor(thread_name_prefix="sparkd", initializer=block_signals)
     asyncio.get_running_loop().set_default_executor(threads)
     run = catalogue.folder("run")
     run.mkdir(mode=0o700, parents=True, exist_ok=True)
-    places = Places(run, catalogue.folder("state") / "logs")
-    with sole_owner(run, handover.lock if handover else None) as lock:
-        if places.notice:
-            logger.info("%s", places.notice)
-        held = handover.held if handover else Held()
-        doors = _open_doors(catalogue, handover)
-        app = compose(catalogue, places, held)
-        going_on = app.succession.resume(held)
-        for line in await places.reap(going_on if handover else None):
+    run_directories = RunDirectories(run, catalogue.folder("state") / "logs")
+    with lock_run_folder(run, handover.lock if handover else None) as lock:
+        if run_directories.notice:
+            logger.info("%s", run_directories.notice)
+        snapshot = handover.snapshot if handover else DaemonSnapshot()
+        listeners = _open_listeners(catalogue, handover)
+        app = build_app(catalogue, run_directories, snapshot)
+        resumed = app.succession.resume(snapshot)
+        for line in await run_directories.reap_orphans(resumed if handover else None):
             logger.warning("%s", line)
-        app.reloading.catch_up(held.definitions())
+        app.reloader.apply_to_resumed(snapshot.definitions())
         if handover:
-            told = "took over from sparkd %s; engines that go on: %d"
-            logger.info(told, handover.version, len(going_on), extra={"fields": {"EVENT": "replaced"}})
-        await _Daemon(app, doors, lock).run()
+            message = "took over from sparkd %s; engines that go on: %d"
+            logger.info(message, handover.version, len(resumed), extra={"fields": {"EVENT": "replaced"}})
+        await _Daemon(app, listeners, lock).run()
 
 
-def _open_doors(catalogue: Catalogue, handover: Handover | None) -> sockets.Doors:
+def _open_listeners(catalogue: Catalogue, handover: Handover | None) -> sockets.Listeners:
     if handover:
         clients, control = (
-            [sockets.adopt(door) for door in doors] for doors in (handover.clients, handover.control)
+            [sockets.adopt_socket(listener) for listener in listeners]
+            for listeners in (handover.clients, handover.control)
         )
-        return sockets.Doors(clients, control)
-    doors = sockets.inherited()
-    if not doors.clients:
+        return sockets.Listeners(clients, control)
+    listeners = sockets.take_systemd_sockets()
+    if not listeners.clients:
         host, port = parse_listen(catalogue.settings.server.listen)
-        doors.clients.append(sockets.listen_tcp(host, port))
-    if not doors.control:
-        doors.control.append(sockets.listen_unix(control_socket(catalogue.folder("run"))))
-    return doors
+        listeners.clients.append(sockets.listen_tcp(host, port))
+    if not listeners.control:
+        listeners.control.append(sockets.listen_unix(control_socket(catalogue.folder("run"))))
+    return listeners
 
 
 class _Daemon:
     """From the first open door to the last closed one."""
 
-    def __init__(self, app: App, doors: sockets.Doors, lock: int) -> None:
+    def __init__(self, app: App, listeners: sockets.Listeners, lock: int) -> None:
         self._supervisor = app.supervisor
         self._succession = app.succession
         self._replacement = app.replacement
-        self._reloading = app.reloading
+        self._reloader = app.reloader
         self._reloads: set[asyncio.Task[None]] = set()
-        self._doors = doors
+        self._listeners = listeners
         self._lock = lock
         self._gateway = HttpServer(app.gateway, shortcut=app.gateway.forward_now)
         self._control = HttpServer(app.control)
@@ -173,113 +174,119 @@ class _Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, number)
         loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
-        let_in()
+        unblock_signals()
         tasks = self._supervisor.tasks
-        watching = asyncio.create_task(self._supervisor.watch_memory(), name="memory watch")
-        tasks.watch(watching)
+        memory_watch = asyncio.create_task(self._supervisor.watch_memory(), name="memory watch")
+        tasks.watch(memory_watch)
         await self._open()
-        tasks.broken.add_done_callback(lambda _: self._stop.set())
-        beating = asyncio.create_task(self._systemd.beat(self._headline), name="systemd's beat")
-        tasks.watch(beating)
-        await self._until_stopped()
-        if tasks.broken.done():
+        tasks.failure.add_done_callback(lambda _: self._stop.set())
+        heartbeat = asyncio.create_task(
+            self._systemd.send_heartbeats(self._headline), name="systemd heartbeats"
+        )
+        tasks.watch(heartbeat)
+        await self._wait_until_stopped()
+        if tasks.failure.done():
             self._supervisor.abort()
         await self._close()
-        beating.cancel()
-        watching.cancel()
-        if tasks.broken.done():
-            tasks.broken.result()
+        heartbeat.cancel()
+        self._systemd.close()
+        memory_watch.cancel()
+        if tasks.failure.done():
+            tasks.failure.result()
 
     async def _open(self) -> None:
-        self._supervisor.listen = tuple(map(sockets.name, self._doors.clients))
-        await self._control.start(self._doors.control)
-        await self._gateway.start(self._doors.clients)
-        # What lives from here on is short-lived: the collector need never look at modules and catalogue again.
-        gc.collect()
+        self._supervisor.listen = tuple(map(sockets.format_address, self._listeners.clients))
+        await self._control.start(self._listeners.control)
+        await self._gateway.start(self._listeners.clients)
+        # What is created from here on is short-lived. Modules and catalogue are kept: the collector never needs to
+        # search them. The start leaves 300 KB of garbage, too little to look for (20 ms).
         gc.freeze()
+        gc.enable()
         logger.info("sparkd %s listens on %s", __version__, ", ".join(self._supervisor.listen))
-        self._systemd.ready()
+        self._systemd.report_ready()
 
-    async def _until_stopped(self) -> None:
+    async def _wait_until_stopped(self) -> None:
         stop = asyncio.create_task(self._stop.wait(), name="stop")
         while not stop.done():
-            replacing = asyncio.create_task(self._replace_when_wanted(), name="replacing")
+            replacing = asyncio.create_task(self._replace_when_requested(), name="replacing")
             await asyncio.wait({stop, replacing}, return_when=asyncio.FIRST_COMPLETED)
             replacing.cancel()
             with suppress(asyncio.CancelledError):
                 await replacing
 
-    async def _replace_when_wanted(self) -> None:
+    async def _replace_when_requested(self) -> None:
         """Let the program that is installed now take our place once somebody wants that. Returns if it cannot."""
-        await self._replacement.wanted.wait()
+        await self._replacement.requested.wait()
         logger.info("replacing itself: finishing what has begun", extra={"fields": {"EVENT": "replacing"}})
         self._supervisor.replacing = True
         self._gateway.stop_accepting()
-        await asyncio.sleep(LAST_ARRIVALS)
-        await _within(self._supervisor.catalogue.settings.defaults.drain_timeout, self._gateway.drained())
+        await asyncio.sleep(ACCEPT_GRACE)
+        await _finishes_within(
+            self._supervisor.catalogue.settings.defaults.drain_timeout, self._gateway.drained()
+        )
         self._succession.begin()  # an operator's `load` too: what it has started goes on
-        await _within(LAST_WORDS, self._gateway.drained())
+        await _finishes_within(FINAL_SEND_TIMEOUT, self._gateway.drained())
         await self._gateway.close()
-        if await _within(SETTLING, self._steady()):
+        if await _finishes_within(STOPPING_TIMEOUT, self._wait_until_transferable()):
             self._control.stop_accepting()
-            await _within(LAST_WORDS, self._control.drained())
+            await _finishes_within(FINAL_SEND_TIMEOUT, self._control.drained())
             await self._control.close()
         await self._replace()
         logger.error("not replaced: a model was still stopping", extra={"fields": {"EVENT": "not-replaced"}})
-        self._succession.give_up()
+        self._succession.cancel()
         self._supervisor.replacing = False
-        self._replacement.wanted.clear()
-        await self._gateway.start(self._doors.clients)
-        await self._control.start(self._doors.control)
+        self._replacement.requested.clear()
+        await self._gateway.start(self._listeners.clients)
+        await self._control.start(self._listeners.control)
 
     async def _replace(self) -> None:
         """Become the next program. Returns if something is still on its way out."""
-        hold_back()
+        block_signals()
         try:
-            await asyncio.sleep(LAST_ARRIVALS)  # an order that came before takes effect
-            await _within(LAST_WORDS, self._steady())
+            await asyncio.sleep(ACCEPT_GRACE)  # an order that came before takes effect
+            await _finishes_within(FINAL_SEND_TIMEOUT, self._wait_until_transferable())
             # Nothing awaits from here on: what was found is what is passed on.
-            if (held := self._succession.hold()) is None:
+            if (snapshot := self._succession.snapshot()) is None:
                 return
-            self._succession.let_go()
-            clients = tuple(door.fileno() for door in self._doors.clients)
-            control = tuple(door.fileno() for door in self._doors.control)
-            handover = Handover(clients=clients, control=control, lock=self._lock, held=held)
-            replace(handover, self._systemd.environment)
+            self._succession.close()
+            clients = tuple(listener.fileno() for listener in self._listeners.clients)
+            control = tuple(listener.fileno() for listener in self._listeners.control)
+            handover = Handover(clients=clients, control=control, lock=self._lock, snapshot=snapshot)
+            exec_replacement(handover, self._systemd.environment)
         finally:
-            let_in()
+            unblock_signals()
 
-    async def _steady(self) -> None:
+    async def _wait_until_transferable(self) -> None:
         """Wait until everything can be passed on."""
         while True:
-            if self._succession.hold():
+            if self._succession.snapshot():
                 return
-            await asyncio.sleep(LAST_ARRIVALS)
+            await asyncio.sleep(ACCEPT_GRACE)
 
     async def _close(self) -> None:
         """Stop taking connections, let what is being answered be answered, end the engines, close."""
-        self._systemd.stopping()
+        self._systemd.report_stopping()
         self._gateway.stop_accepting()
-        if not self._supervisor.tasks.broken.done():
-            await asyncio.sleep(LAST_ARRIVALS)
+        if not self._supervisor.tasks.failure.done():
+            await asyncio.sleep(ACCEPT_GRACE)
         await self._supervisor.shut_down()
         for server in (self._gateway, self._control):
-            await _within(LAST_WORDS, server.drained())
+            await _finishes_within(FINAL_SEND_TIMEOUT, server.drained())
             await server.close()
         logger.info("stopped")
 
     def _headline(self) -> str:
-        return headline(self._supervisor.status(), stopping=self._stop.is_set())
+        return format_headline(self._supervisor.status(), stopping=self._stop.is_set())
 
     def _on_hangup(self) -> None:
-        reload = asyncio.create_task(self._read_again(), name="reload")
+        reload = asyncio.create_task(self._reload_catalogue(), name="reload")
         self._reloads.add(reload)
         reload.add_done_callback(self._reloads.discard)
         self._supervisor.tasks.watch(reload)
 
-    async def _read_again(self) -> None:
+    async def _reload_catalogue(self) -> None:
         with suppress(CatalogueError):  # told in the journal
-            await self._reloading.reload()
+            await self._reloader.reload()
 
     def _on_signal(self, number: signal.Signals) -> None:
         if self._stop.is_set():
@@ -290,14 +297,10 @@ class _Daemon:
         self._stop.set()
 
 
-async def _within(seconds: float, wish: Coroutine[None, None, None]) -> bool:
+async def _finishes_within(seconds: float, work: Coroutine[None, None, None]) -> bool:
     """Whether it came true in time; it is given up otherwise."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
-            await wish
+            await work
             return True
     return False
-
-
-if __name__ == "__main__":
-    sys.exit(main())

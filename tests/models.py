@@ -14,9 +14,9 @@ from pathlib import Path
 
 from sparkd.catalog.definitions import Runtime
 from sparkd.catalog.reading import read_catalogue
-from sparkd.cli.demo_models import CHAT, EMBEDDINGS, prepare
-from sparkd.runtimes import build, installed, store
-from sparkd.runtimes.running import run
+from sparkd.cli.demo.models import CHAT, EMBEDDINGS, prepare_model
+from sparkd.runtimes import build, find_installed, store
+from sparkd.runtimes.programs import run_program
 
 CLONE = Path(__file__).resolve().parent.parent
 VENVS = CLONE / "venvs"
@@ -46,7 +46,7 @@ def cpu() -> Runtime:
 
 def cpu_folder() -> Path:
     """The finished build of the cpu runtime. Fails when scripts/test has not made it."""
-    folder = installed(cpu(), RUNTIMES)
+    folder = find_installed(cpu(), RUNTIMES)
     assert folder, "the cpu runtime is not built: run scripts/test, or python -m tests.models"
     return folder
 
@@ -55,14 +55,14 @@ def make_all(report: Callable[[str], None]) -> None:
     """Builds the runtime and makes the models, whatever of it is missing or outdated."""
     folder = build(cpu(), RUNTIMES, report)
     for model in (CHAT, EMBEDDINGS):
-        prepare(model, MODELS, folder, report)
+        prepare_model(model, MODELS, folder, report)
     _make_tiny(folder, report)
 
 
 def _make_tiny(runtime: Path, report: Callable[[str], None]) -> None:
     record = TINY_MODEL / "recipe.json"
     recipe = {"recipe": _TINY_RECIPE.read_text()}
-    with store.locked(MODELS, report):
+    with store.hold_lock(MODELS, report):
         if record.is_file() and json.loads(record.read_text()) == recipe:
             return
         report("Making a tiny Llama with random weights …")
@@ -70,7 +70,7 @@ def _make_tiny(runtime: Path, report: Callable[[str], None]) -> None:
         shutil.rmtree(new, ignore_errors=True)
         environ = {"PATH": "/usr/bin:/bin", "HOME": str(MODELS), "HF_HUB_OFFLINE": "1"}
         argv = (str(runtime / "bin" / "python"), str(_TINY_RECIPE), str(new))
-        run(argv, directory=CLONE, environ=environ)
+        run_program(argv, directory=CLONE, environ=environ)
         (new / record.name).write_text(json.dumps(recipe))
         shutil.rmtree(TINY_MODEL, ignore_errors=True)
         new.rename(TINY_MODEL)

@@ -12,7 +12,7 @@ from sparkd.catalog.definitions import Model
 from sparkd.catalog.reading.conversion import keys_of
 from sparkd.catalog.reading.tables import SETTINGS
 from sparkd.catalog.rewriting import Rewriting
-from sparkd.cli.completion import places
+from sparkd.cli.completion.command import list_command_nodes
 
 CLONE = Path(__file__).resolve().parent.parent
 DOCUMENTS = [CLONE / "README.md", CLONE / "CHANGELOG.md", *sorted((CLONE / "docs").glob("*.md"))]
@@ -36,7 +36,9 @@ def test_every_link_leads_somewhere(document: Path) -> None:
 
 
 def test_every_command_that_is_named_is_there_with_the_options_it_is_named_with() -> None:
-    known = {place.at: {name for option in place.options for name in option.names} for place in places()}
+    known = {
+        node.path: {name for option in node.options for name in option.names} for node in list_command_nodes()
+    }
     named = [found for document in DOCUMENTS for found in _command.findall(document.read_text())]
     assert len({command for command, _ in named}) >= 20
     for command, rest in named:

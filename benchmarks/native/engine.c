@@ -1,14 +1,14 @@
-/* A simulated engine: an HTTP/1.1 server fast enough never to be what is measured.
+/* A simulated engine: an HTTP/1.1 server that is never the bottleneck.
  *
  *   engine PATH-OF-A-UNIX-SOCKET | engine PORT
  *
- * What it answers is asked for in a request header, which every proxy passes on:
+ * A request header, which every proxy passes on, selects the response:
  *
- *   x-bench: small            one JSON answer of 200 bytes
+ *   x-bench: small            one JSON response of 200 bytes
  *   x-bench: stream N         N server-sent events at full speed
- *   x-bench: paced N HZ       N events, HZ a second, each with the nanosecond (CLOCK_MONOTONIC) it was sent at
+ *   x-bench: paced N HZ       N events at HZ per second, each with its send time (CLOCK_MONOTONIC, in ns)
  *
- * Anything else, GET /health included, is answered 200 "ok". Request bodies are counted and dropped.
+ * It responds to everything else, GET /health included, with 200 "ok". It counts and drops request bodies.
  */
 #define _GNU_SOURCE
 #include <errno.h>

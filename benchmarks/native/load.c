@@ -1,10 +1,10 @@
-/* The load: C connections that each send a request, read its answer, and send the next one.
+/* The load generator: C connections that each send a request, read its response, and send the next one.
  *
  *   load PORT CONNECTIONS SECONDS REQUESTS BODY-BYTES HEADERS X-BENCH
  *
- * Ends after SECONDS or after REQUESTS in all, whichever comes first (0: no such bound). HEADERS are extra header
+ * Ends after SECONDS or after REQUESTS in total, whichever comes first (0: no limit). HEADERS are extra header
  * lines separated by "|". Prints one line of JSON: requests, failures, seconds, events (server-sent), and
- * microseconds as percentiles: of whole requests, to the first byte of a body, and on the way of a paced event.
+ * percentiles in microseconds: of whole requests, to the first byte of a body, and of a paced event's one-way time.
  */
 #define _GNU_SOURCE
 #include <errno.h>

@@ -8,10 +8,12 @@ quantities      sizes, durations, counts and paths, which the types are made of
 steps           what a runtime builds from source
 catalogue       `Catalogue`: models, runtimes and settings, found by name
 origins         which file set a value
-choosing        which model to use for what
+ranking         the best models for a task
 reading/        files, layers and checks: how a catalogue is read, and how drop-ins are written
 reference/      the JSON Schema, the tables in docs/ and clients' configurations, generated from the types
-problems are worded by `wording`; `nearest`, `names`, `sizes` and `addresses` are small rules that the others share
+messages        the text of problems
+generated       replaces the generated part of a page in docs/
+`nearest`, `names`, `sizes` and `addresses` are small rules that the others share
 """
 
 from sparkd.catalog.catalogue import Catalogue

@@ -1,4 +1,4 @@
-"""Where to listen, read from `host:port`."""
+"""Parses the address to listen on, `host:port`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ _listen = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+))
 
 
 def parse_listen(listen: str) -> tuple[str, int]:
-    """Host (an IPv6 one without its brackets) and port of `server.listen`; port 0 means a free one.
+    """Host (an IPv6 host without its brackets) and port of `server.listen`. Port 0 means a free port.
 
-    Raises ValueError when it is no such thing.
+    Raises ValueError if it is not an address.
     """
     found = _listen.fullmatch(listen)
     if found is None or int(found["port"]) > 65535:

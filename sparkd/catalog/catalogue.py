@@ -1,4 +1,4 @@
-"""What may run, once it has been read and found good."""
+"""The catalogue after it has been read and checked."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from types import MappingProxyType
 from typing import Literal
 
 from sparkd.catalog.definitions import Model, Runtime
+from sparkd.catalog.messages import join_key, quote
 from sparkd.catalog.nearest import did_you_mean
 from sparkd.catalog.origins import Table
 from sparkd.catalog.settings import Settings
-from sparkd.catalog.wording import dotted, quoted
 from sparkd.errors import ModelDisabled, ModelNotFound
 
 FolderName = Literal["models", "state", "run", "venvs", "runtimes"]
 
 LONGEST_ECHO = 100
-"""Characters of an unknown name that an answer repeats."""
+"""The most characters of an unknown name that an error message repeats."""
 
 
 class Catalogue:
     """Models, runtimes and settings, immutable.
 
-    `path` is the file they were read from, `tables` what files say about each model and where, `families` the names
-    of those that are defined.
+    `path` is the file that they were read from. `tables` has the values of each model and the files that set them.
+    `families` has the names of the defined families.
     """
 
     __slots__ = ("_by_name", "_tables", "families", "models", "path", "runtimes", "settings")
@@ -52,20 +52,20 @@ class Catalogue:
         }
 
     def find(self, name: str) -> Model:
-        """The model of that id or alias.
+        """The model with that id or alias.
 
-        Raises ModelNotFound, which names the nearest one, and ModelDisabled, which says why.
+        Raises ModelNotFound, which names the nearest model, and ModelDisabled, which states the reason.
         """
-        model = self.defined(name)
+        model = self.find_including_disabled(name)
         if not model.enabled:
-            raise _disabled(model)
+            raise _disabled_error(model)
         return model
 
-    def defined(self, name: str) -> Model:
-        """The model of that id or alias, disabled or not. Raises ModelNotFound."""
+    def find_including_disabled(self, name: str) -> Model:
+        """The model with that id or alias, disabled or not. Raises ModelNotFound."""
         model = self._by_name.get(name)
         if model is None:
-            raise self._unknown(name)
+            raise self._not_found(name)
         return model
 
     def folder(self, name: FolderName) -> Path:
@@ -73,21 +73,21 @@ class Catalogue:
         folder: str = getattr(self.settings.paths, name)
         return self.path.absolute().parent / folder
 
-    def place(self, model: Model, *path: str) -> tuple[Path, str]:
-        """Where a key of a model (`"options", "dtype"`) is said: the file, and the key as it stands there.
+    def locate_key(self, model: Model, *path: str) -> tuple[Path, str]:
+        """Where a key of a model (`"options", "dtype"`) is set: the file, and the key as that file has it.
 
-        It may be a key of the model's family or runtime, or of a change. Where nobody says it, where the model begins.
+        It may be a key of the model's family or runtime, or of a change. If no file sets it: where the model begins.
         """
         table = self._tables.get(model.id)
-        return table.place(*path) if table else (self.path, dotted("models", model.id, *path))
+        return table.locate_key(*path) if table else (self.path, join_key("models", model.id, *path))
 
-    def _unknown(self, name: str) -> ModelNotFound:
+    def _not_found(self, name: str) -> ModelNotFound:
         enabled = (known for known, model in self._by_name.items() if model.enabled)
         echo = name if len(name) <= LONGEST_ECHO else name[:LONGEST_ECHO] + "…"
         meant = did_you_mean(name, enabled) or "."
-        return ModelNotFound(f"There is no model {quoted(echo)}{meant}", param="model")
+        return ModelNotFound(f"There is no model {quote(echo)}{meant}", param="model")
 
 
-def _disabled(model: Model) -> ModelDisabled:
+def _disabled_error(model: Model) -> ModelDisabled:
     why = f"{model.reason.rstrip('.')}; use {model.instead} instead" if model.instead else model.reason
     return ModelDisabled(f'Model "{model.id}" is disabled: {why}', param="model")

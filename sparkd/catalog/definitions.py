@@ -1,6 +1,6 @@
 """What may run, as frozen types: models and runtimes.
 
-The TOML keys, the JSON Schema and docs/configuration.md follow from the types here and beside: settings, labels.
+These types, and those in settings and labels, define the TOML keys, the JSON Schema and docs/configuration.md.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ Scalar = str | int | float | bool
 EngineName = Literal["vllm", "sglang", "command"]
 Lifecycle = Literal["normal", "utility", "exclusive"]
 
-NOT_KEYS = frozenset({"id", "name", "folder"})
-"""Fields that the place of a definition gives (its table's name, its folder), so that no key does."""
+IMPLICIT_FIELDS = frozenset({"id", "name", "folder"})
+"""Fields that come from the name of the table or from its folder, not from a key."""
 
-UNHEARD = frozenset(
+NO_RESTART_FIELDS = frozenset(
     {
         "aliases",
         "description",
@@ -54,120 +54,125 @@ UNHEARD = frozenset(
         "min_residency",
     }
 )
-"""Fields of a model that its start knows nothing of: what people and clients are told, what happens to requests, how
-long a ready engine stays."""
+"""Fields of a model that do not affect its start: information for people and clients, the rewriting of requests, how
+long a ready engine stays loaded."""
 
 PLACEHOLDERS = ("host", "port", "socket", "source", "model", "context_length")
-"""What `{…}` in a `command` may name."""
+"""The placeholders `{…}` in a `command`."""
 
 
 class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[models.<id>]`: one model a client can name. The id is the table's name."""
+    """`[models.<id>]`: one model that clients can name. The id is the table's name."""
 
     id: str
-    aliases: Annotated[tuple[str, ...], Meta(description="Other names clients may use.")] = ()
-    description: Annotated[str, Meta(description="One line for people.")] = ""
+    aliases: Annotated[tuple[str, ...], Meta(description="Other names that clients may use.")] = ()
+    description: Annotated[str, Meta(description="A one-line description for people.")] = ""
     family: Annotated[
         str | None,
-        Meta(description="Models like it: what `[families.<name>]` says holds where the model says nothing."),
+        Meta(description="Its family: `[families.<name>]` sets the keys that the model does not set."),
     ] = None
     parameters: Annotated[
         str, Meta(description='Size of the model, for people, such as "30B, 3B active".')
     ] = ""
-    tags: Annotated[tuple[Tag, ...], Meta(description="What it is good for, the best first.")] = ()
-    engine: Annotated[EngineName, Meta(description="Kind of server program.")] = "vllm"
+    tags: Annotated[tuple[Tag, ...], Meta(description="What the model is good for, the best use first.")] = ()
+    engine: Annotated[EngineName, Meta(description="The kind of server program.")] = "vllm"
     runtime: Annotated[
         str | None,
         Meta(
-            description='Virtualenv the engine runs in: a folder of `paths.venvs`. Engines "vllm" and "sglang" '
-            "need one."
+            description='Virtualenv in which the engine runs: a folder of `paths.venvs`. The engines "vllm" and '
+            '"sglang" need one.'
         ),
     ] = None
     source: Annotated[
         Source | None,
         Meta(
             description="Hugging Face repository `org/name`, or a folder (absolute, or starting with `./` and "
-            'relative to the file that names it). Engines "vllm" and "sglang" need one.'
+            'relative to the file that names it). The engines "vllm" and "sglang" need one.'
         ),
     ] = None
     revision: Annotated[
         str | None,
-        Meta(description="Branch, tag or commit of the source. Unset: what the repository has as `main`."),
+        Meta(description="Branch, tag or commit of the source. Unset: the branch `main`."),
     ] = None
     encodings: Annotated[
         tuple[Encoding, ...],
-        Meta(description="Encodings of tiktoken that the engine wants on disk; GPT-OSS does."),
+        Meta(description="Encodings of tiktoken that the engine needs on disk, such as for GPT-OSS."),
     ] = ()
     context_length: Annotated[
         Count | None,
-        Meta(description="Most tokens of prompt and answer together. Unset: what the model itself says."),
+        Meta(description="The most tokens of prompt and response together. Unset: the model's own limit."),
     ] = None
     vision: Annotated[bool, Meta(description="The model takes images.")] = False
     memory: Annotated[
         Bytes | None,
         Meta(
-            description="Footprint of a first start, and what the engine is told it may take. Unset: what the "
-            "engine's flags imply, else the whole budget."
+            description="Expected footprint, used until sparkd has measured the real one. The engine gets it as its "
+            "limit. Unset: the value that the engine's flags imply, or the whole budget."
         ),
     ] = None
     kv_cache: Annotated[
         Bytes | None,
         Meta(
-            description='Size of the KV cache, for engine "vllm". Unset: what `memory` leaves beside the weights.'
+            description='Size of the KV cache, for the engine "vllm". Unset: what `memory` leaves after the weights.'
         ),
     ] = None
     lifecycle: Annotated[
         Lifecycle,
         Meta(
-            description='"normal"; "utility" lives beside the main model and is never evicted by it, at most one '
-            'enabled model has it; "exclusive" needs an empty machine.'
+            description='"normal"; "utility" stays loaded beside the main model, which never evicts it (at most one '
+            'enabled model); "exclusive" needs every other model stopped.'
         ),
     ] = "normal"
     pinned: Annotated[
-        bool, Meta(description="Once ready, never stopped for idleness nor for another model.")
+        bool,
+        Meta(
+            description="Once ready, the model is never stopped when idle and never evicted for another model."
+        ),
     ] = False
     cpu_weight: CpuWeight = 100
     status: Annotated[
         Status,
         Meta(
-            description='"validated": works on the machines it is meant for; "experimental"; "manual": served when '
-            'named, left out of clients\' configurations; "disabled": listed nowhere and refused.'
+            description='"validated": tested on the machines it is meant for; "experimental"; "manual": served when a '
+            'request names it, left out of client configurations; "disabled": not listed, and requests are rejected.'
         ),
     ] = "experimental"
     reason: Annotated[
         str,
         Meta(
-            description="Why it has that status. Needed when it is disabled: whoever asks for it is told. Holds for "
-            "the status beside or below it, not for one that is said later."
+            description="The reason for its status. Required for a disabled model: rejected requests get it. It "
+            "belongs to the status that is set with it or before it, not to one that is set later."
         ),
     ] = ""
     instead: Annotated[
         str,
-        Meta(description="What to use instead, in a few words, for whoever asks for a disabled model."),
+        Meta(description="The model to use instead of this one, as a short text. Rejected requests get it."),
     ] = ""
     options: Annotated[
         Mapping[str, Scalar | tuple[Scalar, ...]],
         Meta(
-            description="Flags of the engine without their dashes: true gives the bare flag, false `--no-` and the "
-            "flag, a list repeats its values."
+            description="Flags of the engine without their dashes. true sets the flag without a value, false sets "
+            "`--no-` and the flag, a list sets several values."
         ),
     ] = {}
     environment: Annotated[Mapping[str, str], Meta(description="Environment variables of the engine.")] = {}
     command: Annotated[
         tuple[str, ...],
         Meta(
-            description='For engine "command": program and arguments. {source}, {model}, {context_length}, and '
-            "{host} and {port}, or {socket}, where it shall listen, are filled in, here and in `environment`."
+            description='For the engine "command": program and arguments. sparkd fills in {source}, {model}, '
+            "{context_length} and the address to listen on, {host} and {port} or {socket}, here and in `environment`."
         ),
     ] = ()
     rewriting: Annotated[
-        Rewriting, Meta(description="How requests are mended for it: `[models.<id>.rewriting]`.")
+        Rewriting, Meta(description="How requests for it are rewritten: `[models.<id>.rewriting]`.")
     ] = Rewriting()
     clients: Annotated[
         Clients,
-        Meta(description="What clients' configurations say about it: `[models.<id>.clients.<client>]`."),
+        Meta(description="Its limits in client configurations: `[models.<id>.clients.<client>]`."),
     ] = Clients()
-    health: Annotated[str, Meta(description="Path that answers 200 once the engine is ready.")] = "/health"
+    health: Annotated[str, Meta(description="Path that responds with 200 once the engine is ready.")] = (
+        "/health"
+    )
     idle_timeout: IdleTimeout
     start_timeout: StartTimeout
     stop_grace: StopGrace
@@ -177,85 +182,88 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def enabled(self) -> bool:
-        """Whether it is served at all."""
+        """Whether the model is served at all."""
         return self.status != "disabled"
 
-    def starts_like(self, other: Model) -> bool:
-        """Whether a start of the other one would have gone the same way."""
-        heard = (name for name in self.__struct_fields__ if name not in UNHEARD)
-        return all(getattr(self, name) == getattr(other, name) for name in heard)
+    def launches_same_as(self, other: Model) -> bool:
+        """Whether both definitions lead to the same start of an engine."""
+        relevant = (name for name in self.__struct_fields__ if name not in NO_RESTART_FIELDS)
+        return all(getattr(self, name) == getattr(other, name) for name in relevant)
 
     @property
-    def takes_source(self) -> bool:
-        """Whether its engine is given the source, and so needs it on disk; a program of one's own may not be."""
+    def needs_source(self) -> bool:
+        """Whether its engine gets the source and needs it on disk. A command may do without it."""
         return self.engine != "command" or any("{source}" in word for word in self.command)
 
 
 class Runtime(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`<paths.venvs>/<name>/runtime.toml`: a pinned virtualenv. The name is the folder's."""
+    """`<paths.venvs>/<name>/runtime.toml`: a pinned virtualenv. Its name is the folder's name."""
 
     name: str
     folder: Path
-    description: Annotated[str, Meta(description="One line for people.")] = ""
-    python: Annotated[str, Meta(description="Versions of Python that will do, as a version specifier.")] = (
+    description: Annotated[str, Meta(description="A one-line description for people.")] = ""
+    python: Annotated[str, Meta(description="Accepted versions of Python, as a version specifier.")] = (
         ">=3.11"
     )
-    requirements: Annotated[str, Meta(description="Locked requirements, a file in the same folder.")] = (
+    requirements: Annotated[str, Meta(description="The locked requirements: a file in the same folder.")] = (
         "requirements.lock"
     )
     disk: Annotated[
-        Bytes, Meta(description="Space a build takes at its fullest; it is not begun with less.")
+        Bytes, Meta(description="The most disk space that a build takes. With less, it does not start.")
     ] = 0
     torch_backend: Annotated[
         str | None,
         Meta(
-            description="Build of PyTorch (`cpu`, `cu130`, …) where no find-links folder has the pinned one."
+            description="Build of PyTorch (`cpu`, `cu130`, …), used if no find-links folder has the pinned version."
         ),
     ] = None
     find_links: Annotated[
-        tuple[str, ...], Meta(description="Folders with wheels, besides those in PIP_FIND_LINKS.")
+        tuple[str, ...], Meta(description="Folders with wheels, in addition to PIP_FIND_LINKS.")
     ] = ()
     provides: Annotated[
         Mapping[str, str],
         Meta(
-            description="Distributions to stand in for by name and version, for programs that look themselves up "
+            description="Names and versions of placeholder distributions, for programs that look up their own version "
             "under another name."
         ),
     ] = {}
     environment: Annotated[
-        Mapping[str, str], Meta(description="Environment variables of every engine of this runtime.")
+        Mapping[str, str], Meta(description="Environment variables for every engine of this runtime.")
     ] = {}
     environment_aarch64: Annotated[
         Mapping[str, str],
-        Meta(description="More of them for machines with Arm processors, whose GPU is a GB10."),
+        Meta(description="Additional variables for machines with Arm processors, whose GPU is a GB10."),
     ] = {}
     steps: Annotated[
-        tuple[Step, ...], Meta(description="What is built from source, after the requirements.")
+        tuple[Step, ...], Meta(description="Steps that build from source, after the requirements.")
     ] = ()
     cuda: Annotated[
         str | None,
         Meta(
-            description='Major version of CUDA that the PyTorch in it must be built for: "13". Unset: any, or none.'
+            description='Major version of CUDA for which its PyTorch must be built: "13". Unset: any, or none.'
         ),
     ] = None
     fetch: Annotated[
         tuple[tuple[str, ...], ...],
         Meta(
-            description="Commands that fetch more into a build on a machine with an NVIDIA GPU, as `smoke`; one that "
-            "fails is told, and is no failure of the build."
+            description="Commands that download more into a build on a machine with an NVIDIA GPU, written as in "
+            "`smoke`. If one fails, sparkd reports it and the build continues."
         ),
     ] = ()
-    imports: Annotated[tuple[str, ...], Meta(description="Modules that must import after the build.")] = ()
+    imports: Annotated[
+        tuple[str, ...], Meta(description="Modules that can be imported after the build.")
+    ] = ()
     versions: Annotated[
-        Mapping[str, str], Meta(description="Distributions and the versions they must have after the build.")
+        Mapping[str, str],
+        Meta(description="Distributions and the versions that they must have after the build."),
     ] = {}
     smoke: Annotated[
         tuple[tuple[str, ...], ...],
         Meta(
-            description="Commands that must succeed after the build; their program is looked up in the virtualenv."
+            description="Commands that must succeed after the build. Their program comes from the virtualenv."
         ),
     ] = ()
     smoke_gpu: Annotated[
         tuple[tuple[str, ...], ...],
-        Meta(description="More of them for machines with an NVIDIA GPU."),
+        Meta(description="Additional commands for machines with an NVIDIA GPU."),
     ] = ()

@@ -1,4 +1,4 @@
-"""What people and their programs are told about a model, and no engine is: its status, its tags, clients' limits."""
+"""Information about a model for people and clients, which no engine gets: status, tags, limits for clients."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ Tag = Literal[
 
 
 class ClientLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[models.<id>.clients.<client>]`: what the configuration of a client says about the model."""
+    """`[models.<id>.clients.<client>]`: the model's limits in the configuration of a client."""
 
     context: Annotated[
         Count | None,
         Meta(
-            description="Tokens of prompt and answer together that the client may fill; no more than `context_length` "
-            "counts. Unset: `context_length`."
+            description="The most tokens of prompt and response together that the client may use, at most "
+            "`context_length`. Unset: `context_length`."
         ),
     ] = None
     output: Annotated[
-        Count | None, Meta(description="Tokens of the longest answer that the client may ask for.")
+        Count | None, Meta(description="The most tokens of a response that the client may request.")
     ] = None
 
 
 class Clients(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[models.<id>.clients]`: programs for which sparkd writes configurations."""
+    """`[models.<id>.clients]`: clients for which sparkd writes configurations."""
 
     opencode: Annotated[
         ClientLimits, Meta(description="Limits for OpenCode: a table with `context` and `output`.")

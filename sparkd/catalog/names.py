@@ -1,4 +1,4 @@
-"""What a model may be called.
+"""Rules for the names of models.
 
 An id is part of URL paths (`/v1/<model>/chat/completions`), of file names (logs, sockets) and of argv.
 """
@@ -10,12 +10,12 @@ import re
 LONGEST_NAME = 100
 """Characters; a log's file name adds some and must stay within 255 bytes."""
 
-PATH_HEADS = frozenset(
+RESERVED_PATH_SEGMENTS = frozenset(
     {"audio", "batches", "chat", "classify", "completions", "detokenize", "embeddings", "engines", "files"}
     | {"fine_tuning", "images", "messages", "models", "moderations", "pooling", "realtime", "rerank"}
     | {"responses", "score", "tokenize", "uploads", "videos"}
 )
-"""First segments after `/v1/` of the paths that engines and OpenAI's API know. A model of that name would hide them."""
+"""First segments after `/v1/` in paths of engines and of OpenAI's API. A model with that name would hide them."""
 
 NAME_RULE = f"letters, digits and . _ - : after a first letter or digit, at most {LONGEST_NAME} characters"
 
@@ -33,15 +33,15 @@ def is_id(name: str) -> bool:
 
 
 def is_alias(name: str) -> bool:
-    """Whether a model can have this alias: as an id, and slashes may join several (`org/name`).
+    """Whether a model can have this alias: the rule for ids, and slashes are allowed (`org/name`).
 
-    One with a slash can be named in a body or a query, not in a path.
+    A request can name an alias with a slash in its body or query, but not in its path.
     """
     return len(name) <= LONGEST_NAME and _alias.fullmatch(name) is not None
 
 
 def is_variable(name: str) -> bool:
-    """Whether an environment variable can be called so."""
+    """Whether an environment variable can have this name."""
     return _variable.fullmatch(name) is not None
 
 

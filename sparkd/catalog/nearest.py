@@ -1,19 +1,18 @@
-"""The valid name that somebody most likely meant."""
+"""Finds the valid name that is most similar to a mistyped one."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 COMPARED = 300
-"""Names compared at most: a request for an unknown model must stay cheap with 10,000 models in the catalogue."""
+"""The most names to compare: a request for an unknown model must stay cheap with 10,000 models in the catalogue."""
 
 LONGEST = 100
-"""Characters; nobody mistypes more, and comparing costs the product of both lengths."""
+"""Characters; longer names are not typing mistakes, and a comparison costs the product of both lengths."""
 
 
-def nearest(name: str, names: Iterable[str]) -> str | None:
-    """The one of `names` that is most like `name`, None when none is. Of many, only those that begin alike count."""
+def find_nearest(name: str, names: Iterable[str]) -> str | None:
+    """The most similar of `names`, None if none is similar. Among many, only names with the same first letter count."""
     if not name or len(name) > LONGEST:
         return None
     known = list(names)
@@ -22,11 +21,13 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
         alike = [other for other in known if other.startswith(first)]
         known = sorted(alike, key=lambda other: abs(len(other) - len(name)))[:COMPARED]
     folded = {other.casefold(): other for other in known}
-    found = difflib.get_close_matches(name.casefold(), folded, n=1)
+    from difflib import get_close_matches  # noqa: PLC0415  # only a mistake needs it, and no start should wait for it
+
+    found = get_close_matches(name.casefold(), folded, n=1)
     return folded[found[0]] if found else None
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """`; did you mean "x"?`, to end a sentence with, or nothing."""
-    found = nearest(name, names)
+    """`; did you mean "x"?` as the end of a sentence, or an empty string."""
+    found = find_nearest(name, names)
     return f'; did you mean "{found}"?' if found is not None else ""

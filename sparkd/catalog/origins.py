@@ -2,61 +2,61 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sparkd.catalog.wording import dotted
+from msgspec import Struct, field
+
+from sparkd.catalog.messages import join_key
 
 
 class Origin(NamedTuple):
-    """Who said a value: a file, and the table in it."""
+    """Where a value was set: a file, and the table in it."""
 
     file: Path
     table: tuple[str, ...]
 
 
-@dataclass(slots=True)
-class Table:
-    """What files say in one table. `begun`: where it begins; `wrong`: the keys whose value is not usable.
+class Table(Struct):
+    """The merged values of one table. `declared_at`: where it begins. `invalid_keys`: keys with an unusable value.
 
-    `origins` knows who said what, also of the keys of tables in it (`("options", "dtype")`).
+    `origins` has the origin of each key, including the keys of tables in it (`("options", "dtype")`).
     """
 
-    begun: Origin
+    declared_at: Origin
     values: dict[str, Any] = field(default_factory=dict)
     origins: dict[tuple[str, ...], Origin] = field(default_factory=dict)
-    wrong: set[str] = field(default_factory=set)
+    invalid_keys: set[str] = field(default_factory=set)
 
     @property
     def file(self) -> Path:
         """The file where the table begins."""
-        return self.begun.file
+        return self.declared_at.file
 
-    def lay(self, later: Table) -> None:
-        """Lay a later table over this one: its keys win, and tables in it are laid over tables in turn."""
+    def merge(self, later: Table) -> None:
+        """Merge a later table into this one. Its keys override; tables in it are merged the same way."""
         for name, value in later.values.items():
-            self.values[name] = _laid(self.values.get(name), value)
+            self.values[name] = _merge_values(self.values.get(name), value)
         self.origins |= later.origins
-        self.wrong |= later.wrong
+        self.invalid_keys |= later.invalid_keys
 
-    def forget(self, key: str) -> None:
-        """Make it as if nobody had said anything about a key."""
+    def remove_key(self, key: str) -> None:
+        """Remove a key and its origin, as if no file had set it."""
         self.values.pop(key, None)
         self.origins = {path: origin for path, origin in self.origins.items() if path[0] != key}
 
-    def origin(self, *path: str) -> Origin:
-        """Who has the last word on a key, or on a key of a table in it; else where the table begins."""
+    def origin_of(self, *path: str) -> Origin:
+        """Where the effective value of a key, or of a key in a table, was set. Without one: where the table begins."""
         known = (path[:length] for length in range(len(path), 0, -1))
-        return next((self.origins[inner] for inner in known if inner in self.origins), self.begun)
+        return next((self.origins[inner] for inner in known if inner in self.origins), self.declared_at)
 
-    def place(self, *path: str) -> tuple[Path, str]:
-        """The file that has the last word on a key, and the key as it stands there."""
-        origin = self.origin(*path)
-        return origin.file, dotted(*origin.table, *path)
+    def locate_key(self, *path: str) -> tuple[Path, str]:
+        """The file that sets the effective value of a key, and the key as that file has it."""
+        origin = self.origin_of(*path)
+        return origin.file, join_key(*origin.table, *path)
 
 
-def _laid(below: Any, above: Any) -> Any:
+def _merge_values(below: Any, above: Any) -> Any:
     if isinstance(below, dict) and isinstance(above, dict):
-        return below | {name: _laid(below.get(name), value) for name, value in above.items()}
+        return below | {name: _merge_values(below.get(name), value) for name, value in above.items()}
     return above

@@ -1,6 +1,6 @@
-"""What values of the catalogue are made of: sizes in bytes, durations in float seconds, counts, places.
+"""Types of values in the catalogue: sizes in bytes, durations in float seconds, counts, paths.
 
-A size may be written "20 GiB" in TOML; in Python every one is a number of bytes.
+TOML may write a size as "20 GiB"; in Python every size is a number of bytes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ LARGEST_SIZE = 2**60
 """1 EiB: no machine has more, and sums of sizes stay below the 64 bits of SQLite's integers."""
 
 LONGEST_DURATION = 1e9
-"""Seconds, 31 years: any longer and an event loop's timer overflows."""
+"""Seconds, 31 years: longer durations overflow the timer of an event loop."""
 
 Bytes = Annotated[int, Meta(ge=0, le=LARGEST_SIZE, extra={"unit": "bytes"})]
 Seconds = Annotated[float, Meta(ge=0.0, le=LONGEST_DURATION, extra={"unit": "seconds"})]
@@ -26,23 +26,21 @@ Source = Annotated[str, Meta(extra={"unit": "source"})]
 
 IdleTimeout = Annotated[
     Seconds,
-    Meta(
-        description="A model unused for this long is stopped, counted from the end of its last request; 0: never."
-    ),
+    Meta(description="sparkd stops a model this long after the end of its last request. 0: never."),
 ]
 StartTimeout = Annotated[
-    Seconds, Meta(description="A model not ready this long after its launch has failed.")
+    Seconds, Meta(description="A model that is not ready this long after its launch has failed.")
 ]
 StopGrace = Annotated[Seconds, Meta(description="Time between SIGTERM and SIGKILL.")]
 DrainTimeout = Annotated[
     Seconds,
-    Meta(description="Longest time an evicted model may go on answering what it has begun."),
+    Meta(description="The longest time that an evicted model may take to finish its requests."),
 ]
 MinResidency = Annotated[
     Seconds,
     Meta(
-        description="A ready model is not evicted for another before this, or before its own load time "
-        "if longer and it is busy."
+        description="A ready model is not evicted for another one before this time. If it is busy and takes longer "
+        "to load, its load time counts instead."
     ),
 ]
 CpuWeight = Annotated[
@@ -50,15 +48,15 @@ CpuWeight = Annotated[
     Meta(
         ge=1,
         le=10_000,
-        description="Its share of CPUs that are all busy, beside other engines; sparkd itself has 10000. Only under "
-        "systemd.",
+        description="Its share of the CPUs beside other engines, when all CPUs are busy; sparkd itself has 10000. "
+        "Only under systemd.",
     ),
 ]
 Download = Annotated[
     Literal["refuse", "auto"],
     Meta(
-        description='What a request for a model that is not on disk does: "refuse" tells how to fetch it, "auto" '
-        "fetches it, the request waiting meanwhile."
+        description='A request for a model that is not on disk: "refuse" rejects it and names the command that '
+        'downloads the model, "auto" downloads the model while the request waits.'
     ),
 ]
 Encoding = Literal["cl100k_base", "o200k_base"]

@@ -1,4 +1,4 @@
-"""How requests are mended for a model: `[models.<id>.rewriting]`. docs/requests.md explains what each key does."""
+"""How requests for a model are rewritten: `[models.<id>.rewriting]`. docs/requests.md explains each key."""
 
 from __future__ import annotations
 
@@ -15,80 +15,80 @@ RequestFields = Mapping[str, Any]
 
 
 class Rewriting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[models.<id>.rewriting]`: how requests are mended for the model. Everything is off but the token limit."""
+    """`[models.<id>.rewriting]`: how requests for the model are rewritten. By default only the token limit is on."""
 
-    strip: Annotated[
-        tuple[str, ...], Meta(description="Request fields taken out, whatever the client says.")
-    ] = ()
+    strip: Annotated[tuple[str, ...], Meta(description="Request fields that are always removed.")] = ()
     default: Annotated[
-        RequestFields, Meta(description="Request fields put in where the client says nothing.")
+        RequestFields, Meta(description="Request fields that are added if the client does not set them.")
     ] = {}
-    set: Annotated[RequestFields, Meta(description="Request fields put in, whatever the client says.")] = {}
+    set: Annotated[
+        RequestFields, Meta(description="Request fields that are always set, even if the client sets them.")
+    ] = {}
     presets: Annotated[
         Mapping[str, RequestFields],
         Meta(
             description="Aliases that set request fields, such as "
-            '`"gpt-oss-120b:high" = { reasoning_effort = "high" }`; they win over `set`.'
+            '`"gpt-oss-120b:high" = { reasoning_effort = "high" }`; they override `set`.'
         ),
     ] = {}
     drop_images: Annotated[
         bool,
-        Meta(description="For a model without `vision`: leave images out instead of refusing the request."),
+        Meta(description="For a model without `vision`: remove images instead of rejecting the request."),
     ] = False
     join_text: Annotated[
         bool,
         Meta(
-            description="Text given in parts becomes one text, for chat templates that take no parts. Not with "
-            "`vision`."
+            description="Joins the text parts of a message into one text, for chat templates that accept no parts. "
+            "Not with `vision`."
         ),
     ] = False
     alternate_roles: Annotated[
         bool,
         Meta(
-            description="Roles take turns, beginning with the user: neighbours of one role are merged, system "
-            "messages move into the first user message."
+            description="Makes roles alternate, starting with the user: merges neighbouring messages of one role, and "
+            "moves system messages into the first user message."
         ),
     ] = False
     tool_hints: Annotated[
         bool,
         Meta(
-            description="Tell a model that writes lists and objects as strings, or calls tools when greeted, not "
-            "to: in the instructions and in the schemas of tools."
+            description="For a model that writes lists and objects as strings, or calls tools when greeted: adds "
+            "instructions against it to the system message and to the schemas of tools."
         ),
     ] = False
     cap_tokens: Annotated[
         bool,
         Meta(
-            description="Keep what a client asks for in tokens within the context, and refuse at once what cannot "
+            description="Keeps the requested tokens within the context, and rejects at once a request that cannot "
             "fit. Needs `context_length`."
         ),
     ] = True
     margin: Annotated[
         Margin | None,
         Meta(
-            description="Tokens of the context left alone by the token limit. Unset: a tenth of it, at least 512."
+            description="Tokens of the context that the token limit keeps free. Unset: a tenth of it, at least 512."
         ),
     ] = None
     tokenizer: Annotated[
         Tokenizer,
         Meta(
-            description='How tokens are estimated: "large" for vocabularies of about 100,000 pieces and more, '
-            '"small" for those made for a few languages, "quarter" for four characters a token, as sparkd\'s '
-            "predecessor had it."
+            description='How tokens are estimated: "large" for vocabularies of about 100,000 tokens and more, '
+            '"small" for vocabularies of a few languages, "quarter" for four characters a token, as in sparkd\'s '
+            "predecessor."
         ),
     ] = "large"
     tools: Annotated[
         Tools,
         Meta(
-            description='"pass"; "strip" takes out everything about tools; "require" makes the model call one '
-            "until it has a result."
+            description='"pass"; "strip" removes everything about tools; "require" makes the model call a tool until '
+            "it has a result."
         ),
     ] = "pass"
     thinking_switch: Annotated[
         bool,
         Meta(
-            description="The model's thinking is on or off: `thinking` and reasoning efforts become that switch of "
-            "its chat template."
+            description="Converts `thinking` and reasoning efforts into the switch of the model's chat template that "
+            "turns thinking on or off."
         ),
     ] = False
-    quiet: Annotated[bool, Meta(description="Thinking is off where the client does not ask for it.")] = False
+    quiet: Annotated[bool, Meta(description="Turns thinking off unless the client requests it.")] = False

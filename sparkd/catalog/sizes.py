@@ -16,13 +16,13 @@ UNITS = {
     "TB": 1000**4,
 }
 PATTERN = rf"^[0-9]{{1,15}}(\.[0-9]{{1,6}})? ?({'|'.join(UNITS)})$"
-"""Of a size as text, for the JSON Schema too. A bare "20G" is no size: some programs mean 10^9 and some 2^30."""
+"""The pattern of a size, also for the JSON Schema. "20G" is not a size: some programs mean 10^9 and some 2^30."""
 
 _size = re.compile(PATTERN[:-1] + r"\Z")
 
 
 def parse_size(text: str) -> int:
-    """Bytes of a size such as "20 GiB", rounded to whole ones. Raises ValueError when it is none."""
+    """The bytes of a size such as "20 GiB", rounded to an integer. Raises ValueError if it is not a size."""
     found = _size.match(text)
     if found is None:
         message = f"{text!r} is not a size"
@@ -32,12 +32,12 @@ def parse_size(text: str) -> int:
 
 
 def likely_size(text: str) -> str | None:
-    """The size that was probably meant by "20G" or "20 gib", None when nothing near is one."""
+    """The size that "20G" or "20 gib" probably means, None if no size is similar."""
     found = re.fullmatch(r"\s*([0-9]{1,15}(?:\.[0-9]{1,6})?)\s*([kmgt])(?:i?b)?\s*", text, re.IGNORECASE)
     return f"{found[1]} {found[2].upper()}iB" if found else None
 
 
-def size_text(size: int) -> str:
-    """A size in bytes for people, in the largest binary unit it fills, to a tenth: "1.5 GiB"."""
+def format_size(size: int) -> str:
+    """A size in bytes for people, in the largest binary unit that fits, with one decimal: "1.5 GiB"."""
     unit = next((unit for unit in ("TiB", "GiB", "MiB", "KiB") if size >= UNITS[unit]), "B")
     return f"{size / UNITS[unit]:.1f}".removesuffix(".0") + f" {unit}"

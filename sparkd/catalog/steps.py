@@ -1,4 +1,4 @@
-"""What a runtime builds from source, as frozen types: `[[steps]]` of `runtime.toml` and the tables in them."""
+"""What a runtime builds from source, as frozen types: `[[steps]]` of `runtime.toml` and their tables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 from sparkd.catalog.quantities import Bytes
 
 STEP_PLACEHOLDERS = ("python", "source", "wheels", "cache", "venv")
-"""What `{…}` in a step's commands and environment may name."""
+"""The placeholders `{…}` in a step's commands and environment."""
 
 
 class Checkout(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -18,51 +18,54 @@ class Checkout(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     repository: Annotated[str, Meta(description="Address of the repository, or a folder.")]
     commit: Annotated[
-        str, Meta(pattern="^[0-9a-f]{40}$", description="The commit, by all 40 digits of its name.")
+        str, Meta(pattern="^[0-9a-f]{40}$", description="The full hash of the commit, 40 digits.")
     ]
     into: Annotated[
-        str, Meta(description="Folder below the step's source where it goes. Unset: the source itself.")
+        str, Meta(description="Folder below the step's source folder. Unset: the source folder itself.")
     ] = "."
     submodules: Annotated[
-        tuple[str, ...], Meta(description="Its submodules that are needed; the commit pins theirs.")
+        tuple[str, ...], Meta(description="The submodules that are needed; the commit pins theirs.")
     ] = ()
 
 
 class Patch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[[steps.patches]]`: a change to a source, as `git apply` takes it."""
+    """`[[steps.patches]]`: a change to a source, in the format of `git apply`."""
 
-    file: Annotated[str, Meta(description="The patch, a file below the runtime's folder.")]
+    file: Annotated[str, Meta(description="The patch: a file below the runtime's folder.")]
     sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$", description="SHA-256 of that file.")]
-    into: Annotated[str, Meta(description="Folder below the step's source that it changes.")] = "."
+    into: Annotated[str, Meta(description="Folder below the step's source folder to which it applies.")] = "."
 
 
 class Step(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[[steps]]`: wheels that are built from source once the locked requirements are installed, in this order."""
+    """`[[steps]]`: wheels built from source, in this order, after the locked requirements are installed."""
 
     step: Annotated[
         str,
-        Meta(pattern="^[a-z0-9][a-z0-9._-]*$", description="Its name: what is said while it is built."),
+        Meta(pattern="^[a-z0-9][a-z0-9._-]*$", description="Its name, reported while it is built."),
     ]
-    sources: Annotated[tuple[Checkout, ...], Meta(description="Sources, laid out in this order.")] = ()
+    sources: Annotated[tuple[Checkout, ...], Meta(description="Sources, checked out in this order.")] = ()
     patches: Annotated[tuple[Patch, ...], Meta(description="Patches, applied in this order.")] = ()
     needs: Annotated[
         Mapping[str, str],
         Meta(
-            description="Commands and headers (`….h`) that the machine must have, each with the command that gets it."
+            description="Commands and headers (`….h`) that the machine must have, each with the command that "
+            "installs it."
         ),
     ] = {}
-    disk: Annotated[Bytes, Meta(description="Space it takes at its fullest.")] = 0
+    disk: Annotated[Bytes, Meta(description="The most disk space that it takes.")] = 0
     environment: Annotated[
         Mapping[str, str],
         Meta(
-            description="Environment variables of its commands. {python}, {source}, {wheels}, {cache} (kept between "
-            "attempts) and {venv} are filled in, in the commands too."
+            description="Environment variables of its commands. sparkd fills in {python}, {source}, {wheels}, {cache} "
+            "(kept between attempts) and {venv}, here and in the commands."
         ),
     ] = {}
     commands: Annotated[
         tuple[tuple[str, ...], ...],
-        Meta(description="What builds it, run one after another in its source; wheels go into {wheels}."),
+        Meta(
+            description="Commands that build it, run one after another in its source folder. Wheels go into {wheels}."
+        ),
     ]
     builds: Annotated[
-        tuple[str, ...], Meta(description="Distributions of which {wheels} must then have a wheel.")
+        tuple[str, ...], Meta(description="Distributions for which {wheels} must then contain a wheel.")
     ]

@@ -1,4 +1,4 @@
-"""sparkctl: an operator's commands. Those about running models talk to the daemon's control API only."""
+"""sparkctl: the operator's commands. Commands about running models use only the daemon's control API."""
 
 from sparkd.cli.entry import main
 

@@ -11,231 +11,264 @@ from typing import NoReturn
 from sparkd import __version__
 from sparkd.catalog.quantities import LARGEST_SIZE
 from sparkd.catalog.sizes import likely_size, parse_size
-from sparkd.cli import exits
-from sparkd.cli.output import complain
+from sparkd.cli import exit_codes
+from sparkd.cli.output.messages import print_error
 from sparkd.errors import InvalidRequest
 
 
-class _Misused(InvalidRequest):
-    """The command line cannot be understood."""
+class _UsageError(InvalidRequest):
+    """The command line is invalid."""
 
     code = "usage"
 
 
-def parse(argv: list[str]) -> argparse.Namespace:
-    """The command with its options; leaves with exits.USAGE when the line cannot be understood."""
+def parse_arguments(argv: list[str]) -> argparse.Namespace:
+    """The command with its options; exits with exits.USAGE if the command line is invalid."""
     options = argparse.Namespace(json=False, socket=None, catalogue=None)
     try:
-        return sparkctl_parser().parse_args(argv, options)
-    except _Misused as error:
-        complain(error, as_json="--json" in argv)
-        sys.exit(exits.USAGE)
+        return create_sparkctl_parser().parse_args(argv, options)
+    except _UsageError as error:
+        print_error(error, as_json="--json" in argv)
+        sys.exit(exit_codes.USAGE)
 
 
 class _Parser(argparse.ArgumentParser):
-    """Names the nearest command after a typo, and fits an error on one line."""
+    """Suggests the nearest command after a typo, and reports an error on one line."""
 
     def error(self, message: str) -> NoReturn:
-        wrong = re.match(r"argument (\w+): invalid choice: '(.*?)' \(choose from (.*)\)", message)
-        if wrong:
-            what = "shell" if wrong[1] == "SHELL" else "command"
-            known = [choice.strip(" '") for choice in wrong[3].split(",")]
-            near = difflib.get_close_matches(wrong[2], known, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(known)}"
-            message = f"there is no {what} '{wrong[2]}'; {hint}"
-        raise _Misused(f"{message} (`{self.prog} --help` tells more)")
+        mistake = re.match(r"argument (\w+): invalid choice: '(.*?)' \(choose from (.*)\)", message)
+        if mistake:
+            kind = "shell" if mistake[1] == "SHELL" else "command"
+            known = [choice.strip(" '") for choice in mistake[3].split(",")]
+            closest = difflib.get_close_matches(mistake[2], known, n=1)
+            hint = f"did you mean '{closest[0]}'?" if closest else f"choose from {', '.join(known)}"
+            message = f"there is no {kind} '{mistake[2]}'; {hint}"
+        raise _UsageError(f"{message} (see `{self.prog} --help`)")
 
 
-def sparkctl_parser() -> argparse.ArgumentParser:
-    """Everything that the command line knows; completions are made from it."""
+def create_sparkctl_parser() -> argparse.ArgumentParser:
+    """The whole command line; completions are generated from it."""
     parser = _Parser(
         prog="sparkctl",
-        description="Watch and steer sparkd, the inference server of this machine.",
-        epilog=_exit_codes(),
+        description="Watch and control sparkd, the inference server of this machine.",
+        epilog=_render_exit_codes(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        parents=[_everywhere()],
+        parents=[_create_global_parser()],
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"sparkctl {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
 
-    _status(_command(commands, "status", "what runs, who waits, what memory is left"))
-    _of_model(_command(commands, "plan", "what would happen if somebody asked for a model now"))
-    _of_model(_command(commands, "load", "make a model ready, and wait until it is"))
-    _of_model(_command(commands, "stop", "let a model finish what it has begun, then stop it"))
-    _of_model(_command(commands, "retry", "let a model that failed be started again at once"))
-    _logs(_command(commands, "logs", "what a model's engine printed"))
-    _add(
-        _command(commands, "add", "add a model: guess its entry from its files and write it; needs no daemon")
+    _define_status(
+        _define_command(commands, "status", "show running models, waiting requests and free memory")
     )
-    _command(commands, "reload", "have the catalogue read again; a wrong one changes nothing")
-    _command(commands, "reexec", "put the sparkd installed now in the running one's place; its engines go on")
-    _of_disk(commands)
-    _check(
-        _command(commands, "check", "read the catalogue and name everything wrong with it; needs no daemon")
+    _add_model_argument(_define_command(commands, "plan", "show what a request for a model would do now"))
+    _add_model_argument(_define_command(commands, "load", "load a model and wait until it is ready"))
+    _add_model_argument(_define_command(commands, "stop", "let a model finish its responses, then stop it"))
+    _add_model_argument(_define_command(commands, "retry", "allow a failed model to start again at once"))
+    _define_logs(_define_command(commands, "logs", "print the output of a model's engine"))
+    _define_add(
+        _define_command(commands, "add", "add a model: derive its entry from its files; needs no daemon")
     )
-    _command(
+    _define_command(commands, "reload", "reload the catalogue; an error in it changes nothing")
+    _define_command(
+        commands, "reexec", "replace the running sparkd with the installed one; engines keep running"
+    )
+    _define_disk_commands(commands)
+    _define_check(
+        _define_command(commands, "check", "read the catalogue and report every problem; needs no daemon")
+    )
+    _define_command(
         commands,
         "doctor",
-        "look over catalogue, daemon and machine, and say what mends what is amiss; needs no daemon",
+        "check the catalogue, the daemon and the machine, and suggest fixes; needs no daemon",
     )
-    _explain(
-        _command(
+    _define_explain(
+        _define_command(
             commands,
             "explain",
-            "what becomes of a request (JSON on stdin) before its model gets it; needs no daemon",
+            "show how a request (JSON on stdin) is rewritten for its model; needs no daemon",
         )
     )
-    _runtime(_command(commands, "runtime", "the virtualenvs engines run in; needs no daemon"))
-    _client(_command(commands, "client", "what a client is to be configured with; needs no daemon"))
-    _completion(
-        _command(
-            commands, "completion", "what a shell needs to complete sparkctl and sparkd; needs no daemon"
+    _define_runtime(
+        _define_command(commands, "runtime", "manage the virtualenvs that engines run in; needs no daemon")
+    )
+    _define_client(
+        _define_command(commands, "client", "print the configuration for a client; needs no daemon")
+    )
+    _define_completion(
+        _define_command(
+            commands, "completion", "print a completion script for sparkctl and sparkd; needs no daemon"
         )
     )
-    _demo(_command(commands, "demo", "a first answer from a real model on this machine, from nothing"))
+    _define_demo(
+        _define_command(
+            commands, "demo", "get a first response from a real model, with nothing installed before"
+        )
+    )
     return parser
 
 
-def _of_disk(commands: argparse._SubParsersAction[_Parser]) -> None:
-    """Commands about models on disk."""
-    pull = _command(commands, "pull", "download what a model needs, or what of it is missing")
-    pull.add_argument("models", nargs="+", metavar="MODEL", help="its id or an alias")
-    pull.add_argument("--verify", action="store_true", help="read again and compare what is there already")
-    models = _command(commands, "models", "what is on disk of every model, and what no model needs")
-    models.add_argument("-a", "--all", action="store_true", help="disabled models too")
-    remove = _command(commands, "rm", "take a model off the disk")
-    remove.add_argument("-y", "--yes", action="store_true", help="do not ask")
-    _of_model(remove)
+def _define_disk_commands(commands: argparse._SubParsersAction[_Parser]) -> None:
+    """Commands for models on disk."""
+    pull = _define_command(commands, "pull", "download what models need, or the missing part of it")
+    pull.add_argument("models", nargs="+", metavar="MODEL", help="model id or alias")
+    pull.add_argument("--verify", action="store_true", help="read existing files again and verify them")
+    models = _define_command(
+        commands, "models", "list what is on disk for every model, and what no model needs"
+    )
+    models.add_argument("-a", "--all", action="store_true", help="include disabled models")
+    remove = _define_command(commands, "rm", "delete a model's files from the disk")
+    remove.add_argument("-y", "--yes", action="store_true", help="do not ask for confirmation")
+    _add_model_argument(remove)
 
 
-def _everywhere() -> _Parser:
-    # SUPPRESS: these may stand before and after the command, and its defaults must not undo what stood before.
+def _create_global_parser() -> _Parser:
+    # SUPPRESS: these are allowed before and after the command, and its defaults must not undo what came before.
     parent = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
-    parent.add_argument("--json", action="store_true", help="results as JSON on stdout, errors on stderr")
-    parent.add_argument("--socket", metavar="PATH", help="control socket of the daemon (SPARKD_SOCKET)")
+    parent.add_argument(
+        "--json", action="store_true", help="print results as JSON on stdout, errors on stderr"
+    )
+    parent.add_argument(
+        "--socket",
+        metavar="PATH",
+        help="control socket of the daemon (default: SPARKD_SOCKET, or from the catalogue)",
+    )
     parent.add_argument(
         "--catalogue",
         metavar="PATH",
-        help="catalogue (SPARKD_CATALOGUE; else ./models.toml, else /etc/sparkd/models.toml)",
+        help="catalogue file (default: SPARKD_CATALOGUE, ./models.toml or /etc/sparkd/models.toml)",
     )
     return parent
 
 
-def _command(commands: argparse._SubParsersAction[_Parser], name: str, purpose: str) -> _Parser:
+def _define_command(commands: argparse._SubParsersAction[_Parser], name: str, purpose: str) -> _Parser:
     return commands.add_parser(
-        name, help=purpose, description=f"{purpose[0].upper()}{purpose[1:]}.", parents=[_everywhere()]
+        name,
+        help=purpose,
+        description=f"{purpose[0].upper()}{purpose[1:]}.",
+        parents=[_create_global_parser()],
     )
 
 
-def _client(client: _Parser) -> None:
+def _define_client(client: _Parser) -> None:
     client.add_argument(
-        "client", choices=("opencode", "cline"), help="opencode.json, or what to type into Cline"
+        "client", choices=("opencode", "cline"), help="opencode.json, or the values to enter in Cline"
     )
     client.add_argument(
-        "--url", metavar="URL", help="where the client reaches sparkd, such as http://spark:8009/v1"
+        "--url",
+        metavar="URL",
+        help="address at which the client reaches sparkd, such as http://spark:8009/v1",
     )
-    client.add_argument("--main", metavar="MODEL", help="what OpenCode begins with")
+    client.add_argument("--main", metavar="MODEL", help="model that OpenCode starts with")
 
 
-def _of_model(command: argparse.ArgumentParser) -> None:
-    command.add_argument("model", metavar="MODEL", help="its id or an alias")
+def _add_model_argument(command: argparse.ArgumentParser) -> None:
+    command.add_argument("model", metavar="MODEL", help="model id or alias")
 
 
-def _status(status: _Parser) -> None:
-    status.add_argument("model", nargs="?", metavar="MODEL", help="only this model")
-    status.add_argument("-a", "--all", action="store_true", help="disabled models too")
-    status.add_argument("-w", "--watch", action="store_true", help="go on until Ctrl-C")
+def _define_status(status: _Parser) -> None:
+    status.add_argument("model", nargs="?", metavar="MODEL", help="show only this model")
+    status.add_argument("-a", "--all", action="store_true", help="include disabled models")
+    status.add_argument("-w", "--watch", action="store_true", help="repeat until Ctrl-C")
     status.add_argument(
-        "--interval", type=_seconds, default=1.0, metavar="SECONDS", help="between two looks with --watch"
+        "--interval", type=_parse_seconds, default=1.0, metavar="SECONDS", help="interval with --watch (1)"
     )
 
 
-def _logs(logs: _Parser) -> None:
-    logs.add_argument("-f", "--follow", action="store_true", help="go on until its process ends")
+def _define_logs(logs: _Parser) -> None:
+    logs.add_argument("-f", "--follow", action="store_true", help="follow until the process ends")
     logs.add_argument(
-        "-n", "--lines", type=_count, default=200, metavar="N", help="begin with the last N lines (200)"
+        "-n", "--lines", type=_parse_count, default=200, metavar="N", help="start with the last N lines (200)"
     )
-    _of_model(logs)
+    _add_model_argument(logs)
 
 
-def _explain(explain: _Parser) -> None:
+def _define_explain(explain: _Parser) -> None:
     explain.add_argument(
         "--api",
         choices=("chat", "completions", "responses", "messages"),
         default="chat",
-        help="the API it is for: /v1/chat/completions (chat) or another",
+        help="API of the request: /v1/chat/completions (chat) or another",
     )
-    _of_model(explain)
+    _add_model_argument(explain)
 
 
-def _completion(completion: _Parser) -> None:
+def _define_completion(completion: _Parser) -> None:
     completion.add_argument(
         "what",
         choices=("bash", "zsh", "fish", "models", "runtimes"),
         metavar="SHELL",
-        help="bash, zsh or fish; models or runtimes: the names that the scripts of these ask for",
+        help="bash, zsh or fish; models or runtimes print the names that the scripts ask for",
     )
 
 
-def _demo(demo: _Parser) -> None:
-    demo.add_argument("--port", type=_port, default=8009, metavar="N", help="where sparkd listens (8009)")
-    demo.add_argument("--once", action="store_true", help="leave after the first answer")
+def _define_demo(demo: _Parser) -> None:
+    demo.add_argument(
+        "--port", type=_parse_port, default=8009, metavar="N", help="port that sparkd listens on (8009)"
+    )
+    demo.add_argument("--once", action="store_true", help="exit after the first response")
 
 
-def _check(check: _Parser) -> None:
+def _define_check(check: _Parser) -> None:
     check.add_argument(
-        "--runtime", action="store_true", help="ask the runtimes what they think of the models' flags"
+        "--runtime", action="store_true", help="check the models' flags with the runtimes' own parsers"
     )
     check.add_argument(
-        "models", nargs="*", metavar="MODEL", help="with --runtime: only these, disabled or not"
+        "models", nargs="*", metavar="MODEL", help="with --runtime: check only these, disabled or not"
     )
-    check.add_argument("-a", "--all", action="store_true", help="with --runtime: disabled models too")
+    check.add_argument("-a", "--all", action="store_true", help="with --runtime: include disabled models")
     check.add_argument(
         "--stand-in",
         action="append",
         default=[],
         metavar="[NAME=]OTHER",
-        help="with --runtime: ask runtime OTHER where runtime NAME, or any, is not built",
+        help="with --runtime: use runtime OTHER if runtime NAME (or any) is not built",
     )
 
 
-def _add(add: argparse.ArgumentParser) -> None:
+def _define_add(add: argparse.ArgumentParser) -> None:
     add.add_argument("source", metavar="SOURCE", help="a repository `org/name`, or a folder (/… or ./…)")
-    add.add_argument("--id", metavar="ID", help="what clients shall name it (its name in lower case)")
+    add.add_argument("--id", metavar="ID", help="model id (default: its name in lower case)")
     add.add_argument(
-        "--runtime", metavar="NAME", help="a folder of `paths.venvs` (vllm with a GPU, else cpu)"
+        "--runtime", metavar="NAME", help="a folder of `paths.venvs` (default: vllm with a GPU, cpu without)"
+    )
+    add.add_argument("--family", metavar="NAME", help="a table [families.NAME], with parsers and rewriting")
+    add.add_argument("--context", type=_parse_tokens, metavar="TOKENS", help="`context_length`")
+    add.add_argument("--memory", type=_parse_size, metavar="SIZE", help='`memory`, such as "20 GiB"')
+    add.add_argument(
+        "--revision", metavar="NAME", help="branch, tag or commit of the repository (default: main)"
     )
     add.add_argument(
-        "--family", metavar="NAME", help="a table [families.NAME], which says parsers and rewriting"
+        "--trust-remote-code", action="store_true", help="allow code from the repository to run here"
     )
-    add.add_argument("--context", type=_tokens, metavar="TOKENS", help="`context_length`")
-    add.add_argument("--memory", type=_size, metavar="SIZE", help='`memory`, such as "20 GiB"')
-    add.add_argument("--revision", metavar="NAME", help="branch, tag or commit of the repository (main)")
-    add.add_argument("--trust-remote-code", action="store_true", help="let code that it brings run here")
-    add.add_argument("--dry-run", action="store_true", help="show the entry and write nothing")
-    add.add_argument("-y", "--yes", action="store_true", help="write it without asking")
+    add.add_argument("--dry-run", action="store_true", help="print the entry, write nothing")
+    add.add_argument("-y", "--yes", action="store_true", help="write it without confirmation")
 
 
-def _runtime(runtime: _Parser) -> None:
+def _define_runtime(runtime: _Parser) -> None:
     actions = runtime.add_subparsers(dest="action", metavar="ACTION", required=True, parser_class=_Parser)
-    build = _command(actions, "build", "build a runtime's virtualenv, verify it and put it in place")
+    build = _define_command(actions, "build", "build runtimes, verify them and put them into use")
     build.add_argument("names", nargs="+", metavar="NAME", help="a folder of `paths.venvs`")
-    listing = _command(actions, "list", "runtimes and their builds: which is current, from when, how big")
-    listing.add_argument("names", nargs="*", metavar="NAME", help="only these")
-    rollback = _command(actions, "rollback", "go back to the build before the current one")
-    rollback.add_argument("runtime", metavar="NAME", help="a folder of `paths.venvs`")
-    pruning = _command(
-        actions, "prune", "remove old builds: of each runtime the current and the previous one stay"
+    list_builds = _define_command(
+        actions, "list", "list runtimes and their builds: which is in use, date and size"
     )
-    pruning.add_argument("--all", action="store_true", help="keep the current ones only")
+    list_builds.add_argument("names", nargs="*", metavar="NAME", help="list only these")
+    rollback = _define_command(actions, "rollback", "return to the previous build")
+    rollback.add_argument("runtime", metavar="NAME", help="a folder of `paths.venvs`")
+    prune = _define_command(
+        actions, "prune", "remove old builds; keep the current and the previous one of each runtime"
+    )
+    prune.add_argument("--all", action="store_true", help="keep only the current ones")
 
 
-def _exit_codes() -> str:
-    return "\n".join(["exit codes:", *(f"  {code:<4} {meaning}" for code, meaning in exits.MEANINGS.items())])
+def _render_exit_codes() -> str:
+    return "\n".join(
+        ["exit codes:", *(f"  {code:<4} {meaning}" for code, meaning in exit_codes.MEANINGS.items())]
+    )
 
 
-def _seconds(text: str) -> float:
+def _parse_seconds(text: str) -> float:
     try:
         seconds = float(text)
     except ValueError:
@@ -245,19 +278,19 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def _port(text: str) -> int:
+def _parse_port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
         raise argparse.ArgumentTypeError(f"{text!r} is not a port between 1 and 65535")
     return int(text)
 
 
-def _tokens(text: str) -> int:
+def _parse_tokens(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 10 and 0 < int(text) < 2**31):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of tokens")
     return int(text)
 
 
-def _size(text: str) -> int:
+def _parse_size(text: str) -> int:
     try:
         size = parse_size(text)
     except ValueError:
@@ -269,7 +302,7 @@ def _size(text: str) -> int:
     return size
 
 
-def _count(text: str) -> int:
+def _parse_count(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
     return int(text)

@@ -11,45 +11,45 @@ from sparkd.catalog import Catalogue
 from sparkd.catalog.addresses import parse_listen
 from sparkd.catalog.reading import read_catalogue
 from sparkd.catalog.reading.locations import catalogue_path
-from sparkd.catalog.reference.clients import NO_KEY, ClineModel, cline, opencode
-from sparkd.cli import exits
-from sparkd.cli.output import note, say, say_json
-from sparkd.cli.terminal import out
+from sparkd.catalog.reference.clients import NO_KEY, ClineModel, cline_settings, opencode_config
+from sparkd.cli import exit_codes
+from sparkd.cli.output.messages import print_json, print_line, print_note
+from sparkd.cli.output.terminal import stdout_console
 
-EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
+WILDCARD_HOSTS = ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
 """Where a server listens that any address of the machine reaches; a client needs one of them."""
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print it. Nothing is written: where a client keeps its configuration is its own affair."""
     catalogue = read_catalogue(catalogue_path(arguments.catalogue))
-    url = arguments.url or own_url(catalogue)
+    url = arguments.url or local_url(catalogue)
     if arguments.client == "opencode":
         main = catalogue.find(arguments.main) if arguments.main else None
-        found = opencode(catalogue, url, main)
-        say(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
-        _remark(found["provider"]["sparkd"]["models"], "opencode")
-        return exits.DONE
-    models = cline(catalogue)
+        found = opencode_config(catalogue, url, main)
+        print_line(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+        _warn_if_empty(found["provider"]["sparkd"]["models"], "opencode")
+        return exit_codes.SUCCESS
+    models = cline_settings(catalogue)
     if arguments.json:
-        say_json({"base_url": url, "models": models})
+        print_json({"base_url": url, "models": models})
     else:
-        _tell_cline(catalogue, url, models)
-    _remark(models, "cline")
-    return exits.DONE
+        _print_cline(catalogue, url, models)
+    _warn_if_empty(models, "cline")
+    return exit_codes.SUCCESS
 
 
-def own_url(catalogue: Catalogue) -> str:
+def local_url(catalogue: Catalogue) -> str:
     """Where this machine reaches sparkd, by `server.listen`."""
     host, port = parse_listen(catalogue.settings.server.listen)
-    if host in EVERYWHERE:
+    if host in WILDCARD_HOSTS:
         host = "localhost"
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
 
 
-def _tell_cline(catalogue: Catalogue, url: str, models: list[ClineModel]) -> None:
+def _print_cline(catalogue: Catalogue, url: str, models: list[ClineModel]) -> None:
     key = "one of yours" if catalogue.settings.server.api_key_file else NO_KEY
-    say(f"API provider: OpenAI Compatible\nBase URL: {url}\nAPI key: {key}\n")
+    print_line(f"API provider: OpenAI Compatible\nBase URL: {url}\nAPI key: {key}\n")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("MODEL ID")
     for heading in ("CONTEXT WINDOW", "MAX OUTPUT"):
@@ -58,11 +58,11 @@ def _tell_cline(catalogue: Catalogue, url: str, models: list[ClineModel]) -> Non
     for model in models:
         output = str(model.max_output) if model.max_output else "-"
         table.add_row(model.model, str(model.context_window), output, "yes" if model.images else "no")
-    out().print(table)
+    stdout_console().print(table)
 
 
-def _remark(offered: object, client: str) -> None:
+def _warn_if_empty(offered: object, client: str) -> None:
     if not offered:
-        note(
+        print_note(
             f"no model has limits for it: give some `clients.{client} = {{ context = 100000, output = 8192 }}`"
         )

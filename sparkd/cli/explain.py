@@ -11,14 +11,14 @@ from msgspec import Struct
 
 from sparkd.catalog.reading import read_catalogue
 from sparkd.catalog.reading.locations import catalogue_path
-from sparkd.cli import exits
-from sparkd.cli.output import say, say_json
+from sparkd.cli import exit_codes
+from sparkd.cli.output.messages import print_json, print_line
 from sparkd.errors import RequestError
-from sparkd.rewriting import Case, JsonBody, api_of
-from sparkd.rewriting.prompt import Count, count_prompt
-from sparkd.rewriting.rules import RULES, Rule, walk
-from sparkd.rewriting.telling import touched
-from sparkd.rewriting.window import context_length
+from sparkd.rewriting import JsonBody, RewriteContext, detect_api
+from sparkd.rewriting.context_window import context_length
+from sparkd.rewriting.rules import RULES, Rule, trace_rules
+from sparkd.rewriting.summary import list_changes
+from sparkd.rewriting.token_count import PromptTokens, count_prompt_tokens
 
 PATHS = {
     "chat": "/v1/chat/completions",
@@ -28,7 +28,7 @@ PATHS = {
 }
 
 
-class Line(Struct, frozen=True, kw_only=True):
+class RuleReport(Struct, frozen=True, kw_only=True):
     """One rule. `state` is "off", "not here", "nothing to do", "changed", "refused" or "not reached"."""
 
     rule: str
@@ -39,14 +39,14 @@ class Line(Struct, frozen=True, kw_only=True):
     after: dict[str, Any] = {}
 
 
-class Explained(Struct, frozen=True, kw_only=True):
+class Explanation(Struct, frozen=True, kw_only=True):
     """What `sparkctl explain --json` prints. `body` is what the engine gets; none where the request is refused."""
 
     model: str
     api: str
     tokens: dict[str, int]
     context_length: int | None
-    rules: list[Line]
+    rules: list[RuleReport]
     refused: str | None
     code: str | None
     body: Any = None
@@ -56,45 +56,45 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the chain, then what the engine gets. Fails where the request would be refused."""
     catalogue = read_catalogue(catalogue_path(arguments.catalogue))
     model = catalogue.find(arguments.model)
-    body = JsonBody.parse(sys.stdin.buffer.read(), whole=True)
+    body = JsonBody.parse(sys.stdin.buffer.read(), keep_payloads=True)
     preset = next((name for name in (arguments.model, body.model) if name in model.rewriting.presets), None)
-    case = Case(model, api_of(PATHS[arguments.api]), preset, catalogue.models.values())
-    explained = explain(case, body)
+    context = RewriteContext(model, detect_api(PATHS[arguments.api]), preset, catalogue.models.values())
+    explanation = explain(context, body)
     if arguments.json:
-        say_json(explained)
+        print_json(explanation)
     else:
-        for line in _lines(explained):
-            say(line)
-    return exits.FAILED if explained.refused else exits.DONE
+        for line in _render(explanation):
+            print_line(line)
+    return exit_codes.FAILED if explanation.refused else exit_codes.SUCCESS
 
 
-def explain(case: Case, body: JsonBody) -> Explained:
+def explain(context: RewriteContext, body: JsonBody) -> Explanation:
     """Go through the rules, and note what became of each."""
-    lines: list[Line] = []
+    lines: list[RuleReport] = []
     refusal: RequestError | None = None
     last = body
-    steps = walk(case, body)
+    steps = trace_rules(context, body)
     try:
-        for step, then in steps:
-            last = then
+        for step, rewritten_body in steps:
+            last = rewritten_body
             lines.append(
-                Line(
+                RuleReport(
                     rule=step.rule.name,
                     key=step.rule.key,
-                    state="changed" if step.changed else _idle(case, step.rule),
-                    changes=touched(step),
+                    state="changed" if step.changed else _describe_unchanged(context, step.rule),
+                    changes=list_changes(step),
                     before=step.before,
                     after=step.after,
                 )
             )
     except RequestError as error:
         refusal = error
-        lines += _unreached(RULES[len(lines) :])
-    return Explained(
-        model=case.model.id,
-        api=case.api,
-        tokens=_tokens(count_prompt(case, last)),
-        context_length=context_length(case.model),
+        lines += _report_unreached(RULES[len(lines) :])
+    return Explanation(
+        model=context.model.id,
+        api=context.api,
+        tokens=_list_tokens(count_prompt_tokens(context, last)),
+        context_length=context_length(context.model),
         rules=lines,
         refused=refusal.message if refusal else None,
         code=refusal.code if refusal else None,
@@ -102,30 +102,31 @@ def explain(case: Case, body: JsonBody) -> Explained:
     )
 
 
-def _idle(case: Case, rule: Rule) -> str:
-    if case.api not in rule.apis:
+def _describe_unchanged(context: RewriteContext, rule: Rule) -> str:
+    if context.api not in rule.apis:
         return "not here"
-    return "nothing to do" if rule.on(case.model) else "off"
+    return "nothing to do" if rule.is_enabled(context.model) else "off"
 
 
-def _unreached(rules: tuple[Rule, ...]) -> list[Line]:
+def _report_unreached(rules: tuple[Rule, ...]) -> list[RuleReport]:
     states = ["refused", *["not reached"] * len(rules)]
     return [
-        Line(rule=rule.name, key=rule.key, state=state) for rule, state in zip(rules, states, strict=False)
+        RuleReport(rule=rule.name, key=rule.key, state=state)
+        for rule, state in zip(rules, states, strict=False)
     ]
 
 
-def _tokens(count: Count) -> dict[str, int]:
-    return {"said": count.said, "tools": count.tools, "images": count.images, "total": count.total}
+def _list_tokens(count: PromptTokens) -> dict[str, int]:
+    return {"said": count.text, "tools": count.tools, "images": count.images, "total": count.total}
 
 
-def _lines(explained: Explained) -> list[str]:
-    room = f" of {explained.context_length:,}" if explained.context_length else ""
-    lines = [f"{explained.model}, {explained.api}: about {explained.tokens['total']:,} tokens{room}"]
-    for number, line in enumerate(explained.rules, 1):
+def _render(explanation: Explanation) -> list[str]:
+    room = f" of {explanation.context_length:,}" if explanation.context_length else ""
+    lines = [f"{explanation.model}, {explanation.api}: about {explanation.tokens['total']:,} tokens{room}"]
+    for number, line in enumerate(explanation.rules, 1):
         switch = f" ({line.key})" if line.state == "off" else ""
         lines.append(f"{number:>3}. {line.rule:<17}{line.state}{switch}")
         lines += [f"       {change}" for change in line.changes]
-    if explained.refused:
-        return [*lines, f"refused: {explained.refused}"]
-    return [*lines, msgspec.json.format(msgspec.json.encode(explained.body), indent=2).decode()]
+    if explanation.refused:
+        return [*lines, f"refused: {explanation.refused}"]
+    return [*lines, msgspec.json.format(msgspec.json.encode(explanation.body), indent=2).decode()]

@@ -10,53 +10,55 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sparkd.cli import exits
-from sparkd.cli.output import say, say_json
-from sparkd.cli.table import state
-from sparkd.cli.terminal import err
-from sparkd.cli.wording import duration
+from sparkd.cli import exit_codes
+from sparkd.cli.output.formatting import format_duration
+from sparkd.cli.output.messages import print_json, print_line
+from sparkd.cli.output.status_table import describe_state
+from sparkd.cli.output.terminal import stderr_console
 from sparkd.control.client import ControlClient, find_socket
 from sparkd.errors import SparkdError
 
-LOOK_EVERY = 0.5
+POLL_INTERVAL = 0.5
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Load, showing on a terminal how far it is. Ctrl-C takes the order back."""
     socket = find_socket(arguments.socket, arguments.catalogue)
-    with ControlClient(socket) as client, _progress(socket, arguments.model):
+    with ControlClient(socket) as client, _show_progress(socket, arguments.model):
         model = client.load(arguments.model)
     if arguments.json:
-        say_json(model)
+        print_json(model)
     else:
-        took = "" if model.load_time is None else f"; its start took {duration(model.load_time)}"
-        say(f"{model.id} is ready{took}")
-    return exits.DONE
+        took = "" if model.load_time is None else f"; its start took {format_duration(model.load_time)}"
+        print_line(f"{model.id} is ready{took}")
+    return exit_codes.SUCCESS
 
 
 @contextmanager
-def _progress(socket: Path, name: str) -> Iterator[None]:
+def _show_progress(socket: Path, name: str) -> Iterator[None]:
     """Show how far the model is while the block runs; nothing where stderr is not a terminal."""
     if not sys.stderr.isatty():
         yield
         return
-    over, began = threading.Event(), time.monotonic()
-    with err().status(name) as shown:
+    finished, started_at = threading.Event(), time.monotonic()
+    with stderr_console().status(name) as display:
 
-        def look() -> None:
+        def poll() -> None:
             with ControlClient(socket) as client:
-                while not over.wait(LOOK_EVERY):
+                while not finished.wait(POLL_INTERVAL):
                     try:
                         model = client.model(name)
                     except SparkdError:
                         return  # the load itself fails of the same, and says so
-                    doing = "in line" if model.state == "stopped" else state(model)
-                    shown.update(f"{model.id}: {doing}, {duration(time.monotonic() - began)}")
+                    activity = "in line" if model.state == "stopped" else describe_state(model)
+                    display.update(
+                        f"{model.id}: {activity}, {format_duration(time.monotonic() - started_at)}"
+                    )
 
-        looking = threading.Thread(target=look, daemon=True)
-        looking.start()
+        poller = threading.Thread(target=poll, daemon=True)
+        poller.start()
         try:
             yield
         finally:
-            over.set()
-            looking.join(timeout=1.0)
+            finished.set()
+            poller.join(timeout=1.0)

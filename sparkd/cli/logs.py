@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from sparkd.cli import exits
-from sparkd.cli.output import note, say, say_json
+from sparkd.cli import exit_codes
+from sparkd.cli.output.messages import print_json, print_line, print_note
 from sparkd.control.client import ControlClient, find_socket
 
 
@@ -14,9 +14,9 @@ def run(arguments: argparse.Namespace) -> int:
     with ControlClient(find_socket(arguments.socket, arguments.catalogue)) as client:
         for line in client.logs(arguments.model, lines=arguments.lines, follow=arguments.follow):
             if arguments.json:
-                say_json({"line": line})
+                print_json({"line": line})
             else:
-                say(line)
+                print_line(line)
     if arguments.follow:
-        note(f"the process of {arguments.model} has ended")
-    return exits.DONE
+        print_note(f"the process of {arguments.model} has ended")
+    return exit_codes.SUCCESS

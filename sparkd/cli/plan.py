@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from sparkd.cli import exits
-from sparkd.cli.output import say, say_json
-from sparkd.cli.wording import duration, size
+from sparkd.cli import exit_codes
+from sparkd.cli.output.formatting import format_duration, format_size
+from sparkd.cli.output.messages import print_json, print_line
 from sparkd.control.client import ControlClient, find_socket
 from sparkd.scheduling.plan import Plan
 
@@ -16,28 +16,28 @@ def run(arguments: argparse.Namespace) -> int:
     with ControlClient(find_socket(arguments.socket, arguments.catalogue)) as client:
         plan = client.plan(arguments.model)
     if arguments.json:
-        say_json(plan)
+        print_json(plan)
     else:
-        for line in lines(plan):
-            say(line)
-    return exits.NOT_NOW if plan.verdict == "refused" or plan.lacks else exits.DONE
+        for line in render_plan(plan):
+            print_line(line)
+    return exit_codes.TRY_LATER if plan.verdict == "refused" or plan.lacks else exit_codes.SUCCESS
 
 
-def lines(plan: Plan) -> list[str]:
+def render_plan(plan: Plan) -> list[str]:
     """The plan in sentences."""
-    verdict = f"{plan.model} {_verdict(plan)}"
-    said = [*plan.lacks, f"with that done: {verdict}"] if plan.lacks else [verdict]
+    verdict = f"{plan.model} {_describe_verdict(plan)}"
+    lines = [*plan.lacks, f"with that done: {verdict}"] if plan.lacks else [verdict]
     if plan.before:
-        said.append(f"launched before it: {', '.join(plan.before)}")
+        lines.append(f"launched before it: {', '.join(plan.before)}")
     if plan.evicts:
-        said.append(f"stopped for it: {', '.join(plan.evicts)}")
-    said.append(f"memory: {size(plan.footprint)} ({plan.basis})")
+        lines.append(f"stopped for it: {', '.join(plan.evicts)}")
+    lines.append(f"memory: {format_size(plan.footprint)} ({plan.basis})")
     if plan.load_time is not None:
-        said.append(f"its start takes about {duration(plan.load_time)}")
-    return said
+        lines.append(f"its start takes about {format_duration(plan.load_time)}")
+    return lines
 
 
-def _verdict(plan: Plan) -> str:
+def _describe_verdict(plan: Plan) -> str:
     match plan.verdict:
         case "ready":
             return "is ready"
@@ -46,6 +46,6 @@ def _verdict(plan: Plan) -> str:
         case "unknown":
             return f"would have to wait, nobody knows how long: {plan.why}"
         case _:
-            begun = "is starting" if plan.verdict == "starting" else "would be launched"
-            when = "" if plan.seconds is None else f", and answer in about {duration(plan.seconds)}"
-            return f"{begun}{when}"
+            start = "is starting" if plan.verdict == "starting" else "would be launched"
+            when = "" if plan.seconds is None else f", and answer in about {format_duration(plan.seconds)}"
+            return f"{start}{when}"

@@ -18,90 +18,94 @@ from rich.progress import Progress as Bar
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
-from sparkd.cli import exits
-from sparkd.cli.files import catalogue_of, fetch, is_absent, is_terminal
-from sparkd.cli.folders import is_ours
-from sparkd.cli.output import note, say, say_json
-from sparkd.cli.terminal import err
-from sparkd.cli.wording import duration
+from sparkd.cli import exit_codes
+from sparkd.cli.output.formatting import format_duration
+from sparkd.cli.output.messages import print_json, print_line, print_note
+from sparkd.cli.output.terminal import stderr_console
+from sparkd.cli.storage.downloads import fetch, is_not_running, is_terminal, load_catalogue
+from sparkd.cli.storage.folders import is_writable
 from sparkd.control.client import ControlClient, find_socket
 from sparkd.errors import DaemonUnreachable, SparkdError
-from sparkd.hub import reading
-from sparkd.hub.ordering import order_for
-from sparkd.hub.telling import Done, Progress, amount
+from sparkd.hub import inspection
+from sparkd.hub.messages import Done, Progress, format_bytes
+from sparkd.hub.request import make_request
 
-LOOK_EVERY = 0.5
+POLL_INTERVAL = 0.5
 """Seconds between two looks at a download of the daemon's."""
 
-LINES_EVERY = 15.0
+LINE_INTERVAL = 15.0
 """Seconds between two lines where nobody watches: a log of a night's download stays readable."""
 
-Follow = Callable[[Progress], None]
+ReportProgress = Callable[[Progress], None]
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Download them one after the other. What has arrived stays when it ends early."""
-    catalogue = catalogue_of(arguments.catalogue)
+    catalogue = load_catalogue(arguments.catalogue)
     for model in [catalogue.find(name) for name in arguments.models]:
         done = _pull(catalogue, model, arguments)
         if arguments.json:
-            say_json({"id": model.id, "fetched": done.fetched, "commits": done.commits, "notes": done.notes})
+            print_json(
+                {"id": model.id, "fetched": done.fetched, "commits": done.commits, "notes": done.notes}
+            )
             continue
-        for told in done.notes:
-            note(told)
-        arrived = f", {amount(done.fetched)} downloaded" if done.fetched else ""
-        say(f"{model.id} is on disk and whole{arrived}")
-    return exits.DONE
+        for note in done.notes:
+            print_note(note)
+        arrived = f", {format_bytes(done.fetched)} downloaded" if done.fetched else ""
+        print_line(f"{model.id} is on disk and whole{arrived}")
+    return exit_codes.SUCCESS
 
 
 def _pull(catalogue: Catalogue, model: Model, arguments: argparse.Namespace) -> Done:
     folder = catalogue.folder("models")
-    order = order_for(model, folder, catalogue.folder("state"), verify=arguments.verify)
+    order = make_request(model, folder, catalogue.folder("state"), verify=arguments.verify)
     if not order.sources and not order.encodings:
-        return _nothing_to_fetch(model, folder)
-    with _following(model.id) as follow:
-        if is_ours(folder):
-            return fetch(order, follow)
-        return _ask_daemon(find_socket(arguments.socket, arguments.catalogue), model, folder, follow)
+        return _check_local_folder(model, folder)
+    with _show_progress(model.id) as report_progress:
+        if is_writable(folder):
+            return fetch(order, report_progress)
+        return _pull_through_daemon(
+            find_socket(arguments.socket, arguments.catalogue), model, folder, report_progress
+        )
 
 
-def _nothing_to_fetch(model: Model, folder: Path) -> Done:
-    for part in reading.look(model, folder):
+def _check_local_folder(model: Model, folder: Path) -> Done:
+    for part in inspection.inspect_model(model, folder):
         if part.state != "whole":
-            lacks = f"lacks {', '.join(part.missing)}" if part.missing else "is not there"
-            raise SparkdError(f"{part.source} {lacks}; it is a folder of your own, which nobody downloads.")
+            problem = f"lacks {', '.join(part.missing)}" if part.missing else "is not there"
+            raise SparkdError(f"{part.source} {problem}; it is a folder of your own, which nobody downloads.")
     return Done()
 
 
-def _ask_daemon(socket: Path, model: Model, folder: Path, follow: Follow) -> Done:
-    over = threading.Event()
+def _pull_through_daemon(socket: Path, model: Model, folder: Path, report_progress: ReportProgress) -> Done:
+    finished = threading.Event()
 
-    def look() -> None:
+    def poll() -> None:
         with ControlClient(socket) as client:
-            while not over.wait(LOOK_EVERY):
+            while not finished.wait(POLL_INTERVAL):
                 try:
                     status = client.model(model.id)
                 except SparkdError:
                     return  # the order itself fails of the same, and says so
-                follow(_progress(status.progress, status.download_left))
+                report_progress(_make_progress(status.progress, status.download_left))
 
-    looking = threading.Thread(target=look, daemon=True)
+    poller = threading.Thread(target=poll, daemon=True)
     try:
         with ControlClient(socket) as client:
-            looking.start()
+            poller.start()
             client.pull(model.id)
     except DaemonUnreachable as error:
-        if not is_absent(error):
+        if not is_not_running(error):
             raise
-        who = f"{folder} is another user's, and no daemon runs that could download for you"
-        text = f"{who}: `sudo sparkctl pull {model.id}`"
+        problem = f"{folder} is another user's, and no daemon runs that could download for you"
+        text = f"{problem}: `sudo sparkctl pull {model.id}`"
         raise DaemonUnreachable(text) from error
     finally:
-        over.set()
+        finished.set()
     return Done(notes=("The daemon has downloaded it.",))
 
 
-def _progress(share: float | None, left: float | None) -> Progress:
+def _make_progress(share: float | None, left: float | None) -> Progress:
     return Progress(
         step="fetching",
         done=round((share or 0.0) * 1e6),
@@ -111,23 +115,23 @@ def _progress(share: float | None, left: float | None) -> Progress:
 
 
 @contextmanager
-def _following(name: str) -> Iterator[Follow]:
+def _show_progress(name: str) -> Iterator[ReportProgress]:
     """Show how far it is: in place on a terminal, as lines now and then elsewhere."""
     if is_terminal():
-        columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[told]}")
-        with Bar(*columns, console=err()) as bar:
-            task = bar.add_task(name, total=None, told="")
+        columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[text]}")
+        with Bar(*columns, console=stderr_console()) as bar:
+            task = bar.add_task(name, total=None, text="")
             yield lambda progress: bar.update(
-                task, completed=progress.done, total=progress.total or None, told=_told(progress)
+                task, completed=progress.done, total=progress.total or None, text=_describe_progress(progress)
             )
         return
-    last = -LINES_EVERY
+    last = -LINE_INTERVAL
 
     def write(progress: Progress) -> None:
         nonlocal last
-        if progress.total and time.monotonic() - last >= LINES_EVERY:
+        if progress.total and time.monotonic() - last >= LINE_INTERVAL:
             last = time.monotonic()
-            note(f"{name}: {_told(progress)}")
+            print_note(f"{name}: {_describe_progress(progress)}")
 
     yield write
 
@@ -140,8 +144,8 @@ _STEPS = {
 }
 
 
-def _told(progress: Progress) -> str:
-    words = _STEPS[progress.step]
+def _describe_progress(progress: Progress) -> str:
+    text = _STEPS[progress.step]
     if progress.total:
-        words += f", {progress.share or 0:.0%}".replace("%", " %") + f" of {amount(progress.total)}"
-    return words + (f", {duration(progress.left)} left" if progress.left is not None else "")
+        text += f", {progress.share or 0:.0%}".replace("%", " %") + f" of {format_bytes(progress.total)}"
+    return text + (f", {format_duration(progress.left)} left" if progress.left is not None else "")

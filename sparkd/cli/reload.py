@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from sparkd.cli import exits
-from sparkd.cli.output import note, say, say_json
+from sparkd.cli import exit_codes
+from sparkd.cli.output.messages import print_json, print_line, print_note
 from sparkd.control.client import ControlClient, find_socket
 from sparkd.errors import CatalogueError, DaemonError
 
@@ -19,11 +19,11 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.json or error.code != CatalogueError.code:
             raise
         for problem in error.message.splitlines():
-            note(problem)
-        note("sparkd goes on with the catalogue it has")
-        return exits.FAILED
+            print_note(problem)
+        print_note("sparkd goes on with the catalogue it has")
+        return exit_codes.FAILED
     if arguments.json:
-        say_json(change)
+        print_json(change)
     else:
-        say(f"The catalogue is read again: {change.told()}.")
-    return exits.DONE
+        print_line(f"The catalogue is read again: {change.describe()}.")
+    return exit_codes.SUCCESS

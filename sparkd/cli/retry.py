@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from sparkd.cli import exits
-from sparkd.cli.output import say, say_json
+from sparkd.cli import exit_codes
+from sparkd.cli.output.messages import print_json, print_line
 from sparkd.control.client import ControlClient, find_socket
 
 
@@ -14,7 +14,7 @@ def run(arguments: argparse.Namespace) -> int:
     with ControlClient(find_socket(arguments.socket, arguments.catalogue)) as client:
         model = client.retry(arguments.model)
     if arguments.json:
-        say_json(model)
+        print_json(model)
     else:
-        say(f"{model.id} is {model.state}; the next request for it starts it")
-    return exits.DONE
+        print_line(f"{model.id} is {model.state}; the next request for it starts it")
+    return exit_codes.SUCCESS

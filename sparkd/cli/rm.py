@@ -7,59 +7,61 @@ import sys
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
-from sparkd.cli import exits
-from sparkd.cli.files import as_owner, catalogue_of, is_absent
-from sparkd.cli.folders import is_ours
-from sparkd.cli.output import confirmed, note, say, say_json
+from sparkd.cli import exit_codes
+from sparkd.cli.output.messages import ask_confirmation, print_json, print_line, print_note
+from sparkd.cli.storage.downloads import act_as_owner, is_not_running, load_catalogue
+from sparkd.cli.storage.folders import is_writable
 from sparkd.control.client import ControlClient, find_socket
 from sparkd.errors import DaemonUnreachable, InvalidRequest
-from sparkd.hub import reading
-from sparkd.hub.findings import Removed
-from sparkd.hub.needs import needing, needs_of
-from sparkd.hub.removing import remove
-from sparkd.hub.telling import amount
+from sparkd.hub import inspection
+from sparkd.hub.files import RemovalResult
+from sparkd.hub.messages import format_bytes
+from sparkd.hub.needs import find_models_needing, find_needs
+from sparkd.hub.removal import remove
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Ask, and remove; the daemon does it where one runs, for it knows what is in use."""
-    catalogue = catalogue_of(arguments.catalogue)
+    catalogue = load_catalogue(arguments.catalogue)
     model = catalogue.models.get(arguments.model) or catalogue.find(arguments.model)
     source = model.source or ""
-    if not needs_of(model).sources or source.startswith("/"):
+    if not find_needs(model).sources or source.startswith("/"):
         raise InvalidRequest(
             f"Model {model.id} has no files that sparkd downloaded; its source is {source or 'none'}."
         )
-    if not arguments.yes and not _confirmed(catalogue, model):
-        return exits.FAILED
+    if not arguments.yes and not _confirm_removal(catalogue, model):
+        return exit_codes.FAILED
     removed = _remove(catalogue, model, arguments)
     if arguments.json:
-        say_json({"id": model.id, "source": source, "freed": removed.freed})
+        print_json({"id": model.id, "source": source, "freed": removed.freed})
     elif removed.freed:
-        say(f"{source} is removed: {amount(removed.freed)} free again")
+        print_line(f"{source} is removed: {format_bytes(removed.freed)} free again")
     else:
-        say(f"{source} was not on disk")
-    return exits.DONE
+        print_line(f"{source} was not on disk")
+    return exit_codes.SUCCESS
 
 
-def _remove(catalogue: Catalogue, model: Model, arguments: argparse.Namespace) -> Removed:
+def _remove(catalogue: Catalogue, model: Model, arguments: argparse.Namespace) -> RemovalResult:
     try:
         with ControlClient(find_socket(arguments.socket, arguments.catalogue)) as client:
             return client.remove(model.id)
     except DaemonUnreachable as error:
         folder = catalogue.folder("models")
-        if not is_absent(error) or not is_ours(folder):
+        if not is_not_running(error) or not is_writable(folder):
             raise
-        with as_owner(folder):
-            return Removed(freed=remove(model.source or "", folder))
+        with act_as_owner(folder):
+            return RemovalResult(freed=remove(model.source or "", folder))
 
 
-def _confirmed(catalogue: Catalogue, model: Model) -> bool:
+def _confirm_removal(catalogue: Catalogue, model: Model) -> bool:
     if not sys.stdin.isatty():
         raise InvalidRequest("Nobody is there to ask: --yes removes without a question.")
-    held = sum(part.held for part in reading.look(model, catalogue.folder("models"))[:1])
-    sharing = [id_ for id_ in needing(model.source, catalogue.models.values()) if id_ != model.id]
-    also = f", which {', '.join(sharing)} needs too" if sharing else ""
-    if confirmed(f"Remove {model.source} ({amount(held)}){also}?"):
+    size_on_disk = sum(part.held for part in inspection.inspect_model(model, catalogue.folder("models"))[:1])
+    sharing_models = [
+        id_ for id_ in find_models_needing(model.source, catalogue.models.values()) if id_ != model.id
+    ]
+    also = f", which {', '.join(sharing_models)} needs too" if sharing_models else ""
+    if ask_confirmation(f"Remove {model.source} ({format_bytes(size_on_disk)}){also}?"):
         return True
-    note("nothing is removed")
+    print_note("nothing is removed")
     return False

@@ -11,10 +11,10 @@ from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from sparkd.cli import exits
-from sparkd.cli.output import say_json
-from sparkd.cli.table import overview, single
-from sparkd.cli.terminal import out
+from sparkd.cli import exit_codes
+from sparkd.cli.output.messages import print_json
+from sparkd.cli.output.status_table import render_model, render_status
+from sparkd.cli.output.terminal import stdout_console
 from sparkd.control.client import ControlClient, find_socket
 from sparkd.errors import DaemonUnreachable
 from sparkd.scheduling.status import ModelStatus, Status
@@ -24,30 +24,30 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the status once, or until Ctrl-C."""
     with ControlClient(find_socket(arguments.socket, arguments.catalogue)) as client:
 
-        def look() -> Status | ModelStatus:
+        def fetch() -> Status | ModelStatus:
             return client.model(arguments.model) if arguments.model else client.status()
 
-        def draw(status: Status | ModelStatus) -> Group:
+        def render(status: Status | ModelStatus) -> Group:
             if isinstance(status, ModelStatus):
-                return single(status)
-            return overview(status, disabled_too=arguments.all)
+                return render_model(status)
+            return render_status(status, disabled_too=arguments.all)
 
         if arguments.watch and sys.stdout.isatty() and not arguments.json:
-            _watch(lambda: draw(look()), arguments.interval)
-        show = say_json if arguments.json else lambda status: out().print(draw(status))
-        show(look())
+            _watch(lambda: render(fetch()), arguments.interval)
+        output = print_json if arguments.json else lambda status: stdout_console().print(render(status))
+        output(fetch())
         while arguments.watch:
             time.sleep(arguments.interval)
-            show(look())
-    return exits.DONE
+            output(fetch())
+    return exit_codes.SUCCESS
 
 
-def _watch(drawing: Callable[[], Group], interval: float) -> None:
+def _watch(render: Callable[[], Group], interval: float) -> None:
     """Redraw in place until Ctrl-C, also across a restart of the daemon."""
-    with Live(drawing(), console=out(), screen=True, auto_refresh=False) as live:
+    with Live(render(), console=stdout_console(), screen=True, auto_refresh=False) as live:
         while True:
             time.sleep(interval)
             try:
-                live.update(drawing(), refresh=True)
+                live.update(render(), refresh=True)
             except DaemonUnreachable as error:
                 live.update(Group(Text(error.message, style="red")), refresh=True)

@@ -16,21 +16,21 @@ from msgspec import Struct
 from sparkd import __version__
 from sparkd.catalog.definitions import Model
 from sparkd.errors import HandoverError
-from sparkd.scheduling.held import HeldEntry
-from sparkd.supervising.held_run import HeldRun
+from sparkd.scheduling.snapshot import EntrySnapshot
+from sparkd.supervising.run_snapshot import RunSnapshot
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Of everything below and in the structs it holds. A program that expects another one is not put in our place."""
 
-VARIABLE: Final = "SPARKD_HANDOVER"
+HANDOVER_VARIABLE: Final = "SPARKD_HANDOVER"
 
 
-class Held(Struct, frozen=True, kw_only=True):
+class DaemonSnapshot(Struct, frozen=True, kw_only=True):
     """What the supervisor passes on. `logs` are the files of models' last runs, by model; `started` (steady clock,
     seconds) is when this service was."""
 
-    runs: tuple[HeldRun, ...] = ()
-    entries: tuple[HeldEntry, ...] = ()
+    runs: tuple[RunSnapshot, ...] = ()
+    entries: tuple[EntrySnapshot, ...] = ()
     logs: dict[str, str] = {}
     started: float = 0.0
     replaced: int = 0
@@ -63,35 +63,35 @@ class Handover(Struct, frozen=True, kw_only=True):
     clients: tuple[int, ...]
     control: tuple[int, ...]
     lock: int
-    held: Held
+    snapshot: DaemonSnapshot
     version: str = __version__
     format: int = FORMAT
 
     @property
     def descriptors(self) -> list[int]:
         """Everything that has to stay open."""
-        outputs = (run.process.output for run in self.held.runs)
-        return [*self.clients, *self.control, self.lock, *(each for each in outputs if each is not None)]
+        outputs = (run.process.output for run in self.snapshot.runs)
+        return [*self.clients, *self.control, self.lock, *(fd for fd in outputs if fd is not None)]
 
 
-def pass_on(handover: Handover) -> dict[str, str]:
+def write_handover(handover: Handover) -> dict[str, str]:
     """Write it where the next program finds it, and leave open what it names; return the environment it needs."""
-    for each in handover.descriptors:
-        os.set_inheritable(each, True)
+    for fd in handover.descriptors:
+        os.set_inheritable(fd, True)
     descriptor = os.memfd_create("sparkd-handover", 0)  # without MFD_CLOEXEC
     data = msgspec.msgpack.encode(handover)
     while data:
         data = data[os.write(descriptor, data) :]
-    return {VARIABLE: str(descriptor)}
+    return {HANDOVER_VARIABLE: str(descriptor)}
 
 
-def take() -> Handover | None:
+def read_handover() -> Handover | None:
     """What the program before us under this PID has passed on, None at any other start. Raises HandoverError."""
-    named = os.environ.pop(VARIABLE, None)
-    if named is None:
+    descriptor = os.environ.pop(HANDOVER_VARIABLE, None)
+    if descriptor is None:
         return None
     try:
-        with open(int(named), "rb") as file:  # noqa: PTH123 - it has no path
+        with open(int(descriptor), "rb") as file:  # noqa: PTH123 - it has no path
             file.seek(0)
             found = msgspec.msgpack.decode(file.read(), type=dict[str, Any])
         if found.get("format") != FORMAT:

@@ -15,15 +15,15 @@ from typing import Final, NoReturn
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.reading import read_paths
-from sparkd.continuity.handover import FORMAT, Handover, pass_on
-from sparkd.continuity.reloading import moved
+from sparkd.continuity.handover import FORMAT, Handover, write_handover
+from sparkd.continuity.reloading import changed_paths
 from sparkd.errors import ReplacementRefused
 from sparkd.processes import pids
 
-TRIAL: Final = 30.0
+TRIAL_TIMEOUT: Final = 30.0
 """Seconds that the new program has to say that it would start."""
 
-SAID: Final = 2000
+MAX_OUTPUT: Final = 2000
 """Characters of what it printed that are told where it would not."""
 
 
@@ -32,37 +32,39 @@ class Replacement:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
-        self.wanted = asyncio.Event()
-        self._one_at_a_time = asyncio.Lock()  # a trial that outlasted us would be our successor's zombie
+        self.requested = asyncio.Event()
+        self._lock = asyncio.Lock()  # a trial that outlasted us would be our successor's zombie
 
     async def prepare(self) -> None:
         """Try whether the new program would start here and take over, and if so, have it do that soon.
 
         Raises ReplacementRefused.
         """
-        async with self._one_at_a_time:
-            if self.wanted.is_set():
+        async with self._lock:
+            if self.requested.is_set():
                 raise ReplacementRefused("sparkd is replacing itself already")
             await asyncio.to_thread(_check_paths, self._catalogue)
-            tried = await asyncio.to_thread(_try)
-            if tried.returncode != 0:
-                said = (tried.stdout or "").strip()[-SAID:] or f"it exited with status {tried.returncode}"
+            trial = await asyncio.to_thread(_run_trial)
+            if trial.returncode != 0:
+                text = (trial.stdout or "").strip()[
+                    -MAX_OUTPUT:
+                ] or f"it exited with status {trial.returncode}"
                 raise ReplacementRefused(
-                    f"the sparkd that is installed now would not start in this one's place: {said}"
+                    f"the sparkd that is installed now would not start in this one's place: {text}"
                 )
-            self.wanted.set()
+            self.requested.set()
 
 
-def replace(handover: Handover, environment: Mapping[str, str]) -> NoReturn:
+def exec_replacement(handover: Handover, environment: Mapping[str, str]) -> NoReturn:
     """Become the new program. Raises OSError if that cannot even be begun."""
-    environment = {**os.environ, **environment, **pass_on(handover)}
-    for place in logging.getLogger().handlers:
-        place.flush()
-    command = _command()
+    environment = {**os.environ, **environment, **write_handover(handover)}
+    for handler in logging.getLogger().handlers:
+        handler.flush()
+    command = _own_command()
     os.execve(command[0], command, environment)  # noqa: S606 - there is no shell in it
 
 
-def end_children(folders: Iterable[Path]) -> None:
+def kill_children(folders: Iterable[Path]) -> None:
     """End every process that is still below ours, and what has left engines for their private `folders`: a program
     that fails leaves no engine behind."""
     import psutil  # noqa: PLC0415 - a start that goes well need not wait for it
@@ -71,11 +73,11 @@ def end_children(folders: Iterable[Path]) -> None:
         with suppress(psutil.NoSuchProcess):
             child.kill()
     for folder in folders:
-        for who in pids.belonging(folder, None):
-            pids.send(who, signal.SIGKILL)
+        for member in pids.find_family(folder, None):
+            pids.send_signal(member, signal.SIGKILL)
 
 
-def _command() -> list[str]:
+def _own_command() -> list[str]:
     """How this program was started. A script is named, not its interpreter: the new one may want another."""
     script = Path(sys.argv[0])
     if script.suffix != ".py" and os.access(script, os.X_OK):
@@ -85,15 +87,15 @@ def _command() -> list[str]:
 
 def _check_paths(catalogue: Catalogue) -> None:
     """Refuse where folders have moved: what runs lives in the old ones. All else is for the next program to judge."""
-    if changed := moved(catalogue.settings.paths, read_paths(catalogue.path)):
+    if changed := changed_paths(catalogue.settings.paths, read_paths(catalogue.path)):
         raise ReplacementRefused(
             f"{' and '.join(changed)} changed in {catalogue.path}, and that takes a restart "
             "(`systemctl restart sparkd`)"
         )
 
 
-def _try() -> subprocess.CompletedProcess[str]:
-    command = [*_command(), "--takes-over", str(FORMAT)]
+def _run_trial() -> subprocess.CompletedProcess[str]:
+    command = [*_own_command(), "--takes-over", str(FORMAT)]
     try:
         return subprocess.run(
             command,
@@ -102,7 +104,7 @@ def _try() -> subprocess.CompletedProcess[str]:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            timeout=TRIAL,
+            timeout=TRIAL_TIMEOUT,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:

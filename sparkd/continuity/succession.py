@@ -7,14 +7,14 @@ import time
 from pathlib import Path
 
 from sparkd.catalog.definitions import Model
-from sparkd.continuity.handover import Held
+from sparkd.continuity.handover import DaemonSnapshot
 from sparkd.errors import LaunchError
 from sparkd.journal.handler import event
 from sparkd.learning.learning import Learning
-from sparkd.processes.log import ended_log
-from sparkd.scheduling.held import STEADY
+from sparkd.processes.log import load_ended_log
 from sparkd.scheduling.scheduler import Scheduler
-from sparkd.supervising.held_run import HeldRun
+from sparkd.scheduling.snapshot import TRANSFERABLE_STATES
+from sparkd.supervising.run_snapshot import RunSnapshot
 from sparkd.supervising.supervisor import Supervisor
 
 logger = logging.getLogger(__name__)
@@ -33,59 +33,61 @@ class Succession:
         self._supervisor.downloads.interrupt()
         self._supervisor.carry_out(self._scheduler.on_replacing(time.monotonic()))
 
-    def give_up(self) -> None:
+    def cancel(self) -> None:
         """Let wait again who wants to: there is no successor."""
-        self._supervisor.downloads.go_on()
-        self._scheduler.go_on()
+        self._supervisor.downloads.reopen()
+        self._scheduler.reopen()
 
-    def hold(self) -> Held | None:
+    def snapshot(self) -> DaemonSnapshot | None:
         """Everything that a successor needs to go on; None while somebody is served, or something is leaving."""
         supervisor = self._supervisor
-        if not self._scheduler.steady or supervisor.downloads.busy:
+        if not self._scheduler.is_transferable or supervisor.downloads.busy:
             return None
-        held = [run.hold() for run in supervisor.runs.values()]
-        runs = tuple(run for run in held if run is not None)
-        if len(runs) < len(held):
+        snapshots = [run.snapshot() for run in supervisor.runs.values()]
+        runs = tuple(run for run in snapshots if run is not None)
+        if len(runs) < len(snapshots):
             return None
-        return Held(
+        return DaemonSnapshot(
             runs=runs,
-            entries=tuple(self._scheduler.hold()),
+            entries=tuple(self._scheduler.snapshot()),
             logs={model_id: str(log.path) for model_id, log in supervisor.logs.items() if log.path},
             started=supervisor.started,
             replaced=supervisor.replaced + 1,
         )
 
-    def let_go(self) -> None:
+    def close(self) -> None:
         """Write what is to be remembered: nothing is done here any more."""
         self._learning.close()
 
-    def resume(self, held: Held) -> list[Path]:
+    def resume(self, snapshot: DaemonSnapshot) -> list[Path]:
         """Go on where another sparkd has stopped; return the private folders of the engines that go on.
 
         The scheduler knows by now of every model that `held` has a definition of.
         """
-        definitions = held.definitions()
-        going_on = [run for run in held.runs if self._resume(run, definitions)]
-        numbers = {run.number for run in going_on}
-        for model_id, path in held.logs.items():
-            self._supervisor.logs.setdefault(model_id, ended_log(Path(path)))
+        definitions = snapshot.definitions()
+        resumed = [run for run in snapshot.runs if self._resume(run, definitions)]
+        numbers = {run.number for run in resumed}
+        for model_id, path in snapshot.logs.items():
+            self._supervisor.logs.setdefault(model_id, load_ended_log(Path(path)))
         now = time.monotonic()
-        for entry in held.entries:
-            if self._scheduler.knows(entry.model) and (entry.state not in STEADY or entry.run in numbers):
+        for entry in snapshot.entries:
+            if self._scheduler.has_model(entry.model) and (
+                entry.state not in TRANSFERABLE_STATES or entry.run in numbers
+            ):
                 self._supervisor.carry_out(self._scheduler.on_held(entry, now))
         for number in numbers:
-            self._supervisor.attend(self._supervisor.runs[number])
-        return [Path(run.process.directory) for run in going_on]
+            self._supervisor.follow_run(self._supervisor.runs[number])
+        return [Path(run.process.directory) for run in resumed]
 
-    def _resume(self, held: HeldRun, definitions: dict[str, Model]) -> bool:
-        model_id = str(held.definition.get("id"))
+    def _resume(self, snapshot: RunSnapshot, definitions: dict[str, Model]) -> bool:
+        model_id = str(snapshot.definition.get("id"))
         model = self._supervisor.catalogue.models.get(model_id) or definitions.get(model_id)
         if model is None:
             return False
         try:
-            self._supervisor.make_run(model, held.number, held)
+            self._supervisor.create_run(model, snapshot.number, snapshot)
         except (LaunchError, OSError) as error:
             logger.warning("%s: its engine cannot go on: %s", model_id, error)
             return False
-        logger.info("%s: goes on (run %d)", model_id, held.number, extra=event("going-on", model_id))
+        logger.info("%s: goes on (run %d)", model_id, snapshot.number, extra=event("going-on", model_id))
         return True

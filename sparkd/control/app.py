@@ -29,19 +29,21 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from sparkd.catalog.definitions import Model
+from sparkd.control.disconnect import run_while_connected
 from sparkd.control.errors import EXCEPTION_HANDLERS
-from sparkd.control.lacking import lacking
+from sparkd.control.interfaces import Reloader, Replacer, SupervisorInterface
 from sparkd.control.logs import LogEndpoint
-from sparkd.control.presence import while_connected
-from sparkd.control.supervision import Reloader, Replaceable, Supervision
-from sparkd.hub.findings import ModelFiles, Removed
+from sparkd.control.prerequisites import find_missing_prerequisites
+from sparkd.hub.files import ModelFiles, RemovalResult
 from sparkd.scheduling.plan import Plan
 from sparkd.scheduling.status import ModelStatus, Reload, Status
 
 
-def control_app(supervisor: Supervision, reloader: Reloader, replacement: Replaceable) -> Starlette:
+def create_control_app(
+    supervisor: SupervisorInterface, reloader: Reloader, replacement: Replacer
+) -> Starlette:
     """The control API as an ASGI application."""
-    control = _Control(supervisor, reloader, replacement)
+    control = _Endpoints(supervisor, reloader, replacement)
     return Starlette(
         routes=[
             Route("/status", control.status),
@@ -62,71 +64,77 @@ def control_app(supervisor: Supervision, reloader: Reloader, replacement: Replac
     )
 
 
-class _Control:
+class _Endpoints:
     """The endpoints."""
 
-    def __init__(self, supervisor: Supervision, reloader: Reloader, replacement: Replaceable) -> None:
+    def __init__(self, supervisor: SupervisorInterface, reloader: Reloader, replacement: Replacer) -> None:
         self._supervisor = supervisor
         self._reloader = reloader
         self._replacement = replacement
 
     async def status(self, request: Request) -> Response:  # noqa: ARG002
-        return _json(self._supervisor.status())
+        return _json_response(self._supervisor.status())
 
     async def reload(self, request: Request) -> Response:  # noqa: ARG002
-        return _json(await self._reloader.reload())
+        return _json_response(await self._reloader.reload())
 
     async def reexec(self, request: Request) -> Response:  # noqa: ARG002
         before = self._supervisor.status()
         await self._replacement.prepare()
-        return _json(before)
+        return _json_response(before)
 
     async def model(self, request: Request) -> Response:
-        return self._state_of(self._wanted(request))
+        return self._model_response(self._find_model(request))
 
     async def plan(self, request: Request) -> Response:
-        model = self._wanted(request)
-        lacks = await asyncio.to_thread(lacking, model, self._supervisor.catalogue)
-        return _json(structs.replace(self._supervisor.plan(model), lacks=lacks))
+        model = self._find_model(request)
+        missing = await asyncio.to_thread(find_missing_prerequisites, model, self._supervisor.catalogue)
+        return _json_response(structs.replace(self._supervisor.plan(model), lacks=missing))
 
     async def files(self, request: Request) -> Response:  # noqa: ARG002
-        return _json(await self._supervisor.downloads.files())
+        return _json_response(await self._supervisor.downloads.files())
 
     async def pull(self, request: Request) -> Response:
         """Goes on when the client leaves."""
-        model = self._wanted(request)
-        await while_connected(request.receive, self._supervisor.downloads.pull(model))
-        return self._state_of(model)
+        model = self._find_model(request)
+        await run_while_connected(request.receive, self._supervisor.downloads.pull(model))
+        return self._model_response(model)
 
     async def remove(self, request: Request) -> Response:
         """Of a disabled model, too."""
         name = request.path_params["model"]
-        model = self._supervisor.catalogue.models.get(name) or self._wanted(request)
-        held = {one.id for one in self._supervisor.status().models if one.state not in ("stopped", "backoff")}
-        return _json(Removed(freed=await self._supervisor.downloads.remove(model, held)))
+        model = self._supervisor.catalogue.models.get(name) or self._find_model(request)
+        in_use = {
+            status.id
+            for status in self._supervisor.status().models
+            if status.state not in ("stopped", "backoff")
+        }
+        return _json_response(RemovalResult(freed=await self._supervisor.downloads.remove(model, in_use)))
 
     async def load(self, request: Request) -> Response:
-        model = self._wanted(request)
-        await while_connected(request.receive, self._supervisor.load(model))
-        return self._state_of(model)
+        model = self._find_model(request)
+        await run_while_connected(request.receive, self._supervisor.load(model))
+        return self._model_response(model)
 
     async def stop(self, request: Request) -> Response:
         """Goes on when the client leaves: an order to stop is not taken back by hanging up."""
-        model = self._wanted(request)
+        model = self._find_model(request)
         await self._supervisor.stop(model)
-        return self._state_of(model)
+        return self._model_response(model)
 
     async def retry(self, request: Request) -> Response:
-        model = self._wanted(request)
+        model = self._find_model(request)
         self._supervisor.retry(model)
-        return self._state_of(model)
+        return self._model_response(model)
 
-    def _wanted(self, request: Request) -> Model:
+    def _find_model(self, request: Request) -> Model:
         return self._supervisor.catalogue.find(request.path_params["model"])
 
-    def _state_of(self, model: Model) -> Response:
-        return _json(self._supervisor.status().model(model.id))
+    def _model_response(self, model: Model) -> Response:
+        return _json_response(self._supervisor.status().model(model.id))
 
 
-def _json(answer: Status | ModelStatus | Plan | Reload | Removed | list[ModelFiles] | None) -> Response:
-    return Response(msgspec.json.encode(answer), media_type="application/json")
+def _json_response(
+    value: Status | ModelStatus | Plan | Reload | RemovalResult | list[ModelFiles] | None,
+) -> Response:
+    return Response(msgspec.json.encode(value), media_type="application/json")

@@ -17,16 +17,16 @@ import msgspec
 
 from sparkd.catalog.reading.locations import catalogue_path, run_folder
 from sparkd.errors import CatalogueError, ControlForbidden, DaemonError, DaemonUnreachable
-from sparkd.hub.findings import ModelFiles, Removed
+from sparkd.hub.files import ModelFiles, RemovalResult
 from sparkd.scheduling.plan import Plan
 from sparkd.scheduling.status import ModelStatus, Reload, Status
 from sparkd.service.unix_sockets import control_socket, socket_address
 
 SOCKET_VARIABLE = "SPARKD_SOCKET"
-ANSWER_TIMEOUT = 10.0
+RESPONSE_TIMEOUT = 10.0
 """Seconds; for answers that do not wait for an engine."""
 
-ELSEWHERE = f"name its socket with --socket or {SOCKET_VARIABLE}"
+SOCKET_HINT = f"name its socket with --socket or {SOCKET_VARIABLE}"
 
 T = TypeVar("T")
 
@@ -37,13 +37,13 @@ def find_socket(given: str | None = None, catalogue: str | None = None) -> Path:
     `catalogue` is a catalogue file as a user names one. Raises DaemonUnreachable when it has to be asked and
     cannot be read.
     """
-    named = given or os.environ.get(SOCKET_VARIABLE)
-    if named:
-        return Path(named).expanduser().absolute()
+    path = given or os.environ.get(SOCKET_VARIABLE)
+    if path:
+        return Path(path).expanduser().absolute()
     try:
         return control_socket(run_folder(catalogue_path(catalogue)))
     except CatalogueError as error:
-        message = f"cannot tell where sparkd listens: {error.message} (or {ELSEWHERE})"
+        message = f"cannot tell where sparkd listens: {error.message} (or {SOCKET_HINT})"
         raise DaemonUnreachable(message) from error
 
 
@@ -56,18 +56,18 @@ class ControlClient:
     an alias.
     """
 
-    def __init__(self, socket: Path, *, timeout: float = ANSWER_TIMEOUT) -> None:
+    def __init__(self, socket: Path, *, timeout: float = RESPONSE_TIMEOUT) -> None:
         self.socket = socket
         self._timeout = timeout
-        self._open = ExitStack()
+        self._resources = ExitStack()
         try:
-            address = self._open.enter_context(socket_address(socket))
+            address = self._resources.enter_context(socket_address(socket))
         except OSError as error:
-            raise _why_unreachable(socket, error) from error
+            raise _build_connect_error(socket, error) from error
         # An empty TLS context: none is used, and loading the machine's certificates costs a start 20 ms.
         transport = httpx.HTTPTransport(uds=address, verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
         # trust_env: HTTP_PROXY in the environment would send an order for this machine elsewhere.
-        self._http = self._open.enter_context(
+        self._http = self._resources.enter_context(
             httpx.Client(transport=transport, base_url="http://sparkd", timeout=timeout, trust_env=False)
         )
 
@@ -81,121 +81,126 @@ class ControlClient:
 
     def close(self) -> None:
         """Close the connection."""
-        self._open.close()
+        self._resources.close()
 
     def status(self) -> Status:
         """Everything as it is now."""
-        return self._ask("GET", "/status", Status)
+        return self._request("GET", "/status", Status)
 
     def reload(self) -> Reload:
         """Have the catalogue read again; returns what has changed. One that is wrong changes nothing: DaemonError."""
-        return self._ask("POST", "/reload", Reload, endless=True)
+        return self._request("POST", "/reload", Reload, wait_forever=True)
 
     def reexec(self) -> Status:
         """Have the program that is installed now take the daemon's place, soon; returns how things were before.
 
         Its `replaced` then counts one more. DaemonError with the code replacement_refused: it would not start.
         """
-        return self._ask("POST", "/reexec", Status, endless=True)
+        return self._request("POST", "/reexec", Status, wait_forever=True)
 
     def model(self, name: str) -> ModelStatus:
         """One model as it is now."""
-        return self._ask("GET", _path(name), ModelStatus)
+        return self._request("GET", _model_path(name), ModelStatus)
 
     def plan(self, name: str) -> Plan:
         """What would happen if somebody asked for the model now."""
-        return self._ask("GET", f"{_path(name)}/plan", Plan)
+        return self._request("GET", f"{_model_path(name)}/plan", Plan)
 
     def files(self) -> list[ModelFiles]:
         """What is on disk of every model."""
-        return self._ask("GET", "/files", list[ModelFiles])
+        return self._request("GET", "/files", list[ModelFiles])
 
     def pull(self, name: str) -> ModelStatus:
         """Have what the model needs downloaded; returns once it is there, however long that takes."""
-        return self._ask("POST", f"{_path(name)}/pull", ModelStatus, endless=True)
+        return self._request("POST", f"{_model_path(name)}/pull", ModelStatus, wait_forever=True)
 
-    def remove(self, name: str) -> Removed:
+    def remove(self, name: str) -> RemovalResult:
         """Take the model off the disk."""
-        return self._ask("DELETE", f"{_path(name)}/files", Removed, endless=True)
+        return self._request("DELETE", f"{_model_path(name)}/files", RemovalResult, wait_forever=True)
 
     def load(self, name: str) -> ModelStatus:
         """Make the model ready; returns once it is, however long that takes."""
-        return self._ask("POST", f"{_path(name)}/load", ModelStatus, endless=True)
+        return self._request("POST", f"{_model_path(name)}/load", ModelStatus, wait_forever=True)
 
     def stop(self, name: str) -> ModelStatus:
         """Stop the model; returns once it has finished what it had begun and is stopped."""
-        return self._ask("POST", f"{_path(name)}/stop", ModelStatus, endless=True)
+        return self._request("POST", f"{_model_path(name)}/stop", ModelStatus, wait_forever=True)
 
     def retry(self, name: str) -> ModelStatus:
         """Lift the model's backoff or quarantine."""
-        return self._ask("POST", f"{_path(name)}/retry", ModelStatus)
+        return self._request("POST", f"{_model_path(name)}/retry", ModelStatus)
 
     def logs(self, name: str, *, lines: int = 200, follow: bool = False) -> Generator[str, None, None]:
         """The last `lines` of the model's log; with `follow` each new one too, until its process ends."""
         query = {"lines": str(lines), "follow": "1" if follow else "0"}
         with (
-            self._unreachable_told(),
+            self._translate_errors(),
             self._http.stream(
-                "GET", f"{_path(name)}/logs", params=query, timeout=self._patience(endless=follow)
-            ) as answer,
+                "GET",
+                f"{_model_path(name)}/logs",
+                params=query,
+                timeout=self._build_timeout(wait_forever=follow),
+            ) as response,
         ):
-            if answer.status_code != 200:
-                answer.read()
-                raise self._error(answer)
-            yield from _lines(answer)
+            if response.status_code != 200:
+                response.read()
+                raise self._parse_error(response)
+            yield from _split_lines(response)
 
-    def _ask(self, method: str, path: str, shape: type[T], *, endless: bool = False) -> T:
-        with self._unreachable_told():
-            answer = self._http.request(method, path, timeout=self._patience(endless=endless))
-        if answer.status_code != 200:
-            raise self._error(answer)
+    def _request(self, method: str, path: str, response_type: type[T], *, wait_forever: bool = False) -> T:
+        with self._translate_errors():
+            response = self._http.request(
+                method, path, timeout=self._build_timeout(wait_forever=wait_forever)
+            )
+        if response.status_code != 200:
+            raise self._parse_error(response)
         try:
-            return msgspec.json.decode(answer.content, type=shape)
+            return msgspec.json.decode(response.content, type=response_type)
         except msgspec.DecodeError as error:
-            raise self._stranger() from error
+            raise self._foreign_server_error() from error
 
-    def _patience(self, *, endless: bool) -> httpx.Timeout:
-        return httpx.Timeout(self._timeout, read=None if endless else self._timeout)
+    def _build_timeout(self, *, wait_forever: bool) -> httpx.Timeout:
+        return httpx.Timeout(self._timeout, read=None if wait_forever else self._timeout)
 
-    def _error(self, answer: httpx.Response) -> Exception:
+    def _parse_error(self, response: httpx.Response) -> Exception:
         try:
-            told = msgspec.json.decode(answer.content, type=_ErrorBody).error
+            body = msgspec.json.decode(response.content, type=_ErrorBody).error
         except msgspec.DecodeError:
-            return self._stranger()
-        after = answer.headers.get("retry-after", "")
+            return self._foreign_server_error()
+        retry_after = response.headers.get("retry-after", "")
         return DaemonError(
-            told.message,
-            status=answer.status_code,
-            type_=told.type,
-            code=told.code,
-            param=told.param,
-            retry_after=float(after) if after.isascii() and after.isdigit() else None,
+            body.message,
+            status=response.status_code,
+            type_=body.type,
+            code=body.code,
+            param=body.param,
+            retry_after=float(retry_after) if retry_after.isascii() and retry_after.isdigit() else None,
         )
 
-    def _stranger(self) -> DaemonUnreachable:
+    def _foreign_server_error(self) -> DaemonUnreachable:
         return DaemonUnreachable(f"what answers at {self.socket} is not sparkd, or another version of it")
 
     @contextmanager
-    def _unreachable_told(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             yield
         except httpx.ConnectError as error:
-            raise _why_unreachable(self.socket, error) from error
+            raise _build_connect_error(self.socket, error) from error
         except httpx.TimeoutException as error:
             message = f"sparkd at {self.socket} has not answered for {self._timeout:g} s"
             raise DaemonUnreachable(message) from error
         except httpx.TransportError as error:
-            raise self._broken_off(error) from error
+            raise self._connection_lost_error(error) from error
 
-    def _broken_off(self, error: httpx.TransportError) -> DaemonUnreachable:
+    def _connection_lost_error(self, error: httpx.TransportError) -> DaemonUnreachable:
         # httpx has one type for "the connection ended" and "this is no HTTP"; only the words differ.
-        ended = any(word in str(error) for word in ("closed", "disconnected", "reset", "Broken pipe"))
+        ended = any(text in str(error) for text in ("closed", "disconnected", "reset", "Broken pipe"))
         if ended or not isinstance(error, httpx.RemoteProtocolError):
             return DaemonUnreachable(f"what listens at {self.socket} broke off; has sparkd stopped?")
-        return self._stranger()
+        return self._foreign_server_error()
 
 
-class _Told(msgspec.Struct):
+class _Error(msgspec.Struct):
     message: str
     code: str
     type: str = "server_error"
@@ -203,38 +208,38 @@ class _Told(msgspec.Struct):
 
 
 class _ErrorBody(msgspec.Struct):
-    error: _Told
+    error: _Error
 
 
-def _path(name: str) -> str:
+def _model_path(name: str) -> str:
     return f"/models/{quote(name, safe='')}"
 
 
-def _lines(answer: httpx.Response) -> Iterator[str]:
+def _split_lines(response: httpx.Response) -> Iterator[str]:
     """Lines as the daemon ends them: `iter_lines` would also split at the form feeds and the like of a log."""
     rest = ""
-    for text in answer.iter_text():
-        *whole, rest = (rest + text).split("\n")
-        yield from whole
+    for text in response.iter_text():
+        *lines, rest = (rest + text).split("\n")
+        yield from lines
     if rest:
         yield rest
 
 
-def _why_unreachable(socket: Path, error: Exception) -> DaemonUnreachable:
-    start = f"start it with `systemctl start sparkd`, or {ELSEWHERE}"
-    number = _errno(error)
+def _build_connect_error(socket: Path, error: Exception) -> DaemonUnreachable:
+    start = f"start it with `systemctl start sparkd`, or {SOCKET_HINT}"
+    number = _find_errno(error)
     if number == errno.ENOENT:
         return DaemonUnreachable(f"sparkd is not running: there is no control socket {socket}; {start}")
     if number == errno.ECONNREFUSED:
         return DaemonUnreachable(f"sparkd is not running: nobody listens at {socket}; {start}")
     if number in (errno.EACCES, errno.EPERM):
         return ControlForbidden(
-            f"the control socket {socket} may only be opened by {_owner(socket)}; run this as that user"
+            f"the control socket {socket} may only be opened by {_find_owner(socket)}; run this as that user"
         )
     return DaemonUnreachable(f"sparkd cannot be reached at {socket}: {error}")
 
 
-def _errno(error: BaseException | None) -> int | None:
+def _find_errno(error: BaseException | None) -> int | None:
     while error is not None:
         if isinstance(error, OSError):
             return error.errno
@@ -242,7 +247,7 @@ def _errno(error: BaseException | None) -> int | None:
     return None
 
 
-def _owner(socket: Path) -> str:
+def _find_owner(socket: Path) -> str:
     for path in (socket, *socket.parents):
         try:
             return path.owner()

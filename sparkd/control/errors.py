@@ -14,46 +14,48 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from sparkd.control.presence import ClientLeft
+from sparkd.control.disconnect import ClientDisconnected
 from sparkd.errors import MethodNotAllowed, PathNotFound, SparkdError
 
 logger = logging.getLogger(__name__)
 
 
-def _answer(error: SparkdError) -> Response:
-    told = {"message": error.message, "type": error.type, "code": error.code, "param": error.param}
-    answer = Response(msgspec.json.encode({"error": told}), error.status, media_type="application/json")
+def _render_error(error: SparkdError) -> Response:
+    body = {"message": error.message, "type": error.type, "code": error.code, "param": error.param}
+    response = Response(msgspec.json.encode({"error": body}), error.status, media_type="application/json")
     if error.retry_after is not None:
-        answer.headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
-    return answer
+        response.headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
+    return response
 
 
-def _told(_: Request, error: Exception) -> Response:
-    return _answer(error if isinstance(error, SparkdError) else SparkdError(str(error)))
+def _handle_error(_: Request, error: Exception) -> Response:
+    return _render_error(error if isinstance(error, SparkdError) else SparkdError(str(error)))
 
 
-def _unrouted(request: Request, error: Exception) -> Response:
+def _handle_routing_error(request: Request, error: Exception) -> Response:
     """Starlette's own 404 and 405, in the shape of ours."""
     if isinstance(error, HTTPException) and error.status_code == 405:
-        answer = _answer(MethodNotAllowed(f"{request.url.path} does not take {request.method}"))
-        answer.headers["allow"] = (error.headers or {}).get("Allow", "")
-        return answer
-    return _answer(PathNotFound(f"the control API has no {request.url.path}"))
+        response = _render_error(MethodNotAllowed(f"{request.url.path} does not take {request.method}"))
+        response.headers["allow"] = (error.headers or {}).get("Allow", "")
+        return response
+    return _render_error(PathNotFound(f"the control API has no {request.url.path}"))
 
 
-def _unlistened(_: Request, error: Exception) -> Response:  # noqa: ARG001
+def _handle_disconnect(_: Request, error: Exception) -> Response:  # noqa: ARG001
     return Response(status_code=499)  # nginx's number for it; nobody is there to read this
 
 
-def _mistaken(_: Request, error: Exception) -> Response:
+def _handle_unexpected_error(_: Request, error: Exception) -> Response:
     """A bug of ours."""
     logger.error("the control API failed", exc_info=error)
-    return _answer(SparkdError(f"sparkd made a mistake: {type(error).__name__}; its journal has the details"))
+    return _render_error(
+        SparkdError(f"sparkd made a mistake: {type(error).__name__}; its journal has the details")
+    )
 
 
 EXCEPTION_HANDLERS: Mapping[type[Exception], Callable[[Request, Exception], Response]] = {
-    SparkdError: _told,
-    HTTPException: _unrouted,
-    ClientLeft: _unlistened,
-    Exception: _mistaken,
+    SparkdError: _handle_error,
+    HTTPException: _handle_routing_error,
+    ClientDisconnected: _handle_disconnect,
+    Exception: _handle_unexpected_error,
 }

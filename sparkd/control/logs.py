@@ -8,24 +8,24 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from sparkd.control.presence import ClientLeft, while_connected
-from sparkd.control.supervision import Supervision
+from sparkd.control.disconnect import ClientDisconnected, run_while_connected
+from sparkd.control.interfaces import SupervisorInterface
 from sparkd.errors import InvalidRequest, LogNotFound
 from sparkd.processes.log import Log
 
 DEFAULT_LINES = 200
 HEADERS = [(b"content-type", b"text/plain; charset=utf-8")]
-SWITCH = {"1": True, "true": True, "0": False, "false": False}
+BOOLEANS = {"1": True, "true": True, "0": False, "false": False}
 
 
-def log_query(query: QueryParams) -> tuple[int, bool]:
+def parse_log_query(query: QueryParams) -> tuple[int, bool]:
     """`lines` and `follow` of a query; raises InvalidRequest naming the one that cannot be understood."""
     lines, follow = query.get("lines", str(DEFAULT_LINES)), query.get("follow", "0")
     if not (lines.isascii() and lines.isdigit()):
         raise InvalidRequest(f"lines is {lines!r}; it must be a whole number, 0 or more", param="lines")
-    if follow not in SWITCH:
+    if follow not in BOOLEANS:
         raise InvalidRequest(f"follow is {follow!r}; it must be 1 or 0", param="follow")
-    return int(lines), SWITCH[follow]
+    return int(lines), BOOLEANS[follow]
 
 
 class LogEndpoint:
@@ -36,13 +36,13 @@ class LogEndpoint:
     follower.
     """
 
-    def __init__(self, supervisor: Supervision) -> None:
+    def __init__(self, supervisor: SupervisorInterface) -> None:
         self._supervisor = supervisor
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the answer. Raises RequestError before its first byte."""
         request = Request(scope)
-        lines, follow = log_query(request.query_params)
+        lines, follow = parse_log_query(request.query_params)
         model = self._supervisor.catalogue.find(request.path_params["model"])
         log = self._supervisor.log(model)
         if log is None:
@@ -50,17 +50,17 @@ class LogEndpoint:
         await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
         if follow:
             try:
-                await while_connected(receive, _send_as_they_come(send, log, lines))
-            except ClientLeft:
+                await run_while_connected(receive, _stream_lines(send, log, lines))
+            except ClientDisconnected:
                 return
         else:
             await _send_lines(send, log.tail(lines))
         await send({"type": "http.response.body", "body": b""})
 
 
-async def _send_as_they_come(send: Send, log: Log, lines: int) -> None:
-    async with aclosing(log.follow(lines)) as following:
-        async for line in following:
+async def _stream_lines(send: Send, log: Log, lines: int) -> None:
+    async with aclosing(log.follow(lines)) as new_lines:
+        async for line in new_lines:
             await _send_lines(send, [line])
 
 

@@ -1,6 +1,6 @@
-"""Kinds of engines, one file each, and what they share: flags, environments, causes.
+"""Engine kinds, one file each, and what they share: flags, environments, causes of failure.
 
-What is in parsers/ runs in runtimes, not here.
+The programs in parsers/ run in the runtimes' virtualenvs, not in sparkd.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from sparkd.catalog import Catalogue
-from sparkd.catalog.wording import problem
+from sparkd.catalog.messages import format_problem
 from sparkd.engines.command import CommandEngine
 from sparkd.engines.engine import Engine
 from sparkd.engines.sglang import SglangEngine
@@ -18,14 +18,14 @@ from sparkd.engines.vllm import VllmEngine
 ENGINES: Mapping[str, Engine] = MappingProxyType(
     {engine.name: engine for engine in (VllmEngine(), SglangEngine(), CommandEngine())}
 )
-"""The kinds by the name that a model's `engine` gives."""
+"""Engine kinds, by the value of a model's `engine`."""
 
 
-def engine_problems(catalogue: Catalogue) -> list[str]:
-    """What engines make of the enabled models' definitions, a line each: better now than at a first request."""
+def find_engine_problems(catalogue: Catalogue) -> list[str]:
+    """Problems that the engines find in the definitions of enabled models, one line each."""
     return [
-        problem(*catalogue.place(model), told)
+        format_problem(*catalogue.locate_key(model), text)
         for model in catalogue.models.values()
         if model.enabled
-        for told in ENGINES[model.engine].problems(model)
+        for text in ENGINES[model.engine].find_problems(model)
     ]

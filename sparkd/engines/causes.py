@@ -1,182 +1,183 @@
-"""Why a process ended, read from its last lines: the root cause, one sentence and one remedy."""
+"""Why a process ended, from its last log lines: the root cause, as one sentence and one fix."""
 
 from __future__ import annotations
 
 import re
 import signal
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from sparkd.engines.engine import Cause, CauseKind, Exit
 
-LONGEST_QUOTE: Final = 300
+MAX_QUOTE: Final = 300
 
-PREFIX = re.compile(
+SEE_LOG: Final = "For details, run `sparkctl logs MODEL`."
+
+LOGGER_PREFIX = re.compile(
     r"^\s*(\([^()]*\bpid=\d+[^()]*\)\s*)*"  # (EngineCore pid=17)
     r"((DEBUG|INFO|WARNING|ERROR|CRITICAL|FATAL)[: ]\s*)?"
     r"([\d:., /TZ-]{8,}\s*)?"  # a date, a time, or both
     r"(\[[\w./-]+:\d+\]\s*)?"  # [core.py:133]
 )
-"""What loggers put before a message. It changes between versions, so nothing depends on it but good looks."""
+"""The prefix that loggers add to a message. It changes between versions, so it is only removed for display."""
 
 EXCEPTION = re.compile(r"^(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Interrupt|Failure)\b(?:: .*)?$")
 """The last line of a Python traceback."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sign:
-    """A line that tells a cause. Sentence and remedy may name the pattern's groups: `{limit}`."""
+class FailurePattern(Struct, frozen=True):
+    """A log line that shows a cause. `sentence` and `remedy` may contain the pattern's groups: `{limit}`."""
 
-    pattern: re.Pattern[str]
+    pattern: str
     kind: CauseKind
     sentence: str
     remedy: str = ""
 
-    def read(self, line: str) -> Cause | None:
-        """Return the cause if this line tells it."""
-        found = self.pattern.search(line)
+    def match(self, line: str) -> Cause | None:
+        """Return the cause if this line shows it."""
+        found = re.search(self.pattern, line)  # compiled when first needed, and kept by `re`
         if found is None:
             return None
-        figures = {name: (text or "").strip() for name, text in found.groupdict().items()}
-        return Cause(self.kind, self.sentence.format(**figures), self.remedy.format(**figures))
+        groups = {name: (text or "").strip() for name, text in found.groupdict().items()}
+        return Cause(self.kind, self.sentence.format(**groups), self.remedy.format(**groups))
 
 
-def sign(pattern: str, kind: CauseKind, sentence: str, remedy: str = "") -> Sign:
-    """Return a Sign whose pattern is given as text."""
-    return Sign(re.compile(pattern), kind, sentence, remedy)
-
-
-GENERIC: Final = (
-    sign(
+COMMON_FAILURES: Final = (
+    FailurePattern(
         r"cudaErrorIllegalInstruction|an illegal instruction was encountered|Illegal instruction",
         "illegal_instruction",
-        "The engine ran an instruction that this processor does not have.",
-        "Its runtime was built for another machine: build one for this one, or choose another kernel.",
+        "the engine ran an instruction that this processor does not have.",
+        "Its runtime was built for another machine. Build one for this machine, or choose another kernel.",
     ),
-    sign(
+    FailurePattern(
         r"CUDA out of memory|torch\.(cuda\.)?OutOfMemoryError|CUDA error: out of memory"
         r"|cudaErrorMemoryAllocation|NV_ERR_NO_MEMORY|Cannot allocate memory|\bMemoryError\b|std::bad_alloc",
         "out_of_memory",
-        "The engine ran out of memory.",
-        "Give it less to hold (context_length, gpu-memory-utilization), or reserve more memory for it.",
+        "the engine ran out of memory.",
+        "Lower context_length or gpu-memory-utilization, or reserve more memory for it.",
     ),
-    sign(
+    FailurePattern(
         r"(?i)address already in use|EADDRINUSE",
         "address_in_use",
-        "The address the engine was to listen on is in use.",
-        "It is tried again with another one; if this repeats, look for an engine that sparkd did not start.",
+        "the engine's address is already in use.",
+        "sparkd tries another address. If this repeats, look for an engine that sparkd did not start.",
     ),
-    sign(
+    FailurePattern(
         r"error while loading shared libraries: (?P<library>[^\s:]+)",
         "launch_failed",
-        "The engine's program lacks the library {library}.",
+        "the engine's program needs the library {library}, which is missing.",
         "Install it, or build the runtime again.",
     ),
-    sign(
+    FailurePattern(
         r"ModuleNotFoundError: No module named '(?P<module>[^']+)'",
         "launch_failed",
-        "The engine's program lacks the Python module {module}.",
-        "Build the runtime again, with that module among its requirements.",
+        "the engine's program needs the Python module {module}, which is missing.",
+        "Add it to the runtime's requirements, then build the runtime again.",
     ),
-    sign(
+    FailurePattern(
         r"(?i)unrecognized arguments?:? (?P<flags>.+)"
         r"|(?:unknown|invalid|unrecognized|unexpected) (?:option|flag|argument)s?:? '?(?P<flag>-[^\s']+)",
         "bad_option",
-        "The engine does not know {flags}{flag}.",
+        "the engine does not know {flags}{flag}.",
         "Correct the model's options or command.",
     ),
-    sign(
+    FailurePattern(
         r"No space left on device",
         "unknown",
-        "The disk is full.",
-        "Make room where the engine keeps its caches and models.",
+        "the disk is full.",
+        "Free space where the engine keeps its caches and models.",
     ),
 )
-"""What any kind of engine may say."""
+"""Lines that any kind of engine may print."""
 
-FILES: Final = (
-    sign(
+MODEL_FILE_FAILURES: Final = (
+    FailurePattern(
         r"GatedRepoError|Access to model (?P<model>\S+) is restricted|401 Client Error",
         "missing_model",
-        "The model's files may not be downloaded without permission.",
-        "Ask for access on its page, and give sparkd an HF_TOKEN that has it.",
+        "the model's files cannot be downloaded without permission.",
+        "Request access on the model's page, then give sparkd an HF_TOKEN that has it.",
     ),
-    sign(
+    FailurePattern(
         r"(?:Invalid repository ID or local directory specified|HFValidationError): .*?'(?P<source>/[^']*)'",
         "missing_model",
-        "There is no model at {source}.",
+        "there is no model at {source}.",
         "Correct the model's source, or download it.",
     ),
-    sign(
+    FailurePattern(
         r"LocalEntryNotFoundError|HFValidationError|Invalid repository ID or local directory"
         r"|RepositoryNotFoundError|OfflineModeIsEnabled|Cannot find any model weights"
         r"|does not appear to have a file named",
         "missing_model",
-        "The model's files are not there, and cannot be downloaded.",
+        "the model's files are missing and cannot be downloaded.",
         "Download the model, or correct its source.",
     ),
-    sign(
+    FailurePattern(
         r"SafetensorError: .*(?:incomplete metadata|InvalidHeader|HeaderTooLarge|MetadataIncompleteBuffer)",
         "missing_model",
-        "A file of the model's weights is incomplete.",
+        "a weight file of the model is incomplete.",
         "Download the model again.",
     ),
 )
-"""What engines say that load models with Hugging Face's libraries."""
+"""Lines of engines that load models with Hugging Face's libraries."""
 
-SIGNALS: Final[dict[int, tuple[CauseKind, str, str]]] = {
+SIGNAL_CAUSES: Final[dict[int, tuple[CauseKind, str, str]]] = {
     signal.SIGILL: (
         "illegal_instruction",
-        "The engine ran an instruction that this processor does not have (SIGILL).",
-        "Its runtime was built for another machine: build one for this one.",
+        "the engine ran an instruction that this processor does not have (SIGILL).",
+        "Its runtime was built for another machine. Build one for this machine.",
     ),
-    signal.SIGBUS: ("engine_died", "The engine crashed (SIGBUS).", "Is the disk or /dev/shm full?"),
+    signal.SIGBUS: (
+        "engine_died",
+        "the engine crashed (SIGBUS).",
+        "Check whether the disk or /dev/shm is full.",
+    ),
     signal.SIGKILL: (
         "engine_died",
-        "The engine was killed (SIGKILL).",
-        "By hand, or by the system for want of memory: see `dmesg`.",
+        "the engine was killed (SIGKILL).",
+        "Either someone killed it or the kernel ran out of memory; check `dmesg`.",
     ),
 }
-"""What the signal that killed a process says by itself."""
+"""Causes that follow from the signal that killed a process."""
 
 
-def explain(ended: Exit, lines: Sequence[str], signs: Iterable[Sign]) -> Cause:
-    """Return the cause: the first sign of the table that any line gives, else what the exit itself says.
+def explain_exit(exit_: Exit, lines: Sequence[str], patterns: Iterable[FailurePattern]) -> Cause:
+    """Return the cause: the first entry of `signs` that matches any line, or else what the exit itself shows.
 
-    The order of `signs` is their rank: a root cause is often followed by its consequences, which have lines of
-    their own. Of several lines that give one sign the last counts, as the earlier may have been survived.
+    `signs` are in order of rank, because a root cause is often followed by lines about its consequences. If several
+    lines match one entry, the last one counts: the engine may have survived the earlier ones.
     """
-    for one in signs:
+    for pattern in patterns:
         for line in reversed(lines):
-            if cause := one.read(line):
+            if cause := pattern.match(line):
                 return cause
-    if ended.signal is not None:
-        plain: tuple[CauseKind, str, str] = (
+    if exit_.signal is not None:
+        fallback: tuple[CauseKind, str, str] = (
             "engine_died",
-            f"The engine died ({ended}).",
-            "Its log tells more.",
+            f"the engine crashed ({exit_}).",
+            SEE_LOG,
         )
-        return Cause(*SIGNALS.get(ended.signal, plain))
-    if ended.code == 0:
-        return Cause(
-            "engine_died", "The engine ended by itself (exit code 0), though nobody had asked it to."
-        )
-    said = _last_exception(lines) or (message(lines[-1]) if lines else "")
-    kind: CauseKind = "launch_failed" if ended.code in (126, 127) else "unknown"  # sh(1) could not run it
-    return Cause(kind, f"The engine failed ({ended}){': ' + said if said else '.'}", "Its log tells more.")
+        return Cause(*SIGNAL_CAUSES.get(exit_.signal, fallback))
+    if exit_.code == 0:
+        return Cause("engine_died", "the engine exited by itself (exit code 0).", SEE_LOG)
+    detail = _last_exception(lines) or (strip_logger_prefix(lines[-1]) if lines else "")
+    kind: CauseKind = "launch_failed" if exit_.code in (126, 127) else "unknown"  # sh(1) could not run it
+    return Cause(
+        kind, f"the engine failed ({exit_}){f': {detail}' if detail else ''}".rstrip(".") + ".", SEE_LOG
+    )
 
 
-def message(line: str) -> str:
-    """Return the line without what its logger put before it, at most LONGEST_QUOTE characters."""
-    text = PREFIX.sub("", line, count=1).strip()
-    return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}…"
+def strip_logger_prefix(line: str) -> str:
+    """Return the line without its logger's prefix, at most MAX_QUOTE characters."""
+    text = LOGGER_PREFIX.sub("", line, count=1).strip()
+    return text if len(text) <= MAX_QUOTE else f"{text[:MAX_QUOTE]}…"
 
 
 def _last_exception(lines: Sequence[str]) -> str:
-    """The last exception of a Python traceback that is not only the echo of another."""
+    """The last exception of a Python traceback that does not only repeat another one."""
     for line in reversed(lines):
-        text = message(line)
+        text = strip_logger_prefix(line)
         if EXCEPTION.match(text) and "root cause above" not in text:
             return text
     return ""

@@ -1,4 +1,4 @@
-"""Any program that serves HTTP: SGLang, llama-server, Ollama. Its command line is the catalogue's, word for word."""
+"""Any program that serves HTTP: SGLang, llama-server, Ollama. Its command line is in the catalogue."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from sparkd.catalog.definitions import PLACEHOLDERS, Model
-from sparkd.engines.causes import GENERIC, explain
-from sparkd.engines.engine import Cause, Command, Exit, Milestone, Surroundings, UnixAddress
-from sparkd.engines.environment import environment, files_on_disk
+from sparkd.engines.causes import COMMON_FAILURES, explain_exit
+from sparkd.engines.engine import Cause, Command, Exit, LaunchContext, Milestone, UnixAddress
+from sparkd.engines.environment import build_environment, model_file_variables
 from sparkd.errors import LaunchError
 
 _placeholder = re.compile("{(" + "|".join(PLACEHOLDERS) + ")}")
@@ -18,65 +18,65 @@ _placeholder = re.compile("{(" + "|".join(PLACEHOLDERS) + ")}")
 class CommandEngine:
     """The program that a model's `command` names.
 
-    `{host}` and `{port}`, or `{socket}`, say where it shall listen; `{source}`, `{model}` and `{context_length}` are
-    the model's. They are filled in where they stand in `command` and in the values of `environment`; other braces
-    stay as they are. `options` have no place in such a command.
+    `{host}` and `{port}`, or `{socket}`, are the address to listen on; `{source}`, `{model}` and `{context_length}` are
+    the model's. They are filled in, in `command` and in the values of `environment`; other braces stay as they are.
+    `options` cannot be set for such a command.
     """
 
     name = "command"
     reserved_options: Mapping[str, str] = MappingProxyType({})
     parser: str | None = None
 
-    def problems(self, model: Model) -> list[str]:
-        """What is wrong with the model's definition."""
+    def find_problems(self, model: Model) -> list[str]:
+        """Problems with the model's definition."""
         if not model.command:
             return ['engine "command" needs a command']
-        used = _used(model)
-        told = [
-            f"its command uses {{{name}}}, and it has no {name}"
+        used = _used_placeholders(model)
+        problems = [
+            f"its command uses {{{name}}}, but it has no {name}"
             for name in ("source", "context_length")
             if name in used and getattr(model, name) is None
         ]
         if model.options:
-            told.append('engine "command" takes no options: write them into the command')
+            problems.append('engine "command" takes no options: put them into the command')
         if "socket" in used and "port" in used:
-            told.append("its command uses both {socket} and {port}")
+            problems.append("its command uses both {socket} and {port}")
         if "socket" not in used and "port" not in used:
-            told.append("its command must say where to listen: {port} or {socket}")
-        return told
+            problems.append("its command needs the address to listen on: {port} or {socket}")
+        return problems
 
     def listens_on_socket(self, model: Model) -> bool:
         """Whether its command has a `{socket}`."""
-        return "socket" in _used(model)
+        return "socket" in _used_placeholders(model)
 
-    def command(self, model: Model, surroundings: Surroundings) -> Command:
-        """The command with everything filled in. Raises LaunchError."""
-        if told := self.problems(model):
-            raise LaunchError(f"model {model.id}: {'; '.join(told)}")
-        values = _values(model, surroundings)
+    def build_command(self, model: Model, context: LaunchContext) -> Command:
+        """The command with all placeholders filled in. Raises LaunchError."""
+        if problems := self.find_problems(model):
+            raise LaunchError(f"model {model.id}: {'; '.join(problems)}")
+        values = _placeholder_values(model, context)
 
         def fill(text: str) -> str:
             return _placeholder.sub(lambda found: values[found[1]], text)
 
-        shared = {**files_on_disk(model, surroundings), "PYTHONUNBUFFERED": "1"}
-        whole = environment(model, surroundings, shared, fetches=True)
+        shared = {**model_file_variables(model, context), "PYTHONUNBUFFERED": "1"}
+        variables = build_environment(model, context, shared, may_download=True)
         own = {name: fill(value) for name, value in model.environment.items()}
-        return Command(tuple(map(fill, model.command)), whole | own | {"TMPDIR": whole["TMPDIR"]})
+        return Command(tuple(map(fill, model.command)), variables | own | {"TMPDIR": variables["TMPDIR"]})
 
-    def milestone(self, line: str) -> Milestone | None:  # noqa: ARG002 - nothing is known of such a program
-        """None: such a program's lines mean nothing to us."""
+    def parse_milestone(self, line: str) -> Milestone | None:  # noqa: ARG002 - such a program is unknown
+        """None: the lines of such a program are unknown."""
         return None
 
-    def explain(self, exit_: Exit, lines: Sequence[str]) -> Cause:
-        """Why it ended, as far as any program's lines tell."""
-        return explain(exit_, lines, GENERIC)
+    def explain_exit(self, exit_: Exit, lines: Sequence[str]) -> Cause:
+        """Why it ended, from lines that any program may print."""
+        return explain_exit(exit_, lines, COMMON_FAILURES)
 
-    def footprint(self, model: Model, total: int) -> int | None:  # noqa: ARG002
-        """None: nothing is known of such a program's flags."""
+    def implied_footprint(self, model: Model, total: int) -> int | None:  # noqa: ARG002
+        """None: the flags of such a program are unknown."""
         return None
 
 
-def _used(model: Model) -> set[str]:
+def _used_placeholders(model: Model) -> set[str]:
     """Names of the placeholders that the model's command and environment use."""
 
     def texts() -> Iterator[str]:
@@ -86,15 +86,15 @@ def _used(model: Model) -> set[str]:
     return {name for text in texts() for name in _placeholder.findall(text)}
 
 
-def _values(model: Model, surroundings: Surroundings) -> dict[str, str]:
-    address = surroundings.address
-    where = (
+def _placeholder_values(model: Model, context: LaunchContext) -> dict[str, str]:
+    address = context.address
+    listen_values = (
         {"socket": address.path, "host": "", "port": ""}
         if isinstance(address, UnixAddress)
         else {"socket": "", "host": address.host, "port": str(address.port)}
     )
     return {
-        **where,
+        **listen_values,
         "source": model.source or "",
         "model": model.id,
         "context_length": str(model.context_length or ""),

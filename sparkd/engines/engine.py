@@ -1,12 +1,13 @@
-"""What every kind of engine can tell, as pure functions: plain data in, plain data out."""
+"""The interface of every engine kind, as pure functions: plain data in, plain data out."""
 
 from __future__ import annotations
 
 import signal
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
+
+from msgspec import Struct
 
 from sparkd.catalog.definitions import Model
 
@@ -25,9 +26,8 @@ CauseKind = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class UnixAddress:
-    """A Unix socket an engine listens on."""
+class UnixAddress(Struct, frozen=True):
+    """A Unix socket that an engine listens on."""
 
     path: str
 
@@ -35,9 +35,8 @@ class UnixAddress:
         return f"unix:{self.path}"
 
 
-@dataclass(frozen=True, slots=True)
-class TcpAddress:
-    """A loopback port an engine listens on."""
+class TcpAddress(Struct, frozen=True):
+    """A loopback port that an engine listens on."""
 
     host: str
     port: int
@@ -50,29 +49,27 @@ Address = UnixAddress | TcpAddress
 
 
 def parse_address(text: str) -> Address:
-    """The address whose text this is."""
+    """Parse the text form of an address."""
     if text.startswith("unix:"):
         return UnixAddress(text.removeprefix("unix:"))
     host, _, port = text.rpartition(":")
     return TcpAddress(host, int(port))
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
-    """A program to start: its whole argv and its whole environment (nothing is inherited)."""
+class Command(Struct, frozen=True):
+    """A program to start: its complete argv and environment (nothing is inherited)."""
 
     argv: tuple[str, ...]
     environment: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What an engine is told about the place it runs in.
+class LaunchContext(Struct, frozen=True):
+    """Where and with what an engine runs.
 
-    `program` is the runtime's folder of programs (`…/bin`), None without a runtime; `environment` is the
-    runtime's; `directory` is private to the process (its TMPDIR and working folder); `cache` holds what engines
-    may build again. `inherited` is sparkd's own environment: engines pick a short list of names from it. `memory` is
-    what the engine may take, `total` what the machine has, in bytes; None where it is not told.
+    `program` is the runtime's folder of programs (`…/bin`), None without a runtime. `environment` is the runtime's.
+    `directory` is private to the process (its TMPDIR and working directory). `cache` has files that engines can build
+    again. `inherited` is sparkd's own environment: engines take a short list of names from it. `memory` is what the
+    engine may use and `total` what the machine has, in bytes; None if it is not passed on.
     """
 
     program: Path | None
@@ -86,17 +83,15 @@ class Surroundings:
     total: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Milestone:
-    """A step of loading, read from a log line. `progress` is 0 to 1 where the line has one."""
+class Milestone(Struct, frozen=True):
+    """A step of loading, read from a log line. `progress` is 0 to 1, None if the line has none."""
 
     phase: str
     progress: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """Why a process failed: one sentence, and one remedy where we know one."""
+class Cause(Struct, frozen=True):
+    """Why a process failed: one sentence (in lower case: it follows a colon), and one fix if known."""
 
     kind: CauseKind
     sentence: str
@@ -106,8 +101,7 @@ class Cause:
         return f"{self.sentence} {self.remedy}".rstrip()
 
 
-@dataclass(frozen=True, slots=True)
-class Exit:
+class Exit(Struct, frozen=True):
     """How a process ended: an exit code, or the signal that killed it."""
 
     code: int | None
@@ -123,39 +117,39 @@ class Exit:
 
 
 class Engine(Protocol):
-    """One kind of server program."""
+    """One kind of inference server."""
 
     name: str
 
     reserved_options: Mapping[str, str]
-    """Options that sparkd sets itself or must not be set, dashes between their words, and why."""
+    """Options that a model must not set, because sparkd sets or needs them, with the reason. Names have dashes."""
 
     parser: str | None
-    """The module of sparkd/engines/parsers that asks the program's own parser; None where nobody knows of one."""
+    """The module of sparkd/engines/parsers that runs the program's own parser; None if there is none."""
 
-    def problems(self, model: Model) -> list[str]:
-        """What is wrong with the model's definition as far as its engine is concerned, a line each."""
+    def find_problems(self, model: Model) -> list[str]:
+        """Problems that the engine finds in the model's definition, one line each."""
         ...
 
     def listens_on_socket(self, model: Model) -> bool:
-        """Whether this model's engine can listen on a Unix socket; else it is given a loopback port."""
+        """Whether this model's engine can listen on a Unix socket. If not, it gets a loopback port."""
         ...
 
-    def command(self, model: Model, surroundings: Surroundings) -> Command:
-        """The program to start. Keys and other secrets never appear in argv.
+    def build_command(self, model: Model, context: LaunchContext) -> Command:
+        """The program to start. argv never contains keys or other secrets.
 
         Raises LaunchError with all `problems` of the model.
         """
         ...
 
-    def milestone(self, line: str) -> Milestone | None:
-        """The step of loading that this log line announces."""
+    def parse_milestone(self, line: str) -> Milestone | None:
+        """The step of loading that this log line shows, None if it shows none."""
         ...
 
-    def explain(self, exit_: Exit, lines: Sequence[str]) -> Cause:
-        """Why the process ended, from its last log lines (oldest first): the root cause, not its echo."""
+    def explain_exit(self, exit_: Exit, lines: Sequence[str]) -> Cause:
+        """Why the process ended, from its last log lines (oldest first): the root cause, not its consequences."""
         ...
 
-    def footprint(self, model: Model, total: int) -> int | None:
-        """Bytes that the model's options imply on a machine of `total` bytes; None where they imply nothing."""
+    def implied_footprint(self, model: Model, total: int) -> int | None:
+        """Bytes that the model's options imply on a machine of `total` bytes; None if they imply nothing."""
         ...

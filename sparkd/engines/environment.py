@@ -1,11 +1,11 @@
-"""The whole environment of an engine: nothing is inherited but what is named here."""
+"""The complete environment of an engine: it inherits only the variables named here."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from sparkd.catalog.definitions import Model
-from sparkd.engines.engine import Surroundings
+from sparkd.engines.engine import LaunchContext
 
 INHERITED = frozenset(
     {
@@ -16,74 +16,78 @@ INHERITED = frozenset(
         "HF_ENDPOINT",
     }
 )
-"""Where programs and libraries are, and how the world is reached."""
+"""Paths of programs and libraries, and network settings."""
 
 TOKENS = frozenset({"HF_TOKEN", "HF_TOKEN_PATH"})
-"""What opens gated models. Only for programs that fetch by themselves: code that a model brings could read it."""
+"""Access to gated models. Only for programs that download by themselves: code in a model repository could read it."""
 
 INHERITED_PREFIXES = ("LC_", "CUDA_", "NVIDIA_", "NCCL_", "GLOO_")
-"""Which devices and networks to use. Not VLLM_: an exported VLLM_PORT makes two engines fight for one port."""
+"""Devices and networks to use. Not VLLM_: with an exported VLLM_PORT, two engines would use one port."""
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""Where sparkd itself has no PATH."""
+"""Used if sparkd itself has no PATH."""
 
 CUDA_PROGRAMS = "/usr/local/cuda/bin"
-"""Where NVIDIA's packages put nvcc, which kernels are compiled with at the first start."""
+"""Where NVIDIA's packages install nvcc, which compiles kernels at the first start."""
 
 
-def inherited(environ: Mapping[str, str], also: frozenset[str] = frozenset()) -> dict[str, str]:
-    """Return the part of sparkd's own environment that engines get; `also` names more of it."""
+def inherit_variables(environ: Mapping[str, str], extra: frozenset[str] = frozenset()) -> dict[str, str]:
+    """Return the part of sparkd's own environment that engines get; `also` adds names."""
     return {
         name: value
         for name, value in environ.items()
-        if name in INHERITED | also or name.startswith(INHERITED_PREFIXES)
+        if name in INHERITED | extra or name.startswith(INHERITED_PREFIXES)
     }
 
 
-def environment(
-    model: Model, surroundings: Surroundings, own: Mapping[str, str], *, fetches: bool = False
+def build_environment(
+    model: Model, context: LaunchContext, engine_variables: Mapping[str, str], *, may_download: bool = False
 ) -> dict[str, str]:
-    """Return what the program finds in its environment; later ones win.
+    """Return the program's environment.
 
-    What is inherited, what its kind of engine needs (`own`), its runtime's, its model's. TMPDIR is the private
-    folder whatever anybody says: sockets of two engines must not meet. `fetches`: the program may fetch models.
+    Later sources win: inherited variables, those of the engine kind (`own`), the runtime's, the model's. TMPDIR is
+    always the private folder, so that sockets of two engines cannot collide. `fetches`: the program may download
+    models.
     """
-    whole = {**inherited(surroundings.inherited, TOKENS if fetches else frozenset()), **own}
-    whole["PATH"] = _search_path(surroundings, whole.get("PATH", SEARCH_PATH))
-    if surroundings.program is not None:
-        whole["VIRTUAL_ENV"] = str(surroundings.program.parent)
+    variables = {
+        **inherit_variables(context.inherited, TOKENS if may_download else frozenset()),
+        **engine_variables,
+    }
+    variables["PATH"] = _build_search_path(context, variables.get("PATH", SEARCH_PATH))
+    if context.program is not None:
+        variables["VIRTUAL_ENV"] = str(context.program.parent)
     return {
-        **whole,
-        **surroundings.environment,
+        **variables,
+        **context.environment,
         **model.environment,
-        "TMPDIR": str(surroundings.directory),
+        "TMPDIR": str(context.directory),
     }
 
 
-def files_on_disk(model: Model, surroundings: Surroundings) -> dict[str, str]:
-    """Where the model's files are. What is there is used as it is, whether the hub answers or not."""
-    own = {"HF_HOME": str(surroundings.models / "huggingface")}
-    if model.takes_source:
+def model_file_variables(model: Model, context: LaunchContext) -> dict[str, str]:
+    """Where the model's files are. Existing files are used as they are, whether or not the hub responds."""
+    own = {"HF_HOME": str(context.models / "huggingface")}
+    if model.needs_source:
         own["HF_HUB_OFFLINE"] = "1"
     if model.encodings:
-        own["TIKTOKEN_ENCODINGS_BASE"] = str(surroundings.models / "encodings")
+        own["TIKTOKEN_ENCODINGS_BASE"] = str(context.models / "encodings")
     return own
 
 
-def _search_path(surroundings: Surroundings, inherited_path: str) -> str:
-    own = [str(surroundings.program)] if surroundings.program else []
+def _build_search_path(context: LaunchContext, inherited_path: str) -> str:
+    own = [str(context.program)] if context.program else []
     return ":".join([*own, inherited_path, CUDA_PROGRAMS])
 
 
-def caches(surroundings: Surroundings) -> dict[str, str]:
-    """Return where engines of a runtime keep what they may build again: per build of it, as stale ones break upgrades.
+def cache_variables(context: LaunchContext) -> dict[str, str]:
+    """Return the cache folders of engines, one set per build of a runtime: stale caches break upgrades.
 
-    And what keeps them from compiling more at once than the machine's memory holds.
+    Also limits parallel compilation, so that it does not use up the machine's memory.
     """
-    build = surroundings.program.parent.name if surroundings.program else "none"
-    cache = surroundings.cache / build
+    build = context.program.parent.name if context.program else "none"
+    cache = context.cache / build
     return {
-        # Many libraries write below the home folder whatever they are told; a system user has none.
+        # Many libraries always write below the home folder; a system user has none.
         "HOME": str(cache),
         "XDG_CACHE_HOME": str(cache),
         "XDG_CONFIG_HOME": str(cache / "config"),
@@ -91,7 +95,7 @@ def caches(surroundings: Surroundings) -> dict[str, str]:
         "TORCHINDUCTOR_CACHE_DIR": str(cache / "torchinductor"),
         "FLASHINFER_WORKSPACE_BASE": str(cache),
         "CUDA_CACHE_PATH": str(cache / "cuda"),
-        # More compilers at once than this have run whole machines out of memory.
+        # More compilers at once have used up the memory of whole machines.
         "MAX_JOBS": "2",
         "FLASHINFER_NVCC_THREADS": "1",
         "PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True",

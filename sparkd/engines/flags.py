@@ -9,20 +9,19 @@ from typing import Final
 from sparkd.catalog.definitions import Scalar
 from sparkd.catalog.quantities import GIB
 
-OVERHEAD: Final = 6 * GIB
-"""What an engine takes on a GB10 beyond the share it is told: 5.4 to 6.7 GiB were measured for vLLM. Small models
-take less."""
+ENGINE_OVERHEAD: Final = 6 * GIB
+"""What an engine uses on a GB10 beyond its share: 5.4 to 6.7 GiB were measured for vLLM. Small models use less."""
 
-SMALLEST_SHARE: Final = 0.01
-"""Engines take no share of nothing."""
+MIN_FRACTION: Final = 0.01
+"""Engines do not accept a share of 0."""
 
 Options = Mapping[str, Scalar | tuple[Scalar, ...]]
 
 
-def flags(options: Options) -> Iterator[str]:
-    """Yield the arguments: true gives the bare flag, false `--no-` and the flag, a list its values after the flag.
+def format_flags(options: Options) -> Iterator[str]:
+    """Yield the arguments: true becomes the flag, false `--no-` and the flag, a list the flag and its values.
 
-    Names and text are passed on as they are written, JSON included. An empty list gives nothing.
+    Names and strings are passed on unchanged, JSON included. An empty list yields nothing.
     """
     for name, value in options.items():
         if value is True:
@@ -30,35 +29,35 @@ def flags(options: Options) -> Iterator[str]:
         elif value is False:
             yield f"--no-{name}"
         elif isinstance(value, tuple | list):
-            yield from (f"--{name}", *map(_text, value)) if value else ()
-        elif _text(value).startswith("-"):
-            yield f"--{name}={_text(value)}"  # else it would be taken for a flag itself
+            yield from (f"--{name}", *map(_format_value, value)) if value else ()
+        elif _format_value(value).startswith("-"):
+            yield f"--{name}={_format_value(value)}"  # otherwise it would be parsed as a flag
         else:
-            yield from (f"--{name}", _text(value))
+            yield from (f"--{name}", _format_value(value))
 
 
-def spelled(name: str) -> str:
-    """Return the flag's name as its program understands it: `max_model_len` is `max-model-len`."""
+def normalize_flag(name: str) -> str:
+    """Return the flag's name as its program uses it: `max_model_len` becomes `max-model-len`."""
     return name.strip().lstrip("-").replace("_", "-")
 
 
-def option(options: Options, name: str) -> Scalar | tuple[Scalar, ...] | None:
-    """Return the value of one option however its name is spelled, None if it is not given."""
-    return next((value for key, value in options.items() if spelled(key) == name), None)
+def find_option(options: Options, name: str) -> Scalar | tuple[Scalar, ...] | None:
+    """Return the value of one option, with any spelling of its name; None if it is not set."""
+    return next((value for key, value in options.items() if normalize_flag(key) == name), None)
 
 
-def option_of(options: Options, flag: str) -> str | None:
-    """Return the key of the option that a flag of the command line comes from: `--no-x` and `--x.a` from `x` too."""
+def find_option_key(options: Options, flag: str) -> str | None:
+    """Return the option key that a command line flag comes from: `--no-x` and `--x.a` also come from `x`."""
     name = flag.lstrip("-")
-    named = {spelled(key).partition(".")[0]: key for key in options}
+    named = {normalize_flag(key).partition(".")[0]: key for key in options}
     return named.get(name) or named.get(name.removeprefix("no-"))
 
 
-def share(memory: int, total: int) -> str:
-    """Return what an engine is told it may take, as a share of `total`, for `memory` (both in bytes) in the books."""
-    part = (memory - min(OVERHEAD, memory // 5)) / total
-    return f"{max(SMALLEST_SHARE, floor(part * 1000) / 1000):g}"
+def memory_fraction(memory: int, total: int) -> str:
+    """Return an engine's share of `total` for a reservation of `memory` (both in bytes)."""
+    fraction = (memory - min(ENGINE_OVERHEAD, memory // 5)) / total
+    return f"{max(MIN_FRACTION, floor(fraction * 1000) / 1000):g}"
 
 
-def _text(value: Scalar) -> str:
+def _format_value(value: Scalar) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)

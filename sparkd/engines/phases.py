@@ -1,4 +1,4 @@
-"""Which step of loading a line of an engine's announces."""
+"""Which step of loading an engine's log line shows."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from sparkd.engines.engine import Milestone
 
 Phases = Sequence[tuple[re.Pattern[str], str]]
-"""Lines of a start in their order, and what the step is called. A group `percent` is its progress."""
+"""Log lines of a start, in order, with the name of the step. A group `percent` is its progress."""
 
 
-def milestone(line: str, phases: Phases) -> Milestone | None:
-    """The first of the steps whose line this is, None where it is none's."""
+def parse_milestone(line: str, phases: Phases) -> Milestone | None:
+    """The first step whose pattern matches the line, None if none does."""
     for pattern, phase in phases:
         if found := pattern.search(line):
             percent = found.groupdict().get("percent")

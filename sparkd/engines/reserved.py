@@ -1,4 +1,4 @@
-"""Flags that a model's options must not have, whatever kind of engine it is: sparkd sets them, or must know of them."""
+"""Flags that a model's options must not set, for any engine kind: sparkd sets them or needs to know their value."""
 
 from __future__ import annotations
 
@@ -7,36 +7,36 @@ from types import MappingProxyType
 from typing import Final
 
 from sparkd.catalog.definitions import Model
-from sparkd.engines.flags import spelled
+from sparkd.engines.flags import normalize_flag
 
-ADDRESS: Final = "sparkd chooses where the engine listens"
-PLAIN: Final = "sparkd talks plain HTTP/1.1 to its engines"
-READABLE: Final = "keys never stand in a command line, where every user of the machine can read them"
-SOURCE: Final = "it is the model's source"
-CONTEXT: Final = "it is the model's context_length"
+ADDRESS_REASON: Final = "sparkd chooses the address that the engine listens on"
+PLAIN_REASON: Final = "sparkd uses plain HTTP/1.1 for its engines"
+READABLE_REASON: Final = "a key must not be on a command line, which every user of the machine can read"
+SOURCE_REASON: Final = "it is the model's source"
+CONTEXT_REASON: Final = "it is the model's context_length"
 
-SHARED: Final[Mapping[str, str]] = MappingProxyType(
+COMMON_RESERVED_FLAGS: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "host": ADDRESS,
-        "port": ADDRESS,
-        "model": SOURCE,
+        "host": ADDRESS_REASON,
+        "port": ADDRESS_REASON,
+        "model": SOURCE_REASON,
         "revision": "it is the model's revision",
         "served-model-name": "clients name the model by its id and its aliases",
-        "api-key": f"{READABLE}; sparkd itself checks the keys of clients",
-        "ssl-keyfile": PLAIN,
-        "ssl-certfile": PLAIN,
-        "ssl-ca-certs": PLAIN,
-        "config": "its file could set what sparkd sets; write its keys as options",
+        "api-key": f"{READABLE_REASON}; sparkd itself checks the keys of clients",
+        "ssl-keyfile": PLAIN_REASON,
+        "ssl-certfile": PLAIN_REASON,
+        "ssl-ca-certs": PLAIN_REASON,
+        "config": "the file could set flags that sparkd sets; put its keys into options",
     }
 )
-"""What vLLM and SGLang have under the same names, and why not."""
+"""Flags that vLLM and SGLang have in common, with the reason why they cannot be set."""
 
 
-def definition_problems(model: Model, engine: str, reserved: Mapping[str, str]) -> Iterator[str]:
-    """What keeps an engine of a runtime from serving a model: options that are reserved, keys that are missing."""
+def find_definition_problems(model: Model, engine: str, reserved: Mapping[str, str]) -> Iterator[str]:
+    """Problems that prevent an engine from serving a model: reserved options and missing keys."""
     for name in model.options:
-        if spelled(name) in reserved:
-            yield f"option {name} cannot be set: {reserved[spelled(name)]}"
+        if normalize_flag(name) in reserved:
+            yield f"option {name} cannot be set: {reserved[normalize_flag(name)]}"
     for key in ("runtime", "source"):
         if not getattr(model, key):
             yield f"engine {engine} needs a {key}"

@@ -1,6 +1,6 @@
-"""SGLang: its command line, its environment, and what it says while it loads or fails.
+"""SGLang: its command line, its environment, and what it logs while it loads or fails.
 
-Read from SGLang 0.5.23. Lines are matched loosely, as what stands around the words changes.
+From SGLang 0.5.23. Log lines are matched loosely, because their format changes between versions.
 """
 
 from __future__ import annotations
@@ -12,26 +12,34 @@ from types import MappingProxyType
 from typing import Final
 
 from sparkd.catalog.definitions import Model
-from sparkd.engines.causes import FILES, GENERIC, explain, sign
-from sparkd.engines.engine import Cause, Command, Exit, Milestone, Surroundings, UnixAddress
-from sparkd.engines.environment import caches, environment, files_on_disk
-from sparkd.engines.flags import flags, option, share
-from sparkd.engines.phases import milestone
-from sparkd.engines.reserved import ADDRESS, CONTEXT, PLAIN, READABLE, SHARED, SOURCE, definition_problems
+from sparkd.engines.causes import COMMON_FAILURES, MODEL_FILE_FAILURES, SEE_LOG, FailurePattern, explain_exit
+from sparkd.engines.engine import Cause, Command, Exit, LaunchContext, Milestone, UnixAddress
+from sparkd.engines.environment import build_environment, cache_variables, model_file_variables
+from sparkd.engines.flags import find_option, format_flags, memory_fraction
+from sparkd.engines.phases import parse_milestone
+from sparkd.engines.reserved import (
+    ADDRESS_REASON,
+    COMMON_RESERVED_FLAGS,
+    CONTEXT_REASON,
+    PLAIN_REASON,
+    READABLE_REASON,
+    SOURCE_REASON,
+    find_definition_problems,
+)
 from sparkd.errors import LaunchError
 
-RESERVED: Final[Mapping[str, str]] = MappingProxyType(
+RESERVED_FLAGS: Final[Mapping[str, str]] = MappingProxyType(
     {
-        **SHARED,
-        "fastapi-root-path": ADDRESS,
-        "model-path": SOURCE,
-        "context-length": CONTEXT,
-        "admin-api-key": READABLE,
-        "grpc-mode": PLAIN,
-        "smg-grpc-mode": PLAIN,
+        **COMMON_RESERVED_FLAGS,
+        "fastapi-root-path": ADDRESS_REASON,
+        "model-path": SOURCE_REASON,
+        "context-length": CONTEXT_REASON,
+        "admin-api-key": READABLE_REASON,
+        "grpc-mode": PLAIN_REASON,
+        "smg-grpc-mode": PLAIN_REASON,
     }
 )
-"""SGLang's flags that a model's options must not have."""
+"""SGLang flags that a model's options must not set."""
 
 PHASES: Final = (
     (re.compile(r"Load weight begin"), "loading weights"),
@@ -45,81 +53,81 @@ PHASES: Final = (
     (re.compile(r"Uvicorn running on"), "warming up"),
     (re.compile(r"The server is fired up and ready to roll"), "up"),
 )
-"""What it says while it starts."""
+"""Log lines of its start."""
 
-SIGNS: Final = (
-    sign(
+FAILURE_PATTERNS: Final = (
+    FailurePattern(
         r"context_length \((?P<asked>\d+)\) is greater than the derived context_length \((?P<limit>\d+)\)",
         "context_too_long",
-        "The context_length of {asked} is more than the model was made for ({limit}).",
+        "the context_length of {asked} is more than the model was made for ({limit}).",
         "Set context_length to {limit} or less.",
     ),
-    sign(
+    FailurePattern(
         r"Not enough (?:GPU )?memory.*(?:increase --mem-fraction-static|state cache)",
         "out_of_memory",
-        "The weights leave no memory for the KV cache.",
+        "the weights leave no memory for the KV cache.",
         "Raise the model's memory, or its option mem-fraction-static.",
     ),
-    *FILES,
-    *GENERIC,
-    sign(
+    *MODEL_FILE_FAILURES,
+    *COMMON_FAILURES,
+    FailurePattern(
         r"Received sigquit from a child process",
         "engine_died",
-        "A process of SGLang's died.",
-        "Its log tells more.",
+        "a process of SGLang exited.",
+        SEE_LOG,
     ),
 )
-"""Lines that tell why SGLang failed, by rank: a root cause before its consequences."""
+"""Log lines that show why SGLang failed, by rank: a root cause before its consequences."""
 
 
 class SglangEngine:
     """`python -m sglang.launch_server` of a model's runtime, on a loopback port."""
 
     name = "sglang"
-    reserved_options = RESERVED
+    reserved_options = RESERVED_FLAGS
     parser: str | None = "sglang_serve"
 
-    def problems(self, model: Model) -> list[str]:
-        """What is wrong with the model's definition."""
-        return list(definition_problems(model, self.name, RESERVED))
+    def find_problems(self, model: Model) -> list[str]:
+        """Problems with the model's definition."""
+        return list(find_definition_problems(model, self.name, RESERVED_FLAGS))
 
     def listens_on_socket(self, model: Model) -> bool:  # noqa: ARG002 - true of every model
-        """Never: it knows ports only."""
+        """False: it can listen only on ports."""
         return False
 
-    def command(self, model: Model, surroundings: Surroundings) -> Command:
+    def build_command(self, model: Model, context: LaunchContext) -> Command:
         """`python -m sglang.launch_server --model-path SOURCE …`. Raises LaunchError."""
-        told = self.problems(model)
-        if surroundings.program is None:
-            told.append("its runtime is not built")
-        address = surroundings.address
+        problems = self.find_problems(model)
+        if context.program is None:
+            problems.append("its runtime is not built")
+        address = context.address
         if isinstance(address, UnixAddress):
-            told.append("it cannot listen on a socket")
-        if told or surroundings.program is None or model.source is None or isinstance(address, UnixAddress):
-            raise LaunchError(f"model {model.id}: {'; '.join(told)}")
-        argv = [str(surroundings.program / "python"), "-m", "sglang.launch_server"]
+            problems.append("it cannot listen on a socket")
+        if problems or context.program is None or model.source is None or isinstance(address, UnixAddress):
+            raise LaunchError(f"model {model.id}: {'; '.join(problems)}")
+        argv = [str(context.program / "python"), "-m", "sglang.launch_server"]
         argv += ["--model-path", model.source, "--served-model-name", model.id]
         if model.revision is not None:
             argv += ["--revision", model.revision]
         argv += ["--host", address.host, "--port", str(address.port)]
         if model.context_length is not None:
             argv += ["--context-length", str(model.context_length)]
-        memory, total = surroundings.memory, surroundings.total
-        if memory and total and option(model.options, "mem-fraction-static") is None:
-            argv += ["--mem-fraction-static", share(memory, total)]
-        argv += flags(model.options)
-        own = files_on_disk(model, surroundings) | caches(surroundings)
-        return Command(tuple(argv), environment(model, surroundings, own))
+        memory, total = context.memory, context.total
+        if memory and total and find_option(model.options, "mem-fraction-static") is None:
+            argv += ["--mem-fraction-static", memory_fraction(memory, total)]
+        argv += format_flags(model.options)
+        own = model_file_variables(model, context) | cache_variables(context)
+        return Command(tuple(argv), build_environment(model, context, own))
 
-    def milestone(self, line: str) -> Milestone | None:
-        """The step of loading that this line announces."""
-        return milestone(line, PHASES)
+    def parse_milestone(self, line: str) -> Milestone | None:
+        """The step of loading that this line shows."""
+        return parse_milestone(line, PHASES)
 
-    def explain(self, exit_: Exit, lines: Sequence[str]) -> Cause:
+    def explain_exit(self, exit_: Exit, lines: Sequence[str]) -> Cause:
         """Why it ended."""
-        return explain(exit_, lines, SIGNS)
+        return explain_exit(exit_, lines, FAILURE_PATTERNS)
 
-    def footprint(self, model: Model, total: int) -> int | None:
-        """What `mem-fraction-static` says; None where it is not given."""
-        fraction = option(model.options, "mem-fraction-static")
+    def implied_footprint(self, model: Model, total: int) -> int | None:
+        """The value of `mem-fraction-static` in bytes; None if it is not set."""
+        fraction = find_option(model.options, "mem-fraction-static")
         return ceil(fraction * total) if isinstance(fraction, int | float) else None

@@ -1,6 +1,6 @@
-"""vLLM: its command line, its environment, and what it says while it loads or fails.
+"""vLLM: its command line, its environment, and what it logs while it loads or fails.
 
-Checked against vLLM 0.32 and 0.33. Lines are matched loosely, as what stands around the words changes.
+Checked against vLLM 0.32 and 0.33. Log lines are matched loosely, because their format changes between versions.
 """
 
 from __future__ import annotations
@@ -13,29 +13,36 @@ from typing import Final
 
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.quantities import GIB
-from sparkd.engines.causes import FILES, GENERIC, explain, sign
-from sparkd.engines.engine import Cause, Command, Exit, Milestone, Surroundings, UnixAddress
-from sparkd.engines.environment import caches, environment, files_on_disk
-from sparkd.engines.flags import flags, option, share
-from sparkd.engines.phases import milestone
-from sparkd.engines.reserved import ADDRESS, CONTEXT, PLAIN, READABLE, SHARED, definition_problems
+from sparkd.engines.causes import COMMON_FAILURES, MODEL_FILE_FAILURES, SEE_LOG, FailurePattern, explain_exit
+from sparkd.engines.engine import Cause, Command, Exit, LaunchContext, Milestone, UnixAddress
+from sparkd.engines.environment import build_environment, cache_variables, model_file_variables
+from sparkd.engines.flags import find_option, format_flags, memory_fraction
+from sparkd.engines.phases import parse_milestone
+from sparkd.engines.reserved import (
+    ADDRESS_REASON,
+    COMMON_RESERVED_FLAGS,
+    CONTEXT_REASON,
+    PLAIN_REASON,
+    READABLE_REASON,
+    find_definition_problems,
+)
 from sparkd.errors import LaunchError
 
-_METRICS: Final = "the engine's metrics are how sparkd knows that it makes progress"
+_METRICS_REASON: Final = "sparkd needs the engine's metrics to see that it makes progress"
 
-RESERVED: Final[Mapping[str, str]] = MappingProxyType(
+RESERVED_FLAGS: Final[Mapping[str, str]] = MappingProxyType(
     {
-        **SHARED,
-        "uds": ADDRESS,
-        "root-path": ADDRESS,
-        "max-model-len": CONTEXT,
-        "hf-token": f"{READABLE}; a token is for `sparkctl pull`, and vLLM finds the model on disk",
-        "grpc": PLAIN,
-        "headless": PLAIN,
-        "disable-log-stats": _METRICS,
+        **COMMON_RESERVED_FLAGS,
+        "uds": ADDRESS_REASON,
+        "root-path": ADDRESS_REASON,
+        "max-model-len": CONTEXT_REASON,
+        "hf-token": f"{READABLE_REASON}; only `sparkctl pull` needs a token; vLLM finds the model on disk",
+        "grpc": PLAIN_REASON,
+        "headless": PLAIN_REASON,
+        "disable-log-stats": _METRICS_REASON,
     }
 )
-"""vLLM's flags that a model's options must not have."""
+"""vLLM flags that a model's options must not set."""
 
 PHASES: Final = (
     (re.compile(r"Resolved architecture:"), "reading the model's configuration"),
@@ -51,132 +58,132 @@ PHASES: Final = (
     (re.compile(r"Starting vLLM server on"), "opening the server"),
     (re.compile(r"Application startup complete"), "up"),
 )
-"""What it says while it starts."""
+"""Log lines of its start."""
 
-_LESS: Final = "Lower gpu-memory-utilization, or stop what else uses memory."
+_LOWER_UTILIZATION: Final = "Lower gpu-memory-utilization, or stop other programs that use memory."
 
-SIGNS: Final = (
-    sign(
+FAILURE_PATTERNS: Final = (
+    FailurePattern(
         r"unrecognized arguments: (?P<flags>.+)",
         "bad_option",
-        "This vLLM does not know {flags}.",
+        "this vLLM does not know {flags}.",
         "Correct the model's options: `vllm serve --help=all` lists them.",
     ),
-    sign(
+    FailurePattern(
         r"error: argument (?P<flag>\S+?)(?:/\S+)?: (?P<why>.+)",
         "bad_option",
         "vLLM does not accept the value of {flag}: {why}.",
         "Correct the model's options.",
     ),
-    sign(
+    FailurePattern(
         r"User-specified max_model_len \((?P<asked>\d+)\) is greater than the derived max_model_len "
         r"\((?:[\w.]+=)?(?P<limit>\d+)",
         "context_too_long",
-        "The context_length of {asked} is more than the model was made for ({limit}).",
+        "the context_length of {asked} is more than the model was made for ({limit}).",
         "Set context_length to {limit} or less.",
     ),
-    sign(
+    FailurePattern(
         r"max seq len \((?P<asked>\d+)\).*?estimated maximum model length is (?P<limit>\d+)",
         "context_too_long",
-        "The memory left for the KV cache does not hold one request of {asked} tokens.",
+        "the memory left for the KV cache does not hold one request of {asked} tokens.",
         "Set context_length to {limit} or less.",
     ),
-    sign(
+    FailurePattern(
         r"To serve at least one request with the model's max seq len \((?P<asked>\d+)\)",
         "context_too_long",
-        "The memory left for the KV cache does not hold one request of {asked} tokens.",
+        "the memory left for the KV cache does not hold one request of {asked} tokens.",
         "Lower context_length, or raise gpu-memory-utilization or kv-cache-memory-bytes.",
     ),
-    sign(
+    FailurePattern(
         r"No available memory for the cache blocks",
         "out_of_memory",
-        "The weights leave no memory for the KV cache.",
+        "the weights leave no memory for the KV cache.",
         "Raise gpu-memory-utilization, or set kv-cache-memory-bytes.",
     ),
-    sign(
+    FailurePattern(
         r"(?:Free|Available) memory on (?:device|node) \S+\s+\((?P<free>[\d.]+)/(?P<total>[\d.]+) GiB\) on startup is "
         r"less than desired \w+ memory utilization \((?P<fraction>[\d.]+), (?P<wanted>[\d.]+) GiB\)",
         "out_of_memory",
-        "vLLM wants {wanted} GiB ({fraction} of {total} GiB) and only {free} GiB are free.",
-        _LESS,
+        "vLLM needs {wanted} GiB ({fraction} of {total} GiB), but only {free} GiB are free.",
+        _LOWER_UTILIZATION,
     ),
-    sign(
+    FailurePattern(
         r"(?:Free|Available) memory on (?:device|node) .*less than desired",
         "out_of_memory",
-        "Less memory is free than vLLM wants.",
-        _LESS,
+        "less memory is free than vLLM needs.",
+        _LOWER_UTILIZATION,
     ),
-    *FILES,
-    *GENERIC,
-    sign(
+    *MODEL_FILE_FAILURES,
+    *COMMON_FAILURES,
+    FailurePattern(
         r"PicklingError: (?P<why>.+)",
         "unknown",
-        "vLLM could not hand its work to its own processes: {why}.",
-        "This is a bug of this version or of a plugin: try another runtime.",
+        "vLLM could not pass work to its own processes: {why}.",
+        "This is a bug in this version or in a plugin. Try another runtime.",
     ),
-    sign(
+    FailurePattern(
         r"Engine core (?:process|proc) \S+ died|EngineDeadError|Worker proc \S+ died unexpectedly",
         "engine_died",
-        "vLLM's engine core died.",
-        "Its log tells more.",
+        "vLLM's engine core exited.",
+        SEE_LOG,
     ),
 )
-"""Lines that tell why vLLM failed, by rank: a root cause before its consequences."""
+"""Log lines that show why vLLM failed, by rank: a root cause before its consequences."""
 
 
 class VllmEngine:
     """`vllm serve` of a model's runtime, on a Unix socket."""
 
     name = "vllm"
-    reserved_options = RESERVED
+    reserved_options = RESERVED_FLAGS
     parser: str | None = "vllm_serve"
 
-    def problems(self, model: Model) -> list[str]:
-        """What is wrong with the model's definition."""
-        return list(definition_problems(model, self.name, RESERVED))
+    def find_problems(self, model: Model) -> list[str]:
+        """Problems with the model's definition."""
+        return list(find_definition_problems(model, self.name, RESERVED_FLAGS))
 
     def listens_on_socket(self, model: Model) -> bool:  # noqa: ARG002 - true of every model
-        """Always."""
+        """True for every model."""
         return True
 
-    def command(self, model: Model, surroundings: Surroundings) -> Command:
+    def build_command(self, model: Model, context: LaunchContext) -> Command:
         """`vllm serve SOURCE …`. Raises LaunchError."""
-        told = self.problems(model)
-        if surroundings.program is None:
-            told.append("its runtime is not built")
-        if told or surroundings.program is None or model.source is None:
-            raise LaunchError(f"model {model.id}: {'; '.join(told)}")
-        argv = [str(surroundings.program / "vllm"), "serve", model.source, "--served-model-name", model.id]
-        address = surroundings.address
+        problems = self.find_problems(model)
+        if context.program is None:
+            problems.append("its runtime is not built")
+        if problems or context.program is None or model.source is None:
+            raise LaunchError(f"model {model.id}: {'; '.join(problems)}")
+        argv = [str(context.program / "vllm"), "serve", model.source, "--served-model-name", model.id]
+        address = context.address
         if isinstance(address, UnixAddress):
             argv += ["--uds", address.path]
         else:
             argv += ["--host", address.host, "--port", str(address.port)]
         if model.context_length is not None:
             argv += ["--max-model-len", str(model.context_length)]
-        argv += _allowance(model, surroundings)
+        argv += _memory_flags(model, context)
         if model.revision is not None:
             argv += ["--revision", model.revision]
-        argv += flags(model.options)
-        return Command(tuple(argv), environment(model, surroundings, _own_environment(model, surroundings)))
+        argv += format_flags(model.options)
+        return Command(tuple(argv), build_environment(model, context, _vllm_variables(model, context)))
 
-    def milestone(self, line: str) -> Milestone | None:
-        """The step of loading that this line announces."""
-        return milestone(line, PHASES)
+    def parse_milestone(self, line: str) -> Milestone | None:
+        """The step of loading that this line shows."""
+        return parse_milestone(line, PHASES)
 
-    def explain(self, exit_: Exit, lines: Sequence[str]) -> Cause:
+    def explain_exit(self, exit_: Exit, lines: Sequence[str]) -> Cause:
         """Why it ended."""
-        return explain(exit_, lines, SIGNS)
+        return explain_exit(exit_, lines, FAILURE_PATTERNS)
 
-    def footprint(self, model: Model, total: int) -> int | None:
-        """What `gpu-memory-utilization` says, with what `cpu-offload-gb` adds; None where it is not given.
+    def implied_footprint(self, model: Model, total: int) -> int | None:
+        """`gpu-memory-utilization` in bytes, plus `cpu-offload-gb`; None if it is not set.
 
-        vLLM's own default of 0.92 is no statement about this model, and with `kv-cache-memory-bytes` the rest,
-        weights above all, is in no flag: both are left to what the catalogue declares and sparkd measures.
+        vLLM's default of 0.92 does not depend on the model. With `kv-cache-memory-bytes`, no flag has the size of the
+        rest, above all the weights. Both cases use what the catalogue declares and sparkd measures.
         """
-        fraction = option(model.options, "gpu-memory-utilization")
-        fixed = option(model.options, "kv-cache-memory-bytes")
-        offloaded = option(model.options, "cpu-offload-gb") or 0
+        fraction = find_option(model.options, "gpu-memory-utilization")
+        fixed = find_option(model.options, "kv-cache-memory-bytes")
+        offloaded = find_option(model.options, "cpu-offload-gb") or 0
         if (
             fixed is not None
             or model.kv_cache is not None
@@ -187,30 +194,30 @@ class VllmEngine:
         return ceil(fraction * total + offloaded * GIB)
 
 
-def _allowance(model: Model, surroundings: Surroundings) -> Iterator[str]:
-    """What the model may take, in vLLM's words, where its options do not say it themselves.
+def _memory_flags(model: Model, context: LaunchContext) -> Iterator[str]:
+    """vLLM's flags for the memory that the model may use, unless its options set them.
 
-    vLLM compares its share with what is free when it starts, also with a KV cache of a given size; so it is always
-    told one that goes with the books.
+    At its start, vLLM compares its share with the free memory, even with a fixed KV cache size. So it always gets a
+    share that matches the scheduler's budget.
     """
-    if model.kv_cache is not None and option(model.options, "kv-cache-memory-bytes") is None:
+    if model.kv_cache is not None and find_option(model.options, "kv-cache-memory-bytes") is None:
         yield from ("--kv-cache-memory-bytes", str(model.kv_cache))
-    memory, total = surroundings.memory, surroundings.total
-    if memory and total and option(model.options, "gpu-memory-utilization") is None:
-        yield from ("--gpu-memory-utilization", share(memory, total))
+    memory, total = context.memory, context.total
+    if memory and total and find_option(model.options, "gpu-memory-utilization") is None:
+        yield from ("--gpu-memory-utilization", memory_fraction(memory, total))
 
 
-def _own_environment(model: Model, surroundings: Surroundings) -> dict[str, str]:
-    """Variables of vLLM and of what it stands on."""
-    shared = caches(surroundings)
+def _vllm_variables(model: Model, context: LaunchContext) -> dict[str, str]:
+    """Environment variables of vLLM and its libraries."""
+    shared = cache_variables(context)
     return {
-        **files_on_disk(model, surroundings),
+        **model_file_variables(model, context),
         **shared,
         "VLLM_CACHE_ROOT": f"{shared['HOME']}/vllm",
         "VLLM_CONFIG_ROOT": f"{shared['XDG_CONFIG_HOME']}/vllm",
-        # Its own 600 s are too short for a first start; sparkd has a deadline for the whole of it.
+        # The default of 600 s is too short for a first start; sparkd has its own deadline for the start.
         "VLLM_ENGINE_READY_TIMEOUT_S": "3600",
-        # Its own 5 s would close our kept connections between two requests of a person who thinks.
+        # The default of 5 s would close our idle connections between two requests of a user.
         "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "3600",
         "VLLM_NO_USAGE_STATS": "1",
     }

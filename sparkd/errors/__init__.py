@@ -1,28 +1,28 @@
-"""Everything that can go wrong, in one tree.
+"""All errors of sparkd, in one tree.
 
     SparkdError
-    ├── CatalogueError          the files that say what may run are wrong (all problems together)
-    ├── ModelNotAdded           nothing can be guessed about a model, or it fits nowhere
-    │   ├── SourceNotFound      404  there is no such repository, revision or folder, or it is not shown to us
-    │   └── SourceUnreachable   503  the hub does not answer
-    ├── RuntimeNotFound         there is no definition of that name
+    ├── CatalogueError          the catalogue has errors (it lists all of them)
+    ├── ModelNotAdded           a model's entry cannot be guessed, or its engine does not fit this machine
+    │   ├── SourceNotFound      404  no such repository, revision or folder, or no access to it
+    │   └── SourceUnreachable   503  the hub does not respond
+    ├── RuntimeNotFound         no runtime has that name
     ├── RuntimeBuildError       a virtualenv could not be built or verified
-    ├── LaunchError             a process could not be started at all
-    ├── ListenError             a door could not be opened
-    ├── AlreadyRunning          another daemon owns the run folder
-    ├── HandoverError           what a sparkd passed on to its successor cannot be read
-    ├── ReplacementRefused      sparkd cannot be replaced by what is installed now
-    ├── ProbeError              the machine does not say how much memory it has
-    ├── DaemonUnreachable       sparkctl found nobody at the control socket
-    │   └── ControlForbidden    the control socket is somebody else's
-    ├── CannotDemonstrate       `sparkctl demo` lacks something it cannot make itself
-    │   ├── ModelNotPrepared    one of its models could not be fetched, converted or checked
-    │   └── NoAnswer            its question was not answered
-    ├── DaemonError             what the daemon told sparkctl; carries the status, type and code it told
-    ├── RequestError            the caller's doing: asking again unchanged will fail again (4xx)
+    ├── LaunchError             a process could not be started
+    ├── ListenError             a socket could not be opened
+    ├── AlreadyRunning          another daemon uses the run folder
+    ├── HandoverError           the state that a sparkd handed to its successor cannot be read
+    ├── ReplacementRefused      the installed program cannot replace this sparkd
+    ├── ProbeError              the machine does not report its memory
+    ├── DaemonUnreachable       nothing responds at the control socket
+    │   └── ControlForbidden    the control socket belongs to another user
+    ├── DemoError               `sparkctl demo` needs something that it cannot create itself
+    │   ├── DemoModelFailed     one of its models could not be downloaded, converted or verified
+    │   └── NoAnswer            its request got no response
+    ├── DaemonError             an error response from the daemon, with its status, type and code
+    ├── RequestError            the request is at fault: it will fail again if unchanged (4xx)
     │   ├── InvalidRequest      400
     │   ├── ContextExceeded     400  the prompt cannot fit into the model's context
-    │   ├── ImagesNotTaken      400
+    │   ├── ImagesNotSupported  400
     │   ├── Unauthorized        401
     │   ├── ModelDisabled       403
     │   ├── PathForbidden       403
@@ -31,33 +31,61 @@
     │   ├── PathNotFound        404
     │   ├── MethodNotAllowed    405
     │   ├── RequestTimeout      408
-    │   ├── FilesInUse          409  the files of a model that runs are not removed
+    │   ├── FilesInUse          409  the files of a running model cannot be removed
     │   ├── BodyTooLarge        413
-    │   ├── HeadTooLarge        431
+    │   ├── HeadersTooLarge     431
     │   └── NotSupported        501
-    ├── Refusal                 sparkd's or an engine's state: asking again later may succeed
-    │   ├── ModelBusy           429  another model holds the machine and `on_busy = "reject"`
-    │   ├── QueueFull           429  too many requests wait already
-    │   ├── WaitedTooLong       503  `max_wait` passed before the model was ready
-    │   ├── ModelStopped        503  the operator stopped the model while the request waited
+    ├── Refusal                 sparkd or an engine cannot serve it now: a retry may succeed
+    │   ├── ModelBusy           429  another model uses the machine and `on_busy = "reject"`
+    │   ├── QueueFull           429  the queue is full
+    │   ├── WaitTimeout         503  the model was not ready within `max_wait`
+    │   ├── ModelStopped        503  an operator stopped the model while the request waited
     │   ├── ModelFailed         503  the model's process failed and is in backoff or quarantine
-    │   ├── NoRoom              503  pinned models or other programs leave no room for this one
-    │   ├── FilesMissing        503  the model is not on disk, and nobody fetches it without being told to
-    │   ├── BeingFetched        503  the model is being fetched; `retry_after` is when that will be done
-    │   ├── FetchFailed         503  it could not be fetched; `reason` is what went wrong
+    │   ├── NoRoom              503  pinned models or other programs leave too little memory
+    │   ├── FilesMissing        503  the model is not on disk, and `download` is "refuse"
+    │   ├── ModelDownloading    503  the model is being downloaded; `retry_after` estimates the rest
+    │   ├── DownloadFailed      503  the download failed; `reason` is the cause
     │   └── ShuttingDown        503
-    └── UpstreamError           502  the engine broke off, or answered something that is not HTTP
+    └── UpstreamError           502  the engine closed the connection, or did not send HTTP
 
-Each class knows its HTTP status and its OpenAI-style `type` and `code`; `retry_after` (seconds) is what a
-client may wait before it asks again, None where nobody can say.
+Each class has its HTTP status and its OpenAI-style `type` and `code`. `retry_after` is the number of seconds after
+which a client should retry; None if unknown.
 """
 
-from sparkd.errors.answering import (
+from sparkd.errors.base import SparkdError
+from sparkd.errors.files import (
+    DownloadFailed,
+    DownloadFailureReason,
+    FilesInUse,
+    FilesMissing,
+    ModelDownloading,
+)
+from sparkd.errors.operations import (
+    AlreadyRunning,
+    CatalogueError,
+    ControlForbidden,
+    DaemonError,
+    DaemonUnreachable,
+    DemoError,
+    DemoModelFailed,
+    HandoverError,
+    LaunchError,
+    ListenError,
+    ModelNotAdded,
+    NoAnswer,
+    ProbeError,
+    ReplacementRefused,
+    RuntimeBuildError,
+    RuntimeNotFound,
+    SourceNotFound,
+    SourceUnreachable,
+)
+from sparkd.errors.requests import (
     BodyTooLarge,
     ContextExceeded,
-    HeadTooLarge,
+    HeadersTooLarge,
     Holder,
-    ImagesNotTaken,
+    ImagesNotSupported,
     InvalidRequest,
     LogNotFound,
     MethodNotAllowed,
@@ -77,49 +105,27 @@ from sparkd.errors.answering import (
     ShuttingDown,
     Unauthorized,
     UpstreamError,
-    WaitedTooLong,
+    WaitTimeout,
 )
-from sparkd.errors.on_disk import BeingFetched, FetchFailed, FetchReason, FilesInUse, FilesMissing
-from sparkd.errors.operating import (
-    AlreadyRunning,
-    CannotDemonstrate,
-    CatalogueError,
-    ControlForbidden,
-    DaemonError,
-    DaemonUnreachable,
-    HandoverError,
-    LaunchError,
-    ListenError,
-    ModelNotAdded,
-    ModelNotPrepared,
-    NoAnswer,
-    ProbeError,
-    ReplacementRefused,
-    RuntimeBuildError,
-    RuntimeNotFound,
-    SourceNotFound,
-    SourceUnreachable,
-)
-from sparkd.errors.root import SparkdError
 
 __all__ = [
     "AlreadyRunning",
-    "BeingFetched",
     "BodyTooLarge",
-    "CannotDemonstrate",
     "CatalogueError",
     "ContextExceeded",
     "ControlForbidden",
     "DaemonError",
     "DaemonUnreachable",
-    "FetchFailed",
-    "FetchReason",
+    "DemoError",
+    "DemoModelFailed",
+    "DownloadFailed",
+    "DownloadFailureReason",
     "FilesInUse",
     "FilesMissing",
     "HandoverError",
-    "HeadTooLarge",
+    "HeadersTooLarge",
     "Holder",
-    "ImagesNotTaken",
+    "ImagesNotSupported",
     "InvalidRequest",
     "LaunchError",
     "ListenError",
@@ -127,10 +133,10 @@ __all__ = [
     "MethodNotAllowed",
     "ModelBusy",
     "ModelDisabled",
+    "ModelDownloading",
     "ModelFailed",
     "ModelNotAdded",
     "ModelNotFound",
-    "ModelNotPrepared",
     "ModelStopped",
     "NoAnswer",
     "NoRoom",
@@ -151,5 +157,5 @@ __all__ = [
     "SparkdError",
     "Unauthorized",
     "UpstreamError",
-    "WaitedTooLong",
+    "WaitTimeout",
 ]

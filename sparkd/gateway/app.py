@@ -99,7 +99,7 @@ class Gateway:
             if segments[0] != "v1" or "models" in (segments[1], segments[-1]):
                 return False
             named = self.preparer.name(request, segments)
-            prepared = self.preparer.prepare_json(request, named, bytes(writer.cycle.body))
+            prepared = self.preparer.prepare_json(request, named, writer.cycle.body)
             return self.forwarding(prepared, writer).start()
         except Exception:  # noqa: BLE001  # nothing was sent: the router's endpoint meets the same error, and reports it
             return False

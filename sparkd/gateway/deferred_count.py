@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from sparkd.errors import UpstreamError
-from sparkd.rewriting import Case, JsonBody, rewrite
-from sparkd.rewriting.window import is_in_doubt
+from sparkd.rewriting import JsonBody, RewriteContext, rewrite
+from sparkd.rewriting.context_window import needs_exact_count
 from sparkd.upstream.client import EngineRequest, Upstream
 from sparkd.upstream.connection import Flow
 from sparkd.upstream.headers import Headers
@@ -36,22 +36,26 @@ _counted = msgspec.json.Decoder(_Counted)
 class DeferredTokenCount:
     """A request whose prompt may or may not fit: as it arrived, and as it was rewritten by an estimate."""
 
-    case: Case
+    context: RewriteContext
     original: JsonBody
     rewritten: JsonBody
 
     @classmethod
-    def needed_for(cls, case: Case, original: JsonBody, rewritten: JsonBody) -> DeferredTokenCount | None:
+    def needed_for(
+        cls, context: RewriteContext, original: JsonBody, rewritten: JsonBody
+    ) -> DeferredTokenCount | None:
         """The count, if the estimate is not enough and the engine can do better."""
-        countable = case.model.engine == "vllm" and case.api in ("chat", "completions")
-        return cls(case, original, rewritten) if countable and is_in_doubt(case, rewritten) else None
+        countable = context.model.engine == "vllm" and context.api in ("chat", "completions")
+        return (
+            cls(context, original, rewritten) if countable and needs_exact_count(context, rewritten) else None
+        )
 
     async def apply(self, upstream: Upstream, request: EngineRequest) -> EngineRequest:
         """The request with an exact token limit. Raises ContextExceeded if the prompt does not fit."""
         count = await _count(upstream, self.rewritten)
         if count is None:
             return request
-        body = rewrite(replace(self.case, counted=count), self.original).body.encode()
+        body = rewrite(replace(self.context, exact_tokens=count), self.original).body.encode()
         return msgspec.structs.replace(request, body=body)
 
 

@@ -15,7 +15,7 @@ import msgspec
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
-from sparkd.rewriting.window import context_length
+from sparkd.rewriting.context_window import context_length
 
 _encode = msgspec.json.Encoder().encode
 _started = int(time.time())

@@ -8,11 +8,11 @@ from msgspec import Struct
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
-from sparkd.catalog.names import PATH_HEADS
+from sparkd.catalog.names import RESERVED_PATH_SEGMENTS
 from sparkd.errors import InvalidRequest, ModelNotFound, SparkdError
 from sparkd.gateway.paths import target
-from sparkd.rewriting import api_of
-from sparkd.rewriting.case import Api
+from sparkd.rewriting import detect_api
+from sparkd.rewriting.rewrite_context import Api
 
 
 class Named(Struct, frozen=True):
@@ -44,7 +44,7 @@ def named_in_head(catalogue: Catalogue, segments: tuple[str, ...], query: bytes)
     missing: SparkdError = _NOT_NAMED
     model: Model | None = None
     name: str | None = None
-    if len(segments) > 2 and segments[0] == "v1" and segments[1] not in PATH_HEADS:
+    if len(segments) > 2 and segments[0] == "v1" and segments[1] not in RESERVED_PATH_SEGMENTS:
         try:
             model, name = catalogue.find(segments[1]), segments[1]
             segments = ("v1", *segments[2:])
@@ -55,7 +55,7 @@ def named_in_head(catalogue: Catalogue, segments: tuple[str, ...], query: bytes)
         wanted, query = _take_model(query)
         if model is None and wanted:
             model, name = catalogue.find(wanted), wanted
-    return Named(model, path + b"?" + query if query else path, api_of(path.decode()), missing, name)
+    return Named(model, path + b"?" + query if query else path, detect_api(path.decode()), missing, name)
 
 
 def _take_model(query: bytes) -> tuple[str | None, bytes]:

@@ -27,9 +27,9 @@ from sparkd.gateway.deferred_count import DeferredTokenCount
 from sparkd.gateway.multipart import FieldFinder
 from sparkd.gateway.naming import Named, named_in_head
 from sparkd.gateway.request_head import RequestHead
-from sparkd.rewriting import Case, JsonBody, Rulebook
-from sparkd.rewriting.case import Api
-from sparkd.rewriting.telling import told
+from sparkd.rewriting import JsonBody, RequestRewriter, RewriteContext
+from sparkd.rewriting.rewrite_context import Api
+from sparkd.rewriting.summary import summarize
 from sparkd.upstream.client import EngineRequest
 
 journal = logging.getLogger("sparkd.gateway")
@@ -53,8 +53,8 @@ class Preparer:
     def __init__(self, catalogue: Catalogue, body_stall: float, without: Set[bytes]) -> None:
         self._catalogue = catalogue
         self._named = lru_cache(maxsize=1024)(partial(named_in_head, catalogue))
-        self._rulebook = Rulebook()
-        self._cases: dict[tuple[str, Api, str | None], Case] = {}
+        self._rewriter = RequestRewriter()
+        self._contexts: dict[tuple[str, Api, str | None], RewriteContext] = {}
         self._limits = Limits(catalogue.settings.server.max_body, body_stall)
         self._without = without
 
@@ -87,31 +87,33 @@ class Preparer:
             return await self._prepare_form(request, named, receive)
         return self.prepare_json(request, named, await read_body(receive, request.length, self._limits))
 
-    def prepare_json(self, request: RequestHead, named: Named, data: bytes) -> PreparedRequest:
-        """Prepare a request whose body is there and is JSON. Raises InvalidRequest, ModelNotFound and others."""
+    def prepare_json(self, request: RequestHead, named: Named, data: bytes | bytearray) -> PreparedRequest:
+        """Prepare a request whose body, JSON, is there. Keeps `data`. Raises InvalidRequest, ModelNotFound and others."""
         self._limits.check(len(data))
         body = JsonBody.parse(data)
         model = named.model or self._find(request, named, body.model)
-        case = self._case(model, named, body.model)
-        rewritten = self._rulebook.rewrite(case, body)
+        context = self._context(model, named, body.model)
+        rewritten = self._rewriter.rewrite(context, body)
         if rewritten.steps and journal.isEnabledFor(logging.DEBUG):
-            journal.debug("%s: %s", request.identify().decode("latin-1"), told(rewritten))
+            journal.debug("%s: %s", request.identify().decode("latin-1"), summarize(rewritten))
         return PreparedRequest(
             model,
             self._engine_request(request, named, rewritten.body.encode(), 0),
-            rewritten.mended,
-            DeferredTokenCount.needed_for(case, body, rewritten.body),
+            rewritten.rewrites,
+            DeferredTokenCount.needed_for(context, body, rewritten.body),
         )
 
-    def _case(self, model: Model, named: Named, name_in_body: str | None) -> Case:
+    def _context(self, model: Model, named: Named, name_in_body: str | None) -> RewriteContext:
         presets = model.rewriting.presets
         names = (named.name, name_in_body) if presets else ()
         preset = next((name for name in names if name in presets), None)
         key = (model.id, named.api, preset)
-        case = self._cases.get(key)
-        if case is None:
-            case = self._cases[key] = Case(model, named.api, preset, self._catalogue.models.values())
-        return case
+        context = self._contexts.get(key)
+        if context is None:
+            context = self._contexts[key] = RewriteContext(
+                model, named.api, preset, self._catalogue.models.values()
+            )
+        return context
 
     async def _prepare_form(self, request: RequestHead, named: Named, receive: Receive) -> PreparedRequest:
         """Read a form up to its `model`, which is replaced by the id: engines know no aliases."""
@@ -140,6 +142,6 @@ class Preparer:
         return model
 
     def _engine_request(
-        self, request: RequestHead, named: Named, body: bytes | Upload, length: int | None
+        self, request: RequestHead, named: Named, body: bytes | bytearray | Upload, length: int | None
     ) -> EngineRequest:
         return EngineRequest(request.method, named.target, request.headers, body, length, self._without)

@@ -18,7 +18,7 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from sparkd.errors import HeadTooLarge, InvalidRequest, RequestError
+from sparkd.errors import HeadersTooLarge, InvalidRequest, RequestError
 from sparkd.gateway.errors import error_body
 from sparkd.gateway.request_head import HEAD
 from sparkd.gateway.response_writer import EXTENSION, Observer, ResponseWriter
@@ -152,7 +152,7 @@ class ClientConnection(HttpToolsProtocol):
             self._ignore_upgrade(data[upgrade.args[0] :])
         else:
             if self._in_head and self._head_size > MAX_HEAD:
-                self._reject(HeadTooLarge(f"The request's head is longer than {MAX_HEAD} bytes."))
+                self._reject(HeadersTooLarge(f"The request's head is longer than {MAX_HEAD} bytes."))
         self._in_read = False
         if self._begun is not None:
             (cycle, app), self._begun = self._begun, None

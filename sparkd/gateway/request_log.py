@@ -12,8 +12,8 @@ from typing import Final
 
 from sparkd.errors import Refusal, RequestError, SparkdError, UpstreamError
 from sparkd.gateway.request_head import RequestHead
-from sparkd.journal.bucket import Bucket
 from sparkd.journal.handler import event
+from sparkd.journal.token_bucket import TokenBucket
 
 journal = logging.getLogger("sparkd.gateway")
 
@@ -29,7 +29,7 @@ class RequestLog:
     """Logs requests to the journal. Lines beyond the rate are counted, and the next line has their number."""
 
     def __init__(self) -> None:
-        self._bucket = Bucket(RATE, BURST)
+        self._rate_limit = TokenBucket(RATE, BURST)
         self._suppressed = 0
 
     def refused(self, request: RequestHead, error: SparkdError) -> None:
@@ -55,7 +55,7 @@ class RequestLog:
             journal.debug("%s: the client disconnected", _describe(request), extra=_fields(request, "left"))
 
     def _write(self, request: RequestHead, name: str, status: int, code: str, why: str) -> None:
-        if not self._bucket.affords():
+        if not self._rate_limit.try_take():
             self._suppressed += 1
             return
         more = f" ({self._suppressed} other requests were not logged)" if self._suppressed else ""

@@ -1,4 +1,4 @@
-"""What a model needs to be talked to: a chat template, parsers for its calls and its thinking, its kind of requests."""
+"""Guesses what chat needs: a chat template, parsers for tool calls and reasoning, and rewriting."""
 
 from __future__ import annotations
 
@@ -6,70 +6,74 @@ import re
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from sparkd.catalog.wording import shown
+from sparkd.catalog.messages import format_value
 from sparkd.guessing.facts import Facts, Machine
-from sparkd.guessing.families import GENERAL_REASONING, Family, family_of
-from sparkd.guessing.guess import Guessed, Wishes
-from sparkd.guessing.template import has_switch, takes_tools, thinks, tool_parser, wants_turns
+from sparkd.guessing.families import GENERAL_REASONING, Family, find_family
+from sparkd.guessing.guess import AddOptions, GuessedEntry
+from sparkd.guessing.template import (
+    find_role_error,
+    find_thinking_mark,
+    find_tool_parser,
+    has_thinking_switch,
+    takes_tools,
+)
 
 SMALL_VOCABULARY: Final = 65536
-"""Pieces; vocabularies below were made for a few languages (docs/requests.md: `tokenizer`)."""
+"""Tokens in a vocabulary; smaller ones were made for a few languages (docs/requests.md: `tokenizer`)."""
 
 _thinker = re.compile(r"thinking|reason|\br1\b|qwq|magistral", re.IGNORECASE)
 
 
 class Parser(NamedTuple):
-    """One of vLLM's parsers, and why it."""
+    """One of vLLM's parsers, and the reason for it."""
 
     name: str
     reason: str
 
 
-def guess_chat(guessed: Guessed, facts: Facts, machine: Machine, wishes: Wishes) -> None:
-    """Guess parsers and rewriting; warn where there is nothing to turn messages into a prompt with."""
-    _template(guessed, facts)
-    if wishes.family is not None:
-        guessed.notes.append(f'parsers and rewriting are left to the family "{wishes.family}"')
+def guess_chat(entry: GuessedEntry, facts: Facts, machine: Machine, options: AddOptions) -> None:
+    """Guess parsers and rewriting. Warn if there is no chat template."""
+    _check_template(entry, facts)
+    if options.family is not None:
+        entry.notes.append(f'the family "{options.family}" sets parsers and rewriting')
         return
-    family = family_of(facts.model_types, facts.name)
+    family = find_family(facts.model_types, facts.name)
     if family is None and not facts.empty:
-        types = " and ".join(map(shown, facts.model_types)) or "without a model_type"
-        guessed.notes.append(f"a family that is not known here ({types}); it goes by its chat template alone")
-    if family is not None and (there := _same(family.name, machine.families)) is not None:
-        guessed.notes.append(
-            f"the catalogue has a family for it: --family {there} takes what that says instead"
-        )
-    if (tools := tools_of(facts, family)) is not None:
-        guessed.add("options.enable-auto-tool-choice", True, "it calls tools")
-        guessed.add("options.tool-call-parser", tools.name, tools.reason)
-    if (reasoning := reasoning_of(facts, family)) is not None:
-        guessed.add("options.reasoning-parser", reasoning.name, reasoning.reason)
-    _rewriting(guessed, facts)
+        types = " and ".join(map(format_value, facts.model_types)) or "without a model_type"
+        entry.notes.append(f"unknown family ({types}): these guesses use only its chat template")
+    if family is not None and (same := _find_same_family(family.name, machine.families)) is not None:
+        entry.notes.append(f"the catalogue has a family for this model: --family {same} uses its settings")
+    if (tools := choose_tool_parser(facts, family)) is not None:
+        entry.add("options.enable-auto-tool-choice", True, "the model calls tools")
+        entry.add("options.tool-call-parser", tools.name, tools.reason)
+    if (reasoning := choose_reasoning_parser(facts, family)) is not None:
+        entry.add("options.reasoning-parser", reasoning.name, reasoning.reason)
+    _guess_rewriting(entry, facts)
 
 
-def tools_of(facts: Facts, family: Family | None) -> Parser | None:
-    """The parser for its calls: by what its template writes, unless the family's parser is made for it alone."""
+def choose_tool_parser(facts: Facts, family: Family | None) -> Parser | None:
+    """The parser for tool calls: by the format in its template, unless the family has a parser of its own."""
     by_family = Parser(family.tools, f"family {family.name}") if family and family.tools else None
     if facts.template is None:
         return by_family
-    if not takes_tools(facts.template) and not (family and family.own):
+    if not takes_tools(facts.template) and not (family and family.dedicated):
         return None
-    if family is not None and family.own:
+    if family is not None and family.dedicated:
         return by_family
-    if (marked := tool_parser(facts.template)) is not None:
+    if (marked := find_tool_parser(facts.template)) is not None:
         return Parser(marked[0], f"{marked[1]} in its chat template")
     return by_family
 
 
-def reasoning_of(facts: Facts, family: Family | None) -> Parser | None:
-    """The parser for its thinking: the family's if it thinks at all, else the general one."""
+def choose_reasoning_parser(facts: Facts, family: Family | None) -> Parser | None:
+    """The parser for reasoning, if the model reasons: the family's parser, otherwise the general one."""
     named = family.reasoning if family is not None else None
     by_family = Parser(named, f"family {family.name}") if family is not None and named else None
-    if family is not None and family.own:
+    if family is not None and family.dedicated:
         return by_family
     if facts.template is None:
         return by_family if by_family and _thinker.search(facts.name) else None
-    mark = thinks(facts.template)
+    mark = find_thinking_mark(facts.template)
     if mark is None:
         return None
     if by_family is not None:
@@ -77,31 +81,31 @@ def reasoning_of(facts: Facts, family: Family | None) -> Parser | None:
     return Parser(GENERAL_REASONING, "<think> in its chat template") if mark == "<think>" else None
 
 
-def _same(name: str, families: Iterable[str]) -> str | None:
-    """The family of the catalogue that is called the same, however it is written: "Gemma 4" is "gemma4"."""
-    bare = re.compile(r"[^a-z0-9]")
-    wanted = bare.sub("", name.lower())
-    return next((family for family in families if bare.sub("", family.lower()) == wanted), None)
+def _find_same_family(name: str, families: Iterable[str]) -> str | None:
+    """The family of the catalogue with the same name in any spelling: "Gemma 4" is "gemma4"."""
+    separators = re.compile(r"[^a-z0-9]")
+    wanted = separators.sub("", name.lower())
+    return next((family for family in families if separators.sub("", family.lower()) == wanted), None)
 
 
-def _template(guessed: Guessed, facts: Facts) -> None:
+def _check_template(entry: GuessedEntry, facts: Facts) -> None:
     if facts.template is not None or facts.empty:
         return
     if "tekken.json" in facts.files:
-        guessed.notes.append("no chat template, but tekken.json: vLLM uses Mistral's own tokenizer")
+        entry.notes.append("no chat template, but tekken.json: vLLM uses Mistral's own tokenizer")
         return
-    guessed.warnings.append(
-        "it has no chat template, so /v1/chat/completions will refuse: it may be a base model (try a repository "
-        "whose name ends in -Instruct or -it), or give one with options.chat-template"
+    entry.warnings.append(
+        "the model has no chat template, so /v1/chat/completions will reject requests. If it is a base model, use a "
+        "repository whose name ends in -Instruct or -it. Otherwise name a template in options.chat-template"
     )
 
 
-def _rewriting(guessed: Guessed, facts: Facts) -> None:
+def _guess_rewriting(entry: GuessedEntry, facts: Facts) -> None:
     template = facts.template or ""
-    if (words := wants_turns(template)) is not None:
-        guessed.add("rewriting.alternate_roles", True, f'"{words}" in its chat template')
-    if has_switch(template):
-        guessed.add("rewriting.thinking_switch", True, "its chat template can switch thinking off")
+    if (error := find_role_error(template)) is not None:
+        entry.add("rewriting.alternate_roles", True, f'"{error}" in its chat template')
+    if has_thinking_switch(template):
+        entry.add("rewriting.thinking_switch", True, "its chat template can switch thinking off")
     pieces = facts.text_config.count("vocab_size")
     if pieces is not None and pieces < SMALL_VOCABULARY:
-        guessed.add("rewriting.tokenizer", "small", f"vocab_size is {pieces}")
+        entry.add("rewriting.tokenizer", "small", f"vocab_size is {pieces}")

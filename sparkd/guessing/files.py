@@ -1,4 +1,4 @@
-"""A model's small files, as bytes, become facts. They may hold anything, and so each mistake names its file."""
+"""Parses a model's small files into facts. They may contain anything, so each error names its file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sparkd.catalog.quantities import LARGEST_SIZE, MIB
 from sparkd.errors import ModelNotAdded
-from sparkd.guessing.facts import CONFIG, Facts, Table, Weights
+from sparkd.guessing.facts import CONFIG, Facts, JsonObject, Weights
 
 INDEX: Final = "model.safetensors.index.json"
 BIN_INDEX: Final = "pytorch_model.bin.index.json"
@@ -17,7 +17,7 @@ TEMPLATE_JSON: Final = "chat_template.json"
 TOKENIZER: Final = "tokenizer_config.json"
 SENTENCE: Final = "sentence_bert_config.json"
 
-WANTED: Final[Mapping[str, int]] = {
+FILE_LIMITS: Final[Mapping[str, int]] = {
     CONFIG: 4 * MIB,
     TOKENIZER: 16 * MIB,
     TEMPLATE: 1 * MIB,
@@ -26,19 +26,19 @@ WANTED: Final[Mapping[str, int]] = {
     INDEX: 64 * MIB,
     BIN_INDEX: 64 * MIB,
 }
-"""The files that are looked at, and the most bytes each may have: several times what the largest models have."""
+"""The files to read, and the most bytes that each may have: several times the size in the largest models."""
 
 
-def facts_of(source: str, name: str, texts: Mapping[str, bytes], sizes: Mapping[str, int | None]) -> Facts:
-    """What the files say. `texts` are those of WANTED that are there, `sizes` all files of the top folder and their
-    bytes, None where nobody knows. Raises ModelNotAdded for what is no JSON, or not what it should be."""
+def parse_facts(source: str, name: str, texts: Mapping[str, bytes], sizes: Mapping[str, int | None]) -> Facts:
+    """The facts in the files. `texts` has the contents of the existing files of WANTED, `sizes` the size in bytes of
+    all files of the top folder, None if unknown. Raises ModelNotAdded for invalid JSON or an invalid value."""
     tokenizer = _table(TOKENIZER, texts)
     return Facts(
         source=source,
         name=name,
         config=_table(CONFIG, texts),
         tokenizer=tokenizer,
-        sentence=_table(SENTENCE, texts),
+        sentence_bert=_table(SENTENCE, texts),
         template=_template(tokenizer, texts),
         files=frozenset(sizes),
         weights=_weights(texts, sizes),
@@ -46,7 +46,7 @@ def facts_of(source: str, name: str, texts: Mapping[str, bytes], sizes: Mapping[
 
 
 def parse_object(file: str, data: bytes) -> dict[str, Any]:
-    """A JSON object. Raises ModelNotAdded."""
+    """Parse a JSON object. Raises ModelNotAdded."""
     try:
         found = json.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
@@ -59,17 +59,17 @@ def parse_object(file: str, data: bytes) -> dict[str, Any]:
     return found
 
 
-def _table(file: str, texts: Mapping[str, bytes]) -> Table:
-    return Table(file, parse_object(file, texts[file]) if file in texts else {})
+def _table(file: str, texts: Mapping[str, bytes]) -> JsonObject:
+    return JsonObject(file, parse_object(file, texts[file]) if file in texts else {})
 
 
-def _template(tokenizer: Table, texts: Mapping[str, bytes]) -> str | None:
+def _template(tokenizer: JsonObject, texts: Mapping[str, bytes]) -> str | None:
     if TEMPLATE in texts:
         return texts[TEMPLATE].decode(errors="replace")
     inside = _table(TEMPLATE_JSON, texts).values.get("chat_template") or tokenizer.values.get("chat_template")
     if isinstance(inside, str):
         return inside
-    if isinstance(inside, list):  # several by name; the one for tools says most
+    if isinstance(inside, list):  # several templates by name; the one for tools is the most complete
         named = {str(one.get("name")): one.get("template") for one in inside if isinstance(one, dict)}
         found = named.get("tool_use") or named.get("default")
         return found if isinstance(found, str) else None
@@ -79,7 +79,7 @@ def _template(tokenizer: Table, texts: Mapping[str, bytes]) -> str | None:
 def _weights(texts: Mapping[str, bytes], sizes: Mapping[str, int | None]) -> Weights:
     for ending, index in ((".safetensors", INDEX), (".bin", BIN_INDEX)):
         files = {name for name in sizes if name.endswith(ending)}
-        if any(name.startswith("model") for name in files):  # Mistral's own format lies beside, a second time
+        if any(name.startswith("model") for name in files):  # the same weights in Mistral's own format
             files = {name for name in files if not name.startswith("consolidated")}
         parts = _parts(index, texts)
         known = [size for name in parts or files if (size := sizes.get(name)) is not None]
@@ -87,7 +87,7 @@ def _weights(texts: Mapping[str, bytes], sizes: Mapping[str, int | None]) -> Wei
             return Weights(sum(known), f"{len(known)} {ending} file{'s' if len(known) > 1 else ''}")
         if index in texts:
             total = (
-                Table(index, parse_object(index, texts[index]))
+                JsonObject(index, parse_object(index, texts[index]))
                 .table("metadata")
                 .count("total_size", LARGEST_SIZE)
             )
@@ -97,8 +97,8 @@ def _weights(texts: Mapping[str, bytes], sizes: Mapping[str, int | None]) -> Wei
 
 
 def _parts(index: str, texts: Mapping[str, bytes]) -> set[str]:
-    """The files that an index names."""
+    """The files that an index lists."""
     if index not in texts:
         return set()
-    places = Table(index, parse_object(index, texts[index])).table("weight_map").values.values()
+    places = JsonObject(index, parse_object(index, texts[index])).table("weight_map").values.values()
     return {place for place in places if isinstance(place, str)}

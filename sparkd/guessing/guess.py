@@ -1,4 +1,4 @@
-"""What is guessed, each value with where it is from; and what the caller has said, which is never guessed over."""
+"""Guesses, each with its reason, and the options of the caller, which guesses never override."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from msgspec import Struct
 
 from sparkd.catalog.definitions import Model
 
-SAID = "as said"
+AS_GIVEN = "as given"
 
 
 class Guess(Struct, frozen=True):
-    """A key of `[models.<id>]`, its value, and what that was taken from. A dot leads into a table of the model."""
+    """A key of `[models.<id>]`, its value, and the reason for it. A dot separates a table from its key."""
 
     key: str
     value: Any
@@ -21,8 +21,8 @@ class Guess(Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
-    """What the caller has said; None and False: nothing. Sizes are bytes, `context` is tokens."""
+class AddOptions:
+    """The options of the caller; None and False: not set. Sizes are bytes, `context` is tokens."""
 
     id: str | None = None
     runtime: str | None = None
@@ -34,9 +34,9 @@ class Wishes:
 
 
 @dataclass(slots=True)
-class Guessed:
-    """An entry of the catalogue in the making. `warnings` may keep it from working, `notes` are worth
-    knowing. `untrusted`: it brings code of its own that would have to run, and nobody has said that it may."""
+class GuessedEntry:
+    """A guessed entry of the catalogue. `warnings` are problems that may prevent it from working, `notes` are
+    information. `untrusted`: the model needs code from its repository, and nobody has allowed that code to run."""
 
     id: str = ""
     guesses: list[Guess] = field(default_factory=list)
@@ -46,15 +46,15 @@ class Guessed:
     untrusted: str = ""
 
     def add(self, key: str, value: object, reason: str) -> None:
-        """Guess one more key."""
+        """Add the guess for a key."""
         self.guesses.append(Guess(key, value, reason))
 
     def value(self, key: str) -> Any:
-        """What was guessed for a key, None where nothing was."""
+        """The guess for a key, None if there is none."""
         return next((guess.value for guess in self.guesses if guess.key == key), None)
 
     def table(self) -> dict[str, Any]:
-        """The model's table, for a drop-in: keys in the order of the catalogue's, tables last."""
+        """The model's table, for a drop-in: keys in the order of the catalogue, tables last."""
         whole: dict[str, Any] = {}
         order = Model.__struct_fields__.index
         for guess in sorted(self.guesses, key=lambda guess: order(guess.key.partition(".")[0])):

@@ -1,10 +1,10 @@
-"""What kind of model it is, by its `architectures`, as vLLM goes by them, and by the files beside its weights."""
+"""Finds the kind of a model from its `architectures`, as vLLM does, and from the files beside its weights."""
 
 from __future__ import annotations
 
 from typing import Final, Literal
 
-from sparkd.catalog.wording import shown
+from sparkd.catalog.messages import format_value
 from sparkd.errors import ModelNotAdded
 from sparkd.guessing.facts import Facts
 
@@ -23,9 +23,13 @@ POOLING: Final[tuple[tuple[str, Kind], ...]] = (
 GENERATING: Final = ("ForCausalLM", "ForConditionalGeneration", "ChatModel", "LMHeadModel")
 
 SPEECH: Final = ("whisper", "wav2vec2", "hubert", "parakeet", "speecht5", "vits", "bark", "seamless_m4t")
-"""Model types of speech. vLLM transcribes with some of them, and nothing of what is guessed here holds for those."""
+"""Model types of speech. vLLM transcribes with some of them, but these guesses do not apply to them."""
 
-SENTENCES: Final = ("modules.json", "config_sentence_transformers.json", "sentence_bert_config.json")
+SENTENCE_TRANSFORMER_FILES: Final = (
+    "modules.json",
+    "config_sentence_transformers.json",
+    "sentence_bert_config.json",
+)
 """Files that sentence-transformers writes beside an embedding model."""
 
 ENCODERS: Final = (
@@ -39,14 +43,14 @@ ENCODERS: Final = (
     "new",
     "gte",
 )
-"""Model types that read a text at once and keep no KV cache."""
+"""Model types that read a whole text at once and have no KV cache."""
 
 BY_HAND = "write its entry by hand: docs/adding-models.md shows how"
 
 
-def kind_of(facts: Facts) -> tuple[Kind, str]:
-    """The kind and what it was taken from. Raises ModelNotAdded for what no guess fits."""
-    _refuse_what_is_no_model(facts)
+def determine_kind(facts: Facts) -> tuple[Kind, str]:
+    """The kind and the reason for it. Raises ModelNotAdded if the model cannot be guessed."""
+    _reject_unsupported(facts)
     architecture = facts.architecture
     for ending, kind in POOLING:
         if architecture.endswith(ending):
@@ -54,41 +58,48 @@ def kind_of(facts: Facts) -> tuple[Kind, str]:
             ranks = kind == "classifier" and labels == 1
             return (
                 "reranker" if ranks or "rerank" in facts.name.lower() else kind
-            ), f"architecture {shown(architecture)}"
-    if written := next((name for name in SENTENCES if name in facts.files), None):
-        return "embedding", f"{written} beside it"
+            ), f"architecture {format_value(architecture)}"
+    if marker_file := next((name for name in SENTENCE_TRANSFORMER_FILES if name in facts.files), None):
+        return "embedding", f"it has {marker_file}"
     if architecture.endswith(GENERATING) or not architecture:
-        return "chat", f"architecture {shown(architecture)}" if architecture else "no architecture is named"
-    return "embedding", f"architecture {shown(architecture)}"
+        return (
+            "chat",
+            f"architecture {format_value(architecture)}"
+            if architecture
+            else "config.json names no architecture",
+        )
+    return "embedding", f"architecture {format_value(architecture)}"
 
 
-def keeps_no_cache(facts: Facts) -> bool:
+def is_encoder(facts: Facts) -> bool:
     """Whether it is an encoder, which has no KV cache."""
     return any(name in ENCODERS for name in facts.model_types)
 
 
-def _refuse_what_is_no_model(facts: Facts) -> None:
+def _reject_unsupported(facts: Facts) -> None:
     source, types = facts.source, facts.model_types
     if any(name.endswith(".gguf") for name in facts.files) and not facts.has_weights(".safetensors", ".bin"):
         raise ModelNotAdded(
-            f"{source} has its weights as GGUF only, which is llama.cpp's format: look for the model it was made "
-            f'from, or serve it with llama-server (engine = "command"); {BY_HAND}'
+            f"{source} has only GGUF weights, llama.cpp's format. Add the model that they were made from, or serve "
+            f'the file with llama-server (engine = "command"); {BY_HAND}'
         )
     if "adapter_config.json" in facts.files and not facts.architecture:
         raise ModelNotAdded(
-            f"{source} is an adapter (LoRA), not a model: add the model it was made for, with it as an option"
+            f"{source} is an adapter (LoRA), not a model. Add its base model, and name the adapter in its options"
         )
     if "model_index.json" in facts.files and not facts.architecture:
-        raise ModelNotAdded(f"{source} makes pictures (model_index.json); no engine of sparkd serves that")
+        raise ModelNotAdded(f"{source} generates images (model_index.json), which no engine of sparkd serves")
     if not facts.empty and facts.config.file not in facts.files:
-        raise ModelNotAdded(f"{source} has no {facts.config.file}, by which engines know what a model is")
+        raise ModelNotAdded(f"{source} has no {facts.config.file}, so engines cannot identify the model")
     if speech := next((name for name in types if name in SPEECH), None):
-        raise ModelNotAdded(f"{source} is a speech model ({speech}), for which nothing is guessed; {BY_HAND}")
+        raise ModelNotAdded(
+            f"{source} is a speech model ({speech}), whose entry cannot be guessed; {BY_HAND}"
+        )
     if facts.config.values.get("is_encoder_decoder") is True:
-        which = shown(types[0]) if types else "no model_type"
+        which = format_value(types[0]) if types else "no model_type"
         raise ModelNotAdded(f"{source} is an encoder-decoder ({which}), which vLLM does not serve")
     if not facts.empty and not facts.architecture and not types:
         raise ModelNotAdded(
-            f"{source}: its config.json names neither architectures nor a model_type, so no engine knows what it is; "
-            f"{BY_HAND}"
+            f"{source}: its config.json names neither architectures nor a model_type, so engines cannot identify "
+            f"the model; {BY_HAND}"
         )

@@ -1,4 +1,4 @@
-"""What a model takes in memory: weights, a KV cache for its context, and what the engine takes besides. In bytes.
+"""Estimates the memory of a model in bytes: weights, a KV cache for its context, and the engine itself.
 
 The KV cache of a layer is, per token, keys and values of each of its heads (or the one latent vector of MLA). Layers
 with a sliding window keep the window; layers with a state (Mamba, linear attention) keep it per request, not per token.
@@ -11,31 +11,31 @@ from math import ceil
 from typing import Final
 
 from sparkd.catalog.quantities import GIB, MIB
-from sparkd.catalog.sizes import parse_size, size_text
-from sparkd.engines.flags import OVERHEAD
-from sparkd.guessing.facts import MOST_LAYERS, MOST_TOKENS, Facts, Table
+from sparkd.catalog.sizes import format_size, parse_size
+from sparkd.engines.flags import ENGINE_OVERHEAD
+from sparkd.guessing.facts import MAX_LAYERS, MAX_TOKENS, Facts, JsonObject
 
 CPU_OVERHEAD: Final = 1792 * MIB
-"""What vLLM's three processes take without a GPU beside weights and KV cache: 1.3 to 1.8 GiB were measured."""
+"""The memory of vLLM's three processes without a GPU, without weights and KV cache: measured 1.3 to 1.8 GiB."""
 
 SMALL_STEP: Final = 64 * MIB
 TENTHS: Final = 10
-"""Sizes are rounded up to these: below a GiB to 64 MiB, above to tenths of one, as people write them."""
+"""Sizes are rounded up: below a GiB to 64 MiB, above to a tenth of a GiB, as people write them."""
 
 ROUNDING: Final = GIB // 4
-"""What rounding up two sizes can cost."""
+"""The most that rounding up two sizes can add."""
 
 PREFILL: Final = 8192
-"""Tokens that a layer with a sliding window holds beside its window: one step of a prefill."""
+"""Tokens that a layer with a sliding window keeps in addition to its window: one step of a prefill."""
 
 REQUESTS: Final = 8
-"""States kept at once, one a request."""
+"""States kept at once, one per request."""
 
 SHORT: Final = 8192
-"""Tokens. Up to this context there is room for four whole requests at once, beyond it for one."""
+"""Tokens. Up to this context the cache has room for four full requests, beyond it for one."""
 
 LATENT: Final = "kv_lora_rank"
-"""Models with MLA keep one vector of this length, and `qk_rope_head_dim` more, in place of keys and values."""
+"""Models with MLA keep one vector of this length, plus `qk_rope_head_dim`, instead of keys and values."""
 
 LAYERS: Final = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 HEADS: Final = ("num_attention_heads", "n_head", "n_heads", "num_heads")
@@ -48,10 +48,10 @@ STATE: Final = ("linear_attention", "mamba", "mamba2", "conv", "recurrent")
 
 
 @dataclass(frozen=True, slots=True)
-class Cache:
-    """What a KV cache consists of: layers that keep every token (`full`), and those that keep a window or a state.
+class KvCache:
+    """The parts of a KV cache: layers that keep every token (`full`), and layers that keep a window or a state.
 
-    Bytes are per token and layer, for `state` per request and layer.
+    Sizes are bytes per token and layer; `state` is bytes per request and layer.
     """
 
     full: int
@@ -64,20 +64,20 @@ class Cache:
     formula: str
 
     def bytes(self, tokens: int) -> int:
-        """The cache for so many tokens."""
+        """The size of the cache for this many tokens."""
         windowed = self.windowed * self.window_token * min(tokens, self.window + PREFILL)
         return self.full * self.token * tokens + windowed + self.states * self.state * REQUESTS
 
     def tokens(self, room: int) -> int:
-        """The most tokens whose cache fits into so many bytes."""
-        low, high = 0, MOST_TOKENS
+        """The most tokens whose cache fits into this many bytes."""
+        low, high = 0, MAX_TOKENS
         while low < high:
             middle = (low + high + 1) // 2
             low, high = (middle, high) if self.bytes(middle) <= room else (low, middle - 1)
         return low
 
-    def told(self, tokens: int) -> str:
-        """The arithmetic in words."""
+    def describe(self, tokens: int) -> str:
+        """The arithmetic as text."""
         parts = [f"{self.full} layers * {self.formula} * {tokens} tokens"] if self.full else []
         if self.windowed:
             kept = min(tokens, self.window + PREFILL)
@@ -85,113 +85,115 @@ class Cache:
                 f"{self.windowed} layers * {self.window_token} bytes * {kept} tokens in a sliding window"
             )
         if self.states and self.state:
-            parts.append(f"{self.states} layers * {size_text(self.state)} of state * {REQUESTS} requests")
+            parts.append(f"{self.states} layers * {format_size(self.state)} of state * {REQUESTS} requests")
         return " + ".join(parts)
 
 
-def cache_of(facts: Facts, width: int) -> Cache | None:
-    """The KV cache of a model whose numbers have `width` bytes; None where config.json does not tell enough.
+def compute_cache(facts: Facts, width: int) -> KvCache | None:
+    """The KV cache of a model whose numbers have `width` bytes. None if config.json has too little information.
 
-    Raises ModelNotAdded for numbers that cannot be.
+    Raises ModelNotAdded for impossible numbers.
     """
     text = facts.text_config
-    layers = text.first(LAYERS, MOST_LAYERS)
+    layers = text.first_count(LAYERS, MAX_LAYERS)
     kinds = layer_kinds(text, layers or 0)
-    token, formula = _per_token(text, width)
+    token, formula = _bytes_per_token(text, width)
     if not kinds or token is None:
         return None
-    everywhere = token if text.count("global_head_dim") is None else _wide_token(text, width)
+    everywhere = token if text.count("global_head_dim") is None else _global_bytes_per_token(text, width)
     if everywhere != token:
         formula = f"{everywhere} bytes"
-    return Cache(
+    return KvCache(
         full=kinds.count("full"),
         windowed=kinds.count("window"),
         states=kinds.count("state"),
         token=everywhere,
         window_token=token,
-        window=text.count("sliding_window", MOST_TOKENS)
-        or text.count("attention_chunk_size", MOST_TOKENS)
+        window=text.count("sliding_window", MAX_TOKENS)
+        or text.count("attention_chunk_size", MAX_TOKENS)
         or 0,
-        state=_state(text, width),
+        state=_state_size(text, width),
         formula=formula,
     )
 
 
-def tokens_wanted(context: int) -> int:
-    """Tokens that the KV cache shall hold for a context of that length."""
+def plan_cache_tokens(context: int) -> int:
+    """Tokens for which the KV cache should have room, for a context of that length."""
     return context * 4 if context <= SHORT else context
 
 
 def overhead(*, gpu: bool) -> int:
-    """What vLLM takes besides."""
-    return OVERHEAD if gpu else CPU_OVERHEAD
+    """The memory of vLLM itself."""
+    return ENGINE_OVERHEAD if gpu else CPU_OVERHEAD
 
 
-def rounded(size: int) -> int:
-    """A size rounded up, so that its text is exactly that size."""
+def round_up(size: int) -> int:
+    """A size rounded up, so that its text has exactly that size."""
     if size <= GIB:
         return ceil(size / SMALL_STEP) * SMALL_STEP
     return round(ceil(size * TENTHS / GIB) / TENTHS * GIB)
 
 
-def written(size: int) -> str | int:
-    """A size as the catalogue has it: a text, unless that would be another size."""
-    text = size_text(size)
+def format_exact_size(size: int) -> str | int:
+    """A size for the catalogue: text, unless the text would be a different size."""
+    text = format_size(size)
     return text if parse_size(text) == size else size
 
 
-def layer_kinds(text: Table, layers: int) -> list[str]:
-    """What each layer that has a KV cache of its own keeps: "full", "window" or "state"."""
+def layer_kinds(text: JsonObject, layers: int) -> list[str]:
+    """What each layer with its own KV cache keeps: "full", "window" or "state"."""
     named = text.texts("layer_types") or text.texts("layers_block_type")
     if pattern := text.text("hybrid_override_pattern"):  # Nemotron H: M Mamba, * attention, - and E neither
-        named = tuple({"M": "mamba", "*": "attention"}.get(sign, "other") for sign in pattern)
+        named = tuple({"M": "mamba", "*": "attention"}.get(letter, "other") for letter in pattern)
     if named:
-        kinds = [_kind(name) for name in named]
+        kinds = [_layer_kind(name) for name in named]
         shared = (
-            text.count("num_kv_shared_layers", MOST_LAYERS) or 0
+            text.count("num_kv_shared_layers", MAX_LAYERS) or 0
         )  # Gemma's last layers share earlier ones' cache
         return [kind for kind in kinds[: len(kinds) - shared] if kind]
-    if every := text.first(("full_attention_interval", "attn_layer_period"), MOST_LAYERS):
+    if every := text.first_count(("full_attention_interval", "attn_layer_period"), MAX_LAYERS):
         return ["full" if (at + 1) % every == 0 else "state" for at in range(layers)]
-    if text.count("sliding_window", MOST_TOKENS) is None or text.values.get("use_sliding_window") is False:
+    if text.count("sliding_window", MAX_TOKENS) is None or text.values.get("use_sliding_window") is False:
         return ["full"] * layers
     usual = (
         6 if text.text("model_type").startswith("gemma3") else 2 if text.text("model_type") == "gemma2" else 0
     )
-    every = text.count("sliding_window_pattern", MOST_LAYERS) or usual
+    every = text.count("sliding_window_pattern", MAX_LAYERS) or usual
     return ["full" if every and (at + 1) % every == 0 else "window" for at in range(layers)]
 
 
-def _kind(name: str) -> str:
+def _layer_kind(name: str) -> str:
     return "full" if name in FULL else "window" if name in WINDOW else "state" if name in STATE else ""
 
 
-def _per_token(text: Table, width: int) -> tuple[int | None, str]:
+def _bytes_per_token(text: JsonObject, width: int) -> tuple[int | None, str]:
     if (latent := text.count(LATENT)) is not None:
         rope = text.count("qk_rope_head_dim") or 0
         return (latent + rope) * width, f"({latent} + {rope}) * {width} bytes"
-    heads = text.first(HEADS)
-    kv_heads = text.first(KV_HEADS) or heads
-    size = _head(text, heads)
+    heads = text.first_count(HEADS)
+    kv_heads = text.first_count(KV_HEADS) or heads
+    size = _head_size(text, heads)
     if kv_heads is None or size is None:
         return None, ""
     return 2 * kv_heads * size * width, f"2 * {kv_heads} heads * {size} * {width} bytes"
 
 
-def _head(text: Table, heads: int | None) -> int | None:
-    across = text.first(WIDTHS)
+def _head_size(text: JsonObject, heads: int | None) -> int | None:
+    across = text.first_count(WIDTHS)
     return text.count("head_dim") or (across // heads if across and heads and across >= heads else None)
 
 
-def _wide_token(text: Table, width: int) -> int:
-    """Of Gemma 4's layers that see everything: other heads than those with a window."""
-    heads = text.count("num_global_key_value_heads") or text.first(KV_HEADS) or text.first(HEADS) or 1
+def _global_bytes_per_token(text: JsonObject, width: int) -> int:
+    """Bytes per token of Gemma 4's full layers, which have other heads than its layers with a window."""
+    heads = (
+        text.count("num_global_key_value_heads") or text.first_count(KV_HEADS) or text.first_count(HEADS) or 1
+    )
     return 2 * heads * (text.count("global_head_dim") or 1) * width
 
 
-def _state(text: Table, width: int) -> int:
-    """Bytes of one layer's state for one request: Mamba 2's, or that of gated delta nets. Convolutions are small."""
-    heads = text.first(("mamba_num_heads", "linear_num_value_heads"))
-    one = text.first(("mamba_head_dim", "linear_key_head_dim"))
-    other = text.first(("ssm_state_size", "linear_value_head_dim"))
+def _state_size(text: JsonObject, width: int) -> int:
+    """Bytes of the state of one layer for one request: Mamba 2 or gated delta nets. Convolutions are small."""
+    heads = text.first_count(("mamba_num_heads", "linear_num_value_heads"))
+    one = text.first_count(("mamba_head_dim", "linear_key_head_dim"))
+    other = text.first_count(("ssm_state_size", "linear_value_head_dim"))
     return (heads or 0) * (one or 0) * (other or 0) * max(width, 4)

@@ -1,6 +1,6 @@
-"""What a chat template gives away: how tools are called, whether the model thinks, which roles it takes.
+"""Searches a chat template for the format of tool calls, for reasoning, and for rules about roles.
 
-A template is a program; it is never run here, only looked through for the words that the formats are known by.
+A template is a program. It is never run here, only searched for the typical strings of each format.
 """
 
 from __future__ import annotations
@@ -23,40 +23,40 @@ TOOL_CALLS: Final = (
     ("Environment: ipython", "llama3_json"),
     ("<tool_call>", "hermes"),
 )
-"""How a template writes calls, and vLLM's parser for that; the first that it has counts."""
+"""Markers of tool calls in a template, and vLLM's parser for each. The first marker found counts."""
 
-ALTERNATE: Final = "must alternate"
-"""What the templates of Gemma and Mistral raise when two messages of one role follow each other."""
+ALTERNATION_ERROR: Final = "must alternate"
+"""The error of Gemma's and Mistral's templates for two messages of one role in a row."""
 
-NO_SYSTEM: Final = "System role not supported"
-"""What Gemma 2's raises."""
+SYSTEM_ROLE_ERROR: Final = "System role not supported"
+"""The error of Gemma 2's template for a system message."""
 
-THINKS: Final = ("<think>", "[THINK]", "<|channel>", "<seed:think>", "enable_thinking")
+THINKING_MARKS: Final = ("<think>", "[THINK]", "<|channel>", "<seed:think>", "enable_thinking")
 
 _switch = re.compile(r"enable_thinking|\bthinking is (?:not )?defined\b|\bif (?:not )?thinking\b")
 _tools = re.compile(r"\btools\b")
 
 
 def takes_tools(template: str) -> bool:
-    """Whether it puts the request's tools into the prompt at all."""
+    """Whether the template puts the tools of a request into the prompt."""
     return _tools.search(template) is not None
 
 
-def tool_parser(template: str) -> tuple[str, str] | None:
-    """vLLM's parser for the calls it writes, and the mark it was known by."""
+def find_tool_parser(template: str) -> tuple[str, str] | None:
+    """vLLM's parser for the format of its tool calls, and the marker that identified it."""
     return next(((parser, mark) for mark, parser in TOOL_CALLS if mark in template), None)
 
 
-def thinks(template: str) -> str | None:
-    """The mark by which a model that thinks is known."""
-    return next((mark for mark in THINKS if mark in template), None)
+def find_thinking_mark(template: str) -> str | None:
+    """The marker that shows that the model reasons."""
+    return next((mark for mark in THINKING_MARKS if mark in template), None)
 
 
-def has_switch(template: str) -> bool:
-    """Whether the request can switch thinking on and off."""
+def has_thinking_switch(template: str) -> bool:
+    """Whether a request can turn thinking on and off."""
     return _switch.search(template) is not None
 
 
-def wants_turns(template: str) -> str | None:
-    """What it raises when roles do not take turns, None when it does not."""
-    return next((words for words in (ALTERNATE, NO_SYSTEM) if words in template), None)
+def find_role_error(template: str) -> str | None:
+    """The error for roles that do not alternate, None if the template has none."""
+    return next((error for error in (ALTERNATION_ERROR, SYSTEM_ROLE_ERROR) if error in template), None)

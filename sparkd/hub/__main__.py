@@ -1,7 +1,7 @@
-"""`python -m sparkd.hub ORDER`: fetch what a model needs, and tell how far it is, a line of JSON each.
+"""`python -m sparkd.hub REQUEST`: downloads what a model needs, and reports its progress as lines of JSON.
 
-Started by the daemon and by sparkctl (sparkd.hub.ordering). Ends at once when its standard input does, so that nothing
-of it outlives who started it; the next one goes on where this one stopped.
+The daemon and sparkctl start it (sparkd.hub.request). It exits as soon as its standard input closes, so it never
+outlives the process that started it. The next process resumes where it stopped.
 """
 
 from __future__ import annotations
@@ -16,106 +16,108 @@ from pathlib import Path
 
 import msgspec
 
-from sparkd.hub import encodings, reading
-from sparkd.hub.explaining import Attempt, failed
-from sparkd.hub.fetching import Fetcher, Meter, sole_fetcher
+from sparkd.hub import encodings, inspection
+from sparkd.hub.downloader import Downloader, Meter, exclusive_download
+from sparkd.hub.explanations import DownloadAttempt, explain_error
 from sparkd.hub.listing import Listing
+from sparkd.hub.messages import Done, Failed, Message, encode_line
 from sparkd.hub.needs import Need
-from sparkd.hub.ordering import Order
-from sparkd.hub.telling import Done, Failed, Told, line
+from sparkd.hub.request import DownloadRequest
 
 
 def main(argument: str) -> int:
-    """Carry out one order; return 0 when all is there."""
-    order = msgspec.json.decode(argument, type=Order)
-    if order.owner is not None:
-        _become(*order.owner)
-    logging.disable()  # the library's warnings about retries; what matters is told
-    threading.Thread(target=_end_with_starter, daemon=True).start()
-    told = _Work(order).carry_out()
-    _tell(told)
-    return 1 if isinstance(told, Failed) else 0
+    """Carry out one request; return 0 when everything is complete."""
+    request = msgspec.json.decode(argument, type=DownloadRequest)
+    if request.owner is not None:
+        _drop_privileges(*request.owner)
+    logging.disable()  # the library's warnings about retries; this process reports what matters
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    message = _DownloadRun(request).run()
+    _report(message)
+    return 1 if isinstance(message, Failed) else 0
 
 
-class _Work:
-    """One order."""
+class _DownloadRun:
+    """One request."""
 
-    def __init__(self, order: Order) -> None:
-        self._order = order
-        self._models = Path(order.models)
+    def __init__(self, request: DownloadRequest) -> None:
+        self._request = request
+        self._models = Path(request.models)
         self._token = os.environ.get("HF_TOKEN")
-        self._meter = Meter(_tell)
-        self._fetcher = Fetcher(self._models, self._token, self._meter)
-        self._now = Need("")
+        self._meter = Meter(_report)
+        self._downloader = Downloader(self._models, self._token, self._meter)
+        self._current = Need("")
         self._notes: list[str] = []
 
-    def carry_out(self) -> Done | Failed:
-        """Fetch all of it; whatever goes wrong is told, not raised."""
+    def run(self) -> Done | Failed:
+        """Download everything. Errors are returned, not raised."""
         try:
-            commits = self._fetch()
-        except Exception as error:  # noqa: BLE001  # it is explained to whoever started us
-            return self._failed(error)
+            commits = self._download_all()
+        except Exception as error:  # noqa: BLE001  # it is explained to the process that started this one
+            return self._explain(error)
         return Done(fetched=self._meter.fetched, commits=commits, notes=tuple(self._notes))
 
-    def _failed(self, error: Exception) -> Failed:
-        now = self._now
-        attempt = Attempt(now.source, now.revision, token=bool(self._token), state=self._order.state)
-        return failed(error, attempt)
+    def _explain(self, error: Exception) -> Failed:
+        current = self._current
+        attempt = DownloadAttempt(
+            current.source, current.revision, token=bool(self._token), state=self._request.state
+        )
+        return explain_error(error, attempt)
 
-    def _fetch(self) -> dict[str, str]:
+    def _download_all(self) -> dict[str, str]:
         with ExitStack() as locks:
-            for need in self._order.sources:
-                self._meter.source, self._now = need.source, need
-                locks.enter_context(sole_fetcher(self._models, need.source, self._meter))
+            for need in self._request.sources:
+                self._meter.source, self._current = need.source, need
+                locks.enter_context(exclusive_download(self._models, need.source, self._meter))
             listings = list(self._listings())
-            missing = encodings.missing(self._order.encodings, self._models)
+            missing = encodings.find_missing(self._request.encodings, self._models)
             left = sum(encodings.PUBLISHED[name].size for name in missing)
-            self._fetcher.check_room(listings, left)
+            self._downloader.check_space(listings, left)
             for listing in listings:
-                self._meter.source, self._now = listing.source, Need(listing.source, listing.revision)
-                if self._order.verify and (bad := self._fetcher.verify(listing)):
-                    self._notes.append(f"fetched anew, as they had changed on the disk: {', '.join(bad)}")
-                self._fetcher.fetch(listing)
+                self._meter.source, self._current = listing.source, Need(listing.source, listing.revision)
+                if self._request.verify and (bad := self._downloader.verify(listing)):
+                    self._notes.append(f"downloaded again because they had changed on disk: {', '.join(bad)}")
+                self._downloader.download(listing)
             if missing:
-                self._now = Need("tiktoken's encodings")
-                base = os.environ.get("TIKTOKEN_ENCODINGS_BASE", encodings.PUBLISHED_AT)
-                self._fetcher.fetch_encodings(missing, base)
+                self._current = Need("tiktoken's encodings")
+                base = os.environ.get("TIKTOKEN_ENCODINGS_BASE", encodings.BASE_URL)
+                self._downloader.download_encodings(missing, base)
         return {listing.source: listing.commit for listing in listings}
 
     def _listings(self) -> Iterator[Listing]:
-        for need in self._order.sources:
-            self._meter.source, self._meter.step, self._now = need.source, "asking", need
-            self._meter.tell()
+        for need in self._request.sources:
+            self._meter.source, self._meter.step, self._current = need.source, "asking", need
+            self._meter.report()
             try:
-                yield self._fetcher.ask(need)
+                yield self._downloader.list_files(need)
             except Exception as error:
-                why = self._failed(error)
-                whole = reading.look_at(need, self._models).state == "whole"
-                if self._order.verify or not whole or why.reason not in ("unreachable", "rate_limited"):
+                why = self._explain(error)
+                complete = inspection.inspect_source(need, self._models).state == "whole"
+                if self._request.verify or not complete or why.reason not in ("unreachable", "rate_limited"):
                     raise
-                told = f"{need.source} is there and whole; whether the hub has a newer one is not known: {why.message}"
-                self._notes.append(told)
+                note = f"{need.source} is complete on disk, but sparkd cannot check for a newer version: {why.message}"
+                self._notes.append(note)
 
 
-_telling = threading.Lock()
+_report_lock = threading.Lock()
 
 
-def _tell(told: Told) -> None:
-    with _telling:
-        sys.stdout.buffer.write(line(told))
+def _report(message: Message) -> None:
+    with _report_lock:
+        sys.stdout.buffer.write(encode_line(message))
         sys.stdout.buffer.flush()
 
 
-def _become(user: int, group: int) -> None:
-    """Give up root, before anything comes from the network: the files shall be the owner's, and only theirs at risk."""
-    "".encode("idna")  # else Python looks for it later, perhaps in a folder that is root's alone
+def _drop_privileges(user: int, group: int) -> None:
+    """Drop root before any data comes from the network: the files belong to the owner, and only they are at risk."""
+    "".encode("idna")  # loads the codec now; later its folder may be readable for root only
     os.setgroups([])
     os.setgid(group)
     os.setuid(user)
 
 
-def _end_with_starter() -> None:
-    while os.read(sys.stdin.fileno(), 4096):  # not sys.stdin itself: it must not be locked when Python ends
+def _exit_with_parent() -> None:
+    while os.read(sys.stdin.fileno(), 4096):  # not sys.stdin itself: it must not be locked when Python exits
         continue
     os._exit(3)
 

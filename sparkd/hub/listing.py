@@ -1,4 +1,4 @@
-"""What the hub listed of a repository, kept: so that without it, too, sparkd knows what belongs to a model."""
+"""The hub's list of a repository's files, stored so that sparkd knows the files of a model without the hub."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from sparkd.hub.layout import INCOMPLETE, notes, repository, write
+from sparkd.hub.layout import INCOMPLETE, listings_folder, repository_folder, write_atomically
 from sparkd.hub.weights import UNREADABLE
 
 
 class ListedFile(Struct, frozen=True, kw_only=True):
-    """One file: its bytes, and its digest, which is its blob's name: SHA-256 of an LFS file, git's SHA-1 of others."""
+    """One file. `blob` is its digest and the name of its blob: SHA-256 for LFS files, git's SHA-1 for others."""
 
     path: str
     size: int
@@ -23,7 +23,7 @@ class ListedFile(Struct, frozen=True, kw_only=True):
 
 
 class Listing(Struct, frozen=True, kw_only=True):
-    """The files of one commit that an engine needs. `revision` is what was asked for."""
+    """The files of one commit that an engine needs. `revision` is the requested one."""
 
     source: str
     revision: str
@@ -32,35 +32,37 @@ class Listing(Struct, frozen=True, kw_only=True):
 
     @property
     def size(self) -> int:
-        """Bytes of all of them."""
+        """The bytes of all files."""
         return sum(file.size for file in self.files)
 
     def snapshot(self, models: Path) -> Path:
-        """Where engines look for them."""
-        return repository(models, self.source) / "snapshots" / self.commit
+        """The folder from which engines read them."""
+        return repository_folder(models, self.source) / "snapshots" / self.commit
 
-    def missing(self, models: Path) -> list[ListedFile]:
-        """Those that are not there in their full length."""
+    def find_missing(self, models: Path) -> list[ListedFile]:
+        """The files that are missing or too short."""
         snapshot = self.snapshot(models)
         return [file for file in self.files if _size(snapshot / file.path) != file.size]
 
-    def left(self, models: Path) -> int:
-        """Bytes still to be fetched: what has arrived of a file counts."""
-        blobs = repository(models, self.source) / "blobs"
+    def bytes_left(self, models: Path) -> int:
+        """The bytes still to download, not counting the parts that have arrived."""
+        blobs = repository_folder(models, self.source) / "blobs"
         found = 0
-        for file in {file.blob: file for file in self.missing(models)}.values():
+        for file in {file.blob: file for file in self.find_missing(models)}.values():
             part = max(_size(blobs / file.blob), _size(blobs / (file.blob + INCOMPLETE)), 0)
             found += file.size - min(part, file.size)
         return found
 
-    def keep(self, models: Path) -> None:
-        """Write it down, whole or not at all. Raises OSError."""
-        write(notes(models, self.source) / f"{self.commit}.json", msgspec.json.encode(self))
+    def save(self, models: Path) -> None:
+        """Store it atomically. Raises OSError."""
+        write_atomically(
+            listings_folder(models, self.source) / f"{self.commit}.json", msgspec.json.encode(self)
+        )
 
 
-def kept(models: Path, source: str, commit: str | None) -> Listing | None:
-    """What was listed of that commit; None for `commit`: of the one whose fetching began last."""
-    folder = notes(models, source)
+def load_listing(models: Path, source: str, commit: str | None) -> Listing | None:
+    """The stored list of that commit. None for `commit`: the list of the latest download."""
+    folder = listings_folder(models, source)
     with suppress(OSError, *UNREADABLE):
         if commit is None:
             files = [entry for entry in os.scandir(folder) if entry.name.endswith(".json")]
@@ -74,7 +76,7 @@ def kept(models: Path, source: str, commit: str | None) -> Listing | None:
 
 
 def _size(path: Path) -> int:
-    """Bytes of the file, -1 where there is none, or a link to none."""
+    """The bytes of a file, -1 if it does not exist or is a broken link."""
     try:
         return path.stat().st_size
     except OSError:

@@ -1,22 +1,22 @@
-"""What a model needs on disk before its engine can start."""
+"""Lists what a model needs on disk before its engine can start."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from sparkd.catalog.definitions import Model
-from sparkd.engines.flags import option
+from sparkd.engines.flags import find_option
 
 CONSOLIDATED = ("load-format", "config-format")
-"""Options of vLLM that have it read `consolidated*.safetensors` instead of `model*.safetensors`."""
+"""Options that make vLLM read `consolidated*.safetensors` instead of `model*.safetensors`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
-    """A source: a repository at a revision (None: `main`), or a folder. `consolidated`: in Mistral's own format."""
+class Need(Struct, frozen=True):
+    """A source: a repository at a revision (None: `main`), or a folder. `consolidated`: in Mistral's format."""
 
     source: str
     revision: str | None = None
@@ -24,33 +24,35 @@ class Need:
 
     @property
     def is_folder(self) -> bool:
-        """Whether it is a folder of this machine, which nobody fetches."""
+        """Whether it is a folder on this machine, which sparkd does not download."""
         return self.source.startswith("/")
 
 
-@dataclass(frozen=True, slots=True)
-class Needs:
-    """All of one model: its source first, then other repositories that its options name, then tiktoken's encodings."""
+class Needs(Struct, frozen=True):
+    """The needs of one model: its source first, then repositories in its options; and tiktoken's encodings."""
 
     sources: tuple[Need, ...]
     encodings: tuple[str, ...]
 
 
-def needs_of(model: Model) -> Needs:
-    """What `model` needs. An engine of another kind needs its source where its command names it."""
-    sources = tuple(dict.fromkeys(_sources(model))) if model.takes_source and model.source else ()
+def find_needs(model: Model) -> Needs:
+    """The needs of `model`. The engine "command" needs its source only if its command names it."""
+    sources = tuple(dict.fromkeys(_sources(model))) if model.needs_source and model.source else ()
     return Needs(sources, model.encodings)
 
 
-def needing(source: str | None, models: Iterable[Model]) -> list[str]:
-    """Ids of the models that need this source, as their own or by an option."""
-    return [model.id for model in models if any(need.source == source for need in needs_of(model).sources)]
+def find_models_needing(source: str | None, models: Iterable[Model]) -> list[str]:
+    """The ids of the models that need this source, as their source or in an option."""
+    return [model.id for model in models if any(need.source == source for need in find_needs(model).sources)]
 
 
 def _sources(model: Model) -> Iterator[Need]:
-    mistral = any(option(model.options, name) == "mistral" for name in CONSOLIDATED)
+    mistral = any(find_option(model.options, name) == "mistral" for name in CONSOLIDATED)
     yield Need(model.source or "", model.revision, mistral)
-    for other in (option(model.options, "tokenizer"), _draft(option(model.options, "speculative-config"))):
+    for other in (
+        find_option(model.options, "tokenizer"),
+        _draft_model(find_option(model.options, "speculative-config")),
+    ):
         if (
             isinstance(other, str)
             and other != model.source
@@ -59,9 +61,9 @@ def _sources(model: Model) -> Iterator[Need]:
             yield Need(other)
 
 
-def _draft(told: object) -> object:
-    """The smaller model that guesses ahead, as `speculative-config` names it."""
+def _draft_model(value: object) -> object:
+    """The draft model in `speculative-config`."""
     with suppress(ValueError, TypeError):
-        config = json.loads(str(told))
+        config = json.loads(str(value))
         return config.get("model") if isinstance(config, dict) else None
     return None

@@ -1,7 +1,7 @@
-"""One file's way from the hub into the cache: resumed where it stopped, checked against its digest.
+"""Downloads one file from the hub into the cache: resumes where it stopped, and checks its digest.
 
-The library's own download begins anew after each interruption; files of 5 GB on a home line must not.
-Only the process that fetches imports this.
+The library's own download starts again after each interruption, which takes too long for files of 5 GB on a home line.
+Only the download process imports this.
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ from huggingface_hub import constants, get_session
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import hf_raise_for_status  # type: ignore[attr-defined]  # documented there
 
-from sparkd.errors import FetchFailed
+from sparkd.errors import DownloadFailed
 from sparkd.hub.layout import INCOMPLETE
 
-PIECE: Final = 1 << 20
-"""Bytes that are read, hashed and written at a time."""
+CHUNK_SIZE: Final = 1 << 20
+"""Bytes to read, hash and write at a time."""
 
-ATTEMPTS: Final = 5
-"""Tries in a row that bring nothing before a file is given up."""
+MAX_ATTEMPTS: Final = 5
+"""Attempts in a row without data before the download of a file fails."""
 
-RETRIED: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""Answers after which the same may succeed in a moment."""
+RETRIED_STATUSES: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""Status codes after which a retry may succeed."""
 
-LONGEST_PAUSE: Final = 60.0
-"""Seconds that Retry-After may ask for and be obeyed; for more, it is the person who is told."""
+MAX_PAUSE: Final = 60.0
+"""The most seconds of Retry-After to wait. For longer ones, the download fails and reports it."""
 
-LONGEST_TOLD: Final = 3600.0
-"""Seconds of Retry-After that are believed: a hub that says a year must not keep a model away for one."""
+MAX_RETRY_AFTER: Final = 3600.0
+"""The most seconds of Retry-After to report: a hub that says a year must not block a model for a year."""
 
 
 class Stopped(Exception):
-    """Another file has failed: this one ends, too."""
+    """Another file has failed, so this download ends too."""
 
 
 @dataclass(frozen=True, slots=True)
-class Remote:
-    """A file at the hub: where, its bytes, its digest (of git where not `sha256`), and what it is called for people."""
+class RemoteFile:
+    """A file on the hub: its URL, size, digest (git's unless `sha256`), and its name for people."""
 
     url: str
     headers: Mapping[str, str]
@@ -55,52 +55,52 @@ class Remote:
     sha256: bool
 
     def hasher(self) -> Any:
-        """What makes a digest like its own."""
+        """A hasher for its kind of digest."""
         if self.sha256:
             return hashlib.sha256()
         return hashlib.sha1(b"blob %d\0" % self.size, usedforsecurity=False)
 
 
 class Counter(Protocol):
-    """Is told of bytes."""
+    """Counts bytes."""
 
     def add(self, count: int) -> None:
-        """They are there; negative: they were not what they should be."""
+        """Count bytes on disk; a negative number removes bytes that turned out wrong."""
         ...
 
-    def arrived(self, count: int) -> None:
-        """They are there, and came through the network just now."""
+    def add_downloaded(self, count: int) -> None:
+        """Count bytes that have just been downloaded."""
         ...
 
 
-def transfer(remote: Remote, blob: Path, counter: Counter, stop: threading.Event) -> None:
-    """Fetch the file into `blob`, going on with what an earlier try has left.
+def transfer(remote: RemoteFile, blob: Path, counter: Counter, stop: threading.Event) -> None:
+    """Download the file into `blob`, and resume an earlier attempt.
 
-    Raises FetchFailed where it twice has another digest, what the library and the disk raise, and Stopped.
+    Raises DownloadFailed if its digest is wrong twice, errors of the library and the disk, and Stopped.
     """
     part = blob.with_name(blob.name + INCOMPLETE)
     for _ in range(2):
         with part.open("ab+", buffering=0) as file:
-            came = _Part(remote, file, counter, stop)
-            came.begin()
-            came.fill()
-            if came.hasher.hexdigest() == remote.digest:
+            partial = _PartialFile(remote, file, counter, stop)
+            partial.load_existing()
+            partial.download_rest()
+            if partial.hasher.hexdigest() == remote.digest:
                 os.fsync(file.fileno())
                 part.replace(blob)
                 return
-        counter.add(-came.size)
+        counter.add(-partial.size)
         part.unlink()
-    raise FetchFailed(
-        f"{remote.name} arrived twice with wrong bytes: its digest is not what the hub lists{came.looks_like()}. "
-        "Something between this machine and the hub changes what passes, or the hub's file is broken.",
+    raise DownloadFailed(
+        f"{remote.name} was downloaded twice, and both times its digest is not the one on the hub{partial.hint()}. "
+        "Either a proxy changes the data on its way, or the file on the hub is damaged.",
         reason="wrong_bytes",
     )
 
 
-class _Part:
-    """What has arrived of a file."""
+class _PartialFile:
+    """The part of a file that has arrived."""
 
-    def __init__(self, remote: Remote, file: IO[bytes], counter: Counter, stop: threading.Event) -> None:
+    def __init__(self, remote: RemoteFile, file: IO[bytes], counter: Counter, stop: threading.Event) -> None:
         self.hasher = remote.hasher()
         self.size = 0
         self._remote = remote
@@ -109,87 +109,87 @@ class _Part:
         self._stop = stop
         self._type = ""
 
-    def begin(self) -> None:
-        """Count what is there already."""
+    def load_existing(self) -> None:
+        """Read and count the existing part."""
         if os.fstat(self._file.fileno()).st_size > self._remote.size:
             self._file.truncate(0)
         self._file.seek(0)
-        while piece := self._file.read(PIECE):
-            self._counter.add(len(piece))
-            self._take(piece)
+        while chunk := self._file.read(CHUNK_SIZE):
+            self._counter.add(len(chunk))
+            self._count(chunk)
 
-    def fill(self) -> None:
-        """Fetch the rest, with patience as long as something comes."""
+    def download_rest(self) -> None:
+        """Download the rest, and retry as long as data arrives."""
         failures = 0
         while self.size < self._remote.size:
             before = self.size
-            error = self._tried()
+            error = self._try_download()
             failures = 0 if self.size > before else failures + 1
-            if failures >= ATTEMPTS:
+            if failures >= MAX_ATTEMPTS:
                 if error:
                     raise error
-                return  # too short for its digest
+                return  # too short, so its digest will not match
             if self.size < self._remote.size:
-                self._stop.wait(max(_pause(error), 2.0 ** (failures - 1)))
+                self._stop.wait(max(_retry_pause(error), 2.0 ** (failures - 1)))
             if self._stop.is_set():
                 raise Stopped
 
-    def _tried(self) -> httpx2.TransportError | HfHubHTTPError | None:
-        """Fetch what comes at once; return what it ended with, raise what a next try would not mend."""
+    def _try_download(self) -> httpx2.TransportError | HfHubHTTPError | None:
+        """Make one attempt. Return the error that ended it; raise errors that a retry would not fix."""
         try:
-            self._fetch()
+            self._download()
         except httpx2.TransportError as error:
             return error
         except HfHubHTTPError as error:
-            if error.response.status_code not in RETRIED or _pause(error) > LONGEST_PAUSE:
+            if error.response.status_code not in RETRIED_STATUSES or _retry_pause(error) > MAX_PAUSE:
                 raise
             return error
         return None
 
-    def looks_like(self) -> str:
-        """A hint, where what came was a page for people."""
+    def hint(self) -> str:
+        """A hint, if the response was a web page."""
         return (
             ", and it is a web page"
             if "text/html" in self._type and not self._remote.name.endswith(".html")
             else ""
         )
 
-    def _fetch(self) -> None:
-        with opened(self._remote.url, self._remote.headers, start=self.size) as response:
+    def _download(self) -> None:
+        with open_url(self._remote.url, self._remote.headers, start=self.size) as response:
             self._type = response.headers.get("content-type", "")
-            if self.size and not _continues(response, self.size):
-                self._forget()
-            for piece in response.iter_bytes():
+            if self.size and not _is_continued(response, self.size):
+                self._restart()
+            for chunk in response.iter_bytes():
                 if self._stop.is_set():
                     raise Stopped
-                kept = piece[: self._remote.size - self.size]
-                self._write(kept)
-                self._counter.arrived(len(kept))
-                self._take(kept)
-                if len(kept) < len(piece):
+                wanted = chunk[: self._remote.size - self.size]
+                self._write(wanted)
+                self._counter.add_downloaded(len(wanted))
+                self._count(wanted)
+                if len(wanted) < len(chunk):
                     self.hasher.update(b"more than announced")
                     return
 
-    def _write(self, piece: bytes) -> None:
-        """A disk that fills up takes a part and says nothing: it is the next write that fails."""
-        left = memoryview(piece)
+    def _write(self, chunk: bytes) -> None:
+        """Write everything. A disk that fills up accepts a part without an error; only the next write fails."""
+        left = memoryview(chunk)
         while left:
             left = left[self._file.write(left) :]
 
-    def _take(self, piece: bytes) -> None:
-        self.hasher.update(piece)
-        self.size += len(piece)
+    def _count(self, chunk: bytes) -> None:
+        self.hasher.update(chunk)
+        self.size += len(chunk)
 
-    def _forget(self) -> None:
-        """The server began anew: so does the file."""
+    def _restart(self) -> None:
+        """Start the file again, because the server did."""
         self._counter.add(-self.size)
         self._file.truncate(0)
         self.hasher, self.size = self._remote.hasher(), 0
 
 
 @contextmanager
-def opened(url: str, headers: Mapping[str, str], *, start: int = 0) -> Iterator[httpx2.Response]:
-    """An answer whose body can be read, from byte `start` on. Raises as the library does."""
+def open_url(url: str, headers: Mapping[str, str], *, start: int = 0) -> Iterator[httpx2.Response]:
+    """Open a response whose body starts at byte `start`. Raises errors of the library."""
     wanted = {**headers, "Accept-Encoding": "identity", **({"Range": f"bytes={start}-"} if start else {})}
     timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
     with get_session().stream("GET", url, headers=wanted, timeout=timeout, follow_redirects=True) as response:
@@ -199,16 +199,16 @@ def opened(url: str, headers: Mapping[str, str], *, start: int = 0) -> Iterator[
         yield response
 
 
-def _continues(response: httpx2.Response, start: int) -> bool:
-    told = response.headers.get("content-range", "")
-    return response.status_code == 206 and told.startswith(f"bytes {start}-")
+def _is_continued(response: httpx2.Response, start: int) -> bool:
+    value = response.headers.get("content-range", "")
+    return response.status_code == 206 and value.startswith(f"bytes {start}-")
 
 
-def _pause(error: Exception | None) -> float:
+def _retry_pause(error: Exception | None) -> float:
     return (retry_after(error) or 0.0) if isinstance(error, HfHubHTTPError) else 0.0
 
 
 def retry_after(error: HfHubHTTPError) -> float | None:
-    """Seconds the hub asks to be left alone, None where it does not say; RFC 9110, 10.2.3 (a date is not read)."""
-    told = error.response.headers.get("retry-after", "")
-    return min(float(told), LONGEST_TOLD) if told.isascii() and told.isdigit() else None
+    """The seconds in the hub's Retry-After, None without one. RFC 9110, 10.2.3; dates are ignored."""
+    value = error.response.headers.get("retry-after", "")
+    return min(float(value), MAX_RETRY_AFTER) if value.isascii() and value.isdigit() else None

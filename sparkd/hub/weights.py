@@ -1,4 +1,4 @@
-"""Whether weights are whole, from what the files say of themselves: their index and their headers."""
+"""Checks whether weights are complete, from their index and their headers."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import msgspec
 
 ENDING: Final = ".safetensors"
 INDEX_ENDING: Final = ".safetensors.index.json"
-OTHERS: Final = (".bin", ".pt", ".pth", ".gguf", ".npz")
-"""Other formats: there or not, more cannot be told."""
+OTHER_ENDINGS: Final = (".bin", ".pt", ".pth", ".gguf", ".npz")
+"""Other formats, of which only the existence can be checked."""
 
 LONGEST_HEADER: Final = 100_000_000
-"""Bytes; the format's own limit. No index is longer, as it says less."""
+"""Bytes; the limit of the format. No index is longer, because it contains less."""
 
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What msgspec raises for what somebody else wrote: other JSON or none, no UTF-8, brackets without end."""
+"""The errors of msgspec for foreign files: other JSON, invalid JSON, invalid UTF-8, endless nesting."""
 
 
 class _Tensor(msgspec.Struct):
-    data_offsets: tuple[int, int] | None = None  # None in `__metadata__`, which is a table of texts
+    data_offsets: tuple[int, int] | None = None  # None in `__metadata__`, which is a table of strings
 
 
 class _Index(msgspec.Struct):
@@ -34,8 +34,8 @@ _tensors = msgspec.json.Decoder(dict[str, _Tensor])
 _index = msgspec.json.Decoder(_Index)
 
 
-def length_told(path: Path) -> int | None:
-    """Bytes a safetensors file must have by its own header, None where the header itself is not whole.
+def read_declared_size(path: Path) -> int | None:
+    """The size of a safetensors file according to its header, in bytes. None if the header is incomplete.
 
     Format: https://huggingface.co/docs/safetensors (8 bytes: length of the header; the header, JSON; the tensors).
     Raises OSError.
@@ -53,32 +53,32 @@ def length_told(path: Path) -> int | None:
     return 8 + length + max(ends, default=0)
 
 
-def is_whole(path: Path) -> bool:
-    """Whether a safetensors file is as long as its header says."""
+def is_complete(path: Path) -> bool:
+    """Whether a safetensors file has the size in its header."""
     try:
         status = path.stat()
-        # A pipe of that name would be waited for.
-        return stat.S_ISREG(status.st_mode) and status.st_size == length_told(path)
+        # Opening a pipe would block.
+        return stat.S_ISREG(status.st_mode) and status.st_size == read_declared_size(path)
     except OSError:
         return False
 
 
-def incomplete(folder: Path) -> list[str]:
-    """Names of weight files in `folder` that an index promises and that are not there, or that are cut short.
+def find_incomplete(folder: Path) -> list[str]:
+    """The names of weight files in `folder` that an index lists and that are missing or truncated.
 
-    "weights" alone where there are none at all. Raises OSError where the folder cannot be read.
+    Only "weights" if there are no weights at all. Raises OSError if the folder cannot be read.
     """
     names = sorted(path.name for path in folder.iterdir())
     wanted = {name for name in names if name.endswith(ENDING)}
     for name in names:
         if name.endswith(INDEX_ENDING):
-            wanted |= set(_promised(folder / name))
+            wanted |= set(_read_index(folder / name))
     if not wanted:
-        return [] if any(name.endswith(OTHERS) for name in names) else ["weights"]
-    return [name for name in sorted(wanted) if not is_whole(folder / name)]
+        return [] if any(name.endswith(OTHER_ENDINGS) for name in names) else ["weights"]
+    return [name for name in sorted(wanted) if not is_complete(folder / name)]
 
 
-def _promised(index: Path) -> Iterator[str]:
+def _read_index(index: Path) -> Iterator[str]:
     with suppress(OSError):
         with index.open("rb") as file:
             text = file.read(LONGEST_HEADER + 1)

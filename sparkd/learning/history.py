@@ -13,14 +13,15 @@ import sqlite3
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct, field
 
 SCHEMA: Final = 1
 """Version of the tables, in SQLite's user_version. Another version's file is set aside: it is only a memory."""
 
-RUNS_KEPT: Final = 5
+MAX_RUNS: Final = 5
 """Runs that a learned footprint looks back on: one that was asked little must not hide what others have needed."""
 
 TABLES: Final = """
@@ -36,7 +37,7 @@ CREATE TABLE leaks (boot TEXT PRIMARY KEY, bytes INTEGER NOT NULL);
 """
 
 
-ADDED: Final = """
+LATER_TABLES: Final = """
 CREATE TABLE IF NOT EXISTS guard_acted (
     one INTEGER PRIMARY KEY CHECK (one = 1), model TEXT NOT NULL, at REAL NOT NULL
 );
@@ -44,8 +45,7 @@ CREATE TABLE IF NOT EXISTS guard_acted (
 """What came later. A sparkd that is put back after an upgrade does not miss it, so the version stays."""
 
 
-@dataclass(frozen=True, slots=True)
-class PastRun:
+class PastRun(Struct, frozen=True):
     """A run that was ready: bytes at its highest and once it had settled, seconds until ready, and for each step."""
 
     peak: int
@@ -54,8 +54,7 @@ class PastRun:
     phases: Mapping[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Learned:
+class ModelProfile(Struct, frozen=True):
     """What the last runs of a model teach: the footprint of the next one, and the last one as it was."""
 
     footprint: int
@@ -94,12 +93,12 @@ class History:
             except sqlite3.DatabaseError as error:
                 if isinstance(error, sqlite3.OperationalError) and "disk" not in str(error):
                     raise
-                aside = _set_aside(path)
-                notice = f"what sparkd had learned cannot be read ({error}): it is kept as {aside}"
+                backup = _move_to_backup(path)
+                notice = f"what sparkd had learned cannot be read ({error}): it is kept as {backup}"
                 return cls(_connect(path), boot, (notice,))
         except (OSError, sqlite3.Error) as error:
             notice = f"what sparkd learns is forgotten when it stops: {path}: {error}"
-            return cls(_prepared(sqlite3.connect(":memory:", check_same_thread=False)), boot, (notice,))
+            return cls(_prepare(sqlite3.connect(":memory:", check_same_thread=False)), boot, (notice,))
 
     def close(self) -> None:
         """Close the file."""
@@ -107,15 +106,15 @@ class History:
 
     # Footprints and load times -----------------------------------------------------------------------------
 
-    def learned(self, model: str, key: str) -> Learned | None:
+    def profile(self, model: str, key: str) -> ModelProfile | None:
         """What earlier runs of exactly this teach."""
         past = self._runs.get((model, key))
-        return Learned(max(run.peak for run in past), past[-1], len(past)) if past else None
+        return ModelProfile(max(run.peak for run in past), past[-1], len(past)) if past else None
 
-    def add(self, model: str, key: str, run: PastRun) -> None:
+    def add_run(self, model: str, key: str, run: PastRun) -> None:
         """Note a run that was ready and has ended."""
         # A new list: another thread may be reading the old one.
-        self._runs[model, key] = [*self._runs.get((model, key), ()), run][-RUNS_KEPT:]
+        self._runs[model, key] = [*self._runs.get((model, key), ()), run][-MAX_RUNS:]
         self._write(
             "INSERT INTO runs (model, key, ended, peak, settled, load_time, phases) VALUES (?, ?, ?, ?, ?, ?, ?)",
             (model, key, time.time(), run.peak, run.settled, run.load_time, json.dumps(dict(run.phases))),
@@ -123,47 +122,47 @@ class History:
         self._write(
             "DELETE FROM runs WHERE model = ?1 AND key = ?2 AND number NOT IN "
             "(SELECT number FROM runs WHERE model = ?1 AND key = ?2 ORDER BY number DESC LIMIT ?3)",
-            (model, key, RUNS_KEPT),
+            (model, key, MAX_RUNS),
         )
 
     # What was starting when the machine died ---------------------------------------------------------------
 
-    def begin(self, model: str, key: str) -> None:
+    def record_start(self, model: str, key: str) -> None:
         """Note, on disk before anything is launched, that this model starts."""
         self._write("INSERT OR REPLACE INTO starting VALUES (?, ?, ?)", (model, key, self._boot))
 
-    def end(self, model: str) -> None:
+    def clear_start(self, model: str) -> None:
         """Note that the model starts no longer: it is ready, or has ended while sparkd looked on."""
         self._write("DELETE FROM starting WHERE model = ?", (model,))
 
-    def interrupted(self) -> dict[str, tuple[str, bool]]:
+    def find_interrupted_starts(self) -> dict[str, tuple[str, bool]]:
         """What was starting when sparkd last ended without a word: each model's key, and whether the machine did."""
         rows = self._connection.execute("SELECT model, key, boot FROM starting").fetchall()
         return {model: (key, boot != self._boot) for model, key, boot in rows}
 
     # What only an operator's word brings back --------------------------------------------------------------
 
-    def hold(self, model: str, key: str, cause: str) -> None:
+    def quarantine(self, model: str, key: str, cause: str) -> None:
         """Note that this model, as it is defined now, is not to be started without an operator's word."""
         self._write("INSERT OR REPLACE INTO held VALUES (?, ?, ?)", (model, key, cause))
 
-    def held(self, model: str, key: str) -> str | None:
+    def quarantine_cause(self, model: str, key: str) -> str | None:
         """Why the model is held; None if it is not, or was under another definition."""
-        return self._one("SELECT cause FROM held WHERE model = ? AND key = ?", (model, key))
+        return self._query_value("SELECT cause FROM held WHERE model = ? AND key = ?", (model, key))
 
-    def noted(self) -> set[str]:
+    def models_with_records(self) -> set[str]:
         """Models, under whatever definition, that are held or that the guard has ended."""
         rows = self._connection.execute(
             "SELECT model FROM held UNION SELECT model FROM guard_kills"
         ).fetchall()
         return {model for (model,) in rows}
 
-    def release(self, model: str) -> None:
+    def clear_quarantine(self, model: str) -> None:
         """Forget that the model was held, was starting, or was killed by the guard: the operator's word."""
         for table in ("held", "starting", "guard_kills"):
             self._write(f"DELETE FROM {table} WHERE model = ?", (model,))  # noqa: S608 - names of our own
 
-    def guard_killed(self, model: str, key: str) -> int:
+    def count_guard_kill(self, model: str, key: str) -> int:
         """Count a kill by the guard; return how many there have been of this definition."""
         count = self.guard_kills(model, key) + 1
         self._write("INSERT OR REPLACE INTO guard_kills VALUES (?, ?, ?)", (model, key, count))
@@ -171,10 +170,10 @@ class History:
 
     def guard_kills(self, model: str, key: str) -> int:
         """How often the guard has killed this definition of the model since an operator last said otherwise."""
-        found = self._one("SELECT count FROM guard_kills WHERE model = ? AND key = ?", (model, key))
+        found = self._query_value("SELECT count FROM guard_kills WHERE model = ? AND key = ?", (model, key))
         return int(found or 0)
 
-    def guard_acted(self, model: str) -> None:
+    def record_guard_action(self, model: str) -> None:
         """Note that the guard has just ended this model. An operator's word does not undo it."""
         self.last_guard_action = model, time.time()
         self._write("INSERT OR REPLACE INTO guard_acted VALUES (1, ?, ?)", self.last_guard_action)
@@ -184,9 +183,9 @@ class History:
     @property
     def leaked(self) -> int:
         """Bytes missing since this boot."""
-        return int(self._one("SELECT bytes FROM leaks WHERE boot = ?", (self._boot,)) or 0)
+        return int(self._query_value("SELECT bytes FROM leaks WHERE boot = ?", (self._boot,)) or 0)
 
-    def note_leaked(self, size: int) -> None:
+    def record_leak(self, size: int) -> None:
         """Note how much is missing now."""
         self._write("INSERT OR REPLACE INTO leaks VALUES (?, ?)", (self._boot, size))
 
@@ -201,7 +200,7 @@ class History:
             self._runs.setdefault((model, key), []).append(run)
         self.last_guard_action = self._connection.execute("SELECT model, at FROM guard_acted").fetchone()
 
-    def _one(self, query: str, values: tuple[str, ...]) -> str | None:
+    def _query_value(self, query: str, values: tuple[str, ...]) -> str | None:
         with suppress(sqlite3.Error):
             row = self._connection.execute(query, values).fetchone()
             return None if row is None else str(row[0])
@@ -216,13 +215,13 @@ class History:
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=1.0)
     try:
-        return _prepared(connection)
+        return _prepare(connection)
     except sqlite3.Error:
         connection.close()
         raise
 
 
-def _prepared(connection: sqlite3.Connection) -> sqlite3.Connection:
+def _prepare(connection: sqlite3.Connection) -> sqlite3.Connection:
     connection.isolation_level = None  # every statement is a transaction of its own
     connection.execute("PRAGMA journal_mode = WAL")
     # What starts must be on the disk before it can freeze the machine.
@@ -232,15 +231,15 @@ def _prepared(connection: sqlite3.Connection) -> sqlite3.Connection:
         connection.executescript(TABLES + f"PRAGMA user_version = {SCHEMA};")
     elif version != SCHEMA:
         raise sqlite3.DatabaseError(f"its tables are of version {version}, and this sparkd knows {SCHEMA}")
-    connection.executescript(ADDED)
+    connection.executescript(LATER_TABLES)
     if connection.execute("PRAGMA quick_check").fetchone() != ("ok",):
         raise sqlite3.DatabaseError("it is damaged")
     return connection
 
 
-def _set_aside(path: Path) -> Path:
-    aside = path.with_name(f"{path.name}.{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}")
-    path.replace(aside)
+def _move_to_backup(path: Path) -> Path:
+    backup = path.with_name(f"{path.name}.{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}")
+    path.replace(backup)
     for suffix in ("-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
-    return aside
+    return backup

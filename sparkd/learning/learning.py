@@ -17,16 +17,16 @@ from typing import Final
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
 from sparkd.engines import ENGINES
-from sparkd.engines.engine import Surroundings, TcpAddress, UnixAddress
+from sparkd.engines.engine import LaunchContext, TcpAddress, UnixAddress
 from sparkd.errors import LaunchError
-from sparkd.learning.history import History, Learned, PastRun, run_key
-from sparkd.runtimes import environment_of, installed
+from sparkd.learning.history import History, ModelProfile, PastRun, run_key
+from sparkd.runtimes import environment_of, find_installed
 from sparkd.scheduling.memory import Budget
 from sparkd.scheduling.status import GuardAction
-from sparkd.service.signals import hold_back
+from sparkd.service.signals import block_signals
 
-NOWHERE: Final = Path("/")
-INTERRUPTED: Final = {
+ANY_PATH: Final = Path("/")
+INTERRUPTED_CAUSES: Final = {
     True: "The machine was restarted while this model was starting, so it may be what froze it.",
     False: "sparkd was killed while this model was starting, maybe for want of memory.",
 }
@@ -35,7 +35,7 @@ INTERRUPTED: Final = {
 
 class Learning:
     """Joins a catalogue to its history. `total` is the machine's memory, `budget` what models may have, in bytes.
-    `going_on`: the models whose runs an earlier sparkd has handed on."""
+    `resumed`: the models whose runs an earlier sparkd has handed on."""
 
     def __init__(
         self,
@@ -44,17 +44,17 @@ class Learning:
         total: int,
         budget: Budget,
         *,
-        going_on: Collection[str] = (),
+        resumed: Collection[str] = (),
     ) -> None:
         self.total = total
         self._catalogue = catalogue
         self._history = history
         self._budget = budget
         self._keys: dict[str, str] = {}
-        self._thread = ThreadPoolExecutor(1, "history", initializer=hold_back)
-        self._note_interrupted(going_on)
+        self._thread = ThreadPoolExecutor(1, "history", initializer=block_signals)
+        self._quarantine_interrupted(resumed)
 
-    def serve(self, catalogue: Catalogue, budget: Budget) -> None:
+    def use_catalogue(self, catalogue: Catalogue, budget: Budget) -> None:
         """Go by another catalogue, and by the budget that follows from it."""
         self._catalogue, self._budget = catalogue, budget
         self._keys.clear()
@@ -68,34 +68,35 @@ class Learning:
 
         Never what was learned: an engine that is allowed less each time takes less each time.
         """
-        return self._budget.share(model) if model.memory is None else model.memory
+        return self._budget.limit_for(model) if model.memory is None else model.memory
 
-    def learned(self, model: Model) -> Learned | None:
+    def profile(self, model: Model) -> ModelProfile | None:
         """What past runs of exactly this definition teach."""
-        return self._history.learned(model.id, self._key(model))
+        return self._history.profile(model.id, self._key(model))
 
-    def footprint(self, model: Model) -> int | None:
+    def learned_footprint(self, model: Model) -> int | None:
         """The learned footprint, None where there is none, or the owner wants what is declared."""
-        found = self.learned(model) if self._catalogue.settings.memory.learn else None
+        found = self.profile(model) if self._catalogue.settings.memory.learn else None
         return found.footprint if found else None
 
     def load_time(self, model: Model) -> float | None:
         """Seconds that its last start took, None where none is known."""
-        found = self.learned(model)
+        found = self.profile(model)
         return found.last.load_time if found else None
 
-    def held(self, model: Model) -> str | None:
+    def quarantine_cause(self, model: Model) -> str | None:
         """Why the model must not start without an operator's word, if so."""
-        return self._history.held(model.id, self._key(model))
+        return self._history.quarantine_cause(model.id, self._key(model))
 
     def guard_kills(self, model: Model) -> int:
         """How often the memory guard has ended it."""
         return self._history.guard_kills(model.id, self._key(model))
 
-    def noted(self) -> list[Model]:
+    def models_with_records(self) -> list[Model]:
         """The few models of which there is anything to remember at a start; nothing is worked out for the others."""
         return [
-            self._catalogue.models[name] for name in self._history.noted() & self._catalogue.models.keys()
+            self._catalogue.models[name]
+            for name in self._history.models_with_records() & self._catalogue.models.keys()
         ]
 
     @property
@@ -103,30 +104,32 @@ class Learning:
         """Bytes that are missing since this boot of the machine."""
         return self._history.leaked
 
-    async def begin(self, model: Model) -> str:
+    async def record_start(self, model: Model) -> str:
         """Note on the disk that the model starts now; return what this run is known under."""
         self._keys.pop(model.id, None)  # its runtime may have been built anew
         key = self._key(model)
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._history.begin, model.id, key)
+        await asyncio.get_running_loop().run_in_executor(
+            self._thread, self._history.record_start, model.id, key
+        )
         return key
 
-    def end(self, model: Model) -> None:
+    def clear_start(self, model: Model) -> None:
         """Note that it starts no longer."""
-        self._write(self._history.end, model.id)
+        self._submit(self._history.clear_start, model.id)
 
-    def add(self, model: Model, key: str, run: PastRun) -> None:
+    def add_run(self, model: Model, key: str, run: PastRun) -> None:
         """Note what a run that was ready has shown."""
-        self._write(self._history.add, model.id, key, run)
+        self._submit(self._history.add_run, model.id, key, run)
 
-    def guard_killed(self, model: Model, key: str, held: str | None) -> None:
+    def record_guard_kill(self, model: Model, key: str, quarantine_cause: str | None) -> None:
         """Note that the memory guard has ended it, and why it is not to start again, if so."""
-        self._write(self._history.guard_killed, model.id, key)
-        if held:
-            self._write(self._history.hold, model.id, key, held)
+        self._submit(self._history.count_guard_kill, model.id, key)
+        if quarantine_cause:
+            self._submit(self._history.quarantine, model.id, key, quarantine_cause)
 
-    def guard_acted(self, model_id: str) -> None:
+    def record_guard_action(self, model_id: str) -> None:
         """Note that the memory guard has just ended somebody."""
-        self._write(self._history.guard_acted, model_id)
+        self._submit(self._history.record_guard_action, model_id)
 
     def last_guard_action(self) -> GuardAction | None:
         """Whom the memory guard ended last, and how long ago; None if it never has."""
@@ -135,40 +138,40 @@ class Learning:
         model, moment = found
         return GuardAction(model=model, ago=max(0.0, time.time() - moment))
 
-    def release(self, model: Model) -> None:
+    def clear_quarantine(self, model: Model) -> None:
         """Note the operator's word that it may start."""
-        self._write(self._history.release, model.id)
+        self._submit(self._history.clear_quarantine, model.id)
 
-    def leak(self, size: int) -> None:
+    def record_leak(self, size: int) -> None:
         """Note how much is missing now."""
-        self._write(self._history.note_leaked, size)
+        self._submit(self._history.record_leak, size)
 
     def close(self) -> None:
         """Write what is still to be written, and close the file."""
         self._thread.shutdown()
         self._history.close()
 
-    def _write(self, note: Callable[..., object], *values: object) -> None:
+    def _submit(self, write: Callable[..., object], *values: object) -> None:
         """In its turn. Nothing is written once the file is closed: what is told so late can be learned again."""
         with suppress(RuntimeError):
-            self._thread.submit(note, *values)
+            self._thread.submit(write, *values)
 
-    def _note_interrupted(self, going_on: Collection[str]) -> None:
-        for model_id, (key, machine_died) in self._history.interrupted().items():
-            if model_id in going_on:
+    def _quarantine_interrupted(self, resumed: Collection[str]) -> None:
+        for model_id, (key, machine_died) in self._history.find_interrupted_starts().items():
+            if model_id in resumed:
                 continue  # it is starting still
-            self._history.hold(model_id, key, INTERRUPTED[machine_died])
-            self._history.end(model_id)
+            self._history.quarantine(model_id, key, INTERRUPTED_CAUSES[machine_died])
+            self._history.clear_start(model_id)
 
     def _key(self, model: Model) -> str:
         if model.id not in self._keys:
-            build = self._build(model)
+            build = self._find_build(model)
             self._keys[model.id] = self._make_key(model, build.name if build else "")
         return self._keys[model.id]
 
-    def _build(self, model: Model) -> Path | None:
+    def _find_build(self, model: Model) -> Path | None:
         runtime = self._catalogue.runtimes.get(model.runtime or "")
-        return installed(runtime, self._catalogue.folder("runtimes")) if runtime else None
+        return find_installed(runtime, self._catalogue.folder("runtimes")) if runtime else None
 
     def _make_key(self, model: Model, build: str) -> str:
         """What the engine would be started with, in a place that is the same for every run."""
@@ -176,19 +179,19 @@ class Learning:
         environment = environment_of(runtime) if runtime else {}
         engine = ENGINES[model.engine]
         address = UnixAddress("/socket") if engine.listens_on_socket(model) else TcpAddress("", 0)
-        surroundings = Surroundings(
-            program=NOWHERE,
+        context = LaunchContext(
+            program=ANY_PATH,
             environment={},
-            directory=NOWHERE,
-            models=NOWHERE,
-            cache=NOWHERE,
+            directory=ANY_PATH,
+            models=ANY_PATH,
+            cache=ANY_PATH,
             address=address,
             inherited={},
             memory=self.allowance(model),
             total=self.total,
         )
         try:
-            argv = engine.command(model, surroundings).argv
+            argv = engine.build_command(model, context).argv
         except LaunchError:  # a disabled model may be defined by half
             argv = ()
         return run_key(argv, {**environment, **model.environment}, build)

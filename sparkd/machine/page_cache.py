@@ -1,8 +1,8 @@
-"""Page cache that stands in the way of a load: released file by file, or all of it where that is allowed.
+"""Frees page cache before a model loads: file by file, or all of it if sparkd may.
 
 CUDA on a GB10 counts page cache as used. posix_fadvise(POSIX_FADV_DONTNEED) drops one file's clean pages and needs no
-rights; /proc/sys/vm/drop_caches (the kernel's Documentation/admin-guide/sysctl/vm.rst) needs root and
-drops everybody's.
+privileges. /proc/sys/vm/drop_caches (the kernel's Documentation/admin-guide/sysctl/vm.rst) drops the whole page cache
+and needs root.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from typing import Final
 
 WEIGHTS: Final = (".safetensors", ".gguf", ".bin", ".pt", ".pth")
 DROP_CACHES: Final = Path("/proc/sys/vm/drop_caches")
-ALL: Final = "3"
+DROP_EVERYTHING: Final = "3"
 """Page cache, dentries and inodes."""
 
 
-def release(folders: Iterable[Path]) -> int:
-    """Drop the weight files below these folders from the page cache; return how many bytes of files that were.
+def drop_files(folders: Iterable[Path]) -> int:
+    """Drop the weight files below these folders from the page cache; return the files' size in bytes.
 
-    Pages that somebody has mapped stay. Blocks for some milliseconds per file.
+    Pages that a process has mapped stay. Blocks for some milliseconds per file.
     """
     released = 0
-    for path in _weights(folders):
+    for path in _find_weight_files(folders):
         with suppress(OSError):
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             try:
@@ -36,17 +36,17 @@ def release(folders: Iterable[Path]) -> int:
     return released
 
 
-def drop_all(switch: Path = DROP_CACHES) -> bool:
-    """Write everything out and drop the whole page cache; return whether we were let. Blocks for seconds."""
+def drop_page_cache(switch: Path = DROP_CACHES) -> bool:
+    """Write dirty pages to disk, then drop the whole page cache. Return False if not permitted. Blocks for seconds."""
     with suppress(OSError):
         os.sync()
-        switch.write_text(ALL)
+        switch.write_text(DROP_EVERYTHING)
         return True
     return False
 
 
-def weights_of(source: str | None, models: Path) -> Path | None:
-    """Where a model's files are: its folder, or its repository in Hugging Face's cache below `models`."""
+def weights_path(source: str | None, models: Path) -> Path | None:
+    """Return the path of a model's files: its folder, or its repository in Hugging Face's cache below `models`."""
     if source is None:
         return None
     if source.startswith("/"):
@@ -54,9 +54,9 @@ def weights_of(source: str | None, models: Path) -> Path | None:
     return models / "huggingface" / "hub" / f"models--{source.replace('/', '--')}"
 
 
-def _weights(folders: Iterable[Path]) -> Iterator[Path]:
+def _find_weight_files(folders: Iterable[Path]) -> Iterator[Path]:
     for folder in folders:
         if folder.is_file():
             yield folder
-        for place, _, names in os.walk(folder):
-            yield from (Path(place, name) for name in names if name.endswith(WEIGHTS))
+        for folder_path, _, names in os.walk(folder):
+            yield from (Path(folder_path, name) for name in names if name.endswith(WEIGHTS))

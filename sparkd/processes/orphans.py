@@ -1,7 +1,8 @@
-"""Processes that outlived a killed sparkd: what is noted about them, and how the next sparkd ends them.
+"""Processes that outlived a killed sparkd: records of them, and how the next sparkd kills them.
 
-A record names its process by PID, start time and boot, so that a stranger who got the PID later is never meant.
-The process's own folder says the rest: whatever works in it is an engine's, also where the record is unreadable.
+A record names its process by PID, start time and boot, so that no other process that gets the PID later is killed.
+The private folder identifies the rest: any process with its working directory in it belongs to the engine, even if the
+record cannot be read.
 """
 
 from __future__ import annotations
@@ -10,26 +11,27 @@ import asyncio
 import json
 import signal
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from msgspec import Struct, field
+
 from sparkd.processes import pids
-from sparkd.processes.cgroups import Cgroup, Cgroups, cgroup_of
+from sparkd.processes.cgroups import Cgroup, Cgroups, find_cgroup
 from sparkd.processes.pids import Identity
 
-RECORD: Final = ".json"
-"""A folder's record is beside it, where its engine does not look: `<folder>.json`."""
+RECORD_SUFFIX: Final = ".json"
+"""A folder's record is beside it, out of the engine's reach: `<folder>.json`."""
 
-PATIENCE: Final = 10.0
-"""Seconds that killed processes have to be gone; one that hangs in a driver must not hold up the start for ever."""
+KILL_TIMEOUT: Final = 10.0
+"""Seconds to wait for killed processes to exit. One that hangs in a driver must not block the start without limit."""
 
 POLL: Final = 0.01
 
 
-@dataclass(slots=True)
-class Record:
-    """What is noted about one private folder: who uses it, on behalf of which sparkd (`owner`)."""
+class RunRecord(Struct):
+    """The record of one private folder: its model, the engine's first process (`leader`), and the sparkd that started
+    it (`owner`)."""
 
     model: str = ""
     owner: Identity | None = None
@@ -38,83 +40,85 @@ class Record:
 
     @property
     def is_of_this_boot(self) -> bool:
-        """Whether its PIDs mean anything."""
+        """Whether the PIDs are valid: they are from the current boot."""
         return self.boot == pids.boot_id()
 
     @classmethod
-    def read(cls, directory: Path) -> Record:
-        """Read a folder's record; an empty one where it is missing or half-written."""
+    def read(cls, directory: Path) -> RunRecord:
+        """Read a folder's record. Returns an empty one if it is missing or incomplete."""
         try:
-            found = json.loads(_path(directory).read_bytes())
+            document = json.loads(_record_path(directory).read_bytes())
             return cls(
-                model=str(found["model"]),
-                owner=_identity(found["owner"]),
-                leader=_identity(found["leader"]),
-                boot=str(found["boot"]),
+                model=str(document["model"]),
+                owner=_parse_identity(document["owner"]),
+                leader=_parse_identity(document["leader"]),
+                boot=str(document["boot"]),
             )
         except (OSError, ValueError, LookupError, TypeError):
             return cls()
 
     def write(self, directory: Path) -> None:
-        """Put the record beside the folder. A full disk costs us the record and not the launch."""
+        """Write the record beside the folder. If that fails (a full disk), the launch continues without a record."""
         document = {
             "model": self.model,
             "owner": self.owner,
             "leader": self.leader,
             "boot": self.boot,
         }
-        path = _path(directory)
+        path = _record_path(directory)
         new = path.with_name(path.name + ".new")
         with suppress(OSError):
             new.write_text(json.dumps(document))
             new.replace(path)
 
 
-async def end(directory: Path, record: Record) -> tuple[str | None, bool]:
-    """End everything that the record and the folder tell of.
+async def kill_orphans(directory: Path, record: RunRecord) -> tuple[str | None, bool]:
+    """Kill every process that the record and the folder identify.
 
-    Return a line for the journal if anything lived, and whether all of it is gone.
+    Return a line for the journal if there were any, and whether all of them have exited.
     """
     leader = record.leader if record.is_of_this_boot else None
-    ended: set[int] = set()
+    killed: set[int] = set()
     cgroups: dict[Path, Cgroup] = {}
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + PATIENCE
+    deadline = loop.time() + KILL_TIMEOUT
     while True:
-        found = pids.belonging(directory, leader)
-        for path in _cgroups(directory, found) - cgroups.keys():
+        family = pids.find_family(directory, leader)
+        for path in _find_cgroups(directory, family) - cgroups.keys():
             cgroups[path] = Cgroup(path)
-        left = {who.pid for who in found}.union(*(cgroup.members() for cgroup in cgroups.values()))
+        left = {member.pid for member in family}.union(*(cgroup.members() for cgroup in cgroups.values()))
         if not left or loop.time() > deadline:
             break
-        ended |= left
+        killed |= left
         for cgroup in cgroups.values():
             cgroup.kill()
-        for who in found:
-            pids.send(who, signal.SIGKILL)
+        for member in family:
+            pids.send_signal(member, signal.SIGKILL)
         await asyncio.sleep(POLL)
     for cgroup in cgroups.values():
         cgroup.remove()
     name = record.model or directory.name
     if left:
-        return f"{name}: what a killed sparkd left of it cannot be ended: {_list(left)}", False
-    return (f"{name}: ended what a killed sparkd left of it: {_list(ended)}" if ended else None), True
+        message = f"Cannot kill processes of {name} that a killed sparkd left: {_format_pids(left)}."
+        return f"{message} If they use memory, restart the machine.", False
+    message = f"Killed processes of {name} that a killed sparkd left: {_format_pids(killed)}"
+    return (message if killed else None), True
 
 
-def _cgroups(directory: Path, found: set[Identity]) -> set[Path]:
-    """The folder's cgroups: those we can see, and those that its processes are in."""
-    delegated = Cgroups.delegated()
-    paths = set(delegated.named(directory.name)) if delegated else set()
-    return paths | {path for who in found if (path := cgroup_of(who.pid, directory.name))}
+def _find_cgroups(directory: Path, family: set[Identity]) -> set[Path]:
+    """Return the folder's cgroups: those in our part of the tree, and those that its processes are in."""
+    delegated = Cgroups.find_delegated()
+    paths = set(delegated.find(directory.name)) if delegated else set()
+    return paths | {path for member in family if (path := find_cgroup(member.pid, directory.name))}
 
 
-def _path(directory: Path) -> Path:
-    return directory.with_name(directory.name + RECORD)
+def _record_path(directory: Path) -> Path:
+    return directory.with_name(directory.name + RECORD_SUFFIX)
 
 
-def _identity(found: Any) -> Identity | None:
-    return None if found is None else Identity(int(found[0]), int(found[1]))
+def _parse_identity(value: Any) -> Identity | None:
+    return None if value is None else Identity(int(value[0]), int(value[1]))
 
 
-def _list(found: set[int]) -> str:
-    return "PID " + ", ".join(map(str, sorted(found)))
+def _format_pids(process_ids: set[int]) -> str:
+    return "PID " + ", ".join(map(str, sorted(process_ids)))

@@ -2,15 +2,15 @@
 
 body        a JSON body whose top level is read and whose values stay bytes
 payloads    pictures, set aside while a body is looked at
-case        for whom: model, API, preset
+rewrite_context    for whom: model, API, preset
 rules       the ordered table, and `rewrite`, which goes through it
-fields, images, text, hints, roles, window, tools, thinking    the rules themselves
-prompt, estimate, image_size    how many tokens a prompt has
+fields, images, text, tool_hints, roles, context_window, tools, thinking    the rules themselves
+token_count, token_estimate, image_size    how many tokens a prompt has
 decoding    values looked into only as deep as a rule needs
 """
 
 from sparkd.rewriting.body import JsonBody
-from sparkd.rewriting.case import Case, api_of
-from sparkd.rewriting.rules import Rewritten, Rulebook, rewrite
+from sparkd.rewriting.rewrite_context import RewriteContext, detect_api
+from sparkd.rewriting.rules import RequestRewriter, RewriteResult, rewrite
 
-__all__ = ["Case", "JsonBody", "Rewritten", "Rulebook", "api_of", "rewrite"]
+__all__ = ["JsonBody", "RequestRewriter", "RewriteContext", "RewriteResult", "detect_api", "rewrite"]

@@ -11,12 +11,19 @@ from collections.abc import Collection, Mapping
 import msgspec
 
 from sparkd.errors import InvalidRequest
-from sparkd.rewriting.decoding import raw
-from sparkd.rewriting.payloads import NOTHING, Aside, put_back, set_aside
+from sparkd.rewriting.decoding import encode_raw
+from sparkd.rewriting.payloads import NO_PAYLOADS, ExtractedPayloads, extract_payloads, restore_payloads
+from sparkd.rewriting.spans import is_in_short_string
 
-_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_name: msgspec.json.Decoder[str | None] = msgspec.json.Decoder(str | None)
+_fields_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_name_decoder: msgspec.json.Decoder[str | None] = msgspec.json.Decoder(str | None)
 _encoder = msgspec.json.Encoder()
+
+_LARGE = 256 * 1024
+"""Bytes of a value that is not worth a copy to search it."""
+
+_SHORT = 32 * 1024
+"""Bytes of a string that is not searched for names."""
 
 
 class JsonBody:
@@ -26,30 +33,33 @@ class JsonBody:
     body that was parsed, long payloads in base64 are cut short; `encode` has them whole.
     """
 
-    __slots__ = ("_aside", "_source", "fields", "model")
+    __slots__ = ("_parsed", "_payloads", "_source", "fields", "model")
 
     def __init__(
         self,
         fields: Mapping[str, msgspec.Raw],
-        source: bytes | None = None,
-        aside: Aside = NOTHING,
+        source: bytes | bytearray | None = None,
+        payloads: ExtractedPayloads = NO_PAYLOADS,
+        parsed: bytes | bytearray = b"",
     ) -> None:
         self.fields = fields
-        self.model = _model_named_in(fields)
+        self.model = _read_model(fields)
         self._source = source
-        self._aside = aside
+        self._payloads = payloads
+        self._parsed = parsed  # what holds every value of _LARGE bytes or more; empty where that is unknown
 
     @classmethod
-    def parse(cls, data: bytes, *, whole: bool = False) -> JsonBody:
+    def parse(cls, data: bytes | bytearray, *, keep_payloads: bool = False) -> JsonBody:
         """Read a body. Raises InvalidRequest when it is not a JSON object or its `model` not a string.
 
-        `whole`: its payloads are not set aside, so that the fields can be shown.
+        `data` is kept, and must not change from here on. `keep_payloads`: its payloads are not set aside, so that the
+        fields can be shown.
         """
         if not data:
             raise InvalidRequest("The request has no body; a JSON object was expected.")
-        rest, aside = (data, NOTHING) if whole else set_aside(data)
+        rest, payloads = (data, NO_PAYLOADS) if keep_payloads else extract_payloads(data)
         try:
-            return cls(_fields.decode(rest), data, aside)
+            return cls(_fields_decoder.decode(rest), data, payloads, rest)
         except msgspec.ValidationError:
             raise InvalidRequest("The body is not a JSON object.") from None
         except RecursionError:
@@ -65,27 +75,43 @@ class JsonBody:
 
     def with_fields(self, values: Mapping[str, object]) -> JsonBody:
         """The same body with these fields set; the very same object when they were so already."""
-        new = {name: raw(value) for name, value in values.items()}
+        new = {name: encode_raw(value) for name, value in values.items()}
         same = all(name in self.fields and self.fields[name] == value for name, value in new.items())
-        return self if same else JsonBody({**self.fields, **new}, aside=self._aside)
+        if same:
+            return self
+        large = any(len(memoryview(value)) >= _LARGE for value in new.values())
+        return JsonBody({**self.fields, **new}, None, self._payloads, b"" if large else self._parsed)
 
     def without(self, names: Collection[str]) -> JsonBody:
         """The same body without these fields; the very same object when it has none of them."""
         if self.fields.keys().isdisjoint(names):
             return self
-        kept = {name: value for name, value in self.fields.items() if name not in names}
-        return JsonBody(kept, aside=self._aside)
+        remaining = {name: value for name, value in self.fields.items() if name not in names}
+        return JsonBody(remaining, None, self._payloads, self._parsed)
 
-    def encode(self) -> bytes:
+    def may_name(self, field: str, word: bytes) -> bool:
+        """Whether `word` may be in a short string inside a field: a key, or a type. False is certain."""
+        value = self.fields.get(field)
+        if value is None:
+            return False
+        if len(memoryview(value)) < _LARGE:
+            return word in bytes(value)
+        return is_in_short_string(word, self._parsed or bytes(value), _SHORT)
+
+    def encode(self) -> bytes | bytearray:
         """The bytes to send: those that came, the very same object, unless a field was set."""
-        return put_back(_encoder.encode(self.fields), self._aside) if self._source is None else self._source
+        return (
+            restore_payloads(_encoder.encode(self.fields), self._payloads)
+            if self._source is None
+            else self._source
+        )
 
 
-def _model_named_in(fields: Mapping[str, msgspec.Raw]) -> str | None:
-    raw = fields.get("model")
-    if raw is None:
+def _read_model(fields: Mapping[str, msgspec.Raw]) -> str | None:
+    value = fields.get("model")
+    if value is None:
         return None
     try:
-        return _name.decode(raw)
+        return _name_decoder.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise InvalidRequest("`model` must be a string, the name of a model.", param="model") from None

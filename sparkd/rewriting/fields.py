@@ -6,40 +6,47 @@ from collections.abc import Mapping
 from typing import Any
 
 from sparkd.rewriting.body import JsonBody
-from sparkd.rewriting.case import Case
-from sparkd.rewriting.decoding import fields_of, raw
+from sparkd.rewriting.decoding import decode_object, encode_raw
+from sparkd.rewriting.rewrite_context import RewriteContext
 
 
-def name_model(case: Case, body: JsonBody) -> JsonBody:
+def set_model_id(context: RewriteContext, body: JsonBody) -> JsonBody:
     """An engine serves its model under the id alone; clients may use an alias, or name it in the path."""
-    return body if body.model == case.model.id else body.with_field("model", case.model.id)
+    return body if body.model == context.model.id else body.with_field("model", context.model.id)
 
 
-def strip_fields(case: Case, body: JsonBody) -> JsonBody:
+def strip_fields(context: RewriteContext, body: JsonBody) -> JsonBody:
     """Take out what the owner wants no client to say."""
-    return body.without(case.model.rewriting.strip)
+    return body.without(context.model.rewriting.strip)
 
 
-def default_fields(case: Case, body: JsonBody) -> JsonBody:
+def fill_defaults(context: RewriteContext, body: JsonBody) -> JsonBody:
     """Put in what the client left open."""
-    given = _spelled(case, body, case.model.rewriting.default)
+    given = _translate_fields(context, body, context.model.rewriting.default)
     return body.with_fields({name: value for name, value in given.items() if name not in body.fields})
 
 
-def set_fields(case: Case, body: JsonBody) -> JsonBody:
+def set_fields(context: RewriteContext, body: JsonBody) -> JsonBody:
     """Put in what the owner wants every client to say."""
-    return body.with_fields(_spelled(case, body, case.model.rewriting.set))
+    return body.with_fields(_translate_fields(context, body, context.model.rewriting.set))
 
 
-def preset_fields(case: Case, body: JsonBody) -> JsonBody:
+def apply_preset(context: RewriteContext, body: JsonBody) -> JsonBody:
     """Put in what the alias stands for."""
-    return body.with_fields(_spelled(case, body, case.preset))
+    return body.with_fields(_translate_fields(context, body, context.preset))
 
 
-def _spelled(case: Case, body: JsonBody, given: Mapping[str, Any]) -> dict[str, Any]:
+def _translate_fields(context: RewriteContext, body: JsonBody, given: Mapping[str, Any]) -> dict[str, Any]:
     """Fields as the API in question spells them: a reasoning effort stands inside `reasoning` in /v1/responses."""
-    spelled = dict(given)
-    if case.api == "responses" and "reasoning_effort" in spelled and "reasoning" not in spelled:
-        inside = fields_of(body.fields.get("reasoning")) or {}
-        spelled["reasoning"] = {**inside, "effort": raw(spelled.pop("reasoning_effort"))}
-    return spelled
+    normalize_flag = dict(given)
+    if (
+        context.api == "responses"
+        and "reasoning_effort" in normalize_flag
+        and "reasoning" not in normalize_flag
+    ):
+        reasoning = decode_object(body.fields.get("reasoning")) or {}
+        normalize_flag["reasoning"] = {
+            **reasoning,
+            "effort": encode_raw(normalize_flag.pop("reasoning_effort")),
+        }
+    return normalize_flag

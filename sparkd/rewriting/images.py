@@ -6,69 +6,69 @@ from collections.abc import Iterator
 
 import msgspec
 
-from sparkd.errors import ImagesNotTaken
+from sparkd.errors import ImagesNotSupported
 from sparkd.rewriting.body import JsonBody
-from sparkd.rewriting.case import Case
-from sparkd.rewriting.decoding import fields_of, items_of, raw, text_of
+from sparkd.rewriting.decoding import decode_array, decode_object, decode_string, encode_raw
+from sparkd.rewriting.rewrite_context import RewriteContext
 
-IMAGES = frozenset({"image_url", "input_image", "image"})
+IMAGE_TYPES = frozenset({"image_url", "input_image", "image"})
 """Types of parts that are images: OpenAI's chat, OpenAI's responses, Anthropic's messages."""
 
-TURNS = ("messages", "input")
-_NESTED = ("content", "output")
-_DEEPEST = 3
+TURN_FIELDS = ("messages", "input")
+_CONTENT_FIELDS = ("content", "output")
+_MAX_DEPTH = 3
 """Levels at which images are looked for: a message's part, and a part of a tool's result."""
 
 
-def refuse_images(case: Case, body: JsonBody) -> JsonBody:
-    """Refuse a request with an image in it, and name the models that take images. Raises ImagesNotTaken."""
-    for name in TURNS:
-        if any(_images_in(turn) for turn in _suspects(body, name)):
-            seeing = sorted(peer.id for peer in case.peers if peer.vision and peer.enabled)
-            others = f"These do: {', '.join(seeing)}." if seeing else "No model here does."
-            raise ImagesNotTaken(f'Model "{case.model.id}" takes no images. {others}', param=name)
+def refuse_images(context: RewriteContext, body: JsonBody) -> JsonBody:
+    """Refuse a request with an image in it, and name the models that take images. Raises ImagesNotSupported."""
+    for name in TURN_FIELDS:
+        if any(_has_image(turn) for turn in _list_turns(body, name)):
+            vision_models = sorted(peer.id for peer in context.alternatives if peer.vision and peer.enabled)
+            others = f"These do: {', '.join(vision_models)}." if vision_models else "No model here does."
+            raise ImagesNotSupported(f'Model "{context.model.id}" takes no images. {others}', param=name)
     return body
 
 
-def drop_images(_: Case, body: JsonBody) -> JsonBody:
+def drop_images(_: RewriteContext, body: JsonBody) -> JsonBody:
     """Leave images out."""
-    for name in TURNS:
-        turns = _suspects(body, name)
-        if any(_images_in(turn) for turn in turns):
-            body = body.with_field(name, [_blind(turn) for turn in turns])
+    for name in TURN_FIELDS:
+        turns = _list_turns(body, name)
+        if any(_has_image(turn) for turn in turns):
+            body = body.with_field(name, [_remove_images(turn) for turn in turns])
     return body
 
 
 def is_image(part: msgspec.Raw) -> bool:
     """Whether a part of a message is an image."""
-    fields = fields_of(part)
-    return fields is not None and text_of(fields.get("type")) in IMAGES
+    fields = decode_object(part)
+    return fields is not None and decode_string(fields.get("type")) in IMAGE_TYPES
 
 
-def _suspects(body: JsonBody, name: str) -> list[msgspec.Raw]:
+def _list_turns(body: JsonBody, name: str) -> list[msgspec.Raw]:
     """The turns, if there can be an image among them: most requests have none, and are not taken apart."""
-    turns = body.fields.get(name)
-    return (items_of(turns) or []) if turns is not None and b"image" in bytes(turns) else []
+    return (decode_array(body.fields[name]) or []) if body.may_name(name, b"image") else []
 
 
-def _images_in(turn: msgspec.Raw, depth: int = _DEEPEST) -> bool:
-    return depth > 0 and any(is_image(part) or _images_in(part, depth - 1) for part in _parts(turn))
+def _has_image(turn: msgspec.Raw, depth: int = _MAX_DEPTH) -> bool:
+    return depth > 0 and any(is_image(part) or _has_image(part, depth - 1) for part in _list_parts(turn))
 
 
-def _parts(turn: msgspec.Raw) -> Iterator[msgspec.Raw]:
-    fields = fields_of(turn) or {}
-    for name in _NESTED:
-        yield from items_of(fields.get(name)) or ()
+def _list_parts(turn: msgspec.Raw) -> Iterator[msgspec.Raw]:
+    fields = decode_object(turn) or {}
+    for name in _CONTENT_FIELDS:
+        yield from decode_array(fields.get(name)) or ()
 
 
-def _blind(turn: msgspec.Raw, depth: int = _DEEPEST) -> msgspec.Raw:
-    if not _images_in(turn, depth):
+def _remove_images(turn: msgspec.Raw, depth: int = _MAX_DEPTH) -> msgspec.Raw:
+    if not _has_image(turn, depth):
         return turn
-    fields = fields_of(turn) or {}
-    for name in _NESTED:
-        parts = items_of(fields.get(name))
+    fields = decode_object(turn) or {}
+    for name in _CONTENT_FIELDS:
+        parts = decode_array(fields.get(name))
         if parts:
-            fields[name] = raw(
-                [_blind(part, depth - 1) for part in parts if not is_image(part)] or "(an image, left out)"
+            fields[name] = encode_raw(
+                [_remove_images(part, depth - 1) for part in parts if not is_image(part)]
+                or "(an image, left out)"
             )
-    return raw(fields)
+    return encode_raw(fields)

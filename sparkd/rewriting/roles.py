@@ -10,146 +10,150 @@ from __future__ import annotations
 import msgspec
 
 from sparkd.rewriting.body import JsonBody
-from sparkd.rewriting.case import Case
-from sparkd.rewriting.decoding import Fields, fields_of, is_null, items_of, raw, text_of
-from sparkd.rewriting.text import join_text, joins_text, text_in
+from sparkd.rewriting.decoding import Fields, decode_array, decode_object, decode_string, encode_raw, is_null
+from sparkd.rewriting.rewrite_context import RewriteContext
+from sparkd.rewriting.text import join_text, needs_joined_text, read_text_part
 
-SYSTEM = ("system", "developer")
-BETWEEN = {
-    "user": raw({"role": "assistant", "content": "Understood."}),
-    "assistant": raw({"role": "user", "content": "Continue."}),
+SYSTEM_ROLES = ("system", "developer")
+FILLER_TURNS = {
+    "user": encode_raw({"role": "assistant", "content": "Understood."}),
+    "assistant": encode_raw({"role": "user", "content": "Continue."}),
 }
 """What goes between two neighbours of this role that cannot be merged."""
 
-_JOINED = ("content", "reasoning_content", "reasoning")
-_HEADING = "[System Instruction]\n"
+_JOINABLE_FIELDS = ("content", "reasoning_content", "reasoning")
+_SYSTEM_HEADING = "[System Instruction]\n"
 
 
-def alternate_roles(case: Case, body: JsonBody) -> JsonBody:
+def alternate_roles(context: RewriteContext, body: JsonBody) -> JsonBody:
     """Make the roles of `messages` take turns, beginning with the user."""
-    messages = items_of(body.fields.get("messages"))
+    messages = decode_array(body.fields.get("messages"))
     if messages is None:
         return body
-    system, turns = _without_system(messages)
-    turns = _in_turns(turns)
+    system, turns = _split_system_messages(messages)
+    turns = _merge_neighbours(turns)
     if system:
-        turns = _instructed(system, turns)
+        turns = _prepend_system(system, turns)
     if not turns:
-        turns = [raw({"role": "user", "content": "Hi"})]
-    elif role_of(turns[0]) != "user":
-        turns.insert(0, raw({"role": "user", "content": " "}))
-    same = len(turns) == len(messages) and all(map(_is, turns, messages))
+        turns = [encode_raw({"role": "user", "content": "Hi"})]
+    elif read_role(turns[0]) != "user":
+        turns.insert(0, encode_raw({"role": "user", "content": " "}))
+    same = len(turns) == len(messages) and all(map(_is_same, turns, messages))
     if same:
         return body
     merged = body.with_field("messages", turns)
     # A text beside parts without any words has become parts again.
-    return join_text(case, merged) if joins_text(case.model) else merged
+    return join_text(context, merged) if needs_joined_text(context.model) else merged
 
 
-def role_of(message: msgspec.Raw) -> str | None:
+def read_role(message: msgspec.Raw) -> str | None:
     """Who speaks."""
-    return text_of((fields_of(message) or {}).get("role"))
+    return decode_string((decode_object(message) or {}).get("role"))
 
 
-def _is(one: object, other: object) -> bool:
-    return one is other
+def _is_same(first: object, second: object) -> bool:
+    return first is second
 
 
-def _without_system(messages: list[msgspec.Raw]) -> tuple[list[msgspec.Raw], list[msgspec.Raw]]:
+def _split_system_messages(messages: list[msgspec.Raw]) -> tuple[list[msgspec.Raw], list[msgspec.Raw]]:
     """The parts of all system messages with one text in front, and the other messages."""
     texts: list[str] = []
     others: list[msgspec.Raw] = []
     turns: list[msgspec.Raw] = []
     for message in messages:
-        if role_of(message) not in SYSTEM:
+        if read_role(message) not in SYSTEM_ROLES:
             turns.append(message)
             continue
-        for part in _parts((fields_of(message) or {}).get("content")) or ():
-            text = text_in(part)
+        for part in _list_parts((decode_object(message) or {}).get("content")) or ():
+            text = read_text_part(part)
             if text is None:
                 others.append(part)
             elif text:
                 texts.append(text)
     if texts:
-        others.insert(0, _text_part("\n\n".join(texts)))
+        others.insert(0, _make_text_part("\n\n".join(texts)))
     return others, turns
 
 
-def _in_turns(messages: list[msgspec.Raw]) -> list[msgspec.Raw]:
+def _merge_neighbours(messages: list[msgspec.Raw]) -> list[msgspec.Raw]:
     turns: list[msgspec.Raw] = []
-    before: Fields | None = None
+    previous: Fields | None = None
     for message in messages:
-        fields = fields_of(message)
-        role = text_of((fields or {}).get("role"))
-        if fields and before and role in BETWEEN and role == text_of(before.get("role")):
-            merged = _merged(before, fields)
+        fields = decode_object(message)
+        role = decode_string((fields or {}).get("role"))
+        if fields and previous and role in FILLER_TURNS and role == decode_string(previous.get("role")):
+            merged = _merge_messages(previous, fields)
             if merged is not None:
-                turns[-1], before = raw(merged), merged
+                turns[-1], previous = encode_raw(merged), merged
                 continue
-            turns.append(BETWEEN[role])
+            turns.append(FILLER_TURNS[role])
         turns.append(message)
-        before = fields
+        previous = fields
     return turns
 
 
-def _merged(first: Fields, second: Fields) -> Fields | None:
+def _merge_messages(first: Fields, second: Fields) -> Fields | None:
     """Both messages in one; None where that would lose something."""
     merged = dict(first)
     for name, value in second.items():
-        held = merged.get(name)
-        if held is None or is_null(held):
+        current = merged.get(name)
+        if current is None or is_null(current):
             merged[name] = value
-        elif is_null(value) or (value == held and name not in (*_JOINED, "tool_calls")):
+        elif is_null(value) or (value == current and name not in (*_JOINABLE_FIELDS, "tool_calls")):
             continue
-        elif name in _JOINED and (joined := _joined(held, value)) is not None:
+        elif name in _JOINABLE_FIELDS and (joined := _join_contents(current, value)) is not None:
             merged[name] = joined
-        elif name == "tool_calls" and (calls := _appended(held, value)) is not None:
+        elif name == "tool_calls" and (calls := _concatenate(current, value)) is not None:
             merged[name] = calls
         else:
             return None
     return merged
 
 
-def _joined(first: msgspec.Raw, second: msgspec.Raw) -> msgspec.Raw | None:
-    one, other = text_of(first), text_of(second)
+def _join_contents(first: msgspec.Raw, second: msgspec.Raw) -> msgspec.Raw | None:
+    one, other = decode_string(first), decode_string(second)
     if one is not None and other is not None:
-        return raw(f"{one}\n\n{other}")
-    parts, more = _parts(first), _parts(second)
-    return None if parts is None or more is None else raw(parts + more)
+        return encode_raw(f"{one}\n\n{other}")
+    parts, more = _list_parts(first), _list_parts(second)
+    return None if parts is None or more is None else encode_raw(parts + more)
 
 
-def _appended(first: msgspec.Raw, second: msgspec.Raw) -> msgspec.Raw | None:
-    one, other = items_of(first), items_of(second)
-    return None if one is None or other is None else raw(one + other)
+def _concatenate(first: msgspec.Raw, second: msgspec.Raw) -> msgspec.Raw | None:
+    one, other = decode_array(first), decode_array(second)
+    return None if one is None or other is None else encode_raw(one + other)
 
 
-def _parts(content: msgspec.Raw | None) -> list[msgspec.Raw] | None:
+def _list_parts(content: msgspec.Raw | None) -> list[msgspec.Raw] | None:
     """Content as parts; None where it is neither a text nor parts."""
     if is_null(content):
         return []
-    text = text_of(content)
-    return items_of(content) if text is None else [_text_part(text)]
+    text = decode_string(content)
+    return decode_array(content) if text is None else [_make_text_part(text)]
 
 
-def _text_part(text: str) -> msgspec.Raw:
-    return raw({"type": "text", "text": text})
+def _make_text_part(text: str) -> msgspec.Raw:
+    return encode_raw({"type": "text", "text": text})
 
 
-def _instructed(system: list[msgspec.Raw], turns: list[msgspec.Raw]) -> list[msgspec.Raw]:
+def _prepend_system(system: list[msgspec.Raw], turns: list[msgspec.Raw]) -> list[msgspec.Raw]:
     """The system's words in front of the first user's, or as a turn of their own."""
-    words = text_in(system[0])
-    heading = f"{_HEADING}{words or ''}\n\n"
-    first = fields_of(turns[0]) if turns else None
-    if first is not None and text_of(first.get("role")) == "user":
-        text = text_of(first.get("content"))
-        if text is not None and words is not None and len(system) == 1:
-            return [raw({**first, "content": heading + text}), *turns[1:]]
-        parts = _parts(first.get("content"))
+    text = read_text_part(system[0])
+    heading = f"{_SYSTEM_HEADING}{text or ''}\n\n"
+    first = decode_object(turns[0]) if turns else None
+    if first is not None and decode_string(first.get("role")) == "user":
+        first_text = decode_string(first.get("content"))
+        if first_text is not None and text is not None and len(system) == 1:
+            return [encode_raw({**first, "content": heading + first_text}), *turns[1:]]
+        parts = _list_parts(first.get("content"))
         if parts is not None:
-            ahead = [_text_part(heading if parts else heading.strip()), *system[words is not None :]]
-            content: object = ahead + parts if parts or len(ahead) > 1 else heading.strip()
-            return [raw({**first, "content": content}), *turns[1:]]
-    content = heading.strip() if len(system) == 1 and words else [_text_part(heading.strip()), *system[1:]]
-    own = raw({"role": "user", "content": content})
-    between = [BETWEEN["user"]] if first is not None and text_of(first.get("role")) == "user" else []
-    return [own, *between, *turns]
+            prefix = [_make_text_part(heading if parts else heading.strip()), *system[text is not None :]]
+            content: object = prefix + parts if parts or len(prefix) > 1 else heading.strip()
+            return [encode_raw({**first, "content": content}), *turns[1:]]
+    content = (
+        heading.strip() if len(system) == 1 and text else [_make_text_part(heading.strip()), *system[1:]]
+    )
+    system_turn = encode_raw({"role": "user", "content": content})
+    filler = (
+        [FILLER_TURNS["user"]] if first is not None and decode_string(first.get("role")) == "user" else []
+    )
+    return [system_turn, *filler, *turns]

@@ -3,103 +3,101 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 
 from sparkd.catalog.definitions import Model
 from sparkd.rewriting.body import JsonBody
-from sparkd.rewriting.case import CONVERSATIONS, EVERY, GENERATING, Api, Case
-from sparkd.rewriting.fields import default_fields, name_model, preset_fields, set_fields, strip_fields
-from sparkd.rewriting.hints import tool_hints
+from sparkd.rewriting.context_window import cap_tokens, is_capped
+from sparkd.rewriting.fields import apply_preset, fill_defaults, set_fields, set_model_id, strip_fields
 from sparkd.rewriting.images import drop_images, refuse_images
+from sparkd.rewriting.rewrite_context import ALL_APIS, CONVERSATION_APIS, GENERATING_APIS, Api, RewriteContext
 from sparkd.rewriting.roles import alternate_roles
-from sparkd.rewriting.text import join_text, joins_text
-from sparkd.rewriting.thinking import quiet, reasoning_effort, thinking_flag
+from sparkd.rewriting.text import join_text, needs_joined_text
+from sparkd.rewriting.thinking import apply_reasoning_effort, apply_thinking_flag, disable_thinking
+from sparkd.rewriting.tool_hints import add_tool_hints
 from sparkd.rewriting.tools import require_tool, strip_tools
-from sparkd.rewriting.window import cap_tokens, is_capped
 
-CHAT: frozenset[Api] = frozenset({"chat"})
+CHAT_API: frozenset[Api] = frozenset({"chat"})
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One line of the table. `key` is what switches it in the catalogue, `on` reads that, `apis` are its own."""
+class Rule(Struct, frozen=True):
+    """One rule. `key` names its switch in the catalogue, `is_enabled` reads it; it applies to `apis`."""
 
     name: str
     key: str
-    on: Callable[[Model], object]
+    is_enabled: Callable[[Model], object]
     apis: frozenset[Api]
-    apply: Callable[[Case, JsonBody], JsonBody]
+    apply: Callable[[RewriteContext, JsonBody], JsonBody]
 
 
-NAME = Rule("name", "always", lambda _: True, EVERY, name_model)
+MODEL_ID_RULE = Rule("name", "always", lambda _: True, ALL_APIS, set_model_id)
 
 RULES: tuple[Rule, ...] = (
-    NAME,
-    Rule("strip", "strip", lambda model: model.rewriting.strip, GENERATING, strip_fields),
-    Rule("default", "default", lambda model: model.rewriting.default, GENERATING, default_fields),
-    Rule("set", "set", lambda model: model.rewriting.set, GENERATING, set_fields),
-    Rule("preset", "presets", lambda model: model.rewriting.presets, GENERATING, preset_fields),
+    MODEL_ID_RULE,
+    Rule("strip", "strip", lambda model: model.rewriting.strip, GENERATING_APIS, strip_fields),
+    Rule("default", "default", lambda model: model.rewriting.default, GENERATING_APIS, fill_defaults),
+    Rule("set", "set", lambda model: model.rewriting.set, GENERATING_APIS, set_fields),
+    Rule("preset", "presets", lambda model: model.rewriting.presets, GENERATING_APIS, apply_preset),
     Rule(
         "drop-images",
         "drop_images",
         lambda model: model.rewriting.drop_images and not model.vision,
-        CONVERSATIONS,
+        CONVERSATION_APIS,
         drop_images,
     ),
-    Rule("refuse-images", "vision", lambda model: not model.vision, CONVERSATIONS, refuse_images),
+    Rule("refuse-images", "vision", lambda model: not model.vision, CONVERSATION_APIS, refuse_images),
     Rule(
         "join-text",
         "join_text",
-        joins_text,
-        CHAT,
+        needs_joined_text,
+        CHAT_API,
         join_text,
     ),
-    Rule("tool-hints", "tool_hints", lambda model: model.rewriting.tool_hints, CHAT, tool_hints),
+    Rule("tool-hints", "tool_hints", lambda model: model.rewriting.tool_hints, CHAT_API, add_tool_hints),
     Rule(
         "alternate-roles",
         "alternate_roles",
         lambda model: model.rewriting.alternate_roles,
-        CHAT,
+        CHAT_API,
         alternate_roles,
     ),
-    Rule("cap-tokens", "cap_tokens", is_capped, GENERATING, cap_tokens),
+    Rule("cap-tokens", "cap_tokens", is_capped, GENERATING_APIS, cap_tokens),
     Rule(
         "strip-tools",
         "tools",
         lambda model: model.rewriting.tools == "strip",
-        CONVERSATIONS,
+        CONVERSATION_APIS,
         strip_tools,
     ),
     Rule(
         "require-tool",
         "tools",
         lambda model: model.rewriting.tools == "require",
-        CONVERSATIONS,
+        CONVERSATION_APIS,
         require_tool,
     ),
     Rule(
         "thinking-flag",
         "thinking_switch",
         lambda model: model.rewriting.thinking_switch,
-        CONVERSATIONS,
-        thinking_flag,
+        CONVERSATION_APIS,
+        apply_thinking_flag,
     ),
     Rule(
         "reasoning-effort",
         "thinking_switch",
         lambda model: model.rewriting.thinking_switch,
-        CONVERSATIONS,
-        reasoning_effort,
+        CONVERSATION_APIS,
+        apply_reasoning_effort,
     ),
-    Rule("quiet", "quiet", lambda model: model.rewriting.quiet, CONVERSATIONS, quiet),
+    Rule("quiet", "quiet", lambda model: model.rewriting.quiet, CONVERSATION_APIS, disable_thinking),
 )
 """Every rule, in the order of its turn."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class RuleStep(Struct, frozen=True):
     """What became of one rule. `before` and `after` hold the fields it touched; None: not there."""
 
     rule: Rule
@@ -113,62 +111,61 @@ class Step:
         return bool(self.before)
 
 
-@dataclass(frozen=True, slots=True)
-class Rewritten:
+class RewriteResult(Struct, frozen=True):
     """A body as its engine is to get it, and the steps that changed it."""
 
     body: JsonBody
-    steps: tuple[Step, ...]
+    steps: tuple[RuleStep, ...]
 
     @property
-    def mended(self) -> tuple[str, ...]:
+    def rewrites(self) -> tuple[str, ...]:
         """Names of the rules that changed something; calling the model by its id is no mending."""
-        return tuple(step.rule.name for step in self.steps if step.rule is not NAME)
+        return tuple(step.rule.name for step in self.steps if step.rule is not MODEL_ID_RULE)
 
 
-class Rulebook:
+class RequestRewriter:
     """The rules that can apply to each model of one catalogue, worked out when it is first asked for."""
 
     def __init__(self) -> None:
-        self._pages: dict[tuple[str, Api], tuple[Rule, ...]] = {}
+        self._rules: dict[tuple[str, Api], tuple[Rule, ...]] = {}
 
-    def rewrite(self, case: Case, body: JsonBody) -> Rewritten:
+    def rewrite(self, context: RewriteContext, body: JsonBody) -> RewriteResult:
         """Mend a body. Raises RequestError for one that the model cannot be asked."""
-        rules = self._pages.get((case.model.id, case.api))
+        rules = self._rules.get((context.model.id, context.api))
         if rules is None:
-            rules = tuple(rule for rule in RULES if _applies(rule, case))
-            self._pages[case.model.id, case.api] = rules
+            rules = tuple(rule for rule in RULES if _applies(rule, context))
+            self._rules[context.model.id, context.api] = rules
         steps = []
         for rule in rules:
-            then = rule.apply(case, body)
-            if then is not body:
-                before, after = _differences(body, then)
+            rewritten = rule.apply(context, body)
+            if rewritten is not body:
+                before, after = _diff_fields(body, rewritten)
                 if before:
-                    steps.append(Step(rule, applies=True, before=before, after=after))
-                body = then
-        return Rewritten(body, tuple(steps))
+                    steps.append(RuleStep(rule, applies=True, before=before, after=after))
+                body = rewritten
+        return RewriteResult(body, tuple(steps))
 
 
-def rewrite(case: Case, body: JsonBody) -> Rewritten:
+def rewrite(context: RewriteContext, body: JsonBody) -> RewriteResult:
     """Mend one body. Raises RequestError for one that the model cannot be asked."""
-    return Rulebook().rewrite(case, body)
+    return RequestRewriter().rewrite(context, body)
 
 
-def walk(case: Case, body: JsonBody) -> Iterator[tuple[Step, JsonBody]]:
+def trace_rules(context: RewriteContext, body: JsonBody) -> Iterator[tuple[RuleStep, JsonBody]]:
     """Every rule in turn, with the body after it. Raises RequestError."""
     for rule in RULES:
-        applies = _applies(rule, case)
-        then = rule.apply(case, body) if applies else body
-        before, after = _differences(body, then)
-        yield Step(rule, applies, before, after), then
-        body = then
+        applies = _applies(rule, context)
+        rewritten = rule.apply(context, body) if applies else body
+        before, after = _diff_fields(body, rewritten)
+        yield RuleStep(rule, applies, before, after), rewritten
+        body = rewritten
 
 
-def _applies(rule: Rule, case: Case) -> bool:
-    return case.api in rule.apis and bool(rule.on(case.model))
+def _applies(rule: Rule, context: RewriteContext) -> bool:
+    return context.api in rule.apis and bool(rule.is_enabled(context.model))
 
 
-def _differences(
+def _diff_fields(
     old: JsonBody, new: JsonBody
 ) -> tuple[dict[str, msgspec.Raw | None], dict[str, msgspec.Raw | None]]:
     if old is new:

@@ -1,15 +1,15 @@
 """Runtimes: `venvs/<name>/` becomes a built, verified, content-addressed virtualenv.
 
-definition.py   what a definition pins, and the fingerprint of it
-store.py        finished builds on disk, and which of them engines run in
-pruning.py      what may be thrown away, and what engines still run from
-tools.py        uv: where it is, its environment, where wheels are
-running.py      programs of a build: to their end, with their output
-sources.py      commits fetched by name, laid out and patched
-needs.py        what a step needs on the machine
-stepping.py     steps that build from source, none of them twice
-verify.py       what must hold before a build counts as finished
-building.py     from a definition to a folder, in one rename at the end
+definition.py   the pins of a definition, and its fingerprint
+store.py        finished builds on disk, and the one in which engines run
+pruning.py      removes old builds, except those from which engines run
+tools.py        uv: its path, its environment, and folders with wheels
+programs.py     runs the programs of a build, and keeps their output
+sources.py      fetches commits, checks them out and patches them
+needs.py        checks what a step needs on the machine
+steps.py        builds steps from source, each only once
+verify.py       checks a build before it counts as finished
+building.py     builds a definition into a folder, with one rename at the end
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from pathlib import Path
 
 from sparkd.catalog.definitions import Runtime
 from sparkd.runtimes.definition import environment_of
-from sparkd.runtimes.store import Build, installed, list_builds, roll_back
+from sparkd.runtimes.store import Build, find_installed, list_builds, roll_back
 
-__all__ = ["Build", "build", "environment_of", "installed", "list_builds", "roll_back"]
+__all__ = ["Build", "build", "environment_of", "find_installed", "list_builds", "roll_back"]
 
 _DEVICES = Path("/dev")
 
@@ -36,14 +36,14 @@ def build(
     inherited: Mapping[str, str] = os.environ,
     devices: Path = _DEVICES,
 ) -> Path:
-    """Builds `runtime` under `root` unless its finished build is there, and returns the build's folder.
+    """Build `runtime` under `root` unless its finished build exists, and return the build's folder.
 
-    Blocks for minutes, waiting for another build in `root` first. Lines of progress go to `report`; with `terminal`
-    uv draws its own on ours meanwhile. `inherited` is the environment in which uv looks for pip's settings and its
-    own, `devices` where NVIDIA's driver shows its GPUs. A runtime that was rolled back goes forward again. Raises
-    RuntimeBuildError; whatever happens, nothing is left that looks finished and is not.
+    Blocks for minutes, and waits for another build in `root` first. `report` gets lines of progress; with `terminal`,
+    uv draws its own progress on the terminal. `inherited` is the environment with the settings of pip and uv,
+    `devices` the folder with the devices of NVIDIA's driver. Ends a rollback. Raises RuntimeBuildError; an unfinished
+    build never looks finished.
     """
-    # Only those who build pay for it: the daemon asks what is installed, and its start is counted in milliseconds.
-    from sparkd.runtimes.building import carry_out  # noqa: PLC0415
+    # Imported only for a build: the daemon needs only the installed builds, and its start must take milliseconds.
+    from sparkd.runtimes.building import build_runtime  # noqa: PLC0415
 
-    return carry_out(runtime, root, report, terminal=terminal, inherited=inherited, devices=devices)
+    return build_runtime(runtime, root, report, terminal=terminal, inherited=inherited, devices=devices)

@@ -1,4 +1,4 @@
-"""From a definition to a verified virtualenv: built beside, put in its place by one rename at the end."""
+"""Builds a definition into a verified virtualenv, and puts it in place with one rename at the end."""
 
 from __future__ import annotations
 
@@ -17,17 +17,25 @@ from sparkd.catalog.definitions import Runtime
 from sparkd.catalog.quantities import GIB
 from sparkd.errors import RuntimeBuildError
 from sparkd.runtimes import tools
-from sparkd.runtimes.definition import RECIPE, fingerprint, pinned_torch, requirements
-from sparkd.runtimes.running import ProgramFailed, Report, run
-from sparkd.runtimes.sources import digest_of
-from sparkd.runtimes.stepping import Site, build_steps, forget_sources
-from sparkd.runtimes.store import Record, built, clear_unfinished, finish, folder_name, go_forward, locked
-from sparkd.runtimes.verify import Check
+from sparkd.runtimes.definition import RECIPE, fingerprint, pinned_torch, requirements_file
+from sparkd.runtimes.programs import ProgramFailed, Report, run_program
+from sparkd.runtimes.sources import file_digest
+from sparkd.runtimes.steps import BuildContext, build_steps, remove_sources
+from sparkd.runtimes.store import (
+    Record,
+    clear_unfinished,
+    find_built,
+    folder_name,
+    hold_lock,
+    publish_build,
+    undo_roll_back,
+)
+from sparkd.runtimes.verify import BuildVerifier
 
 _WORK = ".sparkd-work"
 
 
-def carry_out(
+def build_runtime(
     runtime: Runtime,
     root: Path,
     report: Report,
@@ -36,13 +44,13 @@ def carry_out(
     inherited: Mapping[str, str],
     devices: Path,
 ) -> Path:
-    """As `sparkd.runtimes.build`, which is what everybody calls."""
-    with locked(root, report) as lock:
+    """The implementation of `sparkd.runtimes.build`."""
+    with hold_lock(root, report) as lock:
         clear_unfinished(root)
-        if folder := built(runtime, root):
+        if folder := find_built(runtime, root):
             report(f"Runtime {runtime.name!r} is built: {folder}")
-            if go_forward(root, runtime.name):
-                report("It had been rolled back, and is used again from the next start of an engine on.")
+            if undo_roll_back(root, runtime.name):
+                report("It was rolled back. Engines use it again from their next start.")
             return folder
         return _Build(
             runtime=runtime,
@@ -52,11 +60,11 @@ def carry_out(
             inherited=inherited,
             devices=devices,
             lock=lock,
-        ).carry_out()
+        ).run()
 
 
 class _Build:
-    """One build, while the lock is held."""
+    """One build. The lock is held."""
 
     def __init__(
         self,
@@ -75,25 +83,25 @@ class _Build:
         self.terminal = terminal
         self.inherited = inherited
         self.devices = devices
-        self.environ = tools.environment(root, inherited)
+        self.environ = tools.build_environment(root, inherited)
         self.lock = lock
 
-    def carry_out(self) -> Path:
-        """Builds, verifies and puts in place."""
+    def run(self) -> Path:
+        """Build, verify, and put the build in place."""
         began = time.monotonic()
         wanted = fingerprint(self.runtime)
         self._require_space()
         python, version = self._find_python()
         folder = self.root / folder_name(self.runtime.name, wanted, version)
         self.report(f"Building runtime {self.runtime.name!r} with Python {version} …")
-        with self._building(folder) as building:
-            self._create(python, building)
+        with self._building_folder(folder) as building:
+            self._create_venv(python, building)
             work = building / _WORK
             work.mkdir()
             self._install(version, building, work)
             if self.runtime.steps:
                 self._build_steps(python, version, building)
-            check = Check(self.runtime, building, work, self.lock, self.report, self.devices)
+            check = BuildVerifier(self.runtime, building, work, self.lock, self.report, self.devices)
             check.fetch(self.environ)
             versions = check.verify()
             shutil.rmtree(work)
@@ -101,8 +109,8 @@ class _Build:
             record = Record(
                 name=self.runtime.name, fingerprint=wanted, python=version, created=created, versions=versions
             )
-            finish(building, folder, record)
-        go_forward(self.root, self.runtime.name)
+            publish_build(building, folder, record)
+        undo_roll_back(self.root, self.runtime.name)
         self.report(f"Runtime {self.runtime.name!r} is built in {time.monotonic() - began:.0f} s: {folder}")
         return folder
 
@@ -110,12 +118,12 @@ class _Build:
         free = shutil.disk_usage(self.root).free
         if free < self.runtime.disk:
             raise RuntimeBuildError(
-                f"Runtime {self.runtime.name!r} needs {self.runtime.disk / GIB:.1f} GiB on the disk of {self.root}; "
-                f"{free / GIB:.1f} GiB are free."
+                f"Runtime {self.runtime.name!r} needs {self.runtime.disk / GIB:.1f} GiB on the disk of {self.root}, "
+                f"but only {free / GIB:.1f} GiB are free."
             )
 
     def _find_python(self) -> tuple[str, str]:
-        """The path and the version of a Python on this machine that will do. uv must not download one."""
+        """The path and the version of a matching Python on this machine. uv must not download one."""
         wanted = self.runtime.python
         try:
             path = (
@@ -127,47 +135,51 @@ class _Build:
         except ProgramFailed as failed:
             raise RuntimeBuildError(
                 f"Runtime {self.runtime.name!r} needs Python {wanted}, and this machine has none. "
-                f"Install one, for example with `sudo apt-get install {_package(wanted)}`."
+                f"Install one, for example with `sudo apt-get install {_debian_package(wanted)}`."
             ) from failed
         return path, version
 
     @contextmanager
-    def _building(self, folder: Path) -> Iterator[Path]:
+    def _building_folder(self, folder: Path) -> Iterator[Path]:
         building = folder.with_name(f"{folder.name}.building-{os.getpid()}")
         try:
             yield building
         finally:
             shutil.rmtree(building, ignore_errors=True)
 
-    def _create(self, python: str, building: Path) -> None:
+    def _create_venv(self, python: str, building: Path) -> None:
         try:
-            # Relocatable: its programs find their Python beside them, wherever the folder is renamed to.
+            # Relocatable: its programs find the Python beside them, also after the folder is renamed.
             self._uv("venv", "--quiet", "--relocatable", "--python", python, str(building))
         except ProgramFailed as failed:
-            raise RuntimeBuildError(failed.told("A virtualenv could not be made")) from failed
+            raise RuntimeBuildError(failed.describe("Cannot create a virtualenv")) from failed
 
     def _install(self, version: str, building: Path, work: Path) -> None:
         links = tools.find_links(self.runtime, self.inherited)
         options = [part for link in links for part in ("--find-links", link)]
         options += self._torch_options(links, version)
-        stand_ins = [str(_stand_in(work, name, claimed)) for name, claimed in self.runtime.provides.items()]
+        stand_ins = [
+            str(_make_stand_in_wheel(work, name, claimed)) for name, claimed in self.runtime.provides.items()
+        ]
         try:
-            # --no-deps: the lock is all there is. --compile-bytecode: else the first start of an engine compiles
-            # tens of thousands of files, and every start does where the folder cannot be written.
+            # --no-deps: the lock is complete. --compile-bytecode: without it, the first start of an engine compiles
+            # tens of thousands of files; if the folder is read-only, every start does.
             self._uv(
                 *("pip", "install", "--python", str(building / "bin" / "python")),
                 *("--no-deps", "--compile-bytecode", *options),
-                *("--requirements", str(requirements(self.runtime)), *stand_ins),
-                loud=True,
+                *("--requirements", str(requirements_file(self.runtime)), *stand_ins),
+                show_output=True,
             )
         except ProgramFailed as failed:
-            what = f"The packages of runtime {self.runtime.name!r} could not be installed"
-            raise RuntimeBuildError(failed.told(what)) from failed
+            what = f"Cannot install the packages of runtime {self.runtime.name!r}"
+            raise RuntimeBuildError(failed.describe(what)) from failed
 
     def _build_steps(self, python: str, version: str, building: Path) -> None:
         headers = self._run((python, "-c", "import sysconfig; print(sysconfig.get_path('include'))")).strip()
-        pinned = f"{RECIPE} {sysconfig.get_platform()} {version} {digest_of(requirements(self.runtime))}"
-        site = Site(
+        pinned = (
+            f"{RECIPE} {sysconfig.get_platform()} {version} {file_digest(requirements_file(self.runtime))}"
+        )
+        context = BuildContext(
             runtime=self.runtime,
             root=self.root,
             venv=building,
@@ -177,8 +189,8 @@ class _Build:
             lock=self.lock,
             report=self.report,
         )
-        build_steps(site, lambda wheels: self._install_wheels(wheels, building))
-        forget_sources(site)
+        build_steps(context, lambda wheels: self._install_wheels(wheels, building))
+        remove_sources(context)
 
     def _install_wheels(self, wheels: list[Path], building: Path) -> None:
         try:
@@ -187,11 +199,11 @@ class _Build:
                 *("--no-deps", "--compile-bytecode", "--reinstall", *map(str, wheels)),
             )
         except ProgramFailed as failed:
-            what = f"The packages that runtime {self.runtime.name!r} builds could not be installed"
-            raise RuntimeBuildError(failed.told(what)) from failed
+            what = f"Cannot install the packages that runtime {self.runtime.name!r} builds"
+            raise RuntimeBuildError(failed.describe(what)) from failed
 
     def _torch_options(self, links: list[str], version: str) -> list[str]:
-        """A local build of the pinned PyTorch wins over PyTorch's own index, which may not be reachable."""
+        """Prefer a local wheel of the pinned PyTorch to PyTorch's own index, which may be unreachable."""
         torch = pinned_torch(self.runtime)
         if torch is None or self.runtime.torch_backend is None:
             return []
@@ -200,31 +212,31 @@ class _Build:
             return []
         return ["--torch-backend", self.runtime.torch_backend]
 
-    def _uv(self, *arguments: str, loud: bool = False) -> str:
-        return self._run((tools.uv(), *arguments, "--no-python-downloads"), loud=loud)
+    def _uv(self, *arguments: str, show_output: bool = False) -> str:
+        return self._run((tools.find_uv(), *arguments, "--no-python-downloads"), show_output=show_output)
 
-    def _run(self, argv: tuple[str, ...], *, loud: bool = False) -> str:
-        return run(
+    def _run(self, argv: tuple[str, ...], *, show_output: bool = False) -> str:
+        return run_program(
             argv,
             directory=self.root,
             environ=self.environ,
             lock=self.lock,
-            report=self._report_indented if loud else lambda _: None,
-            terminal=loud and self.terminal,
+            report=self._report_indented if show_output else lambda _: None,
+            terminal=show_output and self.terminal,
         )
 
     def _report_indented(self, line: str) -> None:
         self.report(f"  {line.strip()}")
 
 
-def _package(python: str) -> str:
-    """The Debian package that is likely to satisfy a version specifier such as ">=3.12,<3.14"."""
+def _debian_package(python: str) -> str:
+    """The Debian package that probably satisfies a version specifier such as ">=3.12,<3.14"."""
     lowest = python.partition(",")[0].lstrip("=>~ ")
     return f"python{'.'.join(lowest.split('.')[:2])}"
 
 
-def _stand_in(work: Path, name: str, version: str) -> Path:
-    """A wheel with nothing in it but a name and a version.
+def _make_stand_in_wheel(work: Path, name: str, version: str) -> Path:
+    """A placeholder wheel that has only a name and a version.
 
     Format: https://packaging.python.org/en/latest/specifications/binary-distribution-format/
     """

@@ -1,4 +1,4 @@
-"""What a definition pins, and the fingerprint of it."""
+"""The pins of a definition, and its fingerprint."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from sparkd.catalog.definitions import Runtime
 from sparkd.errors import RuntimeBuildError
 
-# Raised whenever the way a runtime is built changes, so that builds of the old way are built anew.
+# Increase it whenever the way of building changes, so that every runtime is built again.
 RECIPE = 1
 
 DEFINITION = "runtime.toml"
@@ -19,31 +19,31 @@ DEFINITION = "runtime.toml"
 _TORCH_PIN = re.compile(r"^torch==([^\s;\\]+)", re.MULTILINE)
 
 
-def requirements(runtime: Runtime) -> Path:
+def requirements_file(runtime: Runtime) -> Path:
     """The locked requirements of `runtime`."""
     return runtime.folder / runtime.requirements
 
 
 def fingerprint(runtime: Runtime) -> str:
-    """A digest of all that decides what a build of `runtime` contains, bar the Python it is built with.
+    """A digest of everything that decides the contents of a build of `runtime`, except the Python it is built with.
 
-    Raises RuntimeBuildError when a file of the definition cannot be read.
+    Raises RuntimeBuildError if a file of the definition cannot be read.
     """
     digest = hashlib.sha256(f"{RECIPE}\n{sysconfig.get_platform()}\n".encode())
     patches = [runtime.folder / change.file for step in runtime.steps for change in step.patches]
-    for path in (runtime.folder / DEFINITION, requirements(runtime), *patches):
+    for path in (runtime.folder / DEFINITION, requirements_file(runtime), *patches):
         digest.update(hashlib.sha256(_read(runtime, path)).digest())
     return digest.hexdigest()
 
 
 def environment_of(runtime: Runtime) -> dict[str, str]:
-    """The environment variables of every engine of `runtime` on this machine."""
+    """The environment variables for every engine of `runtime` on this machine."""
     return {**runtime.environment, **(runtime.environment_aarch64 if platform.machine() == "aarch64" else {})}
 
 
 def pinned_torch(runtime: Runtime) -> str | None:
-    """The version of PyTorch in the lock, None where it has none."""
-    found = _TORCH_PIN.search(_read(runtime, requirements(runtime)).decode())
+    """The version of PyTorch in the lock, None if it has none."""
+    found = _TORCH_PIN.search(_read(runtime, requirements_file(runtime)).decode())
     return found[1] if found else None
 
 
@@ -52,5 +52,5 @@ def _read(runtime: Runtime, path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise RuntimeBuildError(
-            f"Runtime {runtime.name!r} is not complete: cannot read {path}: {error.strerror}."
+            f"Runtime {runtime.name!r} is incomplete: cannot read {path}: {error.strerror}."
         ) from error

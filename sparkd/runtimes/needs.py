@@ -1,4 +1,4 @@
-"""What a step needs on this machine, looked at before anything is fetched or compiled."""
+"""Checks what a step needs on this machine, before anything is fetched or compiled."""
 
 from __future__ import annotations
 
@@ -10,52 +10,56 @@ from sparkd.catalog.definitions import Runtime
 from sparkd.catalog.quantities import GIB
 from sparkd.catalog.steps import Step
 from sparkd.errors import RuntimeBuildError
-from sparkd.runtimes.running import ProgramFailed, run
+from sparkd.runtimes.programs import ProgramFailed, run_program
 
 CUDA_FOLDER = Path("/usr/local/cuda")
-"""Where NVIDIA's packages put the toolkit."""
+"""The folder of NVIDIA's packages for the toolkit."""
 
 _HEADERS = (Path("/usr/local/include"), Path("/usr/include"), CUDA_FOLDER / "include")
 _RELEASE = re.compile(r"release (\d+)\.")
 
 
-def require(runtime: Runtime, step: Step, place: Path, search_path: str, python_headers: Path) -> None:
-    """Raises RuntimeBuildError with all that `step` lacks and the command that gets each.
+def check_requirements(
+    runtime: Runtime, step: Step, place: Path, search_path: str, python_headers: Path
+) -> None:
+    """Raise RuntimeBuildError with everything that `step` lacks, and the command that installs it.
 
-    `place`: where it will be built; `search_path`: the PATH of its commands; `python_headers`: where Python.h has
-    to be.
+    `place`: the folder of the build. `search_path`: the PATH of its commands. `python_headers`: the folder that must
+    contain Python.h.
     """
     missing = [
         f"{name}: {remedy}"
         for name, remedy in step.needs.items()
-        if not _is_there(name, search_path, python_headers)
+        if not _is_present(name, search_path, python_headers)
     ]
     if "nvcc" in step.needs and runtime.cuda and (compiler := shutil.which("nvcc", path=search_path)):
-        found = _toolkit(compiler, search_path)
+        found = _cuda_version(compiler, search_path)
         if found != runtime.cuda:
             missing.append(
-                f"CUDA toolkit {runtime.cuda} (nvcc is of {found or 'an unknown release'}): {step.needs['nvcc']}"
+                f"CUDA toolkit {runtime.cuda} (nvcc belongs to {found or 'an unknown release'}): {step.needs['nvcc']}"
             )
     free = shutil.disk_usage(place).free
     if free < step.disk:
         missing.append(f"{step.disk / GIB:.1f} GiB on the disk of {place}: {free / GIB:.1f} GiB are free")
     if missing:
         listed = "\n    ".join(missing)
-        raise RuntimeBuildError(f"Step {step.step!r} of runtime {runtime.name!r} lacks:\n    {listed}")
+        raise RuntimeBuildError(f"Step {step.step!r} of runtime {runtime.name!r} needs:\n    {listed}")
 
 
-def _is_there(name: str, search_path: str, python_headers: Path) -> bool:
+def _is_present(name: str, search_path: str, python_headers: Path) -> bool:
     if not name.endswith(".h"):
         return shutil.which(name, path=search_path) is not None
     folders = (python_headers, *_HEADERS, *Path("/usr/include").glob("*-linux-gnu"))
     return any((folder / name).exists() for folder in folders)
 
 
-def _toolkit(compiler: str, search_path: str) -> str | None:
+def _cuda_version(compiler: str, search_path: str) -> str | None:
     """The major version of the CUDA toolkit that `compiler` belongs to."""
     try:
-        told = run((compiler, "--version"), directory=Path("/"), environ={"PATH": search_path}, timeout=60)
+        output = run_program(
+            (compiler, "--version"), directory=Path("/"), environ={"PATH": search_path}, timeout=60
+        )
     except ProgramFailed:
         return None
-    found = _RELEASE.search(told)
+    found = _RELEASE.search(output)
     return found[1] if found else None

@@ -1,4 +1,4 @@
-"""What builds may be thrown away: neither the one in use nor the one to go back to, nor any that engines run from."""
+"""Removes old builds, except the current one, the previous one, and those from which engines run."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from sparkd.runtimes.store import (
     CACHE,
     STEPS,
     Build,
-    built,
     clear_unfinished,
-    installed,
+    find_built,
+    find_installed,
+    find_previous,
+    hold_lock,
     list_builds,
-    locked,
-    previous,
-    remove,
+    remove_build,
 )
 
 PROCESSES = Path("/proc")
@@ -29,8 +29,8 @@ PROCESSES = Path("/proc")
 _BUILD = re.compile(r".+-[0-9a-f]{12}")
 
 
-class Pruned(Struct, frozen=True, kw_only=True):
-    """What was removed, and what was not because processes (their PIDs) run from it."""
+class PruneResult(Struct, frozen=True, kw_only=True):
+    """The removed builds, and the builds that remain because processes (their PIDs) run from them."""
 
     removed: tuple[Path, ...]
     in_use: Mapping[str, tuple[int, ...]]
@@ -43,36 +43,38 @@ def prune(
     *,
     everything: bool = False,
     processes: Path = PROCESSES,
-) -> Pruned:
-    """Removes builds of `runtimes` but the current and the previous one, and the packages kept for the next build.
+) -> PruneResult:
+    """Remove builds of `runtimes`, except the current and the previous one, and the packages kept for the next build.
 
-    With `everything` the previous ones too, those of runtimes that are not among `runtimes`, and what steps have built
-    for the next attempt.
+    With `everything`, also remove the previous ones, builds of runtimes that are not in `runtimes`, and wheels that
+    steps keep for the next build.
     """
     if not root.is_dir():
-        return Pruned(removed=(), in_use={})
-    with locked(root, report):
+        return PruneResult(removed=(), in_use={})
+    with hold_lock(root, report):
         clear_unfinished(root)
         builds = list_builds(root)
-        doomed = _doomed(list(runtimes), root, builds, everything=everything)
-        used = in_use(doomed, processes)
-        removed = [folder for folder in doomed if folder not in used]
+        removable = _choose_removable(list(runtimes), root, builds, everything=everything)
+        used = find_processes_using(removable, processes)
+        removed = [folder for folder in removable if folder not in used]
         for folder in removed:
-            remove(folder)
+            remove_build(folder)
         for kept in (CACHE, STEPS) if everything else (CACHE,):
             shutil.rmtree(root / kept, ignore_errors=True)
-    return Pruned(removed=tuple(removed), in_use={str(folder): pids for folder, pids in used.items()})
+    return PruneResult(removed=tuple(removed), in_use={str(folder): pids for folder, pids in used.items()})
 
 
-def _doomed(runtimes: list[Runtime], root: Path, builds: list[Build], *, everything: bool) -> list[Path]:
+def _choose_removable(
+    runtimes: list[Runtime], root: Path, builds: list[Build], *, everything: bool
+) -> list[Path]:
     keep: set[Path | None] = set()
     for runtime in runtimes:
-        current = installed(runtime, root)
-        if current is None and (newest := previous(runtime.name, builds, None)):
-            current = newest.folder  # of an older definition, but all there is until the present one is built
-        # What the definition asks for stays too: it is where a runtime that was rolled back goes forward to.
-        keep |= {current, built(runtime, root)}
-        if not everything and (before := previous(runtime.name, builds, current)):
+        current = find_installed(runtime, root)
+        if current is None and (newest := find_previous(runtime.name, builds, None)):
+            current = newest.folder  # of an older definition, but the only one until the current one is built
+        # The build of the current definition stays too: it is used again when a rollback ends.
+        keep |= {current, find_built(runtime, root)}
+        if not everything and (before := find_previous(runtime.name, builds, current)):
             keep.add(before.folder)
     known = {runtime.name for runtime in runtimes}
     return [
@@ -82,39 +84,39 @@ def _doomed(runtimes: list[Runtime], root: Path, builds: list[Build], *, everyth
     ]
 
 
-def in_use(folders: Iterable[Path], processes: Path = PROCESSES) -> dict[Path, tuple[int, ...]]:
-    """Which of `folders` processes run from, and their PIDs.
+def find_processes_using(folders: Iterable[Path], processes: Path = PROCESSES) -> dict[Path, tuple[int, ...]]:
+    """Those of `folders` from which processes run, and their PIDs.
 
-    A virtualenv's python is a link, so a process's executable does not tell: its command line, its VIRTUAL_ENV and
-    the libraries it has mapped do. Needs the right to look into those processes.
+    The python of a virtualenv is a link, so the executable of a process does not show it. Its command line, its
+    VIRTUAL_ENV and its mapped libraries do. Requires permission to read those processes.
     """
     marks = {folder: {f"{place}/".encode() for place in (folder, folder.resolve())} for folder in folders}
     found: dict[Path, tuple[int, ...]] = {}
     for process in processes.iterdir() if marks else ():
         if not process.name.isdigit() or int(process.name) == os.getpid():
             continue
-        told = _told(process)
+        content = _read_process(process)
         for folder, texts in marks.items():
-            if any(text in told for text in texts):
+            if any(text in content for text in texts):
                 found[folder] = (*found.get(folder, ()), int(process.name))
     return found
 
 
-def _told(process: Path) -> bytes:
+def _read_process(process: Path) -> bytes:
     parts = []
     for name in ("cmdline", "environ", "maps"):
         try:
             parts.append((process / name).read_bytes())
-        except OSError:  # it has ended, or is somebody else's
+        except OSError:  # it has exited, or belongs to another user
             continue
-    # A value of the environment may be the folder itself, with nothing after it.
+    # A value in the environment may be the folder itself, without a slash after it.
     return b"\n".join(parts).replace(b"\0", b"/\0")
 
 
-def stale_caches(root: Path, cache: Path) -> list[Path]:
-    """Removes what engines of builds that are gone have cached below `cache`, and returns those folders."""
-    there = {build.folder.name for build in list_builds(root)}
-    stale = [path for path in _folders(cache) if _BUILD.fullmatch(path.name) and path.name not in there]
+def remove_stale_caches(root: Path, cache: Path) -> list[Path]:
+    """Remove the caches of removed builds below `cache`, and return those folders."""
+    existing = {build.folder.name for build in list_builds(root)}
+    stale = [path for path in _folders(cache) if _BUILD.fullmatch(path.name) and path.name not in existing]
     for path in stale:
         shutil.rmtree(path, ignore_errors=True)
     return stale

@@ -1,6 +1,6 @@
-"""Finished builds on disk: `<root>/<name>-<digest>`, each with a record of what it was built from.
+"""Finished builds on disk: `<root>/<name>-<digest>`, each with a record of its inputs.
 
-Whatever is not finished carries `.building-` or `.removing-` in its name, and has no business but to be cleared.
+Unfinished builds have `.building-` or `.removing-` in their name, and are removed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from sparkd.runtimes.definition import fingerprint
 RECORD = "sparkd-build.json"
 CACHE = ".cache"
 STEPS = ".steps"
-"""What builds from source leave: see stepping.py."""
+"""The folder of builds from source: see steps.py."""
 
 _LOCK = ".lock"
 _ROLLED_BACK = ".rolled-back"
@@ -33,7 +33,7 @@ _UNFINISHED = re.compile(r".+-[0-9a-f]{12}\.(building|removing)-.+")
 
 
 class Record(Struct, frozen=True, kw_only=True):
-    """What a finished build says about itself. `created` is in seconds since 1970; `versions` of all packages."""
+    """The record of a finished build. `created` is in seconds since 1970; `versions` has all packages."""
 
     name: str
     fingerprint: str
@@ -43,7 +43,7 @@ class Record(Struct, frozen=True, kw_only=True):
 
 
 class Build(Struct, frozen=True, kw_only=True):
-    """A finished build. `usable` is False when the Python it stands on has left the machine."""
+    """A finished build. `usable` is False if its Python has been removed from the machine."""
 
     folder: Path
     record: Record
@@ -51,7 +51,7 @@ class Build(Struct, frozen=True, kw_only=True):
 
 
 def folder_name(name: str, fingerprint_: str, python: str) -> str:
-    """The name of a build's folder: the runtime's, and twelve digits of all that went into it."""
+    """The name of a build's folder: the runtime's name, and twelve digits of the digest of its inputs."""
     return f"{name}-{hashlib.sha256(f'{fingerprint_} {python}'.encode()).hexdigest()[:12]}"
 
 
@@ -61,27 +61,26 @@ def list_builds(root: Path) -> list[Build]:
     for path in root.glob(f"*/{RECORD}"):
         if _UNFINISHED.fullmatch(path.parent.name):
             continue
-        with contextlib.suppress(
-            OSError, ValueError, msgspec.MsgspecError
-        ):  # after a power cut it may hold anything
+        # After a power cut it may contain anything.
+        with contextlib.suppress(OSError, ValueError, msgspec.MsgspecError):
             record = msgspec.json.decode(path.read_bytes(), type=Record)
-            # A virtualenv's python is a link: after an upgrade of the system it may lead nowhere.
+            # A virtualenv's python is a link, which an upgrade of the system may break.
             usable = (path.parent / "bin" / "python").exists()
             builds.append(Build(folder=path.parent, record=record, usable=usable))
     return sorted(builds, key=lambda build: build.record.created)
 
 
-def installed(runtime: Runtime, root: Path) -> Path | None:
-    """The folder of the build of `runtime` that engines run in, None where there is none.
+def find_installed(runtime: Runtime, root: Path) -> Path | None:
+    """The folder of the build of `runtime` in which engines start, None if there is none.
 
-    That is the one it was rolled back to, else the one of its definition as it is now. Reads a few small files and
-    starts nothing: a launch can afford it.
+    It is the build that was rolled back to, or the one of the current definition. It reads only a few small files, so
+    a launch can call it.
     """
-    return rolled_back(runtime.name, root) or built(runtime, root)
+    return find_rolled_back(runtime.name, root) or find_built(runtime, root)
 
 
-def rolled_back(name: str, root: Path) -> Path | None:
-    """The folder of the build that a runtime was rolled back to, None if it was not or that is gone."""
+def find_rolled_back(name: str, root: Path) -> Path | None:
+    """The folder of the build that a runtime was rolled back to, None if there is none or it was removed."""
     try:
         folder = root / (root / _ROLLED_BACK / name).read_text().strip()
     except (OSError, ValueError):
@@ -97,14 +96,14 @@ def rolled_back(name: str, root: Path) -> Path | None:
 
 
 def roll_back(runtime: Runtime, root: Path) -> tuple[Path | None, Build]:
-    """Makes engines run in the build before the present one: what was in use, and what is from now on.
+    """Make engines start in the previous build. Return the folder used before, and the build used from now on.
 
-    Raises RuntimeNotFound when there is none. Engines that run are left alone.
+    Raises RuntimeNotFound if there is no earlier build. Running engines continue.
     """
-    current = installed(runtime, root)
-    before = previous(runtime.name, list_builds(root), current)
+    current = find_installed(runtime, root)
+    before = find_previous(runtime.name, list_builds(root), current)
     if before is None:
-        than = f"older than {current.name}" if current else "to go back to"
+        than = f"older than {current.name}" if current else "to roll back to"
         raise RuntimeNotFound(f"runtime {runtime.name!r} has no build {than}")
     note = root / _ROLLED_BACK / runtime.name
     note.parent.mkdir(exist_ok=True)
@@ -117,8 +116,8 @@ def roll_back(runtime: Runtime, root: Path) -> tuple[Path | None, Build]:
     return current, before
 
 
-def go_forward(root: Path, name: str) -> bool:
-    """Ends a runtime's being rolled back; whether it was."""
+def undo_roll_back(root: Path, name: str) -> bool:
+    """End a rollback of a runtime. Return whether there was one."""
     try:
         (root / _ROLLED_BACK / name).unlink()
     except FileNotFoundError:
@@ -126,19 +125,19 @@ def go_forward(root: Path, name: str) -> bool:
     return True
 
 
-def previous(name: str, builds: Sequence[Build], current: Path | None) -> Build | None:
-    """The newest usable build of a runtime that is older than its `current` one."""
-    born = next((build.record.created for build in builds if build.folder == current), float("inf"))
+def find_previous(name: str, builds: Sequence[Build], current: Path | None) -> Build | None:
+    """The newest usable build of a runtime that is older than its `current` build."""
+    created = next((build.record.created for build in builds if build.folder == current), float("inf"))
     older = (
         build
         for build in reversed(builds)
-        if build.record.name == name and build.usable and build.record.created < born
+        if build.record.name == name and build.usable and build.record.created < created
     )
     return next(older, None)
 
 
-def built(runtime: Runtime, root: Path) -> Path | None:
-    """The folder of the finished build of `runtime` as it is defined now, None where there is none."""
+def find_built(runtime: Runtime, root: Path) -> Path | None:
+    """The folder of the finished build of the current definition of `runtime`, None if there is none."""
     try:
         wanted = fingerprint(runtime)
     except RuntimeBuildError:
@@ -150,10 +149,10 @@ def built(runtime: Runtime, root: Path) -> Path | None:
 
 
 @contextlib.contextmanager
-def locked(root: Path, report: Callable[[str], None]) -> Iterator[IO[bytes]]:
-    """Holds the one lock of `root`; waits for whoever has it.
+def hold_lock(root: Path, report: Callable[[str], None]) -> Iterator[IO[bytes]]:
+    """Hold the lock of `root`, and wait for it if necessary.
 
-    Programs that inherit the file hold the lock too: a killed build is over only when its last program is.
+    Programs that inherit the file hold the lock too, so a killed build ends only when its last program exits.
     """
     root.mkdir(parents=True, exist_ok=True)
     with (root / _LOCK).open("ab") as lock:
@@ -166,24 +165,24 @@ def locked(root: Path, report: Callable[[str], None]) -> Iterator[IO[bytes]]:
 
 
 def clear_unfinished(root: Path) -> None:
-    """Removes what interrupted builds and removals left. The lock must be held."""
+    """Remove what interrupted builds and removals left. The lock must be held."""
     for path in root.iterdir():
         if _UNFINISHED.fullmatch(path.name):
             shutil.rmtree(path)
 
 
-def remove(folder: Path) -> None:
-    """Removes a build; renamed first, because half a build must not look finished."""
-    doomed = folder.with_name(f"{folder.name}.removing-{os.getpid()}")
-    folder.rename(doomed)
-    shutil.rmtree(doomed)
+def remove_build(folder: Path) -> None:
+    """Remove a build. It is renamed first, because half a build must not look finished."""
+    removed = folder.with_name(f"{folder.name}.removing-{os.getpid()}")
+    folder.rename(removed)
+    shutil.rmtree(removed)
 
 
-def finish(building: Path, folder: Path, record: Record) -> None:
-    """Puts a verified build in its place. The lock must be held."""
+def publish_build(building: Path, folder: Path, record: Record) -> None:
+    """Put a verified build in place. The lock must be held."""
     (building / RECORD).write_bytes(msgspec.json.format(msgspec.json.encode(record)))
-    # The disk first: after a power cut a renamed folder with empty files would look finished.
+    # Sync first: after a power cut, a renamed folder with empty files would look finished.
     os.sync()
     if folder.exists():
-        remove(folder)
+        remove_build(folder)
     building.rename(folder)

@@ -1,4 +1,4 @@
-"""What must hold before a build counts as finished."""
+"""Checks a build before it counts as finished."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from sparkd.catalog.definitions import Runtime
 from sparkd.errors import RuntimeBuildError
 from sparkd.runtimes import tools
 from sparkd.runtimes.definition import environment_of
-from sparkd.runtimes.running import ProgramFailed, Report, run
+from sparkd.runtimes.programs import ProgramFailed, Report, run_program
 
 # Seconds for one check. The first import of a large program on a slow disk takes a minute.
 _TIMEOUT = 600.0
 
-# Seconds for one command that fetches: precompiled kernels are a few GB.
+# Seconds for one command that downloads: precompiled kernels are a few GB.
 _FETCH_TIMEOUT = 3600.0
 
 _IMPORT = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)"
@@ -26,8 +26,8 @@ _CUDA = "import torch; print('CUDA', torch.version.cuda)"
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
-    """Looks over the build in `folder`. Programs get `work` as their home, to leave nothing in anybody's."""
+class BuildVerifier:
+    """Checks the build in `folder`. Programs get `work` as their home, so that they write to no user's home."""
 
     runtime: Runtime
     folder: Path
@@ -38,35 +38,36 @@ class Check:
 
     @property
     def has_gpu(self) -> bool:
-        """Whether this machine has an NVIDIA GPU with its driver."""
+        """Whether this machine has an NVIDIA GPU and its driver."""
         return (self.devices / "nvidiactl").exists()
 
     def fetch(self, environ: Mapping[str, str]) -> None:
-        """Runs what the runtime fetches on machines with a GPU; what fails is reported and no more."""
+        """Run the commands in `fetch` on machines with a GPU. A failure is only reported."""
         for command in self.runtime.fetch if self.has_gpu else ():
-            told = f"`{' '.join(command)}`"
-            self.report(f"Fetching with {told} …")
-            # uv at the end: what fetches packages looks for it, as such a virtualenv has no pip.
-            path = f"{self.folder / 'bin'}:{environ.get('PATH', '')}:{Path(tools.uv()).parent}"
-            whole = {**environ, **self._environment(), "PATH": path}
+            label = f"`{' '.join(command)}`"
+            self.report(f"Fetching with {label} …")
+            # uv at the end: commands that download packages need it, because the virtualenv has no pip.
+            path = f"{self.folder / 'bin'}:{environ.get('PATH', '')}:{Path(tools.find_uv()).parent}"
+            variables = {**environ, **self._environment(), "PATH": path}
             try:
-                self._run(command[0], command[1:], whole, _FETCH_TIMEOUT)
+                self._run(command[0], command[1:], variables, _FETCH_TIMEOUT)
             except ProgramFailed as failed:
                 self.report(
-                    f"{failed.told(f'{told} failed')}\n  The build goes on: the first start makes up for it."
+                    f"{failed.describe(f'{label} failed')}\n"
+                    "  The build continues: the first start compiles what is missing."
                 )
 
     def verify(self) -> dict[str, str]:
-        """The versions of all that was installed. Raises RuntimeBuildError where anything is not as it must be."""
+        """Check everything, and return the versions of all packages. Raises RuntimeBuildError."""
         found = self._versions()
         if self.runtime.cuda:
             self._check_cuda(found.get("torch", "missing"))
         if self.runtime.imports:
             modules = ", ".join(self.runtime.imports)
-            self.report(f"Checking that it imports {modules} …")
-            self._check(f"{modules} cannot be imported", "python", "-c", _IMPORT, *self.runtime.imports)
+            self.report(f"Checking that {modules} can be imported …")
+            self._check(f"cannot import {modules}", "python", "-c", _IMPORT, *self.runtime.imports)
         for command in (*self.runtime.smoke, *(self.runtime.smoke_gpu if self.has_gpu else ())):
-            self.report(f"Checking that `{' '.join(command)}` answers …")
+            self.report(f"Checking that `{' '.join(command)}` works …")
             self._check(f"`{' '.join(command)}` failed", *command)
         return found
 
@@ -82,18 +83,18 @@ class Check:
             if found.get(name.lower()) != version
         ]
         if wrong:
-            raise RuntimeBuildError(f"Runtime {self.runtime.name!r} was built wrong: {'; '.join(wrong)}.")
+            raise RuntimeBuildError(f"Runtime {self.runtime.name!r} is not valid: {'; '.join(wrong)}.")
         return dict(sorted(found.items()))
 
     def _check_cuda(self, version: str) -> None:
-        self.report(f"Checking that its PyTorch is one for CUDA {self.runtime.cuda} …")
-        told = self._check("torch cannot be imported", "python", "-c", _CUDA)
-        cuda = told.rpartition("CUDA ")[2].strip()
+        self.report(f"Checking that its PyTorch is built for CUDA {self.runtime.cuda} …")
+        output = self._check("cannot import torch", "python", "-c", _CUDA)
+        cuda = output.rpartition("CUDA ")[2].strip()
         if cuda.partition(".")[0] != self.runtime.cuda:
             found = "a build without CUDA" if cuda == "None" else f"a build for CUDA {cuda}"
             raise RuntimeBuildError(
-                f"Runtime {self.runtime.name!r} was built wrong: torch {version} in it is {found}, not for CUDA "
-                f"{self.runtime.cuda}. Where did it come from? See PIP_FIND_LINKS and PIP_INDEX_URL."
+                f"Runtime {self.runtime.name!r} is not valid: its torch {version} is {found}, not for CUDA "
+                f"{self.runtime.cuda}. Check PIP_FIND_LINKS and PIP_INDEX_URL, which say where it came from."
             )
 
     def _check(self, failure: str, program: str, *arguments: str) -> str:
@@ -101,14 +102,14 @@ class Check:
             return self._run(program, arguments, self._environment(), _TIMEOUT)
         except ProgramFailed as failed:
             raise RuntimeBuildError(
-                failed.told(f"Runtime {self.runtime.name!r} was built, but {failure}")
+                failed.describe(f"Runtime {self.runtime.name!r} was built, but {failure}")
             ) from failed
 
     def _run(
         self, program: str, arguments: tuple[str, ...], environ: Mapping[str, str], timeout: float
     ) -> str:
         argv = (str(self.folder / "bin" / program), *arguments)
-        return run(argv, directory=self.work, environ=environ, lock=self.lock, timeout=timeout)
+        return run_program(argv, directory=self.work, environ=environ, lock=self.lock, timeout=timeout)
 
     def _environment(self) -> dict[str, str]:
         return {

@@ -1,1 +1,1 @@
-"""What runs when: the lifecycle of a model's process, the books, and the one decision procedure. No I/O, no clock."""
+"""Decides which model runs when: process lifecycle, ledger of requests, and policy. No I/O, no clock."""

@@ -1,4 +1,4 @@
-"""What the scheduler asks for. The supervisor carries these out and decides nothing."""
+"""The scheduler's actions. The supervisor carries them out and decides nothing."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from sparkd.errors import Refusal
 
 
 class Launch(Struct, frozen=True):
-    """Start the model's process. `run` numbers the launches: events of an earlier run are told apart by it."""
+    """Start the model's process. `run` numbers the launches, so that events of an earlier run can be recognized."""
 
     model: str
     run: int
 
 
 class Terminate(Struct, frozen=True):
-    """End the process of that run: SIGTERM, grace, SIGKILL to all of it. `reason` is for people."""
+    """End the process of that run: SIGTERM, a grace period, then SIGKILL to all of it. `reason` is for the log."""
 
     model: str
     run: int
@@ -23,7 +23,7 @@ class Terminate(Struct, frozen=True):
 
 
 class Kill(Struct, frozen=True):
-    """End everything of that run now, with no grace: memory runs out. `reason` is for people, and for the journal."""
+    """Kill all processes of that run at once, because memory runs out. `reason` is for people and for the journal."""
 
     model: str
     run: int
@@ -31,7 +31,7 @@ class Kill(Struct, frozen=True):
 
 
 class Grant(Struct, frozen=True):
-    """The ticket's model is ready: the request may go. The ticket is a lease from here on."""
+    """The ticket's model is ready: forward the request. From here on, the ticket is a lease."""
 
     ticket: int
     model: str
@@ -39,7 +39,7 @@ class Grant(Struct, frozen=True):
 
 
 class Refuse(Struct, frozen=True):
-    """The ticket will not be granted; the client is told why. The ticket is out of the books."""
+    """The ticket will not be granted; `error` goes to the client. The ticket is no longer in the ledger."""
 
     ticket: int
     error: Refusal

@@ -1,54 +1,54 @@
-"""When the books want to be looked at again. Seconds of the caller's clock throughout."""
+"""When the scheduler must decide again. Seconds of the caller's clock throughout."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sparkd.scheduling.books import NEVER, Books, Entry
+from sparkd.scheduling.ledger import NEVER, Entry, Ledger
 from sparkd.scheduling.lifecycle import State
 
 
-def next_deadline(books: Books, now: float) -> float:
+def next_deadline(ledger: Ledger, now: float) -> float:
     """When the next tick is due at the latest; always later than `now`.
 
-    What is overdue already waits for an event, not for the clock: a drained model for somebody else's start.
+    An overdue deadline waits for an event, not for the clock: a drained model waits for another model's start.
     """
-    due = [_due(entry) for entry in books.active.values()]
-    if books.queue:
-        due.append(next(iter(books.queue.values())).deadline)
-        due += _evictions_due(books)
-    return min((at for at in due if at > now), default=NEVER)
+    deadlines = [_entry_deadline(entry) for entry in ledger.active.values()]
+    if ledger.queue:
+        deadlines.append(next(iter(ledger.queue.values())).deadline)
+        deadlines += _eviction_times(ledger)
+    return min((at for at in deadlines if at > now), default=NEVER)
 
 
-def idle_end(entry: Entry) -> float:
-    """When the entry's model has been idle for long enough to be stopped."""
-    if not entry.idle or entry.model.pinned or entry.model.idle_timeout <= 0:
+def idle_deadline(entry: Entry) -> float:
+    """When the entry's model is stopped for idleness."""
+    if not entry.is_idle or entry.model.pinned or entry.model.idle_timeout <= 0:
         return NEVER
     return entry.last_used + entry.model.idle_timeout
 
 
-def evictable_at(victim: Entry, rival: Entry, max_wait: float) -> float:
-    """When the victim may go for a waiting rival: after its residency, or half the rival's patience."""
+def eviction_time(victim: Entry, rival: Entry, max_wait: float) -> float:
+    """When the victim may be evicted for a waiting rival: after its residency, or half of the rival's `max_wait`."""
     oldest = next(iter(rival.waiting.values()))
     return min(victim.residency_end(), oldest.arrived + max_wait / 2)
 
 
-def _due(entry: Entry) -> float:
+def _entry_deadline(entry: Entry) -> float:
     match entry.state:
         case State.STARTING:
             return entry.since + entry.model.start_timeout
         case State.READY:
-            return idle_end(entry)
+            return idle_deadline(entry)
         case State.DRAINING:
             return entry.drain_deadline
         case State.BACKOFF:
-            return entry.until
+            return entry.retry_at
         case _:
             return NEVER
 
 
-def _evictions_due(books: Books) -> Iterator[float]:
-    ready = [entry for entry in books.active.values() if entry.state is State.READY]
-    for rival in books.active.values():
+def _eviction_times(ledger: Ledger) -> Iterator[float]:
+    ready = [entry for entry in ledger.active.values() if entry.state is State.READY]
+    for rival in ledger.active.values():
         if rival.waiting:
-            yield from (evictable_at(victim, rival, books.max_wait) for victim in ready)
+            yield from (eviction_time(victim, rival, ledger.max_wait) for victim in ready)

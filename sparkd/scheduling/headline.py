@@ -6,27 +6,29 @@ from sparkd.catalog.quantities import GIB
 from sparkd.scheduling.status import ModelStatus, Status
 
 
-def headline(status: Status, *, stopping: bool) -> str:
-    """Such as “ready · gpt-oss-20b resident, 2 in flight · 61 GiB free”; free is what is left of the budget."""
+def format_headline(status: Status, *, stopping: bool) -> str:
+    """Such as “ready · gpt-oss-20b resident, 2 in flight · 61 GiB free”; free is the rest of the budget."""
     free = (status.memory.budget - status.memory.reserved) / GIB
     parts = ["stopping" if stopping else "ready"]
-    parts += [_model(model) for model in status.models if model.state != "stopped"] or ["nothing resident"]
+    parts += [_format_model(model) for model in status.models if model.state != "stopped"] or [
+        "nothing resident"
+    ]
     parts.append(f"{free:.0f} GiB free")
     return " · ".join(parts)
 
 
-def _model(model: ModelStatus) -> str:
-    words = [f"{model.id} {_state(model)}"]
+def _format_model(model: ModelStatus) -> str:
+    parts = [f"{model.id} {_format_state(model)}"]
     if model.in_flight:
-        words.append(f"{model.in_flight} in flight")
+        parts.append(f"{model.in_flight} in flight")
     if model.waiting:
-        words.append(f"{model.waiting} waiting")
-    return ", ".join(words)
+        parts.append(f"{model.waiting} waiting")
+    return ", ".join(parts)
 
 
-def _state(model: ModelStatus) -> str:
+def _format_state(model: ModelStatus) -> str:
     if model.quarantined:
-        return "in quarantine"
+        return "quarantined"
     if model.state == "ready":
         return "resident"
     return "failed" if model.state == "backoff" else model.state

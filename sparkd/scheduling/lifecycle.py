@@ -1,8 +1,8 @@
-"""The life of a model's process, as one table. docs/architecture.md draws its diagram from here.
+"""The lifecycle of a model's process, as one table. The diagram in docs/architecture.md is generated from it.
 
-`failed` is an end that nobody asked for: the process exited by itself, or its start deadline passed. `exited` is
-the end of a process that was told to go; `reclaimed` says that nothing of it is left and its memory is back.
-`held` is an earlier sparkd's word that it must not start by itself. Quarantine is a backoff without an end.
+`failed` is an unexpected end: the process exited by itself, or its start deadline passed. `exited` is the end of a
+process that was terminated. `reclaimed`: none of its processes is left and its memory is free again. `restored`: an
+earlier sparkd recorded that it must not start by itself. Quarantine is a backoff without an end.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 
 
 class State(StrEnum):
-    """Where a model's process is in its life."""
+    """The state of a model's process."""
 
     STOPPED = "stopped"
     STARTING = "starting"
@@ -24,7 +24,7 @@ class State(StrEnum):
 
 
 class Event(StrEnum):
-    """What can happen to a model's process."""
+    """An event of a model's process."""
 
     LAUNCH = "launch"
     HEALTHY = "healthy"
@@ -34,11 +34,11 @@ class Event(StrEnum):
     EXITED = "exited"
     RECLAIMED = "reclaimed"
     COOLED = "cooled"
-    HELD = "held"
+    RESTORED = "restored"
 
 
-TABLE: Final[Mapping[State, Mapping[Event, State]]] = {
-    State.STOPPED: {Event.LAUNCH: State.STARTING, Event.HELD: State.BACKOFF},
+TRANSITIONS: Final[Mapping[State, Mapping[Event, State]]] = {
+    State.STOPPED: {Event.LAUNCH: State.STARTING, Event.RESTORED: State.BACKOFF},
     State.STARTING: {
         Event.HEALTHY: State.READY,
         Event.EVICT: State.STOPPING,
@@ -56,29 +56,29 @@ TABLE: Final[Mapping[State, Mapping[Event, State]]] = {
 
 
 class LifecycleError(AssertionError):
-    """An event arrived in a state that does not list it: a bug of ours, never of a client or an engine."""
+    """An event arrived in a state that does not list it: a bug in sparkd, never in a client or an engine."""
 
 
-def after(state: State, event: Event) -> State:
-    """Return the state that follows; raise LifecycleError where the table has none.
+def next_state(state: State, event: Event) -> State:
+    """Return the next state; raise LifecycleError if the table has none.
 
-    A `healthy` that arrives after its process was told to go, or has failed, is the one event ignored by name:
-    the probe and the decision crossed.
+    Only one unlisted event is ignored: a `healthy` after its process was terminated or has failed. Then the health
+    check and the decision crossed.
     """
-    following = TABLE[state].get(event)
-    if following is not None:
-        return following
+    target = TRANSITIONS[state].get(event)
+    if target is not None:
+        return target
     if event is Event.HEALTHY and state in (State.STOPPING, State.BACKOFF, State.STOPPED):
         return state
     raise LifecycleError(f"{event} cannot happen to a model that is {state}")
 
 
-def mermaid() -> str:
+def render_mermaid() -> str:
     """Return the table as a Mermaid state diagram, for the documentation."""
     arrows = [
-        f"    {state} --> {following}: {event}"
-        for state, row in TABLE.items()
-        for event, following in row.items()
-        if following is not state
+        f"    {state} --> {target}: {event}"
+        for state, row in TRANSITIONS.items()
+        for event, target in row.items()
+        if target is not state
     ]
     return "\n".join(["stateDiagram-v2", f"    [*] --> {State.STOPPED}", *arrows])

@@ -1,34 +1,35 @@
-"""Memory arithmetic, in bytes: budget = total - reserve - leaked, and what one model takes of it."""
+"""Memory arithmetic, in bytes: budget = total - reserve - leaked, and the footprint of each model."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
 from typing import Final, Literal, NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.quantities import GIB
 
-ImpliedFootprint = Callable[[Model], int | None]
-"""Also what is learned: bytes, None where nothing is known."""
+FootprintEstimator = Callable[[Model], int | None]
+"""Returns bytes, None if unknown. Learned footprints have the same type."""
 
 Basis = Literal["learned", "declared", "implied", "guessed"]
 
-FLOOR: Final = 5 * GIB
-"""What a GB10 needs to stay alive, as its owners report: with less it may hang before anything can be ended."""
+MAX_DEFAULT_FLOOR: Final = 5 * GIB
+"""What a GB10 needs to keep running, as its owners report. With less it may hang before a process can be killed."""
 
 
 class Footprint(NamedTuple):
-    """Bytes to reserve for a model, and what they are based on. "guessed": all that it may have."""
+    """Bytes to reserve for a model, and where they come from. "guessed": everything that it may use."""
 
     bytes: int
     basis: Basis
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """What models may take together. `utility` is the place kept for the utility model beside the main one, `leaked`
-    never came back; `slots` is how many normal models may be resident at once, None: as many as fit."""
+class Budget(Struct, frozen=True):
+    """What all models may use. `utility` is kept free for the utility model. `leaked` was not freed after its process
+    ended. `slots` is the largest number of normal models that may be resident; None: as many as fit."""
 
     total: int
     reserve: int
@@ -38,49 +39,50 @@ class Budget:
 
     @property
     def bytes(self) -> int:
-        """Bytes that models may take together."""
+        """Bytes that all models may use."""
         return max(0, self.total - self.reserve - self.leaked)
 
-    def share(self, model: Model) -> int:
-        """Bytes that this model may take when everything evictable is gone."""
+    def limit_for(self, model: Model) -> int:
+        """Bytes that this model may use when everything evictable is evicted."""
         return self.bytes - (self.utility if model.lifecycle == "normal" else 0)
 
-    def within(self, size: int) -> Budget:
-        """Return this budget with no more than `size` bytes for models."""
+    def limited_to(self, size: int) -> Budget:
+        """Return this budget with at most `size` bytes for models."""
         return self if size >= self.bytes else replace(self, total=size + self.reserve + self.leaked)
 
 
-def floor_of(total: int) -> int:
-    """Bytes that must stay available on a machine of `total` where nobody has said otherwise."""
-    return min(FLOOR, total // 16)
+def default_floor(total: int) -> int:
+    """Bytes that must stay available on a machine of `total` bytes, unless `memory.floor` is set."""
+    return min(MAX_DEFAULT_FLOOR, total // 16)
 
 
-def footprint(
-    model: Model, budget: Budget, implied: ImpliedFootprint, learned: ImpliedFootprint = lambda _: None
+def estimate_footprint(
+    model: Model, budget: Budget, implied: FootprintEstimator, learned: FootprintEstimator = lambda _: None
 ) -> Footprint:
-    """Return the bytes to reserve for a model: learned, else declared, else implied by its options, else all it may
-    have.
+    """Return the bytes to reserve for a model: learned, declared, implied by its options, or all that it may use.
 
-    What is implied is cut to the model's share: an option such as `gpu-memory-utilization` is a wish about the
-    whole machine, whereas a declaration is the owner's word and stands, even where it does not fit.
+    An implied footprint is limited to the model's share, because an option such as `gpu-memory-utilization` is about
+    the whole machine. A declared footprint is never changed, even if it does not fit.
     """
     if (known := learned(model)) is not None:
         return Footprint(known, "learned")
     if model.memory is not None:
         return Footprint(model.memory, "declared")
     guess = implied(model)
-    share = budget.share(model)
+    share = budget.limit_for(model)
     return Footprint(share, "guessed") if guess is None else Footprint(min(guess, share), "implied")
 
 
-def budget_for(
+def compute_budget(
     models: Iterable[Model],
     total: int,
     reserve: int,
-    implied: ImpliedFootprint,
-    learned: ImpliedFootprint = lambda _: None,
+    implied: FootprintEstimator,
+    learned: FootprintEstimator = lambda _: None,
 ) -> Budget:
-    """Return the budget of a machine of `total` bytes, with the utility model's place kept, if there is one."""
-    whole = Budget(total, reserve)
+    """Return the budget of a machine of `total` bytes, with memory kept for the utility model if there is one."""
+    full_budget = Budget(total, reserve)
     utility = next((model for model in models if model.lifecycle == "utility" and model.enabled), None)
-    return Budget(total, reserve, footprint(utility, whole, implied, learned).bytes if utility else 0)
+    return Budget(
+        total, reserve, estimate_footprint(utility, full_budget, implied, learned).bytes if utility else 0
+    )

@@ -1,7 +1,7 @@
-"""What would happen if somebody asked for a model now: the scheduler's own decisions, on a copy of its books.
+"""What a request for a model would do now: the scheduler's own decisions, on a copy of its ledger.
 
-The copy is asked, and then lives on in a world that behaves: answers end, starts succeed, who is told to go goes. So
-the plan cannot disagree with what is done; only its seconds are guesses, made from what was learned.
+The copy gets a request, and then a simulation runs: responses end, starts succeed, terminated processes exit. So the
+plan always agrees with what the scheduler does. Only its times are estimates, from what past runs taught.
 """
 
 from __future__ import annotations
@@ -13,31 +13,31 @@ from msgspec import Struct
 
 from sparkd.catalog.definitions import Model
 from sparkd.scheduling.actions import Action, Grant, Kill, Launch, Refuse, Terminate
-from sparkd.scheduling.books import Entry
+from sparkd.scheduling.ledger import Entry
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.memory import Basis
-from sparkd.scheduling.refusals import UNKNOWN_LOAD_TIME
+from sparkd.scheduling.refusals import ASSUMED_LOAD_TIME
 from sparkd.scheduling.scheduler import Scheduler
 
-STOPPING: Final = 2.0
-"""Seconds a process is believed to need to be gone, its memory back."""
+ASSUMED_STOP_TIME: Final = 2.0
+"""Seconds that a process is assumed to take to exit and free its memory."""
 
-ANSWERING: Final = 5.0
-"""Seconds a request is believed to take on a model that has not answered any yet."""
+ASSUMED_ANSWER_TIME: Final = 5.0
+"""Seconds that a request is assumed to take on a model without earlier requests."""
 
-LONGEST: Final = 500
-"""Events after which a plan gives up: the queue before it is too long to be foretold."""
+MAX_EVENTS: Final = 500
+"""Events after which a plan gives up: the queue is too long to predict."""
 
 Verdict = Literal["ready", "starting", "launch", "refused", "unknown"]
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """What asking for `model` now would lead to.
+    """What a request for `model` would do now.
 
-    "ready" and "starting": it is, or is about to be. "launch": it would be launched, once those of `evicts` are gone
-    and those of `before` had their turn. "refused": `why`. `seconds` is how long until it answers, `load_time` how much
-    of that is its own start; None where nothing is known. `footprint` (bytes) rests on `basis`. `lacks`: what it
-    cannot start without and the scheduler knows nothing of, in sentences.
+    `verdict` is the model's state: "ready", "starting", "launch" (after the models of `before` have run and those of
+    `evicts` have stopped), or "refused" (`why`). `seconds` is the time until its response, `load_time` the part of it
+    for its own start; None if unknown. `footprint` is bytes, known from `basis`. `lacks`: sentences about missing
+    files or a missing runtime, which the scheduler does not check.
     """
 
     model: str
@@ -52,47 +52,49 @@ class Plan(Struct, frozen=True, kw_only=True):
     lacks: tuple[str, ...] = ()
 
 
-def plan(scheduler: Scheduler, model_id: str, now: float, load_time: Callable[[Model], float | None]) -> Plan:
-    """Return what would happen. The scheduler itself is not touched. `load_time` is what was learned, in seconds."""
-    return _World(scheduler.copy(), model_id, now, load_time).play()
+def make_plan(
+    scheduler: Scheduler, model_id: str, now: float, load_time: Callable[[Model], float | None]
+) -> Plan:
+    """Return what would happen. Does not change the scheduler. `load_time` returns a learned time in seconds."""
+    return _Simulation(scheduler.copy(), model_id, now, load_time).run()
 
 
-class _World:
-    """A copy of the books, and what happens to it."""
+class _Simulation:
+    """A simulation on a copy of the scheduler."""
 
     def __init__(
-        self, books: Scheduler, model_id: str, now: float, load_time: Callable[[Model], float | None]
+        self, scheduler: Scheduler, model_id: str, now: float, load_time: Callable[[Model], float | None]
     ) -> None:
-        self._scheduler = books
+        self._scheduler = scheduler
         self._model_id = model_id
-        self._begun = self._now = now
+        self._started_at = self._now = now
         self._load_time = load_time
         self._evicts: list[str] = []
         self._before: list[str] = []
 
-    def play(self) -> Plan:
-        """Ask, and let things happen until it is clear what becomes of it."""
+    def run(self) -> Plan:
+        """Send a request, and simulate events until its outcome is clear."""
         starting = (found := self._scheduler.entry(self._model_id)) and found.state is State.STARTING
         ticket, actions = self._scheduler.on_request(self._model_id, self._now)
-        for _ in range(LONGEST):
+        for _ in range(MAX_EVENTS):
             for action in actions:
-                if (told := self._told(action, ticket, starting=bool(starting))) is not None:
-                    return told
-            actions = self._go_on()
-        return self._plan("unknown", why="too many requests wait before it")
+                if (outcome := self._outcome_of(action, ticket, starting=bool(starting))) is not None:
+                    return outcome
+            actions = self._advance()
+        return self._build_plan("unknown", why="too many requests are waiting before it")
 
-    def _told(self, action: Action, ticket: int, *, starting: bool) -> Plan | None:
+    def _outcome_of(self, action: Action, ticket: int, *, starting: bool) -> Plan | None:
         match action:
             case Grant(number) if number == ticket:
                 verdict: Verdict = (
-                    "starting" if starting else "ready" if self._now == self._begun else "launch"
+                    "starting" if starting else "ready" if self._now == self._started_at else "launch"
                 )
-                return self._plan(verdict, seconds=self._now - self._begun)
+                return self._build_plan(verdict, seconds=self._now - self._started_at)
             case Refuse(number, error) if number == ticket:
-                return self._plan("refused", why=error.message)
+                return self._build_plan("refused", why=error.message)
             case Launch(model_id):
                 if model_id == self._model_id:
-                    return self._plan("launch", seconds=self._seconds())
+                    return self._build_plan("launch", seconds=self._seconds_until_ready())
                 self._before.append(model_id)
             case Terminate(model_id) | Kill(model_id):
                 self._evicts.append(model_id)
@@ -100,15 +102,15 @@ class _World:
                 pass
         return None
 
-    def _seconds(self) -> float | None:
+    def _seconds_until_ready(self) -> float | None:
         known = self._known_load_time()
-        return None if known is None else self._now - self._begun + known
+        return None if known is None else self._now - self._started_at + known
 
     def _known_load_time(self) -> float | None:
         entry = self._scheduler.entry(self._model_id)
         return (entry.load_time or self._load_time(entry.model)) if entry else None
 
-    def _plan(self, verdict: Verdict, *, seconds: float | None = None, why: str = "") -> Plan:
+    def _build_plan(self, verdict: Verdict, *, seconds: float | None = None, why: str = "") -> Plan:
         entry = self._scheduler.entry(self._model_id)
         return Plan(
             model=self._model_id,
@@ -122,31 +124,31 @@ class _World:
             why=why,
         )
 
-    def _go_on(self) -> list[Action]:
-        """Let the next thing happen, and return what follows."""
-        at, happen = min(self._coming(), key=lambda coming: coming[0])
+    def _advance(self) -> list[Action]:
+        """Simulate the next event, and return its actions."""
+        at, apply = min(self._upcoming_events(), key=lambda event: event[0])
         self._now = max(self._now, at)
-        return happen()
+        return apply()
 
-    def _coming(self) -> Iterator[tuple[float, Callable[[], list[Action]]]]:
-        """Everything that would happen next, and when."""
+    def _upcoming_events(self) -> Iterator[tuple[float, Callable[[], list[Action]]]]:
+        """All events that may come next, with their times."""
         scheduler = self._scheduler
         yield scheduler.deadline, lambda: scheduler.on_tick(self._now)
         for entry in scheduler.entries():
             if entry.state is State.STARTING:
-                load = entry.load_time or self._load_time(entry.model) or UNKNOWN_LOAD_TIME
-                yield entry.since + load, lambda entry=entry: self._gets_ready(entry)  # type: ignore[misc]
+                load = entry.load_time or self._load_time(entry.model) or ASSUMED_LOAD_TIME
+                yield entry.since + load, lambda entry=entry: self._finish_start(entry)  # type: ignore[misc]
             for ticket, granted in entry.leases.items():
-                end = granted + (entry.answer_time or ANSWERING)
+                end = granted + (entry.answer_time or ASSUMED_ANSWER_TIME)
                 yield end, lambda ticket=ticket: scheduler.on_leave(ticket, self._now)  # type: ignore[misc]
-            if entry.process and entry.state in (State.STOPPING, State.BACKOFF):
-                yield entry.since + STOPPING, lambda entry=entry: self._goes(entry)  # type: ignore[misc]
+            if entry.has_process and entry.state in (State.STOPPING, State.BACKOFF):
+                yield entry.since + ASSUMED_STOP_TIME, lambda entry=entry: self._finish_stop(entry)  # type: ignore[misc]
 
-    def _gets_ready(self, entry: Entry) -> list[Action]:
+    def _finish_start(self, entry: Entry) -> list[Action]:
         return self._scheduler.on_healthy(entry.model.id, entry.run, self._now)
 
-    def _goes(self, entry: Entry) -> list[Action]:
-        """Its process ends, and what it held is back."""
+    def _finish_stop(self, entry: Entry) -> list[Action]:
+        """Its process exits, and its memory is free again."""
         scheduler, now = self._scheduler, self._now
         actions = scheduler.on_exited(entry.model.id, entry.run, entry.cause, now)
         if scheduler.available is not None:

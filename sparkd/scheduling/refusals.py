@@ -1,4 +1,4 @@
-"""The words a request is refused with, and when it is worth asking again."""
+"""The messages of refusals, and when a client should retry."""
 
 from __future__ import annotations
 
@@ -13,48 +13,52 @@ from sparkd.errors import (
     NoRoom,
     QueueFull,
     ShuttingDown,
-    WaitedTooLong,
+    WaitTimeout,
 )
-from sparkd.scheduling.books import NEVER, Entry
+from sparkd.scheduling.ledger import NEVER, Entry
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.memory import Budget
 
-UNKNOWN_LOAD_TIME = 60.0
+ASSUMED_LOAD_TIME = 60.0
 """Seconds assumed for a model that has not been loaded since the daemon started."""
 
-UPGRADE = 2.0
-"""Seconds after which a sparkd that replaces itself has long been there again."""
+UPGRADE_RETRY = 2.0
+"""Seconds after which a sparkd that replaces itself accepts requests again."""
 
-LACKING_RETRY = 15.0
-"""Seconds after which it is worth asking again whether other programs have given their memory back."""
-
-
-def free_in(holders: Sequence[Entry], now: float) -> float:
-    """Estimate the seconds until everybody in `holders` could make room; at least one."""
-    return max([1.0, *(_release(holder, now) for holder in holders)])
+MEMORY_SHORTAGE_RETRY = 15.0
+"""Seconds after which a client should retry, in case other programs have freed memory."""
 
 
-def _release(holder: Entry, now: float) -> float:
+def seconds_until_free(holders: Sequence[Entry], now: float) -> float:
+    """Estimate the seconds until all models in `holders` could be evicted; at least 1."""
+    return max([1.0, *(_seconds_until_release(holder, now) for holder in holders)])
+
+
+def _seconds_until_release(holder: Entry, now: float) -> float:
     if holder.state is State.STARTING:
-        return (holder.load_time or UNKNOWN_LOAD_TIME) - (now - holder.since)
+        return (holder.load_time or ASSUMED_LOAD_TIME) - (now - holder.since)
     residency = holder.residency_end() - now
     if not holder.leases:
         return residency
     return max(residency, holder.answer_time - (now - min(holder.leases.values())))
 
 
-def busy(entry: Entry, holders: Sequence[Entry], residents: Sequence[Entry], now: float) -> ModelBusy:
-    """Refuse because `holders` are in the way and nobody may queue."""
+def _names(entries: Sequence[Entry]) -> str:
+    return " and ".join(f'"{entry.model.id}"' for entry in entries)
+
+
+def busy_error(entry: Entry, holders: Sequence[Entry], residents: Sequence[Entry], now: float) -> ModelBusy:
+    """Refuse because `holders` use the memory and the queue is off."""
     others = [resident for resident in residents if resident not in holders and resident is not entry]
-    names = " and ".join(holder.model.id for holder in holders)
+    names = _names(holders)
     return ModelBusy(
-        f"{entry.model.id} is not running and {names} holds the machine",
-        retry_after=free_in(holders, now),
-        holders=tuple(_holder(resident, now) for resident in (*holders, *others)),
+        f'Model "{entry.model.id}" cannot start now: the machine is in use by {names}.',
+        retry_after=seconds_until_free(holders, now),
+        holders=tuple(_describe_holder(resident, now) for resident in (*holders, *others)),
     )
 
 
-def _holder(entry: Entry, now: float) -> Holder:
+def _describe_holder(entry: Entry, now: float) -> Holder:
     model = entry.model
     uptime = now - (entry.ready_at if entry.ready_at is not None else entry.since)
     idle = 0.0 if entry.leases or entry.ready_at is None else now - entry.last_used
@@ -69,70 +73,76 @@ def _holder(entry: Entry, now: float) -> Holder:
     )
 
 
-def queue_full(length: int, residents: Sequence[Entry], now: float) -> QueueFull:
-    """Refuse because `length` requests wait already."""
-    return QueueFull(f"{length} requests wait already", retry_after=free_in(residents, now))
+def queue_full_error(length: int, residents: Sequence[Entry], now: float) -> QueueFull:
+    """Refuse because `length` requests are waiting, the limit."""
+    return QueueFull(
+        f"{length} requests are waiting already, which is the limit.",
+        retry_after=seconds_until_free(residents, now),
+    )
 
 
-def waited(entry: Entry, max_wait: float, residents: Sequence[Entry], now: float) -> WaitedTooLong:
-    """Refuse because the ticket's patience is spent."""
+def wait_timeout_error(entry: Entry, max_wait: float, residents: Sequence[Entry], now: float) -> WaitTimeout:
+    """Refuse because the ticket has waited for `max_wait`."""
     others = [resident for resident in residents if resident is not entry]
     if entry.state is State.STARTING:
-        doing = "is still starting"
+        state = "is still starting"
         others = [entry]
     elif others:
-        doing = "is waiting for " + " and ".join(other.model.id for other in others)
+        state = f"waits for {_names(others)}"
     else:
-        doing = f"is {entry.state}"
-    return WaitedTooLong(
-        f"{entry.model.id} {doing} after {max_wait:.0f} seconds", retry_after=free_in(others, now)
+        state = f"is {entry.state}"
+    return WaitTimeout(
+        f'Model "{entry.model.id}" was not ready within {max_wait:.0f} seconds: it {state}.',
+        retry_after=seconds_until_free(others, now),
     )
 
 
-def failed(entry: Entry, now: float) -> ModelFailed:
-    """Refuse because the model's process failed and is not tried again yet."""
+def model_failed_error(entry: Entry, now: float) -> ModelFailed:
+    """Refuse because the model's process failed and is not started again yet."""
     name = entry.model.id
-    if entry.until == NEVER:
-        often = f" failed {entry.failures} times in a row and" if entry.failures > 1 else ""
-        return ModelFailed(f"{name}{often} is in quarantine: {entry.cause} `sparkctl retry {name}` lifts it.")
-    return ModelFailed(f"{name} failed: {entry.cause}", retry_after=max(0.0, entry.until - now))
+    if entry.retry_at == NEVER:
+        often = f" after {entry.failures} failures in a row" if entry.failures > 1 else ""
+        return ModelFailed(
+            f'Model "{name}" is quarantined{often}: {entry.cause} Then run `sparkctl retry {name}`.'
+        )
+    return ModelFailed(f'Model "{name}" failed: {entry.cause}', retry_after=max(0.0, entry.retry_at - now))
 
 
-def stopped(entry: Entry) -> ModelStopped:
+def model_stopped_error(entry: Entry) -> ModelStopped:
     """Refuse because the operator stopped the model."""
-    return ModelStopped(f"the operator stopped {entry.model.id}")
+    return ModelStopped(f'The operator stopped model "{entry.model.id}".')
 
 
-def withdrawn(entry: Entry) -> ModelStopped:
-    """Refuse because a catalogue that was read again has the model no longer, or has it disabled."""
-    return ModelStopped(f"{entry.model.id} was taken out of the catalogue")
+def model_withdrawn_error(entry: Entry) -> ModelStopped:
+    """Refuse because a reload removed or disabled the model."""
+    return ModelStopped(f'Model "{entry.model.id}" was removed from the catalogue or disabled.')
 
 
-def replacing() -> ShuttingDown:
-    """Refuse because sparkd cannot wait any longer with replacing itself."""
-    return ShuttingDown("sparkd is being upgraded", retry_after=UPGRADE)
+def replacing_error() -> ShuttingDown:
+    """Refuse because sparkd is about to replace itself."""
+    return ShuttingDown("sparkd is being upgraded.", retry_after=UPGRADE_RETRY)
 
 
-def no_room(entry: Entry, residents: Sequence[Entry], budget: Budget) -> NoRoom:
-    """Refuse because the model does not fit, whoever may be evicted."""
-    name, share = entry.model.id, budget.share(entry.model)
-    needs = f"{name} needs {entry.footprint / GIB:.1f} GiB"
+def no_room_error(entry: Entry, residents: Sequence[Entry], budget: Budget) -> NoRoom:
+    """Refuse because the model does not fit, even if everything evictable is evicted."""
+    name, share = entry.model.id, budget.limit_for(entry.model)
+    needs = f'Model "{name}" needs {entry.footprint / GIB:.1f} GiB'
     if entry.footprint > share:
-        kept = " beside the utility model" if share < budget.bytes else ""
-        return NoRoom(f"{needs}, and models may take {share / GIB:.1f} GiB{kept}")
-    pinned = " and ".join(resident.model.id for resident in residents if resident.model.pinned)
-    return NoRoom(f"{needs}, which pinned {pinned} does not leave")
+        suffix = " beside the utility model" if share < budget.bytes else ""
+        return NoRoom(f"{needs}, but models may use only {share / GIB:.1f} GiB{suffix}. Lower its memory.")
+    pinned = _names([resident for resident in residents if resident.model.pinned])
+    return NoRoom(f"{needs}, but pinned models leave too little memory. Stop or unpin {pinned}.")
 
 
-def lacking(entry: Entry, available: int, floor: int) -> NoRoom:
-    """Refuse because the books have room for the model, but the machine has not, and nobody of ours can help."""
+def memory_shortage_error(entry: Entry, available: int, floor: int) -> NoRoom:
+    """Refuse because the model fits the budget but not the machine, and no eviction helps."""
     return NoRoom(
-        f"{entry.model.id} needs {entry.footprint / GIB:.1f} GiB, and of the machine's memory only "
-        f"{max(0, available - floor) / GIB:.1f} GiB are available: something else than sparkd's models uses it",
-        retry_after=LACKING_RETRY,
+        f'Model "{entry.model.id}" needs {entry.footprint / GIB:.1f} GiB, but only '
+        f"{max(0, available - floor) / GIB:.1f} GiB of memory are available: other programs use the rest.",
+        retry_after=MEMORY_SHORTAGE_RETRY,
     )
 
 
-def shutting_down() -> ShuttingDown:
+def shutdown_error() -> ShuttingDown:
     """Refuse because the daemon is stopping."""
-    return ShuttingDown("sparkd is stopping", retry_after=5.0)
+    return ShuttingDown("sparkd is stopping.", retry_after=5.0)

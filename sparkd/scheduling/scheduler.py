@@ -1,32 +1,33 @@
-"""The scheduler: an event goes in, actions come out, and nothing awaits in between.
+"""The scheduler: an event goes in, actions come out, without an await in between.
 
-Every `on_*` writes the event into the books and ends in `_settle`, the one decision procedure. Deadlines are
-numbers in the books, compared with `now` when `on_tick` comes; `deadline` says when that should be at the latest, and
-may say so too early: then there is nothing to do, and it says the next one.
+Every `on_*` records the event in the ledger and ends in `_decide`, which makes all decisions. Deadlines are numbers in
+the ledger; `on_tick` compares them with `now`. `deadline` is the latest time of the next tick. It may be too early: the
+tick then does nothing and sets the next one.
 
-What is decided, and in what order, is in decisions.py.
+The policy is in decisions.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping
 from copy import copy
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.settings import Settings
 from sparkd.scheduling import refusals
 from sparkd.scheduling.actions import Action
-from sparkd.scheduling.books import NEVER, Books, Entry
-from sparkd.scheduling.decisions import Decisions
-from sparkd.scheduling.guard import Guard, Sample, first_to_go
-from sparkd.scheduling.held import STEADY, HeldEntry, hold, restore
+from sparkd.scheduling.guard import MemoryGuard, Sample, choose_victim
+from sparkd.scheduling.ledger import NEVER, Entry, Ledger
 from sparkd.scheduling.lifecycle import Event, LifecycleError, State
 from sparkd.scheduling.memory import Budget, Footprint
+from sparkd.scheduling.policy import SchedulingPolicy
+from sparkd.scheduling.snapshot import TRANSFERABLE_STATES, EntrySnapshot, restore_entry, snapshot_entries
 
 
-class Scheduler(Decisions):
-    """Decides for all models. `now` is seconds of one steady clock, the caller's, in every call."""
+class Scheduler(SchedulingPolicy):
+    """Decides for all models. `now` is always in seconds of the caller's monotonic clock."""
 
     def __init__(
         self,
@@ -36,108 +37,110 @@ class Scheduler(Decisions):
         footprint: Callable[[Model, Budget], Footprint],
         settings: Settings,
     ) -> None:
-        super().__init__(Books(settings.queue.max_wait), budget, footprint, settings)
+        super().__init__(Ledger(settings.queue.max_wait), budget, footprint, settings)
         self._models = models
 
     # Events ------------------------------------------------------------------------------------------------
 
     def on_request(self, model_id: str, now: float) -> tuple[int, list[Action]]:
-        """Write a request into the books; return its ticket and what follows, maybe its grant or refusal."""
-        entry = self._entry(model_id)
-        ticket = self._books.enqueue(entry, now)
-        return ticket.id, self._settle(now, entry)
+        """Add a request; return its ticket and the actions, perhaps its grant or refusal."""
+        entry = self._find_or_add_entry(model_id)
+        ticket = self._ledger.enqueue(entry, now)
+        return ticket.id, self._decide(now, entry)
 
     def on_leave(self, ticket_id: int, now: float) -> list[Action]:
-        """Take a ticket out of the books: its answer is complete, or its client left while it waited."""
-        if ticket_id in self._books.leases:
-            return self._settle(now, self._books.give_back(ticket_id, now))
-        self._books.dequeue(ticket_id)
-        return self._settle(now)
+        """Remove a ticket: its response is complete, or its client disconnected while it waited."""
+        if ticket_id in self._ledger.leases:
+            return self._decide(now, self._ledger.end_lease(ticket_id, now))
+        self._ledger.dequeue(ticket_id)
+        return self._decide(now)
 
     def on_healthy(self, model_id: str, run: int, now: float) -> list[Action]:
-        """Note that the run's engine answers its health path."""
-        entry = self._running(model_id, run)
+        """The run's engine responds on its health path."""
+        entry = self._require_running(model_id, run)
         launched = entry.since
-        if self._go(entry, Event.HEALTHY, now) is State.READY:
+        if self._transition(entry, Event.HEALTHY, now) is State.READY:
             entry.ready_at = entry.last_used = now
             entry.load_time = now - launched
-        return self._settle(now)
+        return self._decide(now)
 
     def on_exited(self, model_id: str, run: int, cause: str, now: float) -> list[Action]:
-        """Note that the run's process has ended. Unless it was told to, that is a failure, whatever its code."""
-        entry = self._running(model_id, run)
+        """The run's process has ended. That is a failure unless sparkd terminated it, whatever its exit code."""
+        entry = self._require_running(model_id, run)
         entry.leases.clear()
         if entry.state in (State.STARTING, State.READY):
             self._fail(entry, cause, now)
         else:
-            self._go(entry, Event.EXITED, now)
-        return self._settle(now)
+            self._transition(entry, Event.EXITED, now)
+        return self._decide(now)
 
     def on_wedged(self, model_id: str, run: int, cause: str, now: float) -> list[Action]:
-        """Note that the run's engine gets nowhere with its requests. One that is leaving has its deadline already."""
-        entry = self._running(model_id, run)
+        """The run's engine makes no progress. A draining one already has a deadline."""
+        entry = self._require_running(model_id, run)
         if entry.state is State.READY:
             self._fail(entry, cause, now)
-            self._terminate(entry, "it stands still")
-        return self._settle(now)
+            self._terminate(entry, "it has stalled")
+        return self._decide(now)
 
     def on_reclaimed(self, model_id: str, run: int, now: float, *, missing: int = 0) -> list[Action]:
-        """Note that nothing is left of the run: no process, and its memory is back, but for `missing` bytes of it."""
-        entry = self._running(model_id, run)
-        entry.process = False
+        """No process of the run is left, and its memory is free again, except `missing` bytes."""
+        entry = self._require_running(model_id, run)
+        entry.has_process = False
         self.budget = replace(self.budget, leaked=self.budget.leaked + missing)
-        if self._go(entry, Event.RECLAIMED, now) is State.STOPPED and entry.ready_at is not None:
+        if self._transition(entry, Event.RECLAIMED, now) is State.STOPPED and entry.ready_at is not None:
             entry.failures = 0
-        return self._settle(now)
+        return self._decide(now)
 
-    def on_memory(self, available: int | None, least: int, now: float) -> list[Action]:
-        """Take a look at the machine's memory into account, and end somebody if it runs out.
+    def on_memory(self, available: int | None, scarcest: int, now: float) -> list[Action]:
+        """Record the machine's available memory, and kill a model if it runs out.
 
-        `available` is what models may still take, None where nobody can say; `least` is what is available where it is
-        scarcest, the host's own memory included.
+        `available` is what models may still use, None if unknown. `least` is the smaller of that and the host's own
+        available memory.
         """
         self.available = available
-        self.guard.note(Sample(now, least))
-        if available is not None and not any(self._books.residents()):
-            # Nobody has any of it, so what is available is not leaked, whatever was believed.
+        self.guard.add_sample(Sample(now, scarcest))
+        if available is not None and not any(self._ledger.residents()):
+            # No model uses memory, so what is available is not leaked.
             found = max(0, self.budget.total - self.budget.reserve - available)
             self.budget = replace(self.budget, leaked=min(self.budget.leaked, found))
-        if self.guard.due and (victim := first_to_go(self._books.residents())):
+        if self.guard.must_kill and (victim := choose_victim(self._ledger.residents())):
             self._kill(victim, now)
-        return self._settle(now)
+        return self._decide(now)
 
-    def on_measured(self, model_id: str, run: int, held: int, now: float) -> list[Action]:
-        """Note what a run really holds, in bytes. More than was reserved for it is reserved from here on."""
-        entry = self._running(model_id, run)
-        entry.footprint = max(entry.footprint, held)
-        return self._settle(now)
+    def on_measured(self, model_id: str, run: int, used: int, now: float) -> list[Action]:
+        """The run uses `held` bytes. If that is more than its reservation, it is reserved from here on."""
+        entry = self._require_running(model_id, run)
+        entry.footprint = max(entry.footprint, used)
+        return self._decide(now)
 
-    def on_remembered(self, model_id: str, guard_kills: int, held: str | None, now: float) -> list[Action]:
-        """Note what an earlier sparkd knew: how often the guard has ended the model, and why it is `held`, if so."""
-        entry = self._entry(model_id)
+    def on_remembered(
+        self, model_id: str, guard_kills: int, quarantine_cause: str | None, now: float
+    ) -> list[Action]:
+        """Restore an earlier sparkd's records: how often the guard killed the model, and why it is `held`."""
+        entry = self._find_or_add_entry(model_id)
         entry.guard_kills = guard_kills
         if (
-            held is not None and entry.state is State.STOPPED
-        ):  # what runs or has just failed speaks for itself
-            entry.until, entry.cause = NEVER, held
-            self._go(entry, Event.HELD, now)
-        return self._settle(now)
+            quarantine_cause is not None and entry.state is State.STOPPED
+        ):  # a running or failed model has a newer state
+            entry.retry_at, entry.cause = NEVER, quarantine_cause
+            self._transition(entry, Event.RESTORED, now)
+        return self._decide(now)
 
     def on_tick(self, now: float) -> list[Action]:
-        """Compare the books' deadlines with the clock."""
-        return self._settle(now)
+        """Compare the deadlines with the clock."""
+        return self._decide(now)
 
     def on_stop(self, model_id: str, now: float) -> list[Action]:
-        """Carry out the operator's wish that the model stops: who waits is refused, who is served is drained."""
-        entry = self._entry(model_id)
-        self._refuse_waiting(entry, lambda: refusals.stopped(entry))
-        self._evict(entry, now, "the operator stopped it", hurried=True)
-        return self._settle(now)
+        """The operator stops the model: refuse waiting requests and drain the others."""
+        entry = self._find_or_add_entry(model_id)
+        self._refuse_waiting(entry, lambda: refusals.model_stopped_error(entry))
+        self._evict(entry, now, "the operator stopped it", urgent=True)
+        return self._decide(now)
 
     def on_retry(self, model_id: str, now: float) -> list[Action]:
-        """Carry out the operator's wish that past failures are forgotten."""
-        self._forgive(self._entry(model_id), now)
-        return self._settle(now)
+        """The operator resets the model's failures."""
+        self._clear_failures(self._find_or_add_entry(model_id), now)
+        return self._decide(now)
 
     def on_catalogue(
         self,
@@ -149,127 +152,127 @@ class Scheduler(Decisions):
         footprint: Callable[[Model, Budget], Footprint],
         settings: Settings,
     ) -> list[Action]:
-        """Go by a catalogue that was read again. The ids in `restart` run in a way that it says otherwise now.
+        """Use a reloaded catalogue. The models in `restart` would now start differently.
 
-        Who waits for a model that it has no longer, or has disabled, is refused; who is served is drained. A model that
-        is to be restarted is drained, too, and who waits for it waits on. A failed one that would be started otherwise
-        may try again at once.
+        Requests that wait for a removed or disabled model are refused, and its running ones are drained. A model in
+        `restart` is drained too, but requests for it keep waiting. A failed model that would now start differently may
+        start again at once.
         """
         self._models = models
-        self._govern(replace(budget, leaked=self.budget.leaked), footprint, settings)
-        self._books.change_patience(settings.queue.max_wait)
-        for entry in self._books.everyone():
+        self._apply_settings(replace(budget, leaked=self.budget.leaked), footprint, settings)
+        self._ledger.set_max_wait(settings.queue.max_wait)
+        for entry in self._ledger.all_entries():
             model = models.get(entry.model.id)
             entry.withdrawn = model is None or not model.enabled
             if model is None or entry.withdrawn:
                 self._withdraw(entry, now)
                 continue
-            if entry.state is State.BACKOFF and not model.starts_like(entry.model):
-                self._forgive(entry, now)
+            if entry.state is State.BACKOFF and not model.launches_same_as(entry.model):
+                self._clear_failures(entry, now)
             entry.model = model
-            if not entry.resident:
+            if not entry.is_resident:
                 entry.footprint, entry.basis = self.footprint(model)
             elif model.id in restart:
-                self._evict(entry, now, "its definition has changed")
-        return self._settle(now)
+                self._evict(entry, now, "its definition changed")
+        return self._decide(now)
 
     def on_replacing(self, now: float) -> list[Action]:
-        """Refuse who would have to wait from now on: sparkd is about to replace itself. Starts go on."""
-        self._closing = refusals.replacing
-        return self._settle(now)
+        """Refuse requests that would have to wait, because sparkd is about to replace itself. Starts continue."""
+        self._closing_error = refusals.replacing_error
+        return self._decide(now)
 
-    def go_on(self) -> None:
-        """Let requests wait again: sparkd is not replaced."""
-        self._closing = None
+    def reopen(self) -> None:
+        """Let requests wait again, because sparkd is not replaced."""
+        self._closing_error = None
 
-    def on_held(self, held: HeldEntry, now: float) -> list[Action]:
-        """Go on with a model where the sparkd that this one replaces has left it, its process included."""
-        entry = self._entry(held.model)
-        if held.state in STEADY:
-            self._go(entry, Event.LAUNCH, now)
-            entry.process = True
-        if held.state is State.READY:
-            self._go(entry, Event.HEALTHY, now)
-        elif held.state is State.BACKOFF:
-            self._go(entry, Event.HELD, now)
-        restore(entry, held)
-        self._runs = max(self._runs, held.run)
-        return self._settle(now)
+    def on_held(self, snapshot: EntrySnapshot, now: float) -> list[Action]:
+        """Take over a model, with its process, from the sparkd that this one replaces."""
+        entry = self._find_or_add_entry(snapshot.model)
+        if snapshot.state in TRANSFERABLE_STATES:
+            self._transition(entry, Event.LAUNCH, now)
+            entry.has_process = True
+        if snapshot.state is State.READY:
+            self._transition(entry, Event.HEALTHY, now)
+        elif snapshot.state is State.BACKOFF:
+            self._transition(entry, Event.RESTORED, now)
+        restore_entry(entry, snapshot)
+        self._last_run = max(self._last_run, snapshot.run)
+        return self._decide(now)
 
     def on_shutdown(self, now: float) -> list[Action]:
-        """Refuse everybody who waits from now on, and drain everything."""
-        self._closing = refusals.shutting_down
-        for entry in list(self._books.residents()):
-            self._evict(entry, now, "sparkd is stopping", hurried=True)
-        return self._settle(now)
+        """Refuse all waiting requests from now on, and drain all models."""
+        self._closing_error = refusals.shutdown_error
+        for entry in list(self._ledger.residents()):
+            self._evict(entry, now, "sparkd is stopping", urgent=True)
+        return self._decide(now)
 
-    # What others may read ----------------------------------------------------------------------------------
+    # Read access ----------------------------------------------------------------------------------
 
-    def knows(self, model_id: str) -> bool:
-        """Whether there is such a model."""
+    def has_model(self, model_id: str) -> bool:
+        """Whether the catalogue has the model."""
         return model_id in self._models
 
-    def hold(self) -> list[HeldEntry]:
-        """The books as they are handed on. Nothing may wait, be used or be leaving."""
-        return hold(self._books.everyone())
+    def snapshot(self) -> list[EntrySnapshot]:
+        """The state to hand over. No request may wait or run, and no process may be stopping."""
+        return snapshot_entries(self._ledger.all_entries())
 
     @property
-    def steady(self) -> bool:
-        """Whether nobody waits or is served, and every process is one to go on with."""
-        entries = self._books.active.values()
-        busy = self._books.queue or self._books.leases
-        return not busy and all(entry.state in STEADY for entry in entries if entry.resident)
+    def is_transferable(self) -> bool:
+        """Whether no request waits or runs, and every process can be handed over."""
+        entries = self._ledger.active.values()
+        busy = self._ledger.queue or self._ledger.leases
+        return not busy and all(entry.state in TRANSFERABLE_STATES for entry in entries if entry.is_resident)
 
     def copy(self) -> Scheduler:
-        """A scheduler with the same books, to try things on."""
-        twin = copy(self)
-        twin._books = self._books.copy()  # noqa: SLF001 - one of us
-        twin.guard = Guard(self.guard.floor)
-        twin._actions = []  # noqa: SLF001
-        return twin
+        """A copy of the scheduler, for simulations."""
+        duplicate = copy(self)
+        duplicate._ledger = self._ledger.copy()  # noqa: SLF001 - of the same class
+        duplicate.guard = MemoryGuard(self.guard.floor)
+        duplicate._actions = []  # noqa: SLF001
+        return duplicate
 
     def entries(self) -> Iterable[Entry]:
-        """The entries of every model that is not at rest. To be read only."""
-        return self._books.active.values()
+        """The entries of all active models. Do not change them."""
+        return self._ledger.active.values()
 
     def entry(self, model_id: str) -> Entry | None:
-        """The model's entry, if anybody has asked for it yet. To be read only."""
-        return self._books.active.get(model_id) or self._books.at_rest.get(model_id)
+        """The model's entry, None before its first request. Do not change it."""
+        return self._ledger.active.get(model_id) or self._ledger.inactive.get(model_id)
 
     @property
     def waiting(self) -> int:
-        """How many tickets wait."""
-        return len(self._books.queue)
+        """The number of waiting tickets."""
+        return len(self._ledger.queue)
 
     @property
     def reserved(self) -> int:
         """Bytes reserved for resident models."""
-        return self._books.reserved()
+        return self._ledger.total_reserved()
 
     # Parts of events -----------------------------------------------------------------------------------------
 
-    def _forgive(self, entry: Entry, now: float) -> None:
-        entry.failures, entry.guard_kills, entry.until = 0, 0, min(entry.until, now)
+    def _clear_failures(self, entry: Entry, now: float) -> None:
+        entry.failures, entry.guard_kills, entry.retry_at = 0, 0, min(entry.retry_at, now)
 
     def _withdraw(self, entry: Entry, now: float) -> None:
-        self._refuse_waiting(entry, lambda: refusals.withdrawn(entry))
-        self._evict(entry, now, "the catalogue has it no longer")
-        self._forgive(entry, now)
-        self._books.at_rest.pop(entry.model.id, None)
+        self._refuse_waiting(entry, lambda: refusals.model_withdrawn_error(entry))
+        self._evict(entry, now, "it was removed from the catalogue or disabled")
+        self._clear_failures(entry, now)
+        self._ledger.inactive.pop(entry.model.id, None)
 
     # Look-ups -----------------------------------------------------------------------------------------------
 
-    def _entry(self, model_id: str) -> Entry:
-        books = self._books
-        entry = books.active.get(model_id) or books.at_rest.pop(model_id, None)
+    def _find_or_add_entry(self, model_id: str) -> Entry:
+        ledger = self._ledger
+        entry = ledger.active.get(model_id) or ledger.inactive.pop(model_id, None)
         if entry is None:
             model = self._models[model_id]
             entry = Entry(model, *self.footprint(model))
-        books.active[model_id] = entry
+        ledger.active[model_id] = entry
         return entry
 
-    def _running(self, model_id: str, run: int) -> Entry:
-        entry = self._books.active.get(model_id)
-        if entry is None or entry.run != run or not entry.process:
-            raise LifecycleError(f"run {run} of {model_id} is not in the books")
+    def _require_running(self, model_id: str, run: int) -> Entry:
+        entry = self._ledger.active.get(model_id)
+        if entry is None or entry.run != run or not entry.has_process:
+            raise LifecycleError(f"run {run} of {model_id} is not in the ledger")
         return entry

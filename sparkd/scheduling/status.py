@@ -1,7 +1,7 @@
-"""What sparkd tells about itself: the answer of `GET /status`, and what `sparkctl status` prints.
+"""sparkd's status: the response to `GET /status`, and what `sparkctl status` prints.
 
-Plain frozen values, encoded with msgspec. Durations are float seconds, sizes are bytes. A moment in time
-never appears, only how long something has lasted or will last: no clock needs to agree with another.
+Plain frozen values, encoded with msgspec. Durations are float seconds, sizes are bytes. There are no points in time,
+only durations, so that clocks need not agree.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from msgspec import Struct
 
 from sparkd.catalog.definitions import Lifecycle
 from sparkd.catalog.settings import OnBusy
-from sparkd.scheduling.books import NEVER, Entry
-from sparkd.scheduling.deadlines import idle_end
+from sparkd.scheduling.deadlines import idle_deadline
+from sparkd.scheduling.ledger import NEVER, Entry
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.memory import Basis
 
@@ -21,18 +21,18 @@ StateName = Literal["stopped", "starting", "ready", "draining", "stopping", "bac
 
 
 class GuardAction(Struct, frozen=True, kw_only=True):
-    """A time that the memory guard ended a model: which, and how long ago (seconds)."""
+    """The last kill by the memory guard: the model, and how many seconds ago."""
 
     model: str
     ago: float
 
 
 class MemoryStatus(Struct, frozen=True, kw_only=True):
-    """The memory books, in bytes: budget = total - reserve - leaked, and what resident models have reserved of it.
+    """The memory budget, in bytes: budget = total - reserve - leaked, and what resident models have reserved of it.
 
-    `available` is what the machine had left when it was last looked at, None where it does not say; below `floor`
-    the memory guard ends somebody: `guard_acted` is the last time it did, None if it never has. `leaked` never came
-    back after a process had ended, and is missing until a reboot.
+    `available` is the machine's available memory at the last sample, None if unknown. Below `floor` the memory guard
+    kills a model; `guard_acted` is the last time, None if never. `leaked` was not freed after a process ended, and is
+    missing until a reboot.
     """
 
     total: int
@@ -46,7 +46,7 @@ class MemoryStatus(Struct, frozen=True, kw_only=True):
 
 
 class QueueStatus(Struct, frozen=True, kw_only=True):
-    """Requests that wait for a model, over all models, and the most that may."""
+    """Requests that wait for any model, and the limit."""
 
     waiting: int
     max_length: int
@@ -54,7 +54,7 @@ class QueueStatus(Struct, frozen=True, kw_only=True):
 
 
 class LastRun(Struct, frozen=True, kw_only=True):
-    """A model's last run that was ready: bytes at its highest and in the end, seconds until ready and of each step."""
+    """A model's last successful run: its highest and last bytes, seconds until ready and of each step."""
 
     peak: int
     settled: int
@@ -63,18 +63,15 @@ class LastRun(Struct, frozen=True, kw_only=True):
 
 
 class ModelStatus(Struct, frozen=True, kw_only=True):
-    """One model as it is now.
+    """One model as it is now. Times are seconds, sizes bytes; None if unknown.
 
-    `since` is how long it has been in this state (seconds). `in_flight` counts its leases, `waiting` its
-    tickets. `idle_left` is when it will be stopped for idleness (seconds), None while it is in use or if it
-    never will be. `footprint` is what it reserves while resident (bytes), `basis` what
-    that rests on: what is `declared`, or what its runs so far have `learned` (bytes, None where nothing is). `held` is
-    what it has right now, `last` how its last run was. `host_memory` and `host_memory_peak` are what its cgroup is
-    charged with now and was at most (bytes, None without one): page cache is in them, no page of the GPU's is. `phase`
-    and `progress` (0 to 1) are the last step of loading read from its log, or "downloading" of one that is not on disk;
-    `download_left` (seconds) is how long that may still take. `cause` says why its last process failed;
-    `retry_after` (seconds) is when it may be tried again, None where nobody can say. `load_time` (seconds) is how long
-    its last start took.
+    `since` is the time in this state. `in_flight` counts its leases, `waiting` its tickets. `idle_left` is the time
+    until it is stopped for idleness, None while it is in use or if it is never stopped. `footprint` is what it reserves
+    while resident, and `basis` where that comes from: `declared`, or `learned` from past runs. `held` is what it uses
+    now, `last` its last run. `host_memory` and `host_memory_peak` are what its cgroup is charged now and was charged
+    at most; they include page cache, but no GPU memory. `phase` and `progress` (0 to 1) are the last loading step from
+    its log, or "downloading"; `download_left` is the rest of that. `cause` is why its last process failed,
+    `retry_after` the time until it may start again. `load_time` is the duration of its last start.
     """
 
     id: str
@@ -105,9 +102,9 @@ class ModelStatus(Struct, frozen=True, kw_only=True):
 
 
 class Status(Struct, frozen=True, kw_only=True):
-    """The whole daemon. `uptime` is in seconds; `listen` has `host:port` of every open door.
+    """The whole daemon. `uptime` is in seconds; `listen` has `host:port` of every listening socket.
 
-    `replaced` counts how often it has replaced its own program, its engines going on; `replacing`: it is about to.
+    `replaced` counts how often it has replaced its own program without ending engines; `replacing`: it is about to.
     """
 
     version: str
@@ -121,15 +118,15 @@ class Status(Struct, frozen=True, kw_only=True):
     replacing: bool = False
 
     def model(self, model_id: str) -> ModelStatus | None:
-        """The model of exactly that id, None if the catalogue has none."""
+        """The model with exactly that id, None if the catalogue has none."""
         return next((model for model in self.models if model.id == model_id), None)
 
 
 class Reload(Struct, frozen=True, kw_only=True):
-    """What reading the catalogue again has changed: ids of models. Disabled models count as not there.
+    """What a reload changed: ids of models. Disabled models count as missing.
 
-    `restarted`: those of the changed ones that are drained and stopped, for they would be started differently now.
-    `settings`: whether anything changed that is not a model's.
+    `restarted`: the changed models that are drained and stopped, because they would now start differently.
+    `settings`: whether anything else than a model changed.
     """
 
     added: tuple[str, ...] = ()
@@ -138,8 +135,8 @@ class Reload(Struct, frozen=True, kw_only=True):
     restarted: tuple[str, ...] = ()
     settings: bool = False
 
-    def told(self) -> str:
-        """The same for a person, without a full stop."""
+    def describe(self) -> str:
+        """The same as text for a person, without a full stop."""
         stays = [name for name in self.changed if name not in self.restarted]
         parts = [
             f"{what} {', '.join(names)}"
@@ -147,41 +144,43 @@ class Reload(Struct, frozen=True, kw_only=True):
                 ("added", self.added),
                 ("removed", self.removed),
                 ("changed", stays),
-                ("changed, and stopping to be started anew:", self.restarted),
+                ("changed and stopping, to restart with the next request:", self.restarted),
             )
             if names
         ]
         if self.settings:
             parts.append("settings changed")
-        return "; ".join(parts) or "nothing has changed"
+        return "; ".join(parts) or "nothing changed"
 
 
-class Step(Protocol):
-    """A step of loading, as engines tell it."""
+class LoadStep(Protocol):
+    """A step of loading, as engines report it."""
 
     @property
     def phase(self) -> str:
-        """What the step is called."""
+        """Name of the step."""
         ...
 
     @property
     def progress(self) -> float | None:
-        """0 to 1, where it is known."""
+        """0 to 1, None if unknown."""
         ...
 
 
-def model_status(entry: Entry, now: float, *, pid: int | None, milestone: Step | None) -> ModelStatus:
-    """What the books say of one model, with the two things they cannot know: its PID, and how far it has loaded."""
-    cooling = entry.state is State.BACKOFF and not entry.quarantined
+def build_model_status(
+    entry: Entry, now: float, *, pid: int | None, milestone: LoadStep | None
+) -> ModelStatus:
+    """One model's status from its entry, plus what the scheduler cannot know: its PID and its loading progress."""
+    cooling = entry.state is State.BACKOFF and not entry.is_quarantined
     step = milestone if entry.state is State.STARTING else None
     return ModelStatus(
         id=entry.model.id,
         state=entry.state.value,
-        quarantined=entry.quarantined,
+        quarantined=entry.is_quarantined,
         since=now - entry.since,
         in_flight=len(entry.leases),
         waiting=len(entry.waiting),
-        idle_left=idle_end(entry) - now if idle_end(entry) < NEVER else None,
+        idle_left=idle_deadline(entry) - now if idle_deadline(entry) < NEVER else None,
         footprint=entry.footprint,
         basis=entry.basis,
         declared=entry.model.memory,
@@ -189,7 +188,7 @@ def model_status(entry: Entry, now: float, *, pid: int | None, milestone: Step |
         phase=step.phase if step else None,
         progress=step.progress if step else None,
         cause=entry.cause or None,
-        retry_after=max(0.0, entry.until - now) if cooling else None,
+        retry_after=max(0.0, entry.retry_at - now) if cooling else None,
         load_time=entry.load_time or None,
         lifecycle=entry.model.lifecycle,
         pinned=entry.model.pinned,

@@ -1,93 +1,92 @@
-"""What systemd is told: ready, a line for `systemctl status`, that we still move, stopping (protocol: sd_notify(3)).
-
-A few lines of our own: the sdnotify package encodes in Latin-1 where systemd reads UTF-8, waits where its queue is
-full, and has no wheel, so that an installation would have to build it.
-"""
+"""Notifies systemd: ready, a status line for `systemctl status`, watchdog heartbeats, stopping. See sd_notify(3)."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import socket
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Final
 
-BEAT: Final = 1.0
-"""Seconds between two looks at what there is to tell."""
+from sdnotify import SystemdNotifier
 
-EXTENSION: Final = 30.0
-"""Seconds more that a stop may take from each beat on: it takes as long as answers do, while the loop runs."""
+HEARTBEAT: Final = 1.0
+"""Seconds between two heartbeats, unless the watchdog needs them more often."""
+
+STOP_EXTENSION: Final = 30.0
+"""Seconds by which each heartbeat extends a stop: it may take as long as the responses do, while the loop runs."""
 
 VARIABLES: Final = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 
 
 class Systemd:
-    """The service manager that started us, or none: then nothing is told and no time is spent."""
+    """The service manager that started this process. Without one, nothing is sent and no time is spent."""
 
     def __init__(self) -> None:
         self.environment = {name: os.environ[name] for name in VARIABLES if name in os.environ}
-        """What it told us in our environment, for a program that replaces ours: engines must not see it."""
-        self._door = _door()
-        self._watchdog = _watchdog()
-        self._said = ""
+        """Its variables, removed from our environment so that engines do not inherit them. A re-exec passes them on."""
+        self._notifier = _connect()
+        self._watchdog = _watchdog_timeout()
+        self._status = ""
         self._stopping = False
 
-    def ready(self) -> None:
-        """Tell that clients are served."""
-        self._send("READY=1")
+    def report_ready(self) -> None:
+        """Report that clients are served."""
+        self._notify("READY=1")
 
-    def stopping(self) -> None:
-        """Tell that the end has begun; from now on each beat asks for more time."""
+    def report_stopping(self) -> None:
+        """Report that the daemon is stopping. From now on each heartbeat asks for more time."""
         self._stopping = True
-        self._send("STOPPING=1")
+        self._notify("STOPPING=1")
 
-    async def beat(self, line: Callable[[], str]) -> None:
-        """Go on telling, until cancelled, that the event loop runs, and `line()` whenever that has changed.
+    async def send_heartbeats(self, status: Callable[[], str]) -> None:
+        """Until cancelled, report that the event loop runs, and `status()` whenever it has changed.
 
-        Belongs on the loop whose life it attests: one that stands still does not get here.
+        Run it on the event loop that the watchdog must watch: a blocked loop sends no heartbeat.
         """
-        if self._door is None:
+        if self._notifier is None:
             return
-        pause = min(BEAT, self._watchdog / 3) if self._watchdog else BEAT
+        pause = min(HEARTBEAT, self._watchdog / 3) if self._watchdog else HEARTBEAT
         while True:
-            self._tell(line())
+            self._send_heartbeat(status())
             await asyncio.sleep(pause)
 
-    def _tell(self, line: str) -> None:
-        told = []
+    def close(self) -> None:
+        """Close the socket. Nothing is sent afterwards."""
+        if self._notifier:
+            self._notifier.socket.close()
+            self._notifier = None
+
+    def _send_heartbeat(self, status: str) -> None:
+        assignments = []
         if self._watchdog:
-            told.append("WATCHDOG=1")
+            assignments.append("WATCHDOG=1")
         if self._stopping:
-            told.append(f"EXTEND_TIMEOUT_USEC={round(EXTENSION * 1e6)}")
-        if line != self._said:
-            self._said = line
-            told.append(f"STATUS={line}")
-        if told:
-            self._send("\n".join(told))
+            assignments.append(f"EXTEND_TIMEOUT_USEC={round(STOP_EXTENSION * 1e6)}")
+        if status != self._status:
+            self._status = status
+            assignments.append(f"STATUS={status}")
+        if assignments:
+            self._notify(*assignments)
 
-    def _send(self, told: str) -> None:
-        if self._door:
-            with suppress(OSError):  # its queue is full, or it is gone: no reason for us to stand still
-                self._door.send(told.encode())
+    def _notify(self, *assignments: str) -> None:
+        if self._notifier:
+            # sdnotify encodes in Latin-1 and systemd reads UTF-8. Each byte of UTF-8 is one character of Latin-1.
+            self._notifier.notify("\n".join(assignments).encode().decode("latin-1"))
 
 
-def _door() -> socket.socket | None:
-    """The datagram socket that NOTIFY_SOCKET names; a leading @ stands for an abstract one, unix(7)."""
-    path = os.environ.pop("NOTIFY_SOCKET", "")
-    if not path.startswith(("/", "@")):
+def _connect() -> SystemdNotifier | None:
+    """Connect to the socket that NOTIFY_SOCKET names. None without one, or if it cannot be reached."""
+    notifier = SystemdNotifier() if "NOTIFY_SOCKET" in os.environ else None
+    os.environ.pop("NOTIFY_SOCKET", None)
+    if notifier is None or notifier.socket is None:
         return None
-    door = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
-    try:
-        door.connect(path.replace("@", "\0", 1) if path[0] == "@" else path)
-    except OSError:
-        door.close()
-        return None
-    return door
+    # sdnotify waits while systemd's queue is full. Without blocking it drops the message: the event loop must not wait.
+    notifier.socket.setblocking(False)
+    return notifier
 
 
-def _watchdog() -> float | None:
-    """Seconds after which systemd takes silence for death, None where it does not listen: sd_watchdog_enabled(3)."""
+def _watchdog_timeout() -> float | None:
+    """Seconds without a heartbeat after which systemd kills us. None without a watchdog. See sd_watchdog_enabled(3)."""
     microseconds = os.environ.pop("WATCHDOG_USEC", "")
     pid = os.environ.pop("WATCHDOG_PID", str(os.getpid()))
     if not microseconds.isdigit() or pid != str(os.getpid()):

@@ -6,33 +6,33 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from sparkd.scheduling.books import NEVER
+from sparkd.scheduling.ledger import NEVER
 
 
 class Alarm:
     """Rings once per setting. It changes nothing by itself: whoever is rung compares deadlines with the clock."""
 
-    def __init__(self, ring: Callable[[], None]) -> None:
-        self._ring = ring
+    def __init__(self, callback: Callable[[], None]) -> None:
+        self._callback = callback
         self._timer: asyncio.TimerHandle | None = None
-        self._at = NEVER
+        self._deadline = NEVER
 
     def set(self, deadline: float) -> None:
         """Ring at `deadline` (steady clock, seconds) at the latest. A timer that is due earlier stays: whoever is rung
         then finds nothing to do and sets it anew."""
-        if deadline >= self._at:
+        if deadline >= self._deadline:
             return
         self.stop()
-        self._at = deadline
+        self._deadline = deadline
         delay = max(0.0, deadline - time.monotonic())
-        self._timer = asyncio.get_running_loop().call_later(delay, self._go_off)
+        self._timer = asyncio.get_running_loop().call_later(delay, self._fire)
 
     def stop(self) -> None:
         """Ring no more."""
         if self._timer:
             self._timer.cancel()
-        self._timer, self._at = None, NEVER
+        self._timer, self._deadline = None, NEVER
 
-    def _go_off(self) -> None:
-        self._timer, self._at = None, NEVER
-        self._ring()
+    def _fire(self) -> None:
+        self._timer, self._deadline = None, NEVER
+        self._callback()

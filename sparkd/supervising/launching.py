@@ -8,13 +8,13 @@ from pathlib import Path
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
 from sparkd.engines import ENGINES
-from sparkd.engines.engine import Address, Command, Surroundings, TcpAddress, UnixAddress
+from sparkd.engines.engine import Address, Command, LaunchContext, TcpAddress, UnixAddress
 from sparkd.errors import LaunchError
-from sparkd.processes.ports import LOOPBACK, free_port
-from sparkd.runtimes import environment_of, installed
+from sparkd.processes.ports import LOOPBACK, find_free_port
+from sparkd.runtimes import environment_of, find_installed
 
 
-def command_for(
+def build_engine_command(
     model: Model, catalogue: Catalogue, directory: Path, allowance: tuple[int, int]
 ) -> tuple[Command, Address]:
     """The command that starts the model's engine in its private `directory`, and where it will listen.
@@ -25,10 +25,10 @@ def command_for(
     address: Address = (
         UnixAddress(str(directory / "api.sock"))
         if engine.listens_on_socket(model)
-        else TcpAddress(LOOPBACK, free_port())
+        else TcpAddress(LOOPBACK, find_free_port())
     )
-    program, environment = _runtime(model, catalogue)
-    surroundings = Surroundings(
+    program, environment = _find_runtime(model, catalogue)
+    context = LaunchContext(
         program=program,
         environment=environment,
         directory=directory,
@@ -39,15 +39,15 @@ def command_for(
         memory=allowance[0],
         total=allowance[1],
     )
-    return engine.command(model, surroundings), address
+    return engine.build_command(model, context), address
 
 
-def _runtime(model: Model, catalogue: Catalogue) -> tuple[Path | None, dict[str, str]]:
+def _find_runtime(model: Model, catalogue: Catalogue) -> tuple[Path | None, dict[str, str]]:
     """The folder of its programs and its environment. Raises LaunchError if it is not built."""
     if model.runtime is None:
         return None, {}
     runtime = catalogue.runtimes[model.runtime]
-    folder = installed(runtime, catalogue.folder("runtimes"))
+    folder = find_installed(runtime, catalogue.folder("runtimes"))
     if folder is None:
         raise LaunchError(f"runtime {runtime.name} is not built: run `sparkctl runtime build {runtime.name}`")
     return folder / "bin", environment_of(runtime)

@@ -24,7 +24,7 @@ class Lender(Protocol):
         """Write a request into the books; return its ticket, and its run as soon as that is ready."""
         ...
 
-    def leave(self, ticket: int) -> None:
+    def release(self, ticket: int) -> None:
         """Give back a granted ticket, or give up a waiting one."""
         ...
 
@@ -50,7 +50,7 @@ class Lease:
 
     def request(self) -> bool:
         """Ask for the model; whether the lease is granted already. Raises ModelNotFound and ModelDisabled."""
-        if not self._supervisor.downloads.knows(self.model):
+        if not self._supervisor.downloads.is_on_disk(self.model):
             return False
         self._ticket, self._granted = self._supervisor.request(self.model)
         if not self._granted.done() or self._granted.exception() is not None:
@@ -62,8 +62,8 @@ class Lease:
         """Wait until the model is ready. Raises Refusal."""
         if self._granted is None:
             # Before there is a ticket: nothing is reserved or evicted for a model that is not on disk.
-            if not (downloads := self._supervisor.downloads).knows(self.model):
-                await downloads.ensure(self.model)
+            if not (downloads := self._supervisor.downloads).is_on_disk(self.model):
+                await downloads.ensure_on_disk(self.model)
             self._ticket, self._granted = self._supervisor.request(self.model)
         if not self._granted.done():
             try:
@@ -75,7 +75,7 @@ class Lease:
 
     def release(self) -> None:
         """Give the lease back, or leave the queue."""
-        self._supervisor.leave(self._ticket)
+        self._supervisor.release(self._ticket)
 
     def _use(self, run: Run) -> None:
         self.upstream, self.run = run.upstream, run.number

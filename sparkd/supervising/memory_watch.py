@@ -12,122 +12,124 @@ import time
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct, field
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.quantities import GIB
 from sparkd.errors import ProbeError
-from sparkd.machine.memory import Memory, Probe
-from sparkd.machine.page_cache import drop_all, release, weights_of
-from sparkd.scheduling.guard import STARTING, Sample
-from sparkd.scheduling.reclaim import Reclaim
+from sparkd.machine.memory import Memory, MemoryProbe
+from sparkd.machine.page_cache import drop_files, drop_page_cache, weights_path
+from sparkd.scheduling.guard import STARTING_INTERVAL, Sample
+from sparkd.scheduling.reclaim import ReclaimTracker
 
 logger = logging.getLogger(__name__)
 
-PATIENCE: Final = 0.2
+DRIVER_TIMEOUT: Final = 0.2
 """Seconds that the GPU's driver gets to answer; some milliseconds are usual."""
 
-MEASURE: Final = 1.0
+USAGE_INTERVAL: Final = 1.0
 """Seconds between two looks at what each model's processes hold: finding them reads all of /proc."""
 
-NOBODY_LOOKS: Final = 1.5
+READING_TIMEOUT: Final = 1.5
 """Seconds after which a look is not waited for any more."""
 
-Family = Callable[[], Iterable[int]]
+PidFinder = Callable[[], Iterable[int]]
 """Finds the PIDs of one run; called from a thread."""
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class MemoryReading(Struct, frozen=True):
     """The machine's memory at a moment, and what each run has of it, in bytes, where that was measured this time."""
 
     memory: Memory
     used: Mapping[int, int] = field(default_factory=dict)
 
 
-def idle_weights(catalogue: Catalogue, running: Container[str]) -> list[Path]:
+def find_idle_weights(catalogue: Catalogue, running: Container[str]) -> list[Path]:
     """Where the weights of models are that do not run."""
     folder = catalogue.folder("models")
     idle = (model for model in catalogue.models.values() if model.id not in running)
-    return [place for model in idle if (place := weights_of(model.source, folder))]
+    return [place for model in idle if (place := weights_path(model.source, folder))]
 
 
-class Watch:
+class MemoryWatch:
     """Looks at one machine. `memory` is what it saw first, then last."""
 
-    def __init__(self, probe: Probe) -> None:
+    def __init__(self, probe: MemoryProbe) -> None:
         """Look once. Raises ProbeError."""
         self.memory = probe.read()
         self._probe = probe
         self._thread = ThreadPoolExecutor(1, "memory")
-        self._asked: asyncio.Future[Look] | None = None
-        self._measured = 0.0
-        self._wanted = asyncio.Event()
-        self._seen: asyncio.Future[Memory] = asyncio.get_running_loop().create_future()
-        self._blind = False
-        self._returning = 0
-        self._hasty = False
+        self._pending: asyncio.Future[MemoryReading] | None = None
+        self._usage_read_at = 0.0
+        self._wake = asyncio.Event()
+        self._next_reading: asyncio.Future[Memory] = asyncio.get_running_loop().create_future()
+        self._is_failing = False
+        self._reclaims = 0
+        self._stopped_waiting = False
 
-    async def run(self, told: Callable[[Look], float], families: Callable[[], Mapping[int, Family]]) -> None:
-        """Look until cancelled. `told` takes each look and says how many seconds later the next one is due."""
+    async def run(
+        self, on_reading: Callable[[MemoryReading], float], pid_finders: Callable[[], Mapping[int, PidFinder]]
+    ) -> None:
+        """Look until cancelled. `on_reading` takes each look and says how many seconds later the next one is due."""
         try:
             while True:
-                pause = MEASURE
+                pause = USAGE_INTERVAL
                 try:
-                    look = await self._look(families)
-                    self.memory, self._blind = look.memory, False
-                    pause = told(look)
-                    self._seen.set_result(look.memory)
-                    self._seen = asyncio.get_running_loop().create_future()
+                    reading = await self._take_reading(pid_finders)
+                    self.memory, self._is_failing = reading.memory, False
+                    pause = on_reading(reading)
+                    self._next_reading.set_result(reading.memory)
+                    self._next_reading = asyncio.get_running_loop().create_future()
                 except ProbeError as error:
-                    if not self._blind:
+                    if not self._is_failing:
                         logger.error("the machine's memory cannot be watched: %s", error.message)
-                    self._blind = True
+                    self._is_failing = True
                 with suppress(TimeoutError):
                     await asyncio.wait_for(
-                        self._wanted.wait(), min(pause, STARTING) if self._returning else pause
+                        self._wake.wait(), min(pause, STARTING_INTERVAL) if self._reclaims else pause
                     )
-                self._wanted.clear()
+                self._wake.clear()
         finally:
             self._thread.shutdown(wait=False, cancel_futures=True)
 
-    async def next(self, *, at_once: bool = False) -> Memory | None:
+    async def next_reading(self, *, at_once: bool = False) -> Memory | None:
         """The next look, `at_once` or when it is due; None if there is none for long."""
         if at_once:
-            self._wanted.set()
+            self._wake.set()
         with suppress(TimeoutError):
-            async with asyncio.timeout(NOBODY_LOOKS):
-                return await asyncio.shield(self._seen)
+            async with asyncio.timeout(READING_TIMEOUT):
+                return await asyncio.shield(self._next_reading)
         return None
 
-    async def clear_the_way(self, needed: int, weights: Sequence[Path], *, drop: bool) -> None:
+    async def release_page_cache(self, needed: int, weights: Sequence[Path], *, drop: bool) -> None:
         """Release page cache if a GPU that takes it for used memory would not find `needed` bytes beside it: that of
         these weight files and folders, and all of it where we may `drop` it."""
         if self.memory.kind != "unified" or self.memory.free >= needed:
             return
-        released = await asyncio.to_thread(release, weights)
+        released = await asyncio.to_thread(drop_files, weights)
         logger.info("%.1f GiB of weight files released from the page cache", released / GIB)
-        if drop and not await asyncio.to_thread(drop_all):
+        if drop and not await asyncio.to_thread(drop_page_cache):
             logger.warning("the page cache cannot be dropped: memory.drop_caches needs root")
 
-    async def returned(self, model_id: str, held: int, available: int, timeout: float) -> int:  # noqa: ASYNC109
-        """Wait until the model's `held` bytes are back that it had when `available` were left; at most `timeout` s.
+    async def wait_for_reclaim(self, model_id: str, used: int, available: int, timeout: float) -> int:  # noqa: ASYNC109
+        """Wait until the model's `used` bytes are back that it had when `available` were left; at most `timeout` s.
 
         Return how many are missing. Without a GPU that shares memory, or has its own, the kernel has all of it back
         with the last PID.
         """
-        reclaim = Reclaim(available, held, time.monotonic() + timeout)
-        await self.next(at_once=True)
-        self._returning += 1
-        while not (reclaim.done or self._hasty or self.memory.kind == "host"):
-            memory = await self.next()
+        reclaim = ReclaimTracker(available, used, time.monotonic() + timeout)
+        await self.next_reading(at_once=True)
+        self._reclaims += 1
+        while not (reclaim.done or self._stopped_waiting or self.memory.kind == "host"):
+            memory = await self.next_reading()
             if memory and memory.available is not None:
-                reclaim.note(Sample(time.monotonic(), memory.available))
+                reclaim.add_sample(Sample(time.monotonic(), memory.available))
             elif time.monotonic() > reclaim.deadline:
                 break
-        self._returning -= 1
+        self._reclaims -= 1
         if reclaim.missing:
             logger.warning(
                 "%s: %.1f GiB of its memory have not come back in %.0f seconds: they count as leaked",
@@ -137,22 +139,24 @@ class Watch:
 
     def stop_waiting(self) -> None:
         """Wait for no memory any more: nothing will be launched."""
-        self._hasty = True
+        self._stopped_waiting = True
 
-    async def _look(self, families: Callable[[], Mapping[int, Family]]) -> Look:
+    async def _take_reading(self, pid_finders: Callable[[], Mapping[int, PidFinder]]) -> MemoryReading:
         """Look now. Raises ProbeError."""
         loop = asyncio.get_running_loop()
-        if self._asked is None:
-            measured: Mapping[int, Family] = {}
-            if loop.time() >= self._measured + MEASURE:
-                measured, self._measured = families(), loop.time()
-            self._asked = loop.run_in_executor(self._thread, self._read, measured)
-        await asyncio.wait({self._asked}, timeout=PATIENCE)
-        if not self._asked.done():
-            return Look(self._probe.host())
-        asked, self._asked = self._asked, None
-        return asked.result()
+        if self._pending is None:
+            measured: Mapping[int, PidFinder] = {}
+            if loop.time() >= self._usage_read_at + USAGE_INTERVAL:
+                measured, self._usage_read_at = pid_finders(), loop.time()
+            self._pending = loop.run_in_executor(self._thread, self._read_memory, measured)
+        await asyncio.wait({self._pending}, timeout=DRIVER_TIMEOUT)
+        if not self._pending.done():
+            return MemoryReading(self._probe.read_host())
+        pending, self._pending = self._pending, None
+        return pending.result()
 
-    def _read(self, families: Mapping[int, Family]) -> Look:
+    def _read_memory(self, pid_finders: Mapping[int, PidFinder]) -> MemoryReading:
         memory = self._probe.read()
-        return Look(memory, {run: memory.used_by(family()) for run, family in families.items()})
+        return MemoryReading(
+            memory, {run: memory.used_by(find_pids()) for run, find_pids in pid_finders.items()}
+        )

@@ -6,41 +6,47 @@ import logging
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 
-from msgspec import structs
+from msgspec import Struct, structs
+from msgspec.structs import asdict
 
 from sparkd import __version__
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
 from sparkd.journal.handler import event
 from sparkd.learning.learning import Learning
-from sparkd.scheduling.books import Entry
+from sparkd.scheduling.ledger import Entry
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.scheduler import Scheduler
-from sparkd.scheduling.status import LastRun, MemoryStatus, ModelStatus, QueueStatus, Status, model_status
+from sparkd.scheduling.status import (
+    LastRun,
+    MemoryStatus,
+    ModelStatus,
+    QueueStatus,
+    Status,
+    build_model_status,
+)
 from sparkd.supervising.downloads import Downloads
 from sparkd.supervising.run import Run
 
 logger = logging.getLogger(__name__)
 
 
-def tell_end(model_id: str, entry: Entry | None) -> None:
+def log_run_end(model_id: str, entry: Entry | None) -> None:
     """Have the journal say how a run has ended."""
     if entry is None or entry.state is not State.BACKOFF:
         logger.info("%s: stopped", model_id, extra=event("stopped", model_id))
-    elif entry.quarantined:
-        told = "%s: failed %d times in a row: %s In quarantine until `sparkctl retry %s`"
+    elif entry.is_quarantined:
+        message = "%s: failed %d times in a row: %s In quarantine until `sparkctl retry %s`"
         names = model_id, entry.failures, entry.cause, model_id
-        logger.error(told, *names, extra=event("quarantine", model_id))
+        logger.error(message, *names, extra=event("quarantine", model_id))
     else:
-        pause = max(0.0, entry.until - time.monotonic())
-        told = "%s: failed: %s Not tried again for %.0f seconds"
-        logger.error(told, model_id, entry.cause, pause, extra=event("crash", model_id))
+        pause = max(0.0, entry.retry_at - time.monotonic())
+        message = "%s: failed: %s Not tried again for %.0f seconds"
+        logger.error(message, model_id, entry.cause, pause, extra=event("crash", model_id))
 
 
-@dataclass(frozen=True, slots=True)
-class Reporting:
+class StatusReporter(Struct, frozen=True):
     """Reads what others own: the books, the runs by their number, what past runs have taught."""
 
     scheduler: Scheduler
@@ -53,7 +59,7 @@ class Reporting:
     def status(self, catalogue: Catalogue, listen: tuple[str, ...], *, replacing: bool) -> Status:
         """Everything an operator may want to see, as of now."""
         scheduler, queue = self.scheduler, catalogue.settings.queue
-        leaving = [entry.model for entry in scheduler.entries() if entry.withdrawn and entry.resident]
+        leaving = [entry.model for entry in scheduler.entries() if entry.withdrawn and entry.is_resident]
         models = {model.id: model for model in (*leaving, *catalogue.models.values())}
         return Status(
             version=__version__,
@@ -71,24 +77,26 @@ class Reporting:
                 guard_acted=self.learning.last_guard_action(),
             ),
             queue=QueueStatus(waiting=scheduler.waiting, max_length=queue.max_length, on_busy=queue.on_busy),
-            models=tuple(self.downloads.told(self._model(model)) for model in models.values()),
+            models=tuple(
+                self.downloads.with_download(self._model_status(model)) for model in models.values()
+            ),
             replaced=self.replaced,
             replacing=replacing,
         )
 
-    def _model(self, model: Model) -> ModelStatus:
+    def _model_status(self, model: Model) -> ModelStatus:
         scheduler = self.scheduler
         entry = scheduler.entry(model.id) or Entry(model, *scheduler.footprint(model), since=self.started)
         run = self.runs.get(entry.run)
-        learned = self.learning.learned(model)
+        profile = self.learning.profile(model)
         return structs.replace(
-            model_status(
+            build_model_status(
                 entry,
                 time.monotonic(),
                 pid=run.pid if run else None,
                 milestone=run.milestone if run else None,
             ),
-            learned=learned.footprint if learned else None,
-            **(run.figures() if run else {}),
-            last=LastRun(**asdict(learned.last)) if learned else None,
+            learned=profile.footprint if profile else None,
+            **(run.memory_figures() if run else {}),
+            last=LastRun(**asdict(profile.last)) if profile else None,
         )

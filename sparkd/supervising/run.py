@@ -14,18 +14,18 @@ from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
 from sparkd.engines import ENGINES
 from sparkd.engines.engine import Cause, Milestone, parse_address
-from sparkd.engines.liveness import Liveness, read_progress
+from sparkd.engines.liveness import Liveness, parse_progress
 from sparkd.errors import LaunchError
-from sparkd.journal.engine_output import engine_journal
+from sparkd.journal.engine_output import open_engine_journal
 from sparkd.learning.history import PastRun
 from sparkd.machine.memory import Memory
 from sparkd.processes.cgroups import Cgroups
 from sparkd.processes.log import Log
-from sparkd.processes.places import Places
 from sparkd.processes.process import Process
+from sparkd.processes.run_directories import RunDirectories
 from sparkd.scheduling.lifecycle import LifecycleError
-from sparkd.supervising.held_run import HeldRun
-from sparkd.supervising.launching import command_for
+from sparkd.supervising.launching import build_engine_command
+from sparkd.supervising.run_snapshot import RunSnapshot
 from sparkd.upstream.client import Upstream
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ STARTING_GRACE: Final = 1.0
 """Seconds between SIGTERM and SIGKILL while a model loads: it has nothing to finish, and vLLM mostly wedges on a
 SIGTERM then."""
 
-METRICS: Final = "/metrics"
+METRICS_PATH: Final = "/metrics"
 """Where engines tell their counters; vLLM wants no key for it."""
 
 WEDGED: Final = Cause(
@@ -72,10 +72,10 @@ class RunObserver(Protocol):
 class Run:
     """One process of a model: its private folder, its log, where it listens.
 
-    `held` is what it had when it was last measured, `available` what the machine had left then, `peak` the most it has
-    ever had, `launched_with` what was available before it, all in bytes; `phases` are seconds. `allowance`: what its
-    engine may take, and what the machine has. `key`: what it is known under in the history, once it has begun. `held`:
-    what the sparkd before this one passed on of it.
+    `memory_used` is what it had when it was last measured, `available` what the machine had left then, `peak` the
+    most it has ever had, `available_at_launch` what was available before it, all in bytes; `phases` are seconds.
+    `allowance`: what its engine may take, and what the machine has. `key`: its key in the history, once it has
+    begun. `snapshot`: what the sparkd before this one handed over of it.
     """
 
     def __init__(
@@ -84,26 +84,26 @@ class Run:
         number: int,
         catalogue: Catalogue,
         *,
-        places: Places,
+        run_directories: RunDirectories,
         cgroups: Cgroups | None,
         allowance: tuple[int, int],
-        held: HeldRun | None = None,
+        snapshot: RunSnapshot | None = None,
     ) -> None:
         self.model = model
         self.number = number
-        self.key = held.key if held else ""
+        self.key = snapshot.key if snapshot else ""
         self.milestone: Milestone | None = None
         self.gone = asyncio.Event()
         self.phases: dict[str, float] = {}
-        self.launched_with: int | None = None
-        self.held = 0
+        self.available_at_launch: int | None = None
+        self.memory_used = 0
         self.peak = 0
         self.available = 0
         self._load_time: float | None = None
         self._phase_began = time.monotonic()
         self._allowance = allowance
         self._catalogue = catalogue
-        self._places = places
+        self._run_directories = run_directories
         self._cgroups = cgroups
         self._engine = ENGINES[model.engine]
         self._process: Process | None = None
@@ -111,10 +111,10 @@ class Run:
         self._grace: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         self._directory: Path | None = None
         self._upstream: Upstream | None = None
-        path = self._log_path() if held is None else held.log_path
-        self.log = Log(path, observe=self._observe, journal=engine_journal(model.engine, model.id))
-        if held is not None:
-            self._resume(held)
+        path = self._log_path() if snapshot is None else snapshot.log_path
+        self.log = Log(path, observe=self._observe_line, journal=open_engine_journal(model.engine, model.id))
+        if snapshot is not None:
+            self._resume(snapshot)
 
     @property
     def pid(self) -> int | None:
@@ -128,73 +128,74 @@ class Run:
             raise LifecycleError(f"run {self.number} of {self.model.id} was never launched")
         return self._upstream
 
-    def hold(self) -> HeldRun | None:
+    def snapshot(self) -> RunSnapshot | None:
         """What a successor needs to go on with it; None where there is no process yet, or none any more."""
-        process = self._process.hold() if self._process else None
+        process = self._process.snapshot() if self._process else None
         if process is None:
             return None
-        return HeldRun(
+        return RunSnapshot(
             number=self.number,
             definition=msgspec.to_builtins(self.model),
             process=process,
             address=str(self.upstream.address),
             key=self.key,
             log=str(self.log.path) if self.log.path else None,
-            unfinished=self.log.unfinished,
+            log_state=self.log.state,
             healthy=self._healthy,
             load_time=self._load_time,
             phases=self.phases,
-            launched_with=self.launched_with,
-            held=self.held,
+            available_at_launch=self.available_at_launch,
+            memory_used=self.memory_used,
             peak=self.peak,
             available=self.available,
         )
 
-    def _resume(self, held: HeldRun) -> None:
+    def _resume(self, snapshot: RunSnapshot) -> None:
         """Go on with the process of an earlier sparkd. Raises LaunchError."""
-        self.log.resume(held.unfinished)
-        self._healthy, self._load_time, self.phases = held.healthy, held.load_time, dict(held.phases)
-        self.launched_with, self.held = held.launched_with, held.held
-        self.peak, self.available = held.peak, held.available
-        self._directory = Path(held.process.directory)
-        self._upstream = Upstream(parse_address(held.address))
-        self._process = Process.adopt(held.process, self.log)
+        self.log.resume(snapshot.log_state)
+        self._healthy, self._load_time = snapshot.healthy, snapshot.load_time
+        self.phases = dict(snapshot.phases)
+        self.available_at_launch, self.memory_used = snapshot.available_at_launch, snapshot.memory_used
+        self.peak, self.available = snapshot.peak, snapshot.available
+        self._directory = Path(snapshot.process.directory)
+        self._upstream = Upstream(parse_address(snapshot.address))
+        self._process = Process.adopt(snapshot.process, self.log)
 
-    def measure(self, held: int, available: int | None) -> None:
+    def record_usage(self, used: int, available: int | None) -> None:
         """Note what its processes hold, and what was available at the same moment, in bytes."""
-        if held and available is not None:
-            self.held, self.available = held, available
-            self.peak = max(self.peak, held)
+        if used and available is not None:
+            self.memory_used, self.available = used, available
+            self.peak = max(self.peak, used)
 
-    def weigh(self, cpu_weight: int) -> None:
+    def set_cpu_weight(self, cpu_weight: int) -> None:
         """Give its process, if it has one already, another share of busy CPUs."""
         if self._process:
-            self._process.weigh(cpu_weight)
+            self._process.set_cpu_weight(cpu_weight)
 
-    def figures(self) -> dict[str, int | None]:
+    def memory_figures(self) -> dict[str, int | None]:
         """Bytes that it has: `held` when last measured; of host memory alone, now and at its highest."""
         now, peak = self._process.host_memory() if self._process else (None, None)
-        return {"held": self.held or None, "host_memory": now, "host_memory_peak": peak}
+        return {"held": self.memory_used or None, "host_memory": now, "host_memory_peak": peak}
 
-    def ready_after(self, load_time: float, memory: Memory) -> None:
+    def record_ready(self, load_time: float, memory: Memory) -> None:
         """Note that it is ready. On unified memory what the machine has less by now was its doing: nothing else has
         started or stopped meanwhile, and a driver that tells no figures must not make it look small."""
         self._load_time = load_time
         self._end_phase()
-        if memory.kind == "unified" and memory.available is not None and self.launched_with is not None:
-            self.peak = max(self.peak, self.launched_with - memory.available)
+        if memory.kind == "unified" and memory.available is not None and self.available_at_launch is not None:
+            self.peak = max(self.peak, self.available_at_launch - memory.available)
 
-    def past(self) -> PastRun | None:
+    def to_past_run(self) -> PastRun | None:
         """What it has shown, None where it never was ready, or was not there for long enough to be measured."""
         if self._load_time is None or not self.peak:
             return None
-        return PastRun(self.peak, self.held, self._load_time, self.phases)
+        return PastRun(self.peak, self.memory_used, self._load_time, self.phases)
 
-    def remains(self) -> list[int]:
+    def remaining_pids(self) -> list[int]:
         """PIDs of it that still live."""
-        return self._process.remains() if self._process else []
+        return self._process.remaining_pids() if self._process else []
 
-    async def live(self, observer: RunObserver) -> Cause:
+    async def run_to_exit(self, observer: RunObserver) -> Cause:
         """Start the process, unless it was taken over, and return why it ended. Reports to `observer` meanwhile."""
         try:
             process = self._process or await self._start()
@@ -203,58 +204,58 @@ class Run:
         except OSError as error:
             return Cause("launch_failed", f"Its private folder cannot be made: {error}.")
         # A group: a mistake of ours in the probe must not go unseen until the start deadline.
-        async with asyncio.TaskGroup() as beside:
-            watching = beside.create_task(self._watch(observer))
-            ending = beside.create_task(self._end_when_told(process))
+        async with asyncio.TaskGroup() as group:
+            watching = group.create_task(self._watch_health(observer))
+            ending = group.create_task(self._stop_when_requested(process))
             ended = await process.wait()
             watching.cancel()
             ending.cancel()
-        return self._engine.explain(ended, self.log.tail(EXPLAINED_LINES))
+        return self._engine.explain_exit(ended, self.log.tail(EXPLAINED_LINES))
 
     def terminate(self) -> None:
         """Have the process ended: SIGTERM, the model's grace, SIGKILL."""
         grace = self.model.stop_grace
-        self._end(grace if self._healthy else min(grace, STARTING_GRACE))
+        self._request_end(grace if self._healthy else min(grace, STARTING_GRACE))
 
     def kill(self) -> None:
         """Have the process ended now, also where an earlier end is still being waited for."""
-        self._end(0)
+        self._request_end(0)
         if self._process:
             self._process.kill()
 
-    def _end(self, grace: float) -> None:
+    def _request_end(self, grace: float) -> None:
         if not self._grace.done():
             self._grace.set_result(grace)
 
-    async def clear(self) -> None:
+    async def clean_up(self) -> None:
         """End whatever outlived the process, and remove its sockets, folder and connections."""
         if self._process:
             await self._process.stop(0)
         if self._upstream:
             await self._upstream.close()
         if self._directory:
-            self._places.close(self._directory)
+            self._run_directories.remove(self._directory)
         self.log.close()
 
     async def _start(self) -> Process:
-        self._directory = directory = self._places.open(self.model.id, self.number)
-        command, address = command_for(self.model, self._catalogue, directory, self._allowance)
+        self._directory = directory = self._run_directories.create(self.model.id, self.number)
+        command, address = build_engine_command(self.model, self._catalogue, directory, self._allowance)
         self._upstream = Upstream(address)
         self._process = await Process.start(
             command, directory, self.log, cgroups=self._cgroups, cpu_weight=self.model.cpu_weight
         )
-        self._places.record(directory, self._process.pid)
+        self._run_directories.record_process(directory, self._process.pid)
         return self._process
 
-    async def _watch(self, observer: RunObserver) -> None:
+    async def _watch_health(self, observer: RunObserver) -> None:
         if not self._healthy:
-            await self._until_healthy()
+            await self._wait_until_healthy()
             observer.on_healthy()
         if pause := self._catalogue.settings.failures.liveness:
             await self._watch_progress(pause, observer)
             observer.on_wedged(str(WEDGED))
 
-    async def _until_healthy(self) -> None:
+    async def _wait_until_healthy(self) -> None:
         """Probe until the engine is ready. Before that nobody listens, so a probe costs next to nothing."""
         while True:
             if await self.upstream.probe(self.model.health, PROBE_TIMEOUT) == 200:
@@ -268,21 +269,21 @@ class Run:
         while not liveness.wedged:
             await asyncio.sleep(pause)
             if not observer.is_busy():
-                liveness.rest()
+                liveness.reset()
                 continue
-            metrics = await self.upstream.fetch(METRICS, max(pause, PROBE_TIMEOUT))
+            metrics = await self.upstream.fetch(METRICS_PATH, max(pause, PROBE_TIMEOUT))
             if metrics is None:
                 if known:
-                    liveness.note_silence()
-            elif progress := read_progress(metrics):
+                    liveness.record_no_answer()
+            elif progress := parse_progress(metrics):
                 known = True
-                liveness.note(progress)
+                liveness.record_progress(progress)
 
-    async def _end_when_told(self, process: Process) -> None:
+    async def _stop_when_requested(self, process: Process) -> None:
         await process.stop(await self._grace)
 
-    def _observe(self, line: str) -> None:
-        found = self._engine.milestone(line)
+    def _observe_line(self, line: str) -> None:
+        found = self._engine.parse_milestone(line)
         if found and self.milestone and found.phase != self.milestone.phase and self._load_time is None:
             self._end_phase()
         self.milestone = found or self.milestone
@@ -297,7 +298,7 @@ class Run:
 
     def _log_path(self) -> Path | None:
         try:
-            return self._places.log_path(self.model.id, self.number)
+            return self._run_directories.new_log_path(self.model.id, self.number)
         except OSError as error:
             logger.warning("%s: its output is kept in memory only: %s", self.model.id, error)
             return None

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from sparkd.catalog import Catalogue
 from sparkd.journal.handler import event
@@ -15,20 +16,19 @@ from sparkd.scheduling.actions import Action
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.scheduler import Scheduler
 from sparkd.supervising.downloads import Downloads
-from sparkd.supervising.memory_watch import Watch, idle_weights
-from sparkd.supervising.reporting import tell_end
+from sparkd.supervising.memory_watch import MemoryWatch, find_idle_weights
+from sparkd.supervising.reporting import log_run_end
 from sparkd.supervising.run import Run
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class RunServices:
+class RunServices(Struct, frozen=True):
     """What the lives of all runs share. `runs` are those of which something is left, by number."""
 
     catalogue: Callable[[], Catalogue]
     scheduler: Scheduler
-    watch: Watch
+    watch: MemoryWatch
     learning: Learning
     downloads: Downloads
     runs: Mapping[int, Run]
@@ -46,24 +46,24 @@ class RunLife:
     async def launch(self) -> None:
         """Launch the engine, then follow the run to its end."""
         run, services = self._run, self._services
-        run.key = await services.learning.begin(run.model)
+        run.key = await services.learning.record_start(run.model)
         await self._release_page_cache()
-        run.launched_with = services.watch.memory.available
+        run.available_at_launch = services.watch.memory.available
         await self.follow()
 
     async def follow(self) -> None:
         """Follow a run whose engine was launched, by this daemon or by the one before it, to its end."""
         run, services = self._run, self._services
-        cause = await run.live(self)
+        cause = await run.run_to_exit(self)
         services.carry_out(
             services.scheduler.on_exited(run.model.id, run.number, str(cause), time.monotonic())
         )
-        tell_end(run.model.id, services.scheduler.entry(run.model.id))
+        log_run_end(run.model.id, services.scheduler.entry(run.model.id))
         services.downloads.forget(run.model.id)
-        services.learning.end(run.model)
-        if (past := run.past()) is not None:
-            services.learning.add(run.model, run.key, past)
-        await run.clear()
+        services.learning.clear_start(run.model)
+        if (past_run := run.to_past_run()) is not None:
+            services.learning.add_run(run.model, run.key, past_run)
+        await run.clean_up()
         await self._reclaim()
 
     # What the run reports (sparkd.supervising.run.RunObserver)
@@ -73,9 +73,9 @@ class RunLife:
         run, services = self._run, self._services
         services.carry_out(services.scheduler.on_healthy(run.model.id, run.number, time.monotonic()))
         entry = services.scheduler.entry(run.model.id)
-        services.learning.end(run.model)
+        services.learning.clear_start(run.model)
         if entry is not None:
-            run.ready_after(entry.load_time, services.watch.memory)
+            run.record_ready(entry.load_time, services.watch.memory)
             took = event("ready", run.model.id, DURATION_MS=round(entry.load_time * 1000))
             logger.info("%s: ready after %.1f seconds", run.model.id, entry.load_time, extra=took)
 
@@ -95,9 +95,9 @@ class RunLife:
     def on_measured(self, used: int, memory: Memory) -> None:
         """Note what the run's processes use, in bytes, and what the machine had left at that moment."""
         run, services = self._run, self._services
-        run.measure(used, memory.available)
+        run.record_usage(used, memory.available)
         services.carry_out(
-            services.scheduler.on_measured(run.model.id, run.number, run.held, time.monotonic())
+            services.scheduler.on_measured(run.model.id, run.number, run.memory_used, time.monotonic())
         )
 
     def kill(self, why: str) -> None:
@@ -107,19 +107,21 @@ class RunLife:
         logger.error(
             "%s: killed by the memory guard: %s", run.model.id, why, extra=event("guard", run.model.id)
         )
-        services.learning.guard_acted(run.model.id)
+        services.learning.record_guard_action(run.model.id)
         entry = services.scheduler.entry(run.model.id)
         if entry is not None and entry.state is State.BACKOFF:  # else it was about to end anyway
-            services.learning.guard_killed(run.model, run.key, entry.cause if entry.quarantined else None)
+            services.learning.record_guard_kill(
+                run.model, run.key, entry.cause if entry.is_quarantined else None
+            )
 
     async def _release_page_cache(self) -> None:
         """Release page cache that the GPU would take for used memory."""
         services = self._services
         entry = services.scheduler.entry(self._run.model.id)
         catalogue = services.catalogue()
-        await services.watch.clear_the_way(
+        await services.watch.release_page_cache(
             (entry.footprint if entry else 0) + services.scheduler.guard.floor,
-            idle_weights(catalogue, {other.model.id for other in services.runs.values()}),
+            find_idle_weights(catalogue, {other.model.id for other in services.runs.values()}),
             drop=catalogue.settings.memory.drop_caches,
         )
 
@@ -127,9 +129,9 @@ class RunLife:
         """Wait until the run's memory is back; what is missing then counts as leaked."""
         run, services = self._run, self._services
         timeout = services.catalogue().settings.memory.reclaim_timeout
-        missing = await services.watch.returned(run.model.id, run.held, run.available, timeout)
+        missing = await services.watch.wait_for_reclaim(run.model.id, run.memory_used, run.available, timeout)
         if missing:
-            services.learning.leak(services.scheduler.budget.leaked + missing)
+            services.learning.record_leak(services.scheduler.budget.leaked + missing)
         self._on_gone(run)
         services.carry_out(
             services.scheduler.on_reclaimed(run.model.id, run.number, time.monotonic(), missing=missing)

@@ -17,22 +17,22 @@ from sparkd.journal.handler import event
 from sparkd.learning.learning import Learning
 from sparkd.processes.cgroups import Cgroups
 from sparkd.processes.log import Log
-from sparkd.processes.places import Places
+from sparkd.processes.run_directories import RunDirectories
 from sparkd.scheduling.actions import Action, Grant, Kill, Launch, Refuse, Terminate
 from sparkd.scheduling.lifecycle import State
-from sparkd.scheduling.plan import Plan, plan
+from sparkd.scheduling.plan import Plan, make_plan
 from sparkd.scheduling.scheduler import Scheduler
 from sparkd.scheduling.status import Status
 from sparkd.supervising.alarm import Alarm
 from sparkd.supervising.downloads import Downloads
-from sparkd.supervising.held_run import HeldRun
 from sparkd.supervising.lease import Lease
-from sparkd.supervising.memory_watch import Look, Watch
-from sparkd.supervising.reporting import Reporting
+from sparkd.supervising.memory_policy import MemoryPolicy
+from sparkd.supervising.memory_watch import MemoryReading, MemoryWatch
+from sparkd.supervising.reporting import StatusReporter
 from sparkd.supervising.run import Run
 from sparkd.supervising.run_life import RunLife, RunServices
+from sparkd.supervising.run_snapshot import RunSnapshot
 from sparkd.supervising.tasks import Tasks
-from sparkd.supervising.terms import Terms
 
 logger = logging.getLogger(__name__)
 
@@ -49,9 +49,9 @@ class Supervisor:
         catalogue: Catalogue,
         scheduler: Scheduler,
         *,
-        places: Places,
+        run_directories: RunDirectories,
         cgroups: Cgroups | None,
-        watch: Watch,
+        watch: MemoryWatch,
         learning: Learning,
         downloads: Downloads,
         started: float = 0.0,
@@ -69,12 +69,12 @@ class Supervisor:
         self._lives: dict[int, RunLife] = {}
         self._granted: dict[int, asyncio.Future[Run]] = {}
         self._scheduler = scheduler
-        self._places = places
+        self._run_directories = run_directories
         self._cgroups = cgroups
         self._watch = watch
         self._learning = learning
-        self._alarm = Alarm(self._tick)
-        self._reporting = Reporting(scheduler, self.runs, learning, downloads, self.started, replaced)
+        self._alarm = Alarm(self._on_tick)
+        self._reporter = StatusReporter(scheduler, self.runs, learning, downloads, self.started, replaced)
         self._services = RunServices(
             lambda: self.catalogue, scheduler, watch, learning, downloads, self.runs, self.carry_out
         )
@@ -98,7 +98,7 @@ class Supervisor:
         self.carry_out(actions)
         return ticket, granted
 
-    def leave(self, ticket: int) -> None:
+    def release(self, ticket: int) -> None:
         """Return a granted ticket, or give up a waiting one. A refused one has left the queue already."""
         if self._granted.pop(ticket, None) is not None:
             self.carry_out(self._scheduler.on_leave(ticket, time.monotonic()))
@@ -121,7 +121,7 @@ class Supervisor:
 
     def retry(self, model: Model) -> None:
         """Forget the model's failures: it may be launched again at once."""
-        self._learning.release(model)
+        self._learning.clear_quarantine(model)
         self.carry_out(self._scheduler.on_retry(model.id, time.monotonic()))
 
     def log(self, model: Model) -> Log | None:
@@ -130,25 +130,27 @@ class Supervisor:
 
     def plan(self, model: Model) -> Plan:
         """What would happen if a client requested the model now. Changes nothing."""
-        return plan(self._scheduler, model.id, time.monotonic(), self._learning.load_time)
+        return make_plan(self._scheduler, model.id, time.monotonic(), self._learning.load_time)
 
     def status(self) -> Status:
         """Everything an owner may want to see, as of now."""
-        return self._reporting.status(self.catalogue, self.listen, replacing=self.replacing)
+        return self._reporter.status(self.catalogue, self.listen, replacing=self.replacing)
 
-    def serve(self, catalogue: Catalogue, restart: Container[str], terms: Terms) -> None:
+    def use_catalogue(
+        self, catalogue: Catalogue, restart: Container[str], memory_policy: MemoryPolicy
+    ) -> None:
         """Serve a catalogue that was reloaded. The models in `restart` must be started anew: their command changed."""
         self.catalogue = self.downloads.catalogue = catalogue
         for run in self.runs.values():
             if model := catalogue.models.get(run.model.id):
-                run.weigh(model.cpu_weight)
+                run.set_cpu_weight(model.cpu_weight)
         self.carry_out(
             self._scheduler.on_catalogue(
                 catalogue.models,
                 restart,
                 time.monotonic(),
-                budget=terms.budget,
-                footprint=terms.footprint,
+                budget=memory_policy.budget,
+                footprint=memory_policy.footprint,
                 settings=catalogue.settings,
             )
         )
@@ -190,7 +192,7 @@ class Supervisor:
                     self.runs[number].terminate()
         self._alarm.set(self._scheduler.deadline)
 
-    def make_run(self, model: Model, number: int, held: HeldRun | None = None) -> Run:
+    def create_run(self, model: Model, number: int, snapshot: RunSnapshot | None = None) -> Run:
         """Make a run of the model, or take over the one that an earlier daemon passed on.
 
         Raises LaunchError where the latter cannot be taken over.
@@ -199,28 +201,28 @@ class Supervisor:
             model,
             number,
             self.catalogue,
-            places=self._places,
+            run_directories=self._run_directories,
             cgroups=self._cgroups,
             allowance=(self._learning.allowance(model), self._learning.total),
-            held=held,
+            snapshot=snapshot,
         )
         self.runs[number] = run
         self.logs[model.id] = run.log
         self._lives[number] = RunLife(run, self._services, self._forget)
         return run
 
-    def attend(self, run: Run) -> None:
+    def follow_run(self, run: Run) -> None:
         """Follow a run that an earlier daemon launched."""
         self.tasks.start(self._lives[run.number].follow(), f"{run.model.id} run {run.number}")
 
     async def watch_memory(self) -> None:
         """Watch the machine's memory until cancelled."""
         await self._watch.run(
-            self._on_look, lambda: {number: run.remains for number, run in self.runs.items()}
+            self._on_reading, lambda: {number: run.remaining_pids for number, run in self.runs.items()}
         )
 
     def _launch(self, model: Model, number: int) -> None:
-        run = self.make_run(model, number)
+        run = self.create_run(model, number)
         logger.info("%s: starting (run %d)", model.id, number, extra=event("starting", model.id))
         self.tasks.start(self._lives[number].launch(), f"{run.model.id} run {number}")
 
@@ -228,18 +230,18 @@ class Supervisor:
         del self.runs[run.number], self._lives[run.number]
         run.gone.set()
 
-    def _on_look(self, look: Look) -> float:
+    def _on_reading(self, reading: MemoryReading) -> float:
         """Report the machine's memory to the scheduler; return the seconds until the next look is due."""
-        memory, scheduler = look.memory, self._scheduler
-        for number, used in look.used.items():
+        memory, scheduler = reading.memory, self._scheduler
+        for number, used in reading.used.items():
             if life := self._lives.get(number):
                 life.on_measured(used, memory)
         leaked = scheduler.budget.leaked
-        self.carry_out(scheduler.on_memory(memory.available, memory.least, time.monotonic()))
+        self.carry_out(scheduler.on_memory(memory.available, memory.scarcest, time.monotonic()))
         if scheduler.budget.leaked != leaked:
-            self._learning.leak(scheduler.budget.leaked)
+            self._learning.record_leak(scheduler.budget.leaked)
         starting = any(entry.state is State.STARTING for entry in scheduler.entries())
-        return scheduler.guard.pause(starting=starting)
+        return scheduler.guard.sample_interval(starting=starting)
 
-    def _tick(self) -> None:
+    def _on_tick(self) -> None:
         self.carry_out(self._scheduler.on_tick(time.monotonic()))

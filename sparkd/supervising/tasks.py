@@ -17,7 +17,7 @@ class Tasks:
 
     def __init__(self) -> None:
         self._running: set[asyncio.Task[None]] = set()
-        self.broken: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self.failure: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
     def start(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
         """Run `work` as a task that `wait` waits for."""
@@ -37,6 +37,6 @@ class Tasks:
             await asyncio.wait(self._running)
 
     def _check(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) and not self.broken.done():
+        if not task.cancelled() and (error := task.exception()) and not self.failure.done():
             logger.critical("%s: bug in sparkd", task.get_name(), exc_info=error)
-            self.broken.set_exception(error)
+            self.failure.set_exception(error)

@@ -34,7 +34,7 @@ class EngineRequest(Struct, frozen=True):
     method: bytes
     target: bytes
     headers: Headers
-    body: bytes | AsyncIterator[bytes] = b""
+    body: bytes | bytearray | AsyncIterator[bytes] = b""
     length: int | None = None
     without: Set[bytes] = frozenset()
 
@@ -59,7 +59,7 @@ class Upstream:
         Raises UpstreamError when nobody listens, the engine breaks off, or its answer is not HTTP; whatever
         the sink or the body raises, too. When cancelled, the engine's side is closed at once.
         """
-        if not isinstance(request.body, bytes):
+        if not isinstance(request.body, (bytes, bytearray)):
             await self._upload(request, request.body, sink)
             return
         head = request_head(

@@ -94,7 +94,7 @@ class Connection(asyncio.Protocol):
         return self._reusable and not self._transport.is_closing()
 
     def exchange(
-        self, head: bytes, body: bytes, sink: Sink, on_end: Callable[[Exception | None], None]
+        self, head: bytes, body: bytes | bytearray, sink: Sink, on_end: Callable[[Exception | None], None]
     ) -> None:
         """Send a request, hand its answer to `sink`, then call `on_end` with None or with what went wrong.
 

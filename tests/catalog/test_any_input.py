@@ -1,4 +1,4 @@
-"""Whatever stands in the files, the answer is a catalogue or a list of problems, one line each."""
+"""Any content of the files leads to a catalogue or to a list of problems, one line each."""
 
 import datetime
 import tempfile
@@ -76,7 +76,7 @@ DOCUMENTS = st.dictionaries(TEXTS, VALUES, max_size=4) | st.fixed_dictionaries(
 
 
 @contextmanager
-def a_folder() -> Iterator[Folder]:
+def temporary_folder() -> Iterator[Folder]:
     with tempfile.TemporaryDirectory() as path:
         yield Folder(Path(path))
 
@@ -90,7 +90,7 @@ def check(folder: Folder) -> None:
 @settings(deadline=None)
 @given(st.binary())
 def test_random_bytes(data: bytes) -> None:
-    with a_folder() as folder:
+    with temporary_folder() as folder:
         folder.write("models.toml", data)
         folder.write("venvs/cpu/runtime.toml", data)
         check(folder)
@@ -99,7 +99,7 @@ def test_random_bytes(data: bytes) -> None:
 @settings(deadline=None)
 @given(DOCUMENTS, DOCUMENTS, DOCUMENTS)
 def test_random_tables(first: dict[str, Any], second: dict[str, Any], runtime: dict[str, Any]) -> None:
-    with a_folder() as folder:
+    with temporary_folder() as folder:
         folder.write("models.toml", tomli_w.dumps(first))
         folder.write("models.d/a.toml", tomli_w.dumps(second))
         folder.write("venvs/cpu/runtime.toml", tomli_w.dumps(runtime))
@@ -143,15 +143,15 @@ MODELS = st.fixed_dictionaries(
 def test_every_good_catalogue_is_the_same_when_it_is_written_and_read_again(
     models: dict[str, Any], queue: dict[str, Any]
 ) -> None:
-    with a_folder() as folder:
+    with temporary_folder() as folder:
         written = write_drop_in(folder.catalogue, "all", {"models": models, "queue": queue})
-        again = {id_: as_table(model) for id_, model in written.models.items()}
+        again = {id_: to_table(model) for id_, model in written.models.items()}
         rewritten = write_drop_in(folder.catalogue, "all", {"models": again, "queue": queue})
         assert rewritten.models == written.models == read_catalogue(folder.catalogue).models
         assert rewritten.settings == written.settings
         assert set(written.models) == set(models)
 
 
-def as_table(struct: Struct) -> dict[str, Any]:
+def to_table(struct: Struct) -> dict[str, Any]:
     given = {name: value for name in keys_of(type(struct)) if (value := getattr(struct, name)) is not None}
-    return {name: as_table(value) if isinstance(value, Struct) else value for name, value in given.items()}
+    return {name: to_table(value) if isinstance(value, Struct) else value for name, value in given.items()}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.reading import read_catalogue
-from sparkd.catalog.reference.clients import cline, opencode
+from sparkd.catalog.reference.clients import cline_settings, opencode_config
 
 SHIPPED = Path(__file__).resolve().parent.parent.parent / "models.toml"
 URL = "http://spark:8009/v1"
@@ -54,7 +54,7 @@ def read(folder: Path, text: str = CATALOGUE) -> Catalogue:
 
 
 def test_opencode_gets_the_models_with_limits_for_it(tmp_path: Path) -> None:
-    found = opencode(read(tmp_path), URL)
+    found = opencode_config(read(tmp_path), URL)
     provider = found["provider"]["sparkd"]
     assert provider["options"] == {"baseURL": URL, "apiKey": "none"}
     assert list(provider["models"]) == ["coder", "better", "titles"], (
@@ -74,24 +74,26 @@ def test_opencode_gets_the_models_with_limits_for_it(tmp_path: Path) -> None:
 
 def test_opencode_begins_with_the_best_for_code_and_has_the_utility_for_titles(tmp_path: Path) -> None:
     catalogue = read(tmp_path)
-    found = opencode(catalogue, URL)
+    found = opencode_config(catalogue, URL)
     assert (found["model"], found["small_model"]) == ("sparkd/better", "sparkd/titles")
-    assert opencode(catalogue, URL, catalogue.find("coder"))["model"] == "sparkd/coder"
+    assert opencode_config(catalogue, URL, catalogue.find("coder"))["model"] == "sparkd/coder"
 
 
-def test_a_key_stands_in_no_file(tmp_path: Path) -> None:
+def test_no_file_contains_the_key(tmp_path: Path) -> None:
     (tmp_path / "keys").write_text("secret\n")
-    found = opencode(read(tmp_path, f'[server]\napi_key_file = "keys"\n{CATALOGUE}'), URL)
+    found = opencode_config(read(tmp_path, f'[server]\napi_key_file = "keys"\n{CATALOGUE}'), URL)
     assert found["provider"]["sparkd"]["options"]["apiKey"] == "{env:SPARKD_API_KEY}"
 
 
 def test_cline_gets_what_is_to_be_typed(tmp_path: Path) -> None:
-    assert [(each.model, each.context_window) for each in cline(read(tmp_path))] == [("coder", 32000)]
+    assert [(each.model, each.context_window) for each in cline_settings(read(tmp_path))] == [
+        ("coder", 32000)
+    ]
 
 
 def test_the_shipped_models_are_offered_as_they_were() -> None:
     catalogue = read_catalogue(SHIPPED)
-    found = opencode(catalogue, URL)
+    found = opencode_config(catalogue, URL)
     assert len(found["provider"]["sparkd"]["models"]) == 12
     assert found["small_model"] == "sparkd/qwen3.5-0.8b"
-    assert len(cline(catalogue)) == 6
+    assert len(cline_settings(catalogue)) == 6

@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from sparkd.catalog.definitions import NOT_KEYS, Model, Runtime
+from sparkd.catalog.definitions import IMPLICIT_FIELDS, Model, Runtime
 from sparkd.catalog.labels import ClientLimits, Clients
 from sparkd.catalog.quantities import GIB
 from sparkd.catalog.reading.conversion import keys_of
-from sparkd.catalog.reading.layers import REFUSED
+from sparkd.catalog.reading.layers import FORBIDDEN_KEYS
 from sparkd.catalog.reading.tables import SETTINGS
 from sparkd.catalog.reference import keys as reference
 from sparkd.catalog.reference import schema
@@ -33,17 +33,17 @@ def blocks(language: str) -> list[str]:
 
 
 def test_the_schemas_are_in_step_with_the_definitions() -> None:
-    for path, text in schema.written().items():
+    for path, text in schema.render_files().items():
         assert path.read_text() == text, "run: python -m sparkd.catalog.reference.schema"
 
 
 def test_the_reference_is_in_step_with_the_definitions() -> None:
-    assert reference.written() == GUIDE, "run: python -m sparkd.catalog.reference.keys"
+    assert reference.render_page() == GUIDE, "run: python -m sparkd.catalog.reference.keys"
 
 
 @pytest.mark.parametrize("struct", STRUCTS)
-def test_every_key_is_explained_by_a_sentence_of_its_own(struct: type[msgspec.Struct]) -> None:
-    assert set(keys_of(struct)) | NOT_KEYS >= {field.name for field in msgspec.structs.fields(struct)}
+def test_every_key_has_its_own_description(struct: type[msgspec.Struct]) -> None:
+    assert set(keys_of(struct)) | IMPLICIT_FIELDS >= {field.name for field in msgspec.structs.fields(struct)}
     for key in keys_of(struct).values():
         assert key.description.endswith("."), key.name
 
@@ -55,7 +55,7 @@ def test_the_schema_has_every_key_of_every_table_and_refuses_others() -> None:
         name: list(keys_of(struct)) for name, struct in SETTINGS.items()
     }
     assert list(whole["definitions"]["model"]["properties"]) == list(keys_of(Model))
-    for kind, refused in REFUSED.items():
+    for kind, refused in FORBIDDEN_KEYS.items():
         allowed = whole["properties"][kind]["additionalProperties"]["properties"]
         assert set(allowed) == set(keys_of(Model)) - set(refused)
     for table in (*tables.values(), whole["definitions"]["model"], schema.runtime_schema(), whole):
@@ -83,11 +83,11 @@ def test_the_schema_says_units_bounds_and_choices() -> None:
 
 
 def test_the_schemas_are_json_that_names_its_draft() -> None:
-    for text in schema.written().values():
+    for text in schema.render_files().values():
         assert json.loads(text)["$schema"] == "http://json-schema.org/draft-07/schema#"
 
 
-def test_the_model_of_one_s_own_in_the_guide_has_six_lines_and_works(folder: Folder) -> None:
+def test_the_example_model_in_the_guide_has_six_lines_and_works(folder: Folder) -> None:
     own, command, *_ = blocks("toml")
     assert len(own.splitlines()) == 6
     folder.write("models.d/mine.toml", own + command)
@@ -103,7 +103,7 @@ def test_the_changes_in_the_guide_work_on_the_catalogue_that_is_shipped(folder: 
     assert catalogue.find("small").options["dtype"] == "float32"
 
 
-def test_the_mistakes_in_the_guide_are_told_in_just_those_words(folder: Folder) -> None:
+def test_the_problems_in_the_guide_have_exactly_that_text(folder: Folder) -> None:
     mistakes = f"""
         [queue]
         on_busy = "wiat"
@@ -119,7 +119,7 @@ def test_the_mistakes_in_the_guide_are_told_in_just_those_words(folder: Folder) 
         assert folder.problems() == blocks("text")[1].splitlines()
 
 
-def test_what_the_guide_says_of_families_and_of_disabled_models_is_so(folder: Folder) -> None:
+def test_what_the_guide_says_about_families_and_disabled_models_is_true(folder: Folder) -> None:
     catalogue = folder.read(blocks("toml")[3])
     model = catalogue.models["llama3.2-1b"]
     assert (model.runtime, model.memory) == ("cpu", 2 * GIB)

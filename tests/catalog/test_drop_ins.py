@@ -1,4 +1,4 @@
-"""A drop-in is put in place whole, and only when the catalogue is good with it."""
+"""A drop-in is written atomically, and only if the catalogue is valid with it."""
 
 import fcntl
 import os
@@ -31,7 +31,7 @@ def test_it_takes_the_place_of_the_one_of_that_name(folder: Folder) -> None:
 def test_it_is_plain_toml_that_says_where_it_came_from(folder: Folder) -> None:
     write_drop_in(folder.catalogue, "mine", {"queue": {"max_wait": 3}})
     assert (folder.path / "models.d/mine.toml").read_text() == (
-        "# Written by sparkd. It may be edited, or deleted.\n\n[queue]\nmax_wait = 3\n"
+        "# Written by sparkd. You may edit or delete this file.\n\n[queue]\nmax_wait = 3\n"
     )
 
 
@@ -41,14 +41,14 @@ def test_one_that_would_break_the_catalogue_is_refused_and_the_old_one_stays(fol
     with pytest.raises(CatalogueError) as refused:
         write_drop_in(folder.catalogue, "mine", {"models": {"a": MODEL, "b": {**MODEL, "pined": True}}})
     assert [problem.replace(f"{folder.path}/", "") for problem in refused.value.problems] == [
-        "models.d/mine.toml: models.a: defined already in models.toml; to change keys of it write [changes.a]",
+        "models.d/mine.toml: models.a: already defined in models.toml; to change its keys, use [changes.a]",
         'models.d/mine.toml: models.b.pined = true: unknown key; did you mean "pinned"?',
     ]
     assert folder.names("models.d") == ["mine.toml"]
     assert folder.read().models["a"].pinned
 
 
-def test_one_that_mends_a_broken_catalogue_is_welcome(folder: Folder) -> None:
+def test_a_drop_in_may_fix_a_broken_catalogue(folder: Folder) -> None:
     folder.write("models.d/mine.toml", "oops")
     assert folder.problems()
     write_drop_in(folder.catalogue, "mine", {})
@@ -56,19 +56,19 @@ def test_one_that_mends_a_broken_catalogue_is_welcome(folder: Folder) -> None:
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "a b", ".hidden", "x" * 101])
-def test_its_name_cannot_lead_anywhere_else(name: str, folder: Folder) -> None:
-    with pytest.raises(CatalogueError, match="a drop-in is called with letters, digits"):
+def test_its_name_cannot_lead_to_another_folder(name: str, folder: Folder) -> None:
+    with pytest.raises(CatalogueError, match="expected the name of a drop-in: letters, digits"):
         write_drop_in(folder.catalogue, name, {})
     assert folder.names() == ["models.toml", "venvs"]
 
 
 @pytest.mark.parametrize("value", [None, object(), {1: 2}])
 def test_what_toml_cannot_say_is_refused(value: object, folder: Folder) -> None:
-    with pytest.raises(CatalogueError, match=r"models.d/mine.toml: cannot be said in TOML"):
+    with pytest.raises(CatalogueError, match=r"models.d/mine.toml: cannot be written as TOML"):
         write_drop_in(folder.catalogue, "mine", {"server": {"listen": value}})
 
 
-def test_who_hid_it_from_others_finds_it_hidden_after_the_next_write(folder: Folder) -> None:
+def test_a_rewritten_file_keeps_its_permissions(folder: Folder) -> None:
     write_drop_in(folder.catalogue, "mine", {})
     file = folder.path / "models.d/mine.toml"
     file.chmod(0o600)

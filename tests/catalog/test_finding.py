@@ -2,7 +2,7 @@
 
 import pytest
 
-from sparkd.catalog.nearest import COMPARED, nearest
+from sparkd.catalog.nearest import COMPARED, find_nearest
 from sparkd.errors import ModelDisabled, ModelNotFound
 from tests.catalog.folder import VLLM, Folder
 
@@ -66,11 +66,11 @@ def test_ten_thousand_models_are_read_and_found(folder: Folder) -> None:
 
 def test_among_many_names_only_those_that_begin_alike_are_compared() -> None:
     names = [f"a{i}" for i in range(COMPARED)] + ["model-x", "Model-y"]
-    assert nearest("modle-x", names) == "model-x"
-    assert nearest("nodel-x", names) is None
+    assert find_nearest("modle-x", names) == "model-x"
+    assert find_nearest("nodel-x", names) is None
 
 
 def test_nothing_is_near_to_nothing_or_to_a_name_without_end() -> None:
-    assert nearest("", ["a"]) is None
-    assert nearest("a" * 101, ["a" * 100]) is None
-    assert nearest("abc", []) is None
+    assert find_nearest("", ["a"]) is None
+    assert find_nearest("a" * 101, ["a" * 100]) is None
+    assert find_nearest("abc", []) is None

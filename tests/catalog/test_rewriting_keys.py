@@ -1,4 +1,4 @@
-"""`[models.<id>.rewriting]`: how the requests of a model are mended."""
+"""`[models.<id>.rewriting]`: how the requests of a model are rewritten."""
 
 import pytest
 
@@ -9,7 +9,7 @@ MODEL = f"[models.m]\n{VLLM}"
 TABLE = f"{MODEL}[models.m.rewriting]\n"
 
 
-def test_a_model_that_says_nothing_has_its_requests_capped_and_nothing_else(folder: Folder) -> None:
+def test_a_model_without_rewriting_keys_only_has_its_tokens_capped(folder: Folder) -> None:
     rewriting = folder.read(MODEL).find("m").rewriting
     assert rewriting == Rewriting()
     assert rewriting.cap_tokens
@@ -35,7 +35,7 @@ def test_a_preset_is_an_alias(folder: Folder) -> None:
     assert catalogue.find("m:high").id == "m"
 
 
-def test_a_change_is_laid_over_the_table_key_by_key(folder: Folder) -> None:
+def test_a_change_is_merged_into_the_table_key_by_key(folder: Folder) -> None:
     folder.write(
         "models.d/mine.toml", '[changes.m.rewriting]\nset.b = 3\npresets."m:x".b = 3\ntools = "strip"\n'
     )
@@ -54,23 +54,23 @@ def test_a_change_is_laid_over_the_table_key_by_key(folder: Folder) -> None:
             '.tools = "stripp": expected "pass", "require" or "strip"; did you mean "strip"?',
         ),
         ("margin = -1", ".margin = -1: expected a whole number from 0 to 2147483647"),
-        ("set = 3", ".set = 3: expected a table of any values that JSON has"),
-        ("presets.x = 3", ".presets.x = 3: expected a table of any values that JSON has"),
+        ("set = 3", ".set = 3: expected a table of any JSON values"),
+        ("presets.x = 3", ".presets.x = 3: expected a table of any JSON values"),
         (
             "set.day = 2026-01-01",
-            ".set.day = 2026-01-01: expected something that JSON has too, which knows no dates; put it in quotes",
+            ".set.day = 2026-01-01: expected a JSON value; JSON has no dates, so put it in quotes",
         ),
         ("set.n = nan", ".set.n = nan: expected a finite number"),
-        ("set.model = 'x'", '.set.model = "x": sparkd itself names the model'),
-        ("presets.x.model = 'x'", '.presets.x.model = "x": sparkd itself names the model'),
-        ("strip = ['model']", '.strip = "model": sparkd itself names the model'),
+        ("set.model = 'x'", '.set.model = "x": sparkd sets the model itself'),
+        ("presets.x.model = 'x'", '.presets.x.model = "x": sparkd sets the model itself'),
+        ("strip = ['model']", '.strip = "model": sparkd sets the model itself'),
         ("presets.chat.a = 1", '.presets = "chat": is the beginning of an API path (/v1/chat)'),
         ("presets.m.a = 1", '.presets = "m": is the id of a model in models.toml'),
     ],
 )
-def test_what_is_wrong_in_the_table_is_told_with_its_key(text: str, problem: str, folder: Folder) -> None:
-    (told,) = folder.problems(TABLE + text)
-    assert told == f"models.toml: models.m.rewriting{problem}"
+def test_what_is_wrong_in_the_table_is_reported_with_its_key(text: str, problem: str, folder: Folder) -> None:
+    (line,) = folder.problems(TABLE + text)
+    assert line == f"models.toml: models.m.rewriting{problem}"
 
 
 def test_a_key_of_the_table_beside_it_is_sent_home(folder: Folder) -> None:

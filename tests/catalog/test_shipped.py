@@ -8,14 +8,14 @@ from typing import NamedTuple, get_args
 import pytest
 
 from sparkd.catalog import Catalogue
-from sparkd.catalog.choosing import best, to_begin_with
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.labels import Tag
 from sparkd.catalog.quantities import GIB
+from sparkd.catalog.ranking import choose_first_model, rank_models
 from sparkd.catalog.reading import read_catalogue
-from sparkd.catalog.reference.guide import CATALOGUE, FILE, TASKS, guide, written
-from sparkd.engines import ENGINES, engine_problems
-from sparkd.engines.engine import Surroundings, UnixAddress
+from sparkd.catalog.reference.guide import CATALOGUE, FILE, TASKS, render_guide, render_page
+from sparkd.engines import ENGINES, find_engine_problems
+from sparkd.engines.engine import LaunchContext, UnixAddress
 from sparkd.errors import ModelDisabled
 from tests.catalog.folder import Folder
 
@@ -70,7 +70,7 @@ class Expected(NamedTuple):
     lifecycle: str
     tools: str
     reasoning: str
-    mending: str
+    rewriting: str
 
 
 LINES = (Path(__file__).parent / "shipped.txt").read_text().splitlines()[1:]
@@ -81,8 +81,8 @@ MODELS = list(SHIPPED.models.values())
 every = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.id)
 
 
-def mending(model: Model) -> str:
-    """How its requests are mended, and whether it takes images, in the words of shipped.txt."""
+def rewriting_of(model: Model) -> str:
+    """How its requests are rewritten, and whether it takes images, in the format of shipped.txt."""
     rewriting = model.rewriting
     words = {
         "strip": rewriting.tools == "strip",
@@ -98,7 +98,7 @@ def mending(model: Model) -> str:
     return "+".join(word for word, holds in words.items() if holds) or "-"
 
 
-def found(model: Model) -> Expected:
+def to_line(model: Model) -> Expected:
     """A model as a line of shipped.txt."""
     return Expected(
         id=model.id,
@@ -108,13 +108,13 @@ def found(model: Model) -> Expected:
         lifecycle=model.lifecycle,
         tools=str(model.options.get("tool-call-parser", "-")),
         reasoning=str(model.options.get("reasoning-parser", "-")),
-        mending=mending(model),
+        rewriting=rewriting_of(model),
     )
 
 
 def argv(model: Model) -> list[str]:
     """Its command line on a DGX Spark."""
-    surroundings = Surroundings(
+    context = LaunchContext(
         program=Path("/runtime/bin"),
         environment={},
         directory=Path("/private"),
@@ -125,7 +125,7 @@ def argv(model: Model) -> list[str]:
         memory=model.memory,
         total=SPARK,
     )
-    return list(ENGINES[model.engine].command(model, surroundings).argv)
+    return list(ENGINES[model.engine].build_command(model, context).argv)
 
 
 def test_the_catalogue_has_these_models_and_no_others() -> None:
@@ -135,7 +135,7 @@ def test_the_catalogue_has_these_models_and_no_others() -> None:
 
 @pytest.mark.parametrize("line", EXPECTED, ids=lambda line: line.id)
 def test_a_model_is_what_it_has_to_be(line: Expected) -> None:
-    assert found(SHIPPED.models[line.id]) == line
+    assert to_line(SHIPPED.models[line.id]) == line
 
 
 def test_clients_have_the_limits_that_were_found_to_work() -> None:
@@ -147,7 +147,7 @@ def test_clients_have_the_limits_that_were_found_to_work() -> None:
 
 
 @every
-def test_a_model_tells_people_what_it_is(model: Model) -> None:
+def test_a_model_has_a_description_for_people(model: Model) -> None:
     assert model.description
     assert len(model.description) < 100
     assert model.tags
@@ -166,7 +166,7 @@ def test_a_model_fits_a_dgx_spark(model: Model) -> None:
 
 
 @every
-def test_a_model_has_a_command_line_that_its_engine_makes_without_a_complaint(model: Model) -> None:
+def test_a_model_has_a_valid_command_line(model: Model) -> None:
     words = argv(model)
     assert words[:3] == ["/runtime/bin/vllm", "serve", model.source]
     assert "--gpu-memory-utilization" in words
@@ -177,7 +177,7 @@ def test_a_model_has_a_command_line_that_its_engine_makes_without_a_complaint(mo
 
 
 @every
-def test_a_model_on_stock_vllm_has_no_flag_of_a_fork_and_no_more_conversations_than_a_household(
+def test_a_model_on_stock_vllm_has_no_flag_of_a_fork_and_few_requests_at_once(
     model: Model,
 ) -> None:
     if model.runtime == "vllm":
@@ -187,7 +187,7 @@ def test_a_model_on_stock_vllm_has_no_flag_of_a_fork_and_no_more_conversations_t
 
 
 def test_the_catalogue_is_right_and_so_are_its_options() -> None:
-    assert engine_problems(SHIPPED) == []
+    assert find_engine_problems(SHIPPED) == []
     assert {model.runtime for model in MODELS} == {"cpu", "vllm", "vllm-mxfp4"}
 
 
@@ -245,11 +245,11 @@ def shipped_with(folder: Folder, drop_in: str) -> Catalogue:
 
 
 def test_the_guide_is_in_step_with_the_catalogue() -> None:
-    assert written() == FILE.read_text(), "run: python -m sparkd.catalog.reference.guide"
+    assert render_page() == FILE.read_text(), "run: python -m sparkd.catalog.reference.guide"
 
 
 def test_the_guide_names_every_model_and_every_task() -> None:
-    text = guide(MODELS)
+    text = render_guide(MODELS)
     assert set(TASKS) == set(get_args(Tag))
     for model in MODELS:
         assert f"\n| `{model.id}`" in text
@@ -258,12 +258,12 @@ def test_the_guide_names_every_model_and_every_task() -> None:
 
 
 def test_the_guide_offers_what_is_validated_first_and_nothing_that_is_not_served() -> None:
-    assert best(MODELS, "chat")[0].id == "gpt-oss-20b"
-    assert best(MODELS, "vision")[0].id == "gemma4-26b-a4b"
-    assert best(MODELS, "small")[0].id == "qwen3.5-0.8b"
-    assert getattr(to_begin_with(MODELS, ["vllm"]), "id", None) == "gpt-oss-20b"
-    assert getattr(to_begin_with(MODELS, ["cpu"]), "id", None) == "smollm2-135m-instruct"
+    assert rank_models(MODELS, "chat")[0].id == "gpt-oss-20b"
+    assert rank_models(MODELS, "vision")[0].id == "gemma4-26b-a4b"
+    assert rank_models(MODELS, "small")[0].id == "qwen3.5-0.8b"
+    assert getattr(choose_first_model(MODELS, ["vllm"]), "id", None) == "gpt-oss-20b"
+    assert getattr(choose_first_model(MODELS, ["cpu"]), "id", None) == "smollm2-135m-instruct"
     for tag in TASKS:
-        statuses = [model.status for model in best(MODELS, tag)]
+        statuses = [model.status for model in rank_models(MODELS, tag)]
         assert statuses == sorted(statuses, reverse=True)
         assert set(statuses) <= {"validated", "experimental"}

@@ -1,4 +1,4 @@
-"""`[[steps]]` of a runtime.toml: lists of tables, with every mistake told by its place."""
+"""`[[steps]]` of a runtime.toml: lists of tables, with the position of every problem."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ sha256 = "{DIGEST}"
 """
 
 
-def told(folder: Folder, text: str) -> list[str]:
+def problems_of(folder: Folder, text: str) -> list[str]:
     folder.write("venvs/forked/runtime.toml", text)
     return [line.removeprefix("venvs/forked/runtime.toml: ") for line in folder.problems("")]
 
@@ -54,31 +54,33 @@ def test_a_step_has_its_sources_and_patches_in_it(folder: Folder) -> None:
     [
         ('step = "one"\n', "", 'steps.1: needs a key "step"'),
         (f'commit = "{COMMIT}"\n', "", 'steps.1.sources.1: needs a key "commit"'),
-        (COMMIT, "main", 'steps.1.sources.1.commit = "main": expected a text that matches ^[0-9a-f]{40}$'),
+        (COMMIT, "main", 'steps.1.sources.1.commit = "main": expected a string that matches ^[0-9a-f]{40}$'),
         ("submodules", "submodule", "steps.1.sources.1.submodule = [\"3rdparty/other\"]: unknown key; did you mean"),
         (DIGEST, "0" * 63, "steps.1.patches.1.sha256"),
         ("2 GiB", "2 GB/s", 'steps.1.disk = "2 GB/s": expected a size such as "20 GiB"'),
-        ('"thing.patch"', '"../thing.patch"', 'steps.1.patches = "../thing.patch": expected a path that stays inside'),
-        ('[["make", "wheel"]]', '["make"]', 'steps.1.commands = ["make"]: expected a list of lists of texts'),
+        ('"thing.patch"', '"../thing.patch"', 'steps.1.patches = "../thing.patch": expected a relative path'),
+        ('[["make", "wheel"]]', '["make"]', 'steps.1.commands = ["make"]: expected a list of lists of strings'),
         ("[[steps.sources]]", "[[steps.source]]", "steps.1.source = "),
     ],
 )  # fmt: skip
-def test_a_mistake_in_a_step_is_told_by_its_number(folder: Folder, old: str, new: str, problem: str) -> None:
+def test_a_problem_in_a_step_is_reported_with_its_number(
+    folder: Folder, old: str, new: str, problem: str
+) -> None:
     assert old in STEP
-    [line] = told(folder, STEP.replace(old, new))
+    [line] = problems_of(folder, STEP.replace(old, new))
     assert line.startswith(problem)
 
 
 def test_two_steps_have_two_names(folder: Folder) -> None:
-    assert told(folder, STEP + STEP) == ['steps.2.step = "one": another step has this name']
+    assert problems_of(folder, STEP + STEP) == ['steps.2.step = "one": another step has this name']
 
 
 def test_steps_are_a_list_of_tables(folder: Folder) -> None:
-    assert told(folder, 'steps = "make"') == ['steps = "make": expected a list of tables']
-    assert told(folder, "steps = [1]") == ["steps.1 = 1: expected a table"]
+    assert problems_of(folder, 'steps = "make"') == ['steps = "make": expected a list of tables']
+    assert problems_of(folder, "steps = [1]") == ["steps.1 = 1: expected a table"]
 
 
 def test_variables_for_arm_have_names_of_variables_too(folder: Folder) -> None:
-    assert told(folder, 'environment_aarch64 = { "A B" = "1" }')[0].startswith(
+    assert problems_of(folder, 'environment_aarch64 = { "A B" = "1" }')[0].startswith(
         'environment_aarch64."A B" = "1": '
     )

@@ -1,4 +1,4 @@
-"""Every value that cannot be used is told in one line: file, key, value, what was expected, what was meant."""
+"""Every unusable value is reported in one line: file, key, value, the expected value, and a suggestion."""
 
 from typing import get_args
 
@@ -6,8 +6,8 @@ import pytest
 
 from sparkd.catalog.addresses import parse_listen
 from sparkd.catalog.labels import Tag
-from sparkd.catalog.sizes import parse_size, size_text
-from sparkd.catalog.wording import either
+from sparkd.catalog.messages import join_with_or
+from sparkd.catalog.sizes import format_size, parse_size
 from tests.catalog.folder import VLLM, Folder
 
 TAGS = sorted(get_args(Tag))
@@ -41,8 +41,8 @@ def test_what_is_not_surely_a_size_is_none(text: str) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 1023, 1024, 2**30, 20 * 2**30, 3 * 2**39, 2**40])
-def test_a_size_in_words_reads_back(size: int) -> None:
-    assert parse_size(size_text(size)) == size
+def test_a_size_as_text_is_parsed_back(size: int) -> None:
+    assert parse_size(format_size(size)) == size
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_an_address_to_listen_on_has_a_host_and_a_port(listen: str, host: str, p
         "a b:1",
     ],
 )
-def test_anything_else_is_no_address(listen: str, folder: Folder) -> None:
+def test_anything_else_is_not_an_address(listen: str, folder: Folder) -> None:
     with pytest.raises(ValueError, match=r"is not host:port|has no valid IP address"):
         parse_listen(listen)
     assert folder.problems(f'[server]\nlisten = "{listen}"') == [
@@ -117,10 +117,10 @@ def test_anything_else_is_no_address(listen: str, folder: Folder) -> None:
             "[server]\nmax_body = 1.5",
             'server.max_body = 1.5: expected a size such as "20 GiB", or a number of bytes',
         ),
-        ("[server]\nlisten = 8009", "server.listen = 8009: expected a text"),
+        ("[server]\nlisten = 8009", "server.listen = 8009: expected a string"),
         (
             "[server]\nlisten = 1979-05-27T07:32:00Z",
-            "server.listen = 1979-05-27 07:32:00+00:00: expected a text",
+            "server.listen = 1979-05-27 07:32:00+00:00: expected a string",
         ),
         (
             "[paths]\nrun = '~/run'",
@@ -136,14 +136,17 @@ def test_anything_else_is_no_address(listen: str, folder: Folder) -> None:
             'models.m.lifecycle = "Normal": expected "exclusive", "normal" or "utility"; did you mean "normal"?',
         ),
         (f"{MODEL}pinned = 'yes'", 'models.m.pinned = "yes": expected true or false'),
-        (f"{MODEL}aliases = 'a'", 'models.m.aliases = "a": expected a list of texts'),
-        (f"{MODEL}aliases = ['a', 1]", 'models.m.aliases = ["a", 1]: expected a list of texts'),
+        (f"{MODEL}aliases = 'a'", 'models.m.aliases = "a": expected a list of strings'),
+        (f"{MODEL}aliases = ['a', 1]", 'models.m.aliases = ["a", 1]: expected a list of strings'),
         (
             f"{MODEL}tags = ['chat', 'coding']",
-            f'models.m.tags = ["chat", "coding"]: expected a list of {either(TAGS)}; did you mean "code"?',
+            f'models.m.tags = ["chat", "coding"]: expected a list of {join_with_or(TAGS)}; did you mean "code"?',
         ),
-        (f"{MODEL}tags = ['chat', 1]", f'models.m.tags = ["chat", 1]: expected a list of {either(TAGS)}'),
-        (f"{MODEL}tags = 'chat'", f'models.m.tags = "chat": expected a list of {either(TAGS)}'),
+        (
+            f"{MODEL}tags = ['chat', 1]",
+            f'models.m.tags = ["chat", 1]: expected a list of {join_with_or(TAGS)}',
+        ),
+        (f"{MODEL}tags = 'chat'", f'models.m.tags = "chat": expected a list of {join_with_or(TAGS)}'),
         (
             f"{MODEL}status = 'valid'",
             (
@@ -156,19 +159,19 @@ def test_anything_else_is_no_address(listen: str, folder: Folder) -> None:
             "models.m.clients.cline.context = 0: expected a whole number from 1 to 2147483647",
         ),
         (f"{MODEL}clients.cline = 5", "models.m.clients.cline = 5: expected a table"),
-        (f"{MODEL}environment = {{ A = 1 }}", "models.m.environment.A = 1: expected a text"),
-        (f"{MODEL}environment = ['A']", 'models.m.environment = ["A"]: expected a table of texts'),
+        (f"{MODEL}environment = {{ A = 1 }}", "models.m.environment.A = 1: expected a string"),
+        (f"{MODEL}environment = ['A']", 'models.m.environment = ["A"]: expected a table of strings'),
         (
             f'{MODEL}environment = {{ A = "x\\u0000" }}',
-            'models.m.environment.A = "x\\u0000": expected text without a NUL character',
+            'models.m.environment.A = "x\\u0000": expected a string without a NUL character',
         ),
         (
             f"{MODEL}options = {{ a = 07:32:00 }}",
-            "models.m.options.a = 07:32:00: expected a text, a number, true or false, or a list of these",
+            "models.m.options.a = 07:32:00: expected a string, a number, true or false, or a list of these",
         ),
         (
             f"{MODEL}options = {{ a = [[1]] }}",
-            "models.m.options.a = [[1]]: expected a text, a number, true or false, or a list of these",
+            "models.m.options.a = [[1]]: expected a string, a number, true or false, or a list of these",
         ),
         (f"{MODEL}options = {{ a = inf }}", "models.m.options.a = inf: expected a finite number"),
         (f"{MODEL}options = {{ a = [1, nan] }}", "models.m.options.a = [1, nan]: expected a finite number"),
@@ -178,7 +181,7 @@ def test_anything_else_is_no_address(listen: str, folder: Folder) -> None:
         ("models = []", "models = []: expected a table of tables"),
     ],
 )
-def test_a_wrong_value_is_told_with_what_was_expected(text: str, problem: str, folder: Folder) -> None:
+def test_a_wrong_value_is_reported_with_what_was_expected(text: str, problem: str, folder: Folder) -> None:
     assert folder.problems(text) == [f"models.toml: {problem}"]
 
 
@@ -205,11 +208,11 @@ def test_a_wrong_value_is_told_with_what_was_expected(text: str, problem: str, f
         ),
         (
             f"{MODEL}enabled = false",
-            'models.m.enabled = false: unknown key; to switch a model off write status = "disabled" and reason = "…"',
+            'models.m.enabled = false: unknown key; to disable a model, set status = "disabled" and reason = "…"',
         ),
         (
             f"{MODEL}disabled_reason = 'x'",
-            'models.m.disabled_reason = "x": unknown key; write status = "disabled" and reason = "…"',
+            'models.m.disabled_reason = "x": unknown key; set status = "disabled" and reason = "…"',
         ),
         (f"{MODEL}clients.zed.context = 1", "models.m.clients.zed = { context = 1 }: unknown key"),
         (
@@ -220,19 +223,19 @@ def test_a_wrong_value_is_told_with_what_was_expected(text: str, problem: str, f
         ('[server]\n"a b\\n" = 1', 'server."a b\\n" = 1: unknown key'),
     ],
 )
-def test_an_unknown_key_is_told_with_the_one_that_was_meant(text: str, problem: str, folder: Folder) -> None:
+def test_an_unknown_key_is_reported_with_the_nearest_one(text: str, problem: str, folder: Folder) -> None:
     assert folder.problems(text) == [f"models.toml: {problem}"]
 
 
-def test_a_name_that_toml_cut_at_its_dot_is_told_whole(folder: Folder) -> None:
+def test_a_name_that_toml_split_at_its_dot_is_reported_completely(folder: Folder) -> None:
     assert folder.problems(f"[models.qwen2.5-7b]\n{VLLM}") == [
-        'models.toml: models.qwen2: a name with a dot in it stands in quotes: [models."qwen2.5-7b"]'
+        'models.toml: models.qwen2: put a name with a dot in quotes: [models."qwen2.5-7b"]'
     ]
     assert folder.problems(f"[models.llama-3.1.2]\n{VLLM}") == [
-        'models.toml: models.llama-3: a name with a dot in it stands in quotes: [models."llama-3.1.2"]'
+        'models.toml: models.llama-3: put a name with a dot in quotes: [models."llama-3.1.2"]'
     ]
     assert folder.problems("[changes.a.b]\npinned = true") == [
-        'models.toml: changes.a: a name with a dot in it stands in quotes: [changes."a.b"]'
+        'models.toml: changes.a: put a name with a dot in quotes: [changes."a.b"]'
     ]
 
 
@@ -241,12 +244,12 @@ def test_a_long_value_is_cut_in_the_line_about_it(folder: Folder) -> None:
     assert problem == f'models.toml: server.foo = "{"x" * 58}…: unknown key'
 
 
-def test_values_that_nest_without_end_are_told_too(folder: Folder) -> None:
+def test_deeply_nested_values_are_reported_too(folder: Folder) -> None:
     (problem,) = folder.problems(f"[server]\n{'a.' * 5000}a = 1")
     assert problem == "models.toml: server.a = { a = { a = { a = { … } } } }: unknown key"
 
 
-def test_every_problem_of_every_file_is_told_at_once(folder: Folder) -> None:
+def test_every_problem_of_every_file_is_reported_at_once(folder: Folder) -> None:
     folder.write("models.d/a.toml", "[queue]\nmax_wait = 'x'")
     folder.write("models.d/b.toml", "oops")
     folder.write("venvs/gpu/runtime.toml", "pyton = '3'")
@@ -254,10 +257,10 @@ def test_every_problem_of_every_file_is_told_at_once(folder: Folder) -> None:
         f"[server]\nlisten = 1\nport = 2\n[models.a]\n{VLLM}memory = []\nstatus = 'disabled'"
     ) == [
         "models.d/b.toml: is not TOML: Expected '=' after a key in a key/value pair (at end of document)",
-        "models.toml: server.listen = 1: expected a text",
+        "models.toml: server.listen = 1: expected a string",
         "models.toml: server.port = 2: unknown key",
         'models.toml: models.a.memory = []: expected a size such as "20 GiB", or a number of bytes',
         'models.d/a.toml: queue.max_wait = "x": expected seconds, a number from 0 to 1000000000',
         'venvs/gpu/runtime.toml: pyton = "3": unknown key; did you mean "python"?',
-        'models.toml: models.a.status = "disabled": needs a reason, which those who ask are told',
+        'models.toml: models.a.status = "disabled": a disabled model needs a reason, because rejected requests get it',
     ]

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.control.standin import Served, serving
+from tests.control.fake_supervisor import FakeDaemon, serve_fake_daemon
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
+def served(tmp_path: Path) -> Iterator[FakeDaemon]:
     """A stand-in's control API on a socket."""
-    with serving(tmp_path) as served:
+    with serve_fake_daemon(tmp_path) as served:
         yield served

@@ -15,7 +15,7 @@ atexit.register(_bytecode.cleanup)
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
+class CommandResult:
     """What came of it."""
 
     code: int
@@ -28,7 +28,7 @@ def sparkctl(
     environment: dict[str, str] | None = None,
     cwd: Path | None = None,
     stdin: str = "",
-) -> Ran:
+) -> CommandResult:
     """Run it to its end, with nothing in its environment that points at another daemon."""
     done = subprocess.run(
         command(*arguments),
@@ -39,7 +39,7 @@ def sparkctl(
         timeout=30,
         check=False,
     )
-    return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
+    return CommandResult(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 def command(*arguments: str | Path) -> list[str]:

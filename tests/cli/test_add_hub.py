@@ -10,9 +10,9 @@ import pytest
 
 from sparkd.catalog.quantities import GIB
 from sparkd.catalog.reading import read_catalogue
-from sparkd.guessing import WANTED
-from tests.cli.hub import LocalHub, Repository, local_hub
-from tests.cli.running import Ran, sparkctl
+from sparkd.guessing import FILE_LIMITS
+from tests.cli.local_hub import LocalHub, Repository, local_hub
+from tests.cli.running import CommandResult, sparkctl
 from tests.cli.test_add import catalogue, drop_ins
 from tests.guessing.configs import LLAMA, QWEN3
 
@@ -46,7 +46,7 @@ def hub() -> Iterator[LocalHub]:
         yield hub
 
 
-def add(catalogue: Path, endpoint: str, source: str, *more: str, **environment: str) -> Ran:
+def add(catalogue: Path, endpoint: str, source: str, *more: str, **environment: str) -> CommandResult:
     """Add it with `-y --json`, with nothing of this user's tokens."""
     home = {"HF_ENDPOINT": endpoint, "HF_HOME": str(catalogue.parent / "home"), "HF_TOKEN": "", **environment}
     return sparkctl(
@@ -55,18 +55,18 @@ def add(catalogue: Path, endpoint: str, source: str, *more: str, **environment: 
 
 
 def test_a_repository_is_guessed_from_its_small_files_alone(catalogue: Path, hub: LocalHub) -> None:
-    ran = add(catalogue, hub.address, "Qwen/Qwen3-4B")
-    assert ran.code == 0, ran.err
-    told = json.loads(ran.out)
-    assert told["origin"] == hub.address
-    assert told["next"][0] == "sparkctl pull qwen3-4b"
+    result = add(catalogue, hub.address, "Qwen/Qwen3-4B")
+    assert result.code == 0, result.err
+    output = json.loads(result.out)
+    assert output["origin"] == hub.address
+    assert output["next"][0] == "sparkctl pull qwen3-4b"
     assert any(
         "6 GiB  weights: 2 .safetensors files in bfloat16, loaded as float32" in line
-        for line in told["arithmetic"]
+        for line in output["arithmetic"]
     )
     added = read_catalogue(catalogue).models["qwen3-4b"]
     assert (added.source, added.options["tool-call-parser"]) == ("Qwen/Qwen3-4B", "hermes")
-    assert {path.rpartition("/")[2] for path in hub.asked} <= {*WANTED, "main"}
+    assert {path.rpartition("/")[2] for path in hub.asked} <= {*FILE_LIMITS, "main"}
 
 
 def test_the_address_of_its_page_will_do(catalogue: Path, hub: LocalHub) -> None:
@@ -78,28 +78,30 @@ def test_a_revision_is_asked_for_and_written_down(catalogue: Path, hub: LocalHub
     assert add(catalogue, hub.address, "Qwen/Qwen3-4B", "--revision", "v1/x").code == 0
     assert "v1/x" in (catalogue.parent / "models.d" / "qwen3-4b.toml").read_text()
     assert any("v1%2Fx" in path for path in hub.asked)
-    ran = add(catalogue, hub.address, "Qwen/Qwen3-4B", "--revision", "v2", "--id", "other")
-    assert (ran.code, "no such revision" in ran.err) == (4, True)
+    result = add(catalogue, hub.address, "Qwen/Qwen3-4B", "--revision", "v2", "--id", "other")
+    assert (result.code, "no such revision" in result.err) == (4, True)
 
 
 def test_a_mirror_without_a_listing_will_do_with_an_index(catalogue: Path, hub: LocalHub) -> None:
     hub.repositories["Qwen/Qwen3-4B"].listed = False
-    told = json.loads(add(catalogue, hub.address, "Qwen/Qwen3-4B").out)
-    assert any("total_size of model.safetensors.index.json" in line for line in told["arithmetic"])
+    output = json.loads(add(catalogue, hub.address, "Qwen/Qwen3-4B").out)
+    assert any("total_size of model.safetensors.index.json" in line for line in output["arithmetic"])
 
 
 def test_a_repository_that_is_not_there_private_or_gated_is_told_with_what_helps(
     catalogue: Path, hub: LocalHub
 ) -> None:
-    ran = add(catalogue, hub.address, "Qwen/Qwen4")
-    assert ran.code == 4
-    assert f"{hub.address} has no repository Qwen/Qwen4, or it is private and HF_TOKEN is not set" in ran.err
+    result = add(catalogue, hub.address, "Qwen/Qwen4")
+    assert result.code == 4
+    assert (
+        f"{hub.address} has no repository Qwen/Qwen4, or it is private and HF_TOKEN is not set" in result.err
+    )
     hub.repositories["Qwen/Qwen3-4B"].gated = True
-    ran = add(catalogue, hub.address, "Qwen/Qwen3-4B")
-    assert ran.code == 4
-    assert f"is gated: accept its terms on {hub.address}/Qwen/Qwen3-4B, and set HF_TOKEN" in ran.err
-    ran = add(catalogue, hub.address, "Qwen/Qwen3-4B", HF_TOKEN="hf_wrong")
-    assert "your HF_TOKEN has no access" in ran.err
+    result = add(catalogue, hub.address, "Qwen/Qwen3-4B")
+    assert result.code == 4
+    assert f"is gated: accept its terms on {hub.address}/Qwen/Qwen3-4B, and set HF_TOKEN" in result.err
+    result = add(catalogue, hub.address, "Qwen/Qwen3-4B", HF_TOKEN="hf_wrong")
+    assert "your HF_TOKEN has no access" in result.err
     assert drop_ins(catalogue) == []
     assert add(catalogue, hub.address, "Qwen/Qwen3-4B", HF_TOKEN="hf_right").code == 0
 
@@ -118,38 +120,38 @@ def test_offline_what_was_said_is_enough_and_less_is_told(catalogue: Path) -> No
         ("https://huggingface.co", {"HF_HUB_OFFLINE": "1"}),
         ("nonsense", {}),
     ):
-        ran = add(catalogue, endpoint, "org/model", **more)
-        assert ran.code == 5, ran.err
-        assert "with --context and --memory it is added all the same" in ran.err
+        result = add(catalogue, endpoint, "org/model", **more)
+        assert result.code == 5, result.err
+        assert "with --context and --memory it is added all the same" in result.err
     assert drop_ins(catalogue) == []
-    ran = add(catalogue, NOWHERE, "org/model", "--context", "4096", "--memory", "9 GiB")
-    assert ran.code == 0, ran.err
+    result = add(catalogue, NOWHERE, "org/model", "--context", "4096", "--memory", "9 GiB")
+    assert result.code == 0, result.err
     added = read_catalogue(catalogue).models["model"]
     assert (added.context_length, added.memory) == (4096, 9 * GIB)
 
 
 def test_a_hub_that_breaks_off_or_sends_too_much_is_told(catalogue: Path, hub: LocalHub) -> None:
-    hub.repositories["Qwen/Qwen3-4B"].drip = True
-    ran = add(catalogue, hub.address, "Qwen/Qwen3-4B")
-    assert (ran.code, "cannot be asked about Qwen/Qwen3-4B" in ran.err) == (5, True)
-    big = b'{"a": "' + b"x" * (WANTED["config.json"] + 1) + b'"}'
+    hub.repositories["Qwen/Qwen3-4B"].truncates = True
+    result = add(catalogue, hub.address, "Qwen/Qwen3-4B")
+    assert (result.code, "cannot be asked about Qwen/Qwen3-4B" in result.err) == (5, True)
+    big = b'{"a": "' + b"x" * (FILE_LIMITS["config.json"] + 1) + b'"}'
     hub.repositories["Qwen/Qwen3-4B"] = Repository({"config.json": big})
-    ran = add(catalogue, hub.address, "Qwen/Qwen3-4B")
-    assert (ran.code, "is larger than 4 MiB" in ran.err) == (1, True)
+    result = add(catalogue, hub.address, "Qwen/Qwen3-4B")
+    assert (result.code, "is larger than 4 MiB" in result.err) == (1, True)
 
 
 def test_a_repository_with_gguf_alone_is_told(catalogue: Path, hub: LocalHub) -> None:
     hub.repositories["bartowski/X-GGUF"] = Repository({"X-Q4_K_M.gguf": 5 * GIB, "README.md": b""})
-    ran = add(catalogue, hub.address, "bartowski/X-GGUF")
-    assert ran.code == 1
-    assert "has its weights as GGUF only" in ran.err
+    result = add(catalogue, hub.address, "bartowski/X-GGUF")
+    assert result.code == 1
+    assert "has only GGUF weights" in result.err
 
 
 def test_a_listing_that_is_nonsense_is_told(catalogue: Path, hub: LocalHub) -> None:
     hub.repositories["org/x"] = Repository({"config.json": b"<html>"})
-    ran = add(catalogue, hub.address, "org/x")
-    assert (ran.code, ran.err.count("\n")) == (1, 1)
-    assert "config.json is not JSON" in ran.err
+    result = add(catalogue, hub.address, "org/x")
+    assert (result.code, result.err.count("\n")) == (1, 1)
+    assert "config.json is not JSON" in result.err
 
 
 def test_what_is_downloaded_already_is_not_asked_for_again(catalogue: Path, tmp_path: Path) -> None:
@@ -161,10 +163,10 @@ def test_what_is_downloaded_already_is_not_asked_for_again(catalogue: Path, tmp_
     (snapshot / "config.json").write_text(json.dumps(LLAMA))
     (repository / "blob").write_bytes(b"x" * 5000)
     (snapshot / "model.safetensors").symlink_to(repository / "blob")
-    told = json.loads(add(catalogue, NOWHERE, "org/small").out)
-    assert told["origin"] == str(snapshot)
-    assert told["next"][0] == "sparkctl reload"
-    assert any("9.8 KiB" in line for line in told["arithmetic"])
+    output = json.loads(add(catalogue, NOWHERE, "org/small").out)
+    assert output["origin"] == str(snapshot)
+    assert output["next"][0] == "sparkctl reload"
+    assert any("9.8 KiB" in line for line in output["arithmetic"])
     (snapshot / "model.safetensors").unlink()
-    ran = add(catalogue, NOWHERE, "org/small", "--id", "again")
-    assert json.loads(ran.out)["next"][0] == "sparkctl pull again"
+    result = add(catalogue, NOWHERE, "org/small", "--id", "again")
+    assert json.loads(result.out)["next"][0] == "sparkctl pull again"

@@ -20,20 +20,20 @@ clients.cline = { context = 32000, output = 8000 }
 
 def test_opencodes_file_is_json_to_be_redirected_into_one(tmp_path: Path) -> None:
     (tmp_path / "models.toml").write_text(MODEL)
-    ran = sparkctl("client", "opencode", cwd=tmp_path)
-    assert (ran.code, ran.err) == (0, "")
-    found = json.loads(ran.out)
+    result = sparkctl("client", "opencode", cwd=tmp_path)
+    assert (result.code, result.err) == (0, "")
+    found = json.loads(result.out)
     assert found["provider"]["sparkd"]["options"]["baseURL"] == "http://127.0.0.1:8009/v1"
     assert found["model"] == "sparkd/coder"
 
 
 def test_cline_is_told_in_a_table_or_as_json(tmp_path: Path) -> None:
     (tmp_path / "models.toml").write_text(MODEL)
-    ran = sparkctl("client", "cline", "--url", "http://spark:8009/v1", cwd=tmp_path)
-    assert "Base URL: http://spark:8009/v1" in ran.out
-    assert ran.out.splitlines()[-1].split() == ["coder", "32000", "8000", "no"]
-    told = json.loads(sparkctl("client", "cline", "--json", cwd=tmp_path).out)
-    assert told["models"] == [
+    result = sparkctl("client", "cline", "--url", "http://spark:8009/v1", cwd=tmp_path)
+    assert "Base URL: http://spark:8009/v1" in result.out
+    assert result.out.splitlines()[-1].split() == ["coder", "32000", "8000", "no"]
+    output = json.loads(sparkctl("client", "cline", "--json", cwd=tmp_path).out)
+    assert output["models"] == [
         {"model": "coder", "context_window": 32000, "max_output": 8000, "images": False}
     ]
 
@@ -55,13 +55,13 @@ def test_the_address_is_one_that_this_machine_can_be_asked_at(tmp_path: Path, li
 
 def test_a_catalogue_without_limits_is_told_how_to_give_some(tmp_path: Path) -> None:
     (tmp_path / "models.toml").write_text('[models.a]\nengine = "command"\ncommand = ["x", "{socket}"]\n')
-    ran = sparkctl("client", "cline", cwd=tmp_path)
-    assert "clients.cline = {" in ran.err
+    result = sparkctl("client", "cline", cwd=tmp_path)
+    assert "clients.cline = {" in result.err
 
 
 def test_a_model_and_a_client_that_do_not_exist_are_told_with_the_nearest(tmp_path: Path) -> None:
     (tmp_path / "models.toml").write_text(MODEL)
-    ran = sparkctl("client", "opencode", "--main", "codr", cwd=tmp_path)
-    assert ran.code == 4
-    assert "coder" in ran.err
+    result = sparkctl("client", "opencode", "--main", "codr", cwd=tmp_path)
+    assert result.code == 4
+    assert "coder" in result.err
     assert "opencode" in sparkctl("client", "opencod", cwd=tmp_path).err

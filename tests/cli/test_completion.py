@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from sparkd.cli.arguments import sparkctl_parser
-from sparkd.cli.completion import places
+from sparkd.cli.arguments import create_sparkctl_parser
+from sparkd.cli.completion.command import list_command_nodes
 
 CATALOGUE = """
 [models.qwen]
@@ -55,14 +55,14 @@ def script(shell: str) -> str:
 @pytest.fixture(scope="module")
 def bash(environment: dict[str, str]) -> Complete:
     """What bash's function answers for a line, the cursor at its end."""
-    made = script("bash")
+    source = script("bash")
     ask = 'COMP_LINE=$1 COMP_POINT=${#1}; _sparkd_complete "${1%% *}"; printf "%s\\n" "${COMPREPLY[@]}"'
 
     def complete(line: str) -> set[str]:
-        argv = ["bash", "--norc", "-c", f"{made}\n{ask}", "bash", line]
-        ran = subprocess.run(argv, env=environment, capture_output=True, text=True, check=True)
-        assert ran.stderr == ""
-        return set(ran.stdout.split("\n")) - {""}
+        argv = ["bash", "--norc", "-c", f"{source}\n{ask}", "bash", line]
+        result = subprocess.run(argv, env=environment, capture_output=True, text=True, check=True)
+        assert result.stderr == ""
+        return set(result.stdout.split("\n")) - {""}
 
     return complete
 
@@ -70,16 +70,16 @@ def bash(environment: dict[str, str]) -> Complete:
 def test_every_command_is_completed(bash: Complete) -> None:
     commands = bash("sparkctl ")
     assert {"status", "load", "runtime", "completion", "doctor"} <= commands
-    assert all(f"    {command} " in sparkctl_parser().format_help() for command in commands)
+    assert all(f"    {command} " in create_sparkctl_parser().format_help() for command in commands)
     assert bash("sparkctl lo") == {"load", "logs"}
     assert bash("sparkctl runtime ") == {"build", "list", "prune", "rollback"}
     assert bash("sparkctl --json runtime b") == {"build"}
 
 
 def test_every_option_is_completed_at_its_own_command(bash: Complete) -> None:
-    for place in places():
-        names = {name for option in place.options for name in option.names}
-        assert bash(f"{place.at} -") == names
+    for node in list_command_nodes():
+        names = {name for option in node.options for name in option.names}
+        assert bash(f"{node.path} -") == names
     assert "--follow" not in bash("sparkctl status -")
 
 
@@ -115,10 +115,10 @@ def test_values_of_options_are_completed(bash: Complete, tmp_path: Path) -> None
 def test_the_tab_key_completes_in_bash(environment: dict[str, str], tmp_path: Path) -> None:
     made = tmp_path / "script"
     made.write_text(script("bash"))
-    told = at_a_terminal(
+    output = complete_on_terminal(
         ["bash", "--norc", "--noprofile", "-i"], f"source {made}\n", "sparkctl load ti\t", environment
     )
-    assert "sparkctl load tiny" in told
+    assert "sparkctl load tiny" in output
 
 
 def test_zsh_and_fish_complete_where_they_are(environment: dict[str, str], tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_zsh_and_fish_complete_where_they_are(environment: dict[str, str], tmp_p
         made.write_text(script(shell))
         if shell == "zsh":
             begin = f"autoload -Uz compinit && compinit -u -D && source {made}\n"
-            assert "sparkctl load tiny" in at_a_terminal(
+            assert "sparkctl load tiny" in complete_on_terminal(
                 ["zsh", "-f", "-i"], begin, "sparkctl load ti\t", environment
             )
             continue
@@ -138,29 +138,31 @@ def test_zsh_and_fish_complete_where_they_are(environment: dict[str, str], tmp_p
             ("explain --api ", {"chat", "completions", "messages", "responses"}),
         ):
             ask = [shell, "--no-config", "-c", f"source {made}; complete -C 'sparkctl {line}'"]
-            ran = subprocess.run(ask, env=environment, capture_output=True, text=True, check=True)
-            assert {found.split("\t")[0] for found in ran.stdout.splitlines()} == expected
-            assert ran.stderr == ""
+            result = subprocess.run(ask, env=environment, capture_output=True, text=True, check=True)
+            assert {found.split("\t")[0] for found in result.stdout.splitlines()} == expected
+            assert result.stderr == ""
 
 
 def test_a_shell_that_we_do_not_know_is_named(environment: dict[str, str]) -> None:
-    ran = subprocess.run(
+    result = subprocess.run(
         [SPARKCTL, "completion", "fisch"], env=environment, capture_output=True, text=True, check=False
     )
-    assert ran.returncode == 2
-    assert "there is no shell 'fisch'; did you mean 'fish'?" in ran.stderr
+    assert result.returncode == 2
+    assert "there is no shell 'fisch'; did you mean 'fish'?" in result.stderr
 
 
-def at_a_terminal(argv: list[str], begin: str, typed: str, environment: dict[str, str]) -> str:
+def complete_on_terminal(argv: list[str], begin: str, typed: str, environment: dict[str, str]) -> str:
     """What a terminal shows once a shell has answered a line that ends in TAB."""
     child, terminal = pty.fork()
     if child == 0:
         os.execvpe(argv[0], argv, environment)
     try:
         os.write(terminal, begin.encode())
-        shown = _until(terminal, lambda shown: shown.count(b"$") + shown.count(b"#") + shown.count(b"%") >= 2)
+        shown = _read_until(
+            terminal, lambda shown: shown.count(b"$") + shown.count(b"#") + shown.count(b"%") >= 2
+        )
         os.write(terminal, typed.encode())
-        shown += _until(terminal, lambda more: typed.encode().rstrip() + b"ny" in more)
+        shown += _read_until(terminal, lambda more: typed.encode().rstrip() + b"ny" in more)
     finally:
         os.kill(child, 9)
         os.waitpid(child, 0)
@@ -168,9 +170,9 @@ def at_a_terminal(argv: list[str], begin: str, typed: str, environment: dict[str
     return shown.decode(errors="replace")
 
 
-def _until(terminal: int, enough: Callable[[bytes], bool], seconds: float = 10.0) -> bytes:
+def _read_until(terminal: int, is_enough: Callable[[bytes], bool], seconds: float = 10.0) -> bytes:
     shown, deadline = b"", time.monotonic() + seconds
-    while time.monotonic() < deadline and not enough(shown):
+    while time.monotonic() < deadline and not is_enough(shown):
         if select.select([terminal], [], [], 0.1)[0]:
             shown += os.read(terminal, 65536)
     return shown

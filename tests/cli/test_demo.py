@@ -25,7 +25,7 @@ def taken_port() -> Iterator[int]:
         yield int(server.getsockname()[1])
 
 
-def free_port() -> int:
+def find_free_port() -> int:
     with taken_port() as port:
         return port
 
@@ -40,7 +40,7 @@ def test_a_taken_port_is_told_with_its_owner_before_anything_is_done() -> None:
 
 
 def test_the_demo_answers_serves_and_ends_with_ctrl_c_leaving_nothing() -> None:
-    port = free_port()
+    port = find_free_port()
     demo = subprocess.Popen(
         [*DEMO, "--port", str(port)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd="/"
     )
@@ -67,12 +67,12 @@ def test_the_demo_answers_serves_and_ends_with_ctrl_c_leaving_nothing() -> None:
             demo.send_signal(signal.SIGINT)
         assert demo.wait(30) == 0
         drain.join()
-    assert [process for process in family if alive(process)] == []
-    assert free_again(port)
+    assert [process for process in family if is_alive(process)] == []
+    assert is_free(port)
     assert not list((CLONE / ".sparkd" / "demo" / "run" / "engines").glob("*"))
 
 
-def alive(process: psutil.Process) -> bool:
+def is_alive(process: psutil.Process) -> bool:
     # An orphan that has ended is a zombie until the machine's init looks at it.
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
@@ -80,6 +80,6 @@ def alive(process: psutil.Process) -> bool:
         return False
 
 
-def free_again(port: int) -> bool:
+def is_free(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) != 0

@@ -8,67 +8,70 @@ from pathlib import Path
 import pytest
 
 from sparkd.catalog.quantities import GIB
-from sparkd.cli import doctor_checks, doctor_machine
-from sparkd.cli.doctor_checks import examine, is_local
-from sparkd.cli.doctor_facts import Disk, Facts, KeyFile, Needs, Port, Readiness, Unit
-from sparkd.hub.findings import OnDisk
+from sparkd.cli.doctor import checks, machine_checks
+from sparkd.cli.doctor.checks import is_local, run_checks
+from sparkd.cli.doctor.facts import DiskSpace, Facts, KeyFile, ModelNeeds, PortState, Readiness, UnitState
+from sparkd.hub.files import SourceOnDisk
 from sparkd.scheduling.status import ModelStatus
-from tests.cli.facts import INSTALLED, SPARK, UNITS, WELL, after, with_status
+from tests.cli.doctor_facts import HEALTHY, INSTALLED, SPARK, UNITS, check_with, with_status
 
 
-def needs(model: str, *parts: OnDisk, runtime: str | None = "cpu") -> Needs:
-    return Needs(model, runtime, parts)
+def needs(model: str, *parts: SourceOnDisk, runtime: str | None = "cpu") -> ModelNeeds:
+    return ModelNeeds(model, runtime, parts)
 
 
 def test_where_all_is_well_everything_is_ok_and_nothing_is_to_be_mended() -> None:
-    findings = examine(WELL)
+    findings = run_checks(HEALTHY)
     assert {finding.level for finding in findings} == {"ok"}
     assert {finding.mend for finding in findings} == {None}
     assert len(findings) >= 11
 
 
 def test_whatever_is_not_ok_says_what_mends_it() -> None:
-    disk = Disk("paths.models", Path("/models"), 0)
+    disk = DiskSpace("paths.models", Path("/models"), 0)
     worst = Facts(
-        path=WELL.path,
+        path=HEALTHY.path,
         problems=("a is wrong",),
-        installed=replace(
+        catalogue=replace(
             INSTALLED,
             enabled=0,
             key_file=KeyFile(Path("/keys"), 0o644),
-            port=Port("127.0.0.1:8009", "in use", taken=True),
+            port=PortState("127.0.0.1:8009", "in use", taken=True),
             disks=(disk,),
             readiness=Readiness(
                 (
-                    needs("qwen", OnDisk(source="/weights", state="absent")),
-                    needs("tiny", OnDisk(source="/secret", state="unknown")),
-                    needs("half", OnDisk(source="org/half", state="incomplete", missing=("a.safetensors",))),
+                    needs("qwen", SourceOnDisk(source="/weights", state="absent")),
+                    needs("tiny", SourceOnDisk(source="/secret", state="unknown")),
+                    needs(
+                        "half",
+                        SourceOnDisk(source="org/half", state="incomplete", missing=("a.safetensors",)),
+                    ),
                 ),
                 runtimes={"cpu": False},
             ),
         ),
-        units={name: Unit("", "inactive") for name in UNITS},
+        units={name: UnitState("", "inactive") for name in UNITS},
         memory=replace(SPARK, available=GIB, host_available=GIB, free=GIB),
         floor=5 * GIB,
-        swapped=GIB,
+        swap_used=GIB,
     )
-    findings = examine(worst)
+    findings = run_checks(worst)
     assert all(finding.mend for finding in findings if finding.level != "ok")
     assert {finding.check for finding in findings if finding.level == "ok"} == {"page cache"}
 
 
 def test_all_problems_of_the_catalogue_are_counted_and_the_first_is_told() -> None:
-    level, found, mend = after(doctor_checks.catalogue, problems=("models.a: x", "models.b: y"))
+    level, found, mend = check_with(checks.check_catalogue, problems=("models.a: x", "models.b: y"))
     assert (level, mend) == ("wrong", "`sparkctl check` names each")
     assert found == "2 problems in /etc/sparkd/models.toml: models.a: x, and 1 more"
 
 
 def test_a_daemon_that_answers_is_told_with_its_version_and_uptime() -> None:
-    assert after(doctor_checks.daemon)[:2] == ("ok", "sparkd 1.2.3 (PID 42) answers, up 2 h 5 min")
+    assert check_with(checks.check_daemon)[:2] == ("ok", "sparkd 1.2.3 (PID 42) answers, up 2 h 5 min")
 
 
 def test_a_daemon_of_another_version_is_to_be_replaced() -> None:
-    level, found, mend = after(doctor_checks.daemon, status=with_status(version="1.2.2"))
+    level, found, mend = check_with(checks.check_daemon, status=with_status(version="1.2.2"))
     assert level == "warning"
     assert "sparkd 1.2.2" in found
     assert "1.2.3" in found
@@ -76,58 +79,58 @@ def test_a_daemon_of_another_version_is_to_be_replaced() -> None:
 
 
 def test_no_daemon_is_a_warning_with_the_command_that_starts_one_here() -> None:
-    level, found, mend = after(doctor_checks.daemon, status=None, daemon="absent")
+    level, found, mend = check_with(checks.check_daemon, status=None, daemon="absent")
     assert (level, found, mend) == ("warning", "sparkd is not running", "`sudo systemctl start sparkd`")
-    by_hand = after(doctor_checks.daemon, status=None, daemon="absent", units=None)[2]
+    by_hand = check_with(checks.check_daemon, status=None, daemon="absent", units=None)[2]
     assert by_hand == "`sparkd --catalogue /etc/sparkd/models.toml`"
 
 
 def test_another_users_daemon_is_a_warning_and_something_else_at_its_socket_is_wrong() -> None:
-    assert after(doctor_checks.daemon, status=None, daemon="forbidden", daemon_says="no")[0] == "warning"
-    assert after(doctor_checks.daemon, status=None, daemon="strange", daemon_says="who?")[0] == "wrong"
+    assert check_with(checks.check_daemon, status=None, daemon="forbidden", daemon_error="no")[0] == "warning"
+    assert check_with(checks.check_daemon, status=None, daemon="strange", daemon_error="who?")[0] == "wrong"
 
 
 def test_a_quarantined_model_is_named_with_its_cause_and_the_command_that_lifts_it() -> None:
     held = ModelStatus(id="qwen", state="backoff", quarantined=True, cause="Out of memory.\nMore.")
-    level, found, mend = after(doctor_checks.quarantine, status=with_status(models=(held,)))
+    level, found, mend = check_with(checks.check_quarantine, status=with_status(models=(held,)))
     assert (level, found) == ("wrong", "qwen is not started any more: Out of memory.")
     assert "`sparkctl retry qwen`" in mend
 
 
 def test_what_only_the_daemon_knows_is_left_out_without_one() -> None:
-    alone = replace(WELL, status=None, daemon="absent")
-    assert list(doctor_machine.leaks(alone)) == []
-    assert list(doctor_machine.guard(alone)) == []
-    assert list(doctor_checks.quarantine(alone)) == []
+    alone = replace(HEALTHY, status=None, daemon="absent")
+    assert list(machine_checks.check_leaks(alone)) == []
+    assert list(machine_checks.check_guard(alone)) == []
+    assert list(checks.check_quarantine(alone)) == []
 
 
 def test_a_port_that_another_has_is_wrong_unless_it_is_sparkds_own_socket() -> None:
-    taken = replace(INSTALLED, port=Port("127.0.0.1:8009", "in use", taken=True, holder="nginx (PID 7)"))
-    alone = {"status": None, "daemon": "absent", "installed": taken}
-    assert after(doctor_checks.port, **alone)[0] == "ok"  # sparkd.socket has it
-    level, found, _ = after(doctor_checks.port, **alone, units=None)
+    taken = replace(INSTALLED, port=PortState("127.0.0.1:8009", "in use", taken=True, holder="nginx (PID 7)"))
+    alone = {"status": None, "daemon": "absent", "catalogue": taken}
+    assert check_with(checks.check_port, **alone)[0] == "ok"  # sparkd.socket has it
+    level, found, _ = check_with(checks.check_port, **alone, units=None)
     assert (level, found) == ("wrong", "127.0.0.1:8009 is taken by nginx (PID 7)")
 
 
 def test_no_keys_beyond_loopback_is_wrong_whoever_opened_the_door() -> None:
-    assert after(doctor_checks.api_keys)[0] == "ok"
-    level, found, mend = after(doctor_checks.api_keys, status=with_status(listen=("[::]:8009",)))
+    assert check_with(checks.check_api_keys)[0] == "ok"
+    level, found, mend = check_with(checks.check_api_keys, status=with_status(listen=("[::]:8009",)))
     assert level == "wrong"
     assert "[::]:8009" in found
     assert "server.api_key_file" in mend
-    planned = replace(INSTALLED, port=Port("0.0.0.0:8009"))
-    assert after(doctor_checks.api_keys, status=None, installed=planned)[0] == "wrong"
+    planned = replace(INSTALLED, port=PortState("0.0.0.0:8009"))
+    assert check_with(checks.check_api_keys, status=None, catalogue=planned)[0] == "wrong"
 
 
 def test_a_key_file_that_others_can_read_is_wrong() -> None:
-    def judged(keys: KeyFile) -> tuple[str, str, str]:
-        return after(doctor_checks.api_keys, installed=replace(INSTALLED, key_file=keys))
+    def check_key_file(keys: KeyFile) -> tuple[str, str, str]:
+        return check_with(checks.check_api_keys, catalogue=replace(INSTALLED, key_file=keys))
 
-    assert judged(KeyFile(Path("/keys"), 0o600))[0] == "ok"
-    level, found, mend = judged(KeyFile(Path("/keys"), 0o644))
+    assert check_key_file(KeyFile(Path("/keys"), 0o600))[0] == "ok"
+    level, found, mend = check_key_file(KeyFile(Path("/keys"), 0o644))
     assert (level, mend) == ("wrong", "`sudo chmod o-rwx /keys`")
     assert "mode 0644" in found
-    assert judged(KeyFile(Path("/keys"), 0o600, "it has no key"))[0] == "wrong"
+    assert check_key_file(KeyFile(Path("/keys"), 0o600, "it has no key"))[0] == "wrong"
 
 
 @pytest.mark.parametrize("door", ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "localhost:1", "/run/door"])
@@ -141,6 +144,6 @@ def test_a_door_that_others_reach_is_known(door: str) -> None:
 
 
 def test_less_than_20_gib_of_disk_is_a_warning() -> None:
-    disks = tuple(Disk("paths.models", Path("/m"), free) for free in (20 * GIB - 1, 20 * GIB))
-    found = list(doctor_checks.disk(replace(WELL, installed=replace(INSTALLED, disks=disks))))
+    disks = tuple(DiskSpace("paths.models", Path("/m"), free) for free in (20 * GIB - 1, 20 * GIB))
+    found = list(checks.check_disk(replace(HEALTHY, catalogue=replace(INSTALLED, disks=disks))))
     assert [finding.level for finding in found] == ["warning", "ok"]

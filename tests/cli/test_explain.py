@@ -33,12 +33,12 @@ def catalogue(tmp_path: Path) -> Path:
 
 
 def test_every_rule_is_told_with_what_it_changed_and_the_body_that_comes_out(catalogue: Path) -> None:
-    ran = sparkctl("explain", "small:high", "--catalogue", catalogue, stdin=REQUEST)
-    assert (ran.code, ran.err) == (0, "")
-    lines = ran.out.splitlines()
+    result = sparkctl("explain", "small:high", "--catalogue", catalogue, stdin=REQUEST)
+    assert (result.code, result.err) == (0, "")
+    lines = result.out.splitlines()
     assert lines[0].startswith("small, chat: about ")
     assert lines[0].endswith(" tokens of 4,096")
-    chain, _, body = ran.out.partition("\n{")
+    chain, _, body = result.out.partition("\n{")
     assert '       reasoning_effort - -> "high"' in chain.splitlines()
     assert "       tools (1 item, 4 characters) -> -" in chain.splitlines()
     assert "  8. join-text        off (join_text)" in chain.splitlines()
@@ -49,32 +49,32 @@ def test_every_rule_is_told_with_what_it_changed_and_the_body_that_comes_out(cat
 
 
 def test_for_a_program_it_is_one_line_of_json(catalogue: Path) -> None:
-    ran = sparkctl("explain", "small", "--json", "--catalogue", catalogue, stdin=REQUEST)
-    told = json.loads(ran.out)
-    assert (told["model"], told["api"], told["context_length"], told["refused"]) == (
+    result = sparkctl("explain", "small", "--json", "--catalogue", catalogue, stdin=REQUEST)
+    output = json.loads(result.out)
+    assert (output["model"], output["api"], output["context_length"], output["refused"]) == (
         "small",
         "chat",
         4096,
         None,
     )
-    assert [rule["rule"] for rule in told["rules"] if rule["state"] == "changed"] == [
+    assert [rule["rule"] for rule in output["rules"] if rule["state"] == "changed"] == [
         "name",
         "cap-tokens",
         "strip-tools",
     ]
-    assert told["body"]["max_tokens"] == told["rules"][10]["after"]["max_tokens"] < 4096
+    assert output["body"]["max_tokens"] == output["rules"][10]["after"]["max_tokens"] < 4096
 
 
 def test_a_refusal_is_told_where_it_happens_and_fails(catalogue: Path) -> None:
     image = '{"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}'
-    ran = sparkctl("explain", "small", "--catalogue", catalogue, stdin=image)
-    assert ran.code == 1
-    assert "  7. refuse-images    refused" in ran.out.splitlines()
-    assert ran.out.splitlines()[-1] == 'refused: Model "small" takes no images. These do: seeing.'
+    result = sparkctl("explain", "small", "--catalogue", catalogue, stdin=image)
+    assert result.code == 1
+    assert "  7. refuse-images    refused" in result.out.splitlines()
+    assert result.out.splitlines()[-1] == 'refused: Model "small" takes no images. These do: seeing.'
 
 
 def test_another_api_has_rules_of_its_own(catalogue: Path) -> None:
-    ran = sparkctl(
+    result = sparkctl(
         "explain",
         "small",
         "--api",
@@ -83,21 +83,21 @@ def test_another_api_has_rules_of_its_own(catalogue: Path) -> None:
         catalogue,
         stdin='{"max_output_tokens": 99999}',
     )
-    assert ran.code == 0
-    assert "  8. join-text        not here" in ran.out.splitlines()
-    assert "max_output_tokens 99999 -> 3" in ran.out
+    assert result.code == 0
+    assert "  8. join-text        not here" in result.out.splitlines()
+    assert "max_output_tokens 99999 -> 3" in result.out
 
 
 @pytest.mark.parametrize(
     ("stdin", "message"), [("", "The request has no body"), ("[1]", "not a JSON object")]
 )
 def test_what_is_no_request_is_told(catalogue: Path, stdin: str, message: str) -> None:
-    ran = sparkctl("explain", "small", "--catalogue", catalogue, stdin=stdin)
-    assert (ran.code, ran.out) == (1, "")
-    assert message in ran.err
+    result = sparkctl("explain", "small", "--catalogue", catalogue, stdin=stdin)
+    assert (result.code, result.out) == (1, "")
+    assert message in result.err
 
 
 def test_an_unknown_model_is_told_with_the_nearest_name(catalogue: Path) -> None:
-    ran = sparkctl("explain", "smal", "--catalogue", catalogue, stdin="{}")
-    assert ran.code == 4
-    assert 'did you mean "small"?' in ran.err
+    result = sparkctl("explain", "smal", "--catalogue", catalogue, stdin="{}")
+    assert result.code == 4
+    assert 'did you mean "small"?' in result.err

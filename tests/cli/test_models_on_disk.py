@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sparkd.cli.models import state
-from sparkd.hub.findings import ModelFiles, OnDisk
-from sparkd.hub.layout import repository
+from sparkd.cli.models import describe_state
+from sparkd.hub.files import ModelFiles, SourceOnDisk
+from sparkd.hub.layout import repository_folder
 from tests.cli.running import sparkctl
-from tests.hub.test_reading import weights
+from tests.hub.test_inspection import weights
 
 CATALOGUE = """
 [models.far]
@@ -39,15 +39,15 @@ reason = "too slow"
 def test_what_is_on_disk_comes_first_with_totals_and_no_line_ends_in_blanks(tmp_path: Path) -> None:
     (tmp_path / "models.toml").write_text(CATALOGUE)
     for source in ("org/near", "org/gone"):
-        folder = repository(tmp_path / "models", source)
+        folder = repository_folder(tmp_path / "models", source)
         weights(folder / "snapshots" / "abc", "model.safetensors")
         (folder / "refs").mkdir()
         (folder / "refs" / "main").write_text("abc")
-    ran = sparkctl("models", cwd=tmp_path)
-    assert (ran.code, ran.err) == (0, "")
-    rows, totals = ran.out.split("\n\n")
+    result = sparkctl("models", cwd=tmp_path)
+    assert (result.code, result.err) == (0, "")
+    rows, totals = result.out.split("\n\n")
     assert [row.split()[0] for row in rows.splitlines()] == ["MODEL", "near", "twin", "far", "-"]
-    assert not any(line.endswith(" ") for line in ran.out.splitlines())
+    assert not any(line.endswith(" ") for line in result.out.splitlines())
     lines = totals.splitlines()
     assert lines[0].startswith("1 MiB on disk, ")  # near and twin share theirs
     assert lines[0].endswith(f" free in {tmp_path}/models")
@@ -60,18 +60,18 @@ def test_what_is_on_disk_comes_first_with_totals_and_no_line_ends_in_blanks(tmp_
 
 
 def test_all_that_a_model_needs_is_one_state() -> None:
-    def said(*parts: OnDisk, enabled: bool = True) -> str:
-        return state(ModelFiles(model="m", enabled=enabled, parts=parts))
+    def describe(*parts: SourceOnDisk, enabled: bool = True) -> str:
+        return describe_state(ModelFiles(model="m", enabled=enabled, parts=parts))
 
-    whole = OnDisk(source="org/m", state="whole", held=5)
-    encodings = OnDisk(source="encodings", state="absent", missing=("o200k_base",), left=2**22)
-    assert said() == "whole"
-    assert said(whole, encodings) == "missing o200k_base, 4 MiB to download"
-    assert said(OnDisk(source="org/m", state="absent"), encodings) == "not on disk"
-    assert said(OnDisk(source="org/m", state="absent", left=2**22), enabled=False) == (
+    whole = SourceOnDisk(source="org/m", state="whole", held=5)
+    encodings = SourceOnDisk(source="encodings", state="absent", missing=("o200k_base",), left=2**22)
+    assert describe() == "whole"
+    assert describe(whole, encodings) == "missing o200k_base, 4 MiB to download"
+    assert describe(SourceOnDisk(source="org/m", state="absent"), encodings) == "not on disk"
+    assert describe(SourceOnDisk(source="org/m", state="absent", left=2**22), enabled=False) == (
         "not on disk, 4 MiB to download; the model is disabled"
     )
-    assert said(OnDisk(source="org/m", state="incomplete", held=5)) == "not finished"
-    assert said(OnDisk(source="org/m", state="incomplete", fetching=True, left=2**20)) == (
+    assert describe(SourceOnDisk(source="org/m", state="incomplete", held=5)) == "not finished"
+    assert describe(SourceOnDisk(source="org/m", state="incomplete", fetching=True, left=2**20)) == (
         "being downloaded, 1 MiB to download"
     )

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 
 from sparkd.catalog.reading import read_catalogue
-from sparkd.cli.plan import lines
+from sparkd.cli.plan import render_plan
 from sparkd.scheduling.plan import Plan
 from tests.cli.running import sparkctl
-from tests.control.standin import Served
+from tests.control.fake_supervisor import FakeDaemon
 
 
-def test_the_plan_is_told_in_sentences(served: Served) -> None:
-    ran = sparkctl("plan", "coder", "--socket", served.socket)
-    assert ran.code == 0
-    assert ran.out.splitlines() == [
+def test_the_plan_is_told_in_sentences(served: FakeDaemon) -> None:
+    result = sparkctl("plan", "coder", "--socket", served.socket)
+    assert result.code == 0
+    assert result.out.splitlines() == [
         "qwen would be launched, and answer in about 14 s",
         "stopped for it: tiny",
         "memory: 20.0 GiB (declared)",
@@ -22,27 +22,27 @@ def test_the_plan_is_told_in_sentences(served: Served) -> None:
     ]
 
 
-def test_a_program_gets_the_document(served: Served) -> None:
-    told = json.loads(sparkctl("plan", "qwen", "--json", "--socket", served.socket).out)
-    assert (told["model"], told["verdict"], told["evicts"]) == ("qwen", "launch", ["tiny"])
+def test_a_program_gets_the_document(served: FakeDaemon) -> None:
+    output = json.loads(sparkctl("plan", "qwen", "--json", "--socket", served.socket).out)
+    assert (output["model"], output["verdict"], output["evicts"]) == ("qwen", "launch", ["tiny"])
 
 
-def test_a_model_that_is_not_there_is_no_plan(served: Served) -> None:
+def test_a_model_that_is_not_there_is_no_plan(served: FakeDaemon) -> None:
     assert sparkctl("plan", "qwem", "--socket", served.socket).code == 4
 
 
 def test_every_verdict_has_its_words() -> None:
-    def said(**fields: object) -> str:
-        return lines(Plan(**{"model": "a", "footprint": 0, "basis": "guessed", **fields}))[0]  # type: ignore[arg-type]
+    def describe(**fields: object) -> str:
+        return render_plan(Plan(**{"model": "a", "footprint": 0, "basis": "guessed", **fields}))[0]  # type: ignore[arg-type]
 
-    assert said(verdict="ready") == "a is ready"
-    assert said(verdict="starting", seconds=3.0) == "a is starting, and answer in about 3.0 s"
-    assert said(verdict="launch") == "a would be launched"
-    assert said(verdict="refused", why="It is too big") == "a would be refused: It is too big"
-    assert "nobody knows" in said(verdict="unknown", why="many wait")
+    assert describe(verdict="ready") == "a is ready"
+    assert describe(verdict="starting", seconds=3.0) == "a is starting, and answer in about 3.0 s"
+    assert describe(verdict="launch") == "a would be launched"
+    assert describe(verdict="refused", why="It is too big") == "a would be refused: It is too big"
+    assert "nobody knows" in describe(verdict="unknown", why="many wait")
 
 
-def test_what_a_model_cannot_start_without_is_said_first(served: Served) -> None:
+def test_what_a_model_cannot_start_without_is_said_first(served: FakeDaemon) -> None:
     """The scheduler has no disk: a plan that left it at that would promise an answer in seconds."""
     path = served.supervisor.catalogue.path
     path.write_text(
@@ -51,9 +51,9 @@ def test_what_a_model_cannot_start_without_is_said_first(served: Served) -> None
         'source = "org/far"\n'
     )
     served.supervisor.catalogue = read_catalogue(path)
-    ran = sparkctl("plan", "far", "--socket", served.socket)
-    assert ran.code == 5
-    assert ran.out.splitlines()[:2] == [
+    result = sparkctl("plan", "far", "--socket", served.socket)
+    assert result.code == 5
+    assert result.out.splitlines()[:2] == [
         "Model far is not on disk: `sparkctl pull far` downloads it.",
         "with that done: far would be launched, and answer in about 14 s",
     ]

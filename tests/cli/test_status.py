@@ -14,10 +14,10 @@ import pytest
 from sparkd.catalog.quantities import GIB
 from sparkd.scheduling.status import LastRun
 from tests.cli.running import clean_environment, command, sparkctl
-from tests.control.standin import CATALOGUE, Served, write_catalogue
+from tests.control.fake_supervisor import CATALOGUE, FakeDaemon, write_catalogue
 
 
-def test_the_table_tells_at_a_glance_what_runs_and_what_is_wrong(served: Served) -> None:
+def test_the_table_tells_at_a_glance_what_runs_and_what_is_wrong(served: FakeDaemon) -> None:
     served.supervisor.set("qwen", state="ready", since=192.0, in_flight=2, footprint=20 * GIB)
     served.supervisor.set(
         "tiny",
@@ -28,10 +28,10 @@ def test_the_table_tells_at_a_glance_what_runs_and_what_is_wrong(served: Served)
         cause="Out of memory. Lower `memory`.",
     )
     served.supervisor.waiting.append("tiny")
-    ran = sparkctl("status", "--socket", served.socket)
-    assert ran.code == 0
-    assert ran.err == ""
-    assert ran.out.splitlines() == [
+    result = sparkctl("status", "--socket", served.socket)
+    assert result.code == 0
+    assert result.err == ""
+    assert result.out.splitlines() == [
         "sparkd 0.1.0 on 127.0.0.1:8009, up 3 h 12 min",
         "memory: 20.0 GiB of 112.0 GiB reserved, 8.0 GiB kept for the system",
         "queue: 1 request waiting (queue of 1024)",
@@ -46,62 +46,62 @@ def test_the_table_tells_at_a_glance_what_runs_and_what_is_wrong(served: Served)
     ]
 
 
-def test_one_model_alone_tells_what_is_known_of_its_memory(served: Served) -> None:
+def test_one_model_alone_tells_what_is_known_of_its_memory(served: FakeDaemon) -> None:
     last = LastRun(peak=18 * GIB, settled=17 * GIB, load_time=95.0, phases={"loading weights": 60.0})
     figures = {"declared": 20 * GIB, "learned": 18 * GIB, "held": 17 * GIB, "host_memory": 3 * GIB}
     served.supervisor.set("qwen", **figures, last=last)
-    told = sparkctl("status", "qwen", "--socket", served.socket).out.splitlines()
-    assert "memory: declared 20.0 GiB, learned 18.0 GiB, held now 17.0 GiB, host memory now 3.0 GiB" in told
-    assert told[-1] == (
+    output = sparkctl("status", "qwen", "--socket", served.socket).out.splitlines()
+    assert "memory: declared 20.0 GiB, learned 18.0 GiB, held now 17.0 GiB, host memory now 3.0 GiB" in output
+    assert output[-1] == (
         "last run: at most 18.0 GiB, 17.0 GiB in the end; ready after 1 min 35 s (loading weights 1 min)"
     )
 
 
-def test_states_say_what_makes_them_worth_knowing(served: Served) -> None:
+def test_states_say_what_makes_them_worth_knowing(served: FakeDaemon) -> None:
     served.supervisor.set("qwen", state="starting", phase="loading weights", progress=0.4)
     served.supervisor.set("tiny", state="backoff", quarantined=True, cause="It crashed.")
-    ran = sparkctl("status", "--all", "--socket", served.socket)
-    assert "starting: loading weights 40 %" in ran.out
-    assert "quarantined" in ran.out
-    assert "`sparkctl retry tiny` lifts it" in ran.out
-    assert "disabled " in ran.out
+    result = sparkctl("status", "--all", "--socket", served.socket)
+    assert "starting: loading weights 40 %" in result.out
+    assert "quarantined" in result.out
+    assert "`sparkctl retry tiny` lifts it" in result.out
+    assert "disabled " in result.out
 
 
-def test_one_model_alone_by_its_alias(served: Served) -> None:
+def test_one_model_alone_by_its_alias(served: FakeDaemon) -> None:
     served.supervisor.set("qwen", state="ready", since=9.0, idle_left=1191.0, pid=12)
-    ran = sparkctl("status", "coder", "--socket", served.socket)
-    assert ran.out.splitlines() == [
+    result = sparkctl("status", "coder", "--socket", served.socket)
+    assert result.out.splitlines() == [
         "MODEL  STATE  SINCE  IN FLIGHT  WAITING    IDLE LEFT    MEMORY",
         "qwen   ready  9.0 s          -        -  19 min 51 s  20.0 GiB",
     ]
 
 
-def test_json_is_the_api_s_own_document_on_one_line(served: Served) -> None:
-    ran = sparkctl("--json", "status", "--socket", served.socket)
-    assert ran.out.count("\n") == 1
-    status = json.loads(ran.out)
+def test_json_is_the_api_s_own_document_on_one_line(served: FakeDaemon) -> None:
+    result = sparkctl("--json", "status", "--socket", served.socket)
+    assert result.out.count("\n") == 1
+    status = json.loads(result.out)
     assert status["memory"]["budget"] == 112 * GIB
     assert [model["id"] for model in status["models"]] == ["qwen", "tiny", "old"]
     assert json.loads(sparkctl("status", "qwen", "--json", "--socket", served.socket).out)["id"] == "qwen"
 
 
-def test_without_a_terminal_nothing_is_coloured_or_cut(served: Served) -> None:
+def test_without_a_terminal_nothing_is_coloured_or_cut(served: FakeDaemon) -> None:
     served.supervisor.set("tiny", state="backoff", cause="word " * 60)
-    ran = sparkctl("status", "--socket", served.socket, environment={"COLUMNS": "40"})
-    assert "\x1b" not in ran.out
-    assert "tiny: " + "word " * 59 + "word" in ran.out
+    result = sparkctl("status", "--socket", served.socket, environment={"COLUMNS": "40"})
+    assert "\x1b" not in result.out
+    assert "tiny: " + "word " * 59 + "word" in result.out
 
 
-def on_terminal(served: Served, *arguments: str, environment: dict[str, str]) -> str:
-    ours, theirs = pty.openpty()
+def run_on_terminal(served: FakeDaemon, *arguments: str, environment: dict[str, str]) -> str:
+    terminal, child_side = pty.openpty()
     with subprocess.Popen(
         command("status", "--socket", served.socket, *arguments),
-        stdout=theirs,
-        stderr=theirs,
+        stdout=child_side,
+        stderr=child_side,
         env=clean_environment({"TERM": "xterm-256color", "COLUMNS": "100"} | environment),
     ):
-        os.close(theirs)
-        return read_all(ours)
+        os.close(child_side)
+        return read_all(terminal)
 
 
 def read_all(terminal: int) -> str:
@@ -116,13 +116,15 @@ def read_all(terminal: int) -> str:
     return text.decode()
 
 
-def test_a_terminal_gets_colours_unless_no_color_is_set(served: Served) -> None:
+def test_a_terminal_gets_colours_unless_no_color_is_set(served: FakeDaemon) -> None:
     served.supervisor.set("qwen", state="ready")
-    assert "\x1b[32m" in on_terminal(served, environment={})
-    assert "\x1b[32m" not in on_terminal(served, environment={"NO_COLOR": "1"})
+    assert "\x1b[32m" in run_on_terminal(served, environment={})
+    assert "\x1b[32m" not in run_on_terminal(served, environment={"NO_COLOR": "1"})
 
 
-def test_watching_without_a_terminal_prints_one_status_after_the_other_until_ctrl_c(served: Served) -> None:
+def test_watching_without_a_terminal_prints_one_status_after_the_other_until_ctrl_c(
+    served: FakeDaemon,
+) -> None:
     with subprocess.Popen(
         command("status", "--watch", "--interval", "0.1", "--json", "--socket", served.socket),
         stdout=subprocess.PIPE,
@@ -132,11 +134,11 @@ def test_watching_without_a_terminal_prints_one_status_after_the_other_until_ctr
         assert watching.stdout is not None
         assert watching.stderr is not None
         states = []
-        for state in ("stopped", "ready"):
-            served.supervisor.set("qwen", state=state)
+        for describe_state in ("stopped", "ready"):
+            served.supervisor.set("qwen", state=describe_state)
             for line in watching.stdout:
                 states.append(json.loads(line)["models"][0]["state"])
-                if states[-1] == state:
+                if states[-1] == describe_state:
                     break
         watching.send_signal(signal.SIGINT)
         assert watching.wait(10) == 130
@@ -144,7 +146,7 @@ def test_watching_without_a_terminal_prints_one_status_after_the_other_until_ctr
 
 
 def test_a_daemon_from_the_catalogue_is_found_without_naming_its_socket(
-    served: Served, tmp_path: Path
+    served: FakeDaemon, tmp_path: Path
 ) -> None:
     write_catalogue(tmp_path, CATALOGUE + '\n[paths]\nrun = "."\n')
     assert sparkctl("status", "tiny", cwd=tmp_path).code == 0
@@ -168,12 +170,12 @@ def test_a_catalogue_that_was_just_broken_does_not_hide_the_running_daemon(tmp_p
     assert sparkctl("status", "tiny", cwd=tmp_path).code == 0
 
 
-def test_proxies_of_the_environment_are_not_for_this_machine(served: Served) -> None:
+def test_proxies_of_the_environment_are_not_for_this_machine(served: FakeDaemon) -> None:
     proxy = {"HTTP_PROXY": "http://127.0.0.1:9", "ALL_PROXY": "http://127.0.0.1:9"}
     assert sparkctl("status", "--socket", served.socket, environment=proxy).code == 0
 
 
-def test_a_reader_that_stops_reading_is_no_error(served: Served) -> None:
+def test_a_reader_that_stops_reading_is_no_error(served: FakeDaemon) -> None:
     with subprocess.Popen(
         command("status", "--watch", "--interval", "0.1", "--socket", served.socket),
         stdout=subprocess.PIPE,

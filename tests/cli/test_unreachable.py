@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 
 from tests.cli.running import clean_environment, command, sparkctl
-from tests.control.standin import Served, serving
+from tests.control.fake_supervisor import FakeDaemon, serve_fake_daemon
 
 
 def test_no_daemon_is_3_and_says_how_to_start_it(tmp_path: Path) -> None:
-    ran = sparkctl("status", "--socket", tmp_path / "control.sock")
-    assert (ran.code, ran.out) == (3, "")
-    assert ran.err == (
+    result = sparkctl("status", "--socket", tmp_path / "control.sock")
+    assert (result.code, result.out) == (3, "")
+    assert result.err == (
         f"sparkctl: sparkd is not running: there is no control socket {tmp_path}/control.sock; "
         "start it with `systemctl start sparkd`, or name its socket with --socket or SPARKD_SOCKET\n"
     )
@@ -29,18 +29,18 @@ def test_no_daemon_is_3_and_says_how_to_start_it(tmp_path: Path) -> None:
 def test_a_socket_that_a_killed_daemon_left_is_3(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(tmp_path / "control.sock"))
-    ran = sparkctl("load", "qwen", "--json", "--socket", tmp_path / "control.sock")
-    assert ran.code == 3
-    error = json.loads(ran.err)["error"]
+    result = sparkctl("load", "qwen", "--json", "--socket", tmp_path / "control.sock")
+    assert result.code == 3
+    error = json.loads(result.err)["error"]
     assert error["code"] == "daemon_unreachable"
     assert "nobody listens at" in error["message"]
 
 
 def test_without_a_catalogue_it_says_where_it_looked(tmp_path: Path) -> None:
-    ran = sparkctl("status", cwd=tmp_path)
-    assert ran.code == 3
-    assert f"{tmp_path}/models.toml" in ran.err
-    assert "--socket or SPARKD_SOCKET" in ran.err
+    result = sparkctl("status", cwd=tmp_path)
+    assert result.code == 3
+    assert f"{tmp_path}/models.toml" in result.err
+    assert "--socket or SPARKD_SOCKET" in result.err
 
 
 def test_a_folder_with_a_path_too_long_for_sockets_is_no_obstacle(tmp_path: Path) -> None:
@@ -48,12 +48,12 @@ def test_a_folder_with_a_path_too_long_for_sockets_is_no_obstacle(tmp_path: Path
     absent = sparkctl("status", "--socket", folder / "control.sock")
     assert (absent.code, "there is no control socket" in absent.err) == (3, True)
     folder.mkdir()
-    with serving(folder) as served:
+    with serve_fake_daemon(folder) as served:
         assert sparkctl("status", "--socket", served.socket).code == 0
 
 
 @pytest.fixture
-def as_nobody(served: Served) -> list[str]:
+def run_as_nobody(served: FakeDaemon) -> list[str]:
     """A prefix that runs a command as a user who may not open the stand-in's socket."""
     served.socket.chmod(0o600)
     if os.geteuid() != 0:
@@ -65,27 +65,29 @@ def as_nobody(served: Served) -> list[str]:
     return ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
 
 
-def test_somebody_else_s_socket_is_6_and_names_its_owner(served: Served, as_nobody: list[str]) -> None:
-    ran = subprocess.run(
-        [*as_nobody, *command("status", "--socket", served.socket)],
+def test_somebody_else_s_socket_is_6_and_names_its_owner(
+    served: FakeDaemon, run_as_nobody: list[str]
+) -> None:
+    result = subprocess.run(
+        [*run_as_nobody, *command("status", "--socket", served.socket)],
         capture_output=True,
         env=clean_environment(),
         text=True,
         check=False,
     )
-    assert ran.returncode == 6
-    assert f"may only be opened by {served.socket.owner()}; run this as that user" in ran.stderr
+    assert result.returncode == 6
+    assert f"may only be opened by {served.socket.owner()}; run this as that user" in result.stderr
 
 
 @contextlib.contextmanager
-def answering(path: Path, answer: bytes) -> Iterator[Path]:
+def serve_response(path: Path, answer: bytes) -> Iterator[Path]:
     """Something that listens at `path`, says `answer` to whoever writes to it, and hangs up."""
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(str(path))
-        listening.listen()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
 
         def serve() -> None:
-            connection = listening.accept()[0]
+            connection = listener.accept()[0]
             with connection:
                 connection.recv(65536)
                 connection.sendall(answer)
@@ -96,7 +98,7 @@ def answering(path: Path, answer: bytes) -> Iterator[Path]:
         thread.join()
 
 
-def http(status: str, body: str) -> bytes:
+def build_response(status: str, body: str) -> bytes:
     return f"HTTP/1.1 {status}\r\ncontent-length: {len(body)}\r\n\r\n{body}".encode()
 
 
@@ -104,17 +106,17 @@ def http(status: str, body: str) -> bytes:
     "answer",
     [
         b"220 mail.example ESMTP\r\n\r\n",
-        http("200 OK", "<html>welcome</html>"),
-        http("200 OK", '{"hello": "world"}'),
-        http("404 Not Found", "404 page not found"),
-        http("500 Internal Server Error", '{"error": "something else"}'),
+        build_response("200 OK", "<html>welcome</html>"),
+        build_response("200 OK", '{"hello": "world"}'),
+        build_response("404 Not Found", "404 page not found"),
+        build_response("500 Internal Server Error", '{"error": "something else"}'),
     ],
 )
 def test_something_that_is_not_sparkd_is_3(tmp_path: Path, answer: bytes) -> None:
-    with answering(tmp_path / "s", answer) as path:
-        ran = sparkctl("status", "--socket", path)
-    assert ran.code == 3
-    assert ran.err == f"sparkctl: what answers at {path} is not sparkd, or another version of it\n"
+    with serve_response(tmp_path / "s", answer) as path:
+        result = sparkctl("status", "--socket", path)
+    assert result.code == 3
+    assert result.err == f"sparkctl: what answers at {path} is not sparkd, or another version of it\n"
 
 
 @pytest.mark.parametrize(
@@ -122,15 +124,15 @@ def test_something_that_is_not_sparkd_is_3(tmp_path: Path, answer: bytes) -> Non
     [b"", b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{", b"HTTP/1.1 200 OK\r\ntransfer-encoding:"],
 )
 def test_a_daemon_that_breaks_off_is_3(tmp_path: Path, answer: bytes) -> None:
-    with answering(tmp_path / "s", answer) as path:
-        ran = sparkctl("status", "--socket", path)
-    assert ran.code == 3
-    assert ran.err == f"sparkctl: what listens at {path} broke off; has sparkd stopped?\n"
+    with serve_response(tmp_path / "s", answer) as path:
+        result = sparkctl("status", "--socket", path)
+    assert result.code == 3
+    assert result.err == f"sparkctl: what listens at {path} broke off; has sparkd stopped?\n"
 
 
 def test_a_followed_log_whose_daemon_dies_is_3_after_what_was_read(tmp_path: Path) -> None:
     head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
-    with answering(tmp_path / "s", head + b"4\r\none\n\r\n3\r\ntwo\r\n") as path:
-        ran = sparkctl("logs", "-f", "qwen", "--socket", path)
-    assert (ran.code, ran.out) == (3, "one\n")
-    assert "broke off" in ran.err
+    with serve_response(tmp_path / "s", head + b"4\r\none\n\r\n3\r\ntwo\r\n") as path:
+        result = sparkctl("logs", "-f", "qwen", "--socket", path)
+    assert (result.code, result.out) == (3, "one\n")
+    assert "broke off" in result.err

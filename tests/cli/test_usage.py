@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sparkd import __version__
-from sparkd.cli import exits
+from sparkd.cli import exit_codes
 from tests.cli.running import clean_environment, sparkctl
 
 
@@ -19,29 +19,29 @@ def test_version() -> None:
 
 
 def test_help_names_every_command_and_every_exit_code() -> None:
-    ran = sparkctl("--help")
-    assert ran.code == 0
+    result = sparkctl("--help")
+    assert result.code == 0
     for name in ("status", "load", "stop", "retry", "logs", "check", "runtime", "demo"):
-        assert f"    {name} " in ran.out
-    for code, meaning in exits.MEANINGS.items():
-        assert f"  {code:<4} {meaning}\n" in ran.out
+        assert f"    {name} " in result.out
+    for code, meaning in exit_codes.MEANINGS.items():
+        assert f"  {code:<4} {meaning}\n" in result.out
 
 
 @pytest.mark.parametrize("command", ["status", "load", "stop", "retry", "logs", "check", "runtime", "demo"])
 def test_every_command_has_its_own_help(command: str) -> None:
-    ran = sparkctl(command, "--help")
-    assert ran.code == 0
-    assert ran.out.startswith(f"usage: sparkctl {command}")
+    result = sparkctl(command, "--help")
+    assert result.code == 0
+    assert result.out.startswith(f"usage: sparkctl {command}")
 
 
 def test_a_mistyped_command_gets_the_nearest_one_named() -> None:
-    ran = sparkctl("stauts")
-    assert ran.code == 2
-    assert ran.err == (
-        "sparkctl: there is no command 'stauts'; did you mean 'status'? (`sparkctl --help` tells more)\n"
+    result = sparkctl("stauts")
+    assert result.code == 2
+    assert result.err == (
+        "sparkctl: there is no command 'stauts'; did you mean 'status'? (see `sparkctl --help`)\n"
     )
     assert "did you mean 'build'?" in sparkctl("runtime", "bulid").err
-    assert "there are build, list, rollback, prune" in sparkctl("runtime", "xyz").err
+    assert "choose from build, list, rollback, prune" in sparkctl("runtime", "xyz").err
 
 
 def test_a_command_line_that_cannot_be_understood_is_2_and_one_line() -> None:
@@ -53,29 +53,29 @@ def test_a_command_line_that_cannot_be_understood_is_2_and_one_line() -> None:
         ["demo", "--port", "0"],
         ["--jsn", "status"],
     ):
-        ran = sparkctl(*line)
-        assert (ran.code, ran.out) == (2, "")
-        assert ran.err.startswith("sparkctl: ")
-        assert ran.err.count("\n") == 1
+        result = sparkctl(*line)
+        assert (result.code, result.out) == (2, "")
+        assert result.err.startswith("sparkctl: ")
+        assert result.err.count("\n") == 1
 
 
 def test_a_program_gets_usage_errors_as_json() -> None:
-    ran = sparkctl("stauts", "--json")
-    assert ran.code == 2
-    assert json.loads(ran.err)["error"]["code"] == "usage"
+    result = sparkctl("stauts", "--json")
+    assert result.code == 2
+    assert json.loads(result.err)["error"]["code"] == "usage"
 
 
-def loaded(module: str, suspects: list[str]) -> list[str]:
+def find_loaded(module: str, suspects: list[str]) -> list[str]:
     """Which of the suspects a fresh Python has loaded once it has imported the module."""
     program = f"import sys, {module}; print(*[name for name in {suspects!r} if name in sys.modules])"
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, env=clean_environment(), text=True, check=True
     )
-    return done.stdout.split()
+    return result.stdout.split()
 
 
 def test_help_and_version_load_neither_an_http_client_nor_a_table() -> None:
-    assert loaded("sparkd.cli.entry", ["httpx", "rich", "starlette", "asyncio", "psutil"]) == []
+    assert find_loaded("sparkd.cli.entry", ["httpx", "rich", "starlette", "asyncio", "psutil"]) == []
 
 
 def test_a_command_loads_no_more_than_it_needs() -> None:
@@ -88,12 +88,15 @@ def test_a_command_loads_no_more_than_it_needs() -> None:
         "sparkd.supervising.supervisor",
         "sparkd.engines",
     ]
-    assert loaded("sparkd.cli.status", daemons) == []
-    assert loaded("sparkd.cli.check", ["httpx", "rich", "uvicorn", "sparkd.supervising.supervisor"]) == []
+    assert find_loaded("sparkd.cli.status", daemons) == []
+    assert (
+        find_loaded("sparkd.cli.check.command", ["httpx", "rich", "uvicorn", "sparkd.supervising.supervisor"])
+        == []
+    )
 
 
 def test_the_documentation_has_the_same_exit_codes() -> None:
     page = (Path(__file__).parents[2] / "docs" / "sparkctl.md").read_text()
     table = page.split("## Exit codes")[1].split("##")[0]
     rows = [line for line in table.splitlines() if line.startswith("| ") and line[2].isdigit()]
-    assert rows == [f"| {code} | {meaning} |" for code, meaning in exits.MEANINGS.items()]
+    assert rows == [f"| {code} | {meaning} |" for code, meaning in exit_codes.MEANINGS.items()]

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.house import House
+from tests.e2e.sparkd_process import SparkdProcess
 
-Build = Callable[..., House]
+Build = Callable[..., SparkdProcess]
 
 
 @pytest.fixture
@@ -23,18 +23,18 @@ def folder() -> Iterator[Path]:
 @pytest.fixture
 def build(folder: Path) -> Iterator[Build]:
     """Start a sparkd with the models and settings given; at the end it must stop and leave nothing."""
-    built: list[House] = []
+    built: list[SparkdProcess] = []
 
-    def start(models: dict[str, Any], **settings: Any) -> House:
-        house = House(folder, {"models": models, **settings})
-        house.start()
-        built.append(house)
-        return house
+    def start(models: dict[str, Any], **settings: Any) -> SparkdProcess:
+        sparkd = SparkdProcess(folder, {"models": models, **settings})
+        sparkd.start()
+        built.append(sparkd)
+        return sparkd
 
     yield start
-    for house in built:
-        if house.process.poll() is None:
-            assert house.stop() == 0, house.log()
-            house.assert_nothing_left()
-        if house.process.poll() is None:
-            house.stop(signal.SIGKILL)
+    for sparkd in built:
+        if sparkd.process.poll() is None:
+            assert sparkd.stop() == 0, sparkd.log()
+            sparkd.assert_nothing_left()
+        if sparkd.process.poll() is None:
+            sparkd.stop(signal.SIGKILL)

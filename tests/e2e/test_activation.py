@@ -12,28 +12,28 @@ from pathlib import Path
 
 import httpx
 
-from tests.e2e.house import House, engine
+from tests.e2e.sparkd_process import SparkdProcess, engine
 
 HAND_OVER = "exec env LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=clients {sparkd} 3<&{fd}"
 """As systemd does it: the door is descriptor 3, and the PID named is the daemon's own."""
 
 
 def test_a_connection_made_before_the_daemon_started_is_answered(folder: Path) -> None:
-    house = House(folder, {"models": {"a": engine()}, "server": {"listen": "127.0.0.1:1"}})
+    sparkd = SparkdProcess(folder, {"models": {"a": engine()}, "server": {"listen": "127.0.0.1:1"}})
     with (
-        socket.create_server(("127.0.0.1", 0)) as door,
-        socket.create_connection(door.getsockname()) as early,
+        socket.create_server(("127.0.0.1", 0)) as sock,
+        socket.create_connection(sock.getsockname()) as early,
     ):
         early.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
-        sparkd = shlex.join([sys.executable, "-m", "sparkd", "--catalogue", str(house.catalogue)])
-        command = HAND_OVER.format(sparkd=sparkd, fd=door.fileno())
+        command_line = shlex.join([sys.executable, "-m", "sparkd", "--catalogue", str(sparkd.catalogue)])
+        command = HAND_OVER.format(sparkd=command_line, fd=sock.fileno())
         process = subprocess.Popen(
-            ["bash", "-c", command], pass_fds=(door.fileno(),), stderr=subprocess.DEVNULL
+            ["bash", "-c", command], pass_fds=(sock.fileno(),), stderr=subprocess.DEVNULL
         )
         try:
             early.settimeout(20)
             assert early.makefile("rb").read().endswith(b"ok\n")
-            port = door.getsockname()[1]
+            port = sock.getsockname()[1]
             body = {"model": "a", "messages": [{"role": "user", "content": "hello"}]}
             answer = httpx.post(f"http://127.0.0.1:{port}/v1/chat/completions", json=body, timeout=20)
             assert answer.status_code == 200
@@ -41,31 +41,31 @@ def test_a_connection_made_before_the_daemon_started_is_answered(folder: Path) -
             process.send_signal(signal.SIGTERM)
             assert process.wait(20) == 0
         # The door outlives the daemon: who comes now waits for the next one.
-        with socket.create_connection(door.getsockname(), timeout=5):
+        with socket.create_connection(sock.getsockname(), timeout=5):
             pass
 
 
 def test_keys_are_taken_from_a_file_that_was_opened_for_the_daemon(folder: Path) -> None:
     settings = {"listen": "127.0.0.1:0", "api_key_file": "/dev/stdin"}
-    house = House(folder, {"models": {"a": engine()}, "server": settings})
+    sparkd = SparkdProcess(folder, {"models": {"a": engine()}, "server": settings})
     (folder / "keys").write_text("owner: sesame\n")
     with (folder / "keys").open() as keys:
-        house.start(stdin=keys)
+        sparkd.start(stdin=keys)
     try:
-        assert house.chat("a").status_code == 401
-        answer = httpx.get(f"{house.url}/v1/models", headers={"authorization": "Bearer sesame"})
+        assert sparkd.chat("a").status_code == 401
+        answer = httpx.get(f"{sparkd.url}/v1/models", headers={"authorization": "Bearer sesame"})
         assert answer.status_code == 200
     finally:
-        assert house.stop() == 0
+        assert sparkd.stop() == 0
 
 
-def test_the_service_manager_is_told_of_the_beginning_and_the_end(folder: Path) -> None:
-    house = House(folder, {"models": {"a": engine()}})
+def test_systemd_is_notified_of_start_and_stop(folder: Path) -> None:
+    sparkd = SparkdProcess(folder, {"models": {"a": engine()}})
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(folder / "notify"))
         manager.settimeout(20)
         environment = {**os.environ, "NOTIFY_SOCKET": str(folder / "notify")}
-        command = [sys.executable, "-m", "sparkd", "--catalogue", str(house.catalogue)]
+        command = [sys.executable, "-m", "sparkd", "--catalogue", str(sparkd.catalogue)]
         process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
         try:
             assert manager.recv(1024) == b"READY=1"
@@ -75,3 +75,21 @@ def test_the_service_manager_is_told_of_the_beginning_and_the_end(folder: Path) 
             assert process.wait(20) == 0
         finally:
             process.kill()
+
+
+def test_a_new_program_notifies_the_service_manager_and_engines_cannot(folder: Path) -> None:
+    sparkd = SparkdProcess(folder, {"models": {"a": engine()}, "server": {"listen": "127.0.0.1:0"}})
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(folder / "notify"))
+        manager.settimeout(20)
+        sparkd.start({**os.environ, "NOTIFY_SOCKET": str(folder / "notify")})
+        try:
+            assert sparkd.chat("a").status_code == 200
+            for process in sparkd.processes():
+                assert "NOTIFY_SOCKET" not in process.environ()
+            assert manager.recv(1024) == b"READY=1"
+            assert sparkd.sparkctl("reexec").returncode == 0, sparkd.log()
+            while manager.recv(1024) != b"READY=1":
+                pass
+        finally:
+            assert sparkd.stop() == 0

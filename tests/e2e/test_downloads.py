@@ -18,11 +18,11 @@ import httpx
 import psutil
 import pytest
 
-from sparkd.hub.layout import INCOMPLETE, repository
-from tests.e2e.house import House, engine, wait_until
+from sparkd.hub.layout import INCOMPLETE, repository_folder
+from tests.e2e.sparkd_process import SparkdProcess, engine, wait_until
 from tests.hub.server import Hub, a_repository, digest, running_hub, safetensors
 
-Open = Callable[..., House]
+Open = Callable[..., SparkdProcess]
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def hub() -> Iterator[Hub]:
 
 
 @pytest.fixture
-def opened(build: Open, folder: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Open:
+def open_daemon(build: Open, folder: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Open:
     """Start a sparkd that knows this hub; it must stop cleanly and leave nothing."""
     for name, value in {"HF_ENDPOINT": hub.url, "HF_HUB_DOWNLOAD_TIMEOUT": "2", "HOME": str(folder)}.items():
         monkeypatch.setenv(name, value)
@@ -46,8 +46,8 @@ def takes(source: str, **fields: Any) -> dict[str, Any]:
     return model
 
 
-def blob(house: House, data: bytes) -> Path:
-    return repository(house.folder / "models", "org/m") / "blobs" / digest(data)
+def blob(sparkd: SparkdProcess, data: bytes) -> Path:
+    return repository_folder(sparkd.folder / "models", "org/m") / "blobs" / digest(data)
 
 
 def slow(hub: Hub, size: int = 3_000_000, pace: float = 0.02) -> bytes:
@@ -57,16 +57,16 @@ def slow(hub: Hub, size: int = 3_000_000, pace: float = 0.02) -> bytes:
     return data
 
 
-class Asking:
+class PendingRequest:
     """A client that asks for a model, in a thread."""
 
-    def __init__(self, house: House, model: str = "m") -> None:
+    def __init__(self, sparkd: SparkdProcess, model: str = "m") -> None:
         self.answer: httpx.Response | None = None
-        self._thread = threading.Thread(target=self._ask, args=(house, model))
+        self._thread = threading.Thread(target=self._ask, args=(sparkd, model))
         self._thread.start()
 
-    def _ask(self, house: House, model: str) -> None:
-        self.answer = house.chat(model)
+    def _ask(self, sparkd: SparkdProcess, model: str) -> None:
+        self.answer = sparkd.chat(model)
 
     def result(self) -> httpx.Response:
         self._thread.join(30)
@@ -80,11 +80,11 @@ def error_of(answer: httpx.Response) -> dict[str, Any]:
 
 
 def test_a_request_for_what_is_not_on_disk_is_refused_at_once_with_the_command(
-    opened: Open, hub: Hub
+    open_daemon: Open, hub: Hub
 ) -> None:
     hub.add("org/m", a_repository())
-    house = opened({"m": takes("org/m")})
-    answer = house.chat("m")
+    sparkd = open_daemon({"m": takes("org/m")})
+    answer = sparkd.chat("m")
     assert answer.status_code == 503
     assert error_of(answer) == {
         "message": "Model m is not on disk: `sparkctl pull m` downloads it.",
@@ -93,152 +93,152 @@ def test_a_request_for_what_is_not_on_disk_is_refused_at_once_with_the_command(
         "param": "model",
     }
     assert "retry-after" not in answer.headers
-    assert house.model("m").state == "stopped"
+    assert sparkd.model("m").state == "stopped"
     assert not hub.asked
 
 
-def test_after_a_pull_the_model_answers(opened: Open, hub: Hub) -> None:
+def test_after_a_pull_the_model_answers(open_daemon: Open, hub: Hub) -> None:
     hub.add("org/m", a_repository())
-    house = opened({"m": takes("org/m")})
-    assert house.chat("m").status_code == 503
-    pulled = house.ctl("pull", "m")
+    sparkd = open_daemon({"m": takes("org/m")})
+    assert sparkd.chat("m").status_code == 503
+    pulled = sparkd.sparkctl("pull", "m")
     assert pulled.returncode == 0, pulled.stderr
     assert pulled.stdout == "m is on disk and whole, 1 MiB downloaded\n"
-    assert house.chat("m").status_code == 200
-    assert "whole" in house.ctl("models").stdout
+    assert sparkd.chat("m").status_code == 200
+    assert "whole" in sparkd.sparkctl("models").stdout
 
 
-def test_with_auto_the_first_request_waits_for_the_download(opened: Open, hub: Hub) -> None:
+def test_with_auto_the_first_request_waits_for_the_download(open_daemon: Open, hub: Hub) -> None:
     slow(hub)
-    house = opened({"m": takes("org/m", download="auto", start_timeout=2.0)})
-    asking = [Asking(house) for _ in range(3)]
-    wait_until("it is told", lambda: (house.model("m").progress or 0) > 0.2)
-    now = house.model("m")
+    sparkd = open_daemon({"m": takes("org/m", download="auto", start_timeout=2.0)})
+    asking = [PendingRequest(sparkd) for _ in range(3)]
+    wait_until("it is told", lambda: (sparkd.model("m").progress or 0) > 0.2)
+    now = sparkd.model("m")
     assert (now.state, now.phase, now.waiting) == ("stopped", "downloading", 3)
-    assert house.status().memory.reserved == 0
-    assert "downloading" in house.ctl("status").stdout
+    assert sparkd.status().memory.reserved == 0
+    assert "downloading" in sparkd.sparkctl("status").stdout
     assert [one.result().status_code for one in asking] == [200, 200, 200]
     assert len(hub.requests("/cdn/")) == 1
-    assert house.model("m").phase is None
+    assert sparkd.model("m").phase is None
 
 
-def test_nobody_is_evicted_for_a_model_that_is_still_downloading(opened: Open, hub: Hub) -> None:
+def test_nobody_is_evicted_for_a_model_that_is_still_downloading(open_daemon: Open, hub: Hub) -> None:
     slow(hub, 2_000_000)
     models = {
         "m": takes("org/m", download="auto", memory="8 GiB"),
         "other": engine(memory="8 GiB", min_residency=0.0),
     }
-    house = opened(models)
-    assert house.chat("other").status_code == 200
-    asking = Asking(house)
-    wait_until("it is told", lambda: (house.model("m").progress or 0) > 0.2)
-    assert house.model("other").state == "ready"
-    assert house.chat("other").status_code == 200
+    sparkd = open_daemon(models)
+    assert sparkd.chat("other").status_code == 200
+    asking = PendingRequest(sparkd)
+    wait_until("it is told", lambda: (sparkd.model("m").progress or 0) > 0.2)
+    assert sparkd.model("other").state == "ready"
+    assert sparkd.chat("other").status_code == 200
     assert asking.result().status_code == 200
-    assert house.model("other").state == "stopped"
+    assert sparkd.model("other").state == "stopped"
 
 
-def test_who_has_waited_long_enough_is_told_when_to_come_back(opened: Open, hub: Hub) -> None:
+def test_a_request_that_waits_too_long_is_refused_with_retry_after(open_daemon: Open, hub: Hub) -> None:
     slow(hub, 6_000_000)
-    house = opened({"m": takes("org/m", download="auto")}, queue={"max_wait": 2.5})
-    answer = house.chat("m")
+    sparkd = open_daemon({"m": takes("org/m", download="auto")}, queue={"max_wait": 2.5})
+    answer = sparkd.chat("m")
     assert (answer.status_code, error_of(answer)["code"]) == (503, "model_downloading")
     assert "is still being downloaded (" in error_of(answer)["message"]
     assert 1 <= int(answer.headers["retry-after"]) < 30
-    wait_until("it goes on without anybody", lambda: (house.model("m").progress or 0) > 0.5, 20)
+    wait_until("it goes on without anybody", lambda: (sparkd.model("m").progress or 0) > 0.5, 20)
 
 
-def test_a_client_that_leaves_does_not_stop_it_and_stop_does(opened: Open, hub: Hub) -> None:
+def test_a_client_that_leaves_does_not_stop_it_and_stop_does(open_daemon: Open, hub: Hub) -> None:
     data = slow(hub, 6_000_000)
-    house = opened({"m": takes("org/m", download="auto")})
+    sparkd = open_daemon({"m": takes("org/m", download="auto")})
     with pytest.raises(httpx.ReadTimeout):
-        httpx.post(f"{house.url}/v1/chat/completions", json={"model": "m", "messages": []}, timeout=1.5)
-    wait_until("it goes on", lambda: (house.model("m").progress or 0) > 0.1)
-    assert house.model("m").waiting == 0
-    asking = Asking(house)
-    wait_until("somebody waits", lambda: house.model("m").waiting)
-    assert house.ctl("stop", "m").returncode == 0
+        httpx.post(f"{sparkd.url}/v1/chat/completions", json={"model": "m", "messages": []}, timeout=1.5)
+    wait_until("it goes on", lambda: (sparkd.model("m").progress or 0) > 0.1)
+    assert sparkd.model("m").waiting == 0
+    asking = PendingRequest(sparkd)
+    wait_until("somebody waits", lambda: sparkd.model("m").waiting)
+    assert sparkd.sparkctl("stop", "m").returncode == 0
     answer = asking.result()
     assert (answer.status_code, error_of(answer)["code"]) == (503, "model_stopped")
-    wait_until("it has ended", lambda: house.model("m").phase is None)
-    assert blob(house, data).with_name(digest(data) + INCOMPLETE).stat().st_size > 100_000
+    wait_until("it has ended", lambda: sparkd.model("m").phase is None)
+    assert blob(sparkd, data).with_name(digest(data) + INCOMPLETE).stat().st_size > 100_000
 
 
 def test_a_download_that_fails_refuses_everybody_with_the_cause_and_is_not_tried_at_once(
-    opened: Open, hub: Hub
+    open_daemon: Open, hub: Hub
 ) -> None:
     hub.faults.status["/api/"] = (401, {"X-Error-Code": "GatedRepo"}, 99)
-    house = opened({"m": takes("org/m", download="auto")}, failures={"backoff": 60.0})
-    asking = [Asking(house) for _ in range(2)]
+    sparkd = open_daemon({"m": takes("org/m", download="auto")}, failures={"backoff": 60.0})
+    asking = [PendingRequest(sparkd) for _ in range(2)]
     for one in asking:
         answer = one.result()
         assert (answer.status_code, error_of(answer)["code"]) == (503, "download_failed")
-        assert f"org/m is gated: accept its licence at {hub.url}/org/m" in error_of(answer)["message"]
+        assert f"org/m is gated. Accept its licence at {hub.url}/org/m" in error_of(answer)["message"]
         assert 55 <= int(answer.headers["retry-after"]) <= 60
     asked = len(hub.asked)
     began = time.monotonic()
-    again = house.chat("m")
+    again = sparkd.chat("m")
     assert time.monotonic() - began < 0.5
     assert (again.status_code, error_of(again)["code"]) == (503, "download_failed")
     assert len(hub.asked) == asked
 
 
-def test_a_daemon_that_stops_ends_it_and_the_next_one_goes_on(opened: Open, hub: Hub) -> None:
+def test_a_daemon_that_stops_ends_it_and_the_next_one_goes_on(open_daemon: Open, hub: Hub) -> None:
     data = slow(hub, 6_000_000)
-    house = opened({"m": takes("org/m", download="auto")})
-    asking = Asking(house)
-    part = blob(house, data).with_name(digest(data) + INCOMPLETE)
+    sparkd = open_daemon({"m": takes("org/m", download="auto")})
+    asking = PendingRequest(sparkd)
+    part = blob(sparkd, data).with_name(digest(data) + INCOMPLETE)
     wait_until("some has arrived", lambda: part.exists() and part.stat().st_size > 1_000_000)
-    assert house.stop() == 0
+    assert sparkd.stop() == 0
     answer = asking.result()
     assert (answer.status_code, error_of(answer)["code"]) == (503, "shutting_down")
     had = part.stat().st_size
     hub.faults.pace = 0
     hub.asked.clear()
-    house.start()
-    assert house.chat("m").status_code == 200
+    sparkd.start()
+    assert sparkd.chat("m").status_code == 200
     assert [asked for _, path, asked, _ in hub.asked if "/cdn/" in path] == [f"bytes={had}-"]
 
 
-def test_a_killed_daemon_takes_it_along(opened: Open, hub: Hub) -> None:
+def test_a_killed_daemon_takes_it_along(open_daemon: Open, hub: Hub) -> None:
     data = slow(hub, 6_000_000)
-    house = opened({"m": takes("org/m", download="auto")})
+    sparkd = open_daemon({"m": takes("org/m", download="auto")})
     with pytest.raises(httpx.ReadTimeout):
-        httpx.post(f"{house.url}/v1/chat/completions", json={"model": "m", "messages": []}, timeout=1.5)
-    part = blob(house, data).with_name(digest(data) + INCOMPLETE)
+        httpx.post(f"{sparkd.url}/v1/chat/completions", json={"model": "m", "messages": []}, timeout=1.5)
+    part = blob(sparkd, data).with_name(digest(data) + INCOMPLETE)
     wait_until("some has arrived", lambda: part.exists() and part.stat().st_size > 100_000)
-    house.stop(signal.SIGKILL)
+    sparkd.stop(signal.SIGKILL)
     time.sleep(0.5)
     had = part.stat().st_size
     time.sleep(0.5)
     assert part.stat().st_size == had
 
 
-def test_a_folder_that_is_not_there_is_told_likewise(opened: Open) -> None:
-    house = opened({"m": takes("/nowhere/at/all", download="auto")})
-    answer = house.chat("m")
+def test_a_source_folder_that_does_not_exist_is_reported(open_daemon: Open) -> None:
+    sparkd = open_daemon({"m": takes("/nowhere/at/all", download="auto")})
+    answer = sparkd.chat("m")
     assert (answer.status_code, error_of(answer)["code"]) == (503, "model_not_on_disk")
     assert error_of(answer)["message"] == "Model m is not on disk: its source /nowhere/at/all is not there."
-    pulled = house.ctl("pull", "m")
+    pulled = sparkd.sparkctl("pull", "m")
     assert pulled.returncode == 1
     assert "a folder of your own, which nobody downloads" in pulled.stderr
 
 
-def test_a_model_in_use_keeps_its_files_and_a_stopped_one_can_go(opened: Open, hub: Hub) -> None:
+def test_a_model_in_use_keeps_its_files_and_a_stopped_one_can_go(open_daemon: Open, hub: Hub) -> None:
     hub.add("org/m", a_repository())
-    house = opened({"m": takes("org/m"), "twin": takes("org/m")})
-    assert house.ctl("pull", "m").returncode == 0
-    assert house.chat("twin").status_code == 200
-    refused = house.ctl("rm", "m", "--yes")
+    sparkd = open_daemon({"m": takes("org/m"), "twin": takes("org/m")})
+    assert sparkd.sparkctl("pull", "m").returncode == 0
+    assert sparkd.chat("twin").status_code == 200
+    refused = sparkd.sparkctl("rm", "m", "--yes")
     assert refused.returncode == 5
     assert refused.stderr == "sparkctl: twin is in use: `sparkctl stop twin` first.\n"
-    assert house.ctl("stop", "twin").returncode == 0
-    assert house.ctl("rm", "m").returncode == 1  # nobody there to ask
-    removed = house.ctl("rm", "m", "--yes")
+    assert sparkd.sparkctl("stop", "twin").returncode == 0
+    assert sparkd.sparkctl("rm", "m").returncode == 1  # nobody there to ask
+    removed = sparkd.sparkctl("rm", "m", "--yes")
     assert removed.returncode == 0, removed.stderr
     assert "org/m is removed" in removed.stdout
-    assert not repository(house.folder / "models", "org/m").exists()
-    assert error_of(house.chat("m"))["code"] == "model_not_on_disk"
+    assert not repository_folder(sparkd.folder / "models", "org/m").exists()
+    assert error_of(sparkd.chat("m"))["code"] == "model_not_on_disk"
 
 
 def test_root_fetches_and_removes_for_the_folders_owner(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,14 +248,14 @@ def test_root_fetches_and_removes_for_the_folders_owner(hub: Hub, monkeypatch: p
         folder.chmod(0o755)
         (folder / "models").mkdir()
         os.chown(folder / "models", 65534, 65534)
-        house = House(folder, {"models": {"m": takes("org/m")}})
+        sparkd = SparkdProcess(folder, {"models": {"m": takes("org/m")}})
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
-        pulled = house.ctl("pull", "m")
+        pulled = sparkd.sparkctl("pull", "m")
         assert pulled.returncode == 0, pulled.stderr
         owners = {path.lstat().st_uid for path in (folder / "models").rglob("*")}
         assert owners == {65534}
         shutil.rmtree(folder / "models" / "downloads")  # as of a model that another program has fetched
-        removed = house.ctl("rm", "m", "--yes")
+        removed = sparkd.sparkctl("rm", "m", "--yes")
         assert "org/m is removed" in removed.stdout, removed.stderr
         owners = {path.lstat().st_uid for path in (folder / "models").rglob("*")}
         assert owners == {65534}
@@ -263,10 +263,10 @@ def test_root_fetches_and_removes_for_the_folders_owner(hub: Hub, monkeypatch: p
         shutil.rmtree(folder)
 
 
-def test_the_daemon_downloads_for_whoever_asks_it(opened: Open, hub: Hub) -> None:
+def test_the_daemon_downloads_on_request(open_daemon: Open, hub: Hub) -> None:
     slow(hub, 2_000_000)
-    house = opened({"m": takes("org/m")})
-    transport = httpx.HTTPTransport(uds=str(house.folder / "run" / "control.sock"))
+    sparkd = open_daemon({"m": takes("org/m")})
+    transport = httpx.HTTPTransport(uds=str(sparkd.folder / "run" / "control.sock"))
     with httpx.Client(transport=transport, base_url="http://sparkd", timeout=30) as control:
         absent = control.get("/files").json()
         assert [(one["model"], one["parts"][0]["state"]) for one in absent] == [("m", "absent")]
@@ -282,40 +282,40 @@ def test_ctrl_c_ends_a_pull_and_the_next_one_goes_on(
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", hub.url)
     data = slow(hub)
-    house = House(folder, {"models": {"m": takes("org/m")}})
-    part = blob(house, data).with_name(digest(data) + INCOMPLETE)
-    with subprocess.Popen(house.command("pull", "m"), stderr=subprocess.PIPE) as pulling:
+    sparkd = SparkdProcess(folder, {"models": {"m": takes("org/m")}})
+    part = blob(sparkd, data).with_name(digest(data) + INCOMPLETE)
+    with subprocess.Popen(sparkd.command("pull", "m"), stderr=subprocess.PIPE) as pulling:
         wait_until("some has arrived", lambda: part.exists() and part.stat().st_size > 500_000)
         pulling.send_signal(signal.SIGINT)
         assert pulling.wait(5) == 130
-    assert "missing model.safetensors, 3 MiB to download" in house.ctl("models").stdout
+    assert "missing model.safetensors, 3 MiB to download" in sparkd.sparkctl("models").stdout
     hub.faults.pace = 0
-    pulled = house.ctl("pull", "m", "--json")
+    pulled = sparkd.sparkctl("pull", "m", "--json")
     assert json.loads(pulled.stdout)["fetched"] < len(data)
-    assert json.loads(house.ctl("models", "--json").stdout)[0]["parts"][0]["state"] == "whole"
+    assert json.loads(sparkd.sparkctl("models", "--json").stdout)[0]["parts"][0]["state"] == "whole"
 
 
 def test_a_pull_that_fails_says_why_and_fails(
     folder: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", hub.url)
-    house = House(folder, {"models": {"m": takes("org/m")}})
-    pulled = house.ctl("pull", "m")
+    sparkd = SparkdProcess(folder, {"models": {"m": takes("org/m")}})
+    pulled = sparkd.sparkctl("pull", "m")
     assert pulled.returncode == 1
     assert pulled.stderr.startswith(
-        "sparkctl: The hub has no org/m, or it is private: correct the model's `source`, or give"
+        "sparkctl: The hub has no org/m, or it is private. Correct the model's `source`, or give"
     )
-    assert house.ctl("pull", "n").returncode == 4
+    assert sparkd.sparkctl("pull", "n").returncode == 4
 
 
-def test_a_download_ends_for_a_successor_which_begins_where_it_was(opened: Open, hub: Hub) -> None:
+def test_a_download_ends_for_a_successor_which_begins_where_it_was(open_daemon: Open, hub: Hub) -> None:
     """One that outlived the program that began it would be nobody's, and then a zombie for good."""
     slow(hub)
-    house = opened({"m": takes("org/m", download="auto")}, defaults={"drain_timeout": 0.5})
-    asking = Asking(house)
-    wait_until("it is told", lambda: (house.model("m").progress or 0) > 0.2)
-    assert house.ctl("reexec").returncode == 0
+    sparkd = open_daemon({"m": takes("org/m", download="auto")}, defaults={"drain_timeout": 0.5})
+    asking = PendingRequest(sparkd)
+    wait_until("it is told", lambda: (sparkd.model("m").progress or 0) > 0.2)
+    assert sparkd.sparkctl("reexec").returncode == 0
     assert "sparkd is being upgraded" in asking.result().text
-    assert not psutil.Process(house.process.pid).children()
+    assert not psutil.Process(sparkd.process.pid).children()
     hub.faults.pace = 0
-    assert house.chat("m").status_code == 200
+    assert sparkd.chat("m").status_code == 200

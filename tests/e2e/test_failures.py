@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 
 from tests.e2e.conftest import Build
-from tests.e2e.house import House, engine, wait_until
+from tests.e2e.sparkd_process import SparkdProcess, engine, wait_until
 
 FAST = {"failures": {"backoff": 0.5, "backoff_max": 1.0, "max_failures": 3}}
 
@@ -25,156 +25,160 @@ def error(answer: httpx.Response) -> dict[str, str]:
     return found
 
 
-def kill_leader(house: House, model: str) -> None:
-    pid = house.model(model).pid
+def kill_leader(sparkd: SparkdProcess, model: str) -> None:
+    pid = sparkd.model(model).pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
 
 
 def test_a_start_that_fails_says_why_and_when_to_come_back(build: Build) -> None:
-    house = build(
+    sparkd = build(
         {"a": engine("--say", "CUDA out of memory. Tried to allocate 20 GiB", "--exit-at-start", "1")}
     )
-    answer = house.chat("a")
+    answer = sparkd.chat("a")
     assert answer.status_code == 503
     assert error(answer)["code"] == "model_failed"
     assert "a failed: " in error(answer)["message"]
     assert 1 <= int(answer.headers["retry-after"]) <= 5
-    assert house.model("a").cause
+    assert sparkd.model("a").cause
 
 
-def test_a_program_that_is_not_there_is_told_at_once(build: Build) -> None:
-    house = build({"a": {"engine": "command", "command": ["/no/such/engine", "{socket}"], "memory": "1 GiB"}})
-    answer = house.chat("a")
+def test_a_missing_program_is_reported_at_once(build: Build) -> None:
+    sparkd = build(
+        {"a": {"engine": "command", "command": ["/no/such/engine", "{socket}"], "memory": "1 GiB"}}
+    )
+    answer = sparkd.chat("a")
     assert answer.status_code == 503
     assert "/no/such/engine" in error(answer)["message"]
 
 
 def test_failures_in_a_row_end_in_quarantine_and_the_operator_lifts_it(build: Build) -> None:
-    house = build({"a": engine("--exit-at-start", "1")}, **FAST)
+    sparkd = build({"a": engine("--exit-at-start", "1")}, **FAST)
     for _ in range(3):
-        assert house.chat("a").status_code == 503
+        assert sparkd.chat("a").status_code == 503
         wait_until(
-            "the pause is over", lambda: house.model("a").state == "stopped" or house.model("a").quarantined
+            "the pause is over", lambda: sparkd.model("a").state == "stopped" or sparkd.model("a").quarantined
         )
-    answer = house.chat("a")
+    answer = sparkd.chat("a")
     assert "retry-after" not in answer.headers
-    assert "in quarantine" in error(answer)["message"]
-    assert house.ctl("retry", "a").returncode == 0
-    assert not house.model("a").quarantined
+    assert "is quarantined" in error(answer)["message"]
+    assert sparkd.sparkctl("retry", "a").returncode == 0
+    assert not sparkd.model("a").quarantined
 
 
 def test_a_start_that_never_gets_ready_is_ended(build: Build) -> None:
-    house = build({"a": engine("--health", "never", "--fork-runaways", "1", start_timeout=1.0)})
-    answer = house.chat("a")
+    sparkd = build({"a": engine("--health", "never", "--fork-runaways", "1", start_timeout=1.0)})
+    answer = sparkd.chat("a")
     assert "not ready within 1 second" in error(answer)["message"]
-    wait_until("all of it is gone", lambda: not house.processes())
+    wait_until("all of it is gone", lambda: not sparkd.processes())
 
 
 def test_a_killed_engine_is_a_crash_and_its_children_go_with_it(build: Build) -> None:
-    house = build({"a": engine("--fork-grandchildren", "2", "--fork-runaways", "2")}, **FAST)
-    house.chat("a")
-    kill_leader(house, "a")
-    wait_until("the crash is noticed", lambda: house.model("a").state == "backoff")
-    wait_until("all of it is gone", lambda: not house.processes())
-    assert "SIGKILL" in (house.model("a").cause or "")
-    wait_until("the pause is over", lambda: house.model("a").state == "stopped")
-    assert house.chat("a").status_code == 200
+    sparkd = build({"a": engine("--fork-grandchildren", "2", "--fork-runaways", "2")}, **FAST)
+    sparkd.chat("a")
+    kill_leader(sparkd, "a")
+    wait_until("the crash is noticed", lambda: sparkd.model("a").state == "backoff")
+    wait_until("all of it is gone", lambda: not sparkd.processes())
+    assert "SIGKILL" in (sparkd.model("a").cause or "")
+    wait_until("the pause is over", lambda: sparkd.model("a").state == "stopped")
+    assert sparkd.chat("a").status_code == 200
 
 
 def test_an_exit_nobody_asked_for_is_a_crash_even_with_code_0(build: Build) -> None:
-    house = build({"a": engine("--exit-after", "0.5", "--exit-code", "0")})
-    house.ctl("load", "a")
-    wait_until("the crash is noticed", lambda: house.model("a").state == "backoff")
+    sparkd = build({"a": engine("--exit-after", "0.5", "--exit-code", "0")})
+    sparkd.sparkctl("load", "a")
+    wait_until("the crash is noticed", lambda: sparkd.model("a").state == "backoff")
 
 
 def test_an_engine_that_dies_mid_stream_ends_the_stream_with_an_error_event(build: Build) -> None:
-    house = build({"a": engine("--die-at-chunk", "3", "--tokens", "10")})
-    with house.streaming("a") as lines:
+    sparkd = build({"a": engine("--die-at-chunk", "3", "--tokens", "10")})
+    with sparkd.streaming("a") as lines:
         received = list(lines)
     assert received[-1] == "data: [DONE]"
-    told = json.loads(received[-2].removeprefix("data: "))
-    assert told["error"]["code"] == "engine_failed"
+    error = json.loads(received[-2].removeprefix("data: "))
+    assert error["error"]["code"] == "engine_failed"
 
 
-def test_an_engine_that_dies_before_a_word_is_an_honest_502_or_503(build: Build) -> None:
-    house = build({"a": engine("--die-at-chunk", "0")})
-    answer = house.chat("a")
+def test_an_engine_that_dies_before_its_first_byte_is_a_502_or_503(build: Build) -> None:
+    sparkd = build({"a": engine("--die-at-chunk", "0")})
+    answer = sparkd.chat("a")
     assert answer.status_code in (502, 503)
     assert error(answer)["code"] in ("engine_failed", "model_failed")
 
 
 def test_an_engine_that_speaks_no_http_is_a_502(build: Build) -> None:
-    house = build({"a": engine("--garbage")})
-    answer = house.chat("a")
+    sparkd = build({"a": engine("--garbage")})
+    answer = sparkd.chat("a")
     assert answer.status_code == 502
 
 
 def test_a_deaf_engine_is_killed_when_its_grace_is_over(build: Build) -> None:
-    house = build({"a": engine("--deaf", "--fork-runaways", "1", stop_grace=0.5)})
-    house.chat("a")
+    sparkd = build({"a": engine("--deaf", "--fork-runaways", "1", stop_grace=0.5)})
+    sparkd.chat("a")
     begun = time.monotonic()
-    assert house.ctl("stop", "a").returncode == 0
+    assert sparkd.sparkctl("stop", "a").returncode == 0
     assert time.monotonic() - begun < 5
-    house.assert_nothing_left()
+    sparkd.assert_nothing_left()
 
 
 def test_a_stopped_engine_can_still_be_ended(build: Build) -> None:
     """SIGSTOP: it neither answers nor takes a SIGTERM."""
-    house = build({"a": engine("--deaf", stop_grace=0.5)})
-    house.chat("a")
-    pid = house.model("a").pid
+    sparkd = build({"a": engine("--deaf", stop_grace=0.5)})
+    sparkd.chat("a")
+    pid = sparkd.model("a").pid
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)
-    assert house.ctl("stop", "a").returncode == 0
-    house.assert_nothing_left()
+    assert sparkd.sparkctl("stop", "a").returncode == 0
+    sparkd.assert_nothing_left()
 
 
 def test_an_engine_that_shouts_neither_blocks_nor_holds_up_others(build: Build) -> None:
-    house = build({"loud": engine("--flood-stdout"), "calm": engine()})
-    assert house.chat("loud").status_code == 200
+    sparkd = build({"loud": engine("--flood-stdout"), "calm": engine()})
+    assert sparkd.chat("loud").status_code == 200
     begun = time.monotonic()
     for _ in range(20):
-        assert house.chat("calm").status_code == 200
+        assert sparkd.chat("calm").status_code == 200
     assert time.monotonic() - begun < 10
-    assert "lines dropped" in house.ctl("logs", "-n", "2000", "loud").stdout
+    assert "lines dropped" in sparkd.sparkctl("logs", "-n", "2000", "loud").stdout
 
 
 def test_a_killed_sparkd_leaves_orphans_and_the_next_one_ends_them(build: Build) -> None:
-    house = build({"a": engine("--fork-grandchildren", "1", "--fork-runaways", "1")})
-    house.chat("a")
-    house.stop(signal.SIGKILL)
-    assert house.processes(), "an engine outlives a killed sparkd: that is the point of this test"
-    house.start()
-    assert "ended what a killed sparkd left of it" in house.log()
-    house.assert_nothing_left()
-    assert house.chat("a").status_code == 200
+    sparkd = build({"a": engine("--fork-grandchildren", "1", "--fork-runaways", "1")})
+    sparkd.chat("a")
+    sparkd.stop(signal.SIGKILL)
+    assert sparkd.processes(), "an engine outlives a killed sparkd: that is the point of this test"
+    sparkd.start()
+    assert "ended what a killed sparkd left of it" in sparkd.log()
+    sparkd.assert_nothing_left()
+    assert sparkd.chat("a").status_code == 200
 
 
 def test_two_daemons_do_not_share_a_run_folder(build: Build) -> None:
-    house = build({"a": engine()})
-    house.chat("a")
-    command = [sys.executable, "-m", "sparkd", "--catalogue", str(house.catalogue)]
+    sparkd = build({"a": engine()})
+    sparkd.chat("a")
+    command = [sys.executable, "-m", "sparkd", "--catalogue", str(sparkd.catalogue)]
     second = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
     assert second.returncode == 1
-    assert f"another sparkd (PID {house.process.pid}) runs in" in second.stderr
-    assert house.model("a").state == "ready"
+    assert f"another sparkd (PID {sparkd.process.pid}) runs in" in second.stderr
+    assert sparkd.model("a").state == "ready"
 
 
 def test_a_taken_port_is_named(build: Build) -> None:
-    house = build({"a": engine()})
-    taken = house.folder / "taken"
+    sparkd = build({"a": engine()})
+    taken = sparkd.folder / "taken"
     taken.mkdir()
-    other = House(taken, {"models": {"a": engine()}, "server": {"listen": f"127.0.0.1:{house.port}"}})
+    other = SparkdProcess(
+        taken, {"models": {"a": engine()}, "server": {"listen": f"127.0.0.1:{sparkd.port}"}}
+    )
     command = [sys.executable, "-m", "sparkd", "--catalogue", str(other.catalogue)]
     ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
     assert ran.returncode == 1
-    assert f"127.0.0.1:{house.port} is taken by another program" in ran.stderr
+    assert f"127.0.0.1:{sparkd.port} is taken by another program" in ran.stderr
 
 
 def test_a_wrong_catalogue_is_refused_with_every_problem(build: Build) -> None:
-    house = build({"a": engine()})
-    broken = house.folder / "broken.toml"
+    sparkd = build({"a": engine()})
+    broken = sparkd.folder / "broken.toml"
     broken.write_text('[models.x]\nengine = "vlm"\nmemori = 3\n[queue]\nmax_wait = "long"\n')
     command = [sys.executable, "-m", "sparkd", "--catalogue", str(broken)]
     ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
@@ -186,68 +190,68 @@ def test_a_wrong_catalogue_is_refused_with_every_problem(build: Build) -> None:
 def test_logs_that_cannot_be_written_stop_nobody(build: Build, folder: Path) -> None:
     """A full or read-only disk: the answer matters more than its log."""
     (folder / "state").write_text("a file where a folder should be")
-    house = build({"a": engine("--say", "hello")})
-    assert house.chat("a").status_code == 200
-    assert "its output is kept in memory only" in house.log()
-    assert "hello" in house.ctl("logs", "a").stdout
+    sparkd = build({"a": engine("--say", "hello")})
+    assert sparkd.chat("a").status_code == 200
+    assert "its output is kept in memory only" in sparkd.log()
+    assert "hello" in sparkd.sparkctl("logs", "a").stdout
 
 
-def test_a_private_folder_that_cannot_be_made_is_told(build: Build) -> None:
-    house = build({"a": engine()})
-    engines = house.folder / "run" / "engines"
+def test_a_private_folder_that_cannot_be_made_is_reported(build: Build) -> None:
+    sparkd = build({"a": engine()})
+    engines = sparkd.folder / "run" / "engines"
     if engines.exists():
         engines.rmdir()
     engines.write_text("in the way")
-    answer = house.chat("a")
+    answer = sparkd.chat("a")
     assert answer.status_code == 503
     assert "private folder" in error(answer)["message"]
     engines.unlink()
 
 
 def test_garbage_on_the_port_disturbs_nobody(build: Build) -> None:
-    house = build({"a": engine()})
+    sparkd = build({"a": engine()})
     for garbage in (
         b"\x00\xff" * 500,
         b"GET / HTTP/9.9\r\n\r\n",
         b"POST /v1/chat/completions HTTP/1.1\r\n" + b"x" * 70000,
     ):
-        with socket.create_connection(("127.0.0.1", house.port), timeout=5) as door:
-            door.sendall(garbage)
-            door.shutdown(socket.SHUT_WR)
-            while door.recv(65536):
+        with socket.create_connection(("127.0.0.1", sparkd.port), timeout=5) as sock:
+            sock.sendall(garbage)
+            sock.shutdown(socket.SHUT_WR)
+            while sock.recv(65536):
                 pass
-    assert house.chat("a").status_code == 200
+    assert sparkd.chat("a").status_code == 200
 
 
 def test_a_hundred_clients_that_leave_in_the_queue_leave_nothing(build: Build) -> None:
-    house = build({"a": engine("--start-delay", "2")})
+    sparkd = build({"a": engine("--start-delay", "2")})
 
     def ask_and_leave(_: int) -> None:
         try:
-            httpx.post(f"{house.url}/v1/chat/completions", json={"model": "a", "messages": []}, timeout=0.7)
+            httpx.post(f"{sparkd.url}/v1/chat/completions", json={"model": "a", "messages": []}, timeout=0.7)
         except httpx.TimeoutException:
             return
 
     with ThreadPoolExecutor(100) as pool:
         list(pool.map(ask_and_leave, range(100)))
-    wait_until("the queue is empty", lambda: house.status().queue.waiting == 0)
-    house.until("a", "ready")
-    assert house.chat("a").status_code == 200
+    wait_until("the queue is empty", lambda: sparkd.status().queue.waiting == 0)
+    sparkd.until("a", "ready")
+    assert sparkd.chat("a").status_code == 200
 
 
-def test_an_engine_that_stands_still_is_ended_and_its_clients_are_told(build: Build) -> None:
+def test_a_wedged_engine_is_terminated_and_its_clients_get_an_error(build: Build) -> None:
     stuck = engine("--stall-at-chunk", "1", "--counters", "still", stop_grace=0.2)
-    house = build({"a": stuck}, failures={"liveness": 0.1, "backoff": 60.0, "backoff_max": 60.0})
-    with house.streaming("a") as lines:
+    sparkd = build({"a": stuck}, failures={"liveness": 0.1, "backoff": 60.0, "backoff_max": 60.0})
+    with sparkd.streaming("a") as lines:
         received = list(lines)
     assert received[-1] == "data: [DONE]"
     assert "engine_failed" in received[-2]
-    answer = house.chat("a")
+    answer = sparkd.chat("a")
     assert answer.status_code == 503
     assert "The engine stood still with requests in it" in error(answer)["message"]
 
 
 def test_a_slow_engine_that_makes_progress_is_left_alone(build: Build) -> None:
-    house = build({"a": engine("--pace", "0.5", "--counters", "working")}, failures={"liveness": 0.1})
-    assert house.chat("a").status_code == 200
-    assert house.model("a").state == "ready"
+    sparkd = build({"a": engine("--pace", "0.5", "--counters", "working")}, failures={"liveness": 0.1})
+    assert sparkd.chat("a").status_code == 200
+    assert sparkd.model("a").state == "ready"

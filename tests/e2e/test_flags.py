@@ -42,7 +42,7 @@ GOOD: dict[str, Any] = {
 WRONG: dict[str, tuple[Any, str]] = {
     "disable-log-requests": (True, 'has no such flag; there is "enable-log-requests"'),
     "mxfp4-backend": ("CUTLASS", 'has no such flag; did you mean "moe-backend"?'),
-    "max-num-batched-token": (8192, "is taken for --max-num-batched-tokens: write it whole"),
+    "max-num-batched-token": (8192, "is an abbreviation of --max-num-batched-tokens; use the full name"),
     "enforce-eager": ("true", "does not take 'true'"),
     "kv-cache-dtype": ("fp9", '; did you mean "fp8"?'),
     "attention-backend": ("FLASHINFR", '; did you mean "FLASHINFER"?'),
@@ -63,7 +63,7 @@ WRONG: dict[str, tuple[Any, str]] = {
 
 
 @pytest.fixture(scope="module")
-def checked(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def check_report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the command says of the models that are shipped and of two of our own."""
     cpu_folder()
     folder = tmp_path_factory.mktemp("flags")
@@ -100,31 +100,31 @@ def checked(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return found
 
 
-def about(checked: dict[str, Any], model: str) -> list[str]:
-    return [line for line in checked["problems"] if f"mine.toml: models.{model}" in line]
+def about(check_report: dict[str, Any], model: str) -> list[str]:
+    return [line for line in check_report["problems"] if f"mine.toml: models.{model}" in line]
 
 
-def test_vllm_takes_the_flags_of_every_model_that_is_shipped(checked: dict[str, Any]) -> None:
-    ours = [line for model in ("good", "wrong", "toolless") for line in about(checked, model)]
-    assert [line for line in checked["problems"] if line not in ours] == []
-    assert checked["asked"][0]["runtime"] == "cpu"
+def test_vllm_takes_the_flags_of_every_model_that_is_shipped(check_report: dict[str, Any]) -> None:
+    ours = [line for model in ("good", "wrong", "toolless") for line in about(check_report, model)]
+    assert [line for line in check_report["problems"] if line not in ours] == []
+    assert check_report["asked"][0]["runtime"] == "cpu"
 
 
-def test_flags_of_every_kind_that_are_right_are_taken(checked: dict[str, Any]) -> None:
-    assert about(checked, "good") == []
+def test_flags_of_every_kind_that_are_right_are_taken(check_report: dict[str, Any]) -> None:
+    assert about(check_report, "good") == []
 
 
 @pytest.mark.parametrize("option", WRONG)
-def test_an_option_that_vllm_would_refuse_is_told(option: str, checked: dict[str, Any]) -> None:
-    (line,) = [line for line in about(checked, "wrong") if f".options.{option} = " in line]
+def test_an_option_that_vllm_would_reject_is_reported(option: str, check_report: dict[str, Any]) -> None:
+    (line,) = [line for line in about(check_report, "wrong") if f".options.{option} = " in line]
     assert WRONG[option][1] in line
 
 
-def test_a_variable_that_vllm_does_not_know_is_told(checked: dict[str, Any]) -> None:
-    (line,) = [line for line in about(checked, "wrong") if ".environment." in line]
+def test_an_unknown_vllm_variable_is_reported(check_report: dict[str, Any]) -> None:
+    (line,) = [line for line in about(check_report, "wrong") if ".environment." in line]
     assert line.endswith('knows no such variable; did you mean "VLLM_LOGGING_LEVEL"?')
 
 
-def test_what_vllm_looks_at_between_flags_is_told(checked: dict[str, Any]) -> None:
-    (line,) = about(checked, "toolless")
+def test_combinations_that_vllm_checks_are_reported(check_report: dict[str, Any]) -> None:
+    (line,) = about(check_report, "toolless")
     assert line.endswith("= true: --enable-auto-tool-choice requires --tool-call-parser")

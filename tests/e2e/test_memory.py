@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sparkd.machine.meminfo import read_meminfo
 from tests.e2e.conftest import Build
-from tests.e2e.house import House, engine, wait_until
+from tests.e2e.sparkd_process import SparkdProcess, engine, wait_until
 from tests.machine.drivers import build_driver
 
 GIB = 1024**3
@@ -24,43 +24,46 @@ def floor_below_now() -> int:
 def test_a_start_that_takes_too_much_is_ended_at_once_and_says_so(build: Build) -> None:
     hoarder = engine("--hoard", str(GIB), "--fork-grandchildren", "1", memory="16 MiB")
     floor = floor_below_now()
-    house = build(
+    sparkd = build(
         {"a": hoarder, "calm": engine(memory="16 MiB")},
         memory={"total": "10 GiB", "reserve": 0, "floor": floor},
         failures={"backoff": 0.2, "backoff_max": 0.2},
     )
-    assert house.chat("calm").status_code == 200
-    answer = house.chat("a")
+    assert sparkd.chat("calm").status_code == 200
+    answer = sparkd.chat("a")
     assert answer.status_code == 503
-    assert "The memory guard ended it" in answer.json()["error"]["message"]
-    wait_until("all of it is gone", lambda: len(house.processes()) == 1)
-    assert house.model("calm").state == "ready"
-    assert "a: killed by the memory guard: " in house.log()
-    acted = house.status().memory.guard_acted
+    assert "the memory guard killed it" in answer.json()["error"]["message"]
+    wait_until("all of it is gone", lambda: len(sparkd.processes()) == 1)
+    assert sparkd.model("calm").state == "ready"
+    assert "a: killed by the memory guard: " in sparkd.log()
+    acted = sparkd.status().memory.guard_acted
     assert acted is not None
     assert (acted.model, acted.ago < 60) == ("a", True)
-    assert " → " in house.log()
-    wait_until("the pause is over", lambda: house.model("a").state == "stopped")
-    wait_until("its memory is back", lambda: (house.status().memory.available or 0) > floor + GIB, 60)
-    again = house.chat("a")
-    assert "is in quarantine: The memory guard ended it" in again.json()["error"]["message"]
-    assert house.model("a").quarantined
+    assert " → " in sparkd.log()
+    wait_until("the pause is over", lambda: sparkd.model("a").state == "stopped")
+    wait_until("its memory is back", lambda: (sparkd.status().memory.available or 0) > floor + GIB, 60)
+    again = sparkd.chat("a")
+    assert (
+        "is quarantined after 2 failures in a row: the memory guard killed it"
+        in again.json()["error"]["message"]
+    )
+    assert sparkd.model("a").quarantined
 
 
 def test_what_does_not_fit_the_machine_is_refused_and_not_tried(build: Build) -> None:
-    house = build(
+    sparkd = build(
         {"a": engine(memory="4 GiB")},
         memory={"total": "10 GiB", "reserve": 0, "floor": read_meminfo().available - GIB},
     )
-    answer = house.chat("a")
+    answer = sparkd.chat("a")
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "no_room")
     assert answer.headers["retry-after"]
-    assert "starting" not in house.log()
+    assert "starting" not in sparkd.log()
 
 
-def test_status_tells_what_the_machine_has_left(build: Build) -> None:
-    house = build({"a": engine()})
-    memory = house.status().memory
+def test_status_shows_available_memory(build: Build) -> None:
+    sparkd = build({"a": engine()})
+    memory = sparkd.status().memory
     assert memory.available is not None
     assert abs(memory.available - read_meminfo().available) < 2**31
     assert memory.floor == 10 * GIB // 16
@@ -69,50 +72,50 @@ def test_status_tells_what_the_machine_has_left(build: Build) -> None:
 def test_on_a_gb10_a_model_is_gone_when_its_memory_is_back(folder: Path) -> None:
     """The driver is a library of ours, the memory is real."""
     driver = build_driver(folder, "gb10")
-    house = House(folder, {"models": {"a": engine("--allocate", str(GIB), memory="2 GiB")}})
-    house.start(driver.environment)
-    assert house.chat("a").status_code == 200
+    sparkd = SparkdProcess(folder, {"models": {"a": engine("--allocate", str(GIB), memory="2 GiB")}})
+    sparkd.start(driver.environment)
+    assert sparkd.chat("a").status_code == 200
     time.sleep(1.5)  # until it has been measured
     before = read_meminfo().available
-    assert house.ctl("stop", "a").returncode == 0
+    assert sparkd.sparkctl("stop", "a").returncode == 0
     assert read_meminfo().available > before + GIB // 2
-    assert house.stop() == 0
-    house.assert_nothing_left()
+    assert sparkd.stop() == 0
+    sparkd.assert_nothing_left()
 
 
 def test_a_driver_that_is_reloaded_takes_nothing_down(folder: Path) -> None:
     driver = build_driver(folder, "h100")
-    house = House(folder, {"models": {"a": engine()}, "memory": {"reserve": "8 GiB"}})
-    house.start(driver.environment)
-    assert house.status().memory.total == 80 * GIB
-    assert house.chat("a").status_code == 200
-    driver.become("gone")
-    wait_until("sparkd sees that the GPU is gone", lambda: house.status().memory.available is None)
-    assert house.chat("a").status_code == 200
-    house.ctl("stop", "a")
-    assert house.chat("a").status_code == 200
-    assert "NVML does not answer any more: GPU is lost" in house.log()
-    assert house.stop() == 0
-    house.assert_nothing_left()
+    sparkd = SparkdProcess(folder, {"models": {"a": engine()}, "memory": {"reserve": "8 GiB"}})
+    sparkd.start(driver.environment)
+    assert sparkd.status().memory.total == 80 * GIB
+    assert sparkd.chat("a").status_code == 200
+    driver.set_kind("gone")
+    wait_until("sparkd sees that the GPU is gone", lambda: sparkd.status().memory.available is None)
+    assert sparkd.chat("a").status_code == 200
+    sparkd.sparkctl("stop", "a")
+    assert sparkd.chat("a").status_code == 200
+    assert "NVML does not answer any more: GPU is lost" in sparkd.log()
+    assert sparkd.stop() == 0
+    sparkd.assert_nothing_left()
 
 
-def held(house: House, model: str) -> int | None:
-    return house.model(model).held
+def memory_held(sparkd: SparkdProcess, model: str) -> int | None:
+    return sparkd.model(model).held
 
 
 LEARN = {"total": "10 GiB", "reserve": 0, "learn": True}
 
 
 def test_two_models_that_fit_by_what_was_learned_simply_stay_both(build: Build) -> None:
-    house = build(
+    sparkd = build(
         {name: engine("--allocate", str(GIB // 4), memory="8 GiB", min_residency=0.0) for name in ("a", "b")},
         memory=LEARN,
     )
     for name in ("a", "b", "a"):
-        assert house.chat(name).status_code == 200
-        wait_until("it has been measured", partial(held, house, name))
-    assert {house.model(name).state for name in ("a", "b")} == {"ready"}, "a fits beside b by now"
-    learned = house.model("a")
+        assert sparkd.chat(name).status_code == 200
+        wait_until("it has been measured", partial(memory_held, sparkd, name))
+    assert {sparkd.model(name).state for name in ("a", "b")} == {"ready"}, "a fits beside b by now"
+    learned = sparkd.model("a")
     assert (learned.declared, learned.basis) == (8 * GIB, "learned")
     assert learned.learned is not None
     assert 0 <= learned.footprint - learned.learned < GIB // 64, (
@@ -125,61 +128,61 @@ def test_two_models_that_fit_by_what_was_learned_simply_stay_both(build: Build) 
 
 
 def test_what_was_learned_outlives_sparkd_and_not_a_change_of_the_definition(build: Build) -> None:
-    house = build({"a": engine("--allocate", str(GIB // 4), memory="8 GiB")}, memory=LEARN)
-    house.chat("a")
-    wait_until("it has been measured", lambda: house.model("a").held)
-    house.ctl("stop", "a")
-    learned = house.model("a").learned
+    sparkd = build({"a": engine("--allocate", str(GIB // 4), memory="8 GiB")}, memory=LEARN)
+    sparkd.chat("a")
+    wait_until("it has been measured", lambda: sparkd.model("a").held)
+    sparkd.sparkctl("stop", "a")
+    learned = sparkd.model("a").learned
     assert learned
-    assert house.stop() == 0
-    house.start()
-    assert house.model("a").learned == learned
-    assert house.stop() == 0
-    house.catalogue.write_text(house.catalogue.read_text().replace(str(GIB // 4), str(GIB // 2)))
-    house.start()
-    assert house.model("a").learned is None
-    assert house.model("a").basis == "declared"
+    assert sparkd.stop() == 0
+    sparkd.start()
+    assert sparkd.model("a").learned == learned
+    assert sparkd.stop() == 0
+    sparkd.catalogue.write_text(sparkd.catalogue.read_text().replace(str(GIB // 4), str(GIB // 2)))
+    sparkd.start()
+    assert sparkd.model("a").learned is None
+    assert sparkd.model("a").basis == "declared"
 
 
 def test_the_plan_is_what_then_happens(build: Build) -> None:
-    house = build({name: engine(memory="6 GiB", min_residency=0.0) for name in ("a", "b")})
-    assert house.chat("a").status_code == 200
-    told = house.ctl("plan", "b")
-    assert (told.returncode, told.stdout.splitlines()[:2]) == (
+    sparkd = build({name: engine(memory="6 GiB", min_residency=0.0) for name in ("a", "b")})
+    assert sparkd.chat("a").status_code == 200
+    plan = sparkd.sparkctl("plan", "b")
+    assert (plan.returncode, plan.stdout.splitlines()[:2]) == (
         0,
         ["b would be launched", "stopped for it: a"],
     )
-    assert house.model("a").state == "ready", "a plan changes nothing"
-    assert house.chat("b").status_code == 200
-    assert house.model("a").state == "stopped"
-    assert house.ctl("plan", "b").stdout.startswith("b is ready")
+    assert sparkd.model("a").state == "ready", "a plan changes nothing"
+    assert sparkd.chat("b").status_code == 200
+    assert sparkd.model("a").state == "stopped"
+    assert sparkd.sparkctl("plan", "b").stdout.startswith("b is ready")
 
 
 def test_what_takes_more_than_was_reserved_is_counted_for_what_it_takes(build: Build) -> None:
-    house = build({"a": engine("--allocate", str(GIB // 2), memory="64 MiB")})
-    house.chat("a")
-    wait_until("it has been measured", lambda: house.model("a").footprint > GIB // 2)
-    assert house.status().memory.reserved == house.model("a").footprint
+    sparkd = build({"a": engine("--allocate", str(GIB // 2), memory="64 MiB")})
+    sparkd.chat("a")
+    wait_until("it has been measured", lambda: sparkd.model("a").footprint > GIB // 2)
+    assert sparkd.status().memory.reserved == sparkd.model("a").footprint
 
 
-def test_what_was_starting_when_sparkd_was_killed_waits_for_the_operators_word(build: Build) -> None:
-    house = build({"slow": engine("--start-delay", "60"), "quick": engine()})
-    load = subprocess.Popen([*house.command("load", "slow")], stdout=-1, stderr=-1)
-    house.until("slow", "starting")
-    wait_until("its process runs", house.processes)
-    house.stop(signal.SIGKILL)
+def test_a_model_that_was_starting_when_sparkd_was_killed_stays_in_quarantine(build: Build) -> None:
+    sparkd = build({"slow": engine("--start-delay", "60"), "quick": engine()})
+    load = subprocess.Popen([*sparkd.command("load", "slow")], stdout=-1, stderr=-1)
+    sparkd.until("slow", "starting")
+    wait_until("its process runs", sparkd.processes)
+    sparkd.stop(signal.SIGKILL)
     load.communicate()
-    house.start()
-    answer = house.chat("slow")
+    sparkd.start()
+    answer = sparkd.chat("slow")
     assert answer.status_code == 503
     assert "sparkd was killed while this model was starting" in answer.json()["error"]["message"]
     assert "retry-after" not in answer.headers
-    assert "slow is in quarantine" in house.log()
-    assert house.chat("quick").status_code == 200
-    assert house.stop() == 0
-    house.start()
-    assert house.model("slow").quarantined, "another restart is no word of the operator's"
-    assert house.ctl("retry", "slow").returncode == 0
-    assert house.stop() == 0
-    house.start()
-    assert house.model("slow").state == "stopped"
+    assert "slow is in quarantine" in sparkd.log()
+    assert sparkd.chat("quick").status_code == 200
+    assert sparkd.stop() == 0
+    sparkd.start()
+    assert sparkd.model("slow").quarantined, "another restart is no word of the operator's"
+    assert sparkd.sparkctl("retry", "slow").returncode == 0
+    assert sparkd.stop() == 0
+    sparkd.start()
+    assert sparkd.model("slow").state == "stopped"

@@ -9,7 +9,7 @@ from typing import Any
 import tomli_w
 
 from tests.e2e.conftest import Build
-from tests.e2e.house import House, engine, wait_until
+from tests.e2e.sparkd_process import SparkdProcess, engine, wait_until
 
 SETTINGS = {
     "server": {"listen": "127.0.0.1:0"},
@@ -17,117 +17,117 @@ SETTINGS = {
 }
 
 
-def write(house: House, models: dict[str, Any], **settings: Any) -> None:
-    house.catalogue.write_text(tomli_w.dumps({**SETTINGS, **settings, "models": models}))
+def write(sparkd: SparkdProcess, models: dict[str, Any], **settings: Any) -> None:
+    sparkd.catalogue.write_text(tomli_w.dumps({**SETTINGS, **settings, "models": models}))
 
 
-def text(house: House, model: str) -> str:
-    answer = house.chat(model)
+def text(sparkd: SparkdProcess, model: str) -> str:
+    answer = sparkd.chat(model)
     assert answer.status_code == 200, answer.text
     found: str = answer.json()["choices"][0]["message"]["content"]
     return found.rstrip()
 
 
 def test_what_is_added_is_served_and_what_did_not_change_notices_nothing(build: Build) -> None:
-    house = build({"a": engine()})
-    text(house, "a")
-    pid = house.model("a").pid
-    write(house, {"a": engine(aliases=["other"], idle_timeout=77.0), "b": engine()})
-    done = house.ctl("reload")
+    sparkd = build({"a": engine()})
+    text(sparkd, "a")
+    pid = sparkd.model("a").pid
+    write(sparkd, {"a": engine(aliases=["other"], idle_timeout=77.0), "b": engine()})
+    done = sparkd.sparkctl("reload")
     assert done.stdout == "The catalogue is read again: added b; changed a.\n"
     assert done.returncode == 0
-    assert text(house, "other") == text(house, "b") == "one two three"
-    assert house.model("a").pid == pid
-    assert (house.model("a").idle_left or 0) > 70
-    assert house.ctl("reload").stdout == "The catalogue is read again: nothing has changed.\n"
+    assert text(sparkd, "other") == text(sparkd, "b") == "one two three"
+    assert sparkd.model("a").pid == pid
+    assert (sparkd.model("a").idle_left or 0) > 70
+    assert sparkd.sparkctl("reload").stdout == "The catalogue is read again: nothing has changed.\n"
 
 
-def test_a_wrong_catalogue_changes_nothing_and_every_problem_is_told(build: Build) -> None:
-    house = build({"a": engine()})
-    text(house, "a")
-    pid = house.model("a").pid
-    write(house, {"a": {**engine(), "idle_timeuot": 5.0}, "b": {"engine": "vlm"}})
-    done = house.ctl("reload")
+def test_an_invalid_catalogue_changes_nothing_and_every_problem_is_reported(build: Build) -> None:
+    sparkd = build({"a": engine()})
+    text(sparkd, "a")
+    pid = sparkd.model("a").pid
+    write(sparkd, {"a": {**engine(), "idle_timeuot": 5.0}, "b": {"engine": "vlm"}})
+    done = sparkd.sparkctl("reload")
     assert done.returncode == 1
     assert 'models.a.idle_timeuot = 5.0: unknown key; did you mean "idle_timeout"?' in done.stderr
     assert "sparkctl: " in (line := done.stderr.splitlines()[1]), done.stderr
     assert "models.b.engine" in line
     assert done.stderr.endswith("sparkctl: sparkd goes on with the catalogue it has\n")
-    assert "catalogue not taken: " in house.log()
-    assert text(house, "a") == "one two three"
-    assert house.model("a").pid == pid
-    house.catalogue.write_bytes(b"[models.a\xff\x00")
-    garbage = house.ctl("--socket", str(house.folder / "run" / "control.sock"), "reload")
+    assert "catalogue not taken: " in sparkd.log()
+    assert text(sparkd, "a") == "one two three"
+    assert sparkd.model("a").pid == pid
+    sparkd.catalogue.write_bytes(b"[models.a\xff\x00")
+    garbage = sparkd.sparkctl("--socket", str(sparkd.folder / "run" / "control.sock"), "reload")
     assert garbage.returncode == 1
     assert "is not UTF-8" in garbage.stderr
-    assert house.model("a").pid == pid
+    assert sparkd.model("a").pid == pid
 
 
-def test_doors_and_folders_cannot_be_moved_while_it_runs(build: Build) -> None:
-    house = build({"a": engine()})
-    write(house, {"a": engine()}, server={"listen": "127.0.0.1:1"}, paths={"models": "elsewhere"})
-    done = house.ctl("reload")
+def test_listening_address_and_folders_cannot_change_while_it_runs(build: Build) -> None:
+    sparkd = build({"a": engine()})
+    write(sparkd, {"a": engine()}, server={"listen": "127.0.0.1:1"}, paths={"models": "elsewhere"})
+    done = sparkd.sparkctl("reload")
     assert done.returncode == 1
     assert "server.listen: cannot change while sparkd runs" in done.stderr
     assert "paths.models: cannot change while sparkd runs" in done.stderr
-    assert text(house, "a") == "one two three"
+    assert text(sparkd, "a") == "one two three"
 
 
 def test_a_model_with_other_options_finishes_its_answer_and_is_started_anew(build: Build) -> None:
-    house = build({"a": engine("--pace", "0.5")})
-    with house.streaming("a", "one two three four five six") as lines:
+    sparkd = build({"a": engine("--pace", "0.5")})
+    with sparkd.streaming("a", "one two three four five six") as lines:
         next(lines)
-        write(house, {"a": engine("--pace", "0")})
-        done = house.ctl("reload")
+        write(sparkd, {"a": engine("--pace", "0")})
+        done = sparkd.sparkctl("reload")
         assert done.stdout == "The catalogue is read again: changed, and stopping to be started anew: a.\n"
-        assert house.model("a").state == "draining"
+        assert sparkd.model("a").state == "draining"
         assert list(lines)[-1] == "data: [DONE]"
-    assert text(house, "a") == "one two three"
-    assert "a: stopping: its definition has changed" in house.log()
-    assert "a: starting (run 2)" in house.log()
+    assert text(sparkd, "a") == "one two three"
+    assert "a: stopping: its definition changed" in sparkd.log()
+    assert "a: starting (run 2)" in sparkd.log()
 
 
 def test_a_removed_model_finishes_its_answer_and_is_seen_until_it_is_gone(build: Build) -> None:
-    house = build({"a": engine("--pace", "0.5"), "b": engine()})
-    with house.streaming("a", "one two three four five six") as lines:
+    sparkd = build({"a": engine("--pace", "0.5"), "b": engine()})
+    with sparkd.streaming("a", "one two three four five six") as lines:
         next(lines)
-        write(house, {"b": engine()})
-        done = house.ctl("reload", "--json")
+        write(sparkd, {"b": engine()})
+        done = sparkd.sparkctl("reload", "--json")
         assert json.loads(done.stdout)["removed"] == ["a"]
-        assert house.model("a").state == "draining"
-        refused = house.chat("a")
+        assert sparkd.model("a").state == "draining"
+        refused = sparkd.chat("a")
         assert refused.status_code == 404
         assert list(lines)[-1] == "data: [DONE]"
-    wait_until("it is gone", lambda: house.status().model("a") is None)
-    assert text(house, "b") == "one two three"
-    assert house.ctl("status", "a").returncode == 4
+    wait_until("it is gone", lambda: sparkd.status().model("a") is None)
+    assert text(sparkd, "b") == "one two three"
+    assert sparkd.sparkctl("status", "a").returncode == 4
 
 
 def test_the_keys_are_read_again_too(build: Build) -> None:
-    house = build({"a": engine()})
-    (house.folder / "keys").write_text("one\n")
-    write(house, {"a": engine()}, server={"listen": "127.0.0.1:0", "api_key_file": "keys"})
-    assert house.ctl("reload").stdout == "The catalogue is read again: settings changed.\n"
-    assert house.chat("a").status_code == 401
-    (house.folder / "keys").write_text("")
-    assert house.ctl("reload").returncode == 1
-    assert house.chat("a").status_code == 401, "an empty file opens no door"
+    sparkd = build({"a": engine()})
+    (sparkd.folder / "keys").write_text("one\n")
+    write(sparkd, {"a": engine()}, server={"listen": "127.0.0.1:0", "api_key_file": "keys"})
+    assert sparkd.sparkctl("reload").stdout == "The catalogue is read again: settings changed.\n"
+    assert sparkd.chat("a").status_code == 401
+    (sparkd.folder / "keys").write_text("")
+    assert sparkd.sparkctl("reload").returncode == 1
+    assert sparkd.chat("a").status_code == 401, "an empty file opens no door"
 
 
 def test_a_hangup_reads_it_again_as_often_as_it_is_sent(build: Build) -> None:
-    house = build({"a": engine()})
-    write(house, {"a": engine(), "b": engine()})
+    sparkd = build({"a": engine()})
+    write(sparkd, {"a": engine(), "b": engine()})
     for _ in range(5):
-        house.process.send_signal(signal.SIGHUP)
-    wait_until("b is there", lambda: house.status().model("b"))
-    assert text(house, "b") == "one two three"
-    assert "added b" in house.log()
+        sparkd.process.send_signal(signal.SIGHUP)
+    wait_until("b is there", lambda: sparkd.status().model("b"))
+    assert text(sparkd, "b") == "one two three"
+    assert "added b" in sparkd.log()
 
 
-def test_a_quarantined_model_is_tried_again_once_its_definition_is_mended(build: Build) -> None:
-    house = build({"a": engine("--exit-at-start", "3")}, failures={"max_failures": 1})
-    assert house.chat("a").status_code == 503
-    assert house.model("a").quarantined
-    write(house, {"a": engine()}, failures={"max_failures": 1})
-    assert house.ctl("reload").returncode == 0
-    assert text(house, "a") == "one two three"
+def test_a_quarantined_model_is_tried_again_once_its_definition_is_fixed(build: Build) -> None:
+    sparkd = build({"a": engine("--exit-at-start", "3")}, failures={"max_failures": 1})
+    assert sparkd.chat("a").status_code == 503
+    assert sparkd.model("a").quarantined
+    write(sparkd, {"a": engine()}, failures={"max_failures": 1})
+    assert sparkd.sparkctl("reload").returncode == 0
+    assert text(sparkd, "a") == "one two three"

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.e2e.conftest import Build
-from tests.e2e.house import House, engine, wait_until
+from tests.e2e.sparkd_process import SparkdProcess, engine, wait_until
 
 
 def content(answer: httpx.Response) -> str:
@@ -22,25 +22,25 @@ def content(answer: httpx.Response) -> str:
 
 
 def test_a_first_request_starts_its_model_and_is_answered(build: Build) -> None:
-    house = build({"a": engine("--start-delay", "0.3")})
-    assert house.model("a").state == "stopped"
-    assert content(house.chat("a", "one two")) == "one two"
-    ready = house.model("a")
+    sparkd = build({"a": engine("--start-delay", "0.3")})
+    assert sparkd.model("a").state == "stopped"
+    assert content(sparkd.chat("a", "one two")) == "one two"
+    ready = sparkd.model("a")
     assert ready.state == "ready"
     assert ready.load_time is not None
     assert ready.load_time < 5
-    assert "a: starting (run 1)" in house.log()
-    assert "a: ready after" in house.log()
+    assert "a: starting (run 1)" in sparkd.log()
+    assert "a: ready after" in sparkd.log()
 
 
 def test_an_engine_on_a_tcp_port_serves_as_well(build: Build) -> None:
-    house = build({"a": engine(tcp=True), "b": engine(tcp=True)})
-    assert content(house.chat("a")) == content(house.chat("b")) == "one two three"
+    sparkd = build({"a": engine(tcp=True), "b": engine(tcp=True)})
+    assert content(sparkd.chat("a")) == content(sparkd.chat("b")) == "one two three"
 
 
 def test_a_first_streamed_request_is_answered_chunk_by_chunk(build: Build) -> None:
-    house = build({"a": engine("--pace", "0.05")})
-    with house.streaming("a", "one two three four five") as lines:
+    sparkd = build({"a": engine("--pace", "0.05")})
+    with sparkd.streaming("a", "one two three four five") as lines:
         arrived = [(time.monotonic(), line) for line in lines]
     assert arrived[-1][1] == "data: [DONE]"
     pieces = [json.loads(line.removeprefix("data: ")) for _, line in arrived[:-1]]
@@ -50,86 +50,86 @@ def test_a_first_streamed_request_is_answered_chunk_by_chunk(build: Build) -> No
 
 
 def test_ready_is_noticed_within_50_ms(build: Build, folder: Path) -> None:
-    house = build({"a": engine("--start-delay", "0.5", "--journal", f"{folder}/events")})
-    house.chat("a")
-    ready = next(event["t"] for event in house.journal() if event["event"] == "ready")
+    sparkd = build({"a": engine("--start-delay", "0.5", "--journal", f"{folder}/events")})
+    sparkd.chat("a")
+    ready = next(event["t"] for event in sparkd.journal() if event["event"] == "ready")
     begun = next(
-        event["t"] for event in house.journal() if event["event"] == "begin" and "chat" in str(event)
+        event["t"] for event in sparkd.journal() if event["event"] == "begin" and "chat" in str(event)
     )
     assert begun - ready < 0.25, "twice the promise and a slow machine's noise"
 
 
 def test_a_second_model_waits_for_the_first_ones_answer_and_then_takes_its_place(build: Build) -> None:
-    house = build(
+    sparkd = build(
         {
             "a": engine("--pace", "0.1", memory="6 GiB", min_residency=0.0),
             "b": engine(memory="6 GiB"),
         }
     )
-    with ThreadPoolExecutor() as pool, house.streaming("a", "one two three four five six") as lines:
+    with ThreadPoolExecutor() as pool, sparkd.streaming("a", "one two three four five six") as lines:
         next(lines)
-        other = pool.submit(house.chat, "b")
-        house.until("a", "draining")
-        assert house.model("b").waiting == 1
+        other = pool.submit(sparkd.chat, "b")
+        sparkd.until("a", "draining")
+        assert sparkd.model("b").waiting == 1
         rest = list(lines)
         assert rest[-1] == "data: [DONE]", "the first answer was whole"
         assert content(other.result()) == "one two three"
-    assert house.model("a").state == "stopped"
-    assert "a: stopping: making room for b" in house.log()
+    assert sparkd.model("a").state == "stopped"
+    assert "a: stopping: making room for b" in sparkd.log()
 
 
 def test_models_that_fit_together_stay_together(build: Build) -> None:
-    house = build({"a": engine(), "b": engine()})
-    house.chat("a")
-    house.chat("b")
-    assert house.model("a").state == house.model("b").state == "ready"
-    assert house.status().memory.reserved == 2 * 2**30
+    sparkd = build({"a": engine(), "b": engine()})
+    sparkd.chat("a")
+    sparkd.chat("b")
+    assert sparkd.model("a").state == sparkd.model("b").state == "ready"
+    assert sparkd.status().memory.reserved == 2 * 2**30
 
 
 def test_an_idle_model_is_stopped_and_nothing_of_it_is_left(build: Build) -> None:
-    house = build({"a": engine("--fork-grandchildren", "2", "--fork-runaways", "2", idle_timeout=0.5)})
-    house.chat("a")
-    assert len(house.processes()) >= 4
-    house.until("a", "stopped")
-    house.assert_nothing_left()
-    assert content(house.chat("a")) == "one two three"
+    sparkd = build({"a": engine("--fork-grandchildren", "2", "--fork-runaways", "2", idle_timeout=0.5)})
+    sparkd.chat("a")
+    assert len(sparkd.processes()) >= 4
+    sparkd.until("a", "stopped")
+    sparkd.assert_nothing_left()
+    assert content(sparkd.chat("a")) == "one two three"
 
 
 def test_a_request_in_flight_protects_from_the_idle_stop(build: Build) -> None:
-    house = build({"a": engine("--pace", "0.3", idle_timeout=0.3)})
-    assert content(house.chat("a", "one two three four five")) == "one two three four five"
+    sparkd = build({"a": engine("--pace", "0.3", idle_timeout=0.3)})
+    assert content(sparkd.chat("a", "one two three four five")) == "one two three four five"
 
 
-def two_hundred(house: House) -> list[str]:
+def ask_200_times(sparkd: SparkdProcess) -> list[str]:
     """Two hundred requests to three models at once; what each was answered."""
     with ThreadPoolExecutor(200) as pool:
-        answers = pool.map(lambda n: house.chat("abc"[n % 3], f"request {n}"), range(200))
+        answers = pool.map(lambda n: sparkd.chat("abc"[n % 3], f"request {n}"), range(200))
         return [content(answer) for answer in answers]
 
 
 def test_two_hundred_first_requests_to_three_models_start_each_once(build: Build, folder: Path) -> None:
     faults = ("--journal", f"{folder}/events", "--start-delay", "0.3")
-    house = build({name: engine(*faults, memory="3 GiB") for name in ("a", "b", "c")})
-    assert two_hundred(house) == [f"request {n}" for n in range(200)]
-    started = [event["model"] for event in house.journal() if event["event"] == "started"]
+    sparkd = build({name: engine(*faults, memory="3 GiB") for name in ("a", "b", "c")})
+    assert ask_200_times(sparkd) == [f"request {n}" for n in range(200)]
+    started = [event["model"] for event in sparkd.journal() if event["event"] == "started"]
     assert sorted(started) == ["a", "b", "c"]
 
 
 def test_two_hundred_requests_to_three_models_that_do_not_fit_together_are_all_answered(build: Build) -> None:
-    house = build(
+    sparkd = build(
         {name: engine("--start-delay", "0.2", memory="6 GiB", min_residency=0.2) for name in ("a", "b", "c")}
     )
-    assert two_hundred(house) == [f"request {n}" for n in range(200)]
+    assert ask_200_times(sparkd) == [f"request {n}" for n in range(200)]
 
 
 def test_without_a_queue_a_rival_gets_the_predecessors_answer(build: Build) -> None:
-    house = build(
+    sparkd = build(
         {"a": engine("--pace", "0.2", memory="6 GiB"), "b": engine(memory="6 GiB")},
         queue={"on_busy": "reject"},
     )
-    with house.streaming("a", "one two three") as lines:
+    with sparkd.streaming("a", "one two three") as lines:
         next(lines)
-        refused = house.chat("b")
+        refused = sparkd.chat("b")
         assert list(lines)[-1] == "data: [DONE]"
     assert refused.status_code == 429
     body = refused.json()
@@ -145,94 +145,94 @@ def test_without_a_queue_a_rival_gets_the_predecessors_answer(build: Build) -> N
 
 
 def test_a_client_that_leaves_the_queue_is_forgotten(build: Build) -> None:
-    house = build({"a": engine("--start-delay", "1.5")})
+    sparkd = build({"a": engine("--start-delay", "1.5")})
     with pytest.raises(httpx.ReadTimeout):
-        httpx.post(f"{house.url}/v1/chat/completions", json={"model": "a", "messages": []}, timeout=0.5)
-    wait_until("the queue is empty", lambda: house.status().queue.waiting == 0, 1.0)
-    house.until("a", "ready")
-    assert house.model("a").in_flight == 0
+        httpx.post(f"{sparkd.url}/v1/chat/completions", json={"model": "a", "messages": []}, timeout=0.5)
+    wait_until("the queue is empty", lambda: sparkd.status().queue.waiting == 0, 1.0)
+    sparkd.until("a", "ready")
+    assert sparkd.model("a").in_flight == 0
 
 
 def test_a_client_that_leaves_mid_stream_is_cancelled_upstream_within_a_second(
     build: Build, folder: Path
 ) -> None:
-    house = build({"a": engine("--pace", "0.05", "--tokens", "400", "--journal", f"{folder}/events")})
-    with house.streaming("a") as lines:
+    sparkd = build({"a": engine("--pace", "0.05", "--tokens", "400", "--journal", f"{folder}/events")})
+    with sparkd.streaming("a") as lines:
         next(lines)
     left = time.time()
     cancelled = wait_until(
-        "the engine noticed", lambda: [e for e in house.journal() if e["event"] == "cancelled"], 2.0
+        "the engine noticed", lambda: [e for e in sparkd.journal() if e["event"] == "cancelled"], 2.0
     )
     assert cancelled[0]["t"] - left < 1.0
-    wait_until("the lease is back", lambda: house.model("a").in_flight == 0, 1.0)
+    wait_until("the lease is back", lambda: sparkd.model("a").in_flight == 0, 1.0)
 
 
 def test_a_client_that_leaves_during_a_long_prefill_is_cancelled_upstream(build: Build, folder: Path) -> None:
-    house = build({"a": engine("--think", "30", "--journal", f"{folder}/events")})
-    house.ctl("load", "a")
+    sparkd = build({"a": engine("--think", "30", "--journal", f"{folder}/events")})
+    sparkd.sparkctl("load", "a")
     with pytest.raises(httpx.ReadTimeout):
-        httpx.post(f"{house.url}/v1/chat/completions", json={"model": "a", "messages": []}, timeout=0.5)
-    wait_until("the engine noticed", lambda: [e for e in house.journal() if e["event"] == "cancelled"], 1.5)
+        httpx.post(f"{sparkd.url}/v1/chat/completions", json={"model": "a", "messages": []}, timeout=0.5)
+    wait_until("the engine noticed", lambda: [e for e in sparkd.journal() if e["event"] == "cancelled"], 1.5)
 
 
 def test_a_stop_of_sparkd_lets_streams_finish_and_ends_every_engine(build: Build) -> None:
-    house = build({"a": engine("--pace", "0.1", "--fork-runaways", "1")})
-    with house.streaming("a", "one two three four five six") as lines:
+    sparkd = build({"a": engine("--pace", "0.1", "--fork-runaways", "1")})
+    with sparkd.streaming("a", "one two three four five six") as lines:
         next(lines)
-        house.process.send_signal(signal.SIGTERM)
+        sparkd.process.send_signal(signal.SIGTERM)
         assert list(lines)[-1] == "data: [DONE]"
-    assert house.process.wait(20) == 0
-    house.assert_nothing_left()
+    assert sparkd.process.wait(20) == 0
+    sparkd.assert_nothing_left()
 
 
 def test_a_second_sigterm_ends_everything_at_once(build: Build) -> None:
-    house = build({"a": engine("--pace", "1", "--deaf", "--tokens", "100")})
-    with house.streaming("a") as lines:
+    sparkd = build({"a": engine("--pace", "1", "--deaf", "--tokens", "100")})
+    with sparkd.streaming("a") as lines:
         next(lines)
-        house.process.send_signal(signal.SIGTERM)
-        wait_until("the first one is noted", lambda: "finishing what has begun" in house.log())
+        sparkd.process.send_signal(signal.SIGTERM)
+        wait_until("the first one is noted", lambda: "finishing what has begun" in sparkd.log())
         begun = time.monotonic()
-        assert house.stop(seconds=5) == 0
+        assert sparkd.stop(seconds=5) == 0
         assert time.monotonic() - begun < 3
         assert "engine_failed" in list(lines)[-2], "the client is told"
-    house.assert_nothing_left()
+    sparkd.assert_nothing_left()
 
 
 def test_what_a_shut_down_daemon_was_asked_waits_for_nobody(build: Build) -> None:
-    house = build({"a": engine("--start-delay", "20")})
+    sparkd = build({"a": engine("--start-delay", "20")})
     with ThreadPoolExecutor() as pool:
-        asked = pool.submit(house.chat, "a")
-        house.until("a", "starting")
-        assert house.stop() == 0
+        asked = pool.submit(sparkd.chat, "a")
+        sparkd.until("a", "starting")
+        assert sparkd.stop() == 0
     assert asked.result().status_code == 503
     assert asked.result().json()["error"]["code"] == "shutting_down"
 
 
 def test_the_owner_loads_looks_and_stops(build: Build) -> None:
-    house: House = build({"a": engine("--say", "hello from the engine")})
-    assert house.ctl("load", "a").returncode == 0
-    table = house.ctl("status").stdout
+    sparkd: SparkdProcess = build({"a": engine("--say", "hello from the engine")})
+    assert sparkd.sparkctl("load", "a").returncode == 0
+    table = sparkd.sparkctl("status").stdout
     assert "a" in table
     assert "ready" in table
-    assert "hello from the engine" in house.ctl("logs", "a").stdout
-    assert house.ctl("stop", "a").returncode == 0
-    assert house.model("a").state == "stopped"
+    assert "hello from the engine" in sparkd.sparkctl("logs", "a").stdout
+    assert sparkd.sparkctl("stop", "a").returncode == 0
+    assert sparkd.model("a").state == "stopped"
 
 
 def test_a_key_is_asked_for_before_anything_is_started(build: Build, folder: Path) -> None:
     (folder / "keys").write_text("# who may ask\nlaptop: s3cret\n")
-    house = build({"a": engine()}, server={"listen": "127.0.0.1:0", "api_key_file": "keys"})
-    assert house.chat("a").status_code == 401
-    assert house.model("a").state == "stopped"
-    with house.openai(api_key="s3cret") as client:
+    sparkd = build({"a": engine()}, server={"listen": "127.0.0.1:0", "api_key_file": "keys"})
+    assert sparkd.chat("a").status_code == 401
+    assert sparkd.model("a").state == "stopped"
+    with sparkd.openai(api_key="s3cret") as client:
         answer = client.chat.completions.create(model="a", messages=[{"role": "user", "content": "hello"}])
     assert (answer.choices[0].message.content or "").rstrip() == "hello"
-    assert "s3cret" not in house.log() + house.ctl("status", "--json").stdout
-    assert all("s3cret" not in " ".join(process.environ().values()) for process in house.processes())
+    assert "s3cret" not in sparkd.log() + sparkd.sparkctl("status", "--json").stdout
+    assert all("s3cret" not in " ".join(process.environ().values()) for process in sparkd.processes())
 
 
-def test_a_drain_that_takes_too_long_is_cut_and_told(build: Build) -> None:
-    house = build(
+def test_a_drain_that_takes_too_long_is_cut_and_reported(build: Build) -> None:
+    sparkd = build(
         {
             "a": engine(
                 "--pace", "0.2", "--tokens", "500", memory="6 GiB", min_residency=0.0, drain_timeout=1.0
@@ -240,9 +240,9 @@ def test_a_drain_that_takes_too_long_is_cut_and_told(build: Build) -> None:
             "b": engine(memory="6 GiB"),
         }
     )
-    with ThreadPoolExecutor() as pool, house.streaming("a") as lines:
+    with ThreadPoolExecutor() as pool, sparkd.streaming("a") as lines:
         next(lines)
-        rival = pool.submit(house.chat, "b")
+        rival = pool.submit(sparkd.chat, "b")
         received = list(lines)
         assert received[-1] == "data: [DONE]"
         assert "engine_failed" in received[-2]

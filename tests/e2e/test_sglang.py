@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sparkd.catalog.definitions import Runtime
 from sparkd.runtimes import build
-from tests.e2e.house import BAD_ENGINE, House
+from tests.e2e.sparkd_process import BAD_ENGINE, SparkdProcess
 
 LAUNCH_SERVER = f"""
 import os, runpy, sys
@@ -34,7 +34,7 @@ MODEL = {
 }
 
 
-def house(folder: Path, **more: object) -> House:
+def new_sparkd(folder: Path, **more: object) -> SparkdProcess:
     """A house with a runtime that has a package of SGLang's name in it."""
     definition = folder / "venvs" / "sglang"
     definition.mkdir(parents=True)
@@ -51,29 +51,29 @@ def house(folder: Path, **more: object) -> House:
     (folder / "weights" / "model.safetensors").write_bytes(
         struct.pack("<Q", len(weights)) + weights + bytes(4)
     )
-    return House(folder, {"models": {"small": {**MODEL, **more}}})
+    return SparkdProcess(folder, {"models": {"small": {**MODEL, **more}}})
 
 
 def test_a_model_of_sglang_is_started_for_a_request_and_stopped(tmp_path: Path) -> None:
-    home = house(tmp_path)
-    home.start()
+    sparkd = new_sparkd(tmp_path)
+    sparkd.start()
     try:
-        assert home.chat("small").status_code == 200
-        last = home.ctl("status", "small", "--json")
+        assert sparkd.chat("small").status_code == 200
+        last = sparkd.sparkctl("status", "small", "--json")
         assert '"ready"' in last.stdout
-        assert home.ctl("stop", "small").returncode == 0
+        assert sparkd.sparkctl("stop", "small").returncode == 0
     finally:
-        home.stop()
+        sparkd.stop()
     [cache] = (tmp_path / "state" / "cache").iterdir()
     assert cache.name == next((tmp_path / "runtimes").glob("sglang-*")).name
 
 
-def test_what_sglang_does_not_take_is_told(tmp_path: Path) -> None:
-    home = house(tmp_path, options={"nope": True})
-    home.start()
+def test_what_sglang_does_not_accept_is_reported(tmp_path: Path) -> None:
+    sparkd = new_sparkd(tmp_path, options={"nope": True})
+    sparkd.start()
     try:
-        answer = home.chat("small")
+        answer = sparkd.chat("small")
         assert answer.status_code == 503
-        assert "The engine does not know --nope" in answer.text
+        assert "the engine does not know --nope" in answer.text
     finally:
-        home.stop()
+        sparkd.stop()

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from tests.e2e.conftest import Build
-from tests.e2e.house import House, engine, wait_until
+from tests.e2e.sparkd_process import SparkdProcess, engine, wait_until
 from tests.e2e.test_reload import text, write
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -28,147 +28,147 @@ if "SPARKD_HANDOVER" in os.environ:
         time.sleep(0.01)
 """
 
-Open = Callable[..., House]
+Open = Callable[..., SparkdProcess]
 
 
 @pytest.fixture
-def opened(folder: Path) -> Iterator[Open]:
+def open_daemon(folder: Path) -> Iterator[Open]:
     """A sparkd whose successor, before anything else, waits to be told to go on."""
     (folder / "site").mkdir()
     (folder / "site" / "sitecustomize.py").write_text(WAITS.format(folder=str(folder)))
-    built: list[House] = []
+    built: list[SparkdProcess] = []
 
-    def start(models: dict[str, Any], **settings: Any) -> House:
-        house = House(folder, {"models": models, **settings})
-        house.start({**os.environ, "PYTHONPATH": f"{folder / 'site'}:{ROOT}"})
-        built.append(house)
-        return house
+    def start(models: dict[str, Any], **settings: Any) -> SparkdProcess:
+        sparkd = SparkdProcess(folder, {"models": models, **settings})
+        sparkd.start({**os.environ, "PYTHONPATH": f"{folder / 'site'}:{ROOT}"})
+        built.append(sparkd)
+        return sparkd
 
     yield start
     (folder / "on").touch()
-    for house in built:
-        if house.process.poll() is None:
-            assert house.stop() == 0, house.log()
-            house.assert_nothing_left()
+    for sparkd in built:
+        if sparkd.process.poll() is None:
+            assert sparkd.stop() == 0, sparkd.log()
+            sparkd.assert_nothing_left()
 
 
 @contextmanager
-def between(house: House) -> Iterator[None]:
+def during_reexec(sparkd: SparkdProcess) -> Iterator[None]:
     """One sparkd is gone, the next one has not begun; at the end of the scene it does."""
     with subprocess.Popen(
-        house.command("reexec"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        sparkd.command("reexec"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as asked:
         try:
-            wait_until("one is gone", (house.folder / "between").exists)
+            wait_until("one is gone", (sparkd.folder / "between").exists)
             yield
         finally:
-            (house.folder / "on").touch()
+            (sparkd.folder / "on").touch()
             wait_until(
-                "it is told, or nobody is there", lambda: asked.poll() is not None or house.process.poll()
+                "it is told, or nobody is there", lambda: asked.poll() is not None or sparkd.process.poll()
             )
             asked.kill()
 
 
-def test_an_order_to_end_that_comes_between_is_carried_out(opened: Open) -> None:
-    house = opened({"a": engine("--fork-grandchildren", "1")})
-    text(house, "a")
-    with between(house):
-        house.process.send_signal(signal.SIGTERM)
-    assert house.process.wait(20) == 0
-    house.assert_nothing_left()
+def test_a_sigterm_during_a_reexec_takes_effect(open_daemon: Open) -> None:
+    sparkd = open_daemon({"a": engine("--fork-grandchildren", "1")})
+    text(sparkd, "a")
+    with during_reexec(sparkd):
+        sparkd.process.send_signal(signal.SIGTERM)
+    assert sparkd.process.wait(20) == 0
+    sparkd.assert_nothing_left()
 
 
-def test_an_order_to_read_the_catalogue_that_comes_between_is_carried_out(opened: Open) -> None:
-    house = opened({"a": engine()})
-    text(house, "a")
-    with between(house):
-        house.process.send_signal(signal.SIGHUP)
-    wait_until("it is read", lambda: "catalogue read again: nothing has changed" in house.log())
-    assert house.log().count("starting (run") == 1
+def test_a_sighup_during_a_reexec_takes_effect(open_daemon: Open) -> None:
+    sparkd = open_daemon({"a": engine()})
+    text(sparkd, "a")
+    with during_reexec(sparkd):
+        sparkd.process.send_signal(signal.SIGHUP)
+    wait_until("it is read", lambda: "catalogue read again: nothing has changed" in sparkd.log())
+    assert sparkd.log().count("starting (run") == 1
 
 
-def test_an_engine_that_dies_between_is_noticed_and_buried(opened: Open) -> None:
-    house = opened({"a": engine()})
-    text(house, "a")
-    pid = house.model("a").pid
+def test_an_engine_that_dies_during_a_reexec_is_noticed_and_cleaned_up(open_daemon: Open) -> None:
+    sparkd = open_daemon({"a": engine()})
+    text(sparkd, "a")
+    pid = sparkd.model("a").pid
     assert pid
-    with between(house):
+    with during_reexec(sparkd):
         os.kill(pid, signal.SIGKILL)
-    house.until("a", "backoff")
-    assert "The engine was killed (SIGKILL)" in (house.model("a").cause or "")
+    sparkd.until("a", "backoff")
+    assert "the engine was killed (SIGKILL)" in (sparkd.model("a").cause or "")
     wait_until("it is buried", lambda: not psutil.pid_exists(pid))
 
 
-def test_another_sparkd_that_starts_between_is_sent_away(opened: Open) -> None:
-    house = opened({"a": engine()})
-    text(house, "a")
-    command = [sys.executable, "-m", "sparkd", "--catalogue", str(house.catalogue)]
-    with between(house):
+def test_another_sparkd_that_starts_during_a_reexec_exits(open_daemon: Open) -> None:
+    sparkd = open_daemon({"a": engine()})
+    text(sparkd, "a")
+    command = [sys.executable, "-m", "sparkd", "--catalogue", str(sparkd.catalogue)]
+    with during_reexec(sparkd):
         other = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
-    assert f"another sparkd (PID {house.process.pid}) runs in" in other.stderr
-    assert text(house, "a") == "one two three"
-    assert house.log().count("starting (run") == 1
+    assert f"another sparkd (PID {sparkd.process.pid}) runs in" in other.stderr
+    assert text(sparkd, "a") == "one two three"
+    assert sparkd.log().count("starting (run") == 1
 
 
-def test_a_start_that_fails_after_all_leaves_no_engine(opened: Open) -> None:
-    house = opened({"a": engine("--fork-grandchildren", "1", "--fork-runaways", "1")})
-    text(house, "a")
-    with between(house):
-        house.catalogue.write_text("no catalogue any more")
-    assert house.process.wait(20) == 78
-    wait_until("nothing is left", lambda: not house.processes())
+def test_a_successor_that_fails_to_start_leaves_no_engine(open_daemon: Open) -> None:
+    sparkd = open_daemon({"a": engine("--fork-grandchildren", "1", "--fork-runaways", "1")})
+    text(sparkd, "a")
+    with during_reexec(sparkd):
+        sparkd.catalogue.write_text("no catalogue any more")
+    assert sparkd.process.wait(20) == 78
+    wait_until("nothing is left", lambda: not sparkd.processes())
 
 
 def test_an_engine_that_has_closed_its_output_goes_on(build: Build) -> None:
     quiet = engine()
     quiet["command"] = ["/bin/sh", "-c", 'exec "$@" >/dev/null 2>&1', "sh", *quiet["command"]]
-    house = build({"a": quiet})
-    text(house, "a")
-    descriptors = psutil.Process(house.process.pid).num_fds()
+    sparkd = build({"a": quiet})
+    text(sparkd, "a")
+    descriptors = psutil.Process(sparkd.process.pid).num_fds()
     for _ in range(2):
-        assert house.ctl("reexec").returncode == 0, house.log()
-    assert text(house, "a") == "one two three"
-    assert house.log().count("starting (run") == 1
-    assert psutil.Process(house.process.pid).num_fds() <= descriptors + 2
+        assert sparkd.sparkctl("reexec").returncode == 0, sparkd.log()
+    assert text(sparkd, "a") == "one two three"
+    assert sparkd.log().count("starting (run") == 1
+    assert psutil.Process(sparkd.process.pid).num_fds() <= descriptors + 2
 
 
 def test_a_load_cannot_hold_up_what_has_begun_and_is_started_by_the_next_sparkd(build: Build) -> None:
     """Even one that comes when nobody may wait any longer."""
-    house = build(
+    sparkd = build(
         {"a": engine("--pace", "0.2"), "b": engine("--start-delay", "1")}, defaults={"drain_timeout": 1}
     )
-    text(house, "b")
-    house.ctl("stop", "b")
-    with house.streaming("a", " ".join(["more"] * 40)) as lines:
+    text(sparkd, "b")
+    sparkd.sparkctl("stop", "b")
+    with sparkd.streaming("a", " ".join(["more"] * 40)) as lines:
         next(lines)
         with subprocess.Popen(
-            house.command("reexec"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            sparkd.command("reexec"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         ) as asked:
-            wait_until("it has begun", lambda: house.status().replacing)
+            wait_until("it has begun", lambda: sparkd.status().replacing)
             while asked.poll() is None:
-                house.ctl("load", "b")
-    assert house.status().replaced == 1
-    assert text(house, "b") == "one two three"
+                sparkd.sparkctl("load", "b")
+    assert sparkd.status().replaced == 1
+    assert text(sparkd, "b") == "one two three"
 
 
 def test_what_a_run_has_shown_is_not_taken_for_what_a_new_definition_takes(build: Build) -> None:
     settings = {"memory": {"total": "10 GiB", "reserve": 0, "learn": True}}
-    house = build({"a": engine("--allocate", str(2**27))}, **settings)
-    text(house, "a")
-    wait_until("it has been measured", lambda: house.model("a").held)
-    write(house, {"a": engine("--allocate", str(2**20))}, **settings)
-    house.ctl("reload")
-    house.until("a", "stopped")
-    assert house.model("a").learned is None
+    sparkd = build({"a": engine("--allocate", str(2**27))}, **settings)
+    text(sparkd, "a")
+    wait_until("it has been measured", lambda: sparkd.model("a").held)
+    write(sparkd, {"a": engine("--allocate", str(2**20))}, **settings)
+    sparkd.sparkctl("reload")
+    sparkd.until("a", "stopped")
+    assert sparkd.model("a").learned is None
 
 
 def test_an_engine_that_the_next_sparkd_starts_knows_nothing_of_it(build: Build) -> None:
-    house = build({"a": engine(), "b": engine()})
-    text(house, "a")
-    assert house.ctl("reexec").returncode == 0
+    sparkd = build({"a": engine(), "b": engine()})
+    text(sparkd, "a")
+    assert sparkd.sparkctl("reexec").returncode == 0
     for name in ("a", "b"):  # each has a connection open then
-        text(house, name)
-    before, after = (psutil.Process(house.model(name).pid) for name in ("a", "b"))
+        text(sparkd, name)
+    before, after = (psutil.Process(sparkd.model(name).pid) for name in ("a", "b"))
     assert after.environ().keys() == before.environ().keys()
     assert after.num_fds() == before.num_fds()
     masks = [

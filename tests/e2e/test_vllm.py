@@ -23,7 +23,7 @@ import pytest
 from openai import OpenAI
 from openai.types.chat import ChatCompletionMessageParam
 
-from tests.e2e.house import House, wait_until
+from tests.e2e.sparkd_process import SparkdProcess, wait_until
 from tests.hub.server import running_hub
 
 CLONE = Path(__file__).resolve().parent.parent.parent
@@ -57,9 +57,9 @@ def vllm(folder: str, **fields: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[House]:
+def sparkd() -> Iterator[SparkdProcess]:
     with tempfile.TemporaryDirectory(prefix="sparkd-vllm-") as folder:
-        house = House(
+        sparkd = SparkdProcess(
             Path(folder),
             {
                 "memory": {"total": "6 GiB", "reserve": 0, "learn": False},
@@ -78,15 +78,15 @@ def house() -> Iterator[House]:
                 },
             },
         )
-        house.start()
-        yield house
-        assert house.stop(seconds=60) == 0, house.log()
-        house.assert_nothing_left()
+        sparkd.start()
+        yield sparkd
+        assert sparkd.stop(seconds=60) == 0, sparkd.log()
+        sparkd.assert_nothing_left()
 
 
 @pytest.fixture(scope="module")
-def client(house: House) -> Iterator[OpenAI]:
-    with house.openai() as client:
+def client(sparkd: SparkdProcess) -> Iterator[OpenAI]:
+    with sparkd.openai() as client:
         yield client
 
 
@@ -100,16 +100,16 @@ def capital(client: OpenAI, model: str) -> str:
     return answer.choices[0].message.content or ""
 
 
-def family(house: House, model: str) -> list[psutil.Process]:
+def family(sparkd: SparkdProcess, model: str) -> list[psutil.Process]:
     """The model's API server and everything below it."""
-    pid = house.model(model).pid
+    pid = sparkd.model(model).pid
     assert pid is not None
     leader = psutil.Process(pid)
     return [leader, *leader.children(recursive=True)]
 
 
-def engine_core(house: House, model: str) -> psutil.Process:
-    (core,) = [process for process in family(house, model) if "EngineCore" in " ".join(process.cmdline())]
+def engine_core(sparkd: SparkdProcess, model: str) -> psutil.Process:
+    (core,) = [process for process in family(sparkd, model) if "EngineCore" in " ".join(process.cmdline())]
     return core
 
 
@@ -117,30 +117,32 @@ def is_gone(processes: list[psutil.Process]) -> bool:
     return not any(process.is_running() and process.status() != "zombie" for process in processes)
 
 
-def test_the_catalogue_is_listed_without_starting_anything(house: House, client: OpenAI) -> None:
+def test_the_catalogue_is_listed_without_starting_anything(sparkd: SparkdProcess, client: OpenAI) -> None:
     listed = {model.id: model.to_dict() for model in client.models.list()}
     assert {"smollm2", "twin", "minilm"} <= set(listed)
     assert listed["smollm2"]["max_model_len"] == listed["smollm2"]["context_length"] == 1024
     assert client.models.retrieve("twin").id == "twin"
-    assert not house.processes()
+    assert not sparkd.processes()
 
 
 def test_a_cold_first_request_is_answered_in_english(client: OpenAI) -> None:
     assert "Paris" in capital(client, "smollm2")
 
 
-def test_status_tells_of_the_load(house: House) -> None:
-    ready = house.model("smollm2")
+def test_status_shows_the_progress_of_a_load(sparkd: SparkdProcess) -> None:
+    ready = sparkd.model("smollm2")
     assert ready.state == "ready"
     assert ready.load_time is not None
     assert ready.load_time > 1
-    assert "Application startup complete" in house.ctl("logs", "-n", "500", "smollm2").stdout
+    assert "Application startup complete" in sparkd.sparkctl("logs", "-n", "500", "smollm2").stdout
 
 
-def test_an_alias_and_a_model_in_the_path_reach_the_same_engine(house: House, client: OpenAI) -> None:
+def test_an_alias_and_a_model_in_the_path_reach_the_same_engine(
+    sparkd: SparkdProcess, client: OpenAI
+) -> None:
     assert "Paris" in capital(client, "smol")
     body = {"messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 4}
-    answer = httpx.post(f"{house.url}/v1/smollm2/chat/completions", json=body, timeout=60)
+    answer = httpx.post(f"{sparkd.url}/v1/smollm2/chat/completions", json=body, timeout=60)
     assert answer.status_code == 200
     assert answer.json()["model"] == "smollm2"
 
@@ -161,10 +163,10 @@ def test_a_stream_comes_token_by_token_with_its_usage(client: OpenAI) -> None:
     assert chunks[-1][1].usage.completion_tokens == 24
 
 
-def test_other_paths_of_the_engine_are_served(house: House, client: OpenAI) -> None:
+def test_other_paths_of_the_engine_are_served(sparkd: SparkdProcess, client: OpenAI) -> None:
     assert client.completions.create(model="smollm2", prompt="Once", max_tokens=4).choices[0].text
     assert client.responses.create(model="smollm2", input="Say hi.", max_output_tokens=16).output_text
-    tokens = httpx.post(f"{house.url}/tokenize", json={"model": "smollm2", "prompt": "hello"}, timeout=20)
+    tokens = httpx.post(f"{sparkd.url}/tokenize", json={"model": "smollm2", "prompt": "hello"}, timeout=20)
     assert tokens.json()["count"] >= 1
 
 
@@ -196,7 +198,7 @@ def test_an_unknown_model_is_a_404_that_names_the_nearest(client: OpenAI) -> Non
     assert caught.value.code == "model_not_found"
 
 
-def test_embeddings_live_beside_the_chat_model(house: House, client: OpenAI) -> None:
+def test_embeddings_live_beside_the_chat_model(sparkd: SparkdProcess, client: OpenAI) -> None:
     texts = ["A cat sits on the mat.", "A kitten rests on a rug.", "Interest rates rose again."]
     answer = client.embeddings.create(model="minilm", input=texts, encoding_format="float")
     cat, kitten, rates = (item.embedding for item in answer.data)
@@ -204,31 +206,31 @@ def test_embeddings_live_beside_the_chat_model(house: House, client: OpenAI) -> 
     assert sum(a * b for a, b in zip(cat, kitten, strict=True)) > sum(
         a * b for a, b in zip(cat, rates, strict=True)
     )
-    assert house.model("smollm2").state == "ready"
+    assert sparkd.model("smollm2").state == "ready"
 
 
 def test_engines_go_on_answering_under_the_sparkd_that_takes_this_ones_place(
-    house: House, client: OpenAI
+    sparkd: SparkdProcess, client: OpenAI
 ) -> None:
-    before = [house.model(name).pid for name in ("smollm2", "minilm")]
+    before = [sparkd.model(name).pid for name in ("smollm2", "minilm")]
     stream = client.chat.completions.create(
         model="smollm2", messages=LONG, max_tokens=60, stream=True, extra_body=TO_THE_END
     )
     with ThreadPoolExecutor() as pool:
         next(iter(stream))
-        replacing = pool.submit(house.ctl, "reexec")
+        replacing = pool.submit(sparkd.sparkctl, "reexec")
         pieces = [piece for piece in stream if piece.choices]
         done = replacing.result()
     assert pieces[-1].choices[0].finish_reason == "length", "what had begun was finished"
     assert "smollm2 and minilm went on" in done.stdout, done.stderr
     assert "Paris" in capital(client, "smollm2")
     assert client.embeddings.create(model="minilm", input="a lighthouse").data[0].embedding
-    assert [house.model(name).pid for name in ("smollm2", "minilm")] == before
+    assert [sparkd.model(name).pid for name in ("smollm2", "minilm")] == before
 
 
-def test_a_client_that_leaves_stops_the_generation(house: House, client: OpenAI) -> None:
+def test_a_client_that_leaves_stops_the_generation(sparkd: SparkdProcess, client: OpenAI) -> None:
     def running() -> float:
-        metrics = [line for line in engine_metrics(house, "smollm2") if "num_requests_running{" in line]
+        metrics = [line for line in engine_metrics(sparkd, "smollm2") if "num_requests_running{" in line]
         return float(metrics[0].rpartition(" ")[2])
 
     stream = client.chat.completions.create(
@@ -238,59 +240,59 @@ def test_a_client_that_leaves_stops_the_generation(house: House, client: OpenAI)
     assert running() == 1
     stream.close()
     wait_until("the engine stopped generating", lambda: running() == 0, 1.5)
-    wait_until("the lease is back", lambda: house.model("smollm2").in_flight == 0, 1.0)
+    wait_until("the lease is back", lambda: sparkd.model("smollm2").in_flight == 0, 1.0)
 
 
-def engine_metrics(house: House, model: str) -> list[str]:
+def engine_metrics(sparkd: SparkdProcess, model: str) -> list[str]:
     """The engine's own /metrics, asked for behind sparkd's back."""
-    directory = Path(psutil.Process(house.model(model).pid or 0).cwd())
+    directory = Path(psutil.Process(sparkd.model(model).pid or 0).cwd())
     with httpx.Client(transport=httpx.HTTPTransport(uds=str(directory / "api.sock"))) as engine:
         return engine.get("http://engine/metrics").text.splitlines()
 
 
 def test_a_second_model_waits_for_the_first_ones_answer_and_takes_its_place(
-    house: House, client: OpenAI
+    sparkd: SparkdProcess, client: OpenAI
 ) -> None:
-    first = family(house, "smollm2")
+    first = family(sparkd, "smollm2")
     stream = client.chat.completions.create(
         model="smollm2", messages=LONG, max_tokens=100, stream=True, extra_body=TO_THE_END
     )
     next(iter(stream))
     with ThreadPoolExecutor() as pool:
         second = pool.submit(capital, client, "twin")
-        house.until("smollm2", "draining")
+        sparkd.until("smollm2", "draining")
         finish = [chunk.choices[0].finish_reason for chunk in stream if chunk.choices][-1]
         assert finish == "length", "the first answer was whole"
         assert "Paris" in second.result()
     assert is_gone(first)
-    assert house.model("minilm").state == "ready", "the utility was left alone"
-    assert house.model("smollm2").state == "stopped"
+    assert sparkd.model("minilm").state == "ready", "the utility was left alone"
+    assert sparkd.model("smollm2").state == "stopped"
 
 
-def test_the_whole_engine_goes_when_its_core_is_killed(house: House, client: OpenAI) -> None:
+def test_the_whole_engine_goes_when_its_core_is_killed(sparkd: SparkdProcess, client: OpenAI) -> None:
     """The API server exits some seconds later with code 0: a crash all the same."""
-    everything = family(house, "twin")
+    everything = family(sparkd, "twin")
     stream = client.chat.completions.create(
         model="twin", messages=LONG, max_tokens=900, stream=True, extra_body=TO_THE_END
     )
     next(iter(stream))
-    engine_core(house, "twin").kill()
+    engine_core(sparkd, "twin").kill()
     with pytest.raises(openai.APIError):
         list(stream)
-    wait_until("the crash is noticed", lambda: house.model("twin").cause, 20)
+    wait_until("the crash is noticed", lambda: sparkd.model("twin").cause, 20)
     wait_until("all of it is gone", lambda: is_gone(everything))
 
 
-def test_the_whole_engine_goes_when_its_api_server_is_killed(house: House, client: OpenAI) -> None:
+def test_the_whole_engine_goes_when_its_api_server_is_killed(sparkd: SparkdProcess, client: OpenAI) -> None:
     """By itself the EngineCore would live on with all its memory."""
-    wait_until("the pause is over", lambda: house.model("twin").state == "stopped")
+    wait_until("the pause is over", lambda: sparkd.model("twin").state == "stopped")
     assert "Paris" in capital(client, "twin")
-    everything = family(house, "twin")
+    everything = family(sparkd, "twin")
     assert len(everything) >= 2
     os.kill(everything[0].pid, signal.SIGKILL)
-    wait_until("the crash is noticed", lambda: house.model("twin").state in ("backoff", "stopped"))
+    wait_until("the crash is noticed", lambda: sparkd.model("twin").state in ("backoff", "stopped"))
     wait_until("all of it is gone", lambda: is_gone(everything), 2)
-    assert "SIGKILL" in (house.model("twin").cause or "")
+    assert "SIGKILL" in (sparkd.model("twin").cause or "")
 
 
 def test_an_option_that_vllm_refuses_is_named() -> None:
@@ -298,7 +300,7 @@ def test_an_option_that_vllm_refuses_is_named() -> None:
     with tempfile.TemporaryDirectory(prefix="sparkd-vllm-") as folder:
         models = {"wrong": vllm("SmolLM2-135M-Instruct", options={"disable-log-requests": True})}
         paths = {"venvs": str(CLONE / "venvs"), "runtimes": str(CLONE / ".sparkd" / "runtimes")}
-        other = House(Path(folder), {"models": models, "paths": paths})
+        other = SparkdProcess(Path(folder), {"models": models, "paths": paths})
         other.start()
         answer = other.chat("wrong")
         assert answer.status_code == 503
@@ -306,29 +308,31 @@ def test_an_option_that_vllm_refuses_is_named() -> None:
         assert other.stop() == 0
 
 
-def test_nothing_outlives_a_killed_sparkd_and_its_successor(house: House) -> None:
+def test_nothing_outlives_a_killed_sparkd_and_its_successor(sparkd: SparkdProcess) -> None:
     """And then the idle stop, as the owner never thinks about it."""
-    assert house.model("minilm").state == "ready"
-    orphans = house.processes()
+    assert sparkd.model("minilm").state == "ready"
+    orphans = sparkd.processes()
     assert orphans
-    house.stop(signal.SIGKILL)
-    text = house.catalogue.read_text()
-    house.catalogue.write_text(text.replace("min_residency = 0.0", "min_residency = 0.0\nidle_timeout = 1.0"))
-    house.start()
+    sparkd.stop(signal.SIGKILL)
+    text = sparkd.catalogue.read_text()
+    sparkd.catalogue.write_text(
+        text.replace("min_residency = 0.0", "min_residency = 0.0\nidle_timeout = 1.0")
+    )
+    sparkd.start()
     assert is_gone(orphans)
-    fresh = httpx.post(f"{house.url}/v1/embeddings", json={"model": "minilm", "input": "hello"}, timeout=120)
+    fresh = httpx.post(f"{sparkd.url}/v1/embeddings", json={"model": "minilm", "input": "hello"}, timeout=120)
     assert len(json.loads(fresh.content)["data"][0]["embedding"]) == 384
-    everything = family(house, "minilm")
-    house.until("minilm", "stopped")
+    everything = family(sparkd, "minilm")
+    sparkd.until("minilm", "stopped")
     assert is_gone(everything)
-    assert "minilm: stopping: idle for 1 seconds" in house.log()
+    assert "minilm: stopping: idle for 1 seconds" in sparkd.log()
 
 
 def test_a_model_fetched_from_a_hub_answers_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """The cache that sparkd has filled is one that vLLM reads, at a pinned revision, with the hub gone."""
     tiny = CLONE / ".sparkd" / "models" / "tiny-llama"
     with tempfile.TemporaryDirectory(prefix="sparkd-vllm-") as folder:
-        house = House(
+        sparkd = SparkdProcess(
             Path(folder),
             {
                 "memory": {"total": "6 GiB", "reserve": 0, "learn": False},
@@ -341,15 +345,15 @@ def test_a_model_fetched_from_a_hub_answers_without_it(monkeypatch: pytest.Monke
         with running_hub() as hub:
             hub.add("org/tiny", {path.name: path.read_bytes() for path in tiny.iterdir() if path.is_file()})
             monkeypatch.setenv("HF_ENDPOINT", hub.url)
-            house.start()
-            assert house.chat("tiny", max_tokens=4).status_code == 200
+            sparkd.start()
+            assert sparkd.chat("tiny", max_tokens=4).status_code == 200
             asked = [path for _, path, _, _ in hub.asked]
             assert (
                 asked.count("/api/models/org/tiny/revision/v1")
                 == len([one for one in asked if "/api/" in one])
                 == 1
             )
-        assert house.ctl("stop", "tiny").returncode == 0
-        assert house.chat("tiny", max_tokens=4).status_code == 200
-        assert house.stop(seconds=60) == 0, house.log()
-        house.assert_nothing_left()
+        assert sparkd.sparkctl("stop", "tiny").returncode == 0
+        assert sparkd.chat("tiny", max_tokens=4).status_code == 200
+        assert sparkd.stop(seconds=60) == 0, sparkd.log()
+        sparkd.assert_nothing_left()

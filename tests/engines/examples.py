@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sparkd.catalog.definitions import Model
-from sparkd.engines.engine import Address, Surroundings, TcpAddress, UnixAddress
+from sparkd.engines.engine import Address, LaunchContext, TcpAddress, UnixAddress
 
 SOCKET = UnixAddress("/run/m.1/api.sock")
 PORT = TcpAddress("127.0.0.1", 20001)
@@ -24,15 +24,15 @@ def model(**keys: Any) -> Model:
     return Model(**{**usual, **keys})
 
 
-def surroundings(
+def launch_context(
     *,
     environment: dict[str, str] | None = None,
     address: Address = SOCKET,
     inherited: dict[str, str] | None = None,
     memory: int | None = None,
     total: int | None = None,
-) -> Surroundings:
-    return Surroundings(
+) -> LaunchContext:
+    return LaunchContext(
         program=Path("/runtimes/cpu/bin"),
         environment=environment or {},
         directory=Path("/run/m.1"),

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from sparkd.engines.liveness import SILENCES, STRIKES, Liveness, Progress, read_progress
+from sparkd.engines.liveness import (
+    MAX_STALLED_CHECKS,
+    MAX_UNANSWERED_CHECKS,
+    Liveness,
+    Progress,
+    parse_progress,
+)
 
 METRICS = """# HELP vllm:iteration_tokens_total Histogram of number of tokens per engine_step.
 # TYPE vllm:iteration_tokens_total histogram
@@ -14,52 +20,52 @@ vllm:num_requests_running{engine="1",model_name="m"} 0.0
 """
 
 
-def looked_at(*looks: tuple[float, float]) -> Liveness:
+def check_liveness(*looks: tuple[float, float]) -> Liveness:
     liveness = Liveness()
     for steps, running in looks:
-        liveness.note(Progress(steps, running))
+        liveness.record_progress(Progress(steps, running))
     return liveness
 
 
 def test_the_counters_of_every_engine_core_count() -> None:
-    assert read_progress(METRICS) == Progress(3075.0, 2.0)
+    assert parse_progress(METRICS) == Progress(3075.0, 2.0)
 
 
 def test_an_engine_without_such_counters_is_not_judged() -> None:
-    assert read_progress("llamacpp:requests_processing 1\n") is None
-    assert read_progress("") is None
-    assert read_progress(METRICS.replace("2.0", "two")) is None
+    assert parse_progress("llamacpp:requests_processing 1\n") is None
+    assert parse_progress("") is None
+    assert parse_progress(METRICS.replace("2.0", "two")) is None
 
 
 def test_three_looks_in_a_row_that_find_no_step_are_the_end() -> None:
-    still = [(7.0, 1.0)] * STRIKES
-    assert not looked_at(*still).wedged, "the first look has nothing to compare with"
-    assert looked_at(*still, (7.0, 1.0)).wedged
+    still = [(7.0, 1.0)] * MAX_STALLED_CHECKS
+    assert not check_liveness(*still).wedged, "the first look has nothing to compare with"
+    assert check_liveness(*still, (7.0, 1.0)).wedged
 
 
 def test_one_step_is_enough_to_be_alive() -> None:
-    assert not looked_at((7, 1), (7, 1), (7, 1), (8, 1), (8, 1), (8, 1)).wedged
+    assert not check_liveness((7, 1), (7, 1), (7, 1), (8, 1), (8, 1), (8, 1)).wedged
 
 
 def test_an_engine_with_no_request_in_it_may_stand_still() -> None:
-    assert not looked_at(*[(7.0, 0.0)] * 9).wedged
+    assert not check_liveness(*[(7.0, 0.0)] * 9).wedged
 
 
 def test_late_answers_count_only_when_there_is_none_for_long() -> None:
-    liveness = looked_at((7, 1))
-    for _ in range(SILENCES - 1):
-        liveness.note_silence()
+    liveness = check_liveness((7, 1))
+    for _ in range(MAX_UNANSWERED_CHECKS - 1):
+        liveness.record_no_answer()
     assert not liveness.wedged
-    liveness.note(Progress(7, 1))
-    liveness.note_silence()
+    liveness.record_progress(Progress(7, 1))
+    liveness.record_no_answer()
     assert not liveness.wedged
-    for _ in range(SILENCES):
-        liveness.note_silence()
+    for _ in range(MAX_UNANSWERED_CHECKS):
+        liveness.record_no_answer()
     assert liveness.wedged
 
 
 def test_a_pause_between_requests_begins_anew() -> None:
-    liveness = looked_at((7, 1), (7, 1), (7, 1))
-    liveness.rest()
-    liveness.note(Progress(7, 1))
+    liveness = check_liveness((7, 1), (7, 1), (7, 1))
+    liveness.reset()
+    liveness.record_progress(Progress(7, 1))
     assert not liveness.wedged

@@ -54,20 +54,20 @@ class Engine:
 
 def complaints(*argv: str, variables: Sequence[str] = ()) -> list[dict[str, Any]]:
     asked = {"m": {"argv": list(argv), "variables": list(variables)}}
-    told: list[dict[str, Any]] = answer(Engine(), asked)["complaints"]["m"]
-    return told
+    found: list[dict[str, Any]] = answer(Engine(), asked)["complaints"]["m"]
+    return found
 
 
-def told(*argv: str) -> list[tuple[str, str, str]]:
+def find_complaints(*argv: str) -> list[tuple[str, str, str]]:
     return [(one["flag"], one["problem"], one["text"]) for one in complaints("org/m", *argv)]
 
 
 def test_a_good_command_line_has_no_complaints() -> None:
-    assert told("--max-num-seqs", "8", "--no-enforce-eager", "--names", "a", "b", "-t=5") == []
+    assert find_complaints("--max-num-seqs", "8", "--no-enforce-eager", "--names", "a", "b", "-t=5") == []
 
 
-def test_unknown_flags_are_told_each_without_their_values() -> None:
-    assert told("--foo", "1", "--max-num-seqs", "8", "--bar=2", "--no-baz") == [
+def test_each_unknown_flag_is_reported_without_its_values() -> None:
+    assert find_complaints("--foo", "1", "--max-num-seqs", "8", "--bar=2", "--no-baz") == [
         ("--foo", "unknown", ""),
         ("--bar", "unknown", ""),
         ("--no-baz", "unknown", ""),
@@ -86,28 +86,28 @@ def test_a_choice_comes_with_the_choices() -> None:
         (["--max-num-seqs", "many"], "expected a whole number"),
         (["--max-num-seqs"], "expected one argument"),
         (["--names"], "expected at least one argument"),
-        (["--max-num-seq", "8"], "is taken for --max-num-seqs: write it whole"),
+        (["--max-num-seq", "8"], "is an abbreviation of --max-num-seqs; use the full name"),
         (["--max-num", "8"], "could match --max-num-seqs, --max-num-tokens"),
-        (["--help"], "ends the program, which shall serve"),
+        (["--help"], "ends the program at once"),
         (["--enforce-eager", "true"], "does not take 'true'"),
         (["--names", "./nowhere"], "./nowhere is not there"),
         (["--auto-tools"], "--auto-tools requires --tool-parser"),
     ],
 )
-def test_a_wrong_value_is_told_of_its_flag(argv: list[str], text: str) -> None:
-    assert told(*argv) == [(argv[0], "value", text)]
+def test_a_wrong_value_is_reported_with_its_flag(argv: list[str], text: str) -> None:
+    assert find_complaints(*argv) == [(argv[0], "value", text)]
 
 
-def test_a_value_that_nobody_took_is_told_of_the_flag_that_takes_none() -> None:
-    assert told("--max-num-seqs", "8", "--enforce-eager", "8") == [
+def test_a_value_for_a_flag_that_takes_none_is_reported_with_that_flag() -> None:
+    assert find_complaints("--max-num-seqs", "8", "--enforce-eager", "8") == [
         ("--enforce-eager", "value", "does not take '8'")
     ]
-    assert told("--max-num-seqs", "8", "9") == [("--max-num-seqs", "value", "does not take '9'")]
+    assert find_complaints("--max-num-seqs", "8", "9") == [("--max-num-seqs", "value", "does not take '9'")]
 
 
-def test_all_that_is_wrong_is_told_not_only_what_a_parser_stops_at() -> None:
+def test_every_problem_is_reported_not_only_the_one_the_parser_stops_at() -> None:
     argv = ["--foo", "--dtype", "x", "--max-num-seqs", "y", "--tool-parser", "z", "--enforce-eager", "0"]
-    assert [flag for flag, _, _ in told(*argv)] == [
+    assert [flag for flag, _, _ in find_complaints(*argv)] == [
         "--dtype",
         "--max-num-seqs",
         "--foo",
@@ -117,7 +117,7 @@ def test_all_that_is_wrong_is_told_not_only_what_a_parser_stops_at() -> None:
 
 
 def test_a_flag_that_needs_a_wrong_one_is_not_blamed_for_it() -> None:
-    assert told("--auto-tools", "--tool-parser", "x") == [("--tool-parser", "choice", "")]
+    assert find_complaints("--auto-tools", "--tool-parser", "x") == [("--tool-parser", "choice", "")]
 
 
 def test_only_the_variables_of_the_engine_are_looked_at() -> None:

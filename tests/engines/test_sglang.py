@@ -11,14 +11,14 @@ from sparkd.catalog.quantities import GIB
 from sparkd.engines import ENGINES
 from sparkd.engines.engine import Exit, Milestone
 from sparkd.errors import LaunchError
-from tests.engines.examples import PORT, SOCKET, model, surroundings
+from tests.engines.examples import PORT, SOCKET, launch_context, model
 
 sglang = ENGINES["sglang"]
 
 
 def argv(memory: int | None = None, total: int | None = None, **keys: Any) -> tuple[str, ...]:
-    around = surroundings(address=PORT, memory=memory, total=total)
-    return sglang.command(model(engine="sglang", **keys), around).argv
+    context = launch_context(address=PORT, memory=memory, total=total)
+    return sglang.build_command(model(engine="sglang", **keys), context).argv
 
 
 def test_a_model_is_served_under_its_id_on_a_port_of_loopback() -> None:
@@ -30,14 +30,14 @@ def test_a_model_is_served_under_its_id_on_a_port_of_loopback() -> None:
     assert not sglang.listens_on_socket(model())
 
 
-def test_it_is_told_what_the_books_give_it_unless_its_options_say() -> None:
+def test_it_gets_its_memory_share_as_a_flag_unless_its_options_set_it() -> None:
     assert argv(memory=20 * GIB, total=100 * GIB)[-2:] == ("--mem-fraction-static", "0.16")
     assert argv(memory=20 * GIB, total=100 * GIB, options={"mem_fraction_static": 0.3})[-2:] == (
         "--mem_fraction_static",
         "0.3",
     )
-    assert sglang.footprint(model(options={"mem-fraction-static": 0.5}), 100) == 50
-    assert sglang.footprint(model(), 100) is None
+    assert sglang.implied_footprint(model(options={"mem-fraction-static": 0.5}), 100) == 50
+    assert sglang.implied_footprint(model(), 100) is None
 
 
 @pytest.mark.parametrize(
@@ -45,18 +45,18 @@ def test_it_is_told_what_the_books_give_it_unless_its_options_say() -> None:
     ["host", "port", "model_path", "model", "served-model-name", "context_length", "api-key", "config"],
 )
 def test_options_that_are_not_the_catalogues_to_set_are_refused(name: str) -> None:
-    [problem] = sglang.problems(model(options={name: "x", "max-running-requests": 1}))
+    [problem] = sglang.find_problems(model(options={name: "x", "max-running-requests": 1}))
     assert problem.startswith(f"option {name} cannot be set: ")
 
 
-def test_all_problems_are_told_together() -> None:
-    assert len(sglang.problems(model(runtime=None, source=None, options={"port": 1}))) == 3
+def test_all_problems_are_reported_together() -> None:
+    assert len(sglang.find_problems(model(runtime=None, source=None, options={"port": 1}))) == 3
     with pytest.raises(LaunchError, match="it cannot listen on a socket"):
-        sglang.command(model(), surroundings(address=SOCKET))
+        sglang.build_command(model(), launch_context(address=SOCKET))
 
 
 def test_caches_are_the_builds_own_and_weights_are_everybodys() -> None:
-    found = sglang.command(model(), surroundings(address=PORT)).environment
+    found = sglang.build_command(model(), launch_context(address=PORT)).environment
     for name in ("HOME", "XDG_CACHE_HOME", "TRITON_CACHE_DIR", "FLASHINFER_WORKSPACE_BASE"):
         assert Path(found[name]).is_relative_to("/cache/cpu"), name
     assert found["HF_HOME"] == "/models/huggingface"
@@ -78,8 +78,8 @@ def test_caches_are_the_builds_own_and_weights_are_everybodys() -> None:
     ],
 )
 def test_lines_of_a_start_tell_how_far_it_is(line: str, phase: str, progress: float | None) -> None:
-    assert sglang.milestone(line) == Milestone(phase, progress)
-    assert sglang.milestone("[…] Prefill batch, #new-seq: 1") is None
+    assert sglang.parse_milestone(line) == Milestone(phase, progress)
+    assert sglang.parse_milestone("[…] Prefill batch, #new-seq: 1") is None
 
 
 @pytest.mark.parametrize(
@@ -88,33 +88,33 @@ def test_lines_of_a_start_tell_how_far_it_is(line: str, phase: str, progress: fl
         (
             "ValueError: User-specified context_length (99999) is greater than the derived context_length (32768).",
             "context_too_long",
-            "The context_length of 99999 is more than the model was made for (32768). Set context_length to 32768",
+            "the context_length of 99999 is more than the model was made for (32768). Set context_length to 32768",
         ),
         (
             "RuntimeError: Not enough memory. Please try to increase --mem-fraction-static. Current value: …",
             "out_of_memory",
-            "The weights leave no memory for the KV cache.",
+            "the weights leave no memory for the KV cache.",
         ),
         (
             "torch.OutOfMemoryError: CUDA out of memory. Tried",
             "out_of_memory",
-            "The engine ran out of memory.",
+            "the engine ran out of memory.",
         ),
         (
             "launch_server.py: error: unrecognized arguments: --nope",
             "bad_option",
-            "The engine does not know --nope",
+            "the engine does not know --nope",
         ),
         (
             "huggingface_hub.errors.GatedRepoError: 401",
             "missing_model",
-            "may not be downloaded without permission",
+            "cannot be downloaded without permission",
         ),
-        ("Received sigquit from a child process. It usually", "engine_died", "A process of SGLang's died."),
+        ("Received sigquit from a child process. It usually", "engine_died", "a process of SGLang exited."),
     ],
 )
 def test_a_failure_has_its_cause(line: str, kind: str, said: str) -> None:
-    cause = sglang.explain(
+    cause = sglang.explain_exit(
         Exit(1), [line, "Received sigquit from a child process. It usually means the child failed."]
     )
     assert cause.kind == kind

@@ -11,17 +11,19 @@ from sparkd.catalog.quantities import GIB
 from sparkd.engines import ENGINES
 from sparkd.engines.engine import Exit, Milestone
 from sparkd.errors import LaunchError
-from tests.engines.examples import model, surroundings
+from tests.engines.examples import launch_context, model
 
 vllm = ENGINES["vllm"]
 
 
 def argv(**keys: Any) -> tuple[str, ...]:
-    return vllm.command(model(**keys), surroundings()).argv[3:]
+    return vllm.build_command(model(**keys), launch_context()).argv[3:]
 
 
 def test_a_model_is_served_under_its_id_on_its_socket() -> None:
-    command = vllm.command(model(context_length=4096, options={"enforce-eager": True}), surroundings())
+    command = vllm.build_command(
+        model(context_length=4096, options={"enforce-eager": True}), launch_context()
+    )
     assert command.argv == (
         "/runtimes/cpu/bin/vllm",
         *("serve", "org/name", "--served-model-name", "m", "--uds", "/run/m.1/api.sock"),
@@ -53,31 +55,31 @@ def test_options_become_flags(options: dict[str, Any], arguments: tuple[str, ...
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("uds", "sparkd chooses where the engine listens"),
+        ("uds", "sparkd chooses the address that the engine listens on"),
         ("served_model_name", "clients name the model by its id and its aliases"),
         ("max_model_len", "it is the model's context_length"),
-        ("api-key", "keys never stand in a command line"),
-        ("hf_token", "a token is for `sparkctl pull`"),
+        ("api-key", "a key must not be on a command line"),
+        ("hf_token", "only `sparkctl pull` needs a token"),
         ("ssl-certfile", "plain HTTP"),
     ],
 )
 def test_options_that_are_not_the_catalogues_to_set_are_refused(name: str, why: str) -> None:
     wrong = model(options={name: "x", "max-num-seqs": 1})
-    [problem] = vllm.problems(wrong)
+    [problem] = vllm.find_problems(wrong)
     assert problem.startswith(f"option {name} cannot be set: ")
     assert why in problem
     with pytest.raises(LaunchError, match=f"model m: option {name} cannot be set"):
-        vllm.command(wrong, surroundings())
+        vllm.build_command(wrong, launch_context())
 
 
-def test_all_problems_are_told_together() -> None:
-    assert len(vllm.problems(model(runtime=None, source=None, options={"port": 1}))) == 3
+def test_all_problems_are_reported_together() -> None:
+    assert len(vllm.find_problems(model(runtime=None, source=None, options={"port": 1}))) == 3
 
 
 def test_nothing_is_inherited_but_what_is_named() -> None:
     own = {"PATH": "/usr/bin", "LANG": "C.UTF-8", "CUDA_VISIBLE_DEVICES": "0"}
     others = {"PYTHONDONTWRITEBYTECODE": "1", "VLLM_PORT": "1", "SPARKD_KEY": "x", "HOME": "/home/me"}
-    command = vllm.command(model(), surroundings(inherited=own | others))
+    command = vllm.build_command(model(), launch_context(inherited=own | others))
     found = command.environment
     assert found["PATH"] == "/runtimes/cpu/bin:/usr/bin:/usr/local/cuda/bin"
     assert found["LANG"] == "C.UTF-8"
@@ -86,7 +88,7 @@ def test_nothing_is_inherited_but_what_is_named() -> None:
 
 
 def test_caches_are_the_runtimes_own_and_weights_are_everybodys() -> None:
-    found = vllm.command(model(), surroundings()).environment
+    found = vllm.build_command(model(), launch_context()).environment
     caches = ("HOME", "XDG_CACHE_HOME", "VLLM_CACHE_ROOT", "TRITON_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR")
     for name in (*caches, "FLASHINFER_WORKSPACE_BASE", "CUDA_CACHE_PATH"):
         assert Path(found[name]).is_relative_to("/cache/cpu"), name
@@ -95,36 +97,36 @@ def test_caches_are_the_runtimes_own_and_weights_are_everybodys() -> None:
     assert found["PATH"].endswith("/usr/local/cuda/bin")  # also where sparkd has no PATH itself
 
 
-def test_the_model_has_the_last_word_except_about_its_private_folder() -> None:
+def test_the_models_environment_wins_except_for_its_private_folder() -> None:
     runtime = {"OMP_NUM_THREADS": "1", "MAX_JOBS": "3", "TMPDIR": "/tmp"}
     own = {"OMP_NUM_THREADS": "2", "TMPDIR": "/var/tmp", "VLLM_NO_USAGE_STATS": "0"}
-    found = vllm.command(model(environment=own), surroundings(environment=runtime)).environment
+    found = vllm.build_command(model(environment=own), launch_context(environment=runtime)).environment
     assert (found["OMP_NUM_THREADS"], found["MAX_JOBS"], found["VLLM_NO_USAGE_STATS"]) == ("2", "3", "0")
     assert found["TMPDIR"] == "/run/m.1"
 
 
 def test_an_engine_never_asks_the_hub_for_what_is_on_disk() -> None:
     for source in ("/weights", "org/name"):
-        assert vllm.command(model(source=source), surroundings()).environment["HF_HUB_OFFLINE"] == "1"
+        assert vllm.build_command(model(source=source), launch_context()).environment["HF_HUB_OFFLINE"] == "1"
 
 
 def test_a_pinned_revision_and_the_encodings_reach_the_engine() -> None:
-    told = vllm.command(model(revision="v2", encodings=("o200k_base",)), surroundings())
+    told = vllm.build_command(model(revision="v2", encodings=("o200k_base",)), launch_context())
     assert told.argv[told.argv.index("--revision") + 1] == "v2"
     assert told.environment["TIKTOKEN_ENCODINGS_BASE"] == "/models/encodings"
-    plain = vllm.command(model(), surroundings())
+    plain = vllm.build_command(model(), launch_context())
     assert "--revision" not in plain.argv
     assert "TIKTOKEN_ENCODINGS_BASE" not in plain.environment
 
 
 def shares(memory: int, **keys: Any) -> list[str]:
     """What follows `--gpu-memory-utilization` and `--kv-cache-memory-bytes` on a machine of 120 GiB."""
-    told = vllm.command(model(**keys), surroundings(memory=memory * GIB, total=120 * GIB)).argv
+    told = vllm.build_command(model(**keys), launch_context(memory=memory * GIB, total=120 * GIB)).argv
     names = ("--gpu-memory-utilization", "--kv-cache-memory-bytes")
     return [told[place + 1] for place, word in enumerate(told) if word in names]
 
 
-def test_the_engine_is_told_what_the_books_give_it_less_what_it_takes_beside() -> None:
+def test_the_engine_gets_its_reserved_memory_less_its_overhead() -> None:
     assert shares(66) == ["0.5"]
     assert shares(10) == ["0.066"], "a small model takes less beside"
     assert shares(1) == ["0.01"]
@@ -135,10 +137,10 @@ def test_a_kv_cache_of_a_given_size_still_comes_with_a_share_that_fits() -> None
     assert shares(66, options={"kv-cache-memory-bytes": "20G"}) == ["0.5", "20G"]
 
 
-def test_who_says_it_himself_is_not_talked_over() -> None:
+def test_an_option_set_by_the_owner_is_kept() -> None:
     assert shares(66, options={"gpu_memory_utilization": 0.9}) == []
-    assert "0.9" in vllm.command(model(options={"gpu_memory_utilization": 0.9}), surroundings()).argv
-    assert vllm.footprint(model(kv_cache=GIB, options={"gpu-memory-utilization": 0.5}), GIB) is None
+    assert "0.9" in vllm.build_command(model(options={"gpu_memory_utilization": 0.9}), launch_context()).argv
+    assert vllm.implied_footprint(model(kv_cache=GIB, options={"gpu-memory-utilization": 0.5}), GIB) is None
 
 
 @pytest.mark.parametrize(
@@ -152,7 +154,7 @@ def test_who_says_it_himself_is_not_talked_over() -> None:
     ],
 )
 def test_the_footprint_is_what_the_flags_imply(options: dict[str, Any], expected: int | None) -> None:
-    assert vllm.footprint(model(options=options), 100 * GIB) == expected
+    assert vllm.implied_footprint(model(options=options), 100 * GIB) == expected
 
 
 ENGINE = "(EngineCore pid=4711) INFO 11-22 00:40:45 [core.py:133] "
@@ -179,12 +181,12 @@ API = "(APIServer pid=4700) INFO 11-22 00:40:31 [model.py:555] "
     ],
 )
 def test_a_log_line_may_announce_a_step_of_loading(line: str, phase: str, progress: float | None) -> None:
-    assert vllm.milestone(line) == Milestone(phase, progress)
+    assert vllm.parse_milestone(line) == Milestone(phase, progress)
 
 
 @pytest.mark.parametrize("line", ["", f"{ENGINE}Waiting for 1 local engine", "GET /health 200 OK"])
 def test_most_lines_announce_nothing(line: str) -> None:
-    assert vllm.milestone(line) is None
+    assert vllm.parse_milestone(line) is None
 
 
 ECHO = [
@@ -202,7 +204,7 @@ ECHO = [
                 "memory utilization (0.92, 111.95 GiB). Decrease GPU memory utilization or …"
             ),
             "out_of_memory",
-            "vLLM wants 111.95 GiB (0.92 of 121.69 GiB) and only 20.11 GiB are free.",
+            "vLLM needs 111.95 GiB (0.92 of 121.69 GiB), but only 20.11 GiB are free.",
             "gpu-memory-utilization",
         ),
         (
@@ -211,19 +213,19 @@ ECHO = [
                 "utilization (0.92, 21.5 GiB). On the CPU backend, …"
             ),
             "out_of_memory",
-            "vLLM wants 21.5 GiB (0.92 of 23.4 GiB) and only 5.5 GiB are free.",
+            "vLLM needs 21.5 GiB (0.92 of 23.4 GiB), but only 5.5 GiB are free.",
             "gpu-memory-utilization",
         ),
         (
             "Free memory on device … is less than desired GPU memory utilization",
             "out_of_memory",
-            "Less memory is free than vLLM wants.",
+            "less memory is free than vLLM needs.",
             "gpu-memory-utilization",
         ),
         (
             "ValueError: No available memory for the cache blocks. Try increasing `gpu_memory_utilization` when …",
             "out_of_memory",
-            "The weights leave no memory for the KV cache.",
+            "the weights leave no memory for the KV cache.",
             "kv-cache-memory-bytes",
         ),
         (
@@ -233,13 +235,13 @@ ECHO = [
                 "the estimated maximum model length is 704. Try increasing …"
             ),
             "context_too_long",
-            "The memory left for the KV cache does not hold one request of 8192 tokens.",
+            "the memory left for the KV cache does not hold one request of 8192 tokens.",
             "Set context_length to 704 or less.",
         ),
         (
             "ValueError: To serve at least one request with the model's max seq len (8192), (1.0 GiB KV cache …",
             "context_too_long",
-            "The memory left for the KV cache does not hold one request of 8192 tokens.",
+            "the memory left for the KV cache does not hold one request of 8192 tokens.",
             "Lower context_length",
         ),
         (
@@ -248,13 +250,13 @@ ECHO = [
                 "(max_position_embeddings=8192 or model_max_length=None in model's config.json). This may …"
             ),
             "context_too_long",
-            "The context_length of 99999 is more than the model was made for (8192).",
+            "the context_length of 99999 is more than the model was made for (8192).",
             "Set context_length to 8192 or less.",
         ),
         (
             "ValueError: Invalid repository ID or local directory specified: '/no/such'.",
             "missing_model",
-            "There is no model at /no/such.",
+            "there is no model at /no/such.",
             "source",
         ),
         (
@@ -263,13 +265,13 @@ ECHO = [
                 "'namespace/repo_name': '/no/such'. Use `repo_type` argument if needed."
             ),
             "missing_model",
-            "There is no model at /no/such.",
+            "there is no model at /no/such.",
             "source",
         ),
         (
             "huggingface_hub.errors.LocalEntryNotFoundError: Cannot find an appropriate cached snapshot folder",
             "missing_model",
-            "The model's files are not there, and cannot be downloaded.",
+            "the model's files are missing and cannot be downloaded.",
             "Download the model",
         ),
         (
@@ -278,50 +280,52 @@ ECHO = [
                 "fully covered"
             ),
             "missing_model",
-            "A file of the model's weights is incomplete.",
+            "a weight file of the model is incomplete.",
             "Download the model again.",
         ),
         (
             "OSError: [Errno 98] Address already in use",
             "address_in_use",
-            "The address the engine was to listen on is in use.",
+            "the engine's address is already in use.",
             "another",
         ),
         (
             "torch.AcceleratorError: CUDA error: an illegal instruction was encountered (cudaErrorIllegalInstruction)",
             "illegal_instruction",
-            "The engine ran an instruction that this processor does not have.",
+            "the engine ran an instruction that this processor does not have.",
             "built for another machine",
         ),
         (
             "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has …",
             "out_of_memory",
-            "The engine ran out of memory.",
+            "the engine ran out of memory.",
             "context_length",
         ),
         (
             "RuntimeError: NVML: NV_ERR_NO_MEMORY",
             "out_of_memory",
-            "The engine ran out of memory.",
+            "the engine ran out of memory.",
             "reserve more",
         ),
         (
             "_pickle.PicklingError: Can't pickle <class 'x'>: attribute lookup failed",
             "unknown",
-            "vLLM could not hand its work to its own processes: Can't pickle <class 'x'>: attribute lookup failed.",
+            "vLLM could not pass work to its own processes: Can't pickle <class 'x'>: attribute lookup failed.",
             "another runtime",
         ),
         (
             "RuntimeError: Engine core process EngineCore_DP0 died unexpectedly.",
             "engine_died",
-            "vLLM's engine core died.",
+            "vLLM's engine core exited.",
             "log",
         ),
     ],
 )
-def test_the_root_cause_is_told_and_not_its_echo(line: str, kind: str, sentence: str, remedy: str) -> None:
+def test_the_root_cause_is_reported_and_not_its_echo(
+    line: str, kind: str, sentence: str, remedy: str
+) -> None:
     lines = ["INFO something", f"(EngineCore pid=7) ERROR 11-22 00:40:45 [core.py:900] {line}", *ECHO]
-    cause = vllm.explain(Exit(1), lines)
+    cause = vllm.explain_exit(Exit(1), lines)
     assert (cause.kind, cause.sentence) == (kind, sentence)
     assert remedy in cause.remedy
 
@@ -331,12 +335,12 @@ def test_a_flag_that_vllm_does_not_know_is_named() -> None:
         "usage: vllm [-h] [-v] {chat,complete,serve,…} ...",
         "vllm: error: unrecognized arguments: --no-such 3",
     ]
-    cause = vllm.explain(Exit(2), lines)
-    assert (cause.kind, cause.sentence) == ("bad_option", "This vLLM does not know --no-such 3.")
+    cause = vllm.explain_exit(Exit(2), lines)
+    assert (cause.kind, cause.sentence) == ("bad_option", "this vLLM does not know --no-such 3.")
 
 
 def test_a_value_that_vllm_does_not_accept_is_named() -> None:
     line = "vllm serve: error: argument --max-num-seqs: invalid int value: 'many'"
-    cause = vllm.explain(Exit(2), ["usage: vllm serve …", line])
+    cause = vllm.explain_exit(Exit(2), ["usage: vllm serve …", line])
     assert cause.kind == "bad_option"
     assert cause.sentence == "vLLM does not accept the value of --max-num-seqs: invalid int value: 'many'."

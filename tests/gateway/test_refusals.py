@@ -157,16 +157,20 @@ def refused_by_the_queue(refusal: Refusal, path: str = "/v1/chat/completions") -
 
 
 def test_a_refusal_says_when_to_come_back_in_whole_seconds_rounded_up() -> None:
-    answer = refused_by_the_queue(QueueFull("1024 requests wait already", retry_after=12.1))
+    answer = refused_by_the_queue(
+        QueueFull("1024 requests are waiting already, which is the limit.", retry_after=12.1)
+    )
     assert (answer.status, answer.code, answer.header("retry-after")) == (429, "queue_full", "13")
     answer = refused_by_the_queue(ModelFailed("m failed: no memory", retry_after=0.0))
     assert (answer.status, answer.code, answer.header("retry-after")) == (503, "model_failed", "1")
-    assert refused_by_the_queue(ModelFailed("m is in quarantine")).header("retry-after") is None
+    assert refused_by_the_queue(ModelFailed("m is quarantined")).header("retry-after") is None
 
 
 def test_a_busy_machine_answers_as_the_predecessor_did() -> None:
     holder = Holder(model="big", state="ready", uptime=61.4, idle=3.2, release=1196.8, auto_stop=True)
-    answer = refused_by_the_queue(ModelBusy("big holds the machine", retry_after=40.5, holders=(holder,)))
+    answer = refused_by_the_queue(
+        ModelBusy("the machine is in use by big", retry_after=40.5, holders=(holder,))
+    )
     assert answer.status == 429
     assert answer.header("retry-after") == "41"
     assert answer.header("x-busy-model") == "big"

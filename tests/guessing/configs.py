@@ -1,4 +1,4 @@
-"""config.json's of real families, cut down to what tells something, and the marks of their chat templates."""
+"""config.json of real families, reduced to the relevant keys, and the markers of their chat templates."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from sparkd.catalog.quantities import GIB
-from sparkd.guessing import Facts, Guessed, Machine, Weights, Wishes, guess_model
-from sparkd.guessing.facts import Table
+from sparkd.guessing import AddOptions, Facts, GuessedEntry, Machine, Weights, guess_model
+from sparkd.guessing.facts import JsonObject
 
 SPARK = Machine(gpu=True, budget=112 * GIB, runtimes=("cpu", "vllm"))
 """A GB10 with 120 GiB and a reserve of 8."""
 
 HOST = Machine(gpu=False, budget=24 * GIB, runtimes=("cpu",))
 
-NOTHING_SAID = Wishes()
+NO_OPTIONS = AddOptions()
 
 HERMES = "{% if tools %}<tool_call>{% endif %}"
 THINKING_HERMES = (
@@ -248,13 +248,13 @@ WHISPER: dict[str, Any] = {
 def facts(
     name: str, config: Mapping[str, Any], template: str | None = "{% for m in messages %}", **more: Any
 ) -> Facts:
-    """A model of that name whose files say this. Its weights have 8 GiB unless something else is said."""
+    """A model with that name and these files. Its weights have 8 GiB by default."""
     files = frozenset({"config.json", "model.safetensors", *more.pop("files", ())})
     return Facts(
         **{
             "source": f"org/{name}",
             "name": name,
-            "config": Table("config.json", config),
+            "config": JsonObject("config.json", config),
             "template": template,
             "files": files,
             "weights": Weights(8 * GIB, "1 .safetensors file"),
@@ -268,13 +268,13 @@ def guess(
     config: Mapping[str, Any],
     template: str | None = "{% for m in messages %}",
     machine: Machine = SPARK,
-    wishes: Wishes = NOTHING_SAID,
+    options: AddOptions = NO_OPTIONS,
     **more: Any,
-) -> Guessed:
+) -> GuessedEntry:
     """What is guessed about it."""
-    return guess_model(facts(name, config, template, **more), machine, wishes)
+    return guess_model(facts(name, config, template, **more), machine, options)
 
 
-def parsers(guessed: Guessed) -> tuple[Any, Any]:
+def parsers(entry: GuessedEntry) -> tuple[Any, Any]:
     """Parsers for tools and for thinking."""
-    return guessed.value("options.tool-call-parser"), guessed.value("options.reasoning-parser")
+    return entry.value("options.tool-call-parser"), entry.value("options.reasoning-parser")

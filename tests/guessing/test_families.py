@@ -1,4 +1,4 @@
-"""Real families: what is guessed about each, from its own config.json and the marks of its chat template."""
+"""Real families: the guesses for each, from its own config.json and the markers of its chat template."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pytest
 
 from sparkd.catalog.reading import read_catalogue
 from sparkd.errors import ModelNotAdded
-from sparkd.guessing import Wishes, guess_model
+from sparkd.guessing import AddOptions, guess_model
 from sparkd.guessing.families import GENERAL_REASONING, REASONING_PARSERS, TOOL_PARSERS
-from sparkd.guessing.quantisation import KNOWN
+from sparkd.guessing.quantisation import KNOWN_METHODS
 from sparkd.guessing.template import TOOL_CALLS
-from sparkd.runtimes import installed
+from sparkd.runtimes import find_installed
 from tests.guessing.configs import (
     BERT,
     DEEPSEEK,
@@ -69,15 +69,15 @@ QWEN_CALLS = "{% if tools %}<tool_call>\n<function=name>{% endif %}<think>{% if 
         ("Phi-4-mini-instruct", PHI, "{% if tools %}<|tool|>", ("phi4_mini_json", None)),
     ],
 )
-def test_a_family_gets_the_parsers_that_understand_it(
+def test_a_family_gets_its_parsers(
     name: str, config: dict[str, object], template: str, expected: tuple[str | None, str | None]
 ) -> None:
-    guessed = guess(name, config, template)
-    assert parsers(guessed) == expected
-    assert guessed.value("options.enable-auto-tool-choice") is (True if expected[0] else None)
+    entry = guess(name, config, template)
+    assert parsers(entry) == expected
+    assert entry.value("options.enable-auto-tool-choice") is (True if expected[0] else None)
 
 
-def test_without_a_chat_template_the_family_and_the_name_are_all_there_is() -> None:
+def test_without_a_chat_template_only_family_and_name_count() -> None:
     assert parsers(guess("Qwen3-8B", QWEN3, None)) == ("hermes", None)
     assert parsers(guess("Qwen3-4B-Thinking-2507", QWEN3, None)) == ("hermes", "qwen3")
     warned = guess("Qwen3-8B-Base", QWEN3, None).warnings
@@ -85,43 +85,45 @@ def test_without_a_chat_template_the_family_and_the_name_are_all_there_is() -> N
     assert not guess("Mistral-Small", MISTRAL3, None, files=["tekken.json"]).warnings
 
 
-def test_a_family_nobody_knows_goes_by_its_chat_template() -> None:
+def test_an_unknown_family_uses_its_chat_template() -> None:
     unheard = {**LLAMA, "architectures": ["NewForCausalLM"], "model_type": "unheard_of"}
-    guessed = guess("New-7B", unheard, HERMES + "<think>")
-    assert parsers(guessed) == ("hermes", "deepseek_r1")
-    assert any("unheard_of" in note for note in guessed.notes)
+    entry = guess("New-7B", unheard, HERMES + "<think>")
+    assert parsers(entry) == ("hermes", "deepseek_r1")
+    assert any("unheard_of" in note for note in entry.notes)
 
 
-def test_a_family_of_the_catalogue_is_pointed_at() -> None:
+def test_a_family_of_the_catalogue_is_suggested() -> None:
     machine = replace(SPARK, families={"gemma4": "vllm", "gpt-oss": "cpu"})
     assert any(
         "--family gemma4" in note for note in guess("gemma-4-26B-A4B-it", GEMMA4, machine=machine).notes
     )
     assert not any("--family" in note for note in guess("Qwen3-8B", QWEN3, machine=machine).notes)
-    chosen = guess("gemma-4-26B-A4B-it", GEMMA4, "must alternate", machine, Wishes(family="gemma4"))
+    chosen = guess("gemma-4-26B-A4B-it", GEMMA4, "must alternate", machine, AddOptions(family="gemma4"))
     assert (parsers(chosen), chosen.value("family")) == ((None, None), "gemma4")
     assert "rewriting" not in chosen.table()
-    oss = guess("gpt-oss-20b", GPT_OSS, None, machine, Wishes(family="gpt-oss"))
+    oss = guess("gpt-oss-20b", GPT_OSS, None, machine, AddOptions(family="gpt-oss"))
     assert oss.guesses[0].reason == "family gpt-oss"
     assert oss.value("runtime") == "cpu"
 
 
 def test_every_parser_and_every_quantisation_named_here_is_one_that_vllm_knows() -> None:
     runtime = read_catalogue(CLONE / "models.toml").runtimes["cpu"]
-    built = installed(runtime, CLONE / ".sparkd" / "runtimes")
+    built = find_installed(runtime, CLONE / ".sparkd" / "runtimes")
     assert built is not None
     (vllm,) = built.glob("lib/python3.*/site-packages/vllm")
-    tools = assigned(vllm / "tool_parsers" / "__init__.py", "_TOOL_PARSERS_TO_REGISTER")
-    reasoning = assigned(vllm / "reasoning" / "__init__.py", "_REASONING_PARSERS_TO_REGISTER")
-    quantisations = assigned(vllm / "model_executor/layers/quantization/__init__.py", "QuantizationMethods")
+    tools = read_assigned(vllm / "tool_parsers" / "__init__.py", "_TOOL_PARSERS_TO_REGISTER")
+    reasoning = read_assigned(vllm / "reasoning" / "__init__.py", "_REASONING_PARSERS_TO_REGISTER")
+    quantisations = read_assigned(
+        vllm / "model_executor/layers/quantization/__init__.py", "QuantizationMethods"
+    )
     assert TOOL_PARSERS | {parser for _, parser in TOOL_CALLS} <= tools
     assert {*REASONING_PARSERS, GENERAL_REASONING} <= reasoning
     assert {
-        "inc" if method == "auto-round" else method for method in KNOWN
+        "inc" if method == "auto-round" else method for method in KNOWN_METHODS
     } <= quantisations  # its name for it
 
 
-def assigned(file: Path, name: str) -> set[str]:
+def read_assigned(file: Path, name: str) -> set[str]:
     """The names in the dictionary, or in the Literal, that a module of vLLM's assigns."""
     for node in ast.parse(file.read_text()).body:
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == name:
@@ -172,19 +174,19 @@ def test_embeddings_and_rerankers_run_with_the_pooling_runner() -> None:
         (WHISPER, (), "speech model"),
         ({"model_type": "t5", "is_encoder_decoder": True}, (), "encoder-decoder"),
         ({}, ("adapter_config.json",), "adapter"),
-        ({}, ("model_index.json",), "makes pictures"),
+        ({}, ("model_index.json",), "generates images"),
         ({"hidden_size": 4}, (), "neither architectures nor a model_type"),
     ],
 )
-def test_what_no_guess_fits_is_refused_with_the_reason(
+def test_a_model_that_cannot_be_guessed_is_rejected_with_the_reason(
     config: dict[str, object], files: tuple[str, ...], why: str
 ) -> None:
     with pytest.raises(ModelNotAdded, match=why):
         guess("thing", config, None, files=files)
 
 
-def test_weights_that_only_llama_cpp_reads_are_refused_and_pickles_are_warned_of() -> None:
-    with pytest.raises(ModelNotAdded, match=r"GGUF only.*llama-server"):
+def test_gguf_weights_are_rejected_and_pickles_cause_a_warning() -> None:
+    with pytest.raises(ModelNotAdded, match=r"only GGUF weights.*llama-server"):
         warnings_with("model-Q4_K_M.gguf")
     assert any("pickles" in warning for warning in warnings_with("pytorch_model.bin", "training_args.bin"))
     assert not warnings_with("model.safetensors", "pytorch_model.bin")
@@ -193,23 +195,23 @@ def test_weights_that_only_llama_cpp_reads_are_refused_and_pickles_are_warned_of
 
 def warnings_with(*files: str) -> list[str]:
     found = replace(facts("x", LLAMA), files=frozenset({"config.json", *files}))
-    return guess_model(found, SPARK, Wishes()).warnings
+    return guess_model(found, SPARK, AddOptions()).warnings
 
 
-def test_quantised_weights_need_no_flag_but_a_machine_that_runs_them() -> None:
+def test_quantised_weights_need_no_flag_but_a_machine_that_supports_them() -> None:
     oss = guess("gpt-oss-20b", GPT_OSS)
-    assert any(note.startswith("weights in MXFP4") for note in oss.notes)
+    assert any(note.startswith("the weights are quantised: MXFP4") for note in oss.notes)
     assert "quantization" not in oss.table()["options"]
     glm = guess("GLM-4.5-Air-FP4", GLM4_MOE)
-    assert any(note.startswith("weights in NVFP4") for note in glm.notes)
+    assert any(note.startswith("the weights are quantised: NVFP4") for note in glm.notes)
     here = guess("gpt-oss-20b", GPT_OSS, machine=HOST)
-    assert any("does not run weights in MXFP4 without a GPU" in warning for warning in here.warnings)
+    assert any("does not support MXFP4 weights without a GPU" in warning for warning in here.warnings)
     odd = guess("x", {**LLAMA, "quantization_config": {"quant_method": "bitsandbytes"}})
     assert any("bitsandbytes" in warning for warning in odd.warnings)
-    assert "bitsandbytes" not in KNOWN
+    assert "bitsandbytes" not in KNOWN_METHODS
 
 
-def test_code_that_a_model_brings_runs_only_where_somebody_says_so() -> None:
+def test_code_from_a_repository_runs_only_if_allowed() -> None:
     foreign = {**LLAMA, "model_type": "unheard_of", "auto_map": {"AutoConfig": "configuration_x.XConfig"}}
     assert "configuration_x.XConfig" in guess("x", foreign).untrusted
     known = guess("Phi-4-mini-instruct", PHI)

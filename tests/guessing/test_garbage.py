@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparkd.errors import ModelNotAdded
-from sparkd.guessing import Wishes, facts_of, guess_model
+from sparkd.guessing import AddOptions, guess_model, parse_facts
 from tests.guessing.configs import LLAMA, SPARK
 
 
-def added(config: bytes, **more: bytes) -> dict[str, Any]:
+def guess_table(config: bytes, **more: bytes) -> dict[str, Any]:
     texts = {"config.json": config, **{name.replace("__", "."): data for name, data in more.items()}}
     sizes = {name: len(data) for name, data in texts.items()}
-    return guess_model(facts_of("org/x", "x", texts, sizes), SPARK, Wishes()).table()
+    return guess_model(parse_facts("org/x", "x", texts, sizes), SPARK, AddOptions()).table()
 
 
 @pytest.mark.parametrize(
@@ -29,14 +29,14 @@ def added(config: bytes, **more: bytes) -> dict[str, Any]:
         (b"[]", "config.json is JSON, but not an object"),
         (b"[" * 100_000, "config.json is not JSON: nested too deeply"),
         (b'{"a": ' + b"1" * 5000 + b"}", "config.json is not JSON"),
-        (b'{"architectures": "LlamaForCausalLM"}', "architectures = .*expected a list of texts"),
-        (b'{"architectures": ["XForCausalLM"], "model_type": 3}', "model_type = 3: expected a text"),
+        (b'{"architectures": "LlamaForCausalLM"}', "architectures = .*expected a list of strings"),
+        (b'{"architectures": ["XForCausalLM"], "model_type": 3}', "model_type = 3: expected a string"),
         (b'{"architectures": ["XForCausalLM"], "text_config": 3}', "text_config = 3: expected an object"),
     ],
 )
-def test_a_config_that_cannot_be_read_is_told(config: bytes, why: str) -> None:
+def test_a_config_that_cannot_be_read_is_reported(config: bytes, why: str) -> None:
     with pytest.raises(ModelNotAdded, match=why):
-        added(config)
+        guess_table(config)
 
 
 @pytest.mark.parametrize(
@@ -58,24 +58,24 @@ def test_a_config_that_cannot_be_read_is_told(config: bytes, why: str) -> None:
         ("auto_map", "x"),
     ],
 )
-def test_a_value_that_cannot_be_is_told_with_its_key(key: str, value: object) -> None:
+def test_an_impossible_value_is_reported_with_its_key(key: str, value: object) -> None:
     with pytest.raises(ModelNotAdded, match=rf"^config\.json: {key}"):
-        added(json.dumps({**LLAMA, key: value}).encode())
+        guess_table(json.dumps({**LLAMA, key: value}).encode())
 
 
-def test_other_files_that_are_nonsense_are_told_with_their_names() -> None:
+def test_other_invalid_files_are_reported_with_their_names() -> None:
     good = json.dumps(LLAMA).encode()
     with pytest.raises(ModelNotAdded, match=r"tokenizer_config\.json is not JSON"):
-        added(good, tokenizer_config__json=b"{")
+        guess_table(good, tokenizer_config__json=b"{")
     with pytest.raises(ModelNotAdded, match=r"model\.safetensors\.index\.json: metadata\.total_size"):
-        added(good, model__safetensors__index__json=b'{"metadata": {"total_size": "big"}}')
+        guess_table(good, model__safetensors__index__json=b'{"metadata": {"total_size": "big"}}')
     with pytest.raises(ModelNotAdded, match=r"total_size"):
-        added(good, model__safetensors__index__json=b'{"metadata": {"total_size": 1e30}}')
+        guess_table(good, model__safetensors__index__json=b'{"metadata": {"total_size": 1e30}}')
 
 
 def test_odd_names_and_long_texts_do_no_harm() -> None:
     huge = json.dumps({**LLAMA, "model_type": "x" * 100_000}).encode()
-    assert "context_length" in added(huge)
+    assert "context_length" in guess_table(huge)
 
 
 JSON = st.recursive(
@@ -101,10 +101,10 @@ KEYS = st.sampled_from([*LLAMA, *ODD_KEYS])
 @given(changes=st.dictionaries(KEYS, JSON, max_size=4))
 @settings(max_examples=300, deadline=None)
 def test_whatever_a_config_says_there_is_an_entry_or_one_message(changes: dict[str, Any]) -> None:
-    told = ""
+    message = ""
     try:
-        table = added(json.dumps({**LLAMA, **changes}).encode())
+        table = guess_table(json.dumps({**LLAMA, **changes}).encode())
     except ModelNotAdded as error:
-        told = error.message
-    assert told or table["source"] == "org/x"
-    assert "\n" not in told
+        message = error.message
+    assert message or table["source"] == "org/x"
+    assert "\n" not in message

@@ -1,4 +1,4 @@
-"""A hub, and folders to fetch into."""
+"""A hub, and folders for downloads."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import IO
 
 import pytest
 
+from sparkd.hub.messages import Done, Failed, Message, decode_line
 from sparkd.hub.needs import Need
-from sparkd.hub.ordering import Order, command, environment
-from sparkd.hub.telling import Done, Failed, Told, read_line
+from sparkd.hub.request import DownloadRequest, build_command, build_environment
 from tests.hub.server import Hub, running_hub
 
 
@@ -24,12 +24,12 @@ def hub() -> Iterator[Hub]:
 
 
 @dataclass
-class Shelf:
-    """A folder `paths.models`, and the real process that fetches into it."""
+class DownloadHarness:
+    """A folder `paths.models`, and the real process that downloads into it."""
 
     hub: Hub
     folder: Path
-    more: dict[str, str]
+    environment: dict[str, str]
 
     @property
     def models(self) -> Path:
@@ -39,36 +39,38 @@ class Shelf:
         folder = self.models / "huggingface" / "hub" / f"models--{source.replace('/', '--')}" / "blobs"
         return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
-    def order(self, *needs: Need, verify: bool = False, encodings: tuple[str, ...] = ()) -> Order:
+    def request(self, *needs: Need, verify: bool = False, encodings: tuple[str, ...] = ()) -> DownloadRequest:
         state = str(self.folder / "state")
-        return Order(models=str(self.models), state=state, sources=needs, encodings=encodings, verify=verify)
+        return DownloadRequest(
+            models=str(self.models), state=state, sources=needs, encodings=encodings, verify=verify
+        )
 
-    def start(self, order: Order) -> subprocess.Popen[bytes]:
+    def start(self, request: DownloadRequest) -> subprocess.Popen[bytes]:
         own = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
-        told = {
+        variables = {
             **own,
             "HF_ENDPOINT": self.hub.url,
             "HOME": str(self.folder),
             "HF_HUB_DOWNLOAD_TIMEOUT": "1",
-            **self.more,
+            **self.environment,
         }
         pipe = subprocess.PIPE
         return subprocess.Popen(
-            command(order),
+            build_command(request),
             stdin=pipe,
             stdout=pipe,
             stderr=pipe,
-            env=environment(order, told),
+            env=build_environment(request, variables),
         )
 
-    def fetch(self, *needs: Need, **more: object) -> Done | Failed:
-        """Fetch to the end and return the last word."""
-        order = self.order(*(needs or (Need("org/m"),)), **more)  # type: ignore[arg-type]
-        return self.end_of(self.start(order))
+    def download(self, *needs: Need, **more: object) -> Done | Failed:
+        """Download everything and return the last message."""
+        request = self.request(*(needs or (Need("org/m"),)), **more)  # type: ignore[arg-type]
+        return self.wait_for_end(self.start(request))
 
-    def end_of(self, process: subprocess.Popen[bytes]) -> Done | Failed:
+    def wait_for_end(self, process: subprocess.Popen[bytes]) -> Done | Failed:
         with process:
-            last = last_word(process.stdout)
+            last = last_message(process.stdout)
             assert process.stderr
             errors = process.stderr.read().decode()
         assert not errors, errors
@@ -77,13 +79,13 @@ class Shelf:
         return last
 
 
-def last_word(lines: IO[bytes] | None) -> Told | None:
+def last_message(lines: IO[bytes] | None) -> Message | None:
     last = None
     for text in lines or ():
-        last = read_line(text)
+        last = decode_line(text)
     return last
 
 
 @pytest.fixture
-def shelf(hub: Hub, tmp_path: Path) -> Shelf:
-    return Shelf(hub, tmp_path, {})
+def harness(hub: Hub, tmp_path: Path) -> DownloadHarness:
+    return DownloadHarness(hub, tmp_path, {})

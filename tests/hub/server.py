@@ -56,7 +56,7 @@ class Faults:
     """What goes wrong; a count goes down with each time it does."""
 
     status: dict[str, tuple[int, dict[str, str], int]] = field(default_factory=dict)
-    """By a word of the path: status, headers, how often."""
+    """By a part of the path: status, headers, how often."""
     cut_after: int = 0
     """Bytes of a body after which the connection is cut; each request for it, as long as `cuts` lasts."""
     cuts: int = 0
@@ -133,9 +133,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         hub, path = self.house, unquote(urlsplit(self.path).path)
-        told = self.headers.get("Range", ""), self.headers.get("Authorization", "")
+        result = self.headers.get("Range", ""), self.headers.get("Authorization", "")
         with hub.lock:
-            hub.asked.append((self.command, path, *told))
+            hub.asked.append((self.command, path, *result))
             fault = next((word for word in hub.faults.status if word in path), None)
             if fault:
                 status, headers, times = hub.faults.status[fault]
@@ -175,7 +175,7 @@ class _Handler(BaseHTTPRequestHandler):
             if name.endswith(LFS_ENDINGS):
                 one["lfs"] = {"sha256": digest(data), "size": len(data), "pointerSize": 130}
             siblings.append(one)
-        told = {
+        result = {
             "id": source,
             "modelId": source,
             "sha": commit,
@@ -183,7 +183,7 @@ class _Handler(BaseHTTPRequestHandler):
             "tags": [],
             "private": False,
         }
-        self._answer(200, {"content-type": "application/json"}, json.dumps(told).encode())
+        self._answer(200, {"content-type": "application/json"}, json.dumps(result).encode())
 
     def _resolve(self, source: str, commit: str, path: str) -> None:
         data = self.house.repositories.get(source, {}).get(path)
@@ -206,11 +206,11 @@ class _Handler(BaseHTTPRequestHandler):
         if data is None:
             self._answer(404, {}, b"")
             return
-        if self._falls("wrong"):
+        if self._use_fault("wrong"):
             data = data[:-3] + bytes([data[-3] ^ 1]) + data[-2:]
         self._body(data, {"ETag": f'"{wanted}"'})
 
-    def _falls(self, name: str) -> bool:
+    def _use_fault(self, name: str) -> bool:
         with self.house.lock:
             left = getattr(self.house.faults, name)
             if left > 0:
@@ -232,8 +232,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, body: bytes) -> None:
         faults = self.house.faults
-        cut = faults.cut_after if len(body) > faults.cut_after and self._falls("cuts") else None
-        stall = faults.stall_after if len(body) > faults.stall_after and self._falls("stalls") else None
+        cut = faults.cut_after if len(body) > faults.cut_after and self._use_fault("cuts") else None
+        stall = faults.stall_after if len(body) > faults.stall_after and self._use_fault("stalls") else None
         try:
             for at in range(0, len(body), 16384):
                 if stall is not None and at >= stall:

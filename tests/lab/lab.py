@@ -49,21 +49,21 @@ class Lab:
         """systemd's PID, seen from outside."""
 
     def __enter__(self) -> Self:
-        lacking = missing()
-        assert not lacking, f"these tests boot a real systemd, and that needs {lacking}"
+        missing = find_missing_requirement()
+        assert not missing, f"these tests boot a real systemd, and that needs {missing}"
         self._folder = Path(tempfile.mkdtemp(prefix="sparkd-lab-"))
         self._tree = _cgroup2() / self._name
         try:
             self._boot()
         except BaseException:
-            self.down()
+            self.shut_down()
             raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.down()
+        self.shut_down()
 
     def _boot(self) -> None:
         self._tree.mkdir()
@@ -71,22 +71,24 @@ class Lab:
         (self._folder / "root").mkdir()
         # The shell is in the new cgroup before it unshares, so that the new cgroup namespace is rooted there.
         enter = 'echo $$ >"$1/cgroup.procs" && shift && exec "$@"'
-        spaces = ["--mount", "--pid", "--uts", "--ipc", "--cgroup", "--net", "--fork", "--kill-child"]
+        namespaces = ["--mount", "--pid", "--uts", "--ipc", "--cgroup", "--net", "--fork", "--kill-child"]
         stage_two = [str(BOOT), self._name, str(self._folder / "root"), str(self._share), str(TREE)]
         with log.open("wb") as output:
             self._unshare = subprocess.Popen(
-                ["sh", "-c", enter, "lab", str(self._tree), "unshare", *spaces, *stage_two],
+                ["sh", "-c", enter, "lab", str(self._tree), "unshare", *namespaces, *stage_two],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
             )
-        self.pid = self.until("systemd is there", lambda: self._child(log), BOOT_TIME)
+        self.pid = self.wait_until("systemd is there", lambda: self._child(log), BOOT_TIME)
         # No process may sit inside a delegated root.
         (self._tree.parent / "cgroup.procs").write_text(str(self._unshare.pid))
-        door = Path(f"/proc/{self.pid}/root/run/systemd/private")
-        self.until(
-            "systemd listens", lambda: self._child(log) and self._is_systemd() and door.exists(), BOOT_TIME
+        private_socket = Path(f"/proc/{self.pid}/root/run/systemd/private")
+        self.wait_until(
+            "systemd listens",
+            lambda: self._child(log) and self._is_systemd() and private_socket.exists(),
+            BOOT_TIME,
         )
         state = self.run("systemctl", "is-system-running", "--wait", check=False).stdout.strip()
         assert state in ("running", "degraded"), f"{state}: {log.read_text()}"
@@ -101,7 +103,7 @@ class Lab:
         """Whether stage two has become systemd; before that its root may be the machine's own."""
         return Path(f"/proc/{self.pid}/comm").read_text() == "systemd\n"
 
-    def down(self) -> None:
+    def shut_down(self) -> None:
         """Power off, and leave nothing."""
         if self._unshare is not None:
             if self.pid and self._unshare.poll() is None:
@@ -114,7 +116,7 @@ class Lab:
             self._unshare = None
         if self._tree.exists():
             (self._tree / "cgroup.kill").write_text("1")
-            self.until("the lab's cgroups are gone", self._remove_cgroups)
+            self.wait_until("the lab's cgroups are gone", self._remove_cgroups)
         shutil.rmtree(self._folder)
 
     def _remove_cgroups(self) -> bool:
@@ -132,18 +134,20 @@ class Lab:
         self, *argv: str, check: bool = True, timeout: float = 120.0, **environment: str
     ) -> subprocess.CompletedProcess[str]:
         """Run a command inside; unless `check` is False it must succeed."""
-        ran = subprocess.run(
-            self.inside(*argv, **environment),
+        result = subprocess.run(
+            self.command_inside(*argv, **environment),
             capture_output=True,
             text=True,
             check=False,
             timeout=timeout,
             stdin=subprocess.DEVNULL,
         )
-        assert not check or ran.returncode == 0, f"{argv} → {ran.returncode}\n{ran.stdout}{ran.stderr}"
-        return ran
+        assert not check or result.returncode == 0, (
+            f"{argv} → {result.returncode}\n{result.stdout}{result.stderr}"
+        )
+        return result
 
-    def inside(self, *argv: str, **environment: str) -> list[str]:
+    def command_inside(self, *argv: str, **environment: str) -> list[str]:
         """The command line that runs a command inside."""
         settings = {"PATH": SEARCH_PATH, "LANG": "C.UTF-8", "NO_COLOR": "1", **environment}
         variables = [f"{name}={value}" for name, value in settings.items()]
@@ -155,32 +159,32 @@ class Lab:
 
     def show(self, unit: str, *properties: str) -> dict[str, str]:
         """Properties of a unit."""
-        told = self.run("systemctl", "show", unit, f"--property={','.join(properties)}").stdout
-        return dict(line.split("=", 1) for line in told.splitlines())
+        output = self.run("systemctl", "show", unit, f"--property={','.join(properties)}").stdout
+        return dict(line.split("=", 1) for line in output.splitlines())
 
     def journal(self, *matches: str) -> list[dict[str, Any]]:
         """What the journal has, up to now."""
         self.run("journalctl", "--sync")
-        told = self.run("journalctl", "--output=json", "--no-pager", *matches).stdout
-        return [json.loads(line) for line in told.splitlines()]
+        output = self.run("journalctl", "--output=json", "--no-pager", *matches).stdout
+        return [json.loads(line) for line in output.splitlines()]
 
-    def until(self, what: str, true: Callable[[], Any], seconds: float = 15.0) -> Any:
-        """Return what `true` returns as soon as that is truthy; fail after `seconds`."""
+    def wait_until(self, description: str, condition: Callable[[], Any], seconds: float = 15.0) -> Any:
+        """Return what `condition` returns as soon as that is truthy; fail after `seconds`."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            if found := true():
+            if found := condition():
                 return found
             time.sleep(0.01)
-        raise AssertionError(f"not within {seconds} seconds: {what}")
+        raise AssertionError(f"not within {seconds} seconds: {description}")
 
 
-def missing() -> str:
+def find_missing_requirement() -> str:
     """What this machine lacks for a lab, as the end of a sentence; empty where nothing."""
     if os.geteuid() != 0:
         return "root: run the tests with sudo, or leave these out with `--ignore=tests/systemd`"
-    lacking = [tool for tool in TOOLS if shutil.which(tool) is None]
-    if not INIT.exists() or lacking:
-        return f"systemd and util-linux installed: there is no {' nor '.join(lacking) or INIT}"
+    missing_tools = [tool for tool in TOOLS if shutil.which(tool) is None]
+    if not INIT.exists() or missing_tools:
+        return f"systemd and util-linux installed: there is no {' nor '.join(missing_tools) or INIT}"
     if _cgroup2_or_none() is None:
         return "a cgroup2 file system that is mounted and writable"
     return ""

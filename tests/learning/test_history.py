@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sparkd.learning.history import RUNS_KEPT, History, PastRun, run_key
+from sparkd.learning.history import MAX_RUNS, History, PastRun, run_key
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def history(path: Path) -> Iterator[History]:
     opened.close()
 
 
-def again(history: History, path: Path, boot: str = "boot 1") -> History:
+def reopen(history: History, path: Path, boot: str = "boot 1") -> History:
     history.close()
     return History.open(path, boot)
 
@@ -34,29 +34,29 @@ def a_run(peak: int) -> PastRun:
 
 
 def test_a_model_that_has_never_run_has_taught_nothing(history: History) -> None:
-    assert history.learned("a", "k") is None
+    assert history.profile("a", "k") is None
 
 
 def test_the_footprint_is_the_highest_of_the_last_runs_and_outlives_sparkd(
     history: History, path: Path
 ) -> None:
     for peak in (90, 20, 40):
-        history.add("a", "k", a_run(peak))
-    later = again(history, path)
-    learned = later.learned("a", "k")
-    assert learned is not None
-    assert (learned.footprint, learned.last, learned.runs) == (90, a_run(40), 3)
+        history.add_run("a", "k", a_run(peak))
+    later = reopen(history, path)
+    profile = later.profile("a", "k")
+    assert profile is not None
+    assert (profile.footprint, profile.last, profile.runs) == (90, a_run(40), 3)
     later.close()
 
 
 def test_what_was_long_ago_is_forgotten(history: History, path: Path) -> None:
-    history.add("a", "k", a_run(90))
-    for _ in range(RUNS_KEPT):
-        history.add("a", "k", a_run(40))
-    for seen in (history, again(history, path)):
-        learned = seen.learned("a", "k")
-        assert learned is not None
-        assert (learned.footprint, learned.runs) == (40, RUNS_KEPT)
+    history.add_run("a", "k", a_run(90))
+    for _ in range(MAX_RUNS):
+        history.add_run("a", "k", a_run(40))
+    for seen in (history, reopen(history, path)):
+        profile = seen.profile("a", "k")
+        assert profile is not None
+        assert (profile.footprint, profile.runs) == (40, MAX_RUNS)
     seen.close()
 
 
@@ -72,59 +72,59 @@ def test_another_command_line_environment_or_runtime_is_another_model_to_learn()
 
 
 def test_what_was_starting_when_sparkd_died_is_known_to_the_next(history: History, path: Path) -> None:
-    history.begin("a", "k")
-    history.begin("b", "k")
-    history.end("b")
-    assert again(history, path).interrupted() == {"a": ("k", False)}
-    assert History.open(path, "boot 2").interrupted() == {"a": ("k", True)}
+    history.record_start("a", "k")
+    history.record_start("b", "k")
+    history.clear_start("b")
+    assert reopen(history, path).find_interrupted_starts() == {"a": ("k", False)}
+    assert History.open(path, "boot 2").find_interrupted_starts() == {"a": ("k", True)}
 
 
-def test_a_hold_stands_until_the_operator_or_another_definition_lifts_it(
+def test_a_quarantine_lasts_until_the_operator_or_another_definition_lifts_it(
     history: History, path: Path
 ) -> None:
-    history.hold("a", "k", "It froze.")
-    later = again(history, path)
-    assert later.held("a", "k") == "It froze."
-    assert later.held("a", "another") is None
-    later.release("a")
-    assert later.held("a", "k") is None
+    history.quarantine("a", "k", "It froze.")
+    later = reopen(history, path)
+    assert later.quarantine_cause("a", "k") == "It froze."
+    assert later.quarantine_cause("a", "another") is None
+    later.clear_quarantine("a")
+    assert later.quarantine_cause("a", "k") is None
     later.close()
 
 
 def test_kills_by_the_guard_add_up_across_restarts(history: History, path: Path) -> None:
-    assert history.guard_killed("a", "k") == 1
-    later = again(history, path)
-    assert later.guard_killed("a", "k") == 2
-    assert later.guard_killed("a", "another") == 1
-    later.release("a")
+    assert history.count_guard_kill("a", "k") == 1
+    later = reopen(history, path)
+    assert later.count_guard_kill("a", "k") == 2
+    assert later.count_guard_kill("a", "another") == 1
+    later.clear_quarantine("a")
     assert later.guard_kills("a", "another") == 0
     later.close()
 
 
 def test_a_leak_lasts_until_the_machine_is_booted_again(history: History, path: Path) -> None:
-    history.note_leaked(3 * 2**40)
-    later = again(history, path)
+    history.record_leak(3 * 2**40)
+    later = reopen(history, path)
     assert later.leaked == 3 * 2**40
-    assert again(later, path, "boot 2").leaked == 0
+    assert reopen(later, path, "boot 2").leaked == 0
 
 
 @pytest.mark.parametrize(
     "content", [b"not a database at all, and long enough to be sure" * 99, b"SQLite format 3\0" + b"x" * 4096]
 )
-def test_a_corrupt_file_is_set_aside_and_said(path: Path, content: bytes) -> None:
+def test_a_corrupt_file_is_moved_to_a_backup_and_reported(path: Path, content: bytes) -> None:
     path.parent.mkdir()
     path.write_bytes(content)
     history = History.open(path, "boot")
     (aside,) = [other for other in path.parent.iterdir() if other.name.startswith("history.sqlite.")]
     assert aside.read_bytes() == content
     assert str(aside) in history.notices[0]
-    history.add("a", "k", a_run(1))
-    assert again(history, path, "boot").learned("a", "k")
+    history.add_run("a", "k", a_run(1))
+    assert reopen(history, path, "boot").profile("a", "k")
 
 
 def test_a_damaged_page_is_found_when_the_file_is_opened(history: History, path: Path) -> None:
     for number in range(300):
-        history.add(f"model {number}", "k", a_run(number))
+        history.add_run(f"model {number}", "k", a_run(number))
     history.close()
     content = bytearray(path.read_bytes())
     content[4096 * 2 : 4096 * 4] = b"\xff" * 8192
@@ -144,18 +144,18 @@ def test_a_folder_that_cannot_be_written_costs_only_the_memory(tmp_path: Path) -
     (tmp_path / "state").write_text("a file where a folder should be")
     history = History.open(tmp_path / "state" / "history.sqlite", "boot")
     assert "forgotten when it stops" in history.notices[0]
-    history.add("a", "k", a_run(7))
-    assert history.learned("a", "k") is not None
+    history.add_run("a", "k", a_run(7))
+    assert history.profile("a", "k") is not None
 
 
 def test_only_models_with_a_past_are_looked_at_when_sparkd_starts(tmp_path: Path) -> None:
     history = History.open(tmp_path / "history.sqlite", "boot")
-    history.hold("frozen", "key", "It may be what froze the machine.")
-    history.guard_killed("greedy", "key")
-    history.add("good", "key", PastRun(1, 1, 1.0, {}))
-    assert history.noted() == {"frozen", "greedy"}
-    history.release("frozen")
-    assert history.noted() == {"greedy"}
+    history.quarantine("frozen", "key", "It may be what froze the machine.")
+    history.count_guard_kill("greedy", "key")
+    history.add_run("good", "key", PastRun(1, 1, 1.0, {}))
+    assert history.models_with_records() == {"frozen", "greedy"}
+    history.clear_quarantine("frozen")
+    assert history.models_with_records() == {"greedy"}
     history.close()
 
 
@@ -164,10 +164,10 @@ def test_when_the_guard_last_acted_is_known_across_restarts_and_no_retry_undoes_
 ) -> None:
     assert history.last_guard_action is None
     before = time.time()
-    history.guard_acted("a")
-    history.guard_acted("b")
-    history.release("b")
-    later = again(history, path)
+    history.record_guard_action("a")
+    history.record_guard_action("b")
+    history.clear_quarantine("b")
+    later = reopen(history, path)
     assert later.last_guard_action is not None
     model, moment = later.last_guard_action
     assert model == "b"
@@ -178,7 +178,7 @@ def test_when_the_guard_last_acted_is_known_across_restarts_and_no_retry_undoes_
 def test_a_file_of_an_earlier_sparkd_that_knew_no_last_action_keeps_what_it_has(
     history: History, path: Path
 ) -> None:
-    history.add("a", "k", a_run(100))
+    history.add_run("a", "k", a_run(100))
     history.close()
     with sqlite3.connect(path) as file:
         file.execute("DROP TABLE guard_acted")
@@ -186,5 +186,5 @@ def test_a_file_of_an_earlier_sparkd_that_knew_no_last_action_keeps_what_it_has(
     later = History.open(path, "boot 2")
     assert later.notices == ()
     assert later.last_guard_action is None
-    assert later.learned("a", "k") is not None
+    assert later.profile("a", "k") is not None
     later.close()

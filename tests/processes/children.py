@@ -1,4 +1,4 @@
-"""Real children for the tests of processes: the bad engine, and waiting without sleeping."""
+"""Helpers for tests with real child processes: the bad engine, Python programs, and waiting for a condition."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BAD_ENGINE = (sys.executable, "-S", "-E", str(Path(__file__).parents[1] / "bad_e
 ENVIRONMENT = {"PATH": os.environ["PATH"]}
 
 
-def bad(*flags: str) -> Command:
+def bad_engine(*flags: str) -> Command:
     return Command((*BAD_ENGINE, "--socket", "api.sock", "--journal", "journal", *flags), ENVIRONMENT)
 
 
@@ -25,24 +25,24 @@ def python(program: str) -> Command:
     return Command((sys.executable, "-S", "-E", "-c", program), ENVIRONMENT)
 
 
-async def until(condition: Callable[[], object], within: float = 10.0) -> None:
+async def wait_until(condition: Callable[[], object], within: float = 10.0) -> None:
     deadline = time.monotonic() + within
     while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, f"not true within {within} seconds"
         await asyncio.sleep(0.005)
 
 
-def events(directory: Path) -> list[dict[str, Any]]:
+def read_events(directory: Path) -> list[dict[str, Any]]:
     path = directory / "journal"
     text = path.read_text() if path.exists() else ""
     return [json.loads(line) for line in text.splitlines() if line.endswith("}")]
 
 
 def pids_of(directory: Path, *kinds: str) -> list[int]:
-    return [event["pid"] for event in events(directory) if event["event"] in kinds]
+    return [event["pid"] for event in read_events(directory) if event["event"] in kinds]
 
 
-def runs(pid: int) -> bool:
+def is_running(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
     except OSError:

@@ -10,18 +10,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparkd.rewriting import JsonBody
-from sparkd.rewriting.payloads import NOTHING, put_back, set_aside
+from sparkd.rewriting.payloads import NO_PAYLOADS, extract_payloads, restore_payloads
 
 LONG = base64.b64encode(os.urandom(300_000)).decode()
 
 
-def sent(body: dict[str, Any], **how: Any) -> tuple[dict[str, Any], int]:
+def round_trip(body: dict[str, Any], **how: Any) -> tuple[dict[str, Any], int]:
     """A body after a field was set in it, and the bytes that were looked at."""
-    parsed = JsonBody.parse(json.dumps(body, **how).encode())
-    looked_at = sum(len(bytes(value)) for value in parsed.fields.values())
+    data = json.dumps(body, **how).encode()
+    parsed = JsonBody.parse(data)
+    collected = JsonBody.parse(bytearray(data))
+    assert collected.encode() == parsed.encode()
+    assert collected.with_field("n", 1).encode() == parsed.with_field("n", 1).encode()
+    scanned_bytes = sum(len(bytes(value)) for value in parsed.fields.values())
     result: dict[str, Any] = json.loads(parsed.with_field("n", 1).encode())
     assert result.pop("n") == 1
-    return result, looked_at
+    return result, scanned_bytes
 
 
 @pytest.mark.parametrize(
@@ -31,13 +35,15 @@ def sent(body: dict[str, Any], **how: Any) -> tuple[dict[str, Any], int]:
         [{"url": f"data:image/png;base64,{LONG}"}] * 3,
         {"source": {"type": "base64", "data": LONG}},
         {"input_audio": {"data": LONG, "format": "wav"}, "text": "x"},
+        f"two lines\nand then data:image/png;base64,{LONG}",
+        f"a short one ;base64,AAAA\nand then data:image/png;base64,{LONG}",
     ],
 )
 def test_a_long_payload_is_not_looked_at_and_comes_out_as_it_came(value: Any) -> None:
     for how in ({}, {"indent": 1}, {"separators": (",", ":")}):
-        result, looked_at = sent({"value": value}, **how)
+        result, scanned_bytes = round_trip({"value": value}, **how)
         assert result == {"value": value}
-        assert looked_at < 30_000
+        assert scanned_bytes < 30_000
 
 
 @pytest.mark.parametrize(
@@ -52,17 +58,22 @@ def test_a_long_payload_is_not_looked_at_and_comes_out_as_it_came(value: Any) ->
     ],
 )
 def test_what_only_looks_like_one_comes_out_as_it_came(value: Any) -> None:
-    assert sent({"value": value})[0] == {"value": value}
+    assert round_trip({"value": value})[0] == {"value": value}
+
+
+def test_a_body_that_stays_as_it_came_is_not_copied() -> None:
+    for data in (b'{"text":"%s"}' % (b"x" * 300_000), bytearray(b'{"data":"%s"}' % LONG.encode())):
+        assert JsonBody.parse(data).encode() is data
 
 
 def test_a_body_that_ends_inside_one_is_left_alone() -> None:
     data = b'{"url": "data:image/png;base64,' + LONG.encode()
-    assert set_aside(data) == (data, NOTHING)
+    assert extract_payloads(data) == (data, NO_PAYLOADS)
 
 
 def test_a_mark_that_somebody_writes_himself_is_no_mark() -> None:
     text = "~sparkd-0-0~ ~sparkd-1-0~"
-    assert sent({"url": f"data:image/png;base64,{LONG}", "text": text})[0]["text"] == text
+    assert round_trip({"url": f"data:image/png;base64,{LONG}", "text": text})[0]["text"] == text
 
 
 ENDS = st.sampled_from(
@@ -74,4 +85,4 @@ ENDS = st.sampled_from(
 @given(st.lists(ENDS, max_size=8))
 def test_any_bytes_are_put_back_as_they_were(pieces: list[str]) -> None:
     data = "".join(["x" * 300_000, *pieces]).encode()
-    assert put_back(*set_aside(data)) == data
+    assert restore_payloads(*extract_payloads(data)) == data

@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparkd.errors import InvalidRequest, RequestError
-from sparkd.rewriting import Case, JsonBody, Rewritten, rewrite
-from sparkd.rewriting.case import Api
-from tests.rewriting.subjects import model
+from sparkd.rewriting import JsonBody, RewriteContext, RewriteResult, rewrite
+from sparkd.rewriting.rewrite_context import Api
+from sparkd.rewriting.token_count import count_if_over, count_prompt_tokens
+from tests.rewriting.examples import model
 
-EVERYTHING: dict[str, Any] = {
+ALL_RULES: dict[str, Any] = {
     "context_length": 4096,
     "strip": ("seed",),
     "default": {"top_k": 20},
@@ -25,14 +26,24 @@ EVERYTHING: dict[str, Any] = {
     "quiet": True,
 }
 MODELS = [
-    model(**EVERYTHING, drop_images=True, tools="require"),
-    model(**EVERYTHING, vision=True, tools="strip"),
-    model(**EVERYTHING, tokenizer="quarter"),
+    model(**ALL_RULES, drop_images=True, tools="require"),
+    model(**ALL_RULES, vision=True, tools="strip"),
+    model(**ALL_RULES, tokenizer="quarter"),
 ]
 APIS: list[Api] = ["chat", "completions", "responses", "messages", "other"]
-CASES = st.builds(Case, st.sampled_from(MODELS), st.sampled_from(APIS), st.sampled_from(["m", "m:high"]))
+CONTEXTS = st.builds(
+    RewriteContext, st.sampled_from(MODELS), st.sampled_from(APIS), st.sampled_from(["m", "m:high"])
+)
 
-TOUCHED = {"seed", "top_k", "temperature", "reasoning_effort", "reasoningEffort", "reasoning", "thinking"} | {
+RULE_FIELDS = {
+    "seed",
+    "top_k",
+    "temperature",
+    "reasoning_effort",
+    "reasoningEffort",
+    "reasoning",
+    "thinking",
+} | {
     *(
         "chat_template_kwargs",
         "messages",
@@ -80,40 +91,51 @@ MESSAGES = st.fixed_dictionaries(
     optional={"tool_calls": st.lists(st.fixed_dictionaries({"id": TEXTS}), max_size=2), "name": TEXTS},
 )
 BODIES = st.fixed_dictionaries(
-    {}, optional=dict.fromkeys(TOUCHED - {"model"}, VALUES)
+    {}, optional=dict.fromkeys(RULE_FIELDS - {"model"}, VALUES)
 ) | st.fixed_dictionaries(
     {"messages": st.lists(MESSAGES | VALUES, max_size=6)},
     optional={"tools": st.lists(VALUES, max_size=2), "max_tokens": st.integers(), "extra": VALUES},
 )
 
 
-def attempt(case: Case, body: Any) -> Rewritten | None:
+def try_rewrite(context: RewriteContext, body: Any) -> RewriteResult | None:
     try:
-        return rewrite(case, JsonBody.parse(json.dumps(body).encode()))
+        return rewrite(context, JsonBody.parse(json.dumps(body).encode()))
     except RequestError:
         return None
 
 
 @settings(deadline=None)
-@given(CASES, BODIES)
-def test_rewriting_twice_is_rewriting_once(case: Case, body: dict[str, Any]) -> None:
-    once = attempt(case, body)
+@given(CONTEXTS, BODIES)
+def test_rewriting_twice_is_rewriting_once(context: RewriteContext, body: dict[str, Any]) -> None:
+    once = try_rewrite(context, body)
     if once is not None:
         encoded = once.body.encode()
-        assert rewrite(case, JsonBody.parse(encoded)).body.encode() == encoded
+        assert rewrite(context, JsonBody.parse(encoded)).body.encode() == encoded
 
 
 @settings(deadline=None)
-@given(CASES, st.dictionaries(st.text(max_size=5), VALUES), BODIES)
+@given(CONTEXTS, st.dictionaries(st.text(max_size=5), VALUES), BODIES)
 def test_fields_that_no_rule_names_keep_their_bytes(
-    case: Case, others: dict[str, Any], body: dict[str, Any]
+    context: RewriteContext, others: dict[str, Any], body: dict[str, Any]
 ) -> None:
-    others = {name: value for name, value in others.items() if name not in TOUCHED}
-    result = attempt(case, {**others, **body})
+    others = {name: value for name, value in others.items() if name not in RULE_FIELDS}
+    result = try_rewrite(context, {**others, **body})
     if result is not None:
         for name, value in others.items():
             if name not in body:
                 assert bytes(result.body.fields[name]) == json.dumps(value).encode()
+
+
+@settings(deadline=None)
+@given(CONTEXTS, BODIES, st.integers(0, 2000))
+def test_a_prompt_that_is_not_counted_has_no_more_tokens_than_there_is_room_for(
+    context: RewriteContext, body: dict[str, Any], room: int
+) -> None:
+    parsed = JsonBody.parse(json.dumps(body).encode())
+    count = count_prompt_tokens(context, parsed)
+    beyond = count_if_over(context, parsed, room)
+    assert count.total <= room if beyond is None else beyond == count
 
 
 @settings(deadline=None)
@@ -122,18 +144,20 @@ def test_the_order_of_what_is_said_is_kept(messages: list[dict[str, Any]]) -> No
     for number, message in enumerate(messages):
         message["content"] = f"<{number}>"
     entry = model(alternate_roles=True)
-    result = rewrite(Case(entry), JsonBody.parse(json.dumps({"messages": messages}).encode())).body.encode()
-    said = json.dumps(json.loads(result)["messages"])
+    result = rewrite(
+        RewriteContext(entry), JsonBody.parse(json.dumps({"messages": messages}).encode())
+    ).body.encode()
+    text = json.dumps(json.loads(result)["messages"])
     systems = [f"<{number}>" for number, message in enumerate(messages) if message["role"] == "system"]
     turns = [f"<{number}>" for number, message in enumerate(messages) if message["role"] != "system"]
-    places = [said.index(mark) for mark in [*systems, *turns]]
+    places = [text.index(mark) for mark in [*systems, *turns]]
     assert places == sorted(places)
 
 
 @settings(deadline=None)
-@given(CASES, VALUES | st.dictionaries(st.text(max_size=3) | st.sampled_from(sorted(TOUCHED)), VALUES))
-def test_any_json_is_mended_or_refused(case: Case, body: Any) -> None:
-    attempt(case, body)
+@given(CONTEXTS, VALUES | st.dictionaries(st.text(max_size=3) | st.sampled_from(sorted(RULE_FIELDS)), VALUES))
+def test_any_json_is_mended_or_refused(context: RewriteContext, body: Any) -> None:
+    try_rewrite(context, body)
 
 
 def test_deep_nesting_is_the_engines_to_judge() -> None:
@@ -141,7 +165,7 @@ def test_deep_nesting_is_the_engines_to_judge() -> None:
         for entry in MODELS:
             for field in (b"messages", b"tools", b"input"):
                 data = b'{"model":"m","messages":[],"%s":[%s]}' % (field, deep)
-                rewrite(Case(entry), JsonBody.parse(data))
+                rewrite(RewriteContext(entry), JsonBody.parse(data))
 
 
 def test_half_a_surrogate_pair_is_no_text_and_is_refused() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sparkd.catalog.definitions import Model
 from sparkd.errors import InvalidRequest
-from sparkd.rewriting import Case, JsonBody, rewrite
+from sparkd.rewriting import JsonBody, RewriteContext, rewrite
 
 MODEL = Model(
     id="smollm2",
@@ -22,8 +22,8 @@ MODEL = Model(
 )
 
 
-def encoded(body: JsonBody) -> bytes:
-    return rewrite(Case(MODEL), body).body.encode()
+def encoded(body: JsonBody) -> bytes | bytearray:
+    return rewrite(RewriteContext(MODEL), body).body.encode()
 
 
 JSON_VALUES = st.recursive(

@@ -4,16 +4,16 @@ from typing import Any
 
 import pytest
 
-from sparkd.rewriting import Case
-from tests.rewriting.subjects import mended, model, rewritten
+from sparkd.rewriting import RewriteContext
+from tests.rewriting.examples import model, rewrite_request, rewrite_to_dict
 
-GEMMA = Case(model(alternate_roles=True, vision=True))
+GEMMA = RewriteContext(model(alternate_roles=True, vision=True))
 
 Message = dict[str, Any]
 
 
 def turns(*messages: Any) -> list[Message]:
-    result: list[Message] = mended({"messages": list(messages)}, GEMMA)["messages"]
+    result: list[Message] = rewrite_to_dict({"messages": list(messages)}, GEMMA)["messages"]
     return result
 
 
@@ -41,8 +41,8 @@ IMAGE = {"type": "image_url", "image_url": {"url": "https://x/y.png"}}
 
 
 def test_turns_that_are_right_already_pass_as_they_came() -> None:
-    result = rewritten({"messages": [user("a"), assistant("b"), user("c")]}, GEMMA)
-    assert not result.mended
+    result = rewrite_request({"messages": [user("a"), assistant("b"), user("c")]}, GEMMA)
+    assert not result.rewrites
 
 
 def test_system_messages_move_into_the_first_user_message() -> None:
@@ -142,10 +142,10 @@ def test_one_odd_message_does_not_keep_the_others_from_being_mended() -> None:
 
 def test_only_chats_have_their_roles_changed() -> None:
     body = {"messages": [assistant("a")], "max_tokens": 5}
-    assert mended(body, Case(GEMMA.model, "messages")) == body
+    assert rewrite_to_dict(body, RewriteContext(GEMMA.model, "messages")) == body
 
 
 def test_a_text_merged_with_parts_that_say_nothing_is_a_text_where_only_texts_are_taken() -> None:
-    plain = Case(model(alternate_roles=True, join_text=True))
+    plain = RewriteContext(model(alternate_roles=True, join_text=True))
     said = {"messages": [user("a"), user([]), user([part("")])]}
-    assert mended(said, plain)["messages"] == [user("a")]
+    assert rewrite_to_dict(said, plain)["messages"] == [user("a")]

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from sparkd.rewriting import Case
-from sparkd.rewriting.case import Api
-from tests.rewriting.subjects import mended, model
+from sparkd.rewriting import RewriteContext
+from sparkd.rewriting.rewrite_context import Api
+from tests.rewriting.examples import model, rewrite_to_dict
 
 STRIP = model(tools="strip")
 REQUIRE = model(tools="require")
@@ -22,22 +22,25 @@ def test_everything_about_tools_is_taken_out(api: Api) -> None:
         "function_call": "auto",
         "parallel_tool_calls": True,
     }
-    assert mended({**body, "n": 1}, Case(STRIP, api)) == {"n": 1}
+    assert rewrite_to_dict({**body, "n": 1}, RewriteContext(STRIP, api)) == {"n": 1}
 
 
 @pytest.mark.parametrize("choice", [{}, {"tool_choice": None}, {"tool_choice": ""}, {"tool_choice": "auto"}])
 def test_a_model_that_may_choose_must(choice: dict[str, Any]) -> None:
-    assert mended({"tools": TOOLS, **choice}, Case(REQUIRE))["tool_choice"] == "required"
+    assert rewrite_to_dict({"tools": TOOLS, **choice}, RewriteContext(REQUIRE))["tool_choice"] == "required"
 
 
 @pytest.mark.parametrize("choice", ["none", "required", {"type": "function", "function": {"name": "f"}}])
 def test_a_client_that_has_chosen_is_heard(choice: Any) -> None:
-    assert mended({"tools": TOOLS, "tool_choice": choice}, Case(REQUIRE))["tool_choice"] == choice
+    assert (
+        rewrite_to_dict({"tools": TOOLS, "tool_choice": choice}, RewriteContext(REQUIRE))["tool_choice"]
+        == choice
+    )
 
 
 @pytest.mark.parametrize("tools", [None, [], "x"])
 def test_without_tools_nothing_is_forced(tools: Any) -> None:
-    assert mended({"tools": tools}, Case(REQUIRE)) == {"tools": tools}
+    assert rewrite_to_dict({"tools": tools}, RewriteContext(REQUIRE)) == {"tools": tools}
 
 
 @pytest.mark.parametrize(
@@ -49,9 +52,9 @@ def test_without_tools_nothing_is_forced(tools: Any) -> None:
     ],
 )
 def test_once_a_tool_has_answered_the_model_is_free(api: Api, turns: dict[str, Any]) -> None:
-    assert "tool_choice" not in mended({"tools": TOOLS, **turns}, Case(REQUIRE, api))
+    assert "tool_choice" not in rewrite_to_dict({"tools": TOOLS, **turns}, RewriteContext(REQUIRE, api))
 
 
 def test_anthropics_clients_get_their_own_word_for_it() -> None:
     body = {"tools": [{"name": "f"}], "tool_choice": {"type": "auto"}}
-    assert mended(body, Case(REQUIRE, "messages"))["tool_choice"] == {"type": "any"}
+    assert rewrite_to_dict(body, RewriteContext(REQUIRE, "messages"))["tool_choice"] == {"type": "any"}

@@ -15,8 +15,8 @@ import pytest
 
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.rewriting import Rewriting
-from sparkd.rewriting import Case
-from tests.rewriting.subjects import mended, model
+from sparkd.rewriting import RewriteContext
+from tests.rewriting.examples import model, rewrite_to_dict
 
 FOLDER = Path(__file__).parent / "vectors"
 VECTORS: list[dict[str, Any]] = json.loads(gzip.decompress((FOLDER / "request-fixups.json.gz").read_bytes()))
@@ -36,8 +36,8 @@ MODELS = models()
 @pytest.mark.parametrize("number", range(len(VECTORS)))
 def test_a_request_comes_out_as_it_did(number: int) -> None:
     vector = VECTORS[number]
-    case = Case(MODELS[vector["model"]])
-    assert mended(vector["request"], case) | {"model": vector["model"]} == vector["expected"]
+    context = RewriteContext(MODELS[vector["model"]])
+    assert rewrite_to_dict(vector["request"], context) | {"model": vector["model"]} == vector["expected"]
 
 
 def test_there_are_as_many_as_there_were() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sparkd.runtimes import installed, list_builds
+from sparkd.runtimes import find_installed, list_builds
 from tests.runtimes.tiny import Tiny, make_wheel
 
 
@@ -23,7 +23,7 @@ def output(*argv: str | Path) -> str:
 
 def test_a_definition_becomes_a_virtualenv_whose_programs_run_where_it_was_put(tiny: Tiny) -> None:
     folder = tiny.build()
-    assert installed(tiny.runtime, tiny.root) == folder
+    assert find_installed(tiny.runtime, tiny.root) == folder
     assert folder.parent == tiny.root
     assert output(folder / "bin" / "tiny").strip() == f"tiny answers with {folder / 'bin' / 'python'}"
 
@@ -53,13 +53,13 @@ def test_an_unchanged_definition_is_not_built_again(tiny: Tiny) -> None:
     assert tiny.lines == [f"Runtime 'tiny' is built: {first}"]
 
 
-def test_a_changed_lock_and_a_changed_definition_are_built_anew_and_the_old_builds_stay(tiny: Tiny) -> None:
+def test_a_changed_lock_or_definition_is_built_again_and_the_old_builds_stay(tiny: Tiny) -> None:
     folders = [tiny.build()]
     tiny.define(tiny.lock + "# changed\n")
-    assert installed(tiny.runtime, tiny.root) is None
+    assert find_installed(tiny.runtime, tiny.root) is None
     folders.append(tiny.build())
     tiny.define(tiny.lock, description="changed")
-    assert installed(tiny.runtime, tiny.root) is None
+    assert find_installed(tiny.runtime, tiny.root) is None
     folders.append(tiny.build())
     assert len(set(folders)) == 3
     assert [build.folder for build in list_builds(tiny.root)] == folders
@@ -79,14 +79,14 @@ def test_going_back_to_an_earlier_definition_finds_its_build(tiny: Tiny) -> None
     tiny.define(lock + "# changed\n")
     tiny.build()
     tiny.define(lock)
-    assert installed(tiny.runtime, tiny.root) == first
+    assert find_installed(tiny.runtime, tiny.root) == first
 
 
 def test_a_build_whose_python_has_left_the_machine_is_built_again(tiny: Tiny) -> None:
     folder = tiny.build()
     (folder / "bin" / "python").unlink()
     (folder / "bin" / "python").symlink_to(tiny.place / "python-that-was-removed")
-    assert installed(tiny.runtime, tiny.root) is None
+    assert find_installed(tiny.runtime, tiny.root) is None
     assert not list_builds(tiny.root)[0].usable
     assert tiny.build() == folder
     assert "tiny answers" in output(folder / "bin" / "tiny")
@@ -104,7 +104,7 @@ def test_a_local_build_of_torch_wins_over_the_index_of_its_backend(tiny: Tiny) -
     tiny.define(
         "torch==9.9+cpu\n", torch_backend="cpu", versions={"torch": "9.9+cpu"}, python=tag[2] + "." + tag[3:]
     )
-    assert installed(tiny.runtime, tiny.root) is None
+    assert find_installed(tiny.runtime, tiny.root) is None
     assert tiny.build().is_dir()
 
 
@@ -120,12 +120,12 @@ def test_two_builds_at_once_make_one(tiny: Tiny) -> None:
     assert any(line.startswith("Waiting for another build") for line in tiny.lines)
 
 
-def test_in_a_log_uv_speaks_in_plain_lines(tiny: Tiny) -> None:
+def test_in_a_log_uv_writes_plain_lines(tiny: Tiny) -> None:
     tiny.build()
-    told = "\n".join(tiny.lines)
-    assert "Installed 1 package" in told
-    assert "tiny==1.0" not in told, "the lock file has the list already"
-    assert "\x1b" not in told
+    output = "\n".join(tiny.lines)
+    assert "Installed 1 package" in output
+    assert "tiny==1.0" not in output, "the lock file has the list already"
+    assert "\x1b" not in output
 
 
 def test_on_a_terminal_uv_draws_for_itself(tiny: Tiny, capfd: pytest.CaptureFixture[str]) -> None:

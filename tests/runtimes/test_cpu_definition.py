@@ -1,10 +1,10 @@
-"""The definition of the cpu runtime is sane: what can be told without building it."""
+"""The definition of the cpu runtime is sane, as far as that can be checked without building it."""
 
 from __future__ import annotations
 
 import re
 
-from sparkd.runtimes import installed
+from sparkd.runtimes import find_installed
 from tests import models
 
 LOCK = (models.VENVS / "cpu" / "requirements.lock").read_text()
@@ -22,7 +22,7 @@ def test_every_requirement_is_pinned_and_hashed_but_torch() -> None:
     assert [pin.split("==")[0] for pin in REQUIREMENTS if "--hash=sha256:" not in pin] == ["torch"]
 
 
-def test_the_lock_names_no_place_to_fetch_from() -> None:
+def test_the_lock_names_no_index() -> None:
     assert "://" not in LOCK
     assert "--find-links" not in LOCK
     assert "index" not in LOCK
@@ -46,4 +46,4 @@ def test_intels_libraries_are_asked_for_on_intels_machines_only() -> None:
 
 
 def test_it_is_built_when_the_tests_run() -> None:
-    assert models.cpu_folder() == installed(models.cpu(), models.RUNTIMES)
+    assert models.cpu_folder() == find_installed(models.cpu(), models.RUNTIMES)

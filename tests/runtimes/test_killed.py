@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sparkd.runtimes import installed, list_builds
+from sparkd.runtimes import find_installed, list_builds
 from tests.runtimes.tiny import Tiny
 
 
@@ -57,7 +57,7 @@ def wait_for(path: Path) -> None:
 
 def assert_cleared_and_built(tiny: Tiny) -> None:
     folder = tiny.build()
-    assert installed(tiny.runtime, tiny.root) == folder
+    assert find_installed(tiny.runtime, tiny.root) == folder
     assert sorted(path.name for path in tiny.root.iterdir()) == [".cache", ".lock", folder.name]
 
 
@@ -67,7 +67,7 @@ def test_a_build_killed_in_its_checks_leaves_nothing_that_looks_finished(tiny: T
     with building(tiny, {}):
         wait_for(started)
     assert list(tiny.root.glob("tiny-*.building-*")), "it was killed in the middle"
-    assert installed(tiny.runtime, tiny.root) is None
+    assert find_installed(tiny.runtime, tiny.root) is None
     assert list_builds(tiny.root) == []
     assert_cleared_and_built(tiny)
 
@@ -80,7 +80,7 @@ def test_a_build_killed_in_its_download_does_not_fall_into_the_next_one(tiny: Ti
         ):
             wait_for(asked)
         assert list_builds(tiny.root) == []
-        # The killed build's uv lives on until the index lets go of it.
+        # The killed build's uv continues until the index closes the connection.
         threading.Timer(0.5, stop.set).start()
         assert_cleared_and_built(tiny)
     assert any(line.startswith("Waiting for another build") for line in tiny.lines)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from sparkd.catalog.quantities import GIB
-from sparkd.scheduling.headline import headline
+from sparkd.scheduling.headline import format_headline
 from sparkd.scheduling.status import MemoryStatus, ModelStatus, QueueStatus, Status
 
 
-def told(*models: ModelStatus, reserved: int = 0, stopping: bool = False) -> str:
+def describe(*models: ModelStatus, reserved: int = 0, stopping: bool = False) -> str:
     status = Status(
         version="1",
         pid=1,
@@ -17,11 +17,11 @@ def told(*models: ModelStatus, reserved: int = 0, stopping: bool = False) -> str
         queue=QueueStatus(waiting=0, max_length=1, on_busy="wait"),
         models=models,
     )
-    return headline(status, stopping=stopping)
+    return format_headline(status, stopping=stopping)
 
 
 def test_an_idle_daemon_says_so() -> None:
-    assert told(ModelStatus(id="a", state="stopped")) == "ready · nothing resident · 100 GiB free"
+    assert describe(ModelStatus(id="a", state="stopped")) == "ready · nothing resident · 100 GiB free"
 
 
 def test_it_names_what_is_resident_and_how_busy_it_is() -> None:
@@ -29,11 +29,11 @@ def test_it_names_what_is_resident_and_how_busy_it_is() -> None:
         ModelStatus(id="gpt", state="ready", in_flight=2),
         ModelStatus(id="b", state="starting", waiting=1),
     )
-    line = told(*models, reserved=39 * GIB)
+    line = describe(*models, reserved=39 * GIB)
     assert line == "ready · gpt resident, 2 in flight · b starting, 1 waiting · 61 GiB free"
 
 
-def test_it_tells_failures_and_the_end() -> None:
+def test_it_shows_failures_and_stopping() -> None:
     models = ModelStatus(id="a", state="backoff"), ModelStatus(id="b", state="backoff", quarantined=True)
-    line = told(*models, stopping=True)
-    assert line == "stopping · a failed · b in quarantine · 100 GiB free"
+    line = describe(*models, stopping=True)
+    assert line == "stopping · a failed · b quarantined · 100 GiB free"

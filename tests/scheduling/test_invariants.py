@@ -12,7 +12,7 @@ from msgspec import structs
 from sparkd.catalog.settings import Failures, Queue
 from sparkd.scheduling.actions import Action, Grant, Kill, Launch, Refuse, Terminate
 from sparkd.scheduling.lifecycle import State
-from tests.scheduling.house import House, a_model
+from tests.scheduling.harness import Harness, a_model
 
 BUDGET = 100
 FLOOR = 5
@@ -20,7 +20,7 @@ MAX_WAIT = 400.0
 MODELS = ("a", "b", "c", "utility", "exclusive", "pinned")
 
 
-class WatchedHouse(House):
+class CheckedHarness(Harness):
     """Checks each action against the world at the moment it is asked for.
 
     The machine has FLOOR bytes more than its budget. What a process holds comes back only when the world says so, and
@@ -29,19 +29,19 @@ class WatchedHouse(House):
 
     leaked = 0
     strangers = 0
-    held: dict[int, int]
+    memory_used: dict[int, int]
     seen: int | None = None
 
-    def look(self) -> None:
+    def read_memory(self) -> None:
         """The machine is looked at."""
-        taken = sum(self.held.get(run, 0) for run in self.processes)
+        taken = sum(self.memory_used.get(run, 0) for run in self.processes)
         self.seen = max(0, BUDGET + FLOOR - taken - self.leaked - self.strangers)
-        self.memory(self.seen)
+        self.report_memory(self.seen)
 
-    def note(self, actions: list[Action]) -> None:
+    def apply(self, actions: list[Action]) -> None:
         for action in actions:
             self.check(action)
-            super().note([action])
+            super().apply([action])
 
     def check(self, action: Action) -> None:
         match action:
@@ -54,7 +54,7 @@ class WatchedHouse(House):
             case Grant(ticket, model, run):
                 process = self.processes[run]
                 assert process.healthy, "granted on a process that is not healthy"
-                assert not process.told, "granted on a process that was told to go"
+                assert not process.terminated, "granted on a process that was told to go"
                 assert not process.exited, "granted on a process that has exited"
                 assert process.model == model == self.tickets.get(ticket, model)
                 assert ticket not in self.granted, "granted twice"
@@ -67,7 +67,7 @@ class WatchedHouse(House):
         others = list(self.processes.values())
         assert all(process.model != model for process in others), "two processes of one model"
         assert all(process.healthy for process in others), "launched while another one starts"
-        assert not any(process.told or process.exited for process in others), (
+        assert not any(process.terminated or process.exited for process in others), (
             "launched while another one stops"
         )
         footprints = {each.id: each.memory or 0 for each in self.models}
@@ -85,12 +85,12 @@ class WatchedHouse(House):
         entry = self.scheduler.entry(model)
         assert entry is not None
         assert entry.run == run
-        starting = [p.model for p in self.processes.values() if not (p.healthy or p.told or p.exited)]
+        starting = [p.model for p in self.processes.values() if not (p.healthy or p.terminated or p.exited)]
         assert not starting or model in starting, "killed another one than what starts"
 
     def check_terminate(self, run: int, reason: str) -> None:
         process = self.processes[run]
-        assert not process.told, "told twice"
+        assert not process.terminated, "told twice"
         entry = self.scheduler.entry(process.model)
         assert entry is not None
         if run in self.granted.values() and not process.exited:
@@ -98,7 +98,9 @@ class WatchedHouse(House):
         if process.healthy and reason.startswith(("making room", "idle")):
             assert process.model != "pinned", "policy evicted a pinned model"
         if reason.startswith(("making room", "idle")):
-            starting = [other for other in self.processes.values() if not other.healthy and not other.told]
+            starting = [
+                other for other in self.processes.values() if not other.healthy and not other.terminated
+            ]
             assert not [other for other in starting if not other.exited], "stopped while another one starts"
 
 
@@ -117,7 +119,7 @@ class Promises(RuleBasedStateMachine):
             "drain_timeout": 60.0,
             "start_timeout": 100.0,
         }
-        self.house = WatchedHouse(
+        self.harness = CheckedHarness(
             (
                 a_model("a", 50, **times),
                 a_model("b", 30, **times),
@@ -131,67 +133,67 @@ class Promises(RuleBasedStateMachine):
             failures=Failures(backoff=5.0, backoff_max=20.0, max_failures=3),
             floor=FLOOR,
         )
-        self.house.held = {}
+        self.harness.memory_used = {}
         self.asked: dict[int, float] = {}
 
     # Clients
 
     @rule(model=st.sampled_from(MODELS))
     def a_client_asks(self, model: str) -> None:
-        if not next(each for each in self.house.models if each.id == model).enabled:
+        if not next(each for each in self.harness.models if each.id == model).enabled:
             return  # the supervisor finds no such model, so the scheduler never hears of it
-        self.asked[self.house.ask(model)] = self.house.now
+        self.asked[self.harness.request(model)] = self.harness.now
 
     @precondition(lambda self: self.live())
     @rule(data=st.data())
     def a_client_leaves(self, data: st.DataObject) -> None:
-        self.house.leave(data.draw(st.sampled_from(self.live())))
+        self.harness.leave(data.draw(st.sampled_from(self.live())))
 
     # Processes
 
     @precondition(lambda self: self.processes(starting=True))
     @rule(data=st.data())
     def a_process_gets_healthy(self, data: st.DataObject) -> None:
-        self.house.healthy(data.draw(st.sampled_from(self.processes(starting=True))))
+        self.harness.become_healthy(data.draw(st.sampled_from(self.processes(starting=True))))
 
     @precondition(lambda self: self.processes(exited=False))
     @rule(data=st.data())
     def a_process_exits(self, data: st.DataObject) -> None:
-        self.house.exits(data.draw(st.sampled_from(self.processes(exited=False))))
+        self.harness.exit(data.draw(st.sampled_from(self.processes(exited=False))))
 
     @precondition(lambda self: self.processes(exited=True))
     @rule(data=st.data(), leak=st.sampled_from([0, 0, 10]))
     def its_memory_is_back(self, data: st.DataObject, leak: int) -> None:
-        process = self.house.process(data.draw(st.sampled_from(self.processes(exited=True))))
-        missing = min(leak, self.house.held.pop(process.run, 0))
-        self.house.leaked += missing
-        self.house.reclaimed(process.model, missing)
+        process = self.harness.process(data.draw(st.sampled_from(self.processes(exited=True))))
+        missing = min(leak, self.harness.memory_used.pop(process.run, 0))
+        self.harness.leaked += missing
+        self.harness.reclaim(process.model, missing)
 
     # The machine
 
-    @precondition(lambda self: self.house.processes)
+    @precondition(lambda self: self.harness.processes)
     @rule(data=st.data(), size=st.sampled_from([5, 30, 90]))
     def a_process_allocates(self, data: st.DataObject, size: int) -> None:
-        run = data.draw(st.sampled_from(sorted(self.house.processes)))
-        self.house.held[run] = self.house.held.get(run, 0) + size
+        run = data.draw(st.sampled_from(sorted(self.harness.processes)))
+        self.harness.memory_used[run] = self.harness.memory_used.get(run, 0) + size
 
     @rule(size=st.sampled_from([0, 20, 101]))
     def other_programs_take_memory(self, size: int) -> None:
-        self.house.strangers = size
+        self.harness.strangers = size
 
     @rule()
     def the_machine_is_looked_at(self) -> None:
-        self.house.look()
+        self.harness.read_memory()
 
     # The clock and the operator
 
     @rule(seconds=st.sampled_from([0.0, 0.5, 5.0, 31.0, 100.0]))
     def time_passes(self, seconds: float) -> None:
-        self.house.wait(seconds)
+        self.harness.wait(seconds)
 
     @rule(model=st.sampled_from(MODELS))
     def the_operator_stops(self, model: str) -> None:
-        self.house.stop(model)
+        self.harness.stop(model)
 
     @rule(
         gone=st.sets(st.sampled_from(MODELS), max_size=2),
@@ -199,88 +201,88 @@ class Promises(RuleBasedStateMachine):
     )
     def the_catalogue_is_read_again(self, gone: set[str], changed: set[str]) -> None:
         """Some are disabled for a while: the next reading may have them back."""
-        self.house.reload(
+        self.harness.reload(
             *(
                 structs.replace(model, status="disabled" if model.id in gone else "experimental")
-                for model in self.house.models
+                for model in self.harness.models
             ),
             restart=tuple(changed - gone),
         )
 
     @rule(model=st.sampled_from(MODELS))
     def the_operator_retries(self, model: str) -> None:
-        self.house.retry(model)
+        self.harness.retry(model)
 
     # What always holds
 
     @invariant()
     def the_next_tick_lies_ahead(self) -> None:
-        assert self.house.scheduler.deadline > self.house.now
+        assert self.harness.scheduler.deadline > self.harness.now
 
     @invariant()
-    def settled_is_settled(self) -> None:
+    def a_second_decision_changes_nothing(self) -> None:
         """Whatever shortcut an event took: another look finds nothing left to do."""
-        assert self.house.scheduler.on_tick(self.house.now) == []
+        assert self.harness.scheduler.on_tick(self.harness.now) == []
 
     @invariant()
-    def the_books_equal_the_world(self) -> None:
-        house, footprints = self.house, {model.id: model.memory or 0 for model in self.house.models}
-        assert house.scheduler.reserved == sum(footprints[p.model] for p in house.processes.values())
-        waiting = [ticket for ticket in house.tickets if house.waits(ticket)]
-        assert house.scheduler.waiting == len(waiting)
-        for entry in house.scheduler.entries():
-            assert entry.process == any(p.model == entry.model.id for p in house.processes.values())
-            on_this_run = {ticket for ticket, run in house.granted.items() if run == entry.run}
-            gone = entry.run not in house.processes or house.processes[entry.run].exited
+    def the_ledger_matches_the_processes(self) -> None:
+        harness, footprints = self.harness, {model.id: model.memory or 0 for model in self.harness.models}
+        assert harness.scheduler.reserved == sum(footprints[p.model] for p in harness.processes.values())
+        waiting = [ticket for ticket in harness.tickets if harness.is_waiting(ticket)]
+        assert harness.scheduler.waiting == len(waiting)
+        for entry in harness.scheduler.entries():
+            assert entry.has_process == any(p.model == entry.model.id for p in harness.processes.values())
+            on_this_run = {ticket for ticket, run in harness.granted.items() if run == entry.run}
+            gone = entry.run not in harness.processes or harness.processes[entry.run].exited
             assert set(entry.leases) == (set() if gone else on_this_run)
 
     @invariant()
     def nobody_waits_for_a_model_that_is_ready_or_failed(self) -> None:
-        for ticket in filter(self.house.waits, self.house.tickets):
-            assert self.house.state(self.house.tickets[ticket]) not in (State.READY, State.BACKOFF)
+        for ticket in filter(self.harness.is_waiting, self.harness.tickets):
+            assert self.harness.state(self.harness.tickets[ticket]) not in (State.READY, State.BACKOFF)
 
     @invariant()
     def nobody_waits_longer_than_max_wait(self) -> None:
-        for ticket in filter(self.house.waits, self.house.tickets):
-            assert self.house.now < self.asked[ticket] + MAX_WAIT
+        for ticket in filter(self.harness.is_waiting, self.harness.tickets):
+            assert self.harness.now < self.asked[ticket] + MAX_WAIT
 
     def teardown(self) -> None:
         """In a world that behaves from here on everybody is answered long before `max_wait`, rivals or not."""
         if not hasattr(self, "house"):
             return
-        waiting = [ticket for ticket in self.house.tickets if self.house.waits(ticket)]
+        waiting = [ticket for ticket in self.harness.tickets if self.harness.is_waiting(ticket)]
         for second in range(300):
-            self.behave()
-            waiting = [ticket for ticket in waiting if self.house.waits(ticket)]
+            self.let_processes_follow()
+            waiting = [ticket for ticket in waiting if self.harness.is_waiting(ticket)]
             if not waiting:
                 return
-            self.house.ask(("a", "b", "utility")[second % 3])
-            self.house.wait(1.0)
-        raise AssertionError(f"still waiting: {[self.house.tickets[ticket] for ticket in waiting]}")
+            self.harness.request(("a", "b", "utility")[second % 3])
+            self.harness.wait(1.0)
+        raise AssertionError(f"still waiting: {[self.harness.tickets[ticket] for ticket in waiting]}")
 
-    def behave(self) -> None:
+    def let_processes_follow(self) -> None:
         """Answers end, starts succeed, who was told to go goes, memory comes back."""
-        self.house.strangers = self.house.leaked = 0
-        for ticket in list(self.house.granted):
-            self.house.leave(ticket)
-        for process in list(self.house.processes.values()):
-            if process.told and not process.exited:
-                self.house.exits(process.model)
+        self.harness.strangers = self.harness.leaked = 0
+        for ticket in list(self.harness.granted):
+            self.harness.leave(ticket)
+        for process in list(self.harness.processes.values()):
+            if process.terminated and not process.exited:
+                self.harness.exit(process.model)
             elif process.exited:
-                self.house.held.pop(process.run, None)
-                self.house.look()
-                self.house.reclaimed(process.model)
+                self.harness.memory_used.pop(process.run, None)
+                self.harness.read_memory()
+                self.harness.reclaim(process.model)
             elif not process.healthy:
-                self.house.healthy(process.model)
+                self.harness.become_healthy(process.model)
             else:
-                self.house.held[process.run] = 1
-        self.house.look()
+                self.harness.memory_used[process.run] = 1
+        self.harness.read_memory()
 
     def live(self) -> list[int]:
-        return [ticket for ticket in self.house.tickets if ticket not in self.house.refused]
+        return [ticket for ticket in self.harness.tickets if ticket not in self.harness.refused]
 
     def processes(self, *, starting: bool | None = None, exited: bool | None = None) -> list[str]:
-        found = list(self.house.processes.values())
+        found = list(self.harness.processes.values())
         if starting:
             found = [process for process in found if not (process.healthy or process.exited)]
         if exited is not None:

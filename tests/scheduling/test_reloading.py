@@ -7,140 +7,140 @@ from msgspec import structs
 from sparkd.catalog.settings import Failures, Queue
 from sparkd.errors import ModelStopped
 from sparkd.scheduling.lifecycle import State
-from tests.scheduling.house import House, a_model
+from tests.scheduling.harness import Harness, a_model
 
 
 def test_a_model_that_would_be_started_differently_is_drained_and_comes_back_as_it_is_now() -> None:
-    house = House((a_model("a"), a_model("b")))
-    served = house.run("a")
-    house.reload(a_model("a", context_length=5), a_model("b"), restart=("a",))
-    assert house.state("a") is State.DRAINING
-    waiting = house.ask("a")
-    assert served in house.granted
-    assert house.waits(waiting)
-    house.leave(served)
-    assert house.reasons == ["its definition has changed"]
-    house.gone("a")
-    house.healthy("a")
-    assert waiting in house.granted
-    entry = house.scheduler.entry("a")
+    harness = Harness((a_model("a"), a_model("b")))
+    served = harness.run("a")
+    harness.reload(a_model("a", context_length=5), a_model("b"), restart=("a",))
+    assert harness.state("a") is State.DRAINING
+    waiting = harness.request("a")
+    assert served in harness.granted
+    assert harness.is_waiting(waiting)
+    harness.leave(served)
+    assert harness.reasons == ["its definition changed"]
+    harness.exit_and_reclaim("a")
+    harness.become_healthy("a")
+    assert waiting in harness.granted
+    entry = harness.scheduler.entry("a")
     assert entry is not None
     assert entry.model.context_length == 5
 
 
-def test_a_model_that_is_starting_is_started_anew_and_who_waits_for_it_waits_on() -> None:
-    house = House((a_model("a"),))
-    waiting = house.ask("a")
-    house.reload(a_model("a", context_length=5), restart=("a",))
-    assert house.state("a") is State.STOPPING
-    house.gone("a")
-    assert house.launches == ["a", "a"]
-    house.healthy("a")
-    assert waiting in house.granted
+def test_a_model_that_is_starting_is_restarted_and_its_requests_keep_waiting() -> None:
+    harness = Harness((a_model("a"),))
+    waiting = harness.request("a")
+    harness.reload(a_model("a", context_length=5), restart=("a",))
+    assert harness.state("a") is State.STOPPING
+    harness.exit_and_reclaim("a")
+    assert harness.launches == ["a", "a"]
+    harness.become_healthy("a")
+    assert waiting in harness.granted
 
 
-def test_a_model_whose_engine_stays_as_it_is_goes_by_its_new_times_at_once() -> None:
-    house = House((a_model("a", idle_timeout=1000.0),))
-    house.rest("a")
-    house.reload(a_model("a", idle_timeout=10.0))
-    assert house.state("a") is State.READY
-    house.wait(10.0)
-    assert house.reasons == ["idle for 10 seconds"]
+def test_new_timeouts_of_a_model_apply_at_once_without_a_restart() -> None:
+    harness = Harness((a_model("a", idle_timeout=1000.0),))
+    harness.run_and_finish("a")
+    harness.reload(a_model("a", idle_timeout=10.0))
+    assert harness.state("a") is State.READY
+    harness.wait(10.0)
+    assert harness.reasons == ["idle for 10 seconds"]
 
 
 def test_a_removed_model_finishes_what_it_has_begun_and_is_forgotten() -> None:
-    house = House((a_model("a"), a_model("b")))
-    served = house.run("a")
-    house.reload(a_model("b"))
-    assert served in house.granted
-    assert house.state("a") is State.DRAINING
-    house.leave(served)
-    assert house.reasons == ["the catalogue has it no longer"]
-    house.gone("a")
-    assert house.scheduler.entry("a") is None
-    house.rest("b")
+    harness = Harness((a_model("a"), a_model("b")))
+    served = harness.run("a")
+    harness.reload(a_model("b"))
+    assert served in harness.granted
+    assert harness.state("a") is State.DRAINING
+    harness.leave(served)
+    assert harness.reasons == ["it was removed from the catalogue or disabled"]
+    harness.exit_and_reclaim("a")
+    assert harness.scheduler.entry("a") is None
+    harness.run_and_finish("b")
 
 
-def test_who_waits_for_a_removed_model_is_refused() -> None:
-    house = House((a_model("a"), a_model("b")))
-    house.run("b")
-    waiting = house.ask("a")
-    house.reload(a_model("b"))
-    assert isinstance(house.refused[waiting], ModelStopped)
-    assert house.state("b") is State.READY
+def test_requests_that_wait_for_a_removed_model_are_refused() -> None:
+    harness = Harness((a_model("a"), a_model("b")))
+    harness.run("b")
+    waiting = harness.request("a")
+    harness.reload(a_model("b"))
+    assert isinstance(harness.refused[waiting], ModelStopped)
+    assert harness.state("b") is State.READY
 
 
 def test_a_disabled_model_is_treated_as_a_removed_one_and_may_come_back() -> None:
-    house = House((a_model("a"),))
-    house.rest("a")
-    house.reload(a_model("a", status="disabled"))
-    assert house.state("a") is State.STOPPING
-    house.reload(a_model("a"))
-    waiting = house.ask("a")
-    house.gone("a")
-    house.healthy("a")
-    assert waiting in house.granted
+    harness = Harness((a_model("a"),))
+    harness.run_and_finish("a")
+    harness.reload(a_model("a", status="disabled"))
+    assert harness.state("a") is State.STOPPING
+    harness.reload(a_model("a"))
+    waiting = harness.request("a")
+    harness.exit_and_reclaim("a")
+    harness.become_healthy("a")
+    assert waiting in harness.granted
 
 
 def test_a_pinned_model_goes_too() -> None:
-    house = House((a_model("a", pinned=True),))
-    house.rest("a")
-    house.reload()
-    assert house.state("a") is State.STOPPING
+    harness = Harness((a_model("a", pinned=True),))
+    harness.run_and_finish("a")
+    harness.reload()
+    assert harness.state("a") is State.STOPPING
 
 
 def test_a_change_that_matters_to_a_start_lifts_a_quarantine_and_no_other_does() -> None:
-    house = House((a_model("a"), a_model("b")), failures=Failures(max_failures=1))
+    harness = Harness((a_model("a"), a_model("b")), failures=Failures(max_failures=1))
     for name in ("a", "b"):
-        house.ask(name)
-        house.gone(name)
-    house.reload(a_model("a", start_timeout=5.0), a_model("b", description="b", idle_timeout=9.0))
-    assert house.state("a") is State.STOPPED
-    assert house.state("b") is State.BACKOFF, "its start knows nothing of that"
+        harness.request(name)
+        harness.exit_and_reclaim(name)
+    harness.reload(a_model("a", start_timeout=5.0), a_model("b", description="b", idle_timeout=9.0))
+    assert harness.state("a") is State.STOPPED
+    assert harness.state("b") is State.BACKOFF, "its start knows nothing of that"
 
 
-def test_a_new_patience_holds_for_those_who_wait_already() -> None:
-    house = House((a_model("a"), a_model("b", 80)))
-    house.run("a")
-    first = house.ask("b")
-    house.wait(10.0)
-    house.queue = structs.replace(Queue(), max_wait=15.0)
-    house.reload(*house.models)
-    second = house.ask("b")
-    house.wait(5.0)
-    assert first in house.refused
-    assert house.waits(second)
-    house.wait(10.0)
-    assert second in house.refused
+def test_a_new_max_wait_applies_to_requests_that_wait_already() -> None:
+    harness = Harness((a_model("a"), a_model("b", 80)))
+    harness.run("a")
+    first = harness.request("b")
+    harness.wait(10.0)
+    harness.queue = structs.replace(Queue(), max_wait=15.0)
+    harness.reload(*harness.models)
+    second = harness.request("b")
+    harness.wait(5.0)
+    assert first in harness.refused
+    assert harness.is_waiting(second)
+    harness.wait(10.0)
+    assert second in harness.refused
 
 
 def test_what_has_leaked_stays_leaked() -> None:
-    house = House((a_model("a"),))
-    house.rest("a")
-    house.stop("a")
-    house.exits("a")
-    house.reclaimed("a", missing=7)
-    house.reload(a_model("a"))
-    assert house.scheduler.budget.bytes == 93
+    harness = Harness((a_model("a"),))
+    harness.run_and_finish("a")
+    harness.stop("a")
+    harness.exit("a")
+    harness.reclaim("a", missing=7)
+    harness.reload(a_model("a"))
+    assert harness.scheduler.budget.bytes == 93
 
 
 def test_a_model_at_rest_shows_the_footprint_it_has_now() -> None:
-    house = House((a_model("a", 40),))
-    house.rest("a")
-    house.stop("a")
-    house.gone("a")
-    house.reload(a_model("a", 60))
-    entry = house.scheduler.entry("a")
+    harness = Harness((a_model("a", 40),))
+    harness.run_and_finish("a")
+    harness.stop("a")
+    harness.exit_and_reclaim("a")
+    harness.reload(a_model("a", 60))
+    entry = harness.scheduler.entry("a")
     assert entry is not None
     assert entry.footprint == 60
 
 
-def test_what_was_remembered_of_a_model_that_comes_back_while_it_is_leaving_is_not_held_against_it() -> None:
-    house = House((a_model("a"),))
-    house.rest("a")
-    house.reload()
-    house.reload(a_model("a"))
-    house.note(house.scheduler.on_remembered("a", 0, "it froze the machine once", house.now))
-    assert house.state("a") is State.STOPPING
-    house.gone("a")
-    assert house.state("a") is State.STOPPED
+def test_a_remembered_quarantine_does_not_apply_to_a_model_that_returns_while_it_is_stopping() -> None:
+    harness = Harness((a_model("a"),))
+    harness.run_and_finish("a")
+    harness.reload()
+    harness.reload(a_model("a"))
+    harness.apply(harness.scheduler.on_remembered("a", 0, "it froze the machine once", harness.now))
+    assert harness.state("a") is State.STOPPING
+    harness.exit_and_reclaim("a")
+    assert harness.state("a") is State.STOPPED

@@ -10,15 +10,17 @@ import pytest
 
 from tests.lab import Lab
 from tests.lab.lab import TREE
-from tests.systemd.installed import BAD_ENGINE, CLONE, Installed
+from tests.systemd.installation import BAD_ENGINE, CLONE, Installation
 
 PYTHON = "/usr/bin/python3"
 """What install.sh finds in a lab: a Python that every user may run."""
 
+LOCKS = ("requirements-build.lock", "requirements.lock")
+
 
 @pytest.fixture(scope="session")
 def share(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a lab, which has no network, needs from outside: wheels of every pin, sparkd's sources, the bad engine."""
+    """What a lab, which has no network, needs from outside: packages of every pin, sparkd's sources, the bad engine."""
     folder = tmp_path_factory.mktemp("lab")
     folder.chmod(0o755)
     subprocess.run([PYTHON, "-m", "venv", str(folder / "pip")], check=True)
@@ -27,17 +29,19 @@ def share(tmp_path_factory: pytest.TempPathFactory) -> Path:
     version = subprocess.run(
         ["chroot", str(TREE), *ask], check=True, capture_output=True, text=True
     ).stdout.strip()
-    wheels = ["download", "--quiet", "--quiet", "--dest", str(folder / "wheels")]
-    wheels += ["--only-binary", ":all:", "--python-version", version]
-    lock = ["--require-hashes", "--requirement", str(CLONE / "requirements.lock")]
-    subprocess.run([*pip, *wheels, *lock], check=True, cwd=folder)
+    wheels = ["download", "--quiet", "--quiet", "--dest", str(folder / "wheels"), "--no-deps"]
+    wheels += ["--only-binary", ":all:", "--no-binary", "sdnotify", "--python-version", version]
+    wheels += ["--require-hashes"]
+    for lock in LOCKS:
+        wheels += ["--requirement", str(CLONE / lock)]
+    subprocess.run([*pip, *wheels], check=True, cwd=folder)
     tracked = [
         "install.sh",
         "sparkd",
         "units",
         "venvs",
         "pyproject.toml",
-        "requirements.lock",
+        *LOCKS,
         "models.toml",
         "scripts",
     ]
@@ -50,22 +54,22 @@ def share(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def boot(share: Path) -> Iterator[Callable[[], Installed]]:
+def boot(share: Path) -> Iterator[Callable[[], Installation]]:
     """Boot a lab of one's own; all are taken down at the end."""
     labs: list[Lab] = []
 
-    def up() -> Installed:
+    def boot_lab() -> Installation:
         lab = Lab(share)
         labs.append(lab.__enter__())
-        return Installed(lab)
+        return Installation(lab)
 
-    yield up
+    yield boot_lab
     for lab in labs:
-        lab.down()
+        lab.shut_down()
 
 
 @pytest.fixture(scope="session")
-def machine(boot: Callable[[], Installed]) -> Installed:
+def machine(boot: Callable[[], Installation]) -> Installation:
     """One installation that tests share, with models that the bad engine serves."""
     installed = boot()
     installed.install()
@@ -74,7 +78,7 @@ def machine(boot: Callable[[], Installed]) -> Installed:
 
 
 @pytest.fixture
-def sparkd(machine: Installed) -> Installed:
+def sparkd(machine: Installation) -> Installation:
     """The shared installation, with nothing running and the sockets open."""
-    machine.fresh()
+    machine.reset()
     return machine

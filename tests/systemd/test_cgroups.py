@@ -4,34 +4,36 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.systemd.installed import SERVICE, Installed
+from tests.systemd.installation import SERVICE, Installation
 
 UNIT = "/sparkd.slice/sparkd.service"
 
 
-def cgroup_of(sparkd: Installed, pid: int) -> str:
+def find_cgroup(sparkd: Installation, pid: int) -> str:
     return sparkd.lab.run("cat", f"/proc/{pid}/cgroup").stdout.splitlines()[-1].removeprefix("0::")
 
 
-def tree(sparkd: Installed) -> Path:
+def tree(sparkd: Installation) -> Path:
     return sparkd.lab.path(f"/sys/fs/cgroup{UNIT}")
 
 
-def folders(sparkd: Installed) -> list[str]:
+def folders(sparkd: Installation) -> list[str]:
     return [path.name for path in tree(sparkd).iterdir() if path.is_dir()]
 
 
-def test_daemon_and_engines_have_cgroups_of_their_own_under_the_delegated_one(sparkd: Installed) -> None:
+def test_daemon_and_engines_have_cgroups_of_their_own_under_the_delegated_one(sparkd: Installation) -> None:
     assert sparkd.chat("a")[0] == 200
     assert sparkd.lab.show(SERVICE, "Delegate")["Delegate"] == "yes"
-    assert cgroup_of(sparkd, sparkd.pid()) == f"{UNIT}/daemon"
-    assert cgroup_of(sparkd, sparkd.engine_pid("a")).startswith(f"{UNIT}/sparkd-engine-a-")
+    assert find_cgroup(sparkd, sparkd.pid()) == f"{UNIT}/daemon"
+    assert find_cgroup(sparkd, sparkd.engine_pid("a")).startswith(f"{UNIT}/sparkd-engine-a-")
     assert (tree(sparkd) / "cgroup.procs").read_text() == ""
     assert sparkd.lab.run("sparkctl", "stop", "a").returncode == 0
     assert folders(sparkd) == ["daemon"]
 
 
-def test_engines_are_weighed_and_measured_by_the_controllers_that_the_machine_has(sparkd: Installed) -> None:
+def test_engines_are_weighed_and_measured_by_the_controllers_that_the_machine_has(
+    sparkd: Installation,
+) -> None:
     models = sparkd.models()
     models["a"]["cpu_weight"] = 300
     sparkd.catalogue(models)
@@ -39,51 +41,51 @@ def test_engines_are_weighed_and_measured_by_the_controllers_that_the_machine_ha
         assert sparkd.chat("a")[0] == 200
         there = set((tree(sparkd) / "cgroup.controllers").read_text().split()) & {"cpu", "memory", "pids"}
         assert set((tree(sparkd) / "cgroup.subtree_control").read_text().split()) >= there
-        engine = tree(sparkd).parent.parent / cgroup_of(sparkd, sparkd.engine_pid("a")).lstrip("/")
+        engine = tree(sparkd).parent.parent / find_cgroup(sparkd, sparkd.engine_pid("a")).lstrip("/")
         for folder, weight in ((engine, "300\n"), (tree(sparkd) / "daemon", "10000\n")):
             file = folder / "cpu.weight"
             assert (file.read_text() if file.exists() else None) == (weight if "cpu" in there else None)
-        told = sparkd.model("a")
+        output = sparkd.model("a")
         for figure in ("host_memory", "host_memory_peak"):
-            assert (told[figure] is not None) == ("memory" in there)
+            assert (output[figure] is not None) == ("memory" in there)
         doctor = sparkd.lab.run("sparkctl", "doctor", check=False).stdout
         assert "sparkd.service has its cgroup delegated" in doctor
-        said = sparkd.lab.journal("EVENT=cgroups", f"_PID={sparkd.pid()}")
-        assert len(said) == (len(there) < 3)
+        messages = sparkd.lab.journal("EVENT=cgroups", f"_PID={sparkd.pid()}")
+        assert len(messages) == (len(there) < 3)
     finally:
         sparkd.catalogue(sparkd.models())
 
 
 def test_without_delegation_engines_are_ended_all_the_same_and_one_warning_says_why(
-    sparkd: Installed,
+    sparkd: Installation,
 ) -> None:
     with sparkd.override("Delegate=no"):
         sparkd.catalogue(sparkd.models("--fork-grandchildren", "2", "--deaf"))
         try:
             for model in ("a", "b", "a"):
                 assert sparkd.chat(model)[0] == 200
-            assert cgroup_of(sparkd, sparkd.pid()) == cgroup_of(sparkd, sparkd.engine_pid("a")) == UNIT
+            assert find_cgroup(sparkd, sparkd.pid()) == find_cgroup(sparkd, sparkd.engine_pid("a")) == UNIT
             ours = f"_PID={sparkd.pid()}"
             (warning,) = sparkd.lab.journal("--priority=warning", ours)
             assert warning["EVENT"] == "cgroups"
             assert "`sudo systemctl edit sparkd.service`, Delegate=yes under [Service]" in warning["MESSAGE"]
             for model in ("a", "b"):
                 sparkd.lab.run("sparkctl", "stop", model)
-            assert len(sparkd.of_sparkd()) == 1
+            assert len(sparkd.list_processes()) == 1
             doctor = sparkd.lab.run("sparkctl", "doctor", check=False).stdout
             assert "the cgroup of sparkd.service is not delegated" in doctor
         finally:
             sparkd.catalogue(sparkd.models())
-            sparkd.fresh()
+            sparkd.reset()
 
 
 def test_systemctl_kill_reaches_daemon_and_engines_and_the_next_daemon_starts_clean(
-    sparkd: Installed,
+    sparkd: Installation,
 ) -> None:
     assert sparkd.chat("a")[0] == 200
     before = sparkd.pid(), sparkd.engine_pid("a")
     sparkd.lab.run("systemctl", "kill", "--signal=KILL", SERVICE)
-    sparkd.lab.until("all of it is gone", lambda: sparkd.pid() != before[0])
+    sparkd.lab.wait_until("all of it is gone", lambda: sparkd.pid() != before[0])
     assert not any(sparkd.lab.path(f"/proc/{pid}").exists() for pid in before)
     assert sparkd.chat("a")[0] == 200
     assert {name.partition("-")[0] for name in folders(sparkd)} == {"daemon", "sparkd"}
@@ -91,15 +93,15 @@ def test_systemctl_kill_reaches_daemon_and_engines_and_the_next_daemon_starts_cl
 
 
 def test_an_engine_that_outlives_its_unit_does_not_keep_the_next_daemon_from_starting(
-    sparkd: Installed,
+    sparkd: Installation,
 ) -> None:
     """As one does that hangs in a driver; with controllers in its cgroup the next main process would not fit in."""
     with sparkd.override("KillMode=process"):
         assert sparkd.chat("a")[0] == 200
         daemon, engine = sparkd.pid(), sparkd.engine_pid("a")
         sparkd.lab.run("kill", "-KILL", str(daemon))
-        sparkd.lab.until("another daemon is there", lambda: sparkd.pid() not in (0, daemon))
+        sparkd.lab.wait_until("another daemon is there", lambda: sparkd.pid() not in (0, daemon))
         assert sparkd.chat("a")[0] == 200
         assert not sparkd.lab.path(f"/proc/{engine}").exists()
-        assert cgroup_of(sparkd, sparkd.pid()) == f"{UNIT}/daemon"
+        assert find_cgroup(sparkd, sparkd.pid()) == f"{UNIT}/daemon"
         assert len(folders(sparkd)) == 2

@@ -8,32 +8,32 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.systemd.installed import SERVICE, Installed
+from tests.systemd.installation import SERVICE, Installation
 
-LOAD = Path(__file__).with_name("load.py")
+LOAD_GENERATOR = Path(__file__).with_name("load_generator.py")
 
 
-def test_nothing_runs_until_the_first_connection_which_is_answered(sparkd: Installed) -> None:
+def test_nothing_runs_until_the_first_connection_which_is_answered(sparkd: Installation) -> None:
     assert sparkd.state() == "inactive"
-    assert sparkd.of_sparkd() == []
+    assert sparkd.list_processes() == []
     code, answer = sparkd.chat("a")
     assert code == 200, answer
     assert json.loads(answer)["choices"][0]["message"]["content"].strip() == "one two three"
     assert sparkd.state() == "active"
 
 
-def test_sparkctl_starts_it_too_and_finds_its_socket_by_itself(sparkd: Installed) -> None:
+def test_sparkctl_starts_it_too_and_finds_its_socket_by_itself(sparkd: Installation) -> None:
     assert sparkd.status()["listen"] == ["127.0.0.1:8009"]
     assert sparkd.state() == "active"
 
 
-def test_the_status_line_tells_what_goes_on(sparkd: Installed) -> None:
+def test_the_status_line_tells_what_goes_on(sparkd: Installation) -> None:
     assert sparkd.chat("a")[0] == 200
-    sparkd.lab.until("the line tells it", lambda: "a resident" in _line(sparkd))
+    sparkd.lab.wait_until("the line tells it", lambda: "a resident" in _line(sparkd))
     assert re.fullmatch(r"ready · a resident · \d+ GiB free", _line(sparkd))
 
 
-def test_a_restart_under_load_loses_no_connection(sparkd: Installed) -> None:
+def test_a_restart_under_load_loses_no_connection(sparkd: Installation) -> None:
     assert sparkd.chat("a")[0] == 200
     clients = subprocess.Popen(
         [
@@ -43,7 +43,7 @@ def test_a_restart_under_load_loses_no_connection(sparkd: Installed) -> None:
             "env",
             f"KEY={sparkd.key}",
             sys.executable,
-            str(LOAD),
+            str(LOAD_GENERATOR),
             "4",
         ],
         stdin=subprocess.PIPE,
@@ -55,17 +55,17 @@ def test_a_restart_under_load_loses_no_connection(sparkd: Installed) -> None:
     for _ in range(10):
         sparkd.lab.run("systemctl", "restart", SERVICE)
         before.add(sparkd.pid())
-        sparkd.lab.until("the model is back", lambda: "a resident" in _line(sparkd))
-    output, said = clients.communicate("enough\n", timeout=60)
-    told = json.loads(output)
-    print(f"requests over ten restarts: {told}")
+        sparkd.lab.wait_until("the model is back", lambda: "a resident" in _line(sparkd))
+    output, errors = clients.communicate("enough\n", timeout=60)
+    counts = json.loads(output)
+    print(f"requests over ten restarts: {counts}")
     assert len(before) == 11
-    assert told.pop("lost") == 0, said
-    assert told["200"] > 50, said
-    assert set(told) == {"200"}, told
+    assert counts.pop("lost") == 0, errors
+    assert counts["200"] > 50, errors
+    assert set(counts) == {"200"}, counts
 
 
-def test_a_reload_tells_whether_the_catalogue_is_right_and_stops_nothing(sparkd: Installed) -> None:
+def test_a_reload_tells_whether_the_catalogue_is_right_and_stops_nothing(sparkd: Installation) -> None:
     assert sparkd.chat("a")[0] == 200
     before = sparkd.pid(), sparkd.engine_pid("a")
     sparkd.catalogue({**sparkd.models(), "c": sparkd.models()["b"]})
@@ -74,44 +74,47 @@ def test_a_reload_tells_whether_the_catalogue_is_right_and_stops_nothing(sparkd:
         assert '"c"' in sparkd.ask("/v1/models")[1]
         sparkd.catalogue({**sparkd.models(), "c": {"memory": "much"}})
         assert sparkd.lab.run("systemctl", "reload", SERVICE, check=False).returncode != 0
-        said = [str(entry["MESSAGE"]) for entry in sparkd.lab.journal("--unit", SERVICE)]
-        assert any("models.c.memory" in line for line in said), said
+        messages = [str(entry["MESSAGE"]) for entry in sparkd.lab.journal("--unit", SERVICE)]
+        assert any("models.c.memory" in line for line in messages), messages
         assert '"c"' in sparkd.ask("/v1/models")[1]
         assert (sparkd.pid(), sparkd.engine_pid("a"), sparkd.state()) == (*before, "active")
     finally:
         sparkd.catalogue(sparkd.models())
 
 
-def test_a_new_program_takes_over_and_systemd_notices_no_more_than_the_engines(sparkd: Installed) -> None:
+def test_a_new_program_takes_over_and_systemd_notices_no_more_than_the_engines(sparkd: Installation) -> None:
     with sparkd.override("WatchdogSec=3s"):
         assert sparkd.chat("a")[0] == 200
         before = sparkd.pid(), sparkd.engine_pid("a"), sparkd.status()["uptime"]
         done = sparkd.lab.run("sparkctl", "reexec")
         assert "a went on" in done.stdout
         assert (sparkd.pid(), sparkd.engine_pid("a")) == before[:2]
-        sparkd.lab.until("it is older than its watchdog", lambda: sparkd.status()["uptime"] > before[2] + 6)
+        sparkd.lab.wait_until(
+            "it is older than its watchdog", lambda: sparkd.status()["uptime"] > before[2] + 6
+        )
         assert sparkd.chat("a")[0] == 200
         assert (sparkd.pid(), sparkd.engine_pid("a"), sparkd.status()["replaced"]) == (*before[:2], 1)
         assert _line(sparkd).startswith("ready · a resident")
-        said = sparkd.lab.journal("--unit", SERVICE, "EVENT=replaced")
-        assert [str(entry["MESSAGE"]).split()[:3] for entry in said] == [["took", "over", "from"]]
+        messages = sparkd.lab.journal("--unit", SERVICE, "EVENT=replaced")
+        assert [str(entry["MESSAGE"]).split()[:3] for entry in messages] == [["took", "over", "from"]]
         sparkd.lab.run("systemctl", "stop", SERVICE)
-        assert sparkd.of_sparkd() == []
+        assert sparkd.list_processes() == []
         assert sparkd.lab.show(SERVICE, "Result")["Result"] == "success"
 
 
 def test_a_kill_of_the_daemon_takes_the_engines_with_it_and_the_next_request_is_answered(
-    sparkd: Installed,
+    sparkd: Installation,
 ) -> None:
     sparkd.catalogue(sparkd.models("--fork-grandchildren", "2", "--fork-runaways", "2", "--deaf"))
     try:
         assert sparkd.chat("a")[0] == 200
-        sparkd.lab.until("the engine's family is there", lambda: len(sparkd.of_sparkd()) >= 6)
+        sparkd.lab.wait_until("the engine's family is there", lambda: len(sparkd.list_processes()) >= 6)
         daemon = sparkd.pid()
-        family = {line.split()[0] for line in sparkd.of_sparkd()}
+        family = {line.split()[0] for line in sparkd.list_processes()}
         sparkd.lab.run("kill", "-KILL", str(daemon))
-        sparkd.lab.until(
-            "nothing of it is left", lambda: not family & {line.split()[0] for line in sparkd.of_sparkd()}
+        sparkd.lab.wait_until(
+            "nothing of it is left",
+            lambda: not family & {line.split()[0] for line in sparkd.list_processes()},
         )
         assert sparkd.chat("a")[0] == 200
         assert sparkd.pid() != daemon
@@ -119,20 +122,20 @@ def test_a_kill_of_the_daemon_takes_the_engines_with_it_and_the_next_request_is_
         sparkd.catalogue(sparkd.models())
 
 
-def test_the_watchdog_ends_a_daemon_that_stands_still(sparkd: Installed) -> None:
+def test_the_watchdog_ends_a_daemon_that_stands_still(sparkd: Installation) -> None:
     with sparkd.override("WatchdogSec=1s"):
         assert sparkd.chat("a")[0] == 200
         daemon, engine = sparkd.pid(), sparkd.engine_pid("a")
         sparkd.lab.run("kill", "-STOP", str(daemon))
-        sparkd.lab.until("another daemon is there", lambda: sparkd.pid() not in (0, daemon))
+        sparkd.lab.wait_until("another daemon is there", lambda: sparkd.pid() not in (0, daemon))
         assert not sparkd.lab.path(f"/proc/{engine}").exists()
         assert sparkd.chat("a")[0] == 200
-        said = [entry["MESSAGE"] for entry in sparkd.lab.journal("--unit", SERVICE)]
-        assert any("Watchdog timeout" in str(line) for line in said)
-        assert any("Fatal Python error: Aborted" in str(line) for line in said)
+        messages = [entry["MESSAGE"] for entry in sparkd.lab.journal("--unit", SERVICE)]
+        assert any("Watchdog timeout" in str(line) for line in messages)
+        assert any("Fatal Python error: Aborted" in str(line) for line in messages)
 
 
-def test_a_stop_takes_as_long_as_answers_do(sparkd: Installed) -> None:
+def test_a_stop_takes_as_long_as_answers_do(sparkd: Installation) -> None:
     """Longer than TimeoutStopSec=: the daemon asks for more."""
     with sparkd.override("TimeoutStopSec=2s"):
         assert sparkd.chat("a")[0] == 200
@@ -142,13 +145,15 @@ def test_a_stop_takes_as_long_as_answers_do(sparkd: Installed) -> None:
             "bad": {"tokens": 20, "pace": 0.25},
         }
         asking = subprocess.Popen(
-            sparkd.lab.inside(*sparkd.curl("/v1/chat/completions", body)), stdout=subprocess.PIPE, text=True
+            sparkd.lab.command_inside(*sparkd.curl("/v1/chat/completions", body)),
+            stdout=subprocess.PIPE,
+            text=True,
         )
-        sparkd.lab.until("it is being answered", lambda: sparkd.in_flight("a") == 1)
+        sparkd.lab.wait_until("it is being answered", lambda: sparkd.in_flight("a") == 1)
         sparkd.lab.run("systemctl", "stop", SERVICE)
         assert asking.communicate(timeout=10)[0].endswith("\n200")
         assert sparkd.lab.show(SERVICE, "Result")["Result"] == "success"
 
 
-def _line(sparkd: Installed) -> str:
+def _line(sparkd: Installation) -> str:
     return sparkd.lab.show(SERVICE, "StatusText")["StatusText"]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.systemd.installed import SERVICE, Installed
+from tests.systemd.installation import SERVICE, Installation
 
 PROBE = """
 try() { if eval "$1" >/dev/null 2>&1; then echo "probe: $1: yes"; else echo "probe: $1: no"; fi; }
@@ -41,7 +41,7 @@ ALLOWED = {"echo x >/var/lib/sparkd/models/x", "echo x >/var/lib/sparkd/x", "ech
 
 
 @pytest.fixture
-def probing(sparkd: Installed) -> Iterator[Installed]:
+def prober_machine(sparkd: Installation) -> Iterator[Installation]:
     models = sparkd.models()
     engine = [
         "/usr/bin/python3",
@@ -63,12 +63,12 @@ def probing(sparkd: Installed) -> Iterator[Installed]:
     sparkd.catalogue(sparkd.models())
 
 
-def test_an_engine_reads_no_secrets_and_writes_only_into_its_folders(probing: Installed) -> None:
-    assert probing.chat("prober")[0] == 200
-    told = probing.lab.run("sparkctl", "logs", "prober").stdout
+def test_an_engine_reads_no_secrets_and_writes_only_into_its_folders(prober_machine: Installation) -> None:
+    assert prober_machine.chat("prober")[0] == 200
+    output = prober_machine.lab.run("sparkctl", "logs", "prober").stdout
     probes = dict(
         line.removeprefix("probe: ").rsplit(": ", 1)
-        for line in told.splitlines()
+        for line in output.splitlines()
         if line.startswith("probe: ")
     )
     assert len(probes) == PROBE.count("\ntry '")
@@ -76,9 +76,9 @@ def test_an_engine_reads_no_secrets_and_writes_only_into_its_folders(probing: In
 
 
 @pytest.fixture
-def neighbour(probing: Installed) -> Iterator[list[str]]:
+def neighbour(prober_machine: Installation) -> Iterator[list[str]]:
     """Another machine on the LAN, where we are 192.0.2.1 and 2001:db8::1: what runs a command on it."""
-    there = ["ip", "netns", "exec", "neighbour"]
+    in_neighbour = ["ip", "netns", "exec", "neighbour"]
     for command in (
         "ip netns add neighbour",
         "ip link add lan type veth peer name lan netns neighbour",
@@ -89,56 +89,56 @@ def neighbour(probing: Installed) -> Iterator[list[str]]:
         "ip -n neighbour address add 2001:db8::2/64 dev lan nodad",
         "ip -n neighbour link set lan up",
     ):
-        probing.lab.run(*command.split())
-    yield there
-    probing.lab.run("ip", "netns", "delete", "neighbour")
+        prober_machine.lab.run(*command.split())
+    yield in_neighbour
+    prober_machine.lab.run("ip", "netns", "delete", "neighbour")
 
 
 def test_an_engine_that_listens_everywhere_is_reached_from_this_machine_alone(
-    probing: Installed, neighbour: list[str]
+    prober_machine: Installation, neighbour: list[str]
 ) -> None:
-    lab = probing.lab
+    lab = prober_machine.lab
     curl = ["curl", "--silent", "--globoff", "--max-time", "1", "--output", "/dev/null"]
 
-    def seen_by_the_neighbour() -> list[int]:
-        assert probing.chat("prober")[0] == 200
-        engine = next(line for line in probing.of_sparkd() if "--port" in line).split()
+    def probe_from_neighbour() -> list[int]:
+        assert prober_machine.chat("prober")[0] == 200
+        engine = next(line for line in prober_machine.list_processes() if "--port" in line).split()
         port = engine[engine.index("--port") + 1]
         assert lab.run(*curl, f"http://127.0.0.1:{port}/health", check=False).returncode == 0
         addresses = (f"http://192.0.2.1:{port}/health", "http://[2001:db8::1]:7070/")
         return [lab.run(*neighbour, *curl, address, check=False).returncode for address in addresses]
 
-    assert seen_by_the_neighbour() == [28, 28], "packets are dropped"
-    with probing.override("IPAddressAllow=192.0.2.0/24 2001:db8::/64"):
+    assert probe_from_neighbour() == [28, 28], "packets are dropped"
+    with prober_machine.override("IPAddressAllow=192.0.2.0/24 2001:db8::/64"):
         lab.run("systemctl", "restart", SERVICE)
-        assert seen_by_the_neighbour() == [0, 0]
+        assert probe_from_neighbour() == [0, 0]
 
 
-def test_an_engine_reaches_nobody_else(probing: Installed, neighbour: list[str]) -> None:
-    lab = probing.lab
+def test_an_engine_reaches_nobody_else(prober_machine: Installation, neighbour: list[str]) -> None:
+    lab = prober_machine.lab
     serve = ["systemd-run", "--quiet", "--unit=there", *neighbour, "/usr/bin/python3", "-m", "http.server"]
     lab.run(*serve, "7000", "--directory", "/tmp")
     curl = ["curl", "--silent", "--max-time", "1", "--output", "/dev/null", "http://192.0.2.2:7000/"]
-    lab.until("it serves", lambda: lab.run(*curl, check=False).returncode == 0)
+    lab.wait_until("it serves", lambda: lab.run(*curl, check=False).returncode == 0)
     lab.path("/srv/probe").write_text(f'#!/bin/sh\n{" ".join(curl)}\necho "reached: $?"\nexec "$@"\n')
-    models = probing.models()
+    models = prober_machine.models()
     models["a"]["command"] = ["/bin/sh", "/srv/probe", *models["a"]["command"]]
-    probing.catalogue(models)
-    assert probing.chat("a")[0] == 200
+    prober_machine.catalogue(models)
+    assert prober_machine.chat("a")[0] == 200
     assert "reached: 28" in lab.run("sparkctl", "logs", "a").stdout
     lab.run("systemctl", "stop", "there")
 
 
-def test_whoever_has_no_key_gets_nothing_and_no_engine_starts(sparkd: Installed) -> None:
-    told = sparkd.lab.run(
+def test_whoever_has_no_key_gets_nothing_and_no_engine_starts(sparkd: Installation) -> None:
+    output = sparkd.lab.run(
         *("curl", "--silent", "--write-out", "%{http_code}", "--output", "/dev/null"),
         *("--data", '{"model": "a"}', "http://127.0.0.1:8009/v1/chat/completions"),
     )
-    assert told.stdout == "401"
+    assert output.stdout == "401"
     assert sparkd.model("a")["state"] == "stopped"
 
 
-def test_the_keys_are_in_no_argv_no_environment_and_no_log(sparkd: Installed) -> None:
+def test_the_keys_are_in_no_argv_no_environment_and_no_log(sparkd: Installation) -> None:
     assert sparkd.chat("a")[0] == 200
     for pid in (sparkd.pid(), sparkd.engine_pid("a")):
         for file in ("cmdline", "environ"):

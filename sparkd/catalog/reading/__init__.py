@@ -1,15 +1,15 @@
 """Reads the catalogue from `models.toml`, `models.d/*.toml` and `venvs/*/runtime.toml`.
 
-documents       which files there are, and what TOML says in each
-conversion      one value: from what TOML has to what the definitions want
-tables          one table, key by key, so that every wrong key is reported
-layers          the catalogue and its drop-ins, and what models inherit, merged
-checks          rules between keys, between models, and between models and runtimes
-catalogue       all of these in order: `read_catalogue`
-drop_ins        writes a drop-in, never one that would break the catalogue
-locations       where the catalogue is
+documents       finds the files and parses their TOML
+conversion      converts one value from TOML to the type in the definitions
+tables          reads one table, key by key, so that every wrong key is reported
+layers          merges the catalogue, its drop-ins, and what models inherit
+checks          checks rules between keys, between models, and between models and runtimes
+catalogue       does all of this in order: `read_catalogue`
+drop_ins        writes a drop-in, unless it would break the catalogue
+locations       finds the catalogue
 """
 
-from sparkd.catalog.reading.catalogue import read_catalogue, read_paths, read_with
+from sparkd.catalog.reading.catalogue import read_catalogue, read_paths, read_with_overrides
 
-__all__ = ["read_catalogue", "read_paths", "read_with"]
+__all__ = ["read_catalogue", "read_paths", "read_with_overrides"]

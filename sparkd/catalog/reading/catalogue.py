@@ -1,4 +1,4 @@
-"""Reads the catalogue: documents, tables, layers, checks; every problem of every file at once."""
+"""Reads the catalogue: documents, tables, layers, checks. Reports every problem of every file at once."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ from sparkd.catalog.reading.tables import SETTINGS, TableReader
 from sparkd.catalog.settings import Defaults, Paths, Settings
 from sparkd.errors import CatalogueError
 
-Made = TypeVar("Made", bound=Struct)
+StructT = TypeVar("StructT", bound=Struct)
 
 
 def read_catalogue(path: Path) -> Catalogue:
-    """Read `path`, its drop-ins, and the runtimes its `paths.venvs` has.
+    """Read `path`, its drop-ins, and the runtimes in its `paths.venvs`.
 
     Raises CatalogueError with every problem of every file, one line each.
     """
-    return read_with(path, {})
+    return read_with_overrides(path, {})
 
 
-def read_with(path: Path, instead: Mapping[Path, bytes]) -> Catalogue:
-    """As `read_catalogue`, with the files in `instead` taken to say what stands there."""
-    documents = Documents(instead)
-    layers = _lay(documents, path)
-    settings = _settings(layers.settings, path)
+def read_with_overrides(path: Path, overrides: Mapping[Path, bytes]) -> Catalogue:
+    """Like `read_catalogue`, but use the contents in `overrides` for those files."""
+    documents = Documents(overrides)
+    layers = _read_layers(documents, path)
+    settings = _build_settings(layers.settings, path)
     runtimes = _Runtimes(documents, Path(settings.paths.venvs))
-    models = _drafts(layers.models, settings.defaults)
+    models = _build_drafts(layers.models, settings.defaults)
     problems = [*documents.problems, *layers.problems, *runtimes.problems]
     problems += check_settings(settings, layers.settings)
-    if "venvs" not in layers.settings["paths"].wrong:
+    if "venvs" not in layers.settings["paths"].invalid_keys:
         venvs = Path(settings.paths.venvs)
         problems += check_runtimes_exist(models, layers.defaults[RUNTIMES], runtimes.names, venvs)
     problems += check_models(models, settings, layers.settings)
     if problems:
-        # What is wrong in a family is found in each of its models.
+        # A problem in a family is found in each of its models.
         raise CatalogueError(list(dict.fromkeys(problems)))
     found = {draft.model.id: draft.model for draft in models}
     return Catalogue(
@@ -60,57 +60,60 @@ def read_with(path: Path, instead: Mapping[Path, bytes]) -> Catalogue:
 
 
 def read_paths(path: Path) -> Paths:
-    """The folders that `path` and its drop-ins name, absolute, with nothing else of them looked at.
+    """The folders in `[paths]` of `path` and its drop-ins, absolute. Nothing else in these files is checked.
 
-    So an operator who has just broken a model's table can still reach the daemon. Raises CatalogueError when
-    `path` itself cannot be read or is not TOML.
+    So an operator can still reach the daemon after breaking a model's table. Raises CatalogueError if `path` itself
+    cannot be read or is not TOML.
     """
     documents = Documents()
     layers = Layers(path)
     for file in (path, *documents.drop_ins(path)):
         tables = documents.read(file)
         if tables is not None:
-            layers.lay(file, {"paths": tables.get("paths", {})})
+            layers.merge(file, {"paths": tables.get("paths", {})})
         elif file == path:
             raise CatalogueError(documents.problems)
-    return _settings(layers.settings, path).paths
+    return _build_settings(layers.settings, path).paths
 
 
-def _lay(documents: Documents, path: Path) -> Layers:
+def _read_layers(documents: Documents, path: Path) -> Layers:
     layers = Layers(path)
     for file in (path, *documents.drop_ins(path)):
         tables = documents.read(file)
         if tables is not None:
-            layers.lay(file, tables)
-    layers.settle(complete=documents.complete)
+            layers.merge(file, tables)
+    layers.resolve_models(complete=documents.complete)
     return layers
 
 
-def _settings(tables: Mapping[str, Table], path: Path) -> Settings:
-    made: dict[str, Any] = {name: struct(**tables[name].values) for name, struct in SETTINGS.items()}
+def _build_settings(tables: Mapping[str, Table], path: Path) -> Settings:
+    built: dict[str, Any] = {name: struct(**tables[name].values) for name, struct in SETTINGS.items()}
     folder = path.absolute().parent
-    paths: Paths = made["paths"]
-    made["paths"] = Paths(**{name: str(folder / getattr(paths, name)) for name in Paths.__struct_fields__})
-    return Settings(**made)
+    paths: Paths = built["paths"]
+    built["paths"] = Paths(**{name: str(folder / getattr(paths, name)) for name in Paths.__struct_fields__})
+    return Settings(**built)
 
 
-def _drafts(tables: Mapping[str, Table], defaults: Defaults) -> list[Draft]:
+def _build_drafts(tables: Mapping[str, Table], defaults: Defaults) -> list[Draft]:
     timeouts = {name: getattr(defaults, name) for name in Defaults.__struct_fields__}
-    return [Draft(_made(Model, {**timeouts, **table.values}, id=id_), table) for id_, table in tables.items()]
+    return [
+        Draft(_build_struct(Model, {**timeouts, **table.values}, id=id_), table)
+        for id_, table in tables.items()
+    ]
 
 
-def _made(struct: type[Made], values: Mapping[str, Any], **given: Any) -> Made:
-    """A struct from the table that has been read for it, and so from the tables in it."""
+def _build_struct(struct: type[StructT], values: Mapping[str, Any], **given: Any) -> StructT:
+    """A struct from a table that has been read, including the structs of the tables in it."""
     keys = keys_of(struct)
-    return struct(**given, **{name: _value(keys[name], value) for name, value in values.items()})
+    return struct(**given, **{name: _build_value(keys[name], value) for name, value in values.items()})
 
 
-def _value(key: Key, value: Any) -> Any:
-    return _made(key.struct, value) if key.struct is not None else value
+def _build_value(key: Key, value: Any) -> Any:
+    return _build_struct(key.struct, value) if key.struct is not None else value
 
 
 class _Runtimes:
-    """The runtimes that are defined. `names` has those too whose definition is wrong."""
+    """The defined runtimes. `names` includes runtimes with an invalid definition."""
 
     def __init__(self, documents: Documents, venvs: Path) -> None:
         self.found: dict[str, Runtime] = {}
@@ -123,7 +126,7 @@ class _Runtimes:
         name = file.parent.name
         self.names.add(name)
         if not is_id(name):
-            self.problems.append(f"{file.parent}: a runtime's folder is called with {NAME_RULE}")
+            self.problems.append(f"{file.parent}: expected the name of a runtime: {NAME_RULE}")
         elif tables is not None:
             table = TableReader(file, self.problems).read(Runtime, tables)
             self.problems += check_runtime(table)

@@ -1,54 +1,58 @@
-"""Files laid over each other: the catalogue first, then its drop-ins in the order of their names.
+"""Merges files: the catalogue first, then its drop-ins in the order of their names.
 
-A setting said twice is what the later file says, and so is a key of `[runtimes.<name>]` or `[families.<name>]`. A
-model is defined once; a drop-in changes keys of it under `[changes.<id>]`. So nobody changes a shipped model by
-choosing its name by chance, and a misspelt id is told.
+If two files set a setting, or a key of `[runtimes.<name>]` or `[families.<name>]`, the later file overrides. A model is
+defined once; a drop-in changes its keys under `[changes.<id>]`. So nobody changes a shipped model by choosing its name
+by accident, and a misspelt id is reported.
 
-What a model is in the end: what its runtime says, under what its family says, under what it says itself, under the
-changes. A family may say the runtime.
+The keys of a model come from its runtime, overridden by its family, by the model itself and by the changes. A family
+may set the runtime.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeGuard
 
+from msgspec import Struct, field
+
 from sparkd.catalog.definitions import Model
+from sparkd.catalog.messages import format_problem, format_value_problem, join_key
 from sparkd.catalog.names import NAME_RULE, is_id
 from sparkd.catalog.nearest import did_you_mean
 from sparkd.catalog.origins import Origin, Table
 from sparkd.catalog.reading.conversion import keys_of
-from sparkd.catalog.reading.tables import SETTINGS, TableReader, homes
-from sparkd.catalog.wording import dotted, problem, wrong_value
+from sparkd.catalog.reading.tables import SETTINGS, TableReader, suggest_table
 
 MODELS = "models"
 CHANGES = "changes"
 RUNTIMES = "runtimes"
 FAMILIES = "families"
 TABLES = (*SETTINGS, RUNTIMES, FAMILIES, MODELS, CHANGES)
-"""Every table a catalogue file may have."""
+"""Every table that a catalogue file may have."""
 
-_EACH_ITS_OWN = "every model has its own; it belongs in [models.<id>]"
-REFUSED: Mapping[str, Mapping[str, str]] = MappingProxyType(
+_PER_MODEL_ONLY = "each model sets its own; put it into [models.<id>]"
+FORBIDDEN_KEYS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
-        FAMILIES: {"aliases": _EACH_ITS_OWN, "source": _EACH_ITS_OWN, "family": "a family is in no other"},
+        FAMILIES: {
+            "aliases": _PER_MODEL_ONLY,
+            "source": _PER_MODEL_ONLY,
+            "family": "a family cannot have a family",
+        },
         RUNTIMES: {
-            "aliases": _EACH_ITS_OWN,
-            "source": _EACH_ITS_OWN,
-            "family": "a family's defaults lie over a runtime's; it belongs in [models.<id>]",
-            "runtime": "it is the runtime of that name",
+            "aliases": _PER_MODEL_ONLY,
+            "source": _PER_MODEL_ONLY,
+            "family": "families override runtimes; put it into [models.<id>]",
+            "runtime": "the name of the table is the runtime",
         },
     }
 )
-"""Keys of models that no table of defaults has, and why."""
+"""Keys of models that tables of defaults must not have, and the reason."""
 
 
-@dataclass(slots=True)
-class Layers:
-    """What the files laid so far say together. Whatever is wrong goes to `problems`, one line each."""
+class Layers(Struct):
+    """The files merged so far. Problems go to `problems`, one line each."""
 
     catalogue: Path
     problems: list[str] = field(default_factory=list)
@@ -61,77 +65,81 @@ class Layers:
         self.settings = {name: Table(Origin(self.catalogue, (name,))) for name in SETTINGS}
         self.defaults = {RUNTIMES: {}, FAMILIES: {}}
 
-    def lay(self, file: Path, tables: Mapping[str, Any]) -> None:
-        """Lay one more file over those before."""
+    def merge(self, file: Path, tables: Mapping[str, Any]) -> None:
+        """Merge one more file over the earlier files."""
         reader = TableReader(file, self.problems)
         for name, raw in tables.items():
             if name in SETTINGS:
-                self.settings[name].lay(reader.read(SETTINGS[name], raw, name))
+                self.settings[name].merge(reader.read(SETTINGS[name], raw, name))
             elif name not in TABLES:
                 kind = "table" if isinstance(raw, dict) else "key"
-                reader.tell(f"unknown {kind}{did_you_mean(name, TABLES) or homes(name)}", raw, name)
+                reader.add_problem(
+                    f"unknown {kind}{did_you_mean(name, TABLES) or suggest_table(name)}", raw, name
+                )
             elif not isinstance(raw, dict):
-                reader.tell("expected a table of tables", raw, name)
+                reader.add_problem("expected a table of tables", raw, name)
             else:
                 for id_, keys in raw.items():
-                    self._keys(reader, name, id_, keys)
+                    self._merge_entry(reader, name, id_, keys)
 
-    def _keys(self, reader: TableReader, kind: str, id_: str, raw: object) -> None:
+    def _merge_entry(self, reader: TableReader, kind: str, id_: str, raw: object) -> None:
         if not isinstance(raw, dict):
-            reader.tell("expected a table", raw, kind, id_)
-        elif _is_cut_name(raw):
-            whole = ".".join((id_, *_first_keys(raw)))
-            text = f"a name with a dot in it stands in quotes: [{dotted(kind, whole)}]"
-            self.problems.append(problem(reader.file, dotted(kind, id_), text))
+            reader.add_problem("expected a table", raw, kind, id_)
+        elif _is_split_name(raw):
+            full_name = ".".join((id_, *_split_name(raw)))
+            text = f"put a name with a dot in quotes: [{join_key(kind, full_name)}]"
+            self.problems.append(format_problem(reader.file, join_key(kind, id_), text))
         elif not is_id(id_):
-            self.problems.append(problem(reader.file, dotted(kind, id_), f"expected {NAME_RULE}"))
+            self.problems.append(format_problem(reader.file, join_key(kind, id_), f"expected {NAME_RULE}"))
         elif kind == CHANGES:
             self.changes.append((id_, reader.read(Model, raw, kind, id_)))
         elif kind in self.defaults:
-            table = reader.read(Model, raw, kind, id_, refused=REFUSED[kind])
-            lay(self.defaults[kind].setdefault(id_, Table(table.begun)), table)
+            table = reader.read(Model, raw, kind, id_, forbidden=FORBIDDEN_KEYS[kind])
+            merge_model(self.defaults[kind].setdefault(id_, Table(table.declared_at)), table)
         elif id_ in self.models:
-            text = f"defined already in {self.models[id_].file}; to change keys of it write [{dotted(CHANGES, id_)}]"
-            self.problems.append(problem(reader.file, dotted(kind, id_), text))
+            text = f"already defined in {self.models[id_].file}; to change its keys, use [{join_key(CHANGES, id_)}]"
+            self.problems.append(format_problem(reader.file, join_key(kind, id_), text))
         else:
             self.models[id_] = reader.read(Model, raw, kind, id_)
 
-    def settle(self, *, complete: bool) -> None:
-        """Make the models what they are in the end, once every file is laid. `complete`: no file was unreadable."""
+    def resolve_models(self, *, complete: bool) -> None:
+        """Compute the final models after every file is merged. `complete`: every file was readable."""
         for id_, change in self.changes:
             if id_ in self.models:
-                lay(self.models[id_], change)
+                merge_model(self.models[id_], change)
             elif complete:
                 text = f'there is no model "{id_}" to change{did_you_mean(id_, self.models)}'
-                self.problems.append(problem(change.file, dotted(CHANGES, id_), text))
+                self.problems.append(format_problem(change.file, join_key(CHANGES, id_), text))
         self.changes.clear()
         for id_, own in self.models.items():
             self.models[id_] = self._with_defaults(own, complete=complete)
 
     def _with_defaults(self, own: Table, *, complete: bool) -> Table:
         families, runtimes = self.defaults[FAMILIES], self.defaults[RUNTIMES]
-        whole = Table(own.begun)
+        merged = Table(own.declared_at)
         name = own.values.get("family")
         family = families.get(name) if name is not None else None
         if family is None and name is not None and complete:
-            meant = did_you_mean(name, families) or f"; [{dotted(FAMILIES, name)}] would say what it is"
-            self.problems.append(wrong_value(*own.place("family"), name, f"there is no such family{meant}"))
+            meant = did_you_mean(name, families) or f"; define it in [{join_key(FAMILIES, name)}]"
+            self.problems.append(
+                format_value_problem(*own.locate_key("family"), name, f"there is no such family{meant}")
+            )
         runtime = own.values.get("runtime", family.values.get("runtime") if family else None)
         for table in (runtimes.get(runtime or ""), family, own):
             if table is not None:
-                lay(whole, table)
-        return whole
+                merge_model(merged, table)
+        return merged
 
 
-def lay(below: Table, above: Table) -> None:
-    """Lay a table of a model over another. A status that is said anew has left the reason of the old one behind."""
+def merge_model(below: Table, above: Table) -> None:
+    """Merge a table of a model over another. A new status drops the reason of the old one."""
     if "status" in above.values:
-        below.forget("reason")
-    below.lay(above)
+        below.remove_key("reason")
+    below.merge(above)
 
 
-def _is_cut_name(raw: object) -> TypeGuard[dict[str, dict[str, Any]]]:
-    """Whether TOML took `[models.qwen2.5]` for a table `5` in a table `qwen2`."""
+def _is_split_name(raw: object) -> TypeGuard[dict[str, dict[str, Any]]]:
+    """Whether TOML parsed `[models.qwen2.5]` as a table `5` in a table `qwen2`."""
     known = keys_of(Model)
     return (
         isinstance(raw, dict)
@@ -140,9 +148,9 @@ def _is_cut_name(raw: object) -> TypeGuard[dict[str, dict[str, Any]]]:
     )
 
 
-def _first_keys(raw: object) -> list[str]:
+def _split_name(raw: object) -> list[str]:
     keys: list[str] = []
-    while _is_cut_name(raw) and len(keys) < 4:
+    while _is_split_name(raw) and len(keys) < 4:
         key = next(iter(raw))
         keys.append(key)
         raw = raw[key]

@@ -1,7 +1,7 @@
-"""Configurations of clients, made from the catalogue: which models a client may pick, and how much each takes.
+"""Generates configurations of clients from the catalogue: the models that a client may use, and their limits.
 
 OpenCode's format: https://opencode.ai/docs/providers and https://opencode.ai/config.json. Cline is configured by hand,
-so what it gets are the values to type.
+so it gets the values to type.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from typing import Any, Final
 from msgspec import Struct
 
 from sparkd.catalog.catalogue import Catalogue
-from sparkd.catalog.choosing import best
 from sparkd.catalog.definitions import Model
+from sparkd.catalog.ranking import rank_models
 
 PROVIDER: Final = "sparkd"
 PACKAGE: Final = "@ai-sdk/openai-compatible"
-"""The package with which OpenCode talks to servers of OpenAI's API."""
+"""The package with which OpenCode connects to servers with OpenAI's API."""
 
 KEY_VARIABLE: Final = "SPARKD_API_KEY"
-"""Environment variable from which OpenCode takes the key: it stands in no file."""
+"""Environment variable from which OpenCode reads the key, so that no file contains it."""
 
 NO_KEY: Final = "none"
-"""What is sent where sparkd wants no key: clients insist on one."""
+"""The key to send if sparkd needs none, because clients require one."""
 
 
 class ClineModel(Struct, frozen=True, kw_only=True):
@@ -35,11 +35,11 @@ class ClineModel(Struct, frozen=True, kw_only=True):
     images: bool
 
 
-def opencode(catalogue: Catalogue, url: str, main: Model | None = None) -> dict[str, Any]:
-    """The `opencode.json` for a sparkd at `url` (which ends in `/v1`). `main` is what it begins with; unset: what is
-    best for code."""
-    offered = [model for model in _offered(catalogue) if model.clients.opencode.context]
-    first = main or next(iter([*best(offered, "code"), *offered]), None)
+def opencode_config(catalogue: Catalogue, url: str, main: Model | None = None) -> dict[str, Any]:
+    """The `opencode.json` for a sparkd at `url` (which ends in `/v1`). `main` is the initial model; unset: the best
+    model for code."""
+    offered = [model for model in _advertised_models(catalogue) if model.clients.opencode.context]
+    first = main or next(iter([*rank_models(offered, "code"), *offered]), None)
     small = next((model for model in offered if model.lifecycle == "utility"), None)
     found = {
         "$schema": "https://opencode.ai/config.json",
@@ -47,7 +47,7 @@ def opencode(catalogue: Catalogue, url: str, main: Model | None = None) -> dict[
             PROVIDER: {
                 "npm": PACKAGE,
                 "name": PROVIDER,
-                "options": {"baseURL": url, "apiKey": _key(catalogue)},
+                "options": {"baseURL": url, "apiKey": _api_key_reference(catalogue)},
                 "models": {model.id: _opencode_model(model) for model in offered},
             }
         },
@@ -59,10 +59,10 @@ def opencode(catalogue: Catalogue, url: str, main: Model | None = None) -> dict[
     return found
 
 
-def cline(catalogue: Catalogue) -> list[ClineModel]:
-    """What Cline is to be told of each model, the best for code first."""
-    offered = [model for model in _offered(catalogue) if model.clients.cline.context]
-    good = best(offered, "code")
+def cline_settings(catalogue: Catalogue) -> list[ClineModel]:
+    """The values to type into Cline for each model, the best for code first."""
+    offered = [model for model in _advertised_models(catalogue) if model.clients.cline.context]
+    best_models = rank_models(offered, "code")
     return [
         ClineModel(
             model=model.id,
@@ -70,26 +70,26 @@ def cline(catalogue: Catalogue) -> list[ClineModel]:
             max_output=model.clients.cline.output,
             images=model.vision,
         )
-        for model in [*good, *(model for model in offered if model not in good)]
+        for model in [*best_models, *(model for model in offered if model not in best_models)]
     ]
 
 
-def _offered(catalogue: Catalogue) -> Iterable[Model]:
+def _advertised_models(catalogue: Catalogue) -> Iterable[Model]:
     return (model for model in catalogue.models.values() if model.status in ("validated", "experimental"))
 
 
-def _key(catalogue: Catalogue) -> str:
+def _api_key_reference(catalogue: Catalogue) -> str:
     return f"{{env:{KEY_VARIABLE}}}" if catalogue.settings.server.api_key_file else NO_KEY
 
 
 def _opencode_model(model: Model) -> dict[str, Any]:
     limits = model.clients.opencode
-    taken = ["text", "image"] if model.vision else ["text"]
+    modalities = ["text", "image"] if model.vision else ["text"]
     return {
         "name": model.description.partition(":")[0] or model.id,
         "limit": {"context": limits.context, **({"output": limits.output} if limits.output else {})},
         "tool_call": model.rewriting.tools != "strip",
         "reasoning": "reasoning-parser" in model.options,
         "attachment": model.vision,
-        "modalities": {"input": taken, "output": ["text"]},
+        "modalities": {"input": modalities, "output": ["text"]},
     }

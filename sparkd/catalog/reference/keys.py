@@ -1,6 +1,6 @@
-"""The tables of keys in docs/configuration.md: `python -m sparkd.catalog.reference.keys` writes them anew.
+"""The tables of keys in docs/configuration.md: `python -m sparkd.catalog.reference.keys` rewrites them.
 
-What stands above MARK in that file is written by hand and left alone.
+The text above MARK and below END in that file is written by hand and left unchanged.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ from pathlib import Path
 from msgspec import NODEFAULT, Struct
 
 from sparkd.catalog.definitions import Model, Runtime
+from sparkd.catalog.generated import replace_generated
 from sparkd.catalog.labels import ClientLimits
+from sparkd.catalog.messages import format_value
 from sparkd.catalog.reading.conversion import Key, keys_of
 from sparkd.catalog.reading.tables import SETTINGS
 from sparkd.catalog.rewriting import Rewriting
 from sparkd.catalog.settings import Defaults
-from sparkd.catalog.sizes import size_text
+from sparkd.catalog.sizes import format_size
 from sparkd.catalog.steps import Checkout, Patch, Step
-from sparkd.catalog.wording import shown
 
 FILE = Path(__file__).parents[3] / "docs" / "configuration.md"
 MARK = "<!-- From here on generated: python -m sparkd.catalog.reference.keys -->\n"
@@ -26,7 +27,7 @@ MARK = "<!-- From here on generated: python -m sparkd.catalog.reference.keys -->
 _units = {"bytes": "size", "seconds": "seconds", "path": "path", "source": "repository or folder"}
 
 
-def reference() -> str:
+def render_tables() -> str:
     """Every key of every table, in Markdown."""
     tables: list[tuple[str, type[Struct]]] = [(f"`[{name}]`", struct) for name, struct in SETTINGS.items()]
     tables.append(("`[models.<id>]`, `[changes.<id>]`, `[families.<name>]` and `[runtimes.<name>]`", Model))
@@ -36,36 +37,35 @@ def reference() -> str:
     tables.append(("`[[steps]]` of `runtime.toml`", Step))
     tables.append(("`[[steps.sources]]` of `runtime.toml`", Checkout))
     tables.append(("`[[steps.patches]]` of `runtime.toml`", Patch))
-    return "\n".join(line for title, struct in tables for line in _table(title, struct))
+    return "\n".join(line for title, struct in tables for line in _render_table(title, struct))
 
 
-def _table(title: str, struct: type[Struct]) -> Iterator[str]:
+def _render_table(title: str, struct: type[Struct]) -> Iterator[str]:
     yield f"\n### {title}\n"
     sentence = (struct.__doc__ or "").partition(": ")[2]
     yield f"{sentence[:1].upper()}{sentence[1:]}\n"
     yield "| key | value | default | meaning |"
     yield "|---|---|---|---|"
     for key in keys_of(struct).values():
-        value = _units.get(key.unit or "") or key.expected()
-        cells = (f"`{key.name}`", value, _default(key), key.description)
+        value = _units.get(key.unit or "") or key.describe_type()
+        cells = (f"`{key.name}`", value, _format_default(key), key.description)
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def _default(key: Key) -> str:
+def _format_default(key: Key) -> str:
     if key.default is NODEFAULT:
-        return "that of `[defaults]`" if key.name in keys_of(Defaults) else "needed"
+        return "from `[defaults]`" if key.name in keys_of(Defaults) else "required"
     if key.default in (None, (), {}, "") or isinstance(key.default, Struct):
         return ""
     if key.unit == "bytes":
-        return f'`"{size_text(key.default)}"`'
-    return f"`{key.default:g}`" if isinstance(key.default, float) else f"`{shown(key.default)}`"
+        return f'`"{format_size(key.default)}"`'
+    return f"`{key.default:g}`" if isinstance(key.default, float) else f"`{format_value(key.default)}`"
 
 
-def written() -> str:
-    """docs/configuration.md as it has to be: its own words, then the tables of today's definitions."""
-    by_hand, mark, _ = FILE.read_text().partition(MARK)
-    return by_hand + mark + reference() + "\n"
+def render_page() -> str:
+    """docs/configuration.md with the tables of the current definitions."""
+    return replace_generated(FILE.read_text(), MARK, render_tables() + "\n")
 
 
 if __name__ == "__main__":
-    FILE.write_text(written())
+    FILE.write_text(render_page())

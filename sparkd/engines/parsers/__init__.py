@@ -1,9 +1,9 @@
-"""Programs that ask the real parsers of engines. They run in a runtime's virtualenv, by its Python, without sparkd.
+"""Programs that run the engines' own parsers. They run in a runtime's virtualenv, with its Python, without sparkd.
 
-program        reads command lines as JSON, answers with what is wrong with each
-vllm_serve     the parser of `vllm serve`, and what vLLM refuses only later
+program        reads command lines as JSON and writes the problems of each
+vllm_serve     the parser of `vllm serve`, and what vLLM rejects only later
 sglang_serve   the parser of `sglang serve`
 
-Nothing here may import anything of sparkd, nor be called like a package of an engine: this folder comes first where
-these programs import from.
+Nothing here may import sparkd, or have the name of an engine's package: this folder is first on the import path of
+these programs.
 """

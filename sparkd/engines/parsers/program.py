@@ -1,10 +1,10 @@
-"""`python program.py MODULE`: what the parser of an engine thinks of command lines, many in one process.
+"""`python program.py MODULE`: check command lines with the parser of an engine, many in one process.
 
 stdin: `{"<name>": {"argv": ["--flag", "value", …], "variables": ["VLLM_…", …]}, …}`; argv without the program.
-stdout, a line of its own: `{"version": "0.32.0", "flags": ["--dtype", …], "complaints": {"<name>": [complaint, …]}}`.
+stdout, on one line: `{"version": "0.32.0", "flags": ["--dtype", …], "complaints": {"<name>": [complaint, …]}}`.
 
-A complaint has `flag` (the one of the command line that is wrong, or the variable; empty where it is no single one),
-`problem` ("unknown", "choice", "value" or "variable"), `text` (what is wrong, where no choice is) and `choices`.
+A complaint has `flag` (the wrong flag or variable; empty if it is not a single one), `problem` ("unknown", "choice",
+"value" or "variable"), `text` (what is wrong, unless it is a choice) and `choices`.
 """
 
 from __future__ import annotations
@@ -20,44 +20,44 @@ from typing import Any, NoReturn, Protocol
 
 Complaint = dict[str, Any]
 Refusal = tuple[str, str, Sequence[str]]
-"""A flag, what is wrong with its value, and the values it may have, if only some may be."""
+"""A flag, what is wrong with its value, and the valid values if there are only some."""
 
 
 class Asked(Protocol):
-    """What a module beside this one has as `Engine`."""
+    """The interface of `Engine` in each module beside this one."""
 
     def version(self) -> str:
-        """Of the engine."""
+        """Name and version of the engine."""
         ...
 
     def parser(self) -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
-        """The parser that takes `prepared` command lines, and the one in it (or the same) that has the flags."""
+        """The parser for `prepared` command lines, and its subparser (or the same one) that has the flags."""
         ...
 
     def prepared(self, argv: list[str]) -> list[str]:
-        """The command line as its program hands it to the parser."""
+        """The command line as the program passes it to the parser."""
         ...
 
     def refused(self, parsed: argparse.Namespace) -> Iterable[Refusal]:
-        """What the engine refuses only later, as far as that is cheap to know. May raise what the engine raises."""
+        """Values that the engine rejects only later, if that is cheap to find out. May raise what the engine raises."""
         ...
 
     def unknown_variables(self, names: list[str]) -> Iterable[tuple[str, Sequence[str]]]:
-        """Environment variables that are the engine's by their names, and that it does not know; and those it does."""
+        """Variables with the engine's prefix that the engine does not know, each with those that it knows."""
         ...
 
 
 class Refused(Exception):
-    """The parser's own words."""
+    """The parser's own error message."""
 
 
 def complaint(flag: str, problem: str, text: str = "", choices: Sequence[str] = ()) -> Complaint:
-    """One thing that is wrong."""
+    """One problem."""
     return {"flag": flag, "problem": problem, "text": text, "choices": list(choices)}
 
 
 class Parsing:
-    """A parser that does not exit, and is asked about a command line until it has no more to complain about."""
+    """A parser that does not exit, and checks a command line again until it finds no more problems."""
 
     def __init__(self, engine: Asked) -> None:
         self.engine = engine
@@ -70,13 +70,13 @@ class Parsing:
         self.outer.parse_known_args = self._noting_what_is_left_over  # type: ignore[assignment]
 
     def complaints(self, argv: list[str], variables: list[str]) -> Iterator[Complaint]:
-        """What is wrong with a command line. A flag that is complained about is left out from then on."""
+        """The problems of a command line. A flag with a problem is removed before the next check."""
         for name, known in self.engine.unknown_variables(variables):
             yield complaint(name, "variable", choices=known)
         left_out: set[str] = set()
         while True:
             found = self._next(argv)
-            # A flag that needs one which is left out now has no fault of its own.
+            # A flag that needs one of the removed flags has no problem of its own.
             yield from (one for one in found if not left_out & set(_flags_in(one["text"])))
             left_out |= {one["flag"] for one in found}
             shorter = _without(argv, left_out)
@@ -92,8 +92,8 @@ class Parsing:
             parsed = self.outer.parse_args(self.engine.prepared(argv))
         except SystemExit:
             ends = next((flag for flag in ("--help", "-h", "--version", "-v") if flag in argv), "")
-            return [complaint(ends, "value", "ends the program, which shall serve")]
-        except Exception as error:  # noqa: BLE001 - whatever a parser raises, it refuses the line
+            return [complaint(ends, "value", "ends the program at once")]
+        except Exception as error:  # noqa: BLE001 - any exception of a parser rejects the line
             return [self._complaint_of(str(error), argv)]
         if self._left_over:
             unknown = [_flag(argument) for argument in self._left_over if argument.startswith("-")]
@@ -107,14 +107,14 @@ class Parsing:
         return parsed, []
 
     def _abbreviated(self, argv: list[str]) -> Iterator[Complaint]:
-        """Flags that the parser completes: a later version that knows one more flag refuses them."""
+        """Abbreviated flags: a later version with one more flag may reject them."""
         for flag in filter(None, map(_flag, argv)):
             meant = {name for name in self.flags if name.startswith(flag)}
             if flag.startswith("--") and flag not in self.flags and len(meant) == 1:
-                yield complaint(flag, "value", f"is taken for {meant.pop()}: write it whole")
+                yield complaint(flag, "value", f"is an abbreviation of {meant.pop()}; use the full name")
 
     def _complaint_of(self, message: str, argv: list[str]) -> Complaint:
-        """From the parser's words; argparse says "argument --flag/-f: what is wrong"."""
+        """From the parser's message; argparse's is "argument --flag/-f: what is wrong"."""
         found = re.match(r"(?:argument|ambiguous option:?) (\S+?):? (.*)", message, re.DOTALL)
         names, text = found.groups() if found else ("", message)
         flag = next((flag for flag in map(_flag, argv) if flag and flag in names.split("/")), "")
@@ -124,7 +124,7 @@ class Parsing:
         return complaint(flag or _meant(text, argv), "value", tidy(text))
 
     def _stray(self, argv: list[str]) -> Complaint:
-        """A value that nobody took; most likely it follows a flag that takes none."""
+        """A value that belongs to no flag; most likely it follows a flag without values."""
         value, flag, owner = self._left_over[0], "", ""
         for argument in argv:
             flag = _flag(argument) or flag
@@ -137,13 +137,13 @@ class Parsing:
         try:
             for flag, text, choices in self.engine.refused(parsed):
                 found.append(complaint(flag, "choice" if choices else "value", tidy(text), choices))
-        except Exception as error:  # noqa: BLE001 - whatever it raises here, it would raise at a start
+        except Exception as error:  # noqa: BLE001 - a start would raise the same
             found.append(complaint(_meant(str(error), argv), "value", tidy(str(error))))
         return found
 
 
 def tidy(text: str) -> str:
-    """What a parser says, on one line, without what only its authors understand."""
+    """A parser's message on one line, without its internal details."""
     if re.search(r"cannot be converted to <function loads\b", text):
         return "expected JSON"
     text = re.sub(r"^invalid \w*int\w* value: .*", "expected a whole number", text)
@@ -159,7 +159,7 @@ def _refuse(message: str) -> NoReturn:
 
 
 def _flag(argument: str) -> str:
-    """The flag of an argument as parsers name it, or nothing: `--hf_overrides.a=1` is `--hf-overrides`."""
+    """The flag of an argument in the parser's spelling, or "": `--hf_overrides.a=1` is `--hf-overrides`."""
     head = argument.partition("=")[0]
     if head.startswith("--"):
         return head.partition(".")[0].replace("_", "-")
@@ -171,7 +171,7 @@ def _flags_in(text: str) -> list[str]:
 
 
 def _meant(text: str, argv: list[str]) -> str:
-    """The first flag of the command line that a text mentions, else the one whose value it mentions."""
+    """The first flag of the command line that a text mentions, or the one whose value it mentions."""
     given = set(map(_flag, argv))
     mentioned = next((flag for flag in _flags_in(text) if flag in given), "")
     flag = ""
@@ -183,7 +183,7 @@ def _meant(text: str, argv: list[str]) -> str:
 
 
 def _without(argv: list[str], flags: set[str]) -> list[str]:
-    """The command line less some flags and the values that follow them."""
+    """The command line without some flags and the values that follow them."""
     kept: list[str] = []
     flag = ""
     for argument in argv:
@@ -194,7 +194,7 @@ def _without(argv: list[str], flags: set[str]) -> list[str]:
 
 
 def answer(engine: Asked, asked: dict[str, dict[str, list[str]]]) -> dict[str, Any]:
-    """Everything about every command line."""
+    """The problems of every command line."""
     parsing = Parsing(engine)
     return {
         "version": engine.version(),
@@ -206,9 +206,9 @@ def answer(engine: Asked, asked: dict[str, dict[str, list[str]]]) -> dict[str, A
 
 
 def main() -> None:
-    """Answer what stdin asks."""
+    """Read command lines from stdin and write their problems to stdout."""
     asked = json.load(sys.stdin)
-    with contextlib.redirect_stdout(sys.stderr):  # engines greet
+    with contextlib.redirect_stdout(sys.stderr):  # engines print while they are imported
         answered = answer(importlib.import_module(sys.argv[1]).Engine(), asked)
     sys.stdout.write("\n" + json.dumps(answered) + "\n")
 

@@ -1,4 +1,4 @@
-"""What `sglang serve` thinks of a command line. Checked against SGLang 0.5.23, whose parser knows every choice."""
+"""Checks a command line with the parser of `sglang serve`, which has every choice. Written for SGLang 0.5.23."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ class Engine:
         import_module("sglang.srt.server_args").ServerArgs.add_cli_args(self._parser)
 
     def version(self) -> str:
-        """Of SGLang."""
+        """Name and version of SGLang."""
         return f"SGLang {metadata.version('sglang')}"
 
     def parser(self) -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
-        """SGLang's."""
+        """SGLang's parser, twice: it has no subcommands."""
         return self._parser, self._parser
 
     def prepared(self, argv: list[str]) -> list[str]:
-        """The flags: what stands before them names the program, and maybe the model, as a `--model-path` without it."""
+        """The flags. What precedes them is the program, and perhaps the model, which becomes a `--model-path`."""
         first = next((place for place, word in enumerate(argv) if word.startswith("--")), len(argv))
         models = [word for word in argv[:first] if word not in ("serve", "-m", "sglang.launch_server")]
         return [*(word for model in models for word in ("--model-path", model)), *argv[first:]]
 
     def refused(self, parsed: argparse.Namespace) -> Iterator[tuple[str, str, Sequence[str]]]:  # noqa: ARG002
-        """Nothing: what else it looks at needs the model."""
+        """Nothing: its other checks need the model."""
         return iter(())
 
     def unknown_variables(self, names: list[str]) -> Iterator[tuple[str, Sequence[str]]]:  # noqa: ARG002
-        """None are known to be wrong: SGLang reads variables wherever it needs them."""
+        """Nothing: SGLang has no list of its variables."""
         return iter(())

@@ -1,7 +1,7 @@
-"""What `vllm serve` thinks of a command line. Checked against vLLM 0.32.
+"""Checks a command line with the parser of `vllm serve`. Written for vLLM 0.32.
 
-Its parser knows the flags and most choices. The names in REGISTRIES it takes as they come: vLLM looks them up when the
-model is loaded, minutes later. A registry that a version keeps elsewhere is not asked.
+The parser has the flags and most choices, but accepts any name from REGISTRIES: vLLM looks these up when it loads the
+model, minutes later. A registry that a version does not have at this place is skipped.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ REGISTRIES = {
     "load_format": ("vllm.model_executor.model_loader", "_LOAD_FORMAT_TO_MODEL_LOADER"),
     "tokenizer_mode": ("vllm.tokenizers.registry", "TokenizerRegistry.tokenizers"),
 }
-"""Where the names are that a flag may have. Each is a collection of names, or a function that returns one."""
+"""Where the valid names of a flag are. Each is a collection of names, or a function that returns one."""
 
 PLUGINS = {"tool_call_parser": "tool_parser_plugin", "reasoning_parser": "reasoning_parser_plugin"}
-"""Flags whose file may add names. The names of the others are good in capitals and in small letters."""
+"""Flags whose plugin file may add names. The names of other flags are not case-sensitive."""
 
 AUTOMATIC = frozenset({"auto"})
-"""Lets vLLM choose, and is in few registries."""
+"""Names that let vLLM choose; few registries have them."""
 
 BOUNDED = ("CacheConfig", "SchedulerConfig", "ParallelConfig", "LoadConfig")
-"""Parts of vLLM's configuration with numbers within bounds, which are looked at when it is put together."""
+"""Parts of vLLM's configuration that check the bounds of numbers when they are created."""
 
 
 class Engine:
@@ -44,19 +44,19 @@ class Engine:
         self._inner = self._command.subparser_init(self._outer.add_subparsers(dest="subparser"))
 
     def version(self) -> str:
-        """Of vLLM."""
+        """Name and version of vLLM."""
         return f"vLLM {metadata.version('vllm')}"
 
     def parser(self) -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
-        """vLLM's, and its subcommand's."""
+        """vLLM's parser, and that of its subcommand."""
         return self._outer, self._inner
 
     def prepared(self, argv: list[str]) -> list[str]:
-        """As it is: it begins with the subcommand."""
+        """Unchanged: it starts with the subcommand."""
         return argv
 
     def refused(self, parsed: argparse.Namespace) -> Iterator[Refusal]:
-        """Names that no registry has, numbers out of bounds, and what vLLM itself looks at after parsing."""
+        """Names that no registry has, numbers out of bounds, and what vLLM checks after parsing."""
         yield from _unregistered(parsed)
         yield from self._out_of_bounds(parsed)
         yield from _speculation(parsed)
@@ -65,7 +65,7 @@ class Engine:
         self._command.validate(parsed)
 
     def unknown_variables(self, names: list[str]) -> Iterator[tuple[str, Sequence[str]]]:
-        """Those that begin with VLLM_ and are not vLLM's."""
+        """Those that begin with VLLM_ and that vLLM does not know."""
         known = _registry("vllm.envs", "environment_variables")
         for name in names:
             if known and name.startswith("VLLM_") and name not in known:
@@ -99,7 +99,7 @@ def _unregistered(parsed: argparse.Namespace) -> Iterator[Refusal]:
 
 
 def _speculation(parsed: argparse.Namespace) -> Iterator[Refusal]:
-    """`--speculative-config`, which the parser takes for any JSON."""
+    """`--speculative-config`, for which the parser accepts any JSON."""
     given = getattr(parsed, "speculative_config", None)
     keys = _registry("vllm.config", "SpeculativeConfig.__dataclass_fields__")
     if not isinstance(given, dict) or keys is None:
@@ -113,7 +113,7 @@ def _speculation(parsed: argparse.Namespace) -> Iterator[Refusal]:
 
 
 def _registry(module: str, path: str) -> list[str] | None:
-    """The names a registry has now, None where this version has it elsewhere."""
+    """The names in a registry; None if this version has it at another place."""
     try:
         found: Any = import_module(module)
         for name in path.split("."):

@@ -1,0 +1,1 @@
+"""`sparkctl check`: the catalogue, and with `--runtime` the models' engine flags."""

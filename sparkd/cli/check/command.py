@@ -1,0 +1,113 @@
+"""`sparkctl check`: read the catalogue, and name everything wrong with it and what is still to be done.
+
+With `--runtime` the engines' own parsers are asked about the models' flags too: that takes some ten seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+from msgspec import Struct, structs
+
+from sparkd.catalog import Catalogue
+from sparkd.catalog.nearest import did_you_mean
+from sparkd.catalog.reading import read_catalogue
+from sparkd.catalog.reading.locations import catalogue_path
+from sparkd.cli import exit_codes
+from sparkd.cli.check.engine_flags import ParserReport, check_engine_flags
+from sparkd.cli.doctor.readiness import assess_readiness, has_gpu, inspect_readiness
+from sparkd.cli.output.formatting import format_count
+from sparkd.cli.output.messages import print_error, print_json, print_line
+from sparkd.engines import find_engine_problems
+from sparkd.errors import CatalogueError, InvalidRequest
+
+
+class CheckResult(Struct, frozen=True, kw_only=True):
+    """What `sparkctl check --json` prints. `notes` are no problems: sparkd starts, some models do not yet."""
+
+    catalogue: Path
+    problems: list[str]
+    notes: list[str] = []
+    models: int = 0
+    disabled: int = 0
+    aliases: int = 0
+    runtimes: int = 0
+    asked: list[ParserReport] = []
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print problems (and fail), or what the catalogue has."""
+    if not arguments.runtime and (arguments.models or arguments.all or arguments.stand_in):
+        print_error(InvalidRequest("MODEL, --all and --stand-in go with --runtime"), as_json=arguments.json)
+        return exit_codes.USAGE
+    path = catalogue_path(arguments.catalogue)
+    result = check_catalogue(path)
+    if arguments.runtime and not result.problems:
+        result = _check_flags(result, read_catalogue(path), arguments)
+    if arguments.json:
+        print_json(result)
+    else:
+        for line in _render(result):
+            print_line(line)
+    return exit_codes.FAILED if result.problems else exit_codes.SUCCESS
+
+
+def check_catalogue(path: Path) -> CheckResult:
+    """Everything wrong with the catalogue: first its files, and only if these are right what engines say of them."""
+    try:
+        catalogue = read_catalogue(path)
+    except CatalogueError as error:
+        return CheckResult(catalogue=path, problems=error.problems)
+    models = catalogue.models.values()
+    return CheckResult(
+        catalogue=path,
+        problems=find_engine_problems(catalogue),
+        notes=list(_list_notes(catalogue)),
+        models=len(models),
+        disabled=sum(not model.enabled for model in models),
+        aliases=sum(len(model.aliases) for model in models),
+        runtimes=len(catalogue.runtimes),
+    )
+
+
+def _check_flags(result: CheckResult, catalogue: Catalogue, arguments: argparse.Namespace) -> CheckResult:
+    known = catalogue.models.values()
+    requested = [catalogue.find_including_disabled(name) for name in arguments.models]
+    models = requested or [model for model in known if model.enabled or arguments.all]
+    flags = check_engine_flags(catalogue, models, arguments.stand_in)
+    # Who asks for a model by name, or is told of none, has not been told that all is well.
+    is_incomplete = bool(requested) or not flags.asked
+    return structs.replace(
+        result,
+        problems=[*flags.problems, *(flags.unchecked if is_incomplete else [])],
+        notes=[*result.notes, *([] if is_incomplete else flags.unchecked)],
+        asked=flags.asked,
+    )
+
+
+def _list_notes(catalogue: Catalogue) -> Iterator[str]:
+    for finding in assess_readiness(inspect_readiness(catalogue, gpu=has_gpu())):
+        if finding.level != "ok":
+            yield f"{finding.found}; {finding.mend}"
+    used = {model.family for model in catalogue.models.values()}
+    for family in catalogue.families:
+        if family not in used:
+            yield f'family "{family}" has no model{did_you_mean(family, filter(None, used))}'
+
+
+def _render(result: CheckResult) -> list[str]:
+    if result.problems:
+        return [*result.problems, f"{format_count(len(result.problems), 'problem')} in {result.catalogue}"]
+    disabled = f" ({result.disabled} disabled)" if result.disabled else ""
+    counts = (
+        f"{format_count(result.models, 'model')}{disabled}, "
+        f"{result.aliases} {'alias' if result.aliases == 1 else 'aliases'}, {format_count(result.runtimes, 'runtime')}"
+    )
+    lines = [f"{result.catalogue} is right: {counts}"]
+    for parser in result.asked:
+        stand_in = f"; it stood in for {', '.join(parser.stood_in_for)}" if parser.stood_in_for else ""
+        models = format_count(parser.models, "model")
+        lines.append(f"{parser.version} of runtime {parser.runtime} takes the flags of {models}{stand_in}")
+    return [*lines, *(f"note: {note}" for note in result.notes)]

@@ -1,0 +1,1 @@
+"""`sparkctl completion`: scripts for bash, zsh and fish."""

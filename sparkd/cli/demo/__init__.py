@@ -1,0 +1,1 @@
+"""`sparkctl demo`: its catalogue, its models and its first request."""

@@ -1,0 +1,1 @@
+"""`sparkctl doctor`: inspection collects facts, checks turn them into findings."""

@@ -1,0 +1,1 @@
+"""What every command prints with: messages, number formats, terminals, the status table."""

@@ -1,0 +1,138 @@
+"""The table of `sparkctl status`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from sparkd.cli.output.formatting import format_count, format_duration, format_size
+from sparkd.scheduling.status import MemoryStatus, ModelStatus, Status
+
+STYLES = {"ready": "green", "backoff": "red", "stopped": "dim"}
+TRANSITION_STYLE = "yellow"
+
+
+def render_status(status: Status, *, disabled_too: bool) -> Group:
+    """The whole daemon: some lines about the machine, a row per model, who runs first, and why a model failed."""
+    shown = [model for model in status.models if model.enabled or disabled_too]
+    shown.sort(key=lambda model: describe_state(model) in ("stopped", "disabled"))
+    hidden = len(status.models) - len(shown)
+    parts: list[RenderableType] = [
+        *_render_machine(status),
+        Text(),
+        _render_models(shown),
+        *_render_failures(shown),
+    ]
+    if not shown:
+        parts[-1:] = [Text("The catalogue has no models." if not hidden else "Every model is disabled.")]
+    if hidden:
+        parts += [
+            Text(),
+            Text(f"{format_count(hidden, 'disabled model')} not shown; --all shows them.", "dim"),
+        ]
+    return Group(*parts)
+
+
+def render_model(model: ModelStatus) -> Group:
+    """One model."""
+    return Group(_render_models([model]), *_render_memory(model), *_render_failures([model]))
+
+
+def _render_memory(model: ModelStatus) -> list[Text]:
+    """What is known of the model's memory, and how its last run was."""
+    known = (
+        ("declared", model.declared),
+        ("learned", model.learned),
+        ("held now", model.held),
+        ("host memory now", model.host_memory),
+        ("host memory at most", model.host_memory_peak),
+    )
+    figures = [f"{name} {format_size(count)}" for name, count in known if count is not None]
+    lines = [Text(), Text(f"memory: {', '.join(figures)}")] if figures else []
+    if (last := model.last) is not None:
+        steps = ", ".join(f"{phase} {format_duration(seconds)}" for phase, seconds in last.phases.items())
+        lines.append(
+            Text(
+                f"last run: at most {format_size(last.peak)}, {format_size(last.settled)} in the end; ready after "
+                f"{format_duration(last.load_time)}{f' ({steps})' if steps else ''}"
+            )
+        )
+    return lines
+
+
+def describe_state(model: ModelStatus) -> str:
+    """A model's state with what makes it worth knowing: "starting: loading weights 40 %", "quarantined"."""
+    if not model.enabled:
+        return "disabled"
+    if model.quarantined:
+        return "quarantined"
+    if model.state == "backoff" and model.retry_after is not None:
+        return f"backoff, again in {format_duration(model.retry_after)}"
+    if model.phase and model.state in ("starting", "stopped"):
+        share = "" if model.progress is None else f" {model.progress:.0%}".replace("%", " %")
+        left = "" if model.download_left is None else f", {format_duration(model.download_left)} left"
+        return f"{'starting: ' if model.state == 'starting' else ''}{model.phase}{share}{left}"
+    return model.state
+
+
+def _render_machine(status: Status) -> list[Text]:
+    memory, queue = status.memory, status.queue
+    listeners = ", ".join(status.listen) or "no door open"
+    waiting = "nobody waits" if not queue.waiting else f"{format_count(queue.waiting, 'request')} waiting"
+    queue_text = f"queue of {queue.max_length}" if queue.on_busy == "wait" else "busy models refuse"
+    return [
+        Text(f"sparkd {status.version} on {listeners}, up {format_duration(status.uptime)}"),
+        Text(
+            f"memory: {format_size(memory.reserved)} of {format_size(memory.budget)} reserved, "
+            f"{format_size(memory.reserve)} kept for the system{_render_availability(memory)}"
+        ),
+        Text(f"queue: {waiting} ({queue_text})"),
+    ]
+
+
+def _render_availability(memory: MemoryStatus) -> str:
+    """What the machine adds to the books."""
+    available = "" if memory.available is None else f", {format_size(memory.available)} available now"
+    return available + (
+        f", {format_size(memory.leaked)} leaked until the next reboot" if memory.leaked else ""
+    )
+
+
+def _render_models(models: Sequence[ModelStatus]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("MODEL", overflow="fold")
+    table.add_column("STATE", overflow="fold")
+    for heading in ("SINCE", "IN FLIGHT", "WAITING", "IDLE LEFT", "MEMORY"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for model in models:
+        style = STYLES.get(model.state, TRANSITION_STYLE)
+        table.add_row(
+            Text(model.id, "dim" if style == "dim" else ""),
+            Text(describe_state(model), style),
+            format_duration(model.since),
+            str(model.in_flight or "-"),
+            str(model.waiting or "-"),
+            _render_idle_left(model),
+            format_size(model.footprint) if model.footprint else "-",
+        )
+    return table
+
+
+def _render_idle_left(model: ModelStatus) -> str:
+    if model.state != "ready":
+        return "-"
+    if model.pinned:
+        return "pinned"
+    if model.idle_left is not None:
+        return format_duration(model.idle_left)
+    return "in use" if model.in_flight else "never"
+
+
+def _render_failures(models: Sequence[ModelStatus]) -> list[Text]:
+    failed = [model for model in models if model.cause and model.state == "backoff"]
+    lines = [Text(f"{model.id}: {model.cause}", "red") for model in failed]
+    lines += [Text(f"  `sparkctl retry {model.id}` lifts it") for model in failed if model.quarantined]
+    return [Text(), *lines] if lines else []

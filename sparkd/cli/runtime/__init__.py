@@ -1,0 +1,1 @@
+"""`sparkctl runtime`: build, list, roll back and prune virtualenvs."""

@@ -1,0 +1,1 @@
+"""The folders of models and runtimes, and downloads into them: what `pull`, `models` and `rm` share."""

@@ -1,0 +1,17 @@
+"""The root of the error tree."""
+
+from __future__ import annotations
+
+
+class SparkdError(Exception):
+    """Root of the error tree. `message` says to a person what happened, why, and what to do."""
+
+    status: int = 500
+    type: str = "server_error"
+    code: str = "internal_error"
+
+    def __init__(self, message: str, *, param: str | None = None, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.retry_after = retry_after

@@ -1,0 +1,188 @@
+"""Errors in response to a request."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from sparkd.errors.base import SparkdError
+
+
+class RequestError(SparkdError):
+    """The request itself is wrong."""
+
+    status = 400
+    type = "invalid_request_error"
+    code = "invalid_request"
+
+
+class InvalidRequest(RequestError):
+    """The body, a header or a parameter is invalid."""
+
+
+class ContextExceeded(RequestError):
+    """The prompt is longer than the model's context. OpenAI's code."""
+
+    code = "context_length_exceeded"
+
+
+class ImagesNotSupported(RequestError):
+    """The request contains an image, and the model takes only text."""
+
+    code = "images_not_supported"
+
+
+class Unauthorized(RequestError):
+    """The API key is missing or unknown."""
+
+    status = 401
+    type = "authentication_error"
+    code = "invalid_api_key"
+
+
+class ModelDisabled(RequestError):
+    """The catalogue has the model and disables it."""
+
+    status = 403
+    type = "permission_error"
+    code = "model_disabled"
+
+
+class PathForbidden(RequestError):
+    """An engine path that clients must never reach."""
+
+    status = 403
+    type = "permission_error"
+    code = "path_forbidden"
+
+
+class ModelNotFound(RequestError):
+    """No model or alias has that name."""
+
+    status = 404
+    code = "model_not_found"
+
+
+class LogNotFound(RequestError):
+    """The model has had no process since sparkd started."""
+
+    status = 404
+    code = "log_not_found"
+
+
+class PathNotFound(RequestError):
+    """Nothing is served at that path."""
+
+    status = 404
+    code = "path_not_found"
+
+
+class MethodNotAllowed(RequestError):
+    """The path exists, the method does not."""
+
+    status = 405
+    code = "method_not_allowed"
+
+
+class RequestTimeout(RequestError):
+    """The client did not finish sending its request in time."""
+
+    status = 408
+    code = "request_timeout"
+
+
+class NotSupported(RequestError):
+    """A part of HTTP that sparkd does not support, such as WebSockets."""
+
+    status = 501
+    code = "not_supported"
+
+
+class BodyTooLarge(RequestError):
+    """The body is larger than `max_body`."""
+
+    status = 413
+    code = "body_too_large"
+
+
+class HeadersTooLarge(RequestError):
+    """The request line and the headers are too large."""
+
+    status = 431
+    code = "head_too_large"
+
+
+class Refusal(SparkdError):
+    """The request cannot be served now. `retry_after` is set if the time is known."""
+
+    status = 503
+    type = "service_unavailable_error"
+    code = "unavailable"
+
+
+class Holder(Struct, frozen=True):
+    """A model that uses the machine. Times are seconds. `release` is None if idleness never stops the model."""
+
+    model: str
+    state: str
+    uptime: float
+    idle: float
+    release: float | None
+    auto_stop: bool
+
+
+class ModelBusy(Refusal):
+    """Other models use the machine, and the queue is off. `holders` starts with the model to wait for."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "model_busy"
+
+    def __init__(self, message: str, *, retry_after: float, holders: tuple[Holder, ...]) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.holders = holders
+
+
+class QueueFull(Refusal):
+    """`queue.max_length` requests are waiting."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "queue_full"
+
+
+class WaitTimeout(Refusal):
+    """The model was not ready within `max_wait`."""
+
+    code = "wait_timeout"
+
+
+class ModelStopped(Refusal):
+    """An operator stopped the model while the request waited for it."""
+
+    code = "model_stopped"
+
+
+class ModelFailed(Refusal):
+    """The model's process failed. It is started again after a backoff, or after `sparkctl retry`."""
+
+    code = "model_failed"
+
+
+class NoRoom(Refusal):
+    """The model does not fit beside the models that cannot be evicted."""
+
+    code = "no_room"
+
+
+class ShuttingDown(Refusal):
+    """The daemon is stopping."""
+
+    code = "shutting_down"
+
+
+class UpstreamError(SparkdError):
+    """The engine closed the connection, or did not send HTTP."""
+
+    status = 502
+    type = "upstream_error"
+    code = "engine_failed"

@@ -1,0 +1,46 @@
+"""For whom a body is mended: the model, the API it is asked through, and what else the rules may know."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from sparkd.catalog.definitions import Model
+
+Api = Literal["chat", "completions", "responses", "messages", "other"]
+
+CONVERSATION_APIS: frozenset[Api] = frozenset({"chat", "responses", "messages"})
+GENERATING_APIS: frozenset[Api] = CONVERSATION_APIS | {"completions"}
+ALL_APIS: frozenset[Api] = GENERATING_APIS | {"other"}
+
+_APIS: Mapping[tuple[str, ...], Api] = {
+    ("v1", "chat", "completions"): "chat",
+    ("v1", "completions"): "completions",
+    ("v1", "responses"): "responses",
+    ("v1", "messages"): "messages",
+}
+
+
+def detect_api(path: str) -> Api:
+    """The API behind a path such as `/v1/chat/completions`; "other" for one that generates no text."""
+    return _APIS.get(tuple(path.partition("?")[0].strip("/").split("/")), "other")
+
+
+@dataclass(frozen=True, slots=True)
+class RewriteContext:
+    """One body's circumstances.
+
+    `name` is what the client called the model (a preset, perhaps); `alternatives` the models that may be named to it
+    instead; `exact_tokens` the prompt's exact tokens, where the engine has counted them.
+    """
+
+    model: Model
+    api: Api = "chat"
+    name: str | None = None
+    alternatives: Collection[Model] = ()
+    exact_tokens: int | None = None
+    preset: Mapping[str, Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "preset", self.model.rewriting.presets.get(self.name or "", {}))

@@ -1,0 +1,74 @@
+"""Which resident models must be evicted so that another one fits. Pure functions over entries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sparkd.scheduling.ledger import Entry
+from sparkd.scheduling.lifecycle import State
+from sparkd.scheduling.memory import Budget
+
+
+def fits(candidate: Entry, residents: Sequence[Entry], budget: Budget) -> bool:
+    """Whether the candidate may be launched beside these residents.
+
+    A normal model leaves the utility model's memory free even while the utility model is not loaded: a title for a
+    chat must not evict the chat's own model.
+    """
+    if candidate.model.lifecycle == "exclusive":
+        return not residents and candidate.footprint <= budget.bytes
+    if any(entry.model.lifecycle == "exclusive" for entry in residents):
+        return False
+    if candidate.model.lifecycle == "utility":
+        return sum(entry.footprint for entry in residents) + candidate.footprint <= budget.bytes
+    main = [entry for entry in residents if entry.model.lifecycle != "utility"]
+    if budget.slots is not None and len(main) >= budget.slots:
+        return False
+    others = sum(entry.footprint for entry in main)
+    return others + candidate.footprint <= budget.limit_for(candidate.model)
+
+
+def choose_evictions(candidate: Entry, residents: Sequence[Entry], budget: Budget) -> list[Entry] | None:
+    """Return the models to evict so that the candidate fits when all leaving models have left; None if nothing helps.
+
+    Idle models are evicted before busy ones, the least recently used first. No model is evicted without need.
+    """
+    staying = [entry for entry in residents if entry.state in (State.STARTING, State.READY)]
+    if fits(candidate, staying, budget):
+        return []
+    evictable = sorted(
+        (entry for entry in staying if _may_evict(candidate, entry)),
+        key=lambda entry: (not entry.is_idle, entry.last_used),
+    )
+    chosen: list[Entry] = []
+    for victim in evictable:
+        chosen.append(victim)
+        if fits(candidate, _exclude(staying, chosen), budget):
+            return _drop_unneeded(candidate, staying, chosen, budget)
+    return None
+
+
+def _drop_unneeded(
+    candidate: Entry, staying: Sequence[Entry], chosen: list[Entry], budget: Budget
+) -> list[Entry]:
+    """Keep models whose eviction is not needed: a small idle model beside the large one that must stop."""
+    needed = list(chosen)
+    for spared in reversed(chosen):
+        remaining = [entry for entry in needed if entry is not spared]
+        if fits(candidate, _exclude(staying, remaining), budget):
+            needed = remaining
+    return needed
+
+
+def _exclude(entries: Sequence[Entry], excluded: Sequence[Entry]) -> list[Entry]:
+    return [entry for entry in entries if entry not in excluded]
+
+
+def _may_evict(candidate: Entry, resident: Entry) -> bool:
+    if resident.state is not State.READY or resident.model.pinned:
+        return False
+    if candidate.model.lifecycle == "exclusive":
+        return True
+    if candidate.model.lifecycle == "utility":
+        return resident.model.lifecycle == "exclusive"
+    return resident.model.lifecycle != "utility"

@@ -1,0 +1,292 @@
+"""The scheduling policy: which actions follow from the ledger. scheduler.py writes events into the ledger.
+
+The policy, in order: serve ready models. Launch a model for the oldest ticket whose model is stopped, one launch at a
+time and while nothing else stops (engines measure the memory of the whole machine while they start). To free memory,
+evict idle models first, the least recently used one before others, then drain busy ones. A model is not evicted before
+its residency ends, unless half of the waiting request's `max_wait` has passed. The utility model has its own lane.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from sparkd.catalog.definitions import Model
+from sparkd.catalog.settings import Settings
+from sparkd.errors import Refusal
+from sparkd.scheduling import refusals
+from sparkd.scheduling.actions import Action, Grant, Kill, Launch, Refuse, Terminate
+from sparkd.scheduling.deadlines import eviction_time, idle_deadline, next_deadline
+from sparkd.scheduling.evictions import choose_evictions, fits
+from sparkd.scheduling.guard import MemoryGuard
+from sparkd.scheduling.ledger import NEVER, Entry, Ledger
+from sparkd.scheduling.lifecycle import Event, State, next_state
+from sparkd.scheduling.memory import Budget, Footprint, default_floor
+
+GUARD_KILLS: Final = 2
+"""Kills by the memory guard after which only an operator can start the model again."""
+
+
+class SchedulingPolicy:
+    """Reads the ledger and decides for every model. Scheduler, its subclass, adds the events."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        budget: Budget,
+        footprint: Callable[[Model, Budget], Footprint],
+        settings: Settings,
+    ) -> None:
+        self._ledger = ledger
+        self.guard = MemoryGuard(0)
+        self._apply_settings(budget, footprint, settings)
+        self.available: int | None = None
+        self._actions: list[Action] = []
+        self._last_run = 0
+        self._closing_error: Callable[[], Refusal] | None = None
+        self.deadline = NEVER
+
+    def _apply_settings(
+        self, budget: Budget, footprint: Callable[[Model, Budget], Footprint], settings: Settings
+    ) -> None:
+        """Use this budget, these footprints and these settings from now on."""
+        self._queue_settings = settings.queue
+        self._failure_settings = settings.failures
+        self._footprint = footprint
+        floor = settings.memory.floor
+        self.guard.floor = default_floor(budget.total) if floor is None else floor
+        self.budget = budget
+
+    def footprint(self, model: Model) -> Footprint:
+        """What the next launch of the model would reserve."""
+        return self._footprint(model, self.budget)
+
+    def _decide(self, now: float, touched: Entry | None = None) -> list[Action]:
+        """Make all decisions that are due. `touched`: the only event was a request for this model, or its end.
+
+        If that model is ready and no deadline has passed, only its grants are decided. So the cost of a request
+        depends neither on the number of resident models nor on the number of clients that wait for others.
+        """
+        if touched and touched.state is State.READY and now < self.deadline:
+            self._grant_waiting(touched, now)
+            if (
+                touched.leases or not self._ledger.queue
+            ):  # otherwise a rival may need the memory of this model, which is idle now
+                self.deadline = min(self.deadline, idle_deadline(touched))
+                return self._take_actions()
+        self._refuse_expired(now)
+        for entry in list(self._ledger.active.values()):
+            self._advance(entry, now)
+        if self._ledger.queue:
+            self._launch_next(now)
+            self._refuse_excess(now)
+        self.deadline = next_deadline(self._ledger, now)
+        return self._take_actions()
+
+    def _refuse_expired(self, now: float) -> None:
+        """Refuse tickets that have waited for `max_wait`. It is the same for all, so the oldest expires first."""
+        queue = self._ledger.queue
+        while queue and (ticket := next(iter(queue.values()))).deadline <= now:
+            entry = self._ledger.active[ticket.model]
+            others = list(self._ledger.residents())
+            self._refuse(ticket.id, refusals.wait_timeout_error(entry, self._ledger.max_wait, others, now))
+
+    def _advance(self, entry: Entry, now: float) -> None:
+        """Advance one model as far as the clock and its leases allow."""
+        match entry.state:
+            case State.STARTING:
+                if now >= entry.since + entry.model.start_timeout:
+                    self._time_out_start(entry, now)
+            case State.READY:
+                self._grant_waiting(entry, now)
+            case State.DRAINING:
+                self._terminate_if_drained(entry, now)
+            case State.BACKOFF if not entry.has_process and now >= entry.retry_at:
+                self._transition(entry, Event.COOLED, now)
+            case State.STOPPED:
+                entry.footprint, entry.basis = self.footprint(entry.model)
+        if entry.waiting and (error := self._refusal_for(entry, now)):
+            self._refuse_waiting(entry, error)
+        if entry.is_inactive:
+            self._ledger.deactivate(entry)
+
+    def _refusal_for(self, entry: Entry, now: float) -> Callable[[], Refusal] | None:
+        """Why waiting for this model is useless; None if it is not."""
+        if self._closing_error:
+            return self._closing_error
+        if entry.state is State.BACKOFF:
+            return lambda: refusals.model_failed_error(entry, now)
+        if entry.state is State.STOPPED and entry.footprint > self.budget.limit_for(entry.model):
+            return lambda: refusals.no_room_error(entry, (), self.budget)
+        return None
+
+    def _grant_waiting(self, entry: Entry, now: float) -> None:
+        """Grant all tickets that wait for a ready model; evict it when its idle timeout has passed."""
+        while entry.waiting:
+            ticket_id = next(iter(entry.waiting))
+            self._ledger.grant_lease(entry, ticket_id, now)
+            self._actions.append(Grant(ticket_id, entry.model.id, entry.run))
+        if now >= idle_deadline(entry) and not self._starting_entry():
+            self._evict(entry, now, f"idle for {entry.model.idle_timeout:.0f} seconds")
+
+    def _terminate_if_drained(self, entry: Entry, now: float) -> None:
+        """Terminate a drained model, but not while another one starts and measures the machine's memory."""
+        if entry.killed:
+            return  # the guard has killed it already
+        if (not entry.leases or now >= entry.drain_deadline) and (entry.urgent or not self._starting_entry()):
+            self._transition(entry, Event.DRAINED, now)
+            self._actions.append(Terminate(entry.model.id, entry.run, entry.reason))
+
+    def _launch_next(self, now: float) -> None:
+        """Launch a model, or free memory, for the oldest ticket of each lane whose model is stopped."""
+        waiting = [e for e in self._ledger.active.values() if e.waiting and e.state is State.STOPPED]
+        ahead: dict[bool, Entry] = {}
+        for entry in sorted(waiting, key=lambda entry: next(iter(entry.waiting))):
+            lane = entry.is_utility
+            if lane in ahead:
+                self._refuse_if_queueing_is_off(entry, [ahead[lane]], now)
+            elif not self._launch_or_refuse(entry, now):
+                # An exclusive model waits for an empty machine; the utility model must not start meanwhile.
+                lanes = (True, False) if entry.model.lifecycle == "exclusive" else (lane,)
+                ahead |= dict.fromkeys(lanes, entry)
+
+    def _launch_or_refuse(self, entry: Entry, now: float) -> bool:
+        """Return whether the entry was launched or refused. If not, it waits and blocks its lane."""
+        residents = list(self._ledger.residents())
+        if starting := self._starting_entry():
+            # A start in the other lane is not a reason to refuse: it does not take this lane's memory.
+            return starting.is_utility is entry.is_utility and self._refuse_if_queueing_is_off(
+                entry, [starting], now
+            )
+        leaving = choose_evictions(entry, residents, self._available_budget(entry, residents))
+        if leaving is None and choose_evictions(entry, residents, self.budget) is not None:
+            return self._refuse_if_memory_short(entry, residents)
+        if leaving is None:
+            self._refuse_waiting(entry, lambda: refusals.no_room_error(entry, residents, self.budget))
+            return True
+        if too_recent := [
+            victim for victim in leaving if now < eviction_time(victim, entry, self._ledger.max_wait)
+        ]:
+            return self._refuse_if_queueing_is_off(entry, too_recent, now)
+        busy = [victim for victim in leaving if victim.leases]
+        if busy and self._refuse_if_queueing_is_off(entry, busy, now):
+            return True
+        for victim in leaving:
+            self._evict(victim, now, f"making room for {entry.model.id}")
+        return self._launch_if_possible(entry, now)
+
+    def _launch_if_possible(self, entry: Entry, now: float) -> bool:
+        residents = list(self._ledger.residents())
+        others_changing = any(
+            each.killed or each.state not in (State.READY, State.DRAINING) for each in residents
+        )
+        if others_changing or not fits(entry, residents, self._available_budget(entry, residents)):
+            return False
+        self._last_run += 1
+        entry.run, entry.has_process = self._last_run, True
+        entry.ready_at, entry.urgent, entry.drain_deadline, entry.cause = None, False, NEVER, ""
+        entry.killed = False
+        self._transition(entry, Event.LAUNCH, now)
+        self._actions.append(Launch(entry.model.id, entry.run))
+        return True
+
+    def _available_budget(self, entry: Entry, residents: list[Entry]) -> Budget:
+        """The budget within the machine's memory: what residents have reserved, plus what is available beyond the
+        floor. A guessed footprint is everything a model may use: it runs alone, and the guard watches its real use."""
+        if self.available is None or entry.basis == "guessed":
+            return self.budget
+        reserved = sum(resident.footprint for resident in residents)
+        return self.budget.limited_to(max(0, self.available - self.guard.floor) + reserved)
+
+    def _refuse_if_memory_short(self, entry: Entry, residents: list[Entry]) -> bool:
+        """The model fits the budget but not the machine: wait for a model that is leaving. If there is none, refuse."""
+        if any(resident.state not in (State.STARTING, State.READY) for resident in residents):
+            return False
+        shortage = refusals.memory_shortage_error(entry, self.available or 0, self.guard.floor)
+        self._refuse_waiting(entry, lambda: shortage)
+        return True
+
+    def _refuse_if_queueing_is_off(self, entry: Entry, holders: list[Entry], now: float) -> bool:
+        """If `queue.on_busy` is "reject", refuse the tickets that wait for the entry. Return whether it is."""
+        if self._queue_settings.on_busy == "wait":
+            return False
+        residents = list(self._ledger.residents())
+        self._refuse_waiting(entry, lambda: refusals.busy_error(entry, holders, residents, now))
+        return True
+
+    def _refuse_excess(self, now: float) -> None:
+        """Refuse the newest tickets beyond `queue.max_length`."""
+        longest = self._queue_settings.max_length
+        while len(self._ledger.queue) > longest:
+            newest = next(reversed(self._ledger.queue))
+            self._refuse(newest, refusals.queue_full_error(longest, list(self._ledger.residents()), now))
+
+    # Steps -------------------------------------------------------------------------------------------------
+
+    def _evict(self, entry: Entry, now: float, reason: str, *, urgent: bool = False) -> None:
+        entry.urgent = entry.urgent or urgent
+        if entry.state in (State.STARTING, State.READY) or urgent:
+            entry.reason = reason
+        if entry.state is State.STARTING:
+            self._transition(entry, Event.EVICT, now)
+            self._actions.append(Terminate(entry.model.id, entry.run, entry.reason))
+        elif entry.state is State.READY:
+            self._transition(entry, Event.EVICT, now)
+            entry.drain_deadline = now + entry.model.drain_timeout
+            self._terminate_if_drained(entry, now)
+
+    def _time_out_start(self, entry: Entry, now: float) -> None:
+        self._fail(
+            entry,
+            f"it was not ready within {entry.model.start_timeout:.0f} seconds. Check its log, or raise start_timeout.",
+            now,
+        )
+        self._terminate(entry, "start timeout")
+
+    def _terminate(self, entry: Entry, reason: str) -> None:
+        entry.reason = reason
+        self._actions.append(Terminate(entry.model.id, entry.run, reason))
+
+    def _fail(self, entry: Entry, cause: str, now: float) -> None:
+        """Count the failure. After a long successful run, the count starts again: it is not a crash loop."""
+        if entry.ready_at is not None and now - entry.ready_at >= self._failure_settings.backoff_max:
+            entry.failures = 0
+        entry.failures += 1
+        pause = min(
+            self._failure_settings.backoff * 2.0 ** (entry.failures - 1), self._failure_settings.backoff_max
+        )
+        entry.retry_at = NEVER if entry.failures >= self._failure_settings.max_failures else now + pause
+        entry.cause = cause
+        self._transition(entry, Event.FAILED, now)
+
+    def _kill(self, entry: Entry, now: float) -> None:
+        """Kill the model now. After the second kill only an operator can start it: a third might freeze the machine."""
+        self.guard.record_kill()
+        entry.killed = True
+        self._actions.append(Kill(entry.model.id, entry.run, self.guard.describe()))
+        if entry.state in (State.STARTING, State.READY):
+            self._fail(entry, self.guard.cause, now)
+            entry.guard_kills += 1
+            if entry.guard_kills >= GUARD_KILLS:
+                entry.retry_at = NEVER
+
+    def _take_actions(self) -> list[Action]:
+        actions, self._actions = self._actions, []
+        return actions
+
+    def _refuse_waiting(self, entry: Entry, error: Callable[[], Refusal]) -> None:
+        for ticket_id in list(entry.waiting):
+            self._refuse(ticket_id, error())
+
+    def _refuse(self, ticket_id: int, error: Refusal) -> None:
+        self._ledger.dequeue(ticket_id)
+        self._actions.append(Refuse(ticket_id, error))
+
+    def _transition(self, entry: Entry, event: Event, now: float) -> State:
+        target = next_state(entry.state, event)
+        if target is not entry.state:
+            entry.state, entry.since = target, now
+        return target
+
+    def _starting_entry(self) -> Entry | None:
+        return next((e for e in self._ledger.active.values() if e.state is State.STARTING), None)

@@ -1,0 +1,36 @@
+"""A run as it is passed on to the program that replaces this one under the same PID."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from sparkd.processes.log import LogState
+from sparkd.processes.process import ProcessSnapshot
+
+
+class RunSnapshot(Struct, frozen=True, kw_only=True):
+    """A run as it is passed on to the program that replaces ours. `definition` is its model's, as plain values; the
+    rest are a Run's."""
+
+    number: int
+    definition: dict[str, Any]
+    process: ProcessSnapshot
+    address: str
+    key: str
+    log: str | None
+    log_state: LogState
+    healthy: bool
+    load_time: float | None
+    phases: dict[str, float]
+    available_at_launch: int | None
+    memory_used: int
+    peak: int
+    available: int
+
+    @property
+    def log_path(self) -> Path | None:
+        """The file of its log, where it has one."""
+        return Path(self.log) if self.log else None

@@ -1,0 +1,168 @@
+"""A real sparkd on a port of its own, with a catalogue made for one test, and eyes for what it leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import httpx
+import psutil
+import tomli_w
+from openai import OpenAI
+
+from sparkd.control.client import ControlClient
+from sparkd.scheduling.status import ModelStatus, Status
+
+BAD_ENGINE = Path(__file__).resolve().parent.parent / "bad_engine.py"
+
+
+def wait_until(what: str, true: Callable[[], Any], seconds: float = 10.0) -> Any:
+    """Return what `true` returns as soon as that is truthy; fail after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := true():
+            return found
+        time.sleep(0.01)
+    raise AssertionError(f"not within {seconds} seconds: {what}")
+
+
+def engine(*faults: str, tcp: bool = False, **fields: Any) -> dict[str, Any]:
+    """A model that the stand-alone bad engine serves."""
+    listen_flags = ["--host", "{host}", "--port", "{port}"] if tcp else ["--socket", "{socket}"]
+    program = [sys.executable, "-S", "-E", str(BAD_ENGINE), *listen_flags, "--model", "{model}", *faults]
+    return {"engine": "command", "command": program, "memory": "1 GiB", **fields}
+
+
+class SparkdProcess:
+    """One sparkd process: its catalogue, its output, its doors."""
+
+    def __init__(self, folder: Path, catalogue: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self.catalogue = folder / "models.toml"
+        self.output = folder / "sparkd.log"
+        self.events = folder / "events"
+        settings = {
+            "server": {"listen": "127.0.0.1:0"},
+            "memory": {"total": "10 GiB", "reserve": 0, "learn": False},
+        }
+        self.catalogue.write_text(tomli_w.dumps({**settings, **catalogue}))
+        self.port = 0
+
+    def start(
+        self, environment: Mapping[str, str] = os.environ, stdin: IO[str] | int = subprocess.DEVNULL
+    ) -> None:
+        """Start sparkd and wait until its doors are open."""
+        environment = {**environment, "NO_COLOR": "1"}
+        with self.output.open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "sparkd", "--catalogue", str(self.catalogue)],
+                stdout=output,
+                stderr=output,
+                stdin=stdin,
+                env=environment,
+                cwd=self.folder,
+            )
+        self.port = int(wait_until("sparkd listens", self._read_listen)[0].rpartition(":")[2])
+
+    def _read_listen(self) -> tuple[str, ...] | None:
+        assert self.process.poll() is None, self.output.read_text()
+        with socket.socket(socket.AF_UNIX) as sock:
+            try:
+                sock.connect(str(self.folder / "run" / "control.sock"))
+            except OSError:
+                return None
+        return self.status().listen
+
+    def stop(self, number: int = signal.SIGTERM, seconds: float = 30.0) -> int:
+        """Send a signal and return the exit status."""
+        self.process.send_signal(number)
+        return self.process.wait(seconds)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def openai(self, **fields: Any) -> OpenAI:
+        """The client most callers use."""
+        return OpenAI(
+            **{"base_url": f"{self.url}/v1", "api_key": "none", "max_retries": 0, "timeout": 120, **fields}
+        )
+
+    def chat(self, model: str, text: str = "one two three", **fields: Any) -> httpx.Response:
+        """One chat request, not streamed."""
+        body = {"model": model, "messages": [{"role": "user", "content": text}], **fields}
+        return httpx.post(f"{self.url}/v1/chat/completions", json=body, timeout=120)
+
+    @contextmanager
+    def streaming(self, model: str, text: str = "one two three", **fields: Any) -> Iterator[Iterator[str]]:
+        """One streamed chat request: its `data:` lines as they come."""
+        body = {"model": model, "stream": True, "messages": [{"role": "user", "content": text}], **fields}
+        with httpx.stream("POST", f"{self.url}/v1/chat/completions", json=body, timeout=120) as answer:
+            assert answer.status_code == 200, answer.read()
+            yield (line for line in answer.iter_lines() if line)
+
+    def command(self, *arguments: str) -> list[str]:
+        """The real sparkctl's command line against this sparkd."""
+        return [sys.executable, "-m", "sparkd.cli", "--catalogue", str(self.catalogue), *arguments]
+
+    def sparkctl(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run it."""
+        command = self.command(*arguments)
+        environment = {**os.environ, "NO_COLOR": "1"}
+        return subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=120, env=environment
+        )
+
+    def status(self) -> Status:
+        with ControlClient(self.folder / "run" / "control.sock") as control:
+            return control.status()
+
+    def model(self, model: str) -> ModelStatus:
+        found = self.status().model(model)
+        assert found is not None
+        return found
+
+    def until(self, model: str, state: str, seconds: float = 15.0) -> ModelStatus:
+        """Wait until the model is in that state."""
+
+        def there() -> ModelStatus | None:
+            found = self.model(model)
+            return found if found.state == state else None
+
+        found: ModelStatus = wait_until(f"{model} is {state}", there, seconds)
+        return found
+
+    def journal(self) -> list[dict[str, Any]]:
+        """What the bad engines noted, if they were started with `--journal` at `events`."""
+        if not self.events.exists():
+            return []
+        return [json.loads(line) for line in self.events.read_text().splitlines()]
+
+    def log(self) -> str:
+        return self.output.read_text()
+
+    def processes(self) -> list[psutil.Process]:
+        """Every process that works in this house's run folder: engines and all they forked."""
+        return [process for process in psutil.process_iter() if _works_in(process, self.folder / "run")]
+
+    def assert_nothing_left(self) -> None:
+        """No process, no private folder, no socket."""
+        wait_until("every engine process is gone", lambda: not self.processes())
+        engines = self.folder / "run" / "engines"
+        assert not (list(engines.iterdir()) if engines.exists() else [])
+
+
+def _works_in(process: psutil.Process, folder: Path) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()).is_relative_to(folder)
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False
