@@ -88,7 +88,7 @@ class Preparer:
         return self.prepare_json(request, named, await read_body(receive, request.length, self._limits))
 
     def prepare_json(self, request: RequestHead, named: Named, data: bytes | bytearray) -> PreparedRequest:
-        """Prepare a request whose body, JSON, is there. Keeps `data`. Raises InvalidRequest, ModelNotFound and others."""
+        """Prepare a request whose body is JSON; keeps `data`. Raises InvalidRequest, ModelNotFound and others."""
         self._limits.check(len(data))
         body = JsonBody.parse(data)
         model = named.model or self._find(request, named, body.model)

@@ -39,8 +39,7 @@ Shortcut = Callable[[ResponseWriter], bool]
 class Config(uvicorn.Config):
     """uvicorn's settings as sparkd uses them, and its own.
 
-    `shortcut` is called before the application is run. Without one, requests get no ResponseWriter either.
-    `connection_lost` is set whenever a connection is.
+    `shortcut` is called before the application is run. `connection_lost` is set whenever a connection is.
     """
 
     def __init__(
@@ -217,11 +216,8 @@ class ClientConnection(HttpToolsProtocol):
             self._begun = cycle, app
             return
         shortcut = self.config.shortcut
-        if shortcut is None:
-            super()._start_asgi_task(cycle, app)
-            return
         writer = ResponseWriter(self, cycle)
-        if cycle.more_body or not shortcut(writer):
+        if cycle.more_body or shortcut is None or not shortcut(writer):
             self.start_application(writer)
 
     def start_application(self, writer: ResponseWriter) -> None:

@@ -176,7 +176,7 @@ async def house(
                 gateway,
                 head_timeout=head_timeout,
                 keep_alive=keep_alive,
-                shortcut=gateway.forward_now if shortcut else lambda _: False,
+                shortcut=gateway.forward_now if shortcut else None,
             )
             await server.start([listener])
             here = House(listener.getsockname()[1], engine, supervisor, server, gateway, listener)
