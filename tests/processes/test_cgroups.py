@@ -82,7 +82,7 @@ if TREE is not None:  # elsewhere the tests of the session sweep say all there i
         async def scenario() -> None:
             for _ in range(5):
                 process = await Process.start(
-                    python("import time; time.sleep(60)"), tmp_path, Log(None), cgroups=cgroups
+                    python("import time; time.sleep(600)"), tmp_path, Log(None), cgroups=cgroups
                 )
                 assert process.pid in process.remaining_pids()
                 await process.stop(0)
@@ -94,7 +94,7 @@ if TREE is not None:  # elsewhere the tests of the session sweep say all there i
         program = (
             f"import os, time; own = '{TREE}' + open('/proc/self/cgroup').read().split('0::')[1].strip();"
             "os.mkdir(own + '/inner'); open(own + '/inner/cgroup.procs', 'w').write(str(os.getpid()));"
-            "print('moved', flush=True); time.sleep(60)"
+            "print('moved', flush=True); time.sleep(600)"
         )
 
         async def scenario() -> None:
