@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
 
+from msgspec import Struct
 from starlette.applications import Starlette
 
 from sparkd.catalog import Catalogue
@@ -33,8 +33,7 @@ from sparkd.supervising.supervisor import Supervisor
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class App:
+class App(Struct, frozen=True):
     """Everything a daemon serves, joined together."""
 
     supervisor: Supervisor

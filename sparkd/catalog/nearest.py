@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 COMPARED = 300
@@ -22,7 +21,9 @@ def find_nearest(name: str, names: Iterable[str]) -> str | None:
         alike = [other for other in known if other.startswith(first)]
         known = sorted(alike, key=lambda other: abs(len(other) - len(name)))[:COMPARED]
     folded = {other.casefold(): other for other in known}
-    found = difflib.get_close_matches(name.casefold(), folded, n=1)
+    from difflib import get_close_matches  # noqa: PLC0415  # only a mistake needs it, and no start should wait for it
+
+    found = get_close_matches(name.casefold(), folded, n=1)
     return folded[found[0]] if found else None
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from msgspec import Struct, field
 
 from sparkd.catalog.messages import join_key
 
@@ -16,9 +17,8 @@ class Origin(NamedTuple):
     table: tuple[str, ...]
 
 
-@dataclass(slots=True)
-class Table:
-    """The merged values of one table. `declared_at`: where it begins. `invalid_keys`: the keys whose value is not usable.
+class Table(Struct):
+    """The merged values of one table. `declared_at`: where it begins. `invalid_keys`: keys with an unusable value.
 
     `origins` has the origin of each key, including the keys of tables in it (`("options", "dtype")`).
     """

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import signal
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from sparkd.engines.engine import Cause, CauseKind, Exit
 
@@ -26,69 +27,63 @@ EXCEPTION = re.compile(r"^(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Interrup
 """The last line of a Python traceback."""
 
 
-@dataclass(frozen=True, slots=True)
-class FailurePattern:
+class FailurePattern(Struct, frozen=True):
     """A log line that shows a cause. `sentence` and `remedy` may contain the pattern's groups: `{limit}`."""
 
-    pattern: re.Pattern[str]
+    pattern: str
     kind: CauseKind
     sentence: str
     remedy: str = ""
 
     def match(self, line: str) -> Cause | None:
         """Return the cause if this line shows it."""
-        found = self.pattern.search(line)
+        found = re.search(self.pattern, line)  # compiled when first needed, and kept by `re`
         if found is None:
             return None
         groups = {name: (text or "").strip() for name, text in found.groupdict().items()}
         return Cause(self.kind, self.sentence.format(**groups), self.remedy.format(**groups))
 
 
-def failure_pattern(pattern: str, kind: CauseKind, sentence: str, remedy: str = "") -> FailurePattern:
-    """Return a Sign whose pattern is given as text."""
-    return FailurePattern(re.compile(pattern), kind, sentence, remedy)
-
-
 COMMON_FAILURES: Final = (
-    failure_pattern(
+    FailurePattern(
         r"cudaErrorIllegalInstruction|an illegal instruction was encountered|Illegal instruction",
         "illegal_instruction",
         "the engine ran an instruction that this processor does not have.",
         "Its runtime was built for another machine. Build one for this machine, or choose another kernel.",
     ),
-    failure_pattern(
+    FailurePattern(
         r"CUDA out of memory|torch\.(cuda\.)?OutOfMemoryError|CUDA error: out of memory"
         r"|cudaErrorMemoryAllocation|NV_ERR_NO_MEMORY|Cannot allocate memory|\bMemoryError\b|std::bad_alloc",
         "out_of_memory",
         "the engine ran out of memory.",
         "Lower context_length or gpu-memory-utilization, or reserve more memory for it.",
     ),
-    failure_pattern(
+    FailurePattern(
         r"(?i)address already in use|EADDRINUSE",
         "address_in_use",
         "the engine's address is already in use.",
         "sparkd tries another address. If this repeats, look for an engine that sparkd did not start.",
     ),
-    failure_pattern(
+    FailurePattern(
         r"error while loading shared libraries: (?P<library>[^\s:]+)",
         "launch_failed",
         "the engine's program needs the library {library}, which is missing.",
         "Install it, or build the runtime again.",
     ),
-    failure_pattern(
+    FailurePattern(
         r"ModuleNotFoundError: No module named '(?P<module>[^']+)'",
         "launch_failed",
         "the engine's program needs the Python module {module}, which is missing.",
         "Add it to the runtime's requirements, then build the runtime again.",
     ),
-    failure_pattern(
+    FailurePattern(
         r"(?i)unrecognized arguments?:? (?P<flags>.+)"
         r"|(?:unknown|invalid|unrecognized|unexpected) (?:option|flag|argument)s?:? '?(?P<flag>-[^\s']+)",
         "bad_option",
         "the engine does not know {flags}{flag}.",
         "Correct the model's options or command.",
     ),
-    failure_pattern(
+    FailurePattern(
         r"No space left on device",
         "unknown",
         "the disk is full.",
@@ -98,19 +93,19 @@ COMMON_FAILURES: Final = (
 """Lines that any kind of engine may print."""
 
 MODEL_FILE_FAILURES: Final = (
-    failure_pattern(
+    FailurePattern(
         r"GatedRepoError|Access to model (?P<model>\S+) is restricted|401 Client Error",
         "missing_model",
         "the model's files cannot be downloaded without permission.",
         "Request access on the model's page, then give sparkd an HF_TOKEN that has it.",
     ),
-    failure_pattern(
+    FailurePattern(
         r"(?:Invalid repository ID or local directory specified|HFValidationError): .*?'(?P<source>/[^']*)'",
         "missing_model",
         "there is no model at {source}.",
         "Correct the model's source, or download it.",
     ),
-    failure_pattern(
+    FailurePattern(
         r"LocalEntryNotFoundError|HFValidationError|Invalid repository ID or local directory"
         r"|RepositoryNotFoundError|OfflineModeIsEnabled|Cannot find any model weights"
         r"|does not appear to have a file named",
@@ -118,7 +113,7 @@ MODEL_FILE_FAILURES: Final = (
         "the model's files are missing and cannot be downloaded.",
         "Download the model, or correct its source.",
     ),
-    failure_pattern(
+    FailurePattern(
         r"SafetensorError: .*(?:incomplete metadata|InvalidHeader|HeaderTooLarge|MetadataIncompleteBuffer)",
         "missing_model",
         "a weight file of the model is incomplete.",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
+
+from msgspec import Struct
 
 from sparkd.catalog.definitions import Model
 
@@ -25,8 +26,7 @@ CauseKind = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class UnixAddress:
+class UnixAddress(Struct, frozen=True):
     """A Unix socket that an engine listens on."""
 
     path: str
@@ -35,8 +35,7 @@ class UnixAddress:
         return f"unix:{self.path}"
 
 
-@dataclass(frozen=True, slots=True)
-class TcpAddress:
+class TcpAddress(Struct, frozen=True):
     """A loopback port that an engine listens on."""
 
     host: str
@@ -57,16 +56,14 @@ def parse_address(text: str) -> Address:
     return TcpAddress(host, int(port))
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(Struct, frozen=True):
     """A program to start: its complete argv and environment (nothing is inherited)."""
 
     argv: tuple[str, ...]
     environment: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class LaunchContext:
+class LaunchContext(Struct, frozen=True):
     """Where and with what an engine runs.
 
     `program` is the runtime's folder of programs (`…/bin`), None without a runtime. `environment` is the runtime's.
@@ -86,16 +83,14 @@ class LaunchContext:
     total: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Milestone:
+class Milestone(Struct, frozen=True):
     """A step of loading, read from a log line. `progress` is 0 to 1, None if the line has none."""
 
     phase: str
     progress: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(Struct, frozen=True):
     """Why a process failed: one sentence (in lower case: it follows a colon), and one fix if known."""
 
     kind: CauseKind
@@ -106,8 +101,7 @@ class Cause:
         return f"{self.sentence} {self.remedy}".rstrip()
 
 
-@dataclass(frozen=True, slots=True)
-class Exit:
+class Exit(Struct, frozen=True):
     """How a process ended: an exit code, or the signal that killed it."""
 
     code: int | None

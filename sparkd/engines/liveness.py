@@ -7,8 +7,9 @@ engine increments `vllm:iteration_tokens_total_count`. Format: Prometheus' text 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 MAX_STALLED_CHECKS: Final = 3
 """Checks in a row that must find no progress: a busy engine may be late once."""
@@ -20,8 +21,7 @@ STEPS_METRIC: Final = re.compile(r"^vllm:iteration_tokens_total_count(?:\{[^}]*\
 RUNNING_METRIC: Final = re.compile(r"^vllm:num_requests_running(?:\{[^}]*\})? (\S+)", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Struct, frozen=True):
     """Steps since the engine started, and requests that are running now."""
 
     steps: float

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Final
 
 from sparkd.catalog.definitions import Model
-from sparkd.engines.causes import COMMON_FAILURES, MODEL_FILE_FAILURES, SEE_LOG, explain_exit, failure_pattern
+from sparkd.engines.causes import COMMON_FAILURES, MODEL_FILE_FAILURES, SEE_LOG, FailurePattern, explain_exit
 from sparkd.engines.engine import Cause, Command, Exit, LaunchContext, Milestone, UnixAddress
 from sparkd.engines.environment import build_environment, cache_variables, model_file_variables
 from sparkd.engines.flags import find_option, format_flags, memory_fraction
@@ -56,13 +56,13 @@ PHASES: Final = (
 """Log lines of its start."""
 
 FAILURE_PATTERNS: Final = (
-    failure_pattern(
+    FailurePattern(
         r"context_length \((?P<asked>\d+)\) is greater than the derived context_length \((?P<limit>\d+)\)",
         "context_too_long",
         "the context_length of {asked} is more than the model was made for ({limit}).",
         "Set context_length to {limit} or less.",
     ),
-    failure_pattern(
+    FailurePattern(
         r"Not enough (?:GPU )?memory.*(?:increase --mem-fraction-static|state cache)",
         "out_of_memory",
         "the weights leave no memory for the KV cache.",
@@ -70,7 +70,7 @@ FAILURE_PATTERNS: Final = (
     ),
     *MODEL_FILE_FAILURES,
     *COMMON_FAILURES,
-    failure_pattern(
+    FailurePattern(
         r"Received sigquit from a child process",
         "engine_died",
         "a process of SGLang exited.",

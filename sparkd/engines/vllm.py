@@ -13,7 +13,7 @@ from typing import Final
 
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.quantities import GIB
-from sparkd.engines.causes import COMMON_FAILURES, MODEL_FILE_FAILURES, SEE_LOG, explain_exit, failure_pattern
+from sparkd.engines.causes import COMMON_FAILURES, MODEL_FILE_FAILURES, SEE_LOG, FailurePattern, explain_exit
 from sparkd.engines.engine import Cause, Command, Exit, LaunchContext, Milestone, UnixAddress
 from sparkd.engines.environment import build_environment, cache_variables, model_file_variables
 from sparkd.engines.flags import find_option, format_flags, memory_fraction
@@ -63,51 +63,51 @@ PHASES: Final = (
 _LOWER_UTILIZATION: Final = "Lower gpu-memory-utilization, or stop other programs that use memory."
 
 FAILURE_PATTERNS: Final = (
-    failure_pattern(
+    FailurePattern(
         r"unrecognized arguments: (?P<flags>.+)",
         "bad_option",
         "this vLLM does not know {flags}.",
         "Correct the model's options: `vllm serve --help=all` lists them.",
     ),
-    failure_pattern(
+    FailurePattern(
         r"error: argument (?P<flag>\S+?)(?:/\S+)?: (?P<why>.+)",
         "bad_option",
         "vLLM does not accept the value of {flag}: {why}.",
         "Correct the model's options.",
     ),
-    failure_pattern(
+    FailurePattern(
         r"User-specified max_model_len \((?P<asked>\d+)\) is greater than the derived max_model_len "
         r"\((?:[\w.]+=)?(?P<limit>\d+)",
         "context_too_long",
         "the context_length of {asked} is more than the model was made for ({limit}).",
         "Set context_length to {limit} or less.",
     ),
-    failure_pattern(
+    FailurePattern(
         r"max seq len \((?P<asked>\d+)\).*?estimated maximum model length is (?P<limit>\d+)",
         "context_too_long",
         "the memory left for the KV cache does not hold one request of {asked} tokens.",
         "Set context_length to {limit} or less.",
     ),
-    failure_pattern(
+    FailurePattern(
         r"To serve at least one request with the model's max seq len \((?P<asked>\d+)\)",
         "context_too_long",
         "the memory left for the KV cache does not hold one request of {asked} tokens.",
         "Lower context_length, or raise gpu-memory-utilization or kv-cache-memory-bytes.",
     ),
-    failure_pattern(
+    FailurePattern(
         r"No available memory for the cache blocks",
         "out_of_memory",
         "the weights leave no memory for the KV cache.",
         "Raise gpu-memory-utilization, or set kv-cache-memory-bytes.",
     ),
-    failure_pattern(
+    FailurePattern(
         r"(?:Free|Available) memory on (?:device|node) \S+\s+\((?P<free>[\d.]+)/(?P<total>[\d.]+) GiB\) on startup is "
         r"less than desired \w+ memory utilization \((?P<fraction>[\d.]+), (?P<wanted>[\d.]+) GiB\)",
         "out_of_memory",
         "vLLM needs {wanted} GiB ({fraction} of {total} GiB), but only {free} GiB are free.",
         _LOWER_UTILIZATION,
     ),
-    failure_pattern(
+    FailurePattern(
         r"(?:Free|Available) memory on (?:device|node) .*less than desired",
         "out_of_memory",
         "less memory is free than vLLM needs.",
@@ -115,13 +115,13 @@ FAILURE_PATTERNS: Final = (
     ),
     *MODEL_FILE_FAILURES,
     *COMMON_FAILURES,
-    failure_pattern(
+    FailurePattern(
         r"PicklingError: (?P<why>.+)",
         "unknown",
         "vLLM could not pass work to its own processes: {why}.",
         "This is a bug in this version or in a plugin. Try another runtime.",
     ),
-    failure_pattern(
+    FailurePattern(
         r"Engine core (?:process|proc) \S+ died|EngineDeadError|Worker proc \S+ died unexpectedly",
         "engine_died",
         "vLLM's engine core exited.",

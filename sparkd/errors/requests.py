@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from sparkd.errors.base import SparkdError
 
@@ -119,8 +119,7 @@ class Refusal(SparkdError):
     code = "unavailable"
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(Struct, frozen=True):
     """A model that uses the machine. Times are seconds. `release` is None if idleness never stops the model."""
 
     model: str

@@ -158,8 +158,8 @@ class Facts:
 @dataclass(frozen=True, slots=True)
 class Machine:
     """The machine that will run the model. `budget` is the memory for all models in bytes, None if unknown. `utility`
-    is the id of the utility model, and `beside` its part of the budget. `runtimes` are the runtimes of the catalogue,
-    `families` its families with their runtimes."""
+    is the id of the utility model, and `utility_memory` its part of the budget. `runtimes` are the runtimes of the
+    catalogue, `families` its families with their runtimes."""
 
     gpu: bool
     budget: int | None = None

@@ -1,4 +1,4 @@
-"""`python -m sparkd.hub ORDER`: downloads what a model needs, and reports its progress as lines of JSON.
+"""`python -m sparkd.hub REQUEST`: downloads what a model needs, and reports its progress as lines of JSON.
 
 The daemon and sparkctl start it (sparkd.hub.request). It exits as soon as its standard input closes, so it never
 outlives the process that started it. The next process resumes where it stopped.
@@ -26,7 +26,7 @@ from sparkd.hub.request import DownloadRequest
 
 
 def main(argument: str) -> int:
-    """Carry out one order; return 0 when everything is complete."""
+    """Carry out one request; return 0 when everything is complete."""
     request = msgspec.json.decode(argument, type=DownloadRequest)
     if request.owner is not None:
         _drop_privileges(*request.owner)
@@ -38,7 +38,7 @@ def main(argument: str) -> int:
 
 
 class _DownloadRun:
-    """One order."""
+    """One request."""
 
     def __init__(self, request: DownloadRequest) -> None:
         self._request = request

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct
 
 from sparkd.hub.layout import encodings_folder
 
@@ -16,8 +17,7 @@ BASE_URL: Final = "https://openaipublic.blob.core.windows.net/encodings/"
 """OpenAI's address for them; TIKTOKEN_ENCODINGS_BASE in the environment sets another one."""
 
 
-@dataclass(frozen=True, slots=True)
-class PublishedFile:
+class PublishedFile(Struct, frozen=True):
     """A published file: its bytes and its SHA-256."""
 
     size: int

@@ -13,8 +13,8 @@ FileState = Literal["whole", "incomplete", "absent", "unknown"]
 class SourceOnDisk(Struct, frozen=True, kw_only=True):
     """The state on disk of one source, or of tiktoken's encodings.
 
-    `held` is its size on disk in bytes, partial files included. `find_missing` lists missing and incomplete files. `left` is
-    the number of bytes to download, None if unknown. "unknown": this user may not read the folder. `fetching`: a
+    `held` is its size on disk in bytes, partial files included. `missing` lists missing and incomplete files. `left`
+    is the number of bytes to download, None if unknown. "unknown": this user may not read the folder. `fetching`: a
     process is downloading it now.
     """
 

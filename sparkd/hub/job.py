@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from sparkd.errors import DownloadFailed, SparkdError
 from sparkd.hub.messages import Done, Failed, Progress, decode_line, make_error
 from sparkd.hub.request import DownloadRequest
 
 
-@dataclass(slots=True)
-class DownloadJob:
-    """A download: the order, the models it is for, and the requests that wait for it.
+class DownloadJob(Struct):
+    """A download: its request, the models it is for, and the requests that wait for it.
 
     `ended` is the reason for its end, None if everything is complete. `waiting` counts requests by model id. `reason`
     is the error for these requests if sparkd ends the download.
@@ -37,7 +37,7 @@ class DownloadJob:
         return self.reason or error
 
     def stop(self, reason: SparkdError) -> None:
-        """Kill the process; the next one resumes. If called twice, the first verdict counts."""
+        """Kill the process; the next one resumes. If called twice, the first reason counts."""
         self.reason = self.reason or reason
         self._kill()
 
@@ -48,7 +48,7 @@ class DownloadJob:
             *argv, stdin=pipe, stdout=pipe, stderr=nothing, env=environ, cwd="/"
         )
         self.process = process
-        if self.reason:  # `end` was called while the process was starting
+        if self.reason:  # `stop` was called while the process was starting
             self._kill()
         last: Done | Failed | None = None
         try:

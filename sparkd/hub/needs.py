@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from sparkd.catalog.definitions import Model
 from sparkd.engines.flags import find_option
@@ -14,8 +15,7 @@ CONSOLIDATED = ("load-format", "config-format")
 """Options that make vLLM read `consolidated*.safetensors` instead of `model*.safetensors`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
+class Need(Struct, frozen=True):
     """A source: a repository at a revision (None: `main`), or a folder. `consolidated`: in Mistral's format."""
 
     source: str
@@ -28,8 +28,7 @@ class Need:
         return self.source.startswith("/")
 
 
-@dataclass(frozen=True, slots=True)
-class Needs:
+class Needs(Struct, frozen=True):
     """The needs of one model: its source first, then repositories in its options; and tiktoken's encodings."""
 
     sources: tuple[Need, ...]

@@ -24,8 +24,8 @@ REMOVING_PREFIX: Final = ".removing-"
 def remove(source: str, models: Path) -> int:
     """Remove the repository `source` and sparkd's notes about it. Return the freed bytes.
 
-    Raises InvalidRequest for a user's own folder, FilesInUse during a download, and DownloadFailed for errors of the disk.
-    Blocks.
+    Raises InvalidRequest for a user's own folder, FilesInUse during a download, and DownloadFailed for errors of the
+    disk. Blocks.
     """
     if source.startswith("/"):
         raise InvalidRequest(f"{source} is your own folder, not a download of sparkd's. Remove it yourself.")

@@ -29,7 +29,7 @@ class DownloadRequest(Struct, frozen=True, kw_only=True):
 
 
 def make_request(model: Model, models: Path, state: Path, *, verify: bool = False) -> DownloadRequest:
-    """The order for everything that the model needs, except folders on this machine."""
+    """The request for everything that the model needs, except folders on this machine."""
     needs = find_needs(model)
     sources = tuple(need for need in needs.sources if not need.is_folder)
     return DownloadRequest(

@@ -1,1 +1,1 @@
-"""Lines for systemd's journal: bounded in rate and memory, and never a reason for the daemon to wait."""
+"""Writes lines to systemd's journal. Rate and memory are bounded, and the daemon never waits for it."""

@@ -1,8 +1,9 @@
-"""An engine's lines on their way into systemd's journal, under an identifier of its own: `journalctl -t vllm-qwen`.
+"""Sends an engine's output to systemd's journal, with an identifier of its own: `journalctl -t vllm-qwen`.
 
-They are the daemon's entries, so `journalctl -u sparkd MODEL=qwen` has them beside what sparkd says of the model. The
-journal limits what one unit may say (RateLimitBurst= of journald.conf(5): 10,000 entries in 30 seconds), whoever in
-it speaks; so an engine that shouts is cut here, where it costs nobody else's lines. The log file has all of them.
+The entries belong to the daemon's unit, so `journalctl -u sparkd MODEL=qwen` shows them beside sparkd's own lines about
+the model. The journal limits the entries of a unit, no matter which process sends them (RateLimitBurst= of
+journald.conf(5): 10,000 in 30 seconds). An engine that floods its output is therefore limited here, so that no lines
+of sparkd or of other engines are lost. The engine's log file has all of its lines.
 """
 
 from __future__ import annotations
@@ -17,28 +18,28 @@ from sparkd.journal.token_bucket import TokenBucket
 
 RATE: Final = 50.0
 BURST: Final = 1500.0
-"""Lines a second, and at once: a start of vLLM with a traceback of each of its processes fits. Three engines that
-shout are then still below what the journal takes of a unit."""
+"""Lines per second, and lines at once. A start of vLLM with a traceback from each of its processes fits. Three engines
+that flood their output together stay below the journal's limit for a unit."""
 
 PRIORITIES: Final = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "WARN": 4, "ERROR": 3, "CRITICAL": 2, "FATAL": 2}
-"""What level words mean, in syslog(3)'s numbers."""
+"""The priority in syslog(3) of each level name."""
 
 DEFAULT_PRIORITY: Final = 6
-"""Priority of a line that does not say how bad it is: info."""
+"""Priority of a line without a level name: info."""
 
-LEVEL_WORD: Final = re.compile(r"\s*(?:\([^)]*\) *)?\[?(" + "|".join(PRIORITIES) + r")\b")
-"""The level word of vLLM 0.32, behind the process that speaks: `(EngineCore pid=7) WARNING 11-22 05:51:05 […] …`;
-and of others that put it first."""
+LEVEL_NAME: Final = re.compile(r"\s*(?:\([^)]*\) *)?\[?(" + "|".join(PRIORITIES) + r")\b")
+"""The level name in a line of vLLM 0.32, which follows the name of the process:
+`(EngineCore pid=7) WARNING 11-22 05:51:05 […] …`. Also matches a level name at the beginning of a line."""
 
 ACCESS_LINE: Final = re.compile(r'"[A-Z]+ /\S* HTTP/1\.\d" 2\d\d\b')
-"""A line of uvicorn's about one request that went well. That is worth no more than a debug line."""
+"""uvicorn's line about one successful request. It gets the priority debug."""
 
 
 class EngineJournal:
-    """Lines of one process, each an entry. Belongs to one event loop. `fields` are in every entry.
+    """Sends the lines of one process, one entry per line. Belongs to one event loop. `fields` are added to every entry.
 
-    Never waits: what the journal does not take at once is sent when it does. What exceeds the limit is dropped, and
-    an entry says how many lines that were.
+    Never waits: what the journal does not accept at once is sent later. Lines above the limit are dropped, and an entry
+    reports their number.
     """
 
     def __init__(
@@ -51,9 +52,9 @@ class EngineJournal:
         self._dropped = 0
 
     def write(self, lines: list[str]) -> None:
-        """Take the lines, and send what the journal takes now."""
+        """Queue the lines, and send as many as the journal accepts now."""
         for line in lines:
-            # Behind a gap a second's credit at once: a flood is then a notice a second, and not one before each line.
+            # After a gap, wait for one second's credit: a flood then causes one notice per second, not one per line.
             cost = self._rate if self._dropped else 1.0
             if not self._rate_limit.try_take(cost):
                 self._dropped += 1
@@ -63,7 +64,7 @@ class EngineJournal:
         self._outbox.send()
 
     def close(self) -> None:
-        """Send what waits as soon as the journal takes it, then close."""
+        """Send the queued lines as soon as the journal accepts them, then close."""
         self._report_dropped()
         self._outbox.close()
 
@@ -77,7 +78,7 @@ class EngineJournal:
 
 
 def open_engine_journal(engine: str, model: str) -> EngineJournal | None:
-    """Where an engine's lines go besides its log, None outside systemd."""
+    """Open the journal for an engine's output. Return None if stderr is not connected to the journal."""
     sock = connect_journal()
     if sock is None:
         return None
@@ -85,7 +86,7 @@ def open_engine_journal(engine: str, model: str) -> EngineJournal | None:
 
 
 def parse_priority(line: str) -> int:
-    """How bad a line is by its own words, in syslog(3)'s numbers."""
-    found = LEVEL_WORD.match(line)
-    level = PRIORITIES[found[1]] if found else DEFAULT_PRIORITY
+    """Return the priority of a line, a number of syslog(3), from the level name in it."""
+    match = LEVEL_NAME.match(line)
+    level = PRIORITIES[match[1]] if match else DEFAULT_PRIORITY
     return 7 if level == DEFAULT_PRIORITY and ACCESS_LINE.search(line) else level

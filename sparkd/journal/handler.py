@@ -1,4 +1,4 @@
-"""Where the daemon's lines go: into systemd's journal with fields to search by, or readable onto a terminal.
+"""Logs the daemon's lines: to systemd's journal with searchable fields, or as readable text to a terminal.
 
 Protocol: https://systemd.io/JOURNAL_NATIVE_PROTOCOL/
 """
@@ -15,23 +15,23 @@ from sparkd.journal.outbox import Outbox
 SOCKET: Final = "/run/systemd/journal/socket"
 
 MAX_MESSAGE: Final = 64 * 1024
-"""Bytes of a message; a datagram of ours always fits into the socket's buffer."""
+"""Characters of a message. A datagram of this size always fits into the socket's buffer."""
 
 MAX_QUEUED: Final = 1000
-"""Lines of the daemon's that wait for a journal that is busy."""
+"""Lines of the daemon that may wait while the journal is busy."""
 
 PRIORITIES: Final = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
-"""Least level and what syslog(3) calls it; less is 7, debug."""
+"""Lowest level, and its number in syslog(3). Lower levels are 7, debug."""
 
 
 def event(name: str, model: str | None = None, **fields: object) -> dict[str, dict[str, object]]:
-    """`extra=` for a line: it is then found with `EVENT=name`, where it is about a model with `MODEL=model`."""
+    """Return the `extra=` of a log call, so that `EVENT=name` and `MODEL=model` find the line in the journal."""
     about = {} if model is None else {"MODEL": model}
     return {"fields": {"EVENT": name, **about, **fields}}
 
 
 def make_handler() -> logging.Handler:
-    """Where lines go: the journal if stderr leads there, else stderr."""
+    """Return a handler that writes to the journal if stderr is connected to it, otherwise to stderr."""
     if (sock := connect_journal()) is not None:
         return _JournalHandler(sock)
     readable = logging.StreamHandler()
@@ -40,34 +40,35 @@ def make_handler() -> logging.Handler:
 
 
 def connect_journal() -> socket.socket | None:
-    """A socket to the journal that never blocks, if stderr leads there (systemd.exec(5), JOURNAL_STREAM)."""
+    """Return a nonblocking socket to the journal. None unless stderr is connected to it (systemd.exec(5),
+    JOURNAL_STREAM), or if it cannot be reached."""
     if not _is_journal_stream(2):
         return None
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
     try:
         sock.connect(SOCKET)
-    except OSError:  # there is none within reach
+    except OSError:  # the journal's socket is not reachable
         sock.close()
         return None
     return sock
 
 
 def encode_entry(fields: dict[str, Any]) -> bytes:
-    """One entry as the journal takes it, a datagram."""
+    """Encode one entry as a datagram of the journal's protocol."""
     return b"".join(_encode_field(name, str(value)) for name, value in fields.items())
 
 
 class _JournalHandler(logging.Handler):
-    """One datagram a line."""
+    """Sends each line as one datagram."""
 
     def __init__(self, sock: socket.socket) -> None:
         super().__init__()
-        self.setFormatter(logging.Formatter("%(message)s"))  # the journal knows when, and how bad it is
+        self.setFormatter(logging.Formatter("%(message)s"))  # the journal adds time and priority
         self._outbox = Outbox(sock, MAX_QUEUED)
         self._lost = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Send the line. A journal that does not take it must not hold us up: the next line says how many it lost."""
+        """Send the line. Never waits for the journal. The line after lost ones has their number in LINES_LOST."""
         fields: dict[str, Any] = {
             "MESSAGE": self.format(record)[:MAX_MESSAGE],
             "PRIORITY": next((number for level, number in PRIORITIES if record.levelno >= level), 7),
@@ -80,7 +81,7 @@ class _JournalHandler(logging.Handler):
         self._outbox.send()
 
     def flush(self) -> None:
-        """Give the journal a moment to take what waits."""
+        """Wait up to FLUSH_TIMEOUT for the journal to accept the queued lines."""
         self._outbox.flush()
 
 
@@ -94,7 +95,7 @@ def _encode_field(name: str, value: str) -> bytes:
 def _is_journal_stream(fd: int) -> bool:
     stream_id = os.environ.get("JOURNAL_STREAM", "")
     try:
-        found = os.fstat(fd)
+        status = os.fstat(fd)
     except OSError:
         return False
-    return stream_id == f"{found.st_dev}:{found.st_ino}"
+    return stream_id == f"{status.st_dev}:{status.st_ino}"

@@ -1,7 +1,7 @@
-"""Datagrams on their way to a reader that may be busy: what it does not take at once is sent when it does.
+"""A send queue for datagrams: what a busy reader does not accept at once is sent later.
 
-The journal's socket holds few datagrams where systemd has not raised net.unix.max_dgram_qlen (10 is Linux's own), and
-an engine that shouts fills it: without a queue of its own the daemon would lose just the lines that tell of it.
+The journal's socket holds few datagrams unless systemd raises net.unix.max_dgram_qlen (Linux's default is 10). An
+engine that floods its output fills it. Without this queue, the daemon would lose the lines that report the flood.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ MAX_PER_TURN: Final = 64
 """Datagrams sent in one turn of the event loop, some 0.5 ms."""
 
 FLUSH_TIMEOUT: Final = 1.0
-"""Seconds that the reader gets for all that waits when the program ends."""
+"""Seconds to wait for the reader to accept all queued datagrams when the program exits."""
 
 
 class Outbox:
-    """At most so many datagrams that wait for one socket, which never blocks. Any thread may use it; what waits is
-    sent by the event loop of whoever adds to it there, else with what comes next."""
+    """Queues up to `max_waiting` datagrams for one nonblocking socket. Any thread may use it.
+
+    The event loop of the thread that calls `send` sends the queue. Without an event loop, the next `send` sends it.
+    """
 
     def __init__(self, sock: socket.socket, max_waiting: int) -> None:
         self._sock = sock
@@ -34,7 +36,7 @@ class Outbox:
         self._closed = False
 
     def add(self, data: bytes) -> bool:
-        """Queue it for the next `send`; False if too many wait already."""
+        """Queue a datagram for the next `send`. Return False if the queue is full."""
         with self._lock:
             if len(self._waiting) >= self._max_waiting:
                 return False
@@ -42,7 +44,7 @@ class Outbox:
         return True
 
     def send(self) -> None:
-        """Send some now, the rest when the reader has room."""
+        """Send up to MAX_PER_TURN datagrams now, and the others when the reader has room."""
         with self._lock:
             for _ in range(min(MAX_PER_TURN, len(self._waiting))):
                 if not self._send_next():
@@ -53,9 +55,9 @@ class Outbox:
                     self._loop.add_writer(self._sock, self._on_writable)
 
     def flush(self) -> None:
-        """Wait, for FLUSH_TIMEOUT at most, until nothing waits any more. For the end of the program."""
+        """Wait up to FLUSH_TIMEOUT until the queue is empty. Call it when the program exits."""
         until = time.monotonic() + FLUSH_TIMEOUT
-        with self._lock, suppress(OSError):  # closed already
+        with self._lock, suppress(OSError):  # the socket is closed
             has_room = True
             while self._waiting and has_room:
                 self._sock.settimeout(max(0.0, until - time.monotonic()))
@@ -63,15 +65,15 @@ class Outbox:
             self._sock.setblocking(False)
 
     def close(self) -> None:
-        """Close the socket as soon as nothing waits any more."""
+        """Close the socket as soon as the queue is empty."""
         self._closed = True
         self.send()
         if not self._waiting:
             self._stop_writing()
 
     def _send_next(self) -> bool:
-        """Send what waits first; False where the reader has no room for it."""
-        with suppress(OSError):  # this one is refused, or the reader is gone: so is what was meant for it
+        """Send the first datagram. Return False if the reader has no room for it."""
+        with suppress(OSError):  # the datagram is rejected or the reader is unreachable: drop the datagram
             try:
                 self._sock.send(self._waiting[0])
             except (BlockingIOError, TimeoutError):

@@ -1,4 +1,4 @@
-"""How much of something may happen: so much at once, and so much a second from then on."""
+"""Rate limit: a burst at once, then a constant rate."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 
 
 class TokenBucket:
-    """A credit that grows by `rate` a second up to `burst`, in whatever unit its costs are."""
+    """A credit that grows by `rate` per second, up to `burst`. The caller chooses the unit."""
 
     def __init__(self, rate: float, burst: float) -> None:
         self._rate = rate
@@ -15,7 +15,7 @@ class TokenBucket:
         self._credited = time.monotonic()
 
     def try_take(self, cost: float = 1.0) -> bool:
-        """Whether there is credit for that; if so, it is taken."""
+        """Take `cost` from the credit. Return False, and take nothing, if the credit is too small."""
         now = time.monotonic()
         self._credit = min(self._burst, self._credit + (now - self._credited) * self._rate)
         self._credited = now

@@ -13,9 +13,10 @@ import sqlite3
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct, field
 
 SCHEMA: Final = 1
 """Version of the tables, in SQLite's user_version. Another version's file is set aside: it is only a memory."""
@@ -44,8 +45,7 @@ CREATE TABLE IF NOT EXISTS guard_acted (
 """What came later. A sparkd that is put back after an upgrade does not miss it, so the version stays."""
 
 
-@dataclass(frozen=True, slots=True)
-class PastRun:
+class PastRun(Struct, frozen=True):
     """A run that was ready: bytes at its highest and once it had settled, seconds until ready, and for each step."""
 
     peak: int
@@ -54,8 +54,7 @@ class PastRun:
     phases: Mapping[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class ModelProfile:
+class ModelProfile(Struct, frozen=True):
     """What the last runs of a model teach: the footprint of the next one, and the last one as it was."""
 
     footprint: int

@@ -1,1 +1,1 @@
-"""What this host has: memory, GPU, page cache, disk."""
+"""Measures this machine: memory, GPU, page cache, disk."""

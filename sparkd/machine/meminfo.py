@@ -1,24 +1,24 @@
-"""/proc/meminfo, read by NVIDIA's formula for machines whose memory CPU and GPU share.
+"""Reads /proc/meminfo, with NVIDIA's formula for machines whose CPU and GPU share one memory.
 
-From NVIDIA's DGX Spark documentation ("Known issues", on `nvidia-smi` and memory reporting): with hugepages set
-aside, what is available is HugePages_Free x Hugepagesize, and nothing else; without, it is MemAvailable. SwapFree
-is extra there and is not counted here: a machine that swaps its GPU's memory has frozen already.
+From NVIDIA's DGX Spark documentation ("Known issues", on `nvidia-smi` and memory reporting): if hugepages are
+reserved, the available memory is HugePages_Free x Hugepagesize and nothing more; otherwise it is MemAvailable. NVIDIA
+adds SwapFree. sparkd does not count it: a machine that swaps its GPU's memory is already frozen.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from sparkd.errors import ProbeError
 
 MEMINFO: Final = Path("/proc/meminfo")
 
 
-@dataclass(frozen=True, slots=True)
-class Meminfo:
-    """The host's memory, in bytes. `free` lacks the page cache, which CUDA on a GB10 counts as used."""
+class Meminfo(Struct, frozen=True):
+    """The host's memory, in bytes. `free` excludes the page cache, which CUDA on a GB10 counts as used."""
 
     total: int
     available: int
@@ -26,7 +26,7 @@ class Meminfo:
 
 
 def read_meminfo(path: Path = MEMINFO) -> Meminfo:
-    """Read the file: some 50 microseconds, and never waiting for anybody. Raises ProbeError."""
+    """Read the file. Takes about 50 microseconds and never blocks. Raises ProbeError."""
     try:
         return parse_meminfo(path.read_text())
     except OSError as error:
@@ -34,15 +34,17 @@ def read_meminfo(path: Path = MEMINFO) -> Meminfo:
 
 
 def parse_meminfo(text: str) -> Meminfo:
-    """Return what the text says. Raises ProbeError where it is not the kernel's."""
+    """Parse the file's text. Raises ProbeError if a field is missing or is not a number."""
     try:
-        found = {name: int(rest.split()[0]) for name, _, rest in map(_split_field, text.splitlines()) if rest}
-        total, free = found["MemTotal"] * 1024, found["MemFree"] * 1024
-        available = found["MemAvailable"] * 1024
-        if found.get("HugePages_Total", 0) > 0:
-            available = found["HugePages_Free"] * found["Hugepagesize"] * 1024
+        fields = {
+            name: int(rest.split()[0]) for name, _, rest in map(_split_field, text.splitlines()) if rest
+        }
+        total, free = fields["MemTotal"] * 1024, fields["MemFree"] * 1024
+        available = fields["MemAvailable"] * 1024
+        if fields.get("HugePages_Total", 0) > 0:
+            available = fields["HugePages_Free"] * fields["Hugepagesize"] * 1024
     except (KeyError, ValueError, IndexError) as error:
-        raise ProbeError(f"/proc/meminfo is not as expected: {error}") from error
+        raise ProbeError(f"cannot parse /proc/meminfo: {error}") from error
     return Meminfo(total, available, free)
 
 

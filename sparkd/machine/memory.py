@@ -1,16 +1,17 @@
-"""The machine's memory now: what there is, what is available, and what each process has of it.
+"""Reads the machine's memory: its total, what is available, and what each process uses.
 
-Three kinds of machine. *unified*: CPU and GPU share one memory (GB10); NVML tells little, /proc/meminfo everything.
-*separate*: models live in the GPU's own memory, and the host's is watched beside it. *host*: no GPU.
+There are three kinds of machine. *unified*: CPU and GPU share one memory (GB10); NVML reports little, /proc/meminfo
+everything. *separate*: models use the GPU's own memory, and the host's memory is watched too. *host*: no GPU.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
+
+from msgspec import Struct, field
 
 from sparkd.machine.meminfo import MEMINFO, Meminfo, read_meminfo
 from sparkd.machine.nvml import Gpu, Nvml
@@ -18,20 +19,19 @@ from sparkd.machine.nvml import Gpu, Nvml
 Kind = Literal["unified", "separate", "host"]
 
 SAME_MEMORY_RATIO: Final = (0.9, 1.02)
-"""A GPU whose total is this share of MemTotal has no memory of its own. The upper bound keeps an H200 (139 GiB) in a
-host of 128 GiB from being taken for one; GB10's driver, where it answers at all, says MemTotal exactly."""
+"""If a GPU's total is within this share of MemTotal, it has no memory of its own. The upper bound excludes an H200
+(139 GiB) in a host of 128 GiB. GB10's driver, if it reports a total, reports exactly MemTotal."""
 
 UNIFIED_NAMES: Final = ("GB10", "Thor", "Orin")
-"""NVIDIA's chips with unified memory, by the names NVML gives them."""
+"""Names in NVML of NVIDIA's chips with unified memory."""
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """One look, in bytes.
+class Memory(Struct, frozen=True):
+    """One reading, in bytes.
 
-    `total` and `available` speak of the memory that models live in; `available` is None where the GPU that has it
-    does not answer just now. `host_available` is the host's, `free` what of it is not even page cache.
-    `processes` is GPU memory by PID.
+    `total` and `available` describe the memory that models use. `available` is None while the GPU that has this memory
+    does not answer. `host_available` is the host's available memory; `free` is the part of the host's memory that is
+    not even used as page cache. `processes` is GPU memory by PID.
     """
 
     kind: Kind
@@ -44,18 +44,18 @@ class Memory:
 
     @property
     def scarcest(self) -> int:
-        """What is available where it is scarcest: what the guard watches."""
+        """The smaller of the available GPU and host memory. The memory guard watches it."""
         return self.host_available if self.available is None else min(self.available, self.host_available)
 
     def used_by(self, pids: Iterable[int]) -> int:
-        """Bytes that these processes have of the memory that models live in."""
+        """Return the bytes that these processes use of the memory that models use."""
         process_ids = list(pids)
         on_gpu = sum(self.processes.get(pid, 0) for pid in process_ids)
         return on_gpu if self.kind == "separate" else on_gpu + measure_host_memory(process_ids)
 
 
 class MemoryProbe:
-    """Looks at this machine. Remembers its kind: a driver that is gone for a moment does not change the hardware."""
+    """Reads this machine's memory. Remembers its kind, because the hardware stays when a driver becomes unreachable."""
 
     def __init__(self, meminfo: Path = MEMINFO, nvml: Nvml | None = None) -> None:
         self._meminfo = meminfo
@@ -64,16 +64,16 @@ class MemoryProbe:
         self._unified = False
 
     def read(self) -> Memory:
-        """Look at everything. Waits for the GPU's driver. Raises ProbeError."""
+        """Read host and GPU memory. Waits for the GPU's driver. Raises ProbeError."""
         gpu = self._nvml.read()
         return self._combine(read_meminfo(self._meminfo), gpu)
 
     def read_host(self) -> Memory:
-        """Look at the host alone, as if the GPU's driver did not answer; never waits. Raises ProbeError."""
+        """Read only the host's memory, as if the GPU's driver did not answer. Never waits. Raises ProbeError."""
         return self._combine(read_meminfo(self._meminfo), None)
 
     def close(self) -> None:
-        """Let go of the driver."""
+        """Close the connection to the driver."""
         self._nvml.close()
 
     def _combine(self, host: Meminfo, gpu: Gpu | None) -> Memory:
@@ -93,24 +93,24 @@ class MemoryProbe:
 
 
 def is_unified(gpu: Gpu, host_total: int) -> bool:
-    """Whether the GPU's memory is the host's."""
+    """Return whether the GPU uses the host's memory."""
     if gpu.total is None or any(name in gpu.name for name in UNIFIED_NAMES):
         return True
     return SAME_MEMORY_RATIO[0] * host_total <= gpu.total <= SAME_MEMORY_RATIO[1] * host_total
 
 
 def measure_host_memory(pids: Iterable[int]) -> int:
-    """Bytes of host memory that cannot be had back while these processes live: anonymous, and shared once.
+    """Return the bytes of host memory that stay allocated while these processes live: anonymous and shared memory.
 
-    Files they have mapped (weights, programs) are page cache, which the kernel takes back when it needs to.
-    Processes of one engine share their shared memory, so the largest share counts. Fields: proc_pid_status(5).
+    Mapped files (weights, programs) are page cache, which the kernel reclaims when it needs memory. Processes of one
+    engine share their shared memory, so only the largest value counts. Fields: proc_pid_status(5).
     """
     anonymous, shared = 0, 0
     for pid in pids:
-        with suppress(OSError, ValueError, IndexError):  # it has ended meanwhile
-            found = _read_status(pid)
-            anonymous += found.get("RssAnon", 0)
-            shared = max(shared, found.get("RssShmem", 0))
+        with suppress(OSError, ValueError, IndexError):  # the process has exited
+            fields = _read_status(pid)
+            anonymous += fields.get("RssAnon", 0)
+            shared = max(shared, fields.get("RssShmem", 0))
     return anonymous + shared
 
 

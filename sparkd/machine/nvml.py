@@ -1,8 +1,8 @@
-"""The GPU's memory as NVIDIA's management library tells it, through pynvml (distribution nvidia-ml-py).
+"""Reads the GPU's memory from NVIDIA's management library (NVML), through pynvml (distribution nvidia-ml-py).
 
-A driver may be absent, be reloaded under us, or answer nothing but errors; a GPU may know nothing about its memory
-(GB10: NVML_ERROR_NOT_SUPPORTED). None of that ever raises here: what cannot be told is None, and it is asked
-again later. Calls may take as long as the driver likes: whoever has an event loop asks from a thread.
+A driver may be absent, be reloaded, or return only errors. A GPU may not report its memory (GB10:
+NVML_ERROR_NOT_SUPPORTED). None of this raises an exception here: an unknown value is None, and is read again later.
+A call takes as long as the driver needs, so code on an event loop must call from a thread.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from ctypes import CDLL
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 logger = logging.getLogger(__name__)
 
 LIBRARY: Final = "libnvidia-ml.so.1"
-"""NVML's library, by the name that every driver installs it under and pynvml looks for."""
+"""The file name of NVML's library. Every driver installs it under this name, and pynvml loads it."""
 
 RETRY_INTERVAL: Final = 10.0
-"""Seconds between two attempts to reach a driver that is not there: one may be loaded, or reloaded, any time."""
+"""Seconds between two attempts to reach an absent driver: it may be loaded or reloaded at any time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Gpu:
-    """The first GPU, in bytes. `total` and `free` are None where it does not say; `processes` is by PID."""
+class Gpu(Struct, frozen=True):
+    """The first GPU, in bytes. `total` and `free` are None if it does not report them; `processes` is by PID."""
 
     name: str
     total: int | None
@@ -35,7 +35,7 @@ class Gpu:
 
 
 class Nvml:
-    """The library, opened when first asked, and again after it has failed."""
+    """NVML, opened at the first reading and again after an error."""
 
     def __init__(self) -> None:
         self._library: Any = None
@@ -43,7 +43,7 @@ class Nvml:
         self._last_reason = ""
 
     def read(self) -> Gpu | None:
-        """Return the first GPU's figures, None while there is none that answers."""
+        """Return the first GPU's memory. None if no GPU answers."""
         if self._library is None and not self._open():
             return None
         pynvml = self._library
@@ -53,11 +53,11 @@ class Nvml:
             total, free = self._memory(device)
             return Gpu(name, total, free, self._processes(device))
         except pynvml.NVMLError as error:
-            self._disconnect(f"NVML does not answer any more: {error}")
+            self._disconnect(f"NVML stopped answering: {error}; retrying every {RETRY_INTERVAL:.0f} seconds")
             return None
 
     def close(self) -> None:
-        """Let go of the library."""
+        """Close the library."""
         if self._library is not None:
             with suppress(self._library.NVMLError):
                 self._library.nvmlShutdown()
@@ -68,34 +68,34 @@ class Nvml:
             return False
         if not self._has_library():
             return False
-        # Only machines with a GPU need it, and nothing that starts quickly should wait for its 250 kB of Python.
+        # Imported late: only machines with a GPU need its 250 kB of Python, and a quick start must not wait for it.
         import pynvml  # type: ignore[import-untyped]  # noqa: PLC0415
 
         try:
             pynvml.nvmlInit()
         except pynvml.NVMLError as error:
-            self._disconnect(f"no GPU that NVML knows: {error}")
+            self._disconnect(f"NVML finds no GPU: {error}")
             return False
         self._library = pynvml
         self._last_reason = ""
         return True
 
     def _has_library(self) -> bool:
-        """Whether there is a driver's library at all: asked before 80 ms go into importing what speaks to it."""
+        """Return whether a driver has installed the library. This check avoids importing pynvml, which takes 80 ms."""
         try:
             CDLL(LIBRARY)
         except OSError:
-            self._disconnect(f"no GPU: there is no {LIBRARY}")
+            self._disconnect(f"no GPU: {LIBRARY} is not installed")
             return False
         return True
 
-    def _disconnect(self, why: str) -> None:
-        """Note why, once, and try again later from the beginning."""
+    def _disconnect(self, reason: str) -> None:
+        """Log the reason once, and reopen the library later."""
         self.close()
         self._retry_at = time.monotonic() + RETRY_INTERVAL
-        if why != self._last_reason:
-            logger.info("%s", why)
-            self._last_reason = why
+        if reason != self._last_reason:
+            logger.info("%s", reason)
+            self._last_reason = reason
 
     def _memory(self, device: Any) -> tuple[int | None, int | None]:
         try:
@@ -105,13 +105,13 @@ class Nvml:
         return int(memory.total), int(memory.free)
 
     def _processes(self, device: Any) -> dict[int, int]:
-        """By PID; a process whose figure is not available is left out."""
+        """Return memory by PID, without processes whose memory the driver does not report."""
         try:
-            found = self._library.nvmlDeviceGetComputeRunningProcesses(device)
+            processes = self._library.nvmlDeviceGetComputeRunningProcesses(device)
         except (self._library.NVMLError_NotSupported, self._library.NVMLError_FunctionNotFound):
             return {}
         used: dict[int, int] = {}
-        for process in found:
+        for process in processes:
             if process.usedGpuMemory is not None:
                 used[int(process.pid)] = used.get(int(process.pid), 0) + int(process.usedGpuMemory)
         return used

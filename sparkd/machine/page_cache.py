@@ -1,8 +1,8 @@
-"""Page cache that stands in the way of a load: released file by file, or all of it where that is allowed.
+"""Frees page cache before a model loads: file by file, or all of it if sparkd may.
 
 CUDA on a GB10 counts page cache as used. posix_fadvise(POSIX_FADV_DONTNEED) drops one file's clean pages and needs no
-rights; /proc/sys/vm/drop_caches (the kernel's Documentation/admin-guide/sysctl/vm.rst) needs root and
-drops everybody's.
+privileges. /proc/sys/vm/drop_caches (the kernel's Documentation/admin-guide/sysctl/vm.rst) drops the whole page cache
+and needs root.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ DROP_EVERYTHING: Final = "3"
 
 
 def drop_files(folders: Iterable[Path]) -> int:
-    """Drop the weight files below these folders from the page cache; return how many bytes of files that were.
+    """Drop the weight files below these folders from the page cache; return the files' size in bytes.
 
-    Pages that somebody has mapped stay. Blocks for some milliseconds per file.
+    Pages that a process has mapped stay. Blocks for some milliseconds per file.
     """
     released = 0
     for path in _find_weight_files(folders):
@@ -37,7 +37,7 @@ def drop_files(folders: Iterable[Path]) -> int:
 
 
 def drop_page_cache(switch: Path = DROP_CACHES) -> bool:
-    """Write everything out and drop the whole page cache; return whether we were let. Blocks for seconds."""
+    """Write dirty pages to disk, then drop the whole page cache. Return False if not permitted. Blocks for seconds."""
     with suppress(OSError):
         os.sync()
         switch.write_text(DROP_EVERYTHING)
@@ -46,7 +46,7 @@ def drop_page_cache(switch: Path = DROP_CACHES) -> bool:
 
 
 def weights_path(source: str | None, models: Path) -> Path | None:
-    """Where a model's files are: its folder, or its repository in Hugging Face's cache below `models`."""
+    """Return the path of a model's files: its folder, or its repository in Hugging Face's cache below `models`."""
     if source is None:
         return None
     if source.startswith("/"):

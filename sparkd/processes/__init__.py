@@ -1,1 +1,1 @@
-"""One child process and all that it forks: its cgroup, its log, its private directory, and what outlives a daemon."""
+"""Child processes and everything they fork: cgroup, log, private folder, and orphans of a killed daemon."""

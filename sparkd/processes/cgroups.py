@@ -1,10 +1,11 @@
-"""A cgroup per process, where systemd has delegated us a part of the tree (`Delegate=yes`).
+"""Gives each engine a cgroup of its own, if systemd delegates a part of the tree to sparkd (`Delegate=yes`).
 
-    sparkd.service/                  what is delegated: no process in it, or no controller could be given further down
+    sparkd.service/                  delegated; contains no process, because that would block the controllers below it
     ├── daemon/                      sparkd itself
-    └── sparkd-engine-<folder>/      one engine and whatever it forks
+    └── sparkd-engine-<folder>/      one engine and everything it forks
 
-Nothing that an engine forks can leave its cgroup, and one write ends all of it at once, forks in flight included.
+Nothing that an engine forks can leave its cgroup. One write kills everything in it, including processes that are being
+forked at that moment.
 Files: the kernel's Documentation/admin-guide/cgroup-v2.rst; delegation: systemd's docs/CGROUP_DELEGATION.md.
 """
 
@@ -24,49 +25,49 @@ from sparkd.processes import pids
 logger = logging.getLogger(__name__)
 
 PREFIX: Final = "sparkd-engine-"
-"""Names of our cgroups begin with this, so that those of a killed sparkd are known."""
+"""Prefix of our cgroups' names. It identifies those of a killed sparkd."""
 
 DAEMON_GROUP: Final = "daemon"
-"""The cgroup that sparkd itself moves into. systemd 254 and newer could start it there (DelegateSubgroup=); this works
-on all of them."""
+"""The cgroup that sparkd itself moves into. systemd 254 and newer could start it there (DelegateSubgroup=); this
+works with every version."""
 
 CONTROLLERS: Final = ("cpu", "memory", "pids")
-"""What engines are weighed and measured by."""
+"""The controllers that limit and measure engines."""
 
 DAEMON_WEIGHT: Final = 10000
-"""The daemon's cpu.weight, the largest there is: it needs little, and has to answer while engines compile."""
+"""The daemon's cpu.weight, the maximum: it needs little CPU time, but must answer while engines compile."""
 
 ENGINE_WEIGHT: Final = 100
-"""An engine's, as every other cgroup's."""
+"""An engine's cpu.weight, the default of every cgroup."""
 
 DELEGATED: Final = ("trusted.delegate", "user.delegate")
 """Extended attributes that systemd sets to "1" on a cgroup it has delegated."""
 
 
 class Cgroup:
-    """The cgroup of one process. Its kill switch is opened beforehand: a machine out of memory may not open files."""
+    """The cgroup of one engine. Opens `cgroup.kill` in advance: without memory, opening a file may fail."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._kill_fd = -1
-        with suppress(OSError):  # Linux before 5.14 has none
+        with suppress(OSError):  # Linux before 5.14 has no such file
             self._kill_fd = os.open(path / "cgroup.kill", os.O_WRONLY | os.O_CLOEXEC)
 
     @property
     def procs_file(self) -> Path:
-        """The file a process writes its PID into to move in."""
+        """A process that writes its PID into this file moves into the cgroup."""
         return self.path / "cgroup.procs"
 
     def members(self) -> list[int]:
-        """PIDs of everything inside, zombies left out."""
-        found: list[int] = []
+        """Return the PIDs of all processes in the cgroup, without zombies."""
+        process_ids: list[int] = []
         for folder in self._folders():
             with suppress(OSError):
-                found.extend(map(int, (folder / "cgroup.procs").read_text().split()))
-        return sorted(set(found))
+                process_ids.extend(map(int, (folder / "cgroup.procs").read_text().split()))
+        return sorted(set(process_ids))
 
     def kill(self) -> None:
-        """SIGKILL to everything inside now."""
+        """Send SIGKILL to every process in the cgroup now."""
         with suppress(OSError):
             os.write(self._kill_fd, b"1")
             return
@@ -75,18 +76,18 @@ class Cgroup:
                 pids.send_signal(member, signal.SIGKILL)
 
     def set_cpu_weight(self, weight: int) -> None:
-        """Set its share of busy CPUs, 1 to 10000."""
+        """Set the cgroup's share of busy CPUs, 1 to 10000."""
         _write_cpu_weight(self.path, weight)
 
     def host_memory(self) -> tuple[int | None, int | None]:
-        """Bytes of host memory charged to it, page cache included, now and at its highest. No GPU page is in them.
+        """Return the bytes of host memory charged to it, now and at the peak. Includes page cache, excludes GPU memory.
 
-        None where the kernel keeps no such account: without the memory controller, the highest before Linux 5.19.
+        None if the kernel does not report it: both without the memory controller, the peak before Linux 5.19.
         """
         return _read_number(self.path / "memory.current"), _read_number(self.path / "memory.peak")
 
     def remove(self) -> None:
-        """Remove it with those inside it. One that something lives in stays."""
+        """Remove the cgroup and those inside it. A cgroup that still contains a process stays."""
         for folder in reversed(self._folders()):
             with suppress(OSError):
                 folder.rmdir()
@@ -95,34 +96,34 @@ class Cgroup:
             self._kill_fd = -1
 
     def _folders(self) -> list[Path]:
-        """The cgroup and those an engine has made inside it, parents first."""
+        """Return the cgroup and those that its engine has created inside it, parents first."""
         return [Path(folder) for folder, _, _ in os.walk(self.path)]
 
 
 class Cgroups:
-    """The part of the tree that is ours."""
+    """The part of the cgroup tree that systemd has delegated to sparkd."""
 
     def __init__(self, base: Path) -> None:
         self.base = base
 
     @classmethod
     def find_delegated(cls) -> Cgroups | None:
-        """Return what systemd has delegated to this process, None where nothing is.
+        """Return the cgroup that systemd has delegated to this process. None if there is none.
 
-        With a leaf of our own, or with `DelegateSubgroup=`, we are one level below what was delegated.
+        After `initialize`, or with `DelegateSubgroup=`, this process is one level below the delegated cgroup.
         """
         base = _find_delegated_base()
         return cls(base) if base and os.access(base / "cgroup.procs", os.W_OK) else None
 
     @property
     def controllers(self) -> frozenset[str]:
-        """Those that the cgroups in it have."""
+        """The controllers that the cgroups in it have."""
         return read_controllers(self.base)
 
     def initialize(self, controllers: Iterable[str] = CONTROLLERS) -> None:
-        """Move this process into a leaf of its own and pass controllers on. Raises OSError.
+        """Move this process into a cgroup of its own and enable controllers for the engines. Raises OSError.
 
-        May be done again, as after a re-exec. A controller that cannot be had is no failure.
+        May be called again, as after a re-exec. An unavailable controller is not an error.
         """
         own = _own_path()
         if own is None or own == self.base:
@@ -131,19 +132,19 @@ class Cgroups:
             (own / "cgroup.procs").write_text(str(os.getpid()))
         available = set((self.base / "cgroup.controllers").read_text().split())
         for name in (name for name in controllers if name in available - self.controllers):
-            # One at a time: the kernel takes all of a line or nothing. It may be busy with another's process.
+            # One at a time: the kernel accepts a whole line or nothing. A write may fail while a process moves.
             with suppress(OSError):
                 (self.base / "cgroup.subtree_control").write_text(f"+{name}")
         _write_cpu_weight(own, DAEMON_WEIGHT)
 
     def create(self, name: str, weight: int = ENGINE_WEIGHT) -> Cgroup:
-        """Make an empty cgroup; `weight` is its share of busy CPUs, 1 to 10000. Raises OSError."""
+        """Create an empty cgroup; `weight` is its share of busy CPUs, 1 to 10000. Raises OSError."""
         path = self.base / f"{PREFIX}{name}"
         count = 0
         while True:
             try:
                 path.mkdir()
-            except FileExistsError:  # something of an earlier sparkd refuses to die in there
+            except FileExistsError:  # it contains a process of an earlier sparkd that cannot be killed
                 count += 1
                 path = self.base / f"{PREFIX}{name}~{count}"
             else:
@@ -151,71 +152,73 @@ class Cgroups:
                 return Cgroup(path)
 
     def find(self, name: str) -> list[Path]:
-        """Paths of the cgroups that were made under this name and are still there."""
-        own = f"{PREFIX}{name}"
+        """Return the paths of the existing cgroups that were created under this name."""
+        full_name = f"{PREFIX}{name}"
         with suppress(OSError):
-            return [path for path in self.base.iterdir() if path.is_dir() and _is_named(path, own)]
+            return [path for path in self.base.iterdir() if path.is_dir() and _is_named(path, full_name)]
         return []
 
 
 def claim() -> Cgroups | None:
-    """Take over what systemd has delegated, and say once what cannot be had and why.
+    """Take over the delegated cgroup. Logs once what is unavailable, and why.
 
-    In a unit that is a warning: it was meant to be otherwise. In a terminal it is as usual.
+    In a systemd unit this is a warning, because the unit should delegate. In a terminal it is normal, so it is info.
     """
-    found, why = None, _explain_unavailable()
-    if why is None and (found := Cgroups.find_delegated()) is not None:
+    delegated, reason = None, _explain_unavailable()
+    if reason is None and (delegated := Cgroups.find_delegated()) is not None:
         try:
-            found.initialize()
+            delegated.initialize()
         except OSError as error:
-            found, why = None, f"cannot move into {error.filename or DAEMON_GROUP}: {error.strerror}"
+            delegated, reason = None, f"cannot move into {error.filename or DAEMON_GROUP}: {error.strerror}"
     level = logging.WARNING if parse_unit(_read_own_cgroup()) else logging.INFO
-    if found is None:
-        message = "engines have no cgroups of their own, process groups have to do: %s"
-        logger.log(level, message, why, extra=event("cgroups"))
-    elif lacking := [name for name in CONTROLLERS if name not in found.controllers]:
-        message = "%s has no cgroup controllers %s: no CPU weights without cpu, no host memory figures without memory"
-        logger.log(level, message, found.base.name, ", ".join(lacking), extra=event("cgroups"))
-    return found
+    if delegated is None:
+        message = (
+            "Engines run without cgroups of their own; sparkd finds their processes in /proc instead: %s"
+        )
+        logger.log(level, message, reason, extra=event("cgroups"))
+    elif missing := [name for name in CONTROLLERS if name not in delegated.controllers]:
+        message = "%s has no cgroup controllers %s: CPU weights need cpu, host memory figures need memory"
+        logger.log(level, message, delegated.base.name, ", ".join(missing), extra=event("cgroups"))
+    return delegated
 
 
 def _explain_unavailable() -> str | None:
-    """Why no cgroups can be had, as the end of a sentence; None where they can."""
+    """Return why cgroups are unavailable, as the end of a sentence. None if they are available."""
     if find_mount() is None or _own_path() is None:
         return "this machine has no cgroup v2"
     if (base := _find_delegated_base()) is None:
         if (unit := parse_unit(_read_own_cgroup())) is None:
-            return "systemd delegates none to what is started by hand"
+            return "sparkd was started by hand, and systemd delegates cgroups only to its units"
         name = unit.rpartition("/")[2]
-        return f"systemd has not delegated that of {name}: `sudo systemctl edit {name}`, Delegate=yes under [Service]"
+        return f"{name} has no Delegate=yes; run `sudo systemctl edit {name}` and add it under [Service]"
     return None if os.access(base / "cgroup.procs", os.W_OK) else f"{base} is not writable"
 
 
 def parse_unit(text: str) -> str | None:
-    """The cgroup of the systemd unit in the text of /proc/PID/cgroup, cgroups(7); None for what was started by hand."""
+    """Return the cgroup of the systemd unit in the text of /proc/PID/cgroup, cgroups(7). None if started by hand."""
     hierarchies = dict(line.split(":", 2)[1:] for line in text.splitlines())
-    # With cgroup v1 systemd has a hierarchy of its own, name=systemd.
+    # With cgroup v1, systemd uses the hierarchy name=systemd.
     parts = (hierarchies.get("") or hierarchies.get("name=systemd", "/")).removeprefix("/").split("/")
-    # The innermost: a shell is in a scope, which may itself be in the unit of its user's systemd.
+    # The innermost one: a shell is in a scope, which may be in the unit of the user's systemd.
     depth = max((at for at, part in enumerate(parts) if part.endswith((".service", ".scope"))), default=0)
     return "/".join(parts[: depth + 1]) if parts[depth].endswith(".service") else None
 
 
 def read_controllers(path: Path) -> frozenset[str]:
-    """Controllers that the cgroups inside this one have."""
+    """Return the controllers that the cgroups inside this one have."""
     with suppress(OSError):
         return frozenset((path / "cgroup.subtree_control").read_text().split())
     return frozenset()
 
 
 def find_cgroup(pid: int, name: str) -> Path | None:
-    """Return the path of the cgroup that a process is in if it was made under this name."""
+    """Return the path of a process's cgroup if it was created under this name, otherwise None."""
     path = _find_path(pid)
     return path if path and _is_named(path, f"{PREFIX}{name}") else None
 
 
-def _is_named(path: Path, own: str) -> bool:
-    return path.name == own or path.name.startswith(f"{own}~")
+def _is_named(path: Path, full_name: str) -> bool:
+    return path.name == full_name or path.name.startswith(f"{full_name}~")
 
 
 def _find_delegated_base() -> Path | None:
@@ -224,7 +227,7 @@ def _find_delegated_base() -> Path | None:
 
 
 def _write_cpu_weight(path: Path, weight: int) -> None:
-    """Set the share of busy CPUs; a cgroup without the controller has no such file, and all are alike."""
+    """Set the share of busy CPUs. Without the cpu controller the file is missing and all cgroups have equal shares."""
     with suppress(OSError):
         (path / "cpu.weight").write_text(str(weight))
 
@@ -255,17 +258,17 @@ def _find_path(pid: int) -> Path | None:
 
 
 def find_mount() -> Path | None:
-    """Where cgroup v2 is, None where it is not."""
+    """Return the mount point of cgroup v2. None if it is not mounted."""
     with suppress(OSError):
         for line in Path("/proc/self/mounts").read_text().splitlines():
-            _, place, kind, *_ = line.split(" ")
+            _, mount_point, kind, *_ = line.split(" ")
             if kind == "cgroup2":
-                return Path(place)
+                return Path(mount_point)
     return None
 
 
 def is_delegated(path: Path) -> bool:
-    """Whether systemd has delegated the cgroup at that path."""
+    """Return whether systemd has delegated the cgroup at this path."""
     for attribute in DELEGATED:
         with suppress(OSError):
             return os.getxattr(path, attribute) == b"1"

@@ -1,8 +1,8 @@
-"""One process's output: bytes in, lines out to memory, to a file, and to whoever follows.
+"""The log of one process: splits its output into lines for memory, a file, the journal and followers.
 
-Never in the engine's way: what is too much is dropped and counted, and the count is said as a line of its own. An
-engine whose output is not read stops inferring at some 800 lines (its pipe is full); one that shouts must not
-take the event loop from everybody else.
+The log never delays the engine. Excess output is dropped, and a line reports how much. An engine whose output nobody
+reads stops working after some 800 lines, because its pipe is full. An engine that floods its output must not block the
+event loop for everybody else.
 """
 
 from __future__ import annotations
@@ -19,39 +19,39 @@ from sparkd.journal.token_bucket import TokenBucket
 from sparkd.processes.log_file import LogFile, read_last_lines
 
 MAX_LINE: Final = 8192
-"""Bytes of a line that are kept; how many more it had is said."""
+"""Bytes of a line that are kept. The line then states how many more it had."""
 
 MAX_LINES_PER_READ: Final = 1000
-"""Lines read from one piece of output, some 2 ms of work; of a piece with more, the last ones."""
+"""Lines read from one piece of output, about 2 ms of work. If a piece has more, only its last lines are read."""
 
 RATE: Final = 4 * 1024 * 1024
-"""Cost per second, and at once, of the output that is read line by line; what exceeds it is only counted."""
+"""Cost per second, and at once, of output that is read line by line. Excess output is only counted."""
 
 LINE_COST: Final = 64
-"""What a line costs besides its bytes, which cost 1 each. RATE is then some 6 % of a core."""
+"""Cost of a line in addition to its bytes, which cost 1 each. RATE is then about 6 % of a core."""
 
 MAX_FOLLOWER_LINES: Final = 1000
-"""Lines that wait for one follower; one that reads more slowly loses lines and is told how many."""
+"""Lines that may wait for one follower. A slower follower loses lines, and gets a line that states how many."""
 
 CONTROL_PICTURES: Final = {code: 0x2400 + code for code in range(32) if code != ord("\t")} | {0x7F: 0x2421}
-"""Control characters as pictures: an engine's log must not steer its reader's terminal."""
+"""Control characters and their visible symbols: an engine's log must not control its reader's terminal."""
 
 
 class Sink(Protocol):
-    """Where whole lines go besides memory: a file, the journal."""
+    """Receives complete lines: a file, the journal."""
 
     def write(self, lines: list[str]) -> None:
-        """Take the lines. Never waits and never raises."""
+        """Write the lines. Never waits and never raises."""
         ...
 
     def close(self) -> None:
-        """Nothing more will come."""
+        """Close the sink: the log is complete."""
         ...
 
 
 class LogState(Struct, frozen=True, kw_only=True):
-    """Where the process is in the middle of a line: the `partial` line, bytes that were `cut` off it, lines that were
-    `dropped` and not told yet, and whether what comes next is the rest of one of those."""
+    """The unfinished part of a log: the `partial` line, the bytes that were `cut` off it, the number of `dropped` lines
+    that are not reported yet, and whether the next bytes continue a dropped line (`mid_line`)."""
 
     partial: bytes = b""
     cut: int = 0
@@ -60,11 +60,11 @@ class LogState(Struct, frozen=True, kw_only=True):
 
 
 class Log:
-    """The output of one process. Belongs to one event loop; `feed` and `close` are called there.
+    """The output of one process. Belongs to one event loop; call `feed` and `close` there.
 
-    `path` is the file the lines go to (None: memory only), `journal` where they go besides, `keep` how many lines
-    stay in memory. `observe` gets every line, progress updates (lines that end in a carriage return and are written
-    over) included; only the last of those is kept, as on a terminal.
+    `path` is the log file (None: memory only), `journal` another sink, `keep` the number of lines kept in memory.
+    `observe` gets every line, including progress updates (text that ends in a carriage return and is overwritten).
+    Only the last of these updates is kept, as on a terminal.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Log:
         self._closed = False
 
     def feed(self, data: bytes) -> None:
-        """Take what the process wrote. Never waits, never raises for the data's or the disk's sake."""
+        """Add output of the process. Never waits, and never raises because of the data or the disk."""
         if self._closed:
             return
         newlines = data.count(b"\n")
@@ -97,27 +97,27 @@ class Log:
             self._drop(data, newlines)
             return
         if newlines > MAX_LINES_PER_READ:
-            surplus, *last = data.rsplit(b"\n", MAX_LINES_PER_READ + 1)
-            self._drop(surplus + b"\n", newlines - MAX_LINES_PER_READ)
-            data = b"\n".join(last)
+            excess, *last_lines = data.rsplit(b"\n", MAX_LINES_PER_READ + 1)
+            self._drop(excess + b"\n", newlines - MAX_LINES_PER_READ)
+            data = b"\n".join(last_lines)
         self._split_lines(data)
 
     @property
     def state(self) -> LogState:
-        """What is not a line yet."""
+        """The unfinished part, to continue with `resume` in another program."""
         return LogState(
             partial=self._partial, cut=self._cut_bytes, dropped=self._dropped, mid_line=self._mid_line
         )
 
     def resume(self, state: LogState) -> None:
-        """Go on where an earlier sparkd's log of the same process stopped."""
+        """Continue the log of the same process from an earlier sparkd."""
         if self.path:
             self._ring.extend(read_last_lines(self.path, self._ring.maxlen or 0))
         self._partial, self._cut_bytes = state.partial, state.cut
         self._dropped, self._mid_line = state.dropped, state.mid_line
 
     def close(self) -> None:
-        """Nothing more will come: keep an unfinished line, end the followers, close the file."""
+        """End the log: keep an unfinished line, end the followers, close the sinks."""
         if self._closed:
             return
         self._dropped += self._mid_line
@@ -138,7 +138,7 @@ class Log:
     async def follow(self, lines: int) -> AsyncGenerator[str, None]:
         """Yield the last `lines` lines and then every new one, until the log is closed.
 
-        Whoever reads too slowly loses lines and gets one that says how many.
+        A reader that is too slow loses lines and gets one that states how many.
         """
         follower = _Follower(self.tail(lines))
         if self._closed:
@@ -152,7 +152,7 @@ class Log:
             self._followers.discard(follower)
 
     def _drop(self, data: bytes, newlines: int) -> None:
-        """Lose a piece of the output, and what is left of the lines it breaks at both ends."""
+        """Drop a piece of output, including the lines at both of its ends that are only partly in it."""
         self._dropped += newlines
         self._mid_line = not data.endswith(b"\n")
         self._partial, self._cut_bytes = b"", 0
@@ -179,22 +179,22 @@ class Log:
         return dropped_notice(count)
 
     def _finish_line(self, line: bytes) -> str:
-        """Return the line as a terminal would show it in the end, having observed all of it."""
+        """Pass every progress update to the observer; return the line as a terminal would show it in the end."""
         line = line.removesuffix(b"\r")
         if b"\r" in line:
             *progress, line = [piece for piece in line.split(b"\r") if piece] or [b""]
             for piece in progress:
                 self._notify_observer(_decode(piece))
-        more, self._cut_bytes = self._cut_bytes + max(0, len(line) - MAX_LINE), 0
-        text = _decode(line) + (f" [sparkd: and {more} bytes]" if more else "")
+        omitted, self._cut_bytes = self._cut_bytes + max(0, len(line) - MAX_LINE), 0
+        text = _decode(line) + (f" [sparkd: {omitted} more bytes]" if omitted else "")
         self._notify_observer(text)
         return text
 
     def _observe_progress(self) -> None:
-        """Observe updates as they come, as their newline may be minutes away; remember the last one only.
+        """Pass on progress updates at once, because their newline may be minutes away. Keep only the last one.
 
-        Its carriage returns stay with it: one at the end may be half of a line's end, and one at the beginning
-        says that what follows is progress too.
+        Keep its carriage returns too. One at the end may be the first half of a line's end. One at the beginning
+        means that the following text is progress too.
         """
         text = self._partial.rstrip(b"\r")
         for piece in text.split(b"\r"):
@@ -216,7 +216,7 @@ class Log:
 
 
 def load_ended_log(path: Path) -> Log:
-    """The log of a process that ended under an earlier sparkd."""
+    """Return the log of a process that ended under an earlier sparkd."""
     log = Log(path)
     log.resume(LogState())
     log.close()
@@ -224,7 +224,7 @@ def load_ended_log(path: Path) -> Log:
 
 
 class _Follower:
-    """A bounded line of lines for one reader."""
+    """A bounded queue of lines for one reader."""
 
     def __init__(self, lines: list[str]) -> None:
         self._lines = deque(lines)
@@ -235,9 +235,8 @@ class _Follower:
     def extend(self, lines: Iterable[str]) -> None:
         for line in lines:
             if self._dropped or len(self._lines) >= MAX_FOLLOWER_LINES:
-                self._dropped += (
-                    1  # until the reader has caught up, so that there is one gap and not hundreds
-                )
+                # Until the reader has caught up, so that there is one gap and not hundreds.
+                self._dropped += 1
             else:
                 self._lines.append(line)
         self._changed.set()
@@ -259,7 +258,7 @@ class _Follower:
 
 
 def dropped_notice(count: int) -> str:
-    """Return the line that stands for lost ones."""
+    """Return the line that replaces dropped ones."""
     return f"[sparkd: {count} lines dropped]"
 
 

@@ -1,4 +1,4 @@
-"""The file that one process's log lines go to. Bounded, and never a reason for anything else to fail."""
+"""The log file of one process. Its size is bounded, and its errors never affect anything else."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Final
 
 MAX_FILE_SIZE: Final = 32 * 1024 * 1024
-"""Bytes of one file. A longer log is two files: the newest lines, and beside them (`.1`) up to as many before."""
+"""Bytes of one file. A longer log has two files: the newest lines, and in `.1` up to as many bytes of older ones."""
 
 TAIL_BYTES: Final = 512 * 1024
-"""Bytes read of a log to remember its last lines."""
+"""Bytes read from the end of a log file to restore its last lines."""
 
 
 class LogFile:
-    """Lines in, each with its newline, to the end of a file of mode 0600.
+    """Appends lines, each with its newline, to a file of mode 0600.
 
-    What cannot be written (a full disk) is dropped, and said in the file once writing works again.
+    Lines that cannot be written (a full disk) are dropped. Once writing works again, a line in the file reports them.
     """
 
     def __init__(self, path: Path, *, limit: int = MAX_FILE_SIZE) -> None:
@@ -26,28 +26,28 @@ class LogFile:
         self._descriptor = -1
         self._size = 0
         self._lost = 0
-        self._why = ""
+        self._drop_reason = ""
 
     def write(self, lines: list[str]) -> None:
         """Append the lines. Never raises OSError."""
         text = "".join(f"{line}\n" for line in lines)
         if self._lost:
-            # A half-written line may stand before it.
-            text = f"\n[sparkd: {self._lost} lines dropped: {self._why}]\n{text}"
+            # Begins with a newline, because the line before may be incomplete.
+            text = f"\n[sparkd: {self._lost} lines dropped: {self._drop_reason}]\n{text}"
         data = text.encode("utf-8", "replace")
         try:
             self._open()
             written = os.write(self._descriptor, data)
         except OSError as error:
             self._lost += len(lines)
-            self._why = error.strerror or str(error)
+            self._drop_reason = error.strerror or str(error)
             return
         self._size += written
         self._lost = data.count(b"\n", written)
-        self._why = "the disk is full"  # the one reason for which a file takes a part of a write
+        self._drop_reason = "the disk is full"  # the only reason for a partial write to a file
 
     def close(self) -> None:
-        """Close the file; whoever writes again opens it again."""
+        """Close the file. The next `write` opens it again."""
         if self._descriptor >= 0:
             with suppress(OSError):  # a network file system may report a full disk only now
                 os.close(self._descriptor)
@@ -64,19 +64,18 @@ class LogFile:
 
 
 def read_last_lines(path: Path, lines: int) -> list[str]:
-    """The end of a log that is on the disk, as far as one look goes back; nothing where it cannot be read."""
+    """Return the last lines of a log file, at most TAIL_BYTES of it. Empty if the file cannot be read."""
     try:
         with path.open("rb") as file:
-            beginning = max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES)
-            file.seek(beginning)
-            found = file.read().decode("utf-8", "replace").split("\n")
+            start = max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES)
+            file.seek(start)
+            pieces = file.read().decode("utf-8", "replace").split("\n")
     except OSError:
         return []
-    return found[1 if beginning else 0 : -1][
-        -lines:
-    ]  # a line that was cut, and what follows the last newline
+    complete = pieces[1 if start else 0 : -1]  # without a cut first line, and the text after the last newline
+    return complete[-lines:]
 
 
 def rotated_path(path: Path) -> Path:
-    """Where the older half of a long log is."""
+    """Return the path of the older half of a long log."""
     return path.with_name(f"{path.name}.1")

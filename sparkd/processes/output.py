@@ -1,4 +1,4 @@
-"""The pipe between a process and its Log: emptied as fast as it fills, whatever becomes of the lines."""
+"""The pipe between a process and its Log. It is read as fast as the process writes, even if lines are dropped."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from typing import Final
 from sparkd.processes.log import Log
 
 READ_SIZE: Final = 64 * 1024
-"""Bytes read at once."""
+"""Bytes per read."""
 
 PIPE_SIZE: Final = 1024 * 1024
-"""Bytes the pipe may hold: what an engine can write while the event loop is busy. The most an ordinary user may set."""
+"""Capacity of the pipe in bytes: what an engine can write while the event loop is busy. An ordinary user's maximum."""
 
 THROTTLE_PAUSE: Final = 0.002
-"""Seconds between two reads of a process that fills the pipe without an end: it is slowed to some 500 MB/s, and
-the event loop has more than half of its time for others."""
+"""Seconds between two reads of a process that keeps its pipe full. This limits it to about 500 MB/s and leaves more
+than half of the event loop's time for others."""
 
 THROTTLE_AFTER: Final = 16
-"""Full pieces in a row after which a process counts as such."""
+"""Full reads in a row after which a process is throttled."""
 
 
 class OutputPipe:
-    """Reads one pipe into one Log, on the running event loop. `reader`: the end to read of a pipe there is already."""
+    """Reads one pipe into one Log on the running event loop. `reader` is the read end of an existing pipe, if any."""
 
     def __init__(self, log: Log, reader: int | None = None) -> None:
         self._reader, self._writer = os.pipe() if reader is None else (reader, -1)  # close-on-exec
@@ -40,26 +40,26 @@ class OutputPipe:
 
     @property
     def writer(self) -> int:
-        """The end for the process to write to."""
+        """The write end, for the process."""
         return self._writer
 
     def close_writer(self) -> None:
-        """Close our copy of the end the process writes to, so that the pipe ends with the process."""
+        """Close our copy of the write end, so that the pipe ends when the process does."""
         os.close(self._writer)
 
     @property
     def reader(self) -> int | None:
-        """The end we read from; None once nobody can write to the other one."""
+        """The read end. None once the write end is closed everywhere."""
         return self._reader if self._open else None
 
     def drain(self) -> None:
-        """Read what is in the pipe now, so that a process that has ended has said all."""
+        """Read what is in the pipe now, so that the log has all output of a process that has exited."""
         for _ in range(PIPE_SIZE // READ_SIZE):
             if not self._open or self._read() == 0:
                 return
 
     def close(self) -> None:
-        """Read what there is, and no more: whoever still holds the other end has been ended, or is a stranger."""
+        """Read what is in the pipe, then close it. A process that still has the write end was killed or is not ours."""
         self.drain()
         self._close()
 

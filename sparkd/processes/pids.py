@@ -1,8 +1,8 @@
-"""Which PIDs belong together, read from /proc, and signals that cannot hit a stranger.
+"""Finds the processes that belong to an engine, in /proc, and sends signals that cannot reach any other process.
 
-A PID alone names nobody for long: it is used again after its process is reaped. An `Identity` adds the moment the
-process started. Files of /proc read here never wait for the process they speak of; `environ` does when that
-process hangs inside the kernel, so it is read for very few. Fields of /proc/PID/stat: proc_pid_stat(5).
+A PID identifies a process only until the process is reaped; then the kernel may use it again. An `Identity` adds the
+process's start time. The files of /proc read here never block, except `environ`, which blocks while its process hangs
+inside the kernel. It is therefore read for very few processes. Fields of /proc/PID/stat: proc_pid_stat(5).
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ BOOT_ID = PROC / "sys/kernel/random/boot_id"
 
 
 class Identity(NamedTuple):
-    """One process and no later one: its PID, and when it started in clock ticks since boot."""
+    """Identifies one process: its PID and its start time, in clock ticks since boot."""
 
     pid: int
     start_time: int
 
 
 class Stat(NamedTuple):
-    """What /proc/PID/stat says of a process, as far as it matters here."""
+    """The fields of /proc/PID/stat that are used here."""
 
     state: str
     parent: int
@@ -34,35 +34,35 @@ class Stat(NamedTuple):
 
     @property
     def ended(self) -> bool:
-        """A zombie holds nothing any more but its exit code."""
+        """Whether the process is a zombie or dead. A zombie has only its exit code left."""
         return self.state in "ZXx"
 
 
 def read_stat(pid: int) -> Stat | None:
-    """Read one process's state; None when there is no such process."""
+    """Read one process's state. None if the process does not exist."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 - read by the hundred, pathlib doubles the cost
             text = file.read()
     except OSError:
         return None
-    fields = text[text.rindex(b")") + 2 :].split()  # the name before it may hold blanks and brackets
+    fields = text[text.rindex(b")") + 2 :].split()  # the name before it may contain blanks and brackets
     return Stat(chr(fields[0][0]), int(fields[1]), int(fields[3]), int(fields[19]))
 
 
 def identify(pid: int) -> Identity | None:
-    """Return who has this PID now; None when nobody has."""
-    found = read_stat(pid)
-    return Identity(pid, found.start_time) if found else None
+    """Return the identity of the process that has this PID now. None if there is none."""
+    stat = read_stat(pid)
+    return Identity(pid, stat.start_time) if stat else None
 
 
 def is_running(process: Identity) -> bool:
-    """Whether this very process still runs."""
-    found = read_stat(process.pid)
-    return found is not None and found.start_time == process.start_time and not found.ended
+    """Return whether this process still runs; a later process with the same PID does not count."""
+    stat = read_stat(process.pid)
+    return stat is not None and stat.start_time == process.start_time and not stat.ended
 
 
 def send_signal(process: Identity, number: signal.Signals) -> None:
-    """Signal this very process, or nobody if it has ended: the PID is pinned before it is compared."""
+    """Send a signal to this process, if it still runs. A pidfd pins the PID before the identity is compared."""
     try:
         descriptor = os.pidfd_open(process.pid)
     except OSError:
@@ -76,18 +76,18 @@ def send_signal(process: Identity, number: signal.Signals) -> None:
 
 
 def find_family(directory: Path, leader: Identity | None) -> set[Identity]:
-    """Everything that still runs and was started, at any remove, by the process that was started in `directory`.
+    """Return all running processes that descend from the process that was started in `directory`, the leader.
 
-    That is: the leader's session, the leader's descendants, and whatever works inside `directory`: a grandchild
-    that left the session and was re-parented to init is found by that. Zombies are not counted.
+    These are the leader's session, its descendants, and every process whose working directory is in `directory`. The
+    last rule finds a grandchild that left the session and was re-parented to init. Zombies are not included.
     """
     table = _read_processes()
     family: set[int] = set()
     if leader is not None:
         present = leader.pid in table and table[leader.pid].start_time == leader.start_time
-        for pid, found in table.items():
-            # With the leader reaped, its PID may have been given to a stranger who leads a session of that number.
-            if found.session == leader.pid and (present or _has_tmpdir(pid, directory)):
+        for pid, stat in table.items():
+            # Once the leader is reaped, a foreign process may get its PID and lead a session with that number.
+            if stat.session == leader.pid and (present or _has_tmpdir(pid, directory)):
                 family.add(pid)
         if present:
             family.add(leader.pid)
@@ -97,7 +97,7 @@ def find_family(directory: Path, leader: Identity | None) -> set[Identity]:
 
 
 def boot_id() -> str:
-    """Return the name of this boot of the machine: PIDs and start times mean nothing across two of them."""
+    """Return the id of this boot of the machine. PIDs and start times are only valid within one boot."""
     try:
         return BOOT_ID.read_text().strip()
     except OSError:
@@ -105,7 +105,7 @@ def boot_id() -> str:
 
 
 def _read_processes() -> dict[int, Stat]:
-    """All processes of our own user; others cannot be engines of ours."""
+    """Return all processes of our own user; only these can be our engines."""
     table: dict[int, Stat] = {}
     me = os.getuid()
     with os.scandir(PROC) as entries:
@@ -113,8 +113,8 @@ def _read_processes() -> dict[int, Stat]:
             if not entry.name.isdecimal():
                 continue
             with suppress(OSError):
-                if me in (0, entry.stat().st_uid) and (found := read_stat(int(entry.name))):
-                    table[int(entry.name)] = found
+                if me in (0, entry.stat().st_uid) and (stat := read_stat(int(entry.name))):
+                    table[int(entry.name)] = stat
     return table
 
 
@@ -136,8 +136,8 @@ def _has_tmpdir(pid: int, directory: Path) -> bool:
 
 def _add_descendants(family: set[int], table: dict[int, Stat]) -> None:
     children: dict[int, list[int]] = {}
-    for pid, found in table.items():
-        children.setdefault(found.parent, []).append(pid)
+    for pid, stat in table.items():
+        children.setdefault(stat.parent, []).append(pid)
     unread = list(family)
     while unread:
         for child in children.get(unread.pop(), ()):

@@ -14,10 +14,10 @@ EPHEMERAL_RANGE: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 def _last_port() -> int:
-    """Return the last port that the kernel never gives to an outgoing connection.
+    """Return the last port that the kernel never assigns to an outgoing connection.
 
-    One that it does give away may be taken between our choice and the moment the engine binds it, by the engine's
-    own connections too.
+    The kernel could assign a higher port between our choice and the moment the engine binds it, even to one of the
+    engine's own connections.
     """
     try:
         return max(int(EPHEMERAL_RANGE.read_text().split()[0]) - 1, FIRST_PORT + 1000)
@@ -26,10 +26,10 @@ def _last_port() -> int:
 
 
 def _cycle_ports() -> itertools.cycle[int]:
-    """Every port in turn, so that none is chosen again until all others were; from another one in every sparkd."""
+    """Return every port in turn, so that none is used again before all others. Each sparkd starts at another port."""
     ports = range(FIRST_PORT, _last_port() + 1)
-    begin = os.getpid() % len(ports)
-    return itertools.cycle([*ports[begin:], *ports[:begin]])
+    start = os.getpid() % len(ports)
+    return itertools.cycle([*ports[start:], *ports[:start]])
 
 
 _ports: Final = _cycle_ports()
@@ -37,9 +37,9 @@ _port_count: Final = _last_port() + 1 - FIRST_PORT
 
 
 def find_free_port() -> int:
-    """Return a loopback port that nobody uses, and that is not returned again before thousands of others.
+    """Return a free loopback port. It is not returned again before thousands of others.
 
-    Raises OSError when every port is in use.
+    Raises OSError if every port is in use.
     """
     for port in itertools.islice(_ports, _port_count):
         if _is_free(port):

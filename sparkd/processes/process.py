@@ -1,11 +1,11 @@
-"""One child process and everything it forks: started, waited for, and ended to the last grandchild.
+"""Starts a child process, waits for it, and kills it and everything it forks.
 
-What belongs to it is what is in its cgroup, where it has one; else what pids.belonging finds: its session, its
-descendants, and whatever works in its private folder. Nothing here uses the event loop's own way with children,
-which differs between asyncio and uvloop: a pidfd becomes readable when the process ends, on both.
+The processes in its cgroup belong to it. Without a cgroup, those that pids.find_family finds belong to it: its
+session, its descendants, and every process that works in its private folder. asyncio and uvloop watch children
+differently, so this module uses neither: a pidfd becomes readable when the process exits, on both.
 
-The ended process stays a zombie until `stop` has found nothing else of it. So long its PID, which is the number
-of its session too, is given to nobody else.
+A process that has exited stays a zombie until `stop` finds no other process of it. Until then the kernel gives its
+PID, which is also the number of its session, to no other process.
 """
 
 from __future__ import annotations
@@ -34,26 +34,27 @@ from sparkd.processes.output import OutputPipe
 logger = logging.getLogger(__name__)
 
 SIGTERM_TIMES: Final = (0.0, 0.4, 0.6, 0.8)
-"""Parts of the grace after which SIGTERM is sent. While vLLM loads, one may go unheard and the next wedge it; once
-it serves, the first is enough and it is gone before the second."""
+"""Fractions of the grace period at which SIGTERM is sent. While vLLM loads, it may miss one SIGTERM, and the next one
+may make it hang. Once it serves requests, the first one is enough: it exits before the second."""
 
 CHILDREN_GRACE: Final = 0.5
-"""Seconds that children get to end by themselves once their parent has ended politely."""
+"""Seconds for children to exit by themselves after their parent has exited on SIGTERM."""
 
 POLL_FIRST: Final = 0.005
 POLL_LAST: Final = 0.05
-"""Seconds between two looks at what is left, at first and in the end."""
+"""Seconds between two checks for remaining processes: first, and at most."""
 
 ENTER_CGROUP: Final = 'echo $$ >"$1" && shift && exec "$@"'
-"""Shell words that put a process into its cgroup before its program begins: nothing it forks is ever outside."""
+"""Shell code that moves a process into its cgroup before its program starts, so that all its forks are inside."""
 
 OOM_SCORE: Final = 500
-"""Where the kernel does choose a victim it shall be an engine: never sparkd, from which children inherit -900."""
+"""oom_score_adj of an engine. If memory runs out, the kernel must kill an engine and never sparkd, whose -900 the
+children would inherit."""
 
 
 class ProcessSnapshot(Struct, frozen=True, kw_only=True):
-    """A running process as it is passed on to the program that replaces ours. `output` is a file descriptor, None
-    where it has closed the other end."""
+    """A running process as passed to the program that replaces this one. `output` is the read end of its pipe; None if
+    the process has closed its end."""
 
     pid: int
     start_time: int
@@ -65,8 +66,8 @@ class ProcessSnapshot(Struct, frozen=True, kw_only=True):
 class Process:
     """A running program with a session of its own; stdin is empty, stdout and stderr go to one Log.
 
-    `pid` is its PID. Belongs to the event loop it was started on. Whoever starts one also stops it, even after it
-    ended by itself: only `stop` ends what it left behind.
+    Belongs to the event loop it was started on. Always call `stop`, even after the process has exited by itself: only
+    `stop` kills the processes that it left.
     """
 
     def __init__(self, pid: int, output: OutputPipe, directory: Path, cgroup: Cgroup | None) -> None:
@@ -112,9 +113,9 @@ class Process:
 
     @classmethod
     def adopt(cls, snapshot: ProcessSnapshot, log: Log) -> Process:
-        """Go on with a process that this very PID started before it replaced its own program.
+        """Take over a process that the program before this one started under the same PID.
 
-        Raises LaunchError when it is no child of ours.
+        Raises LaunchError if the PID now belongs to another process.
         """
         identity = pids.identify(snapshot.pid)
         if identity is None or identity.start_time != snapshot.start_time:
@@ -128,7 +129,7 @@ class Process:
         return cls(snapshot.pid, output, Path(snapshot.directory), cgroup)
 
     def snapshot(self) -> ProcessSnapshot | None:
-        """What a successor needs to go on with it; None if it has ended."""
+        """Return what the next program needs to take it over. None if it has exited."""
         if self._exit.done() or not pids.is_running(self._identity):
             return None
         self._output.drain()
@@ -141,29 +142,30 @@ class Process:
         )
 
     async def wait(self) -> Exit:
-        """Return how the process itself ended, once it has. Many may wait. Its children may live on: see `stop`."""
+        """Wait for the process to exit; return how it did. Several tasks may wait. Its children may still run: see
+        `stop`."""
         return await asyncio.shield(self._exit)
 
     def set_cpu_weight(self, cpu_weight: int) -> None:
-        """Give it another share of busy CPUs."""
+        """Set its share of busy CPUs."""
         if self._cgroup:
             self._cgroup.set_cpu_weight(cpu_weight)
 
     def host_memory(self) -> tuple[int | None, int | None]:
-        """Bytes of host memory that it has now and had at most, see Cgroup; None where nobody counts."""
+        """Return the bytes of host memory that it uses now and used at its peak; None without a cgroup. See Cgroup."""
         return self._cgroup.host_memory() if self._cgroup else (None, None)
 
     def remaining_pids(self) -> list[int]:
-        """PIDs of it that still live: the process, its descendants, those that left its session."""
+        """Return the PIDs that still run: the process, its descendants, and those that left its session."""
         if self._cleaned_up:
             return []
         if self._cgroup is None:
             return sorted(member.pid for member in pids.find_family(self._directory, self._identity))
-        # It may have been started and not be in its cgroup yet.
+        # The process may have started without having moved into its cgroup yet.
         return sorted({*self._cgroup.members(), *([self.pid] if pids.is_running(self._identity) else [])})
 
     def kill(self) -> None:
-        """SIGKILL to all of it, now, without waiting for anything."""
+        """Send SIGKILL to all of its processes now, without waiting."""
         if self._cleaned_up:
             return
         if self._cgroup:
@@ -174,11 +176,11 @@ class Process:
                 pids.send_signal(member, signal.SIGKILL)
 
     async def stop(self, grace: float) -> None:
-        """End all of it; return when nothing is left.
+        """Stop the process and its children; return when none is left.
 
-        SIGTERM goes to the process alone (its children dying first makes vLLM's API server hang), again in the
-        course of the `grace` seconds, then SIGKILL to everything. May be called again, with less grace, while an
-        earlier call still waits.
+        Sends SIGTERM to the process only, because vLLM's API server hangs if its children exit first. Repeats SIGTERM
+        during the `grace` seconds, then sends SIGKILL to all. May be called again, with less grace, while an earlier
+        call still waits.
         """
         if grace > 0 and not self._exit.done():
             await self._stop_gracefully(grace)
@@ -191,12 +193,12 @@ class Process:
         self._clean_up()
 
     async def _stop_gracefully(self, grace: float) -> None:
-        """Have the process end by itself, and then its children."""
+        """Ask the process to exit by itself, then wait for its children."""
         deadline = self._loop.time() + grace
-        for begin, end in pairwise((*SIGTERM_TIMES, 1.0)):
+        for start, end in pairwise((*SIGTERM_TIMES, 1.0)):
             pids.send_signal(self._identity, signal.SIGTERM)
-            pids.send_signal(self._identity, signal.SIGCONT)  # a stopped process does not take a SIGTERM
-            await asyncio.wait([self._exit], timeout=grace * (end - begin))
+            pids.send_signal(self._identity, signal.SIGCONT)  # a stopped process does not handle a SIGTERM
+            await asyncio.wait([self._exit], timeout=grace * (end - start))
             if self._exit.done():
                 break
         deadline = min(deadline, self._loop.time() + CHILDREN_GRACE)
@@ -210,7 +212,7 @@ class Process:
         self._output.drain()
         result = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOWAIT)
         os.close(self._pidfd)
-        assert result is not None  # noqa: S101 - for the type's sake: None is what WNOHANG may give
+        assert result is not None  # noqa: S101 - for mypy: only WNOHANG returns None
         if result.si_code == os.CLD_EXITED:
             self._exit.set_result(Exit(result.si_status))
         else:
@@ -226,41 +228,41 @@ class Process:
 
 
 def _find_program(command: Command, directory: Path) -> str:
-    """Return the program's path, looked up in the PATH that the program itself gets."""
+    """Return the program's path, found in the PATH that the program itself gets."""
     name = command.argv[0]
     if "/" in name:
-        # Relative to where it will run, as execve has it.
+        # Relative to its working directory, as in execve.
         path = directory / name
         if not path.exists():
-            raise LaunchError(f"cannot start {name}: there is no such file")
+            raise LaunchError(f"cannot start {name}: the file does not exist")
         if path.is_dir() or not os.access(path, os.X_OK):
             raise LaunchError(f"cannot start {name}: it is not an executable file")
         return name
-    search = command.environment.get("PATH", os.defpath)
-    found = shutil.which(name, path=search)
-    if found is None:
-        raise LaunchError(f"cannot start {name}: no such program in PATH ({search})")
-    return found
+    search_path = command.environment.get("PATH", os.defpath)
+    program = shutil.which(name, path=search_path)
+    if program is None:
+        raise LaunchError(f"cannot start {name}: no program of this name in PATH ({search_path})")
+    return program
 
 
 def _explain_error(error: OSError | ValueError, program: str) -> str:
     if isinstance(error, ValueError):
-        return f"its command line or environment has an {error}"
+        return f"its command line or environment contains an {error}"
     if error.errno == errno.ENOENT and Path(program).exists():
         return "the interpreter named in its first line is missing"
     if error.errno == errno.ENOEXEC:
-        return "it is not a program of this machine"
+        return "it is not a program for this machine"
     return error.strerror or str(error)
 
 
 def _make_cgroup(cgroups: Cgroups | None, directory: Path, weight: int) -> Cgroup | None:
-    """A cgroup for the process; without one it is still found and ended, so a failure is no reason not to start."""
+    """Create a cgroup for the process. On failure it starts without one: it can still be found and killed."""
     if cgroups is None:
         return None
     try:
         return cgroups.create(directory.name, weight)
     except OSError as error:
-        logger.warning("cannot make a cgroup in %s: %s", cgroups.base, error.strerror)
+        logger.warning("Cannot create a cgroup in %s: %s", cgroups.base, error.strerror)
         return None
 
 
@@ -286,13 +288,13 @@ def _spawn(program: str, command: Command, directory: Path, output: OutputPipe, 
         )
     finally:
         output.close_writer()
-    with suppress(OSError):  # it has ended already
+    with suppress(OSError):  # it has already exited
         Path(f"/proc/{popen.pid}/oom_score_adj").write_text(str(OOM_SCORE))
-    popen.returncode = 0  # it is ours to wait for from here on, and Popen must not believe that nobody does
+    popen.returncode = 0  # this module waits for it from now on; without a return code, Popen would try to
     return popen.pid
 
 
 def _kill_unwatched(pid: int) -> None:
-    """End a process that was started and cannot be watched: no file descriptor is left for that."""
+    """Kill a process that was started but cannot be watched, because no file descriptor is left."""
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)

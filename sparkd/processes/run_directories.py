@@ -1,4 +1,4 @@
-"""Where processes live: a private folder for each, its log file, and what a killed sparkd left of both."""
+"""A private folder and a log file for each run, and the removal of what a killed sparkd left."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from sparkd.processes.log_file import rotated_path
 from sparkd.processes.orphans import RECORD_SUFFIX, RunRecord
 
 MAX_FOLDER_PATH: Final = 107 - 37
-"""Bytes of a private folder's path: vLLM makes sockets of 37 characters more in it, and 107 are what Linux allows."""
+"""Bytes of a private folder's path. vLLM creates sockets in it whose names add 37 characters; Linux allows 107."""
 
 MAX_LOGS: Final = 5
-"""Log files per model."""
+"""Log files kept per model."""
 
 
 class RunDirectories:
-    """Folders for processes under `run`, log files under `logs`.
+    """Creates private folders under `run` and log files under `logs`.
 
-    Where `run` is too long for sockets the folders are made elsewhere, and `notice` says where.
+    If the path of `run` is too long for sockets, the folders are created elsewhere. `notice` then reports where.
     """
 
     def __init__(self, run: Path, logs: Path) -> None:
@@ -37,10 +37,13 @@ class RunDirectories:
         self.notice: str | None = None
         if len(os.fsencode(self._base / _unique_name("", 99999))) > MAX_FOLDER_PATH:
             self._base = _short_base(self._run_folder)
-            self.notice = f"{self._run_folder} is too long a path for sockets: engines live in {self._base}"
+            self.notice = (
+                f"The path {self._run_folder} is too long for sockets; engines use {self._base} instead. "
+                "Set a shorter paths.run to avoid this."
+            )
 
     def create(self, model_id: str, run: int) -> Path:
-        """Make an empty private folder (0700) for one run of a model: its TMPDIR, its sockets. Raises OSError."""
+        """Create an empty private folder (0700) for the TMPDIR and sockets of one run. Raises OSError."""
         self._secure_base()
         max_slug = MAX_FOLDER_PATH - len(os.fsencode(self._base / _unique_name(model_id, run))) - 1
         slug = _slug(model_id)[: max(0, min(max_slug, 24))].rstrip("-.")
@@ -52,38 +55,39 @@ class RunDirectories:
         return directory
 
     def record_process(self, directory: Path, pid: int) -> None:
-        """Note which process lives there, so that a next sparkd can find what a killed one left."""
+        """Record the process that uses the folder, so that the next sparkd can find it if this one is killed."""
         record = RunRecord.read(directory)
         record.leader = pids.identify(pid)
         record.write(directory)
 
     def remove(self, directory: Path) -> None:
-        """Remove the folder with its sockets and everything, and the record of it."""
+        """Remove the folder with all its files, and its record."""
         shutil.rmtree(directory, ignore_errors=True)
         directory.with_name(directory.name + RECORD_SUFFIX).unlink(missing_ok=True)
         if self.notice:
-            with suppress(OSError):  # others live there still
+            with suppress(OSError):  # it contains other folders
                 self._base.rmdir()
 
     def new_log_path(self, model_id: str, run: int) -> Path:
-        """Return a new log file's path, and remove all but the last few of the model's before it. Raises OSError."""
+        """Return a new log file's path; remove the model's older log files beyond MAX_LOGS. Raises OSError."""
         self._logs.mkdir(parents=True, exist_ok=True)
         slug = _slug(model_id)
         stem = f"{slug}-{_digest(model_id)}" if slug != model_id else slug
         pattern = re.compile(re.escape(stem) + r"\.\d{8}T\d{9}\.\d+\.log")
-        # Names sort by the time of the start, so a clock that is set back costs at most a log's turn.
+        # Names sort by start time. If the clock is set back, a newer log may be removed before an older one.
         logs = sorted(path for path in self._logs.iterdir() if pattern.fullmatch(path.name))
         for path in logs[: max(0, len(logs) - MAX_LOGS + 1)]:
             path.unlink(missing_ok=True)
             rotated_path(path).unlink(missing_ok=True)
         now = time.time()
-        moment = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now)) + f"{int(now * 1000) % 1000:03}"
-        return self._logs / f"{stem}.{moment}.{run}.log"
+        timestamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now)) + f"{int(now * 1000) % 1000:03}"
+        return self._logs / f"{stem}.{timestamp}.{run}.log"
 
     async def reap_orphans(self, keep: Collection[Path] | None = None) -> list[str]:
-        """End and clear what killed sparkds left; return a line for each process tree that was ended.
+        """Kill the processes and remove the folders that a killed sparkd left. Return a message for each engine.
 
-        Folders of a sparkd that lives are left alone. Of our own, where `keep` says which are in use, only those are.
+        Folders of another running sparkd stay. With `keep`, of our own folders only those in `keep` stay; without it,
+        all of our own stay.
         """
         own_identity = pids.identify(os.getpid()) if keep is not None else None
         lines = []
@@ -94,27 +98,27 @@ class RunDirectories:
                 owner is not None and owner != own_identity and pids.is_running(owner)
             ):
                 continue
-            line, gone = await orphans.kill_orphans(directory, record)
+            line, all_exited = await orphans.kill_orphans(directory, record)
             if line:
                 lines.append(line)
-            if gone:
+            if all_exited:
                 self.remove(directory)
         return lines
 
     def _secure_base(self) -> None:
-        """Make the folder of folders. In a place where others write it must be ours and no link."""
+        """Create the folder that contains the private folders. In a shared folder it must be ours, and not a link."""
         if not self.notice:
             self._base.mkdir(mode=0o700, parents=True, exist_ok=True)
             return
         with suppress(FileExistsError):
             self._base.mkdir(mode=0o700)
-        found = self._base.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-            raise PermissionError(f"{self._base} is not a folder of ours alone: remove it")
+        status = self._base.lstat()
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
+            raise PermissionError(f"{self._base} exists, but other users can access it: remove it")
 
 
 def _list_directories(base: Path) -> list[Path]:
-    """Private folders, those included of which only the record is left."""
+    """Return the private folders, including those of which only the record is left."""
     try:
         entries = list(base.iterdir())
     except OSError:
@@ -124,7 +128,7 @@ def _list_directories(base: Path) -> list[Path]:
 
 
 def _short_base(run: Path) -> Path:
-    """A folder with a short path that belongs to this long one, the same at each start."""
+    """Return the short path that replaces a long one. It is the same at each start."""
     name = f"sparkd-{os.getuid()}-{_digest(str(run))}"
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     if runtime.startswith("/") and Path(runtime).is_dir() and len(os.fsencode(runtime)) <= 24:
@@ -133,7 +137,7 @@ def _short_base(run: Path) -> Path:
 
 
 def _unique_name(model_id: str, run: int) -> str:
-    """What keeps the folders of two models, and of two runs, apart."""
+    """Return the part of a folder's name that is unique to a model and a run."""
     return f"{_digest(model_id)}.{run}"
 
 

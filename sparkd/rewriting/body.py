@@ -52,8 +52,8 @@ class JsonBody:
     def parse(cls, data: bytes | bytearray, *, keep_payloads: bool = False) -> JsonBody:
         """Read a body. Raises InvalidRequest when it is not a JSON object or its `model` not a string.
 
-        `data` is kept, and must not change from here on. `keep_payloads`: its payloads are not set aside, so that the fields
-        can be shown.
+        `data` is kept, and must not change from here on. `keep_payloads`: its payloads are not set aside, so that the
+        fields can be shown.
         """
         if not data:
             raise InvalidRequest("The request has no body; a JSON object was expected.")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 
 from sparkd.catalog.definitions import Model
 from sparkd.rewriting.body import JsonBody
@@ -22,8 +22,7 @@ from sparkd.rewriting.tools import require_tool, strip_tools
 CHAT_API: frozenset[Api] = frozenset({"chat"})
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """One rule. `key` names its switch in the catalogue, `is_enabled` reads it; it applies to `apis`."""
 
     name: str
@@ -98,8 +97,7 @@ RULES: tuple[Rule, ...] = (
 """Every rule, in the order of its turn."""
 
 
-@dataclass(frozen=True, slots=True)
-class RuleStep:
+class RuleStep(Struct, frozen=True):
     """What became of one rule. `before` and `after` hold the fields it touched; None: not there."""
 
     rule: Rule
@@ -113,8 +111,7 @@ class RuleStep:
         return bool(self.before)
 
 
-@dataclass(frozen=True, slots=True)
-class RewriteResult:
+class RewriteResult(Struct, frozen=True):
     """A body as its engine is to get it, and the steps that changed it."""
 
     body: JsonBody

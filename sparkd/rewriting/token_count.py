@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 
 from sparkd.rewriting.body import JsonBody
 from sparkd.rewriting.decoding import (
@@ -45,8 +45,7 @@ _METADATA_KEYS = frozenset(
 _MAX_DEPTH = 16
 
 
-@dataclass(frozen=True, slots=True)
-class PromptTokens:
+class PromptTokens(Struct, frozen=True):
     """Tokens of a prompt. `exact`: counted by a tokenizer, else estimated. `least`: it has surely no fewer."""
 
     text: int

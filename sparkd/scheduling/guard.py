@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from sparkd.catalog.quantities import GIB
 from sparkd.scheduling.ledger import Entry
@@ -31,8 +32,7 @@ RECOVERY_TIMEOUT: Final = 5.0
 """Seconds after a kill in which its memory may come back, unless more memory is lost meanwhile."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(Struct, frozen=True):
     """Bytes that were available at a time, in seconds of the caller's clock."""
 
     at: float

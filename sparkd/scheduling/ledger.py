@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 from copy import deepcopy
-from dataclasses import dataclass, field
 
-from msgspec import Struct, structs
+from msgspec import Struct, field, structs
 
 from sparkd.catalog.definitions import Model
 from sparkd.scheduling.lifecycle import State
@@ -25,8 +24,7 @@ class Ticket(Struct, frozen=True):
     deadline: float
 
 
-@dataclass(slots=True, eq=False)
-class Entry:
+class Entry(Struct, eq=False):
     """One model: the state of its process, the requests that wait for it, and the requests that use it.
 
     `footprint` is bytes and `basis` where that number comes from; other numbers are counts or seconds. `leases` has

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
 from typing import Final, Literal, NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.quantities import GIB
@@ -25,8 +27,7 @@ class Footprint(NamedTuple):
     basis: Basis
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
+class Budget(Struct, frozen=True):
     """What all models may use. `utility` is kept free for the utility model. `leaked` was not freed after its process
     ended. `slots` is the largest number of normal models that may be resident; None: as many as fit."""
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping
 from copy import copy
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.settings import Settings

@@ -1,4 +1,4 @@
-"""One daemon per run folder: a second one would take the first one's engines for orphans."""
+"""Allows only one daemon per run folder: a second one would treat the first one's engines as orphans."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from sparkd.errors import AlreadyRunning
 
 @contextmanager
 def lock_run_folder(run: Path, inherited_fd: int | None = None) -> Iterator[int]:
-    """Hold the run folder; yield the descriptor of its lock. Raises AlreadyRunning. The kernel lets go of it when the
-    daemon dies, however it dies.
+    """Lock the run folder; yield the lock's file descriptor. Raises AlreadyRunning.
 
-    `held`: such a descriptor, from the program that this one has replaced, so that nobody else comes in between.
+    The kernel releases the lock when the daemon dies, for whatever reason. `inherited_fd` is the lock's descriptor from
+    the program that this one has replaced: passing it on keeps the lock without a gap.
     """
     fd = os.open(run / "sparkd.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -28,7 +28,7 @@ def lock_run_folder(run: Path, inherited_fd: int | None = None) -> Iterator[int]
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             pid = os.pread(fd, 20, 0).decode().strip() or "unknown"
-            raise AlreadyRunning(f"another sparkd (PID {pid}) runs in {run}") from error
+            raise AlreadyRunning(f"another sparkd (PID {pid}) already uses {run}; stop it first") from error
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         yield fd

@@ -1,4 +1,4 @@
-"""The signals that tell the daemon to end or to read its catalogue again, and how none is lost while it is replaced."""
+"""The signals that stop the daemon or reload its catalogue, and how to keep them pending while it is replaced."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ CONTROL_SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP
 
 
 def block_signals() -> None:
-    """Block the signals in this thread. Blocked in every thread, they wait across an exec until `unblock_signals`.
+    """Block the signals in this thread. If every thread blocks them, they stay pending across an exec.
 
-    Without it the first moments of the next program, which has engines and does not listen yet, end by SIGTERM.
+    Otherwise a SIGTERM would kill the next program while it starts: it has engines, but no signal handler yet.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, CONTROL_SIGNALS)
 
 
 def unblock_signals() -> None:
-    """Accept the signals in this thread again, including those that have waited."""
+    """Accept the signals in this thread again, including pending ones."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, CONTROL_SIGNALS)

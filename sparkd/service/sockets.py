@@ -1,4 +1,4 @@
-"""The doors: listening sockets, ours or handed over by systemd (protocol: sd_listen_fds(3))."""
+"""Listening sockets, opened by the daemon or passed by systemd (protocol: sd_listen_fds(3))."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import os
 import socket
 import stat
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct, field
 
 from sparkd.errors import ListenError
 from sparkd.service.unix_sockets import socket_address
@@ -18,14 +19,13 @@ FIRST_LISTEN_FD: Final = 3
 """SD_LISTEN_FDS_START."""
 
 BACKLOG: Final = 4096
-"""Connections that may wait while the daemon starts or restarts; the kernel cuts it to net.core.somaxconn."""
+"""Connections that may wait while the daemon starts or restarts. The kernel limits it to net.core.somaxconn."""
 
 CONTROL_NAME: Final = "control"
-"""FileDescriptorName= of the control socket's unit; every other socket handed over is a door for clients."""
+"""FileDescriptorName= of the control socket's unit; every other socket that systemd passes is for clients."""
 
 
-@dataclass(slots=True)
-class Listeners:
+class Listeners(Struct):
     """Listening sockets."""
 
     clients: list[socket.socket] = field(default_factory=list)
@@ -33,21 +33,21 @@ class Listeners:
 
 
 def take_systemd_sockets() -> Listeners:
-    """Take over what systemd handed to this process; engines started later know nothing of it."""
-    found = Listeners()
+    """Return the sockets that systemd passed to this process. Engines do not inherit them or their variables."""
+    listeners = Listeners()
     count, pid = os.environ.pop("LISTEN_FDS", "0"), os.environ.pop("LISTEN_PID", "")
     names = os.environ.pop("LISTEN_FDNAMES", "").split(":")
     if pid != str(os.getpid()) or not count.isdigit():
-        return found
+        return listeners
     for index in range(int(count)):
         listener = adopt_socket(FIRST_LISTEN_FD + index)
         fd_name = names[index] if index < len(names) else ""
-        (found.control if fd_name == CONTROL_NAME else found.clients).append(listener)
-    return found
+        (listeners.control if fd_name == CONTROL_NAME else listeners.clients).append(listener)
+    return listeners
 
 
 def adopt_socket(descriptor: int) -> socket.socket:
-    """A door that is open already; engines started later know nothing of it."""
+    """Wrap a listening socket that is already open. Engines do not inherit it."""
     listener = socket.socket(fileno=descriptor)
     os.set_inheritable(descriptor, False)
     listener.setblocking(False)
@@ -55,7 +55,7 @@ def adopt_socket(descriptor: int) -> socket.socket:
 
 
 def listen_tcp(host: str, port: int) -> socket.socket:
-    """Open a TCP door. Raises ListenError."""
+    """Listen on a TCP port. Raises ListenError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -66,8 +66,8 @@ def listen_tcp(host: str, port: int) -> socket.socket:
         listener.close()
         if error.errno == errno.EADDRINUSE:
             raise ListenError(
-                f"{host}:{port} is taken by another program; `ss -ltnp 'sport = :{port}'` names it, and "
-                "server.listen in the catalogue chooses another port"
+                f"{host}:{port} is in use by another program. Run `ss -ltnp 'sport = :{port}'` to see which one, "
+                "or set server.listen in the catalogue to another port"
             ) from error
         raise ListenError(f"cannot listen on {host}:{port}: {error.strerror}") from error
     listener.setblocking(False)
@@ -75,15 +75,15 @@ def listen_tcp(host: str, port: int) -> socket.socket:
 
 
 def listen_unix(path: Path) -> socket.socket:
-    """Open a Unix door that only our own user may enter, in place of one that a killed daemon left.
+    """Listen on a Unix socket that only our own user may connect to. Replaces the socket of a killed daemon.
 
-    Raises ListenError. The caller has made sure that no living daemon uses that folder.
+    Raises ListenError. The caller must make sure that no running daemon uses the folder.
     """
     with suppress(OSError):
         if stat.S_ISSOCK(path.lstat().st_mode):
             path.unlink()
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(0o177)
+    old_umask = os.umask(0o177)
     try:
         with socket_address(path) as address:
             listener.bind(address)
@@ -92,13 +92,13 @@ def listen_unix(path: Path) -> socket.socket:
         listener.close()
         raise ListenError(f"cannot listen on {path}: {error.strerror or error}") from error
     finally:
-        os.umask(before)
+        os.umask(old_umask)
     listener.setblocking(False)
     return listener
 
 
 def format_address(listener: socket.socket) -> str:
-    """What an operator calls a door: `host:port`, or the path of a Unix socket."""
+    """Return the socket's address as text: `host:port`, or the path of a Unix socket."""
     address = listener.getsockname()
     if not isinstance(address, tuple):
         return str(address)

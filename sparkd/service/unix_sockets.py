@@ -8,20 +8,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 MAX_SOCKET_PATH = 107
-"""Bytes of a Unix socket's path; `sun_path` of unix(7) has 108 with the closing NUL."""
+"""Bytes of a Unix socket's path. `sun_path` in unix(7) has 108, including the final NUL."""
 
 
 def control_socket(run: Path) -> Path:
-    """The control API's Unix socket in the folder `paths.run`."""
+    """Return the path of the control API's Unix socket in the folder `paths.run`."""
     return run / "control.sock"
 
 
 @contextmanager
 def socket_address(socket: Path) -> Iterator[str]:
-    """What to bind or connect to for a socket at this path, which may be longer than LONGEST_ADDRESS.
+    """Yield the address to bind or connect to for a socket at this path, which may be longer than MAX_SOCKET_PATH.
 
-    A long one is named through an open folder, `/proc/self/fd/N/control.sock` (proc(5)), and only inside the
-    block. Raises OSError when there is no such folder.
+    A long path is addressed through an open folder, `/proc/self/fd/N/control.sock` (proc(5)), which is valid only in
+    the block. Raises OSError if the folder does not exist.
     """
     if len(os.fsencode(socket)) <= MAX_SOCKET_PATH:
         yield str(socket)

@@ -8,11 +8,10 @@ import os
 import time
 from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
@@ -42,8 +41,7 @@ DEFAULT_RETRY: Final = 60.0
 """Seconds after which to ask again where nobody knows how long it takes."""
 
 
-@dataclass(slots=True)
-class _Failure:
+class _Failure(Struct):
     error: DownloadFailed
     until: float
     count: int

@@ -12,9 +12,10 @@ import time
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct, field
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.quantities import GIB
@@ -39,8 +40,7 @@ PidFinder = Callable[[], Iterable[int]]
 """Finds the PIDs of one run; called from a thread."""
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryReading:
+class MemoryReading(Struct, frozen=True):
     """The machine's memory at a moment, and what each run has of it, in bytes, where that was measured this time."""
 
     memory: Memory

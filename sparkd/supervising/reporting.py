@@ -6,9 +6,9 @@ import logging
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 
-from msgspec import structs
+from msgspec import Struct, structs
+from msgspec.structs import asdict
 
 from sparkd import __version__
 from sparkd.catalog import Catalogue
@@ -46,8 +46,7 @@ def log_run_end(model_id: str, entry: Entry | None) -> None:
         logger.error(message, model_id, entry.cause, pause, extra=event("crash", model_id))
 
 
-@dataclass(frozen=True, slots=True)
-class StatusReporter:
+class StatusReporter(Struct, frozen=True):
     """Reads what others own: the books, the runs by their number, what past runs have taught."""
 
     scheduler: Scheduler

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from sparkd.catalog import Catalogue
 from sparkd.journal.handler import event
@@ -22,8 +23,7 @@ from sparkd.supervising.run import Run
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class RunServices:
+class RunServices(Struct, frozen=True):
     """What the lives of all runs share. `runs` are those of which something is left, by number."""
 
     catalogue: Callable[[], Catalogue]

@@ -1,4 +1,4 @@
-"""Whatever stands in the files, the answer is a catalogue or a list of problems, one line each."""
+"""Any content of the files leads to a catalogue or to a list of problems, one line each."""
 
 import datetime
 import tempfile

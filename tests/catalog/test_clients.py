@@ -79,7 +79,7 @@ def test_opencode_begins_with_the_best_for_code_and_has_the_utility_for_titles(t
     assert opencode_config(catalogue, URL, catalogue.find("coder"))["model"] == "sparkd/coder"
 
 
-def test_a_key_stands_in_no_file(tmp_path: Path) -> None:
+def test_no_file_contains_the_key(tmp_path: Path) -> None:
     (tmp_path / "keys").write_text("secret\n")
     found = opencode_config(read(tmp_path, f'[server]\napi_key_file = "keys"\n{CATALOGUE}'), URL)
     assert found["provider"]["sparkd"]["options"]["apiKey"] == "{env:SPARKD_API_KEY}"

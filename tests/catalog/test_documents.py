@@ -42,7 +42,7 @@ def test_the_reference_is_in_step_with_the_definitions() -> None:
 
 
 @pytest.mark.parametrize("struct", STRUCTS)
-def test_every_key_is_explained_by_a_sentence_of_its_own(struct: type[msgspec.Struct]) -> None:
+def test_every_key_has_its_own_description(struct: type[msgspec.Struct]) -> None:
     assert set(keys_of(struct)) | IMPLICIT_FIELDS >= {field.name for field in msgspec.structs.fields(struct)}
     for key in keys_of(struct).values():
         assert key.description.endswith("."), key.name
@@ -87,7 +87,7 @@ def test_the_schemas_are_json_that_names_its_draft() -> None:
         assert json.loads(text)["$schema"] == "http://json-schema.org/draft-07/schema#"
 
 
-def test_the_model_of_one_s_own_in_the_guide_has_six_lines_and_works(folder: Folder) -> None:
+def test_the_example_model_in_the_guide_has_six_lines_and_works(folder: Folder) -> None:
     own, command, *_ = blocks("toml")
     assert len(own.splitlines()) == 6
     folder.write("models.d/mine.toml", own + command)
@@ -103,7 +103,7 @@ def test_the_changes_in_the_guide_work_on_the_catalogue_that_is_shipped(folder: 
     assert catalogue.find("small").options["dtype"] == "float32"
 
 
-def test_the_mistakes_in_the_guide_are_told_in_just_those_words(folder: Folder) -> None:
+def test_the_problems_in_the_guide_have_exactly_that_text(folder: Folder) -> None:
     mistakes = f"""
         [queue]
         on_busy = "wiat"
@@ -119,7 +119,7 @@ def test_the_mistakes_in_the_guide_are_told_in_just_those_words(folder: Folder) 
         assert folder.problems() == blocks("text")[1].splitlines()
 
 
-def test_what_the_guide_says_of_families_and_of_disabled_models_is_so(folder: Folder) -> None:
+def test_what_the_guide_says_about_families_and_disabled_models_is_true(folder: Folder) -> None:
     catalogue = folder.read(blocks("toml")[3])
     model = catalogue.models["llama3.2-1b"]
     assert (model.runtime, model.memory) == ("cpu", 2 * GIB)

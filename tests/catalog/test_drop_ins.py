@@ -1,4 +1,4 @@
-"""A drop-in is put in place whole, and only when the catalogue is good with it."""
+"""A drop-in is written atomically, and only if the catalogue is valid with it."""
 
 import fcntl
 import os
@@ -48,7 +48,7 @@ def test_one_that_would_break_the_catalogue_is_refused_and_the_old_one_stays(fol
     assert folder.read().models["a"].pinned
 
 
-def test_one_that_mends_a_broken_catalogue_is_welcome(folder: Folder) -> None:
+def test_a_drop_in_may_fix_a_broken_catalogue(folder: Folder) -> None:
     folder.write("models.d/mine.toml", "oops")
     assert folder.problems()
     write_drop_in(folder.catalogue, "mine", {})
@@ -56,7 +56,7 @@ def test_one_that_mends_a_broken_catalogue_is_welcome(folder: Folder) -> None:
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "a b", ".hidden", "x" * 101])
-def test_its_name_cannot_lead_anywhere_else(name: str, folder: Folder) -> None:
+def test_its_name_cannot_lead_to_another_folder(name: str, folder: Folder) -> None:
     with pytest.raises(CatalogueError, match="expected the name of a drop-in: letters, digits"):
         write_drop_in(folder.catalogue, name, {})
     assert folder.names() == ["models.toml", "venvs"]
@@ -68,7 +68,7 @@ def test_what_toml_cannot_say_is_refused(value: object, folder: Folder) -> None:
         write_drop_in(folder.catalogue, "mine", {"server": {"listen": value}})
 
 
-def test_who_hid_it_from_others_finds_it_hidden_after_the_next_write(folder: Folder) -> None:
+def test_a_rewritten_file_keeps_its_permissions(folder: Folder) -> None:
     write_drop_in(folder.catalogue, "mine", {})
     file = folder.path / "models.d/mine.toml"
     file.chmod(0o600)

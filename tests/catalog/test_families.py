@@ -1,4 +1,4 @@
-"""`[runtimes.<name>]` and `[families.<name>]`: what models have where they say nothing themselves."""
+"""`[runtimes.<name>]` and `[families.<name>]`: keys for models that do not set them themselves."""
 
 import pytest
 
@@ -17,12 +17,12 @@ def model(folder: Folder, text: str) -> Model:
 
 
 @pytest.mark.parametrize("said", range(1, 2 ** len(LAYERS)))
-def test_of_all_who_say_a_key_the_nearest_to_the_model_has_the_last_word(said: int, folder: Folder) -> None:
+def test_the_table_nearest_to_the_model_overrides_the_others(said: int, folder: Folder) -> None:
     lines = [f"{table}\nidle_timeout = {i}" if said >> i & 1 else table for i, table in enumerate(LAYERS)]
     assert model(folder, "\n".join(lines)).idle_timeout == said.bit_length() - 1
 
 
-def test_the_order_of_tables_and_files_is_of_no_matter(folder: Folder) -> None:
+def test_the_order_of_tables_and_files_does_not_matter(folder: Folder) -> None:
     folder.write("models.d/10-changes.toml", "[changes.m]\npinned = true")
     folder.write("models.d/20-family.toml", "[families.llama]\nmemory = '3 GiB'")
     folder.write("models.d/30-runtime.toml", "[runtimes.cpu]\nmemory = '2 GiB'\nvision = true")
@@ -30,7 +30,7 @@ def test_the_order_of_tables_and_files_is_of_no_matter(folder: Folder) -> None:
     assert (found.pinned, found.memory, found.vision) == (True, 3 * GIB, True)
 
 
-def test_tables_are_laid_over_each_other_key_by_key(folder: Folder) -> None:
+def test_tables_are_merged_key_by_key(folder: Folder) -> None:
     found = model(
         folder,
         f"""
@@ -62,7 +62,7 @@ def test_tables_are_laid_over_each_other_key_by_key(folder: Folder) -> None:
     assert found.clients.opencode == ClientLimits(output=512)
 
 
-def test_a_family_may_say_the_runtime_and_gets_its_defaults(folder: Folder) -> None:
+def test_a_family_may_set_the_runtime_and_gets_its_defaults(folder: Folder) -> None:
     text = '[runtimes.cpu]\nmemory = "2 GiB"\n[families.llama]\nruntime = "cpu"\n'
     found = model(folder, f'{text}[models.m]\nfamily = "llama"\nsource = "org/m"')
     assert (found.runtime, found.memory, found.family) == ("cpu", 2 * GIB, "llama")
@@ -84,11 +84,11 @@ def test_a_drop_in_changes_keys_of_a_family_and_leaves_the_others(folder: Folder
     assert (found.memory, found.vision, found.options) == (5, True, {"dtype": "auto", "seed": 2})
 
 
-def test_a_model_without_a_family_has_nothing_of_any(folder: Folder) -> None:
+def test_a_model_without_a_family_inherits_from_none(folder: Folder) -> None:
     assert model(folder, f"[families.llama]\nvision = true\n[models.m]\n{VLLM}").vision is False
 
 
-def test_a_status_that_is_said_anew_needs_its_reason_anew(folder: Folder) -> None:
+def test_a_new_status_needs_a_new_reason(folder: Folder) -> None:
     off = f'[families.llama]\nstatus = "disabled"\nreason = "too slow"\n{MODEL}'
     assert (model(folder, off).enabled, model(folder, off).reason) == (False, "too slow")
     on = model(folder, f'{off}status = "validated"')
@@ -101,7 +101,7 @@ def test_a_status_that_is_said_anew_needs_its_reason_anew(folder: Folder) -> Non
     )
 
 
-def test_a_family_that_nothing_defines_is_told_with_the_nearest(folder: Folder) -> None:
+def test_an_undefined_family_is_reported_with_the_nearest_one(folder: Folder) -> None:
     assert folder.problems(f"[families.lama]\n{MODEL}") == [
         'models.toml: models.m.family = "llama": there is no such family; did you mean "lama"?'
     ]
@@ -112,7 +112,7 @@ def test_a_family_that_nothing_defines_is_told_with_the_nearest(folder: Folder) 
     assert not any("family" in problem for problem in folder.problems(MODEL))
 
 
-def test_defaults_for_a_runtime_that_does_not_exist_are_told(folder: Folder) -> None:
+def test_defaults_for_a_runtime_that_does_not_exist_are_reported(folder: Folder) -> None:
     assert folder.problems("[runtimes.cpuu]") == [
         'models.toml: runtimes.cpuu: there is no such runtime; did you mean "cpu"?'
     ]
@@ -156,11 +156,11 @@ def test_defaults_for_a_runtime_that_does_not_exist_are_told(folder: Folder) -> 
         ("[famlies.f]", ['famlies = { f = {} }: unknown table; did you mean "families"?']),
     ],
 )
-def test_what_is_wrong_in_such_a_table_is_told(text: str, problems: list[str], folder: Folder) -> None:
+def test_what_is_wrong_in_such_a_table_is_reported(text: str, problems: list[str], folder: Folder) -> None:
     assert folder.problems(text) == [f"models.toml: {problem}" for problem in problems]
 
 
-def test_what_is_wrong_with_an_inherited_value_is_told_once_and_of_the_table_that_has_it(
+def test_a_wrong_inherited_value_is_reported_once_for_the_table_that_sets_it(
     folder: Folder,
 ) -> None:
     folder.write("models.d/mine.toml", '[families.llama]\noptions."--x" = 1\nhealth = "health"')
@@ -173,7 +173,7 @@ def test_what_is_wrong_with_an_inherited_value_is_told_once_and_of_the_table_tha
     ]
 
 
-def test_a_runtime_that_a_family_misspells_is_told_there(folder: Folder) -> None:
+def test_a_runtime_that_a_family_misspells_is_reported_there(folder: Folder) -> None:
     text = '[families.llama]\nruntime = "cpuu"\n[models.m]\nfamily = "llama"\nsource = "a/b"'
     assert folder.problems(text) == [
         'models.toml: families.llama.runtime = "cpuu": there is no such runtime; did you mean "cpu"?'
@@ -187,14 +187,14 @@ def test_two_models_of_a_family_cannot_share_its_preset(folder: Folder) -> None:
     ]
 
 
-def test_options_of_a_runtime_are_not_held_against_a_program_that_takes_none(folder: Folder) -> None:
+def test_options_of_a_runtime_do_not_affect_a_program_without_options(folder: Folder) -> None:
     command = '[models.m]\nengine = "command"\nruntime = "cpu"\ncommand = ["serve", "{port}"]\n'
     assert folder.problems(f"[runtimes.cpu]\noptions.a = 1\n{command}") == []
     (problem,) = folder.problems(f"[runtimes.cpu]\noptions.a = 1\n{command}options.b = 1")
     assert problem.endswith('engine "command" does not use options')
 
 
-def test_the_catalogue_knows_where_each_key_was_said(folder: Folder) -> None:
+def test_the_catalogue_knows_which_file_set_each_key(folder: Folder) -> None:
     folder.write("models.d/mine.toml", "[changes.m]\noptions.c = 1")
     catalogue = folder.read(f"[families.llama]\noptions.a = 1\n{MODEL}options.b = 1")
     mine, shipped = folder.path / "models.d/mine.toml", folder.catalogue

@@ -1,4 +1,4 @@
-"""Which files are read, how they are laid over each other, and what happens when one cannot be read."""
+"""The files that are read, how they are merged, and what happens if one cannot be read."""
 
 import contextlib
 import socket
@@ -48,7 +48,7 @@ def test_a_model_has_what_it_says_and_the_rest_from_the_defaults(folder: Folder)
     assert (model.engine, model.lifecycle, model.pinned, model.enabled) == ("vllm", "normal", False, True)
 
 
-def test_durations_are_float_seconds_even_where_a_whole_number_is_written(folder: Folder) -> None:
+def test_durations_are_float_seconds_even_if_written_as_an_integer(folder: Folder) -> None:
     assert isinstance(folder.read("[queue]\nmax_wait = 5").settings.queue.max_wait, float)
 
 
@@ -95,7 +95,7 @@ def test_of_two_changes_the_later_one_counts(folder: Folder) -> None:
     assert folder.read(f"[models.a]\n{VLLM}").models["a"].idle_timeout == 2.0
 
 
-def test_a_change_of_a_model_that_is_not_there_is_told(folder: Folder) -> None:
+def test_a_change_of_a_missing_model_is_reported(folder: Folder) -> None:
     folder.write("models.d/mine.toml", "[changes.smol]\npinned = true")
     assert folder.problems(f"[models.small]\n{VLLM}") == [
         'models.d/mine.toml: changes.smol: there is no model "smol" to change; did you mean "small"?'
@@ -109,14 +109,14 @@ def test_a_problem_in_a_changed_key_names_the_change(folder: Folder) -> None:
     ]
 
 
-def test_a_model_defined_in_two_files_is_told_with_the_way_to_change_it(folder: Folder) -> None:
+def test_a_model_defined_in_two_files_is_reported_with_the_way_to_change_it(folder: Folder) -> None:
     folder.write("models.d/mine.toml", f'[models."a.b"]\n{VLLM}')
     assert folder.problems(f'[models."a.b"]\n{VLLM}') == [
         'models.d/mine.toml: models."a.b": already defined in models.toml; to change its keys, use [changes."a.b"]'
     ]
 
 
-def test_a_model_defined_twice_in_one_file_is_told_by_the_line(folder: Folder) -> None:
+def test_a_model_defined_twice_in_one_file_is_reported_by_the_line(folder: Folder) -> None:
     assert folder.problems(f"[models.a]\n{VLLM}[models.a]\n{VLLM}") == [
         "models.toml: is not TOML: Cannot declare ('models', 'a') twice (at line 4, column 10)"
     ]
@@ -160,7 +160,7 @@ def test_runtimes_are_the_folders_that_have_a_definition(folder: Folder) -> None
     assert (runtime.python, runtime.disk) == (">=3.11", 7 * GIB)
 
 
-def test_problems_of_a_runtime_are_told_too(folder: Folder) -> None:
+def test_problems_of_a_runtime_are_reported_too(folder: Folder) -> None:
     folder.write("venvs/gpu/runtime.toml", 'smoke = ["vllm"]\n[environment]\n"A B" = "1"')
     folder.write("venvs/a b/runtime.toml", "")
     assert folder.problems("") == [
@@ -177,12 +177,12 @@ def test_a_runtime_whose_definition_is_broken_is_not_called_missing(folder: Fold
     ]
 
 
-def test_a_missing_catalogue_is_told(folder: Folder) -> None:
+def test_a_missing_catalogue_is_reported(folder: Folder) -> None:
     folder.catalogue.unlink()
     assert folder.problems() == ["models.toml: cannot be read: No such file or directory"]
 
 
-def test_what_is_not_a_file_is_told(folder: Folder) -> None:
+def test_what_is_not_a_file_is_reported(folder: Folder) -> None:
     (folder.path / "models.d/a.toml").mkdir(parents=True)
     (folder.path / "models.d/b.toml").symlink_to("nowhere")
     assert folder.problems("") == [
@@ -191,7 +191,7 @@ def test_what_is_not_a_file_is_told(folder: Folder) -> None:
     ]
 
 
-def test_a_drop_in_folder_that_is_a_file_is_told(folder: Folder) -> None:
+def test_a_drop_in_folder_that_is_a_file_is_reported(folder: Folder) -> None:
     folder.write("models.d", "")
     assert folder.problems("") == ["models.d: cannot be read: Not a directory"]
 
@@ -203,13 +203,13 @@ def test_a_socket_among_the_drop_ins_does_not_hang_the_reader(folder: Folder) ->
         assert folder.problems("") == ["models.d/a.toml: cannot be read: No such device or address"]
 
 
-def test_syntax_errors_are_told_with_their_line(folder: Folder) -> None:
+def test_syntax_errors_are_reported_with_their_line(folder: Folder) -> None:
     assert folder.problems("[server]\nlisten: 3") == [
         "models.toml: is not TOML: Expected '=' after a key in a key/value pair (at line 2, column 7)"
     ]
 
 
-def test_a_file_that_is_not_utf_8_is_told_with_its_line(folder: Folder) -> None:
+def test_a_file_that_is_not_utf_8_is_reported_with_its_line(folder: Folder) -> None:
     assert folder.problems(b"[server]\n# caf\xe9\n") == ["models.toml: is not UTF-8 (at line 2)"]
 
 
@@ -218,7 +218,7 @@ def test_a_byte_order_mark_does_no_harm(folder: Folder) -> None:
 
 
 @pytest.mark.parametrize("text", [f"a = {'[' * 20_000}{']' * 20_000}", f"a = {'9' * 5000}"])
-def test_toml_that_python_cannot_read_is_told_as_well(text: str, folder: Folder) -> None:
+def test_toml_that_python_cannot_read_is_reported_as_well(text: str, folder: Folder) -> None:
     (problem,) = folder.problems(text)
     assert problem.startswith("models.toml: is not TOML")
 

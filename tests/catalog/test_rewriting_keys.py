@@ -1,4 +1,4 @@
-"""`[models.<id>.rewriting]`: how the requests of a model are mended."""
+"""`[models.<id>.rewriting]`: how the requests of a model are rewritten."""
 
 import pytest
 
@@ -9,7 +9,7 @@ MODEL = f"[models.m]\n{VLLM}"
 TABLE = f"{MODEL}[models.m.rewriting]\n"
 
 
-def test_a_model_that_says_nothing_has_its_requests_capped_and_nothing_else(folder: Folder) -> None:
+def test_a_model_without_rewriting_keys_only_has_its_tokens_capped(folder: Folder) -> None:
     rewriting = folder.read(MODEL).find("m").rewriting
     assert rewriting == Rewriting()
     assert rewriting.cap_tokens
@@ -35,7 +35,7 @@ def test_a_preset_is_an_alias(folder: Folder) -> None:
     assert catalogue.find("m:high").id == "m"
 
 
-def test_a_change_is_laid_over_the_table_key_by_key(folder: Folder) -> None:
+def test_a_change_is_merged_into_the_table_key_by_key(folder: Folder) -> None:
     folder.write(
         "models.d/mine.toml", '[changes.m.rewriting]\nset.b = 3\npresets."m:x".b = 3\ntools = "strip"\n'
     )
@@ -68,7 +68,7 @@ def test_a_change_is_laid_over_the_table_key_by_key(folder: Folder) -> None:
         ("presets.m.a = 1", '.presets = "m": is the id of a model in models.toml'),
     ],
 )
-def test_what_is_wrong_in_the_table_is_told_with_its_key(text: str, problem: str, folder: Folder) -> None:
+def test_what_is_wrong_in_the_table_is_reported_with_its_key(text: str, problem: str, folder: Folder) -> None:
     (line,) = folder.problems(TABLE + text)
     assert line == f"models.toml: models.m.rewriting{problem}"
 

@@ -10,14 +10,14 @@ MODEL = f"[models.m]\n{VLLM}"
 
 
 @pytest.mark.parametrize("id_", ["a", "A", "7b", "qwen3-0.6b", "llama3:8b", "a_b", "x" * 100])
-def test_an_id_is_made_of_letters_digits_and_a_few_signs(id_: str, folder: Folder) -> None:
+def test_an_id_has_letters_digits_and_a_few_other_characters(id_: str, folder: Folder) -> None:
     assert list(folder.read(f'[models."{id_}"]\n{VLLM}').models) == [id_]
 
 
 @pytest.mark.parametrize(
     "id_", ["", ".", "..", "-a", "_a", "a/b", "a b", "a%2fb", "café", "a?", "a#", "x" * 101, "../../etc"]
 )
-def test_an_id_that_cannot_stand_in_a_path_or_a_file_name_is_told(id_: str, folder: Folder) -> None:
+def test_an_id_that_cannot_be_part_of_a_path_or_file_name_is_reported(id_: str, folder: Folder) -> None:
     assert folder.problems(f'[models."{id_}"]\n{VLLM}') == [
         f"models.toml: {join_key('models', id_)}: expected {NAME_RULE}"
     ]
@@ -38,7 +38,7 @@ def test_an_alias_may_be_a_whole_repository_name(folder: Folder) -> None:
 
 
 @pytest.mark.parametrize("alias", ["", "/", "a/", "/a", "a//b", "a/../b", "a b", "x" * 101])
-def test_an_alias_that_nobody_can_ask_for_is_told(alias: str, folder: Folder) -> None:
+def test_an_alias_that_no_request_can_name_is_reported(alias: str, folder: Folder) -> None:
     (problem,) = folder.problems(f'{MODEL}aliases = ["{alias}"]')
     assert problem.endswith(f": expected {NAME_RULE}; single slashes may join names")
 
@@ -81,7 +81,7 @@ def test_a_disabled_model_says_why(folder: Folder) -> None:
     assert folder.problems(f'{MODEL}status = "experimental"\nreason = "was broken"') == []
 
 
-def test_a_client_that_asks_for_the_whole_context_as_an_answer_is_told(folder: Folder) -> None:
+def test_a_client_limit_that_leaves_no_context_for_the_prompt_is_reported(folder: Folder) -> None:
     text = f"{MODEL}context_length = 8192\n[models.m.clients]\nopencode.output = %s\ncline.context = 4096\n"
     assert folder.problems(text % 8191) == []
     line = "models.toml: models.m.clients.%s: expected less than the context (%d), because the prompt needs some of it"
@@ -89,7 +89,7 @@ def test_a_client_that_asks_for_the_whole_context_as_an_answer_is_told(folder: F
     assert folder.problems(f"{text % 1}cline.output = 4096") == [line % ("cline.output = 4096", 4096)]
 
 
-def test_a_runtime_that_does_not_exist_is_told_with_those_that_do(folder: Folder) -> None:
+def test_a_missing_runtime_is_reported_with_the_existing_ones(folder: Folder) -> None:
     text = '[models.m]\nsource = "a/b"\nruntime = "{}"'
     assert folder.problems(text.format("cpy")) == [
         'models.toml: models.m.runtime = "cpy": there is no such runtime; did you mean "cpu"?'
@@ -128,7 +128,7 @@ def test_a_revision_is_a_branch_a_tag_or_a_commit_of_a_repository(folder: Folder
     assert problem.endswith("only a repository has revisions, and the source is not one")
 
 
-def test_a_command_needs_its_words_and_only_them(folder: Folder) -> None:
+def test_a_command_needs_its_arguments_and_no_options(folder: Folder) -> None:
     assert folder.problems('[models.m]\nengine = "command"') == [
         'models.toml: models.m: engine "command" needs a command'
     ]
@@ -157,7 +157,7 @@ def test_variables_of_a_command_are_filled_in_too(folder: Folder) -> None:
 
 
 @pytest.mark.parametrize("words", ['"serve"', '"serve", "{port}", "{socket}"', '"serve", "--host", "{host}"'])
-def test_a_command_is_told_where_to_listen_in_one_way(words: str, folder: Folder) -> None:
+def test_a_command_has_one_address_to_listen_on(words: str, folder: Folder) -> None:
     (problem,) = folder.problems(f'[models.m]\nengine = "command"\ncommand = [{words}]')
     assert problem == (
         f"models.toml: models.m.command = [{words}]: expected either {{port}} or {{socket}} in it, "
@@ -206,7 +206,7 @@ def test_the_reserve_leaves_something_for_models(folder: Folder) -> None:
     ]
 
 
-def test_a_model_larger_than_the_budget_is_told(folder: Folder) -> None:
+def test_a_model_larger_than_the_budget_is_reported(folder: Folder) -> None:
     budget = '[memory]\ntotal = "128 GiB"\n'
     assert folder.problems(f'{budget}{MODEL}memory = "121 GiB"') == [
         'models.toml: models.m.memory = "121 GiB": more than the budget, 120 GiB (memory.total - memory.reserve)'
@@ -243,5 +243,5 @@ def test_a_normal_model_fits_beside_the_utility(folder: Folder) -> None:
     assert folder.problems(f'{text}lifecycle = "exclusive"') == []
 
 
-def test_without_a_total_nobody_judges_memory(folder: Folder) -> None:
+def test_without_a_total_memory_is_not_checked(folder: Folder) -> None:
     assert folder.problems(f'{MODEL}memory = "4000 GiB"') == []

@@ -70,7 +70,7 @@ class Expected(NamedTuple):
     lifecycle: str
     tools: str
     reasoning: str
-    mending: str
+    rewriting: str
 
 
 LINES = (Path(__file__).parent / "shipped.txt").read_text().splitlines()[1:]
@@ -82,7 +82,7 @@ every = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.id)
 
 
 def rewriting_of(model: Model) -> str:
-    """How its requests are mended, and whether it takes images, in the words of shipped.txt."""
+    """How its requests are rewritten, and whether it takes images, in the format of shipped.txt."""
     rewriting = model.rewriting
     words = {
         "strip": rewriting.tools == "strip",
@@ -108,7 +108,7 @@ def to_line(model: Model) -> Expected:
         lifecycle=model.lifecycle,
         tools=str(model.options.get("tool-call-parser", "-")),
         reasoning=str(model.options.get("reasoning-parser", "-")),
-        mending=rewriting_of(model),
+        rewriting=rewriting_of(model),
     )
 
 
@@ -147,7 +147,7 @@ def test_clients_have_the_limits_that_were_found_to_work() -> None:
 
 
 @every
-def test_a_model_tells_people_what_it_is(model: Model) -> None:
+def test_a_model_has_a_description_for_people(model: Model) -> None:
     assert model.description
     assert len(model.description) < 100
     assert model.tags
@@ -166,7 +166,7 @@ def test_a_model_fits_a_dgx_spark(model: Model) -> None:
 
 
 @every
-def test_a_model_has_a_command_line_that_its_engine_makes_without_a_complaint(model: Model) -> None:
+def test_a_model_has_a_valid_command_line(model: Model) -> None:
     words = argv(model)
     assert words[:3] == ["/runtime/bin/vllm", "serve", model.source]
     assert "--gpu-memory-utilization" in words
@@ -177,7 +177,7 @@ def test_a_model_has_a_command_line_that_its_engine_makes_without_a_complaint(mo
 
 
 @every
-def test_a_model_on_stock_vllm_has_no_flag_of_a_fork_and_no_more_conversations_than_a_household(
+def test_a_model_on_stock_vllm_has_no_flag_of_a_fork_and_few_requests_at_once(
     model: Model,
 ) -> None:
     if model.runtime == "vllm":

@@ -1,4 +1,4 @@
-"""`[[steps]]` of a runtime.toml: lists of tables, with every mistake told by its place."""
+"""`[[steps]]` of a runtime.toml: lists of tables, with the position of every problem."""
 
 from __future__ import annotations
 
@@ -63,7 +63,9 @@ def test_a_step_has_its_sources_and_patches_in_it(folder: Folder) -> None:
         ("[[steps.sources]]", "[[steps.source]]", "steps.1.source = "),
     ],
 )  # fmt: skip
-def test_a_mistake_in_a_step_is_told_by_its_number(folder: Folder, old: str, new: str, problem: str) -> None:
+def test_a_problem_in_a_step_is_reported_with_its_number(
+    folder: Folder, old: str, new: str, problem: str
+) -> None:
     assert old in STEP
     [line] = problems_of(folder, STEP.replace(old, new))
     assert line.startswith(problem)

@@ -1,4 +1,4 @@
-"""Every value that cannot be used is told in one line: file, key, value, what was expected, what was meant."""
+"""Every unusable value is reported in one line: file, key, value, the expected value, and a suggestion."""
 
 from typing import get_args
 
@@ -41,7 +41,7 @@ def test_what_is_not_surely_a_size_is_none(text: str) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 1023, 1024, 2**30, 20 * 2**30, 3 * 2**39, 2**40])
-def test_a_size_in_words_reads_back(size: int) -> None:
+def test_a_size_as_text_is_parsed_back(size: int) -> None:
     assert parse_size(format_size(size)) == size
 
 
@@ -76,7 +76,7 @@ def test_an_address_to_listen_on_has_a_host_and_a_port(listen: str, host: str, p
         "a b:1",
     ],
 )
-def test_anything_else_is_no_address(listen: str, folder: Folder) -> None:
+def test_anything_else_is_not_an_address(listen: str, folder: Folder) -> None:
     with pytest.raises(ValueError, match=r"is not host:port|has no valid IP address"):
         parse_listen(listen)
     assert folder.problems(f'[server]\nlisten = "{listen}"') == [
@@ -181,7 +181,7 @@ def test_anything_else_is_no_address(listen: str, folder: Folder) -> None:
         ("models = []", "models = []: expected a table of tables"),
     ],
 )
-def test_a_wrong_value_is_told_with_what_was_expected(text: str, problem: str, folder: Folder) -> None:
+def test_a_wrong_value_is_reported_with_what_was_expected(text: str, problem: str, folder: Folder) -> None:
     assert folder.problems(text) == [f"models.toml: {problem}"]
 
 
@@ -223,11 +223,11 @@ def test_a_wrong_value_is_told_with_what_was_expected(text: str, problem: str, f
         ('[server]\n"a b\\n" = 1', 'server."a b\\n" = 1: unknown key'),
     ],
 )
-def test_an_unknown_key_is_told_with_the_one_that_was_meant(text: str, problem: str, folder: Folder) -> None:
+def test_an_unknown_key_is_reported_with_the_nearest_one(text: str, problem: str, folder: Folder) -> None:
     assert folder.problems(text) == [f"models.toml: {problem}"]
 
 
-def test_a_name_that_toml_cut_at_its_dot_is_told_whole(folder: Folder) -> None:
+def test_a_name_that_toml_split_at_its_dot_is_reported_completely(folder: Folder) -> None:
     assert folder.problems(f"[models.qwen2.5-7b]\n{VLLM}") == [
         'models.toml: models.qwen2: put a name with a dot in quotes: [models."qwen2.5-7b"]'
     ]
@@ -244,12 +244,12 @@ def test_a_long_value_is_cut_in_the_line_about_it(folder: Folder) -> None:
     assert problem == f'models.toml: server.foo = "{"x" * 58}…: unknown key'
 
 
-def test_values_that_nest_without_end_are_told_too(folder: Folder) -> None:
+def test_deeply_nested_values_are_reported_too(folder: Folder) -> None:
     (problem,) = folder.problems(f"[server]\n{'a.' * 5000}a = 1")
     assert problem == "models.toml: server.a = { a = { a = { a = { … } } } }: unknown key"
 
 
-def test_every_problem_of_every_file_is_told_at_once(folder: Folder) -> None:
+def test_every_problem_of_every_file_is_reported_at_once(folder: Folder) -> None:
     folder.write("models.d/a.toml", "[queue]\nmax_wait = 'x'")
     folder.write("models.d/b.toml", "oops")
     folder.write("venvs/gpu/runtime.toml", "pyton = '3'")

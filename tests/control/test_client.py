@@ -45,7 +45,7 @@ def test_the_daemon_s_errors_keep_their_code_and_the_time_to_wait(
     served.supervisor.refusals["tiny"] = QueueFull(
         "1024 requests are waiting already, which is the limit.", retry_after=7.0
     )
-    with pytest.raises(DaemonError, match="1024 requests are waiting already, which is the limit.") as raised:
+    with pytest.raises(DaemonError, match="1024 requests are waiting already, which is the limit") as raised:
         client.load("tiny")
     error = raised.value
     assert (error.status, error.type, error.code, error.retry_after) == (

@@ -1,4 +1,4 @@
-"""config.json's of real families, cut down to what tells something, and the marks of their chat templates."""
+"""config.json of real families, reduced to the relevant keys, and the markers of their chat templates."""
 
 from __future__ import annotations
 
@@ -248,7 +248,7 @@ WHISPER: dict[str, Any] = {
 def facts(
     name: str, config: Mapping[str, Any], template: str | None = "{% for m in messages %}", **more: Any
 ) -> Facts:
-    """A model of that name whose files say this. Its weights have 8 GiB unless something else is said."""
+    """A model with that name and these files. Its weights have 8 GiB by default."""
     files = frozenset({"config.json", "model.safetensors", *more.pop("files", ())})
     return Facts(
         **{

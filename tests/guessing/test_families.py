@@ -1,4 +1,4 @@
-"""Real families: what is guessed about each, from its own config.json and the marks of its chat template."""
+"""Real families: the guesses for each, from its own config.json and the markers of its chat template."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ QWEN_CALLS = "{% if tools %}<tool_call>\n<function=name>{% endif %}<think>{% if 
         ("Phi-4-mini-instruct", PHI, "{% if tools %}<|tool|>", ("phi4_mini_json", None)),
     ],
 )
-def test_a_family_gets_the_parsers_that_understand_it(
+def test_a_family_gets_its_parsers(
     name: str, config: dict[str, object], template: str, expected: tuple[str | None, str | None]
 ) -> None:
     entry = guess(name, config, template)
@@ -77,7 +77,7 @@ def test_a_family_gets_the_parsers_that_understand_it(
     assert entry.value("options.enable-auto-tool-choice") is (True if expected[0] else None)
 
 
-def test_without_a_chat_template_the_family_and_the_name_are_all_there_is() -> None:
+def test_without_a_chat_template_only_family_and_name_count() -> None:
     assert parsers(guess("Qwen3-8B", QWEN3, None)) == ("hermes", None)
     assert parsers(guess("Qwen3-4B-Thinking-2507", QWEN3, None)) == ("hermes", "qwen3")
     warned = guess("Qwen3-8B-Base", QWEN3, None).warnings
@@ -85,14 +85,14 @@ def test_without_a_chat_template_the_family_and_the_name_are_all_there_is() -> N
     assert not guess("Mistral-Small", MISTRAL3, None, files=["tekken.json"]).warnings
 
 
-def test_a_family_nobody_knows_goes_by_its_chat_template() -> None:
+def test_an_unknown_family_uses_its_chat_template() -> None:
     unheard = {**LLAMA, "architectures": ["NewForCausalLM"], "model_type": "unheard_of"}
     entry = guess("New-7B", unheard, HERMES + "<think>")
     assert parsers(entry) == ("hermes", "deepseek_r1")
     assert any("unheard_of" in note for note in entry.notes)
 
 
-def test_a_family_of_the_catalogue_is_pointed_at() -> None:
+def test_a_family_of_the_catalogue_is_suggested() -> None:
     machine = replace(SPARK, families={"gemma4": "vllm", "gpt-oss": "cpu"})
     assert any(
         "--family gemma4" in note for note in guess("gemma-4-26B-A4B-it", GEMMA4, machine=machine).notes
@@ -178,14 +178,14 @@ def test_embeddings_and_rerankers_run_with_the_pooling_runner() -> None:
         ({"hidden_size": 4}, (), "neither architectures nor a model_type"),
     ],
 )
-def test_what_no_guess_fits_is_refused_with_the_reason(
+def test_a_model_that_cannot_be_guessed_is_rejected_with_the_reason(
     config: dict[str, object], files: tuple[str, ...], why: str
 ) -> None:
     with pytest.raises(ModelNotAdded, match=why):
         guess("thing", config, None, files=files)
 
 
-def test_weights_that_only_llama_cpp_reads_are_refused_and_pickles_are_warned_of() -> None:
+def test_gguf_weights_are_rejected_and_pickles_cause_a_warning() -> None:
     with pytest.raises(ModelNotAdded, match=r"only GGUF weights.*llama-server"):
         warnings_with("model-Q4_K_M.gguf")
     assert any("pickles" in warning for warning in warnings_with("pytorch_model.bin", "training_args.bin"))
@@ -198,7 +198,7 @@ def warnings_with(*files: str) -> list[str]:
     return guess_model(found, SPARK, AddOptions()).warnings
 
 
-def test_quantised_weights_need_no_flag_but_a_machine_that_runs_them() -> None:
+def test_quantised_weights_need_no_flag_but_a_machine_that_supports_them() -> None:
     oss = guess("gpt-oss-20b", GPT_OSS)
     assert any(note.startswith("the weights are quantised: MXFP4") for note in oss.notes)
     assert "quantization" not in oss.table()["options"]
@@ -211,7 +211,7 @@ def test_quantised_weights_need_no_flag_but_a_machine_that_runs_them() -> None:
     assert "bitsandbytes" not in KNOWN_METHODS
 
 
-def test_code_that_a_model_brings_runs_only_where_somebody_says_so() -> None:
+def test_code_from_a_repository_runs_only_if_allowed() -> None:
     foreign = {**LLAMA, "model_type": "unheard_of", "auto_map": {"AutoConfig": "configuration_x.XConfig"}}
     assert "configuration_x.XConfig" in guess("x", foreign).untrusted
     known = guess("Phi-4-mini-instruct", PHI)

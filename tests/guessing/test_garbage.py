@@ -34,7 +34,7 @@ def guess_table(config: bytes, **more: bytes) -> dict[str, Any]:
         (b'{"architectures": ["XForCausalLM"], "text_config": 3}', "text_config = 3: expected an object"),
     ],
 )
-def test_a_config_that_cannot_be_read_is_told(config: bytes, why: str) -> None:
+def test_a_config_that_cannot_be_read_is_reported(config: bytes, why: str) -> None:
     with pytest.raises(ModelNotAdded, match=why):
         guess_table(config)
 
@@ -58,12 +58,12 @@ def test_a_config_that_cannot_be_read_is_told(config: bytes, why: str) -> None:
         ("auto_map", "x"),
     ],
 )
-def test_a_value_that_cannot_be_is_told_with_its_key(key: str, value: object) -> None:
+def test_an_impossible_value_is_reported_with_its_key(key: str, value: object) -> None:
     with pytest.raises(ModelNotAdded, match=rf"^config\.json: {key}"):
         guess_table(json.dumps({**LLAMA, key: value}).encode())
 
 
-def test_other_files_that_are_nonsense_are_told_with_their_names() -> None:
+def test_other_invalid_files_are_reported_with_their_names() -> None:
     good = json.dumps(LLAMA).encode()
     with pytest.raises(ModelNotAdded, match=r"tokenizer_config\.json is not JSON"):
         guess_table(good, tokenizer_config__json=b"{")

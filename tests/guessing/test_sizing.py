@@ -1,4 +1,4 @@
-"""Context length and memory: what the model was made for, what the machine holds, and the arithmetic between."""
+"""Context length and memory: the model's limit, the machine's memory, and the arithmetic between them."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_tokenizer_speaks_where_the_model_is_silent_and_an_embedding_model_min
         (DEEPSEEK, (61, 0, 0), 61 * (512 + 64) * 2),
     ],
 )
-def test_each_kind_of_layer_keeps_what_it_keeps(
+def test_each_kind_of_layer_has_its_cache_size(
     config: dict[str, Any], kinds: tuple[int, int, int], per_token: int
 ) -> None:
     found = cache(config)
@@ -100,7 +100,7 @@ def test_each_kind_of_layer_keeps_what_it_keeps(
     assert found.bytes(200_001) - found.bytes(200_000) == per_token
 
 
-def test_other_ways_to_say_which_layers_see_everything() -> None:
+def test_other_ways_to_declare_full_attention_layers() -> None:
     assert layer_kinds(JsonObject("", {"full_attention_interval": 4}), 8).count("full") == 2
     assert layer_kinds(JsonObject("", {"sliding_window": 4096}), 4) == ["window"] * 4
     assert (
@@ -156,7 +156,7 @@ def test_a_context_is_cut_to_what_memory_holds_and_says_so() -> None:
     assert reason == "what fits into memory; max_position_embeddings is 131072"
 
 
-def test_more_than_most_people_need_is_only_guessed_when_somebody_asks() -> None:
+def test_a_longer_context_than_usual_is_only_used_on_request() -> None:
     assert guess("Qwen3-30B-A3B", QWEN3_MOE).value("context_length") == 131072
     asked = guess("Qwen3-30B-A3B", QWEN3_MOE, options=AddOptions(context=262144))
     assert asked.value("context_length") == 262144
@@ -196,7 +196,7 @@ def test_what_cannot_be_is_refused_with_the_figures(machine: Machine, options: A
         guess("Llama-3.1-8B-Instruct", LLAMA, machine=machine, options=options)
 
 
-def test_where_nothing_is_known_what_was_said_stands() -> None:
+def test_without_facts_the_given_options_are_used() -> None:
     nothing = Facts("org/x", "x", JsonObject("config.json", {}), empty=True)
     entry = guess_model(nothing, SPARK, AddOptions(context=4096, memory=20 * GIB))
     assert entry.table() == {
@@ -215,7 +215,7 @@ def test_where_nothing_is_known_what_was_said_stands() -> None:
     ]
 
 
-def test_a_machine_that_nobody_can_measure_limits_nothing() -> None:
+def test_an_unknown_machine_sets_no_limit() -> None:
     assert guess("x", LLAMA, machine=Machine(gpu=True, runtimes=("vllm",))).value("context_length") == 131072
 
 

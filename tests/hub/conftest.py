@@ -1,4 +1,4 @@
-"""A hub, and folders to fetch into."""
+"""A hub, and folders for downloads."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def hub() -> Iterator[Hub]:
 
 @dataclass
 class DownloadHarness:
-    """A folder `paths.models`, and the real process that fetches into it."""
+    """A folder `paths.models`, and the real process that downloads into it."""
 
     hub: Hub
     folder: Path
@@ -64,7 +64,7 @@ class DownloadHarness:
         )
 
     def download(self, *needs: Need, **more: object) -> Done | Failed:
-        """Fetch to the end and return the last word."""
+        """Download everything and return the last message."""
         request = self.request(*(needs or (Need("org/m"),)), **more)  # type: ignore[arg-type]
         return self.wait_for_end(self.start(request))
 

@@ -55,7 +55,7 @@ class Faults:
     """What goes wrong; a count goes down with each time it does."""
 
     status: dict[str, tuple[int, dict[str, str], int]] = field(default_factory=dict)
-    """By a word of the path: status, headers, how often."""
+    """By a part of the path: status, headers, how often."""
     cut_after: int = 0
     """Bytes of a body after which the connection is cut; each request for it, as long as `cuts` lasts."""
     cuts: int = 0

@@ -1,4 +1,4 @@
-"""The process that fetches, against a hub of our own: what arrives, what is refused, how it goes on."""
+"""The download process against a test hub: what arrives, what is rejected, and how it resumes."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def wait_for(path: Path, size: int) -> None:
     raise AssertionError(f"{path} never had {size} bytes")
 
 
-def test_what_an_engine_needs_arrives_and_is_whole(hub: Hub, harness: DownloadHarness) -> None:
+def test_what_an_engine_needs_is_downloaded_completely(hub: Hub, harness: DownloadHarness) -> None:
     files = a_repository()
     hub.add("org/m", files)
     done = harness.download()
@@ -74,7 +74,7 @@ def test_what_an_engine_needs_arrives_and_is_whole(hub: Hub, harness: DownloadHa
     assert (found.state, found.missing, found.left) == ("whole", (), 0)
 
 
-def test_the_second_time_nothing_is_fetched(hub: Hub, harness: DownloadHarness) -> None:
+def test_the_second_time_nothing_is_downloaded(hub: Hub, harness: DownloadHarness) -> None:
     hub.add("org/m", a_repository())
     harness.download()
     hub.asked.clear()
@@ -92,7 +92,7 @@ def test_a_newer_commit_comes_with_what_has_changed_alone(hub: Hub, harness: Dow
     assert read_commit(repository_folder(harness.models, "org/m"), None) == "b" * 40
 
 
-def test_a_revision_is_fetched_under_its_own_name(hub: Hub, harness: DownloadHarness) -> None:
+def test_a_revision_is_downloaded_under_its_own_name(hub: Hub, harness: DownloadHarness) -> None:
     hub.add("org/m", a_repository())
     assert isinstance(harness.download(Need("org/m", "v1")), Done)
     assert inspect_source(Need("org/m", "v1"), harness.models).state == "whole"
@@ -100,7 +100,7 @@ def test_a_revision_is_fetched_under_its_own_name(hub: Hub, harness: DownloadHar
     assert inspect_source(M, harness.models).state != "whole"
 
 
-def test_of_mistrals_two_formats_one_is_fetched(hub: Hub, harness: DownloadHarness) -> None:
+def test_of_mistrals_two_formats_one_is_downloaded(hub: Hub, harness: DownloadHarness) -> None:
     hub.add("org/m", {**a_repository(1), "consolidated.safetensors": safetensors(5), "params.json": b"{}"})
     harness.download()
     assert not (snapshot(harness) / "consolidated.safetensors").exists()
@@ -136,7 +136,7 @@ def test_after_kill_9_it_goes_on_where_it_was(hub: Hub, harness: DownloadHarness
     assert (snapshot(harness) / "model.safetensors").read_bytes() == data
 
 
-def test_it_ends_with_whoever_started_it(hub: Hub, harness: DownloadHarness) -> None:
+def test_it_exits_with_the_process_that_started_it(hub: Hub, harness: DownloadHarness) -> None:
     data = hold_large_repository(hub, harness)
     with harness.start(harness.request(M)) as process:
         wait_for(partial_path(harness, data), 100_000)
@@ -175,14 +175,16 @@ def test_a_server_that_knows_no_ranges_sends_it_all_again(hub: Hub, harness: Dow
     assert (snapshot(harness) / "model.safetensors").read_bytes() == data
 
 
-def test_wrong_bytes_once_are_fetched_again(hub: Hub, harness: DownloadHarness) -> None:
+def test_wrong_bytes_once_are_downloaded_again(hub: Hub, harness: DownloadHarness) -> None:
     data = add_large_repository(hub, 100_000)
     hub.faults.wrong = 1
     assert isinstance(harness.download(), Done)
     assert (snapshot(harness) / "model.safetensors").read_bytes() == data
 
 
-def test_wrong_bytes_twice_are_told_and_never_counted_as_there(hub: Hub, harness: DownloadHarness) -> None:
+def test_wrong_bytes_twice_are_reported_and_never_count_as_complete(
+    hub: Hub, harness: DownloadHarness
+) -> None:
     add_large_repository(hub, 100_000)
     hub.faults.wrong = 9
     result = harness.download()
@@ -192,7 +194,7 @@ def test_wrong_bytes_twice_are_told_and_never_counted_as_there(hub: Hub, harness
     assert inspect_source(M, harness.models).state == "incomplete"
 
 
-def test_a_part_of_something_else_is_found_out_by_its_digest(hub: Hub, harness: DownloadHarness) -> None:
+def test_a_part_of_another_file_is_detected_by_its_digest(hub: Hub, harness: DownloadHarness) -> None:
     data = add_large_repository(hub, 100_000)
     partial_path(harness, data).parent.mkdir(parents=True)
     partial_path(harness, data).write_bytes(b"x" * 50_000)
@@ -200,7 +202,7 @@ def test_a_part_of_something_else_is_found_out_by_its_digest(hub: Hub, harness: 
     assert (snapshot(harness) / "model.safetensors").read_bytes() == data
 
 
-def test_verify_finds_what_has_changed_on_the_disk_and_fetches_it_anew(
+def test_verify_finds_files_that_changed_on_disk_and_downloads_them_again(
     hub: Hub, harness: DownloadHarness
 ) -> None:
     data = add_large_repository(hub, 100_000)
@@ -208,7 +210,7 @@ def test_verify_finds_what_has_changed_on_the_disk_and_fetches_it_anew(
     blob = (snapshot(harness) / "model.safetensors").resolve()
     blob.write_bytes(data[:-1] + b"!")
     assert isinstance(done := harness.download(), Done)
-    assert done.fetched == 0  # as long as it should be: only reading it tells
+    assert done.fetched == 0  # it has the right length: only reading it shows the change
     done = harness.download(verify=True)
     assert isinstance(done, Done)
     assert (done.fetched, done.notes) == (
@@ -250,7 +252,9 @@ def test_what_the_hub_refuses_says_what_to_do(
     assert result.retry_after == (77.0 if status == 429 else None)
 
 
-def test_a_token_without_access_to_a_gated_model_is_told_so(hub: Hub, harness: DownloadHarness) -> None:
+def test_a_token_without_access_to_a_gated_model_gets_its_own_message(
+    hub: Hub, harness: DownloadHarness
+) -> None:
     harness.environment["HF_TOKEN"] = "hf_mine"
     hub.faults.status["/api/"] = (403, {"X-Error-Code": "GatedRepo"}, 1)
     result = harness.download()
@@ -266,7 +270,7 @@ def test_being_asked_to_wait_a_moment_in_the_middle_is_obeyed(hub: Hub, harness:
     assert time.monotonic() - began > 1.0
 
 
-def test_a_login_page_in_the_hubs_place_is_told(hub: Hub, harness: DownloadHarness) -> None:
+def test_a_login_page_instead_of_the_hub_is_reported(hub: Hub, harness: DownloadHarness) -> None:
     hub.add("org/m", a_repository())
     hub.faults.garbage = True
     result = harness.download()
@@ -275,7 +279,7 @@ def test_a_login_page_in_the_hubs_place_is_told(hub: Hub, harness: DownloadHarne
     assert "a login page answers" in result.message
 
 
-def test_no_network_is_told_and_what_is_there_counts(hub: Hub, harness: DownloadHarness) -> None:
+def test_a_missing_network_is_reported_and_files_on_disk_count(hub: Hub, harness: DownloadHarness) -> None:
     hub.add("org/m", a_repository())
     harness.download()
     harness.environment["HF_ENDPOINT"] = "http://127.0.0.1:9"
@@ -290,14 +294,14 @@ def test_no_network_is_told_and_what_is_there_counts(hub: Hub, harness: Download
     assert result.reason == "unreachable"
 
 
-def test_a_service_without_network_says_who_has_one(harness: DownloadHarness) -> None:
+def test_a_service_without_network_names_the_command_that_works(harness: DownloadHarness) -> None:
     harness.environment |= {"HF_ENDPOINT": "http://127.0.0.1:9", "INVOCATION_ID": "x"}
     result = harness.download()
     assert isinstance(result, Failed)
     assert "`sudo sparkctl pull`" in result.message
 
 
-def test_a_disk_without_room_is_told_before_anything_is_fetched(hub: Hub, harness: DownloadHarness) -> None:
+def test_a_full_disk_is_reported_before_anything_is_downloaded(hub: Hub, harness: DownloadHarness) -> None:
     hub.add("org/m", a_repository())
     harness.models.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", harness.models], check=True)
@@ -311,9 +315,7 @@ def test_a_disk_without_room_is_told_before_anything_is_fetched(hub: Hub, harnes
         subprocess.run(["umount", harness.models], check=True)
 
 
-def test_a_disk_that_fills_up_in_the_middle_is_told_and_what_arrived_stays(
-    hub: Hub, harness: DownloadHarness
-) -> None:
+def test_a_disk_that_fills_up_is_reported_and_what_arrived_stays(hub: Hub, harness: DownloadHarness) -> None:
     data = add_large_repository(hub, 400_000)
 
     process = harness.start(harness.request(M))
@@ -341,7 +343,7 @@ def test_a_commit_that_is_none_is_refused(hub: Hub, harness: DownloadHarness) ->
     assert not list(harness.folder.rglob("evil*"))
 
 
-def test_two_who_want_the_same_fetch_it_once(hub: Hub, harness: DownloadHarness) -> None:
+def test_two_processes_download_the_same_repository_once(hub: Hub, harness: DownloadHarness) -> None:
     data = hold_large_repository(hub, harness)
     first = harness.start(harness.request(M))
     wait_for(partial_path(harness, data), 100_000)
@@ -376,7 +378,7 @@ def test_encodings_that_are_what_was_published_are_kept(hub: Hub, tmp_path: Path
     assert meter.fetched == len(data)
 
 
-def test_another_programs_download_counts_when_it_is_whole(hub: Hub, harness: DownloadHarness) -> None:
+def test_another_programs_download_counts_when_it_is_complete(hub: Hub, harness: DownloadHarness) -> None:
     files = a_repository()
     hub.add("org/m", files)
     harness.download()

@@ -1,4 +1,4 @@
-"""A hub, a disk and a process that fetches, each of which does what it should not."""
+"""A hub, a disk and a download process that misbehave."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_what_the_hub_says_at_length_is_cut(hub: Hub, harness: DownloadHarness) 
     assert len(result.message) < 1000
 
 
-def test_being_sent_round_in_a_circle_is_told(hub: Hub, harness: DownloadHarness) -> None:
+def test_a_redirect_loop_is_reported(hub: Hub, harness: DownloadHarness) -> None:
     hub.add("org/m", {"model.safetensors": safetensors(10), "config.json": b"{}"})
     hub.faults.status["/cdn/"] = (302, {"Location": f"{hub.url}/cdn/again"}, 99)
     result = harness.download()
@@ -95,10 +95,10 @@ def test_of_many_quantisations_none_is_chosen(hub: Hub, harness: DownloadHarness
 # The disk ----------------------------------------------------------------------------------------------------
 
 
-def test_a_disk_that_takes_all_but_the_last_bytes_leaves_nothing_that_looks_whole(
+def test_a_disk_that_drops_the_last_bytes_leaves_nothing_that_looks_complete(
     hub: Hub, harness: DownloadHarness
 ) -> None:
-    """A write that is cut short is no error: the bytes were hashed, and the file was taken for whole."""
+    """A short write is not an error: the bytes were hashed, and the file looked complete."""
     data = safetensors(400_000)
     hub.add("org/m", {"model.safetensors": data, "config.json": b"{}"})
     process = harness.start(harness.request(M))
@@ -112,9 +112,7 @@ def test_a_disk_that_takes_all_but_the_last_bytes_leaves_nothing_that_looks_whol
     assert weights_path(harness).read_bytes() == data
 
 
-def test_a_file_that_somebody_has_linked_is_not_removed(
-    hub: Hub, harness: DownloadHarness, tmp_path: Path
-) -> None:
+def test_a_users_linked_file_is_not_removed(hub: Hub, harness: DownloadHarness, tmp_path: Path) -> None:
     data = safetensors(1000)
     hub.add("org/m", {"model.safetensors": data, "config.json": b"{}"})
     harness.download()
@@ -140,7 +138,7 @@ def test_a_lock_file_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
 
 
 def run_job(program: str, *, stop: bool = False) -> tuple[SparkdError | None, Progress]:
-    """What comes of a process that does this, in Python; with `stop` it is ended before it has been started."""
+    """The result of a process that runs this Python code; with `stop` it is stopped before it has started."""
 
     async def scenario() -> tuple[SparkdError | None, Progress]:
         request = DownloadRequest(models="/models", state="/state")
@@ -153,7 +151,7 @@ def run_job(program: str, *, stop: bool = False) -> tuple[SparkdError | None, Pr
     return asyncio.run(scenario())
 
 
-def test_a_line_without_an_end_ends_the_process_that_tells_it() -> None:
+def test_an_endless_line_ends_the_process_that_writes_it() -> None:
     error, _ = run_job("import sys\nwhile True: sys.stdout.write('x' * 65536)")
     assert isinstance(error, DownloadFailed)
     assert "without an error message" in error.message
@@ -173,7 +171,7 @@ def test_a_process_that_is_stopped_before_it_runs_does_not_run_on() -> None:
     assert time.monotonic() - began < 120
 
 
-def test_a_program_that_is_not_there_is_told() -> None:
+def test_a_missing_program_is_reported() -> None:
     async def scenario() -> SparkdError | None:
         request = DownloadRequest(models="/models", state="/state")
         fetch = DownloadJob(request, ["m"], asyncio.get_running_loop().create_future())

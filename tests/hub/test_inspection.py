@@ -1,4 +1,4 @@
-"""What is on disk, told from the files alone."""
+"""What is on disk, according to the files alone."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ def write_header(path: Path, header: bytes) -> None:
 
 
 def replace_with_pipe(path: Path) -> None:
-    """Whoever opens it to read waits for one who writes."""
+    """A process that opens it for reading waits for a writer."""
     path.unlink()
     os.mkfifo(path)
 
 
-def test_a_folder_with_whole_weights_is_whole(tmp_path: Path) -> None:
+def test_a_folder_with_complete_weights_is_complete(tmp_path: Path) -> None:
     found = inspect_source(Need(str(weights(tmp_path / "w", "model.safetensors"))), tmp_path)
     assert (found.state, found.missing) == ("whole", ())
     assert found.held > 1000
@@ -104,7 +104,7 @@ def test_what_is_cut_short_or_gone_is_named(tmp_path: Path, spoil: Any, missing:
     assert (found.state, found.missing) == ("incomplete", missing)
 
 
-def test_a_folder_without_weights_and_none_at_all_are_told_apart(tmp_path: Path) -> None:
+def test_a_folder_without_weights_differs_from_a_missing_folder(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert inspect_source(Need(str(tmp_path / "empty")), tmp_path).missing == ("config.json", "weights")
     assert inspect_source(Need(str(tmp_path / "none")), tmp_path).state == "absent"
@@ -115,7 +115,7 @@ def test_a_single_file_may_be_a_source(tmp_path: Path) -> None:
     assert inspect_source(Need(str(tmp_path / "model.gguf")), tmp_path).state == "whole"
 
 
-def test_a_repository_that_another_program_has_begun_is_not_taken_for_whole(tmp_path: Path) -> None:
+def test_an_unfinished_download_of_another_program_is_not_complete(tmp_path: Path) -> None:
     folder = repository_folder(tmp_path, "org/m")
     weights(folder / "snapshots" / "abc")
     (folder / "refs").mkdir()
@@ -177,7 +177,7 @@ speculative-config = '{"method": "eagle", "model": "org/draft"}'
     assert not is_complete(one, tmp_path)
 
 
-def test_a_size_is_told_only_where_all_that_is_missing_has_one(tmp_path: Path) -> None:
+def test_a_size_is_reported_only_if_every_missing_part_has_one(tmp_path: Path) -> None:
     """gpt-oss-20b, 13 GiB, was offered as a download of 6 MiB: that of its encodings."""
     one = model(tmp_path, source="org/m", encodings=["o200k_base"])
     assert [part.state for part in inspect_model(one, tmp_path)] == ["absent", "absent"]
@@ -192,7 +192,7 @@ def test_a_size_is_told_only_where_all_that_is_missing_has_one(tmp_path: Path) -
     )
 
 
-def test_a_program_of_ones_own_needs_its_source_only_where_it_is_given_it(tmp_path: Path) -> None:
+def test_a_command_needs_its_source_only_if_it_uses_it(tmp_path: Path) -> None:
     path = tmp_path / "models.toml"
     for word, sources in (("{source}", (Need("org/m"),)), ("mine", ())):
         path.write_text(
@@ -225,7 +225,7 @@ def test_removing_takes_all_of_it_and_nothing_of_others(tmp_path: Path) -> None:
         remove(str(tmp_path), tmp_path)
 
 
-def test_what_is_being_fetched_is_not_removed(tmp_path: Path) -> None:
+def test_a_repository_is_not_removed_during_its_download(tmp_path: Path) -> None:
     weights(repository_folder(tmp_path, "org/m") / "snapshots" / "abc", "model.safetensors")
     (tmp_path / "downloads").mkdir()
     with (tmp_path / "downloads" / "models--org--m.lock").open("w") as lock:
@@ -236,7 +236,7 @@ def test_what_is_being_fetched_is_not_removed(tmp_path: Path) -> None:
     assert not inspect_source(Need("org/m"), tmp_path).fetching
 
 
-def test_who_only_looks_does_not_keep_anybody_from_removing(tmp_path: Path) -> None:
+def test_a_process_that_only_checks_does_not_block_a_removal(tmp_path: Path) -> None:
     """Looking takes the lock for a moment, and `sparkctl status` looks all the time."""
     folder = weights(repository_folder(tmp_path, "org/m") / "snapshots" / "abc", "model.safetensors")
     descriptor = open_lock(tmp_path, "org/m")

@@ -1,4 +1,4 @@
-"""Two ends of a socket for datagrams."""
+"""A pair of connected datagram sockets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture
 def socket_pair() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """The daemon's end and the journal's."""
+    """Yield the daemon's socket and the journal's."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     ours.setblocking(False)
     theirs.setblocking(False)

@@ -1,4 +1,4 @@
-"""An engine's lines on their way into the journal; the journal here is the other end of a socket."""
+"""An engine's output in the journal. Here the journal is the other end of a socket pair."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ SocketPair = tuple[socket.socket, socket.socket]
 
 
 def read_entries(journal: socket.socket) -> list[dict[str, str]]:
-    """The entries that are there, each with its fields."""
-    found = []
+    """Read the waiting entries, each as a dict of its fields."""
+    entries = []
     with suppress(BlockingIOError):
         while entry := journal.recv(1 << 20):
-            found.append(dict(line.split("=", 1) for line in entry.decode().splitlines()))
-    return found
+            entries.append(dict(line.split("=", 1) for line in entry.decode().splitlines()))
+    return entries
 
 
 async def wait_for_entries(journal: socket.socket, count: int) -> list[dict[str, str]]:
-    """That many entries, read as slowly as a busy journal does."""
-    found: list[dict[str, str]] = []
+    """Read this many entries, as slowly as a busy journal does."""
+    entries: list[dict[str, str]] = []
     async with asyncio.timeout(60):
-        while len(found) < count:
-            found += read_entries(journal)
+        while len(entries) < count:
+            entries += read_entries(journal)
             await asyncio.sleep(0.001)
-    return found
+    return entries
 
 
 def test_each_line_is_an_entry_with_the_models_fields_and_its_own_priority(socket_pair: SocketPair) -> None:
@@ -48,26 +48,26 @@ def test_each_line_is_an_entry_with_the_models_fields_and_its_own_priority(socke
     asyncio.run(scenario())
 
 
-def test_what_a_busy_journal_does_not_take_at_once_is_sent_when_it_does(socket_pair: SocketPair) -> None:
+def test_lines_that_a_busy_journal_does_not_accept_at_once_are_sent_later(socket_pair: SocketPair) -> None:
     async def scenario() -> None:
         lines = EngineJournal(socket_pair[0], {})
         lines.write([f"line {number}" for number in range(700)])
         assert len(read_entries(socket_pair[1])) < 700
         lines.write(["last"])
-        lines.close()  # the engine has died: its last words come all the same
+        lines.close()  # the engine has exited: its last lines still arrive
         assert (await wait_for_entries(socket_pair[1], 600))[-1]["MESSAGE"] == "last"
         assert socket_pair[0].fileno() == -1
 
     asyncio.run(scenario())
 
 
-def test_a_flood_is_cut_and_counted_and_costs_the_event_loop_little(socket_pair: SocketPair) -> None:
+def test_a_flood_is_limited_and_counted_and_costs_the_event_loop_little_time(socket_pair: SocketPair) -> None:
     async def scenario() -> None:
         lines = EngineJournal(socket_pair[0], {}, rate=10.0, burst=20.0)
         began = time.thread_time()
         for _ in range(100):
             lines.write(["flood"] * 1000)
-        assert time.thread_time() - began < 1.0, "seconds of the processor"
+        assert time.thread_time() - began < 1.0
         lines.close()
         *some, last = [entry["MESSAGE"] for entry in await wait_for_entries(socket_pair[1], 20)]
         assert some.count("flood") >= 19
@@ -79,12 +79,11 @@ def test_a_flood_is_cut_and_counted_and_costs_the_event_loop_little(socket_pair:
     asyncio.run(scenario())
 
 
-def test_behind_a_gap_a_flood_is_a_notice_a_second_and_not_one_before_each_line(
+def test_after_a_gap_a_flood_causes_one_notice_per_second_not_one_per_line(
     socket_pair: SocketPair,
 ) -> None:
     async def scenario() -> None:
         lines = EngineJournal(socket_pair[0], {}, rate=100.0, burst=100.0)
-        began = time.monotonic()
         for _ in range(30):
             lines.write(["flood"] * 200)
             await asyncio.sleep(0.01)
@@ -92,17 +91,16 @@ def test_behind_a_gap_a_flood_is_a_notice_a_second_and_not_one_before_each_line(
         messages += [
             entry["MESSAGE"] for entry in await wait_for_entries(socket_pair[1], 100 - len(messages))
         ]
-        seconds = int(time.monotonic() - began) + 1
-        assert sum(line.startswith("[sparkd: ") for line in messages) <= seconds
+        assert sum(line.startswith("[sparkd: ") for line in messages) <= 1
 
     asyncio.run(scenario())
 
 
-def test_a_journal_that_has_gone_holds_nobody_up(socket_pair: SocketPair) -> None:
+def test_a_journal_that_is_unreachable_delays_nobody(socket_pair: SocketPair) -> None:
     async def scenario() -> None:
         lines = EngineJournal(socket_pair[0], {})
         socket_pair[1].close()
-        lines.write(["unheard"] * 200)
+        lines.write(["lost"] * 200)
         await asyncio.sleep(0.01)
         lines.close()
         await asyncio.sleep(0.01)
@@ -111,14 +109,14 @@ def test_a_journal_that_has_gone_holds_nobody_up(socket_pair: SocketPair) -> Non
     asyncio.run(scenario())
 
 
-def test_a_log_gives_its_lines_to_the_journal_cut_as_in_the_file_and_without_progress(
+def test_a_log_sends_its_lines_to_the_journal_shortened_as_in_the_file_and_without_progress(
     socket_pair: SocketPair,
 ) -> None:
     async def scenario() -> None:
         log = Log(None, journal=EngineJournal(socket_pair[0], {}))
         log.feed(b"10 %\r50 %\r" + b"99 %\r\n" + b"x" * (MAX_LINE + 5) + b"\n\x1b[31mred\n")
         messages = [entry["MESSAGE"] for entry in read_entries(socket_pair[1])]
-        assert messages == ["99 %", "x" * MAX_LINE + " [sparkd: and 5 bytes]", "\u241b[31mred"]
+        assert messages == ["99 %", "x" * MAX_LINE + " [sparkd: 5 more bytes]", "\u241b[31mred"]
         log.close()
 
     asyncio.run(scenario())
@@ -149,5 +147,5 @@ def test_outside_systemd_there_is_no_journal() -> None:
         ('INFO:     - "POST /v1/chat/completions HTTP/1.1" 500 Internal Server Error', 6),
     ],
 )
-def test_a_line_is_as_bad_as_it_says(line: str, severity: int) -> None:
+def test_a_lines_priority_follows_its_level_name(line: str, severity: int) -> None:
     assert parse_priority(line) == severity

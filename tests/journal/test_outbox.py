@@ -1,4 +1,4 @@
-"""Datagrams for a reader that is busy: none is lost that there is room for, and nobody waits for it."""
+"""Datagrams for a busy reader: none is lost while the queue has room, and nobody waits for the reader."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ SocketPair = tuple[socket.socket, socket.socket]
 
 
 def read(sock: socket.socket) -> list[int]:
-    found = []
+    numbers = []
     with suppress(BlockingIOError):
         while True:
-            found.append(int(sock.recv(100)))
-    return found
+            numbers.append(int(sock.recv(100)))
+    return numbers
 
 
 def fill_queue(outbox: Outbox, count: int) -> None:
@@ -27,7 +27,7 @@ def fill_queue(outbox: Outbox, count: int) -> None:
         outbox.send()
 
 
-def test_everything_comes_in_order_however_slow_the_reader_is(socket_pair: SocketPair) -> None:
+def test_everything_arrives_in_order_no_matter_how_slow_the_reader_is(socket_pair: SocketPair) -> None:
     async def scenario() -> None:
         outbox = Outbox(socket_pair[0], 1000)
         fill_queue(outbox, 1000)
@@ -44,12 +44,12 @@ def test_everything_comes_in_order_however_slow_the_reader_is(socket_pair: Socke
     asyncio.run(scenario())
 
 
-def test_more_than_there_is_room_for_is_not_taken(socket_pair: SocketPair) -> None:
+def test_a_full_queue_rejects_more_datagrams(socket_pair: SocketPair) -> None:
     outbox = Outbox(socket_pair[0], 3)
     assert [outbox.add(b"1") for _ in range(4)] == [True, True, True, False]
 
 
-def test_without_an_event_loop_what_waits_goes_with_what_comes_next(socket_pair: SocketPair) -> None:
+def test_without_an_event_loop_the_next_send_sends_what_waits(socket_pair: SocketPair) -> None:
     outbox = Outbox(socket_pair[0], 1000)
     fill_queue(outbox, 600)
     first = read(socket_pair[1])
@@ -60,7 +60,7 @@ def test_without_an_event_loop_what_waits_goes_with_what_comes_next(socket_pair:
     assert first == list(range(600))
 
 
-def test_a_loop_that_has_ended_is_replaced_by_the_next(socket_pair: SocketPair) -> None:
+def test_an_event_loop_that_has_ended_is_replaced_by_the_next(socket_pair: SocketPair) -> None:
     outbox = Outbox(socket_pair[0], 1000)
 
     async def fill() -> None:
@@ -78,7 +78,7 @@ def test_a_loop_that_has_ended_is_replaced_by_the_next(socket_pair: SocketPair) 
     asyncio.run(drain())
 
 
-def test_the_end_of_the_program_waits_for_a_busy_reader_and_not_for_one_that_never_reads(
+def test_flush_waits_for_a_busy_reader_but_not_for_one_that_never_reads(
     socket_pair: SocketPair,
 ) -> None:
     outbox = Outbox(socket_pair[0], 1000)
@@ -95,7 +95,7 @@ def test_the_end_of_the_program_waits_for_a_busy_reader_and_not_for_one_that_nev
     assert got == list(range(600))
 
 
-def test_the_end_of_the_program_does_not_wait_for_a_reader_that_takes_one_now_and_then(
+def test_flush_does_not_wait_for_a_reader_that_reads_only_now_and_then(
     socket_pair: SocketPair,
 ) -> None:
     outbox = Outbox(socket_pair[0], 1000)
@@ -124,7 +124,7 @@ def test_a_datagram_that_is_rejected_does_not_block_the_others(socket_pair: Sock
     assert read(socket_pair[1]) == [1, 2]
 
 
-def test_a_reader_that_has_gone_costs_what_was_meant_for_it_alone(socket_pair: SocketPair) -> None:
+def test_an_unreachable_reader_loses_only_its_own_datagrams(socket_pair: SocketPair) -> None:
     socket_pair[1].close()
     outbox = Outbox(socket_pair[0], 10)
     fill_queue(outbox, 100)

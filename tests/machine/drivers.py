@@ -1,4 +1,4 @@
-"""A driver to have on a machine that has none: a C library with NVML's symbols, found as the real one is."""
+"""A fake NVML driver for machines without one: a C library with NVML's symbols, loaded as the real one is."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ SOURCE = Path(__file__).with_name("nvml.c")
 
 @dataclass(frozen=True)
 class Driver:
-    """Where the library lies, and the files that tell it what to be."""
+    """The folder of the library, and the files that control which GPU it simulates."""
 
     folder: Path
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a process needs so that pynvml finds it: the loader reads its path when the process starts."""
+        """The environment that lets pynvml find the library: the loader reads its search path when a process starts."""
         return {
             **os.environ,
             "LD_LIBRARY_PATH": str(self.folder),
@@ -34,7 +34,7 @@ class Driver:
         (self.folder / "processes").write_text("".join(f"{pid} {used}\n" for pid, used in processes.items()))
 
     def run_program(self, program: str) -> str:
-        """What a Python program prints on a machine with this driver."""
+        """Run a Python program with this driver; return its output."""
         ran = subprocess.run(
             [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=self.environment
         )
@@ -42,7 +42,7 @@ class Driver:
 
 
 def build_driver(folder: Path, kind: str) -> Driver:
-    """Compile the library, and have it be of that kind."""
+    """Compile the library and have it simulate this kind of GPU."""
     library = folder / "libnvidia-ml.so.1"
     subprocess.run(["cc", "-shared", "-fPIC", "-Wall", "-Werror", "-o", library, SOURCE], check=True)
     driver = Driver(folder)

@@ -1,4 +1,4 @@
-"""The memory of this machine, of a GB10, of machines with a GPU's own memory, and drivers that fail."""
+"""Memory of this machine, of a GB10, of machines whose GPU has its own memory, and with failing drivers."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ HugePages_Free:        0
 Hugepagesize:       2048 kB
 """
 
-LOOK = """
+READ_ONCE = """
 from sparkd.machine.memory import MemoryProbe
 memory = MemoryProbe().read()
 print(memory.kind, memory.total, memory.available, sorted(memory.processes.items()))
 """
 
-LOOK_TWICE = """
+READ_REPEATEDLY = """
 import os, pathlib
 from sparkd.machine import nvml
 from sparkd.machine.memory import MemoryProbe
@@ -51,11 +51,15 @@ def driver(tmp_path: Path) -> Driver:
 
 
 def test_available_is_mem_available_and_swap_does_not_count() -> None:
-    found = parse_meminfo(SPARK)
-    assert (found.total, found.available, found.free) == (127600748 * 1024, 98102844 * 1024, 3412340 * 1024)
+    meminfo = parse_meminfo(SPARK)
+    assert (meminfo.total, meminfo.available, meminfo.free) == (
+        127600748 * 1024,
+        98102844 * 1024,
+        3412340 * 1024,
+    )
 
 
-def test_with_hugepages_set_aside_only_those_count() -> None:
+def test_with_hugepages_reserved_only_those_count() -> None:
     text = SPARK.replace("HugePages_Total:       0", "HugePages_Total:    2000")
     assert parse_meminfo(text.replace("HugePages_Free:        0", "HugePages_Free:    512")).available == GIB
 
@@ -63,25 +67,27 @@ def test_with_hugepages_set_aside_only_those_count() -> None:
 @pytest.mark.parametrize(
     "text", ["", "MemTotal: many kB\n", "MemTotal:\n", SPARK.replace("MemAvailable", "Mem")]
 )
-def test_a_file_that_is_not_the_kernels_is_an_error(text: str) -> None:
+def test_a_file_that_the_kernel_did_not_write_is_an_error(text: str) -> None:
     with pytest.raises(ProbeError):
         parse_meminfo(text)
 
 
 def test_this_machine_has_the_memory_that_psutil_sees() -> None:
-    found, other = read_meminfo(), psutil.virtual_memory()
-    assert found.total == other.total
-    assert abs(found.available - other.available) < GIB
+    meminfo, other = read_meminfo(), psutil.virtual_memory()
+    assert meminfo.total == other.total
+    assert abs(meminfo.available - other.available) < GIB
 
 
-def test_without_a_driver_the_hosts_memory_is_all_there_is() -> None:
+def test_without_a_driver_only_the_hosts_memory_counts() -> None:
     memory = MemoryProbe().read_host()
     assert (memory.kind, memory.total, memory.available) == ("host", memory.host_total, memory.host_available)
 
 
-def test_a_gb10_that_does_not_say_has_the_hosts_memory_and_its_processes_figures(driver: Driver) -> None:
+def test_a_gb10_that_reports_no_total_uses_the_hosts_memory_and_reports_memory_by_process(
+    driver: Driver,
+) -> None:
     driver.set_processes({4711: 30 * GIB, 4712: GIB})
-    kind, total, available, processes = driver.run_program(LOOK).split(maxsplit=3)
+    kind, total, available, processes = driver.run_program(READ_ONCE).split(maxsplit=3)
     assert (kind, int(total)) == ("unified", read_meminfo().total)
     assert abs(int(available) - read_meminfo().available) < GIB
     assert processes == str([(4711, 30 * GIB), (4712, GIB)])
@@ -89,28 +95,28 @@ def test_a_gb10_that_does_not_say_has_the_hosts_memory_and_its_processes_figures
 
 def test_a_driver_that_reports_the_hosts_total_means_unified_memory(driver: Driver) -> None:
     driver.set_kind("gb10-total")
-    assert driver.run_program(LOOK).startswith(f"unified {read_meminfo().total} ")
+    assert driver.run_program(READ_ONCE).startswith(f"unified {read_meminfo().total} ")
 
 
 def test_an_h100_has_memory_of_its_own(driver: Driver) -> None:
     driver.set_kind("h100")
-    assert driver.run_program(LOOK) == f"separate {80 * GIB} {72 * GIB} []"
+    assert driver.run_program(READ_ONCE) == f"separate {80 * GIB} {72 * GIB} []"
 
 
-def test_a_gpu_with_a_little_more_memory_than_its_host_is_not_taken_for_unified(driver: Driver) -> None:
+def test_a_gpu_with_a_little_more_memory_than_its_host_is_not_unified(driver: Driver) -> None:
     driver.set_kind("h200")
-    assert driver.run_program(LOOK).startswith("separate ")
+    assert driver.run_program(READ_ONCE).startswith("separate ")
 
 
 @pytest.mark.parametrize(
     ("name", "total"), [("NVIDIA GB10", 128), ("NVIDIA Whatever", 122), ("NVIDIA X", None)]
 )
-def test_what_unified_memory_looks_like(name: str, total: int | None) -> None:
+def test_which_gpus_have_unified_memory(name: str, total: int | None) -> None:
     assert is_unified(Gpu(name, total, None), 121)
 
 
-def test_a_driver_that_vanishes_and_returns_takes_nothing_down(driver: Driver) -> None:
-    output = driver.run_program(LOOK_TWICE.format(kinds='"h100", "gone", "absent", "h100"'))
+def test_a_driver_that_disappears_and_returns_breaks_nothing(driver: Driver) -> None:
+    output = driver.run_program(READ_REPEATEDLY.format(kinds='"h100", "gone", "absent", "h100"'))
     assert output.splitlines() == [
         "separate known True",
         "separate unknown True",
@@ -120,16 +126,16 @@ def test_a_driver_that_vanishes_and_returns_takes_nothing_down(driver: Driver) -
 
 
 def test_a_gb10_whose_driver_is_reloaded_stays_a_gb10(driver: Driver) -> None:
-    output = driver.run_program(LOOK_TWICE.format(kinds='"gb10", "gone", "gb10"'))
+    output = driver.run_program(READ_REPEATEDLY.format(kinds='"gb10", "gone", "gb10"'))
     assert output.splitlines() == ["unified known True"] * 3
 
 
 def test_a_driver_that_is_not_loaded_leaves_a_machine_without_a_gpu(driver: Driver) -> None:
     driver.set_kind("absent")
-    assert driver.run_program(LOOK).startswith("host ")
+    assert driver.run_program(READ_ONCE).startswith("host ")
 
 
-def test_a_process_is_counted_for_what_it_allocates_and_not_for_the_files_it_maps() -> None:
+def test_a_processs_memory_is_what_it_allocates_without_the_files_it_maps() -> None:
     program = "import sys; held = b'x' * (64 << 20); print(flush=True); sys.stdin.read()"
     with subprocess.Popen([sys.executable, "-c", program], stdin=-1, stdout=-1) as process:
         assert process.stdout
@@ -141,7 +147,7 @@ def test_a_process_is_counted_for_what_it_allocates_and_not_for_the_files_it_map
     assert measure_host_memory([process.pid]) == 0
 
 
-def test_two_processes_that_share_memory_have_it_once() -> None:
+def test_memory_that_two_processes_share_counts_once() -> None:
     program = (
         "import mmap, os, sys\n"
         "held = mmap.mmap(-1, 64 << 20)\n"

@@ -1,4 +1,4 @@
-"""Weight files leave the page cache without any rights; the rest only where that is allowed."""
+"""Weight files are dropped from the page cache without privileges; the whole page cache only if that is allowed."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ MIB = 1024**2
 
 
 def count_cached_pages(path: Path) -> int:
-    """Bytes of the file that are in the page cache: mincore(2)."""
+    """Return the bytes of the file that are in the page cache: mincore(2)."""
     with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
         pages = len(mapped) // mmap.PAGESIZE
-        found = (ctypes.c_ubyte * pages)()
-        place = ctypes.c_char.from_buffer(mapped)
-        address = ctypes.addressof(place)
-        assert ctypes.CDLL(None).mincore(ctypes.c_void_p(address), ctypes.c_size_t(len(mapped)), found) == 0
-        del place
-    return sum(page & 1 for page in found) * mmap.PAGESIZE
+        residency = (ctypes.c_ubyte * pages)()
+        buffer = ctypes.c_char.from_buffer(mapped)
+        address = ctypes.addressof(buffer)
+        assert (
+            ctypes.CDLL(None).mincore(ctypes.c_void_p(address), ctypes.c_size_t(len(mapped)), residency) == 0
+        )
+        del buffer
+    return sum(page & 1 for page in residency) * mmap.PAGESIZE
 
 
 def write(path: Path) -> Path:
@@ -32,7 +34,7 @@ def write(path: Path) -> Path:
     return path
 
 
-def test_weights_leave_the_page_cache_and_other_files_stay(tmp_path: Path) -> None:
+def test_weights_are_dropped_from_the_page_cache_and_other_files_stay(tmp_path: Path) -> None:
     weights = write(tmp_path / "model" / "snapshots" / "model-00001-of-00002.safetensors")
     other = write(tmp_path / "model" / "notes.txt")
     assert count_cached_pages(weights) == count_cached_pages(other) == 4 * MIB
@@ -41,7 +43,7 @@ def test_weights_leave_the_page_cache_and_other_files_stay(tmp_path: Path) -> No
     assert count_cached_pages(other) == 4 * MIB
 
 
-def test_a_model_that_is_one_file_is_released_too(tmp_path: Path) -> None:
+def test_a_model_that_is_a_single_file_is_dropped_too(tmp_path: Path) -> None:
     weights = write(tmp_path / "model.gguf")
     assert drop_files([weights]) == 4 * MIB
     assert count_cached_pages(weights) == 0

@@ -1,4 +1,4 @@
-"""Real children for the tests of processes: the bad engine, and waiting without sleeping."""
+"""Helpers for tests with real child processes: the bad engine, Python programs, and waiting for a condition."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def python(program: str) -> Command:
 async def wait_until(condition: Callable[[], object], within: float = 60.0) -> None:
     deadline = time.monotonic() + within
     while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, f"not true within {within} seconds"
         await asyncio.sleep(0.005)
 
 

@@ -1,4 +1,4 @@
-"""Processes in cgroups of their own, in the machine's real cgroup tree; needs root, as systemd's delegation does."""
+"""Processes in cgroups of their own, in the machine's real cgroup tree. Needs root, to create cgroups there."""
 
 from __future__ import annotations
 
@@ -30,27 +30,28 @@ class RecordingHandler(logging.Handler):
         messages.append((record.levelname, record.getMessage(), record.fields["EVENT"]))
 logging.basicConfig(handlers=[RecordingHandler()], level="INFO")
 Path(sys.argv[1], "cgroup.procs").write_text(str(os.getpid()))
-found = cgroups.claim()
-if found:
-    found.initialize(sys.argv[2:])  # again, as after a re-exec
+delegated = cgroups.claim()
+if delegated:
+    delegated.initialize(sys.argv[2:])  # again, as after a re-exec
 own = Path("/proc/self/cgroup").read_text().splitlines()[-1]
-below = sorted(found.controllers) if found else None
-print(json.dumps({"base": found and str(found.base), "own": own, "controllers": below, "messages": messages}))
+controllers = sorted(delegated.controllers) if delegated else None
+base = delegated and str(delegated.base)
+print(json.dumps({"base": base, "own": own, "controllers": controllers, "messages": messages}))
 """
-"""Moves into a cgroup, claims it as the daemon does, and tells what came of it."""
+"""Moves into a cgroup, claims it as the daemon does, and prints the result."""
 
 
 def writable_tree() -> Path | None:
     for line in Path("/proc/self/mounts").read_text().splitlines():
-        _, place, kind, *_ = line.split()
-        if kind == "cgroup2" and os.access(place, os.W_OK):
-            return Path(place)
+        _, mount_point, kind, *_ = line.split()
+        if kind == "cgroup2" and os.access(mount_point, os.W_OK):
+            return Path(mount_point)
     return None
 
 
 TREE = writable_tree()
 
-if TREE is not None:  # elsewhere the tests of the session sweep say all there is to say
+if TREE is not None:  # without a writable tree, the tests of find_family cover stopping
 
     @pytest.fixture
     def cgroups() -> Iterator[Cgroups]:
@@ -61,7 +62,7 @@ if TREE is not None:  # elsewhere the tests of the session sweep say all there i
         assert list(base.glob("sparkd-engine-*")) == []
         base.rmdir()
 
-    def test_even_a_runaway_that_left_session_and_folder_is_ended(tmp_path: Path, cgroups: Cgroups) -> None:
+    def test_even_a_process_that_left_session_and_folder_is_killed(tmp_path: Path, cgroups: Cgroups) -> None:
         async def scenario() -> None:
             flags = ("--deaf", "--fork-grandchildren", "1", "--fork-runaways", "2", "--runaways-leave")
             process = await Process.start(bad_engine(*flags), tmp_path, Log(None), cgroups=cgroups)
@@ -76,7 +77,7 @@ if TREE is not None:  # elsewhere the tests of the session sweep say all there i
 
         asyncio.run(scenario())
 
-    def test_a_process_ended_before_it_has_moved_in_is_not_forgotten(
+    def test_a_process_that_has_not_moved_into_its_cgroup_yet_is_killed(
         tmp_path: Path, cgroups: Cgroups
     ) -> None:
         async def scenario() -> None:
@@ -90,7 +91,7 @@ if TREE is not None:  # elsewhere the tests of the session sweep say all there i
 
         asyncio.run(scenario())
 
-    def test_cgroups_that_an_engine_made_itself_go_with_it(tmp_path: Path, cgroups: Cgroups) -> None:
+    def test_cgroups_that_an_engine_creates_are_removed_with_it(tmp_path: Path, cgroups: Cgroups) -> None:
         program = (
             f"import os, time; own = '{TREE}' + open('/proc/self/cgroup').read().split('0::')[1].strip();"
             "os.mkdir(own + '/inner'); open(own + '/inner/cgroup.procs', 'w').write(str(os.getpid()));"
@@ -106,7 +107,7 @@ if TREE is not None:  # elsewhere the tests of the session sweep say all there i
 
         asyncio.run(scenario())
 
-    def test_a_name_that_a_former_sparkd_could_not_clear_is_passed_over(cgroups: Cgroups) -> None:
+    def test_a_cgroup_that_an_earlier_sparkd_could_not_remove_is_not_used_again(cgroups: Cgroups) -> None:
         first, second = cgroups.create("m.1"), cgroups.create("m.1")
         assert sorted(cgroups.find("m.1")) == [first.path, second.path]
         assert cgroups.find("m") == []
@@ -116,7 +117,7 @@ if TREE is not None:  # elsewhere the tests of the session sweep say all there i
 
     @pytest.fixture
     def unit() -> Iterator[Path]:
-        """A cgroup called as a unit's is."""
+        """Yield a cgroup that is named like a systemd unit's."""
         assert TREE is not None
         path = TREE / f"sparkd-test-{os.getpid()}.service"
         path.mkdir()
@@ -125,44 +126,44 @@ if TREE is not None:  # elsewhere the tests of the session sweep say all there i
         assert not path.exists()
 
     def run_claim(path: Path, *controllers: str) -> dict[str, Any]:
-        """What a process in there makes of it."""
+        """Run CLAIM in the cgroup at `path`; return its result."""
         argv = [sys.executable, "-c", CLAIM, str(path), *controllers]
-        found: dict[str, Any] = json.loads(subprocess.run(argv, capture_output=True, check=True).stdout)
-        return found
+        result: dict[str, Any] = json.loads(subprocess.run(argv, capture_output=True, check=True).stdout)
+        return result
 
-    def test_a_daemon_moves_into_a_leaf_so_that_its_engines_get_controllers(unit: Path) -> None:
+    def test_a_daemon_moves_into_its_own_cgroup_so_that_its_engines_get_controllers(unit: Path) -> None:
         os.setxattr(unit, "trusted.delegate", b"1")
-        here = (unit / "cgroup.controllers").read_text().split()
-        found = run_claim(unit, *here)
-        assert found["base"] == str(unit)
-        assert found["own"] == f"0::/{unit.name}/daemon"
-        assert found["controllers"] == sorted(here)
-        assert len(found["messages"]) == (not {"cpu", "memory", "pids"} <= set(here))
+        available = (unit / "cgroup.controllers").read_text().split()
+        result = run_claim(unit, *available)
+        assert result["base"] == str(unit)
+        assert result["own"] == f"0::/{unit.name}/daemon"
+        assert result["controllers"] == sorted(available)
+        assert len(result["messages"]) == (not {"cpu", "memory", "pids"} <= set(available))
 
-    def test_a_daemon_that_systemd_starts_in_a_leaf_stays_there(unit: Path) -> None:
+    def test_a_daemon_that_systemd_starts_in_its_own_cgroup_stays_there(unit: Path) -> None:
         """DelegateSubgroup= of systemd 254 and newer."""
         os.setxattr(unit, "trusted.delegate", b"1")
         (unit / "main").mkdir()
-        found = run_claim(unit / "main")
-        assert (found["base"], found["own"]) == (str(unit), f"0::/{unit.name}/main")
+        result = run_claim(unit / "main")
+        assert (result["base"], result["own"]) == (str(unit), f"0::/{unit.name}/main")
 
     def test_a_unit_without_delegation_logs_one_warning_with_its_fix(unit: Path) -> None:
-        found = run_claim(unit)
-        ((level, said, event),) = found["messages"]
-        assert (found["base"], level, event) == (None, "WARNING", "cgroups")
-        assert f"`sudo systemctl edit {unit.name}`, Delegate=yes under [Service]" in said
+        result = run_claim(unit)
+        ((level, message, event),) = result["messages"]
+        assert (result["base"], level, event) == (None, "WARNING", "cgroups")
+        assert f"run `sudo systemctl edit {unit.name}` and add it under [Service]" in message
 
-    def test_in_a_terminal_that_is_no_warning() -> None:
+    def test_in_a_terminal_this_is_not_a_warning() -> None:
         assert TREE is not None
-        ((level, said, _),) = run_claim(TREE)["messages"]
+        ((level, message, _),) = run_claim(TREE)["messages"]
         assert level == "INFO"
-        assert said.endswith("systemd delegates none to what is started by hand")
+        assert message.endswith("sparkd was started by hand, and systemd delegates cgroups only to its units")
 
 
 def test_a_cgroup_has_its_weight_and_reports_its_host_memory(
     tmp_path: Path,
 ) -> None:
-    """Files in an ordinary folder: these controllers are not to be had on every machine that tests run on."""
+    """Uses files in an ordinary folder, because not every test machine has these controllers."""
     cgroup = Cgroups(tmp_path).create("m.1", 300)
     assert (cgroup.path / "cpu.weight").read_text() == "300"
     cgroup.set_cpu_weight(50)
@@ -187,7 +188,7 @@ def test_a_daemons_unit_is_distinguished_from_a_shell_and_a_container() -> None:
     assert parse_unit("") is None
 
 
-def test_where_no_cgroup_can_be_made_the_process_starts_without(tmp_path: Path) -> None:
+def test_a_process_starts_without_a_cgroup_if_none_can_be_created(tmp_path: Path) -> None:
     async def scenario() -> None:
         absent = Cgroups(tmp_path / "absent")
         process = await Process.start(python("pass"), tmp_path, Log(None), cgroups=absent)
@@ -198,5 +199,5 @@ def test_where_no_cgroup_can_be_made_the_process_starts_without(tmp_path: Path) 
 
 
 def test_only_a_delegated_tree_is_used() -> None:
-    found = Cgroups.find_delegated()
-    assert found is None or os.access(found.base / "cgroup.procs", os.W_OK)
+    delegated = Cgroups.find_delegated()
+    assert delegated is None or os.access(delegated.base / "cgroup.procs", os.W_OK)

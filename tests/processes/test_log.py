@@ -1,4 +1,4 @@
-"""Bytes in, lines out: to memory, to a file that may be on a full disk, to followers that may be slow."""
+"""Output becomes lines in memory, in a file on a disk that may be full, and for followers that may be slow."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ def feed_log(*pieces: bytes, keep: int = 2000) -> list[str]:
     return log.tail(10**7)
 
 
-def test_lines_are_lines_wherever_the_pieces_break() -> None:
+def test_lines_do_not_depend_on_how_the_output_is_split_into_pieces() -> None:
     text = "uno\ndós\n\nห้า\r\n四つ"
     data = text.encode()
     expected = ["uno", "dós", "", "ห้า", "四つ"]
     assert feed_log(data) == expected
     assert feed_log(*(bytes([byte]) for byte in data)) == expected
-    for place in range(len(data)):
-        assert feed_log(data[:place], data[place:]) == expected
+    for offset in range(len(data)):
+        assert feed_log(data[:offset], data[offset:]) == expected
 
 
-def test_what_is_not_utf_8_is_replaced() -> None:
+def test_invalid_utf_8_is_replaced() -> None:
     assert feed_log(b"a\xffb\n\xe4\xb8\n") == ["a\ufffdb", "\ufffd"]
 
 
-def test_control_characters_cannot_steer_the_readers_terminal() -> None:
+def test_control_characters_cannot_control_the_readers_terminal() -> None:
     assert feed_log(b"\x1b[2J\x07\tred\x7f\n") == ["␛[2J␇\tred␡"]
 
 
@@ -43,13 +43,13 @@ def test_an_unfinished_line_is_kept_at_the_end() -> None:
     assert feed_log(b"one\ntw", b"o") == ["one", "two"]
 
 
-def test_a_very_long_line_is_cut_and_says_so() -> None:
+def test_a_very_long_line_is_cut_and_states_the_rest() -> None:
     lines = feed_log(b"x" * 20_000 + b"\nnext\n")
-    assert lines == ["x" * MAX_LINE + f" [sparkd: and {20_000 - MAX_LINE} bytes]", "next"]
+    assert lines == ["x" * MAX_LINE + f" [sparkd: {20_000 - MAX_LINE} more bytes]", "next"]
     assert feed_log(*[b"x" * 1000] * 20, b"\nnext\n") == lines
 
 
-def test_memory_holds_the_last_lines_only() -> None:
+def test_memory_keeps_only_the_last_lines() -> None:
     log = Log(None, keep=3)
     log.feed(b"a\nb\nc\nd\n")
     assert log.tail(10) == ["b", "c", "d"]
@@ -57,7 +57,7 @@ def test_memory_holds_the_last_lines_only() -> None:
     assert log.tail(0) == []
 
 
-def test_progress_is_observed_as_it_comes_and_kept_once() -> None:
+def test_progress_is_observed_at_once_and_kept_once() -> None:
     seen: list[str] = []
     log = Log(None, observe=seen.append)
     log.feed(b"begin\n\r 0%")
@@ -85,14 +85,14 @@ def test_a_carriage_return_at_the_end_of_a_piece_may_be_half_of_a_lines_end() ->
     assert feed_log(b"one\r", b"\ntwo\r", b"\n") == ["one", "two"]
 
 
-def test_of_a_flood_the_last_lines_are_read_and_the_others_counted() -> None:
+def test_the_last_lines_of_a_flood_are_read_and_the_others_counted() -> None:
     count = 20 * MAX_LINES_PER_READ
     lines = feed_log(b"begin\n" + b"y\n" * count + b"rest", keep=5000)
     assert lines[0] == f"[sparkd: {count + 1 - MAX_LINES_PER_READ} lines dropped]"
     assert lines[1:] == ["y"] * MAX_LINES_PER_READ + ["rest"]
 
 
-def test_a_lasting_flood_is_only_counted_and_the_count_is_right() -> None:
+def test_a_lasting_flood_is_only_counted_and_the_count_is_exact() -> None:
     pieces = 200
     piece = b"".join(b"%07d\n" % number for number in range(8192))
     lines = feed_log(*[piece] * pieces, b"the end\n", keep=1_000_000)
@@ -101,7 +101,7 @@ def test_a_lasting_flood_is_only_counted_and_the_count_is_right() -> None:
     assert len(lines) < 100_000
 
 
-def test_a_loss_in_mid_line_loses_the_whole_line() -> None:
+def test_dropping_a_part_of_a_line_drops_the_whole_line() -> None:
     log = Log(None)
     log.feed(b"kept\nbroken ")
     log.feed(b"x" * 50_000_000)
@@ -124,7 +124,7 @@ def test_a_follower_gets_the_last_lines_and_then_the_new_ones() -> None:
         log.feed(b"e\nf")
         log.close()
         assert [line async for line in following] == ["e", "f"]
-        assert [line async for line in log.follow(1)] == ["f"]  # one who comes late
+        assert [line async for line in log.follow(1)] == ["f"]  # a follower that starts late
 
     asyncio.run(scenario())
 
@@ -160,7 +160,7 @@ def test_a_follower_that_leaves_is_forgotten() -> None:
     asyncio.run(scenario())
 
 
-def test_the_file_has_every_line_and_is_nobody_elses_to_read(tmp_path: Path) -> None:
+def test_the_file_has_every_line_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
     path = tmp_path / "log"
     log = Log(path, keep=1)
     log.feed(b"a\nb\n")
@@ -172,7 +172,7 @@ def test_the_file_has_every_line_and_is_nobody_elses_to_read(tmp_path: Path) -> 
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_file_that_cannot_be_written_disturbs_nobody(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_affects_nothing_else(tmp_path: Path) -> None:
     for path in (Path("/dev/full"), tmp_path, tmp_path / "absent/log"):
         log = Log(path)
         log.feed(b"a\n")
@@ -182,7 +182,7 @@ def test_a_file_that_cannot_be_written_disturbs_nobody(tmp_path: Path) -> None:
 
 @pytest.fixture
 def limited_file_size() -> Iterator[None]:
-    """No file of ours may grow beyond 64 bytes: the kernel refuses as it does on a full disk."""
+    """Limits our files to 64 bytes: the kernel then rejects writes as it does on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (64, hard))
     yield
@@ -190,7 +190,7 @@ def limited_file_size() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("limited_file_size")
-def test_once_the_disk_has_room_again_the_file_says_how_many_lines_it_lacks(tmp_path: Path) -> None:
+def test_once_the_disk_has_room_again_the_file_reports_how_many_lines_are_missing(tmp_path: Path) -> None:
     path = tmp_path / "log"
     file = LogFile(path)
     file.write([f"line {number}" for number in range(6)])
@@ -200,10 +200,10 @@ def test_once_the_disk_has_room_again_the_file_says_how_many_lines_it_lacks(tmp_
     file.write(["back"])
     file.close()
     lines = path.read_text().splitlines()
-    whole = [line for line in lines if line.startswith("line ") and line != "line"]
+    complete = [line for line in lines if line.startswith("line ") and line != "line"]
     assert lines[-1] == "back"
     assert lines[-2] == f"[sparkd: {12 - 9 + 1} lines dropped: File too large]"
-    assert whole[:9] == [f"line {number}" for number in range(9)]
+    assert complete[:9] == [f"line {number}" for number in range(9)]
 
 
 def test_a_long_log_keeps_its_newest_lines_in_two_files(tmp_path: Path) -> None:
@@ -224,14 +224,14 @@ def test_a_long_log_keeps_its_newest_lines_in_two_files(tmp_path: Path) -> None:
 )
 def test_a_resumed_log_continues_in_the_middle_of_a_line(tmp_path: Path, first: str) -> None:
     rest = "o\nthree\n"
-    whole = Log(tmp_path / "whole")
+    reference = Log(tmp_path / "reference")
     for piece in (first, rest):
-        whole.feed(piece.encode())
-    before, after = Log(tmp_path / "halves"), Log(tmp_path / "halves")
+        reference.feed(piece.encode())
+    before, after = Log(tmp_path / "resumed"), Log(tmp_path / "resumed")
     before.feed(first.encode())
     after.resume(before.state)
     after.feed(rest.encode())
-    for log in (whole, after):
+    for log in (reference, after):
         log.close()
-    assert after.tail(100) == whole.tail(100)
-    assert (tmp_path / "halves").read_text() == (tmp_path / "whole").read_text()
+    assert after.tail(100) == reference.tail(100)
+    assert (tmp_path / "resumed").read_text() == (tmp_path / "reference").read_text()

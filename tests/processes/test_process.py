@@ -1,4 +1,4 @@
-"""One child and everything it forks, on both event loops, with children that behave badly."""
+"""A child process and everything it forks, on both event loops, with children that behave badly."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ def run(request: pytest.FixtureRequest) -> Runner:
     return runner
 
 
-def descriptors() -> int:
-    """How many files this process has open."""
+def count_descriptors() -> int:
+    """Return the number of files that this process has open."""
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 async def start_process(directory: Path, *flags: str) -> Process:
-    """A bad engine that has got as far as being ready."""
+    """Start a bad engine and wait until it is ready."""
     process = await Process.start(bad_engine(*flags), directory, Log(None))
     await wait_until(lambda: pids_of(directory, "ready"))
     return process
 
 
-def test_a_process_has_a_session_of_its_own_no_input_and_only_the_environment_it_is_given(
+def test_a_process_has_its_own_session_no_input_and_only_the_environment_it_is_given(
     tmp_path: Path, run: Runner
 ) -> None:
     program = (
@@ -63,7 +63,7 @@ def test_a_process_has_a_session_of_its_own_no_input_and_only_the_environment_it
         assert await process.wait() == Exit(0)
         await process.stop(0)
         # Descriptors: 0, 1, 2 and the one that lists them.
-        environment = sorted([*ENVIRONMENT, "LC_CTYPE"])  # LC_CTYPE is Python's own doing (PEP 538)
+        environment = sorted([*ENVIRONMENT, "LC_CTYPE"])  # Python itself sets LC_CTYPE (PEP 538)
         assert log.tail(1) in ([f"True True 0o77 {tmp_path} {e} 4"] for e in (environment, ["PATH"]))
 
     run(scenario())
@@ -75,7 +75,7 @@ def test_the_last_output_is_in_the_log_when_the_exit_is_reported(tmp_path: Path,
         last = "print(*range(20000), sep='\\n'); print('ValueError: why', end=''); import sys; sys.exit(3)"
         process = await Process.start(python(last), tmp_path, log)
         assert await process.wait() == Exit(3)
-        assert log.tail(1) == ["19999"]  # the unfinished line comes with the end of the log
+        assert log.tail(1) == ["19999"]  # the log adds the unfinished line when it is closed
         await process.stop(0)
         log.close()
         assert log.tail(2) == ["19999", "ValueError: why"]
@@ -83,7 +83,9 @@ def test_the_last_output_is_in_the_log_when_the_exit_is_reported(tmp_path: Path,
     run(scenario())
 
 
-def test_many_may_wait_and_one_giving_up_disturbs_nobody(tmp_path: Path, run: Runner) -> None:
+def test_several_tasks_may_wait_and_cancelling_one_does_not_affect_the_others(
+    tmp_path: Path, run: Runner
+) -> None:
     async def scenario() -> None:
         process = await start_process(tmp_path)
         waiting = [asyncio.create_task(process.wait()) for _ in range(3)]
@@ -96,50 +98,50 @@ def test_many_may_wait_and_one_giving_up_disturbs_nobody(tmp_path: Path, run: Ru
 
 
 @pytest.mark.parametrize(
-    ("name", "mode", "text", "says"),
+    ("name", "mode", "text", "reason"),
     [
-        ("absent", None, "", "there is no such file"),
+        ("absent", None, "", "the file does not exist"),
         ("plain", 0o644, "#!/bin/sh\n", "not an executable file"),
         ("orphaned", 0o755, "#!/no/such/python\n", "interpreter named in its first line is missing"),
-        ("noise", 0o755, "\x7fELF\x01", "not a program of this machine"),
+        ("noise", 0o755, "\x7fELF\x01", "not a program for this machine"),
     ],
 )
 def test_a_program_that_cannot_be_started_is_reported_with_its_name_and_reason(
-    tmp_path: Path, name: str, mode: int | None, text: str, says: str
+    tmp_path: Path, name: str, mode: int | None, text: str, reason: str
 ) -> None:
     program = tmp_path / name
     if mode is not None:
         program.write_text(text)
         program.chmod(mode)
-    before = descriptors()
+    before = count_descriptors()
 
     async def scenario() -> None:
-        with pytest.raises(LaunchError, match=f"cannot start {program}: .*{says}"):
+        with pytest.raises(LaunchError, match=f"cannot start {program}: .*{reason}"):
             await Process.start(Command((str(program),), ENVIRONMENT), tmp_path, Log(None))
 
     asyncio.run(scenario())
-    assert descriptors() == before
+    assert count_descriptors() == before
 
 
 @pytest.mark.parametrize(
-    ("argv", "says"),
+    ("argv", "reason"),
     [
-        (("no-such-program",), "no such program in PATH"),
+        (("no-such-program",), "no program of this name in PATH"),
         (("sh", "a\0b"), "null byte"),
         (("sh", "x" * 3_000_000), "Argument list too long"),
     ],
 )
 def test_a_command_that_cannot_be_started_is_reported(
-    tmp_path: Path, argv: tuple[str, ...], says: str
+    tmp_path: Path, argv: tuple[str, ...], reason: str
 ) -> None:
     async def scenario() -> None:
-        with pytest.raises(LaunchError, match=says):
+        with pytest.raises(LaunchError, match=reason):
             await Process.start(Command(argv, ENVIRONMENT), tmp_path, Log(None))
 
     asyncio.run(scenario())
 
 
-def test_a_cooperative_process_ends_at_the_first_sigterm(tmp_path: Path, run: Runner) -> None:
+def test_a_cooperative_process_exits_at_the_first_sigterm(tmp_path: Path, run: Runner) -> None:
     async def scenario() -> None:
         process = await start_process(tmp_path)
         assert process.remaining_pids() == [process.pid]
@@ -160,7 +162,7 @@ def test_sigterm_is_repeated_for_a_process_that_misses_the_first(tmp_path: Path,
     run(scenario())
 
 
-def test_a_deaf_one_is_killed_when_the_grace_is_over(tmp_path: Path, run: Runner) -> None:
+def test_a_process_that_ignores_sigterm_is_killed_after_the_grace_period(tmp_path: Path, run: Runner) -> None:
     async def scenario() -> None:
         process = await start_process(tmp_path, "--deaf")
         before = time.monotonic()
@@ -171,7 +173,7 @@ def test_a_deaf_one_is_killed_when_the_grace_is_over(tmp_path: Path, run: Runner
     run(scenario())
 
 
-def test_grandchildren_are_ended_too_wherever_they_have_gone(tmp_path: Path, run: Runner) -> None:
+def test_grandchildren_are_killed_too_even_outside_session_and_folder(tmp_path: Path, run: Runner) -> None:
     async def scenario() -> None:
         process = await start_process(tmp_path, "--fork-grandchildren", "2", "--fork-runaways", "2")
         family = pids_of(tmp_path, "ready", "grandchild", "runaway")
@@ -184,7 +186,7 @@ def test_grandchildren_are_ended_too_wherever_they_have_gone(tmp_path: Path, run
     run(scenario())
 
 
-def test_what_a_killed_process_leaves_behind_is_seen_and_ended(tmp_path: Path, run: Runner) -> None:
+def test_children_of_a_killed_process_are_found_and_killed(tmp_path: Path, run: Runner) -> None:
     async def scenario() -> None:
         process = await start_process(tmp_path, "--fork-grandchildren", "1", "--fork-runaways", "1")
         await wait_until(lambda: len(pids_of(tmp_path, "grandchild", "runaway")) == 2)
@@ -198,7 +200,7 @@ def test_what_a_killed_process_leaves_behind_is_seen_and_ended(tmp_path: Path, r
     run(scenario())
 
 
-def test_a_process_that_is_stopped_hears_that_it_shall_end(tmp_path: Path, run: Runner) -> None:
+def test_a_suspended_process_is_resumed_to_handle_sigterm(tmp_path: Path, run: Runner) -> None:
     async def scenario() -> None:
         process = await start_process(tmp_path)
         os.kill(process.pid, signal.SIGSTOP)
@@ -211,11 +213,11 @@ def test_a_process_that_is_stopped_hears_that_it_shall_end(tmp_path: Path, run: 
 def test_a_stop_with_less_grace_shortens_an_earlier_stop(tmp_path: Path, run: Runner) -> None:
     async def scenario() -> None:
         process = await start_process(tmp_path, "--deaf")
-        patient = asyncio.create_task(process.stop(600))
+        long_stop = asyncio.create_task(process.stop(600))
         await wait_until(lambda: any(event["event"] == "sigterm" for event in read_events(tmp_path)))
         await process.stop(0)
-        await asyncio.wait_for(patient, 60)
-        await process.stop(1)  # and again is no harm
+        await asyncio.wait_for(long_stop, 60)
+        await process.stop(1)  # another call is harmless
 
     run(scenario())
 
@@ -234,7 +236,7 @@ def test_kill_does_not_wait(tmp_path: Path, run: Runner) -> None:
 
 
 def test_foreign_processes_are_never_signalled(tmp_path: Path, run: Runner) -> None:
-    own, other = tmp_path / "m.1", tmp_path / "m.10"  # one name begins with the other
+    own, other = tmp_path / "m.1", tmp_path / "m.10"  # one name is a prefix of the other
     own.mkdir()
     other.mkdir()
     foreign_process = subprocess.Popen(["sleep", "600"], cwd=other)
@@ -252,7 +254,7 @@ def test_foreign_processes_are_never_signalled(tmp_path: Path, run: Runner) -> N
         foreign_process.wait()
 
 
-def test_a_flood_of_output_blocks_neither_the_engine_nor_us(tmp_path: Path, run: Runner) -> None:
+def test_a_flood_of_output_blocks_neither_the_engine_nor_the_event_loop(tmp_path: Path, run: Runner) -> None:
     async def scenario() -> None:
         log = Log(None)
         process = await Process.start(bad_engine("--flood-stdout"), tmp_path, log)
@@ -275,7 +277,7 @@ def test_a_flood_of_output_blocks_neither_the_engine_nor_us(tmp_path: Path, run:
     run(scenario())
 
 
-def test_nothing_is_left_open_in_sparkd(tmp_path: Path, run: Runner) -> None:
+def test_no_descriptor_is_left_open(tmp_path: Path, run: Runner) -> None:
     counts: list[int] = []
 
     async def scenario() -> None:
@@ -283,14 +285,14 @@ def test_nothing_is_left_open_in_sparkd(tmp_path: Path, run: Runner) -> None:
             process = await Process.start(python("pass"), tmp_path, Log(None))
             await process.wait()
             await process.stop(0)
-            counts.append(descriptors())
+            counts.append(count_descriptors())
 
     run(scenario())
     assert len(set(counts)) == 1
 
 
-def test_an_adopted_process_keeps_its_output_unless_that_has_ended(tmp_path: Path, run: Runner) -> None:
-    """A descriptor that was closed is another file's by then."""
+def test_an_adopted_process_keeps_its_output_unless_it_has_closed_it(tmp_path: Path, run: Runner) -> None:
+    """By then, the number of the closed descriptor may belong to another file."""
     program = "import os, time; print('first', flush=True); os.close(1); os.close(2); time.sleep(600)"
 
     async def scenario() -> None:

@@ -1,4 +1,4 @@
-"""Private folders, log files, and what a killed sparkd left: found, ended, removed, and no stranger harmed."""
+"""Private folders, log files, and the removal of what a killed sparkd left, without harm to foreign processes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ asyncio.run(main(*sys.argv[1:]))
 
 @pytest.fixture
 def run() -> Iterator[Path]:
-    """A run folder short enough for sockets."""
+    """Yield a run folder with a path short enough for sockets."""
     path = Path(f"/tmp/sparkd-test-{os.getpid()}")
     path.mkdir(mode=0o700)
     yield path
@@ -57,7 +57,7 @@ def run_directories(run: Path) -> RunDirectories:
 
 
 def kill_a_sparkd(run: Path) -> tuple[Path, list[int]]:
-    """Run a sparkd with one engine and kill it; return what it leaves: the folder, and the PIDs that live on."""
+    """Run a sparkd with one engine and kill it; return the engine's folder, and the PIDs that still run."""
     flags = ("--fork-grandchildren", "1", "--fork-runaways", "1")
     with subprocess.Popen(
         [sys.executable, "-c", SPARKD, str(run), *flags], stdout=subprocess.PIPE, text=True
@@ -73,20 +73,20 @@ def kill_a_sparkd(run: Path) -> tuple[Path, list[int]]:
 
 @pytest.fixture
 def foreign_process() -> Iterator[subprocess.Popen[bytes]]:
-    """A process of a user that has nothing to do with sparkd."""
+    """Yield a process that is not part of sparkd."""
     with subprocess.Popen(["sleep", "600"], start_new_session=True) as process:
         yield process
         process.kill()
 
 
-def wait_for_end_of(pid: int) -> None:
+def wait_for_exit(pid: int) -> None:
     deadline = time.monotonic() + 60
     while is_running(pid):
         assert time.monotonic() < deadline
         time.sleep(0.005)
 
 
-def test_a_private_folder_is_ours_alone_and_holds_the_longest_socket_of_an_engine(
+def test_a_private_folder_is_accessible_only_to_us_and_has_room_for_an_engines_longest_socket_name(
     run_directories: RunDirectories,
 ) -> None:
     directory = run_directories.create("a-model-with-a-very-long-name-that-goes-on-and-on", 12345)
@@ -99,14 +99,14 @@ def test_a_private_folder_is_ours_alone_and_holds_the_longest_socket_of_an_engin
     assert list(directory.parent.iterdir()) == []
 
 
-def test_folders_of_two_models_never_meet(run_directories: RunDirectories) -> None:
+def test_two_models_never_share_a_folder(run_directories: RunDirectories) -> None:
     names = ["a/b", "a b", "a.b", "a-b", "ü", "é", "", "..", "A-B"]
     directories = {run_directories.create(name, 1) for name in names} | {run_directories.create("a-b", 2)}
     assert len(directories) == len(names) + 1
     assert {directory.parent for directory in directories} == {run_directories.create("a-b", 3).parent}
 
 
-def test_a_run_folder_too_long_for_sockets_gets_a_short_one_of_its_own_and_says_so(tmp_path: Path) -> None:
+def test_a_run_folder_too_long_for_sockets_is_replaced_by_a_short_one_and_reported(tmp_path: Path) -> None:
     long = tmp_path / ("x" * 60)
     run_directories = RunDirectories(long, tmp_path / "logs")
     assert run_directories.notice is not None
@@ -122,27 +122,27 @@ def test_a_run_folder_too_long_for_sockets_gets_a_short_one_of_its_own_and_says_
     assert not directory.parent.exists()
 
 
-def test_a_short_folder_that_somebody_else_prepared_is_refused(tmp_path: Path) -> None:
+def test_a_short_folder_that_another_user_created_is_rejected(tmp_path: Path) -> None:
     long = tmp_path / ("x" * 60)
     short = _short_base(long)
     (tmp_path / "trap").mkdir()
     short.symlink_to(tmp_path / "trap")
     try:
-        with pytest.raises(PermissionError, match="is not a folder of ours alone"):
+        with pytest.raises(PermissionError, match="exists, but other users can access it"):
             RunDirectories(long, tmp_path).create("m", 1)
     finally:
         short.unlink()
     short.mkdir(mode=0o777)
     short.chmod(0o777)
     try:
-        with pytest.raises(PermissionError, match="is not a folder of ours alone"):
+        with pytest.raises(PermissionError, match="exists, but other users can access it"):
             RunDirectories(long, tmp_path).create("m", 1)
     finally:
         short.rmdir()
     assert list((tmp_path / "trap").iterdir()) == []
 
 
-def test_the_last_logs_of_each_model_are_kept_and_none_is_written_over(
+def test_the_last_logs_of_each_model_are_kept_and_none_is_overwritten(
     run_directories: RunDirectories, run: Path
 ) -> None:
     other = run_directories.new_log_path("m.1", 1)
@@ -159,7 +159,7 @@ def test_the_last_logs_of_each_model_are_kept_and_none_is_written_over(
     assert other.exists()
 
 
-def test_names_of_logs_tell_the_model_and_never_leave_the_folder(
+def test_names_of_logs_contain_the_model_and_never_leave_the_folder(
     run_directories: RunDirectories, run: Path
 ) -> None:
     assert run_directories.new_log_path("qwen3-32b", 7).name.startswith("qwen3-32b.")
@@ -171,26 +171,24 @@ def test_names_of_logs_tell_the_model_and_never_leave_the_folder(
     )
 
 
-def test_everything_that_a_killed_sparkd_left_is_ended_and_removed(
+def test_everything_that_a_killed_sparkd_left_is_killed_and_removed(
     run_directories: RunDirectories, run: Path
 ) -> None:
     directory, left = kill_a_sparkd(run)
     [line] = asyncio.run(run_directories.reap_orphans())
-    assert (
-        line
-        == f"org/some model: ended what a killed sparkd left of it: PID {', '.join(map(str, sorted(left)))}"
-    )
+    numbers = ", ".join(map(str, sorted(left)))
+    assert line == f"Killed processes of org/some model that a killed sparkd left: PID {numbers}"
     assert not any(map(is_running, left))
     assert list(directory.parent.iterdir()) == []
     assert asyncio.run(run_directories.reap_orphans()) == []
 
 
-def test_orphans_are_found_when_their_parent_was_killed_as_well(
+def test_orphans_are_found_even_if_their_parent_was_killed_too(
     run_directories: RunDirectories, run: Path
 ) -> None:
     _, left = kill_a_sparkd(run)
     os.kill(left[0], signal.SIGKILL)
-    wait_for_end_of(left[0])
+    wait_for_exit(left[0])
     [line] = asyncio.run(run_directories.reap_orphans())
     assert str(left[1]) in line
     assert str(left[2]) in line
@@ -200,9 +198,7 @@ def test_orphans_are_found_when_their_parent_was_killed_as_well(
 @pytest.mark.parametrize(
     "text", ["", '{"model": "m", "own', "[]", '{"model": 1, "owner": [1], "leader": {}}']
 )
-def test_a_record_that_was_half_written_hides_nothing(
-    run_directories: RunDirectories, run: Path, text: str
-) -> None:
+def test_an_incomplete_record_hides_no_process(run_directories: RunDirectories, run: Path, text: str) -> None:
     directory, left = kill_a_sparkd(run)
     directory.with_name(f"{directory.name}.json").write_text(text)
     directory.with_name(f"{directory.name}.json.new").write_text("{")
@@ -211,7 +207,7 @@ def test_a_record_that_was_half_written_hides_nothing(
     assert list(directory.parent.glob("*.json")) == []
 
 
-def test_what_a_living_sparkd_runs_is_left_alone(
+def test_engines_of_a_running_sparkd_are_not_killed(
     run_directories: RunDirectories, run: Path, foreign_process: subprocess.Popen[bytes]
 ) -> None:
     directory = run_directories.create("m", 1)
@@ -228,7 +224,7 @@ def test_a_foreign_process_with_the_recorded_pid_is_not_signalled(
     for pid in left:
         os.kill(pid, signal.SIGKILL)
     for pid in left:
-        wait_for_end_of(pid)
+        wait_for_exit(pid)
     path = directory.with_name(f"{directory.name}.json")
     record = json.loads(path.read_text())
     record["leader"] = [foreign_process.pid, record["leader"][1]]
@@ -238,7 +234,7 @@ def test_a_foreign_process_with_the_recorded_pid_is_not_signalled(
     assert foreign_process.poll() is None
 
 
-def test_pids_of_another_boot_mean_nobody(
+def test_pids_of_another_boot_are_ignored(
     run_directories: RunDirectories, foreign_process: subprocess.Popen[bytes]
 ) -> None:
     directory = run_directories.create("m", 1)
@@ -250,7 +246,7 @@ def test_pids_of_another_boot_mean_nobody(
     assert not directory.exists()
 
 
-def test_leftover_sockets_and_files_without_any_process_are_removed(
+def test_leftover_sockets_and_files_without_a_process_are_removed(
     run_directories: RunDirectories, run: Path
 ) -> None:
     directory = run_directories.create("m", 1)
@@ -261,17 +257,17 @@ def test_leftover_sockets_and_files_without_any_process_are_removed(
     assert list((run / "engines").iterdir()) == []
 
 
-def test_there_may_be_nothing_to_reap(tmp_path: Path) -> None:
+def test_reaping_finds_nothing_in_an_absent_folder(tmp_path: Path) -> None:
     assert asyncio.run(RunDirectories(tmp_path / "run", tmp_path / "logs").reap_orphans()) == []
 
 
-def test_a_pid_is_only_ever_signalled_while_it_is_the_same_process() -> None:
+def test_a_pid_is_only_signalled_while_it_is_the_same_process() -> None:
     with subprocess.Popen(["sleep", "600"]) as child:
-        who = pids.identify(child.pid)
-        assert who is not None
-        pids.send_signal(who._replace(start_time=who.start_time - 1), signal.SIGKILL)
-        assert pids.is_running(who)
-        pids.send_signal(who, signal.SIGKILL)
-    assert not pids.is_running(who)
-    pids.send_signal(who, signal.SIGKILL)
-    assert pids.read_stat(who.pid) is None
+        identity = pids.identify(child.pid)
+        assert identity is not None
+        pids.send_signal(identity._replace(start_time=identity.start_time - 1), signal.SIGKILL)
+        assert pids.is_running(identity)
+        pids.send_signal(identity, signal.SIGKILL)
+    assert not pids.is_running(identity)
+    pids.send_signal(identity, signal.SIGKILL)
+    assert pids.read_stat(identity.pid) is None

@@ -53,7 +53,7 @@ def test_an_unchanged_definition_is_not_built_again(tiny: Tiny) -> None:
     assert tiny.lines == [f"Runtime 'tiny' is built: {first}"]
 
 
-def test_a_changed_lock_and_a_changed_definition_are_built_anew_and_the_old_builds_stay(tiny: Tiny) -> None:
+def test_a_changed_lock_or_definition_is_built_again_and_the_old_builds_stay(tiny: Tiny) -> None:
     folders = [tiny.build()]
     tiny.define(tiny.lock + "# changed\n")
     assert find_installed(tiny.runtime, tiny.root) is None
@@ -120,7 +120,7 @@ def test_two_builds_at_once_make_one(tiny: Tiny) -> None:
     assert any(line.startswith("Waiting for another build") for line in tiny.lines)
 
 
-def test_in_a_log_uv_speaks_in_plain_lines(tiny: Tiny) -> None:
+def test_in_a_log_uv_writes_plain_lines(tiny: Tiny) -> None:
     tiny.build()
     output = "\n".join(tiny.lines)
     assert "Installed 1 package" in output

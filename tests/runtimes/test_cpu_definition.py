@@ -1,4 +1,4 @@
-"""The definition of the cpu runtime is sane: what can be told without building it."""
+"""The definition of the cpu runtime is sane, as far as that can be checked without building it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_every_requirement_is_pinned_and_hashed_but_torch() -> None:
     assert [pin.split("==")[0] for pin in REQUIREMENTS if "--hash=sha256:" not in pin] == ["torch"]
 
 
-def test_the_lock_names_no_place_to_fetch_from() -> None:
+def test_the_lock_names_no_index() -> None:
     assert "://" not in LOCK
     assert "--find-links" not in LOCK
     assert "index" not in LOCK

@@ -1,4 +1,4 @@
-"""The runtimes that come with sparkd are sane: what can be told without building them."""
+"""The runtimes that come with sparkd are sane, as far as that can be checked without building them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def check(scripts: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_there_is_a_runtime_for_every_kind_of_engine_but_command() -> None:
+def test_there_is_a_runtime_for_every_kind_of_engine_except_command() -> None:
     assert sorted(RUNTIMES) == ["cpu", *GPU]
 
 
@@ -76,9 +76,7 @@ def test_the_locks_are_made_from_what_their_input_says_now() -> None:
         ),
     ],
 )
-def test_a_lock_that_is_not_current_is_told(
-    tmp_path: Path, file: str, old: str, new: str, output: str
-) -> None:
+def test_an_outdated_lock_is_reported(tmp_path: Path, file: str, old: str, new: str, output: str) -> None:
     for name in ("scripts/lock-runtimes", *(str(path.relative_to(CLONE)) for path in VENVS.glob("*/*.*"))):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text((CLONE / name).read_text())
@@ -95,7 +93,7 @@ def test_a_changed_comment_makes_no_lock_outdated(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text((CLONE / name).read_text())
     with (tmp_path / "venvs/vllm/requirements.in").open("a") as file:
-        file.write("\n# more words\n")
+        file.write("\n# more text\n")
     assert check(tmp_path / "scripts").returncode == 0
 
 
@@ -147,7 +145,7 @@ def test_every_former_image_is_served_by_a_runtime_that_there_is() -> None:
     assert {one.runtime for one in tracks} <= RUNTIMES.keys()
 
 
-def test_what_became_of_each_of_the_six_mods_is_told() -> None:
+def test_what_became_of_each_of_the_six_mods_is_documented() -> None:
     output = [one.mod for one in reference.read_tracks_file().mods]
     assert len(set(output)) == len(output)
     assert {name for name in output if name.startswith("fix-")} == {

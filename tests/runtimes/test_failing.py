@@ -33,7 +33,7 @@ def test_no_suitable_python_names_the_package_to_install(tiny: Tiny) -> None:
     )
 
 
-def test_too_small_a_disk_is_told_before_anything_is_done(tiny: Tiny) -> None:
+def test_a_disk_that_is_too_small_is_reported_first(tiny: Tiny) -> None:
     tiny.define(tiny.lock, disk=2**60)
     assert "needs 1073741824.0 GiB on the disk" in failure(tiny)
     assert not tiny.lines
@@ -56,7 +56,7 @@ def test_a_hash_counts_even_beside_a_requirement_without_one(tiny: Tiny) -> None
     assert "a file does not have the hash" in failure(tiny)
 
 
-def test_an_index_nobody_answers_at_is_called_a_missing_network(tiny: Tiny) -> None:
+def test_an_unreachable_index_is_reported_as_a_missing_network(tiny: Tiny) -> None:
     tiny.define("absent==1.0\n")
     message = failure(tiny, UV_OFFLINE="0", UV_HTTP_RETRIES="0", PIP_INDEX_URL="http://127.0.0.1:1/simple")
     assert "cannot reach the package index; check the network" in message
@@ -106,7 +106,7 @@ def test_what_was_drawn_on_a_terminal_is_understood_as_well(tiny: Tiny) -> None:
     assert "\x1b" not in message
 
 
-def test_a_smoke_command_that_leaves_a_child_behind_holds_nobody_up(tiny: Tiny) -> None:
+def test_a_smoke_command_that_leaves_a_child_behind_does_not_block(tiny: Tiny) -> None:
     tiny.define(tiny.lock, smoke=(("tiny", "--leave"), ("tiny", "--fail")))
     assert "then I fell" in failure(tiny)
 

@@ -62,7 +62,7 @@ def test_building_goes_forward_again(tiny: Tiny) -> None:
     assert tiny.lines[-1] == "It was rolled back. Engines use it again from their next start."
     roll_back(tiny.runtime, tiny.root)
     tiny.define(tiny.lock, description="four")
-    assert find_installed(tiny.runtime, tiny.root) != now, "until it is built, the owner's word stands"
+    assert find_installed(tiny.runtime, tiny.root) != now, "until it is built, the rollback remains"
     assert tiny.build() == find_installed(tiny.runtime, tiny.root)
 
 
@@ -189,7 +189,7 @@ def test_a_build_is_found_in_use_also_where_a_link_leads_to_it(tiny: Tiny) -> No
         assert find_processes_using([link / folder.name]) == {link / folder.name: (pid,)}
 
 
-def test_who_prunes_does_not_hinder_himself(tiny: Tiny) -> None:
+def test_a_prune_does_not_count_its_own_process(tiny: Tiny) -> None:
     folder = tiny.build()
     code = (
         "import sys; from pathlib import Path; from sparkd.runtimes.pruning import find_processes_using;"
@@ -204,7 +204,7 @@ def test_who_prunes_does_not_hinder_himself(tiny: Tiny) -> None:
 def test_rebuilding_disturbs_nothing_that_runs_from_the_old_build(tiny: Tiny) -> None:
     old = tiny.build()
     with running(old / "bin" / "python", "-c", FOREVER, environ={}) as pid:
-        tiny.define(tiny.lock, description="anew")
+        tiny.define(tiny.lock, description="changed")
         tiny.build()
         assert old.is_dir()
         assert Path(f"/proc/{pid}/exe").exists()

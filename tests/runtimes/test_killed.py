@@ -80,7 +80,7 @@ def test_a_build_killed_in_its_download_does_not_fall_into_the_next_one(tiny: Ti
         ):
             wait_for(asked)
         assert list_builds(tiny.root) == []
-        # The killed build's uv lives on until the index lets go of it, which it does once the next build waits.
+        # The killed build's uv continues until the index closes the connection: once the next build waits for it.
         tiny.on_wait = stop.set
         assert_cleared_and_built(tiny)
     assert any(line.startswith("Waiting for another build") for line in tiny.lines)

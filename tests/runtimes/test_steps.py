@@ -81,18 +81,16 @@ def test_sources_lie_where_the_step_says_and_patches_change_them(tiny: Tiny, wor
     assert answer(make(tiny, step)) == "1001"
 
 
-def test_what_has_been_built_is_not_built_again_for_a_change_elsewhere(
-    tiny: Tiny, workshop: Workshop
-) -> None:
+def test_a_finished_step_is_not_built_again_for_a_change_elsewhere(tiny: Tiny, workshop: Workshop) -> None:
     first = make(tiny, workshop.step(), workshop.step("second"))
-    again = make(tiny, workshop.step(), workshop.step("second"), description="other words")
+    again = make(tiny, workshop.step(), workshop.step("second"), description="other text")
     assert again != first
     assert workshop.built == ["first", "second"]
     assert answer(again, "second") == "41"
     assert "Step 2 of 2, second: built before" in tiny.lines
 
 
-def test_a_change_to_a_step_builds_it_and_those_after_it_anew(tiny: Tiny, workshop: Workshop) -> None:
+def test_a_change_to_a_step_builds_it_and_later_steps_again(tiny: Tiny, workshop: Workshop) -> None:
     steps = [workshop.step(), workshop.step("second"), workshop.step("third")]
     make(tiny, *steps)
     changed = workshop.step("second", patches=(workshop.patch(tiny.runtime.folder),))
@@ -130,7 +128,7 @@ def test_a_damaged_wheel_of_a_finished_step_is_built_again(tiny: Tiny, workshop:
     make(tiny, workshop.step())
     [wheel] = (tiny.root / ".steps/tiny/first/wheels").iterdir()
     wheel.write_bytes(b"half")
-    assert answer(make(tiny, workshop.step(), description="other words")) == "41"
+    assert answer(make(tiny, workshop.step(), description="other text")) == "41"
     (tiny.root / ".steps/tiny/first/done.json").write_text('{"digest":')
     make(tiny, workshop.step(), description="yet others")
     assert workshop.built == ["first"] * 3
@@ -165,7 +163,7 @@ def test_a_patch_that_is_not_the_pinned_one_is_refused(tiny: Tiny, workshop: Wor
     assert not workshop.built
 
 
-def test_a_patch_that_does_not_fit_is_told_with_what_git_says(tiny: Tiny, workshop: Workshop) -> None:
+def test_a_patch_that_does_not_apply_is_reported_with_gits_output(tiny: Tiny, workshop: Workshop) -> None:
     patch = workshop.patch(
         tiny.runtime.folder, "--- a/ext.c\n+++ b/ext.c\n@@ -1 +1 @@\n-not there\n+anything\n"
     )
@@ -183,7 +181,7 @@ def test_a_patch_never_reaches_a_repository_around_the_builds(tiny: Tiny, worksh
     assert git(tiny.place, "rev-parse", "HEAD") == head
 
 
-def test_all_that_the_machine_lacks_is_told_with_what_gets_it_and_nothing_is_fetched(
+def test_everything_missing_is_reported_with_its_command_before_any_fetch(
     tiny: Tiny, workshop: Workshop
 ) -> None:
     needs = {

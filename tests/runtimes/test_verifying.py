@@ -1,4 +1,4 @@
-"""What holds after a build: PyTorch for CUDA, what only machines with a GPU are asked, what is fetched for them."""
+"""Checks after a build: PyTorch for CUDA, checks only for machines with a GPU, and downloads for them."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def with_gpu(tiny: Tiny, devices: Path) -> Path:
 def test_what_is_for_gpus_is_done_only_on_machines_that_have_one(tiny: Tiny, gpu: Path) -> None:
     tiny.define(tiny.lock, fetch=(("tiny",),), smoke_gpu=(("tiny", "--fail"),))
     assert tiny.build().is_dir()
-    tiny.define(tiny.lock, description="anew", fetch=(("tiny",),), smoke_gpu=(("tiny", "--fail"),))
+    tiny.define(tiny.lock, description="changed", fetch=(("tiny",),), smoke_gpu=(("tiny", "--fail"),))
     with pytest.raises(RuntimeBuildError, match="`tiny --fail` failed"):
         with_gpu(tiny, gpu)
     assert "Fetching with `tiny` …" in tiny.lines
@@ -87,7 +87,7 @@ def test_what_is_fetched_becomes_part_of_the_build(tiny: Tiny, gpu: Path) -> Non
     assert list_builds(tiny.root)[0].record.versions == {"fetch": "1.0", "kernels": "3.0"}
 
 
-def test_what_cannot_be_fetched_is_told_and_does_not_fail_the_build(tiny: Tiny, gpu: Path) -> None:
+def test_a_failed_fetch_is_reported_and_does_not_fail_the_build(tiny: Tiny, gpu: Path) -> None:
     tiny.define(tiny.lock, fetch=(("tiny", "--fail"), ("absent",)))
     assert with_gpu(tiny, gpu).is_dir()
     output = "\n".join(tiny.lines)

@@ -88,11 +88,11 @@ class Tiny:
         }
 
     def define(self, lock: str, **keys: Any) -> Runtime:
-        """Writes the definition anew; `keys` are those of runtime.toml."""
+        """Write the definition again; `keys` are those of runtime.toml."""
         folder = self.place / "venvs" / "tiny"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "requirements.lock").write_text(lock)
-        # JSON stands for TOML here: the builder looks at the bytes only.
+        # JSON instead of TOML: the builder only reads the bytes.
         (folder / "runtime.toml").write_bytes(msgspec.json.encode(keys))
         self.runtime = Runtime(name="tiny", folder=folder, **keys)
         return self.runtime

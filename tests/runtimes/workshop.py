@@ -47,7 +47,7 @@ PATCH = """--- a/ext.c
 """
 
 ENVIRONMENT = {
-    "GIT_CONFIG_COUNT": "1",  # git takes no submodule from a folder unless it is told to
+    "GIT_CONFIG_COUNT": "1",  # by default git takes no submodule from a folder
     "GIT_CONFIG_KEY_0": "protocol.file.allow",
     "GIT_CONFIG_VALUE_0": "always",
     "GIT_CONFIG_GLOBAL": "/dev/null",
@@ -62,7 +62,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def commit(folder: Path, **files: str) -> str:
-    """A commit with these files more (`__` in a name stands for a dot), and its name."""
+    """A commit with these additional files (`__` in a name stands for a dot), and its hash."""
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / ".git").exists():
         git(folder, "init", "--quiet", "--initial-branch=main", ".")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
@@ -23,8 +22,7 @@ class InvalidValue(Exception):
     """A value does not have the type of its key. The message ends the line of the problem."""
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(Struct, frozen=True):
     """A key of a table. `items`: the type of its values, if it is a table with free keys (`options`, `environment`).
     `struct`: its type, if it is a table with known keys (`rewriting`). `rows`: the type of each table, if it is a list
     of tables (`steps`)."""

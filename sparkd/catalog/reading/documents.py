@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 DROP_IN_FOLDER = "models.d"
 """Folder beside the catalogue. Its `*.toml` files are read after the catalogue, in the order of their names."""
@@ -15,8 +16,7 @@ RUNTIME_FILE = "runtime.toml"
 """The definition of a runtime, in the folder of `paths.venvs` with the runtime's name."""
 
 
-@dataclass(slots=True)
-class Documents:
+class Documents(Struct):
     """Reads TOML files and collects their problems, one line each.
 
     `overrides` has contents to use for files, whether they exist or not: a drop-in is tried this way before it is

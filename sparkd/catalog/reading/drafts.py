@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.messages import format_problem, format_value_problem, join_key
@@ -11,8 +12,7 @@ from sparkd.catalog.origins import Table
 from sparkd.catalog.reading.layers import CHANGES, MODELS
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(Struct, frozen=True):
     """A model and the table that it was made from. A key with an unusable value has its default in `model`."""
 
     model: Model

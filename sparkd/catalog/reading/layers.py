@@ -11,10 +11,11 @@ may set the runtime.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeGuard
+
+from msgspec import Struct, field
 
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.messages import format_problem, format_value_problem, join_key
@@ -50,8 +51,7 @@ FORBIDDEN_KEYS: Mapping[str, Mapping[str, str]] = MappingProxyType(
 """Keys of models that tables of defaults must not have, and the reason."""
 
 
-@dataclass(slots=True)
-class Layers:
+class Layers(Struct):
     """The files merged so far. Problems go to `problems`, one line each."""
 
     catalogue: Path

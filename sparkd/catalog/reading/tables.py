@@ -43,7 +43,7 @@ class TableReader:
     def read(
         self, struct: type[Struct], raw: object, *prefix: str, forbidden: Mapping[str, str] = _NO_KEYS
     ) -> Table:
-        """Read the table `[prefix]` with the keys of `struct`, except `forbidden`, which has the reason for each key."""
+        """Read the table `[prefix]` with the keys of `struct`, except `forbidden`, which has a reason for each key."""
         table = Table(Origin(self.file, prefix))
         if not isinstance(raw, dict):
             self.add_problem("expected a table", raw, *prefix)
