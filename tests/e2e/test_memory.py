@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import time
 from functools import partial
 from pathlib import Path
+
+import pytest
 
 from sparkd.machine.meminfo import read_meminfo
 from tests.e2e.conftest import Build
 from tests.e2e.sparkd_process import SparkdProcess, engine, wait_until
-from tests.machine.drivers import build_driver
+from tests.machine.drivers import Driver, build_driver
 
 GIB = 1024**3
 
@@ -69,24 +70,31 @@ def test_status_shows_available_memory(build: Build) -> None:
     assert memory.floor == 10 * GIB // 16
 
 
-def test_on_a_gb10_a_model_is_gone_when_its_memory_is_back(folder: Path) -> None:
+def use_driver(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the sparkd that starts next find this driver."""
+    for name, value in driver.environment.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_on_a_gb10_a_model_is_gone_when_its_memory_is_back(
+    build: Build, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The driver is a library of ours, the memory is real."""
-    driver = build_driver(folder, "gb10")
-    sparkd = SparkdProcess(folder, {"models": {"a": engine("--allocate", str(GIB), memory="2 GiB")}})
-    sparkd.start(driver.environment)
+    use_driver(build_driver(folder, "gb10"), monkeypatch)
+    sparkd = build({"a": engine("--allocate", str(GIB), memory="2 GiB")})
     assert sparkd.chat("a").status_code == 200
-    time.sleep(1.5)  # until it has been measured
+    wait_until("it has been measured", lambda: (sparkd.model("a").held or 0) > GIB)
     before = read_meminfo().available
     assert sparkd.sparkctl("stop", "a").returncode == 0
     assert read_meminfo().available > before + GIB // 2
-    assert sparkd.stop() == 0
-    sparkd.assert_nothing_left()
 
 
-def test_a_driver_that_is_reloaded_takes_nothing_down(folder: Path) -> None:
+def test_a_driver_that_is_reloaded_takes_nothing_down(
+    build: Build, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     driver = build_driver(folder, "h100")
-    sparkd = SparkdProcess(folder, {"models": {"a": engine()}, "memory": {"reserve": "8 GiB"}})
-    sparkd.start(driver.environment)
+    use_driver(driver, monkeypatch)
+    sparkd = build({"a": engine()}, memory={"reserve": "8 GiB"})
     assert sparkd.status().memory.total == 80 * GIB
     assert sparkd.chat("a").status_code == 200
     driver.set_kind("gone")
@@ -94,9 +102,7 @@ def test_a_driver_that_is_reloaded_takes_nothing_down(folder: Path) -> None:
     assert sparkd.chat("a").status_code == 200
     sparkd.sparkctl("stop", "a")
     assert sparkd.chat("a").status_code == 200
-    assert "NVML does not answer any more: GPU is lost" in sparkd.log()
-    assert sparkd.stop() == 0
-    sparkd.assert_nothing_left()
+    assert "NVML stopped answering: GPU is lost" in sparkd.log()
 
 
 def memory_held(sparkd: SparkdProcess, model: str) -> int | None:
@@ -124,7 +130,7 @@ def test_two_models_that_fit_by_what_was_learned_simply_stay_both(build: Build) 
     assert GIB // 4 < learned.learned < GIB // 2
     assert learned.last is not None
     assert learned.last.peak == learned.learned
-    assert 0 < learned.last.load_time < 10
+    assert learned.last.load_time > 0
 
 
 def test_what_was_learned_outlives_sparkd_and_not_a_change_of_the_definition(build: Build) -> None:
@@ -165,8 +171,10 @@ def test_what_takes_more_than_was_reserved_is_counted_for_what_it_takes(build: B
     assert sparkd.status().memory.reserved == sparkd.model("a").footprint
 
 
-def test_a_model_that_was_starting_when_sparkd_was_killed_stays_in_quarantine(build: Build) -> None:
-    sparkd = build({"slow": engine("--start-delay", "60"), "quick": engine()})
+def test_a_model_that_was_starting_when_sparkd_was_killed_stays_in_quarantine(
+    build: Build, folder: Path
+) -> None:
+    sparkd = build({"slow": engine("--start-gate", str(folder / "never")), "quick": engine()})
     load = subprocess.Popen([*sparkd.command("load", "slow")], stdout=-1, stderr=-1)
     sparkd.until("slow", "starting")
     wait_until("its process runs", sparkd.processes)
