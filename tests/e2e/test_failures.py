@@ -158,7 +158,7 @@ def test_two_daemons_do_not_share_a_run_folder(build: Build) -> None:
     command = [sys.executable, "-m", "sparkd", "--catalogue", str(sparkd.catalogue)]
     second = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert second.returncode == 1
-    assert f"another sparkd (PID {sparkd.process.pid}) runs in" in second.stderr
+    assert f"another sparkd (PID {sparkd.process.pid}) already uses" in second.stderr
     assert sparkd.model("a").state == "ready"
 
 

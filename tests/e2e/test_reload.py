@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from pathlib import Path
 from typing import Any
 
 import tomli_w
@@ -32,14 +33,14 @@ def test_what_is_added_is_served_and_what_did_not_change_notices_nothing(build: 
     sparkd = build({"a": engine()})
     text(sparkd, "a")
     pid = sparkd.model("a").pid
-    write(sparkd, {"a": engine(aliases=["other"], idle_timeout=77.0), "b": engine()})
+    write(sparkd, {"a": engine(aliases=["other"], idle_timeout=770.0), "b": engine()})
     done = sparkd.sparkctl("reload")
     assert done.stdout == "The catalogue is read again: added b; changed a.\n"
     assert done.returncode == 0
     assert text(sparkd, "other") == text(sparkd, "b") == "one two three"
     assert sparkd.model("a").pid == pid
-    assert (sparkd.model("a").idle_left or 0) > 70
-    assert sparkd.sparkctl("reload").stdout == "The catalogue is read again: nothing has changed.\n"
+    assert (sparkd.model("a").idle_left or 0) > 500
+    assert sparkd.sparkctl("reload").stdout == "The catalogue is read again: nothing changed.\n"
 
 
 def test_an_invalid_catalogue_changes_nothing_and_every_problem_is_reported(build: Build) -> None:
@@ -73,22 +74,30 @@ def test_listening_address_and_folders_cannot_change_while_it_runs(build: Build)
     assert text(sparkd, "a") == "one two three"
 
 
-def test_a_model_with_other_options_finishes_its_answer_and_is_started_anew(build: Build) -> None:
-    sparkd = build({"a": engine("--pace", "0.5")})
+def test_a_model_with_other_options_finishes_its_answer_and_is_started_anew(
+    build: Build, folder: Path
+) -> None:
+    gate = folder / "gate"
+    sparkd = build({"a": engine("--chunk-gate", str(gate))})
     with sparkd.streaming("a", "one two three four five six") as lines:
         next(lines)
-        write(sparkd, {"a": engine("--pace", "0")})
+        write(sparkd, {"a": engine()})
         done = sparkd.sparkctl("reload")
-        assert done.stdout == "The catalogue is read again: changed, and stopping to be started anew: a.\n"
+        assert (
+            done.stdout
+            == "The catalogue is read again: changed and stopping, to restart with the next request: a.\n"
+        )
         assert sparkd.model("a").state == "draining"
+        gate.touch()
         assert list(lines)[-1] == "data: [DONE]"
     assert text(sparkd, "a") == "one two three"
     assert "a: stopping: its definition changed" in sparkd.log()
     assert "a: starting (run 2)" in sparkd.log()
 
 
-def test_a_removed_model_finishes_its_answer_and_is_seen_until_it_is_gone(build: Build) -> None:
-    sparkd = build({"a": engine("--pace", "0.5"), "b": engine()})
+def test_a_removed_model_finishes_its_answer_and_is_seen_until_it_is_gone(build: Build, folder: Path) -> None:
+    gate = folder / "gate"
+    sparkd = build({"a": engine("--chunk-gate", str(gate)), "b": engine()})
     with sparkd.streaming("a", "one two three four five six") as lines:
         next(lines)
         write(sparkd, {"b": engine()})
@@ -97,6 +106,7 @@ def test_a_removed_model_finishes_its_answer_and_is_seen_until_it_is_gone(build:
         assert sparkd.model("a").state == "draining"
         refused = sparkd.chat("a")
         assert refused.status_code == 404
+        gate.touch()
         assert list(lines)[-1] == "data: [DONE]"
     wait_until("it is gone", lambda: sparkd.status().model("a") is None)
     assert text(sparkd, "b") == "one two three"
