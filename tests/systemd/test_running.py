@@ -56,7 +56,7 @@ def test_a_restart_under_load_loses_no_connection(sparkd: Installation) -> None:
         sparkd.lab.run("systemctl", "restart", SERVICE)
         before.add(sparkd.pid())
         sparkd.lab.wait_until("the model is back", lambda: "a resident" in _line(sparkd))
-    output, errors = clients.communicate("enough\n", timeout=60)
+    output, errors = clients.communicate("enough\n", timeout=120)
     counts = json.loads(output)
     print(f"requests over ten restarts: {counts}")
     assert len(before) == 11
@@ -83,14 +83,14 @@ def test_a_reload_tells_whether_the_catalogue_is_right_and_stops_nothing(sparkd:
 
 
 def test_a_new_program_takes_over_and_systemd_notices_no_more_than_the_engines(sparkd: Installation) -> None:
-    with sparkd.override("WatchdogSec=3s"):
+    with sparkd.override("WatchdogSec=8s"):
         assert sparkd.chat("a")[0] == 200
         before = sparkd.pid(), sparkd.engine_pid("a"), sparkd.status()["uptime"]
         done = sparkd.lab.run("sparkctl", "reexec")
         assert "a went on" in done.stdout
         assert (sparkd.pid(), sparkd.engine_pid("a")) == before[:2]
         sparkd.lab.wait_until(
-            "it is older than its watchdog", lambda: sparkd.status()["uptime"] > before[2] + 6
+            "it is older than its watchdog", lambda: sparkd.status()["uptime"] > before[2] + 10
         )
         assert sparkd.chat("a")[0] == 200
         assert (sparkd.pid(), sparkd.engine_pid("a"), sparkd.status()["replaced"]) == (*before[:2], 1)
@@ -123,7 +123,7 @@ def test_a_kill_of_the_daemon_takes_the_engines_with_it_and_the_next_request_is_
 
 
 def test_the_watchdog_ends_a_daemon_that_stands_still(sparkd: Installation) -> None:
-    with sparkd.override("WatchdogSec=1s"):
+    with sparkd.override("WatchdogSec=5s"):
         assert sparkd.chat("a")[0] == 200
         daemon, engine = sparkd.pid(), sparkd.engine_pid("a")
         sparkd.lab.run("kill", "-STOP", str(daemon))
@@ -151,7 +151,7 @@ def test_a_stop_takes_as_long_as_answers_do(sparkd: Installation) -> None:
         )
         sparkd.lab.wait_until("it is being answered", lambda: sparkd.in_flight("a") == 1)
         sparkd.lab.run("systemctl", "stop", SERVICE)
-        assert asking.communicate(timeout=10)[0].endswith("\n200")
+        assert asking.communicate(timeout=60)[0].endswith("\n200")
         assert sparkd.lab.show(SERVICE, "Result")["Result"] == "success"
 
 
