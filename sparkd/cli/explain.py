@@ -1,4 +1,4 @@
-"""`sparkctl explain MODEL < request.json`: what becomes of a request before its engine gets it, rule by rule."""
+"""`sparkctl explain MODEL < request.json`: show how a request is rewritten for its engine, rule by rule."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PATHS = {
 
 
 class RuleReport(Struct, frozen=True, kw_only=True):
-    """One rule. `state` is "off", "not here", "nothing to do", "changed", "refused" or "not reached"."""
+    """One rule. `state` is "off", "other API", "unchanged", "changed", "refused" or "not reached"."""
 
     rule: str
     key: str
@@ -40,7 +40,7 @@ class RuleReport(Struct, frozen=True, kw_only=True):
 
 
 class Explanation(Struct, frozen=True, kw_only=True):
-    """What `sparkctl explain --json` prints. `body` is what the engine gets; none where the request is refused."""
+    """What `sparkctl explain --json` prints. `body` is what the engine gets; None if the request is rejected."""
 
     model: str
     api: str
@@ -53,7 +53,7 @@ class Explanation(Struct, frozen=True, kw_only=True):
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the chain, then what the engine gets. Fails where the request would be refused."""
+    """Print the rules, then what the engine gets. Fails if the request would be rejected."""
     catalogue = read_catalogue(catalogue_path(arguments.catalogue))
     model = catalogue.find(arguments.model)
     body = JsonBody.parse(sys.stdin.buffer.read(), keep_payloads=True)
@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def explain(context: RewriteContext, body: JsonBody) -> Explanation:
-    """Go through the rules, and note what became of each."""
+    """Apply the rules one by one, and record the result of each."""
     lines: list[RuleReport] = []
     refusal: RequestError | None = None
     last = body
@@ -104,8 +104,8 @@ def explain(context: RewriteContext, body: JsonBody) -> Explanation:
 
 def _describe_unchanged(context: RewriteContext, rule: Rule) -> str:
     if context.api not in rule.apis:
-        return "not here"
-    return "nothing to do" if rule.is_enabled(context.model) else "off"
+        return "other API"
+    return "unchanged" if rule.is_enabled(context.model) else "off"
 
 
 def _report_unreached(rules: tuple[Rule, ...]) -> list[RuleReport]:
@@ -117,7 +117,7 @@ def _report_unreached(rules: tuple[Rule, ...]) -> list[RuleReport]:
 
 
 def _list_tokens(count: PromptTokens) -> dict[str, int]:
-    return {"said": count.text, "tools": count.tools, "images": count.images, "total": count.total}
+    return {"text": count.text, "tools": count.tools, "images": count.images, "total": count.total}
 
 
 def _render(explanation: Explanation) -> list[str]:
@@ -128,5 +128,5 @@ def _render(explanation: Explanation) -> list[str]:
         lines.append(f"{number:>3}. {line.rule:<17}{line.state}{switch}")
         lines += [f"       {change}" for change in line.changes]
     if explanation.refused:
-        return [*lines, f"refused: {explanation.refused}"]
+        return [*lines, f"rejected: {explanation.refused}"]
     return [*lines, msgspec.json.format(msgspec.json.encode(explanation.body), indent=2).decode()]

@@ -1,7 +1,7 @@
 """`sparkctl pull MODEL…`: download what models need.
 
-Whoever may write the models' folder does it here; root does it as the folder's owner. Anybody else asks the daemon.
-Under systemd the service reaches no network by itself, while `sudo sparkctl pull` is no part of it.
+A user with write access to the models folder downloads here; root downloads as the folder's owner. Other users ask the
+daemon. Under systemd, the service has no network access; `sudo sparkctl pull` runs outside the service.
 """
 
 from __future__ import annotations
@@ -31,28 +31,28 @@ from sparkd.hub.messages import Done, Progress, format_bytes
 from sparkd.hub.request import make_request
 
 POLL_INTERVAL = 0.5
-"""Seconds between two looks at a download of the daemon's."""
+"""Seconds between two status requests for a download by the daemon."""
 
 LINE_INTERVAL = 15.0
-"""Seconds between two lines where nobody watches: a log of a night's download stays readable."""
+"""Seconds between two lines without a terminal, so that the log of a long download stays readable."""
 
 ReportProgress = Callable[[Progress], None]
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Download them one after the other. What has arrived stays when it ends early."""
+    """Download one model after the other. If interrupted, keeps what has arrived."""
     catalogue = load_catalogue(arguments.catalogue)
     for model in [catalogue.find(name) for name in arguments.models]:
         done = _pull(catalogue, model, arguments)
         if arguments.json:
             print_json(
-                {"id": model.id, "fetched": done.fetched, "commits": done.commits, "notes": done.notes}
+                {"id": model.id, "downloaded": done.downloaded, "commits": done.commits, "notes": done.notes}
             )
             continue
         for note in done.notes:
             print_note(note)
-        arrived = f", {format_bytes(done.fetched)} downloaded" if done.fetched else ""
-        print_line(f"{model.id} is on disk and whole{arrived}")
+        arrived = f", {format_bytes(done.downloaded)} downloaded" if done.downloaded else ""
+        print_line(f"{model.id} is complete on disk{arrived}")
     return exit_codes.SUCCESS
 
 
@@ -71,9 +71,11 @@ def _pull(catalogue: Catalogue, model: Model, arguments: argparse.Namespace) -> 
 
 def _check_local_folder(model: Model, folder: Path) -> Done:
     for part in inspection.inspect_model(model, folder):
-        if part.state != "whole":
+        if part.state != "complete":
             problem = f"lacks {', '.join(part.missing)}" if part.missing else "is not there"
-            raise SparkdError(f"{part.source} {problem}; it is a folder of your own, which nobody downloads.")
+            raise SparkdError(
+                f"{part.source} {problem}; it is your own folder, so sparkd does not download it."
+            )
     return Done()
 
 
@@ -86,8 +88,8 @@ def _pull_through_daemon(socket: Path, model: Model, folder: Path, report_progre
                 try:
                     status = client.model(model.id)
                 except SparkdError:
-                    return  # the order itself fails of the same, and says so
-                report_progress(_make_progress(status.progress, status.download_left))
+                    return  # the download itself fails too and reports the error
+                report_progress(_make_progress(status.progress, status.download_seconds_left))
 
     poller = threading.Thread(target=poll, daemon=True)
     try:
@@ -97,26 +99,26 @@ def _pull_through_daemon(socket: Path, model: Model, folder: Path, report_progre
     except DaemonUnreachable as error:
         if not is_not_running(error):
             raise
-        problem = f"{folder} is another user's, and no daemon runs that could download for you"
+        problem = f"{folder} belongs to another user, and no daemon is running that could download for you"
         text = f"{problem}: `sudo sparkctl pull {model.id}`"
         raise DaemonUnreachable(text) from error
     finally:
         finished.set()
-    return Done(notes=("The daemon has downloaded it.",))
+    return Done(notes=("The daemon downloaded it.",))
 
 
-def _make_progress(share: float | None, left: float | None) -> Progress:
+def _make_progress(share: float | None, seconds_left: float | None) -> Progress:
     return Progress(
-        step="fetching",
+        step="downloading",
         done=round((share or 0.0) * 1e6),
         total=1_000_000 if share is not None else 0,
-        left=left,
+        seconds_left=seconds_left,
     )
 
 
 @contextmanager
 def _show_progress(name: str) -> Iterator[ReportProgress]:
-    """Show how far it is: in place on a terminal, as lines now and then elsewhere."""
+    """Show progress: in place on a terminal, as a line every LINES_EVERY seconds elsewhere."""
     if is_terminal():
         columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[text]}")
         with Bar(*columns, console=stderr_console()) as bar:
@@ -137,10 +139,10 @@ def _show_progress(name: str) -> Iterator[ReportProgress]:
 
 
 _STEPS = {
-    "asking": "asking the hub",
-    "waiting": "another process downloads it",
-    "fetching": "downloading",
-    "verifying": "reading it again",
+    "listing": "asking the hub",
+    "waiting": "waiting for another process that downloads it",
+    "downloading": "downloading",
+    "verifying": "verifying",
 }
 
 
@@ -148,4 +150,6 @@ def _describe_progress(progress: Progress) -> str:
     text = _STEPS[progress.step]
     if progress.total:
         text += f", {progress.share or 0:.0%}".replace("%", " %") + f" of {format_bytes(progress.total)}"
-    return text + (f", {format_duration(progress.left)} left" if progress.left is not None else "")
+    return text + (
+        f", {format_duration(progress.seconds_left)} left" if progress.seconds_left is not None else ""
+    )

@@ -23,7 +23,7 @@ def needs(model: str, *parts: SourceOnDisk, runtime: str | None = "cpu") -> Mode
 def test_where_all_is_well_everything_is_ok_and_nothing_is_to_be_mended() -> None:
     findings = run_checks(HEALTHY)
     assert {finding.level for finding in findings} == {"ok"}
-    assert {finding.mend for finding in findings} == {None}
+    assert {finding.fix for finding in findings} == {None}
     assert len(findings) >= 11
 
 
@@ -56,13 +56,13 @@ def test_whatever_is_not_ok_says_what_mends_it() -> None:
         swap_used=GIB,
     )
     findings = run_checks(worst)
-    assert all(finding.mend for finding in findings if finding.level != "ok")
+    assert all(finding.fix for finding in findings if finding.level != "ok")
     assert {finding.check for finding in findings if finding.level == "ok"} == {"page cache"}
 
 
 def test_all_problems_of_the_catalogue_are_counted_and_the_first_is_told() -> None:
-    level, found, mend = check_with(checks.check_catalogue, problems=("models.a: x", "models.b: y"))
-    assert (level, mend) == ("wrong", "`sparkctl check` names each")
+    level, found, fix = check_with(checks.check_catalogue, problems=("models.a: x", "models.b: y"))
+    assert (level, fix) == ("error", "run `sparkctl check` for details")
     assert found == "2 problems in /etc/sparkd/models.toml: models.a: x, and 1 more"
 
 
@@ -71,30 +71,30 @@ def test_a_daemon_that_answers_is_told_with_its_version_and_uptime() -> None:
 
 
 def test_a_daemon_of_another_version_is_to_be_replaced() -> None:
-    level, found, mend = check_with(checks.check_daemon, status=with_status(version="1.2.2"))
+    level, found, fix = check_with(checks.check_daemon, status=with_status(version="1.2.2"))
     assert level == "warning"
     assert "sparkd 1.2.2" in found
     assert "1.2.3" in found
-    assert mend == "`sudo sparkctl reexec` puts what is installed in its place; models stay"
+    assert fix == "run `sudo sparkctl reexec` to replace it; models stay loaded"
 
 
 def test_no_daemon_is_a_warning_with_the_command_that_starts_one_here() -> None:
-    level, found, mend = check_with(checks.check_daemon, status=None, daemon="absent")
-    assert (level, found, mend) == ("warning", "sparkd is not running", "`sudo systemctl start sparkd`")
+    level, found, fix = check_with(checks.check_daemon, status=None, daemon="absent")
+    assert (level, found, fix) == ("warning", "sparkd is not running", "run `sudo systemctl start sparkd`")
     by_hand = check_with(checks.check_daemon, status=None, daemon="absent", units=None)[2]
-    assert by_hand == "`sparkd --catalogue /etc/sparkd/models.toml`"
+    assert by_hand == "run `sparkd --catalogue /etc/sparkd/models.toml`"
 
 
 def test_another_users_daemon_is_a_warning_and_something_else_at_its_socket_is_wrong() -> None:
     assert check_with(checks.check_daemon, status=None, daemon="forbidden", daemon_error="no")[0] == "warning"
-    assert check_with(checks.check_daemon, status=None, daemon="strange", daemon_error="who?")[0] == "wrong"
+    assert check_with(checks.check_daemon, status=None, daemon="foreign", daemon_error="who?")[0] == "error"
 
 
 def test_a_quarantined_model_is_named_with_its_cause_and_the_command_that_lifts_it() -> None:
     held = ModelStatus(id="qwen", state="backoff", quarantined=True, cause="Out of memory.\nMore.")
-    level, found, mend = check_with(checks.check_quarantine, status=with_status(models=(held,)))
-    assert (level, found) == ("wrong", "qwen is not started any more: Out of memory.")
-    assert "`sparkctl retry qwen`" in mend
+    level, found, fix = check_with(checks.check_quarantine, status=with_status(models=(held,)))
+    assert (level, found) == ("error", "qwen is quarantined: Out of memory.")
+    assert "`sparkctl retry qwen`" in fix
 
 
 def test_what_only_the_daemon_knows_is_left_out_without_one() -> None:
@@ -109,17 +109,17 @@ def test_a_port_that_another_has_is_wrong_unless_it_is_sparkds_own_socket() -> N
     alone = {"status": None, "daemon": "absent", "catalogue": taken}
     assert check_with(checks.check_port, **alone)[0] == "ok"  # sparkd.socket has it
     level, found, _ = check_with(checks.check_port, **alone, units=None)
-    assert (level, found) == ("wrong", "127.0.0.1:8009 is taken by nginx (PID 7)")
+    assert (level, found) == ("error", "127.0.0.1:8009 is in use by nginx (PID 7)")
 
 
 def test_no_keys_beyond_loopback_is_wrong_whoever_opened_the_door() -> None:
     assert check_with(checks.check_api_keys)[0] == "ok"
-    level, found, mend = check_with(checks.check_api_keys, status=with_status(listen=("[::]:8009",)))
-    assert level == "wrong"
+    level, found, fix = check_with(checks.check_api_keys, status=with_status(listen=("[::]:8009",)))
+    assert level == "error"
     assert "[::]:8009" in found
-    assert "server.api_key_file" in mend
+    assert "server.api_key_file" in fix
     planned = replace(INSTALLED, port=PortState("0.0.0.0:8009"))
-    assert check_with(checks.check_api_keys, status=None, catalogue=planned)[0] == "wrong"
+    assert check_with(checks.check_api_keys, status=None, catalogue=planned)[0] == "error"
 
 
 def test_a_key_file_that_others_can_read_is_wrong() -> None:
@@ -127,10 +127,10 @@ def test_a_key_file_that_others_can_read_is_wrong() -> None:
         return check_with(checks.check_api_keys, catalogue=replace(INSTALLED, key_file=keys))
 
     assert check_key_file(KeyFile(Path("/keys"), 0o600))[0] == "ok"
-    level, found, mend = check_key_file(KeyFile(Path("/keys"), 0o644))
-    assert (level, mend) == ("wrong", "`sudo chmod o-rwx /keys`")
+    level, found, fix = check_key_file(KeyFile(Path("/keys"), 0o644))
+    assert (level, fix) == ("error", "run `sudo chmod o-rwx /keys`")
     assert "mode 0644" in found
-    assert check_key_file(KeyFile(Path("/keys"), 0o600, "it has no key"))[0] == "wrong"
+    assert check_key_file(KeyFile(Path("/keys"), 0o600, "it has no key"))[0] == "error"
 
 
 @pytest.mark.parametrize("door", ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "localhost:1", "/run/door"])

@@ -53,7 +53,7 @@ def test_what_is_on_disk_comes_first_with_totals_and_no_line_ends_in_blanks(tmp_
     assert lines[0].endswith(f" free in {tmp_path}/models")
     assert (
         lines[1]
-        == f"no model needs 1 repository (1 MiB): its folder in {tmp_path}/models/huggingface/hub may be removed"
+        == f"no model needs 1 repository (1 MiB): you can delete its folder in {tmp_path}/models/huggingface/hub"
     )
     assert lines[2] == "1 disabled model not shown; --all shows them."
     assert "old " in sparkctl("models", "--all", cwd=tmp_path).out
@@ -63,15 +63,15 @@ def test_all_that_a_model_needs_is_one_state() -> None:
     def describe(*parts: SourceOnDisk, enabled: bool = True) -> str:
         return describe_state(ModelFiles(model="m", enabled=enabled, parts=parts))
 
-    whole = SourceOnDisk(source="org/m", state="whole", held=5)
-    encodings = SourceOnDisk(source="encodings", state="absent", missing=("o200k_base",), left=2**22)
-    assert describe() == "whole"
+    whole = SourceOnDisk(source="org/m", state="complete", size=5)
+    encodings = SourceOnDisk(source="encodings", state="absent", missing=("o200k_base",), bytes_left=2**22)
+    assert describe() == "complete"
     assert describe(whole, encodings) == "missing o200k_base, 4 MiB to download"
     assert describe(SourceOnDisk(source="org/m", state="absent"), encodings) == "not on disk"
-    assert describe(SourceOnDisk(source="org/m", state="absent", left=2**22), enabled=False) == (
+    assert describe(SourceOnDisk(source="org/m", state="absent", bytes_left=2**22), enabled=False) == (
         "not on disk, 4 MiB to download; the model is disabled"
     )
-    assert describe(SourceOnDisk(source="org/m", state="incomplete", held=5)) == "not finished"
-    assert describe(SourceOnDisk(source="org/m", state="incomplete", fetching=True, left=2**20)) == (
-        "being downloaded, 1 MiB to download"
+    assert describe(SourceOnDisk(source="org/m", state="incomplete", size=5)) == "not finished"
+    assert describe(SourceOnDisk(source="org/m", state="incomplete", downloading=True, bytes_left=2**20)) == (
+        "downloading, 1 MiB to download"
     )

@@ -119,9 +119,9 @@ def test_after_a_pull_the_model_answers(open_daemon: Open, hub: Hub) -> None:
     assert sparkd.chat("m").status_code == 503
     pulled = sparkd.sparkctl("pull", "m")
     assert pulled.returncode == 0, pulled.stderr
-    assert pulled.stdout == "m is on disk and whole, 1 MiB downloaded\n"
+    assert pulled.stdout == "m is complete on disk, 1 MiB downloaded\n"
     assert sparkd.chat("m").status_code == 200
-    assert "whole" in sparkd.sparkctl("models").stdout
+    assert "complete" in sparkd.sparkctl("models").stdout
 
 
 def test_with_auto_the_first_request_waits_for_the_download(open_daemon: Open, hub: Hub) -> None:
@@ -165,11 +165,11 @@ def test_a_request_that_waits_too_long_is_refused_with_retry_after(open_daemon: 
     sparkd = open_daemon({"m": takes("org/m", download="auto")}, queue={"max_wait": 2.5})
     with sparkd.waiting_client("m"):
         wait_until("it is reported", lambda: is_downloading(sparkd))
-    before = sparkd.model("m").download_left or DEFAULT_RETRY
+    before = sparkd.model("m").download_seconds_left or DEFAULT_RETRY
     answer = sparkd.chat("m")
-    after = sparkd.model("m").download_left or DEFAULT_RETRY
+    after = sparkd.model("m").download_seconds_left or DEFAULT_RETRY
     assert (answer.status_code, error_of(answer)["code"]) == (503, "model_downloading")
-    assert "is still being downloaded (" in error_of(answer)["message"]
+    assert "is still downloading (" in error_of(answer)["message"]
     assert math.ceil(before) <= int(answer.headers["retry-after"]) <= math.ceil(after), (
         "it grows as nothing arrives"
     )
@@ -298,7 +298,7 @@ def test_the_daemon_downloads_on_request(open_daemon: Open, hub: Hub) -> None:
         assert [(one["model"], one["parts"][0]["state"]) for one in absent] == [("m", "absent")]
         asked = control.post("/models/m/pull")
         assert (asked.status_code, asked.json()["id"]) == (200, "m")
-        assert [one["parts"][0]["state"] for one in control.get("/files").json()] == ["whole"]
+        assert [one["parts"][0]["state"] for one in control.get("/files").json()] == ["complete"]
         gone = control.delete("/models/m/files")
         assert gone.json()["freed"] > 1_900_000
 
@@ -319,8 +319,8 @@ def test_ctrl_c_ends_a_pull_and_the_next_one_goes_on(
     assert "missing model.safetensors, 2 MiB to download" in sparkd.sparkctl("models").stdout
     hub.release()
     pulled = sparkd.sparkctl("pull", "m", "--json")
-    assert json.loads(pulled.stdout)["fetched"] < len(data)
-    assert json.loads(sparkd.sparkctl("models", "--json").stdout)[0]["parts"][0]["state"] == "whole"
+    assert json.loads(pulled.stdout)["downloaded"] < len(data)
+    assert json.loads(sparkd.sparkctl("models", "--json").stdout)[0]["parts"][0]["state"] == "complete"
 
 
 def test_a_pull_that_fails_says_why_and_fails(

@@ -172,7 +172,7 @@ def test_a_taken_port_is_named(build: Build) -> None:
     command = [sys.executable, "-m", "sparkd", "--catalogue", str(other.catalogue)]
     ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert ran.returncode == 1
-    assert f"127.0.0.1:{sparkd.port} is taken by another program" in ran.stderr
+    assert f"127.0.0.1:{sparkd.port} is in use by another program" in ran.stderr
 
 
 def test_a_wrong_catalogue_is_refused_with_every_problem(build: Build) -> None:

@@ -1,4 +1,4 @@
-"""`sparkctl doctor`: look over catalogue, daemon and machine, and say of each what mends it."""
+"""`sparkctl doctor`: check the catalogue, the daemon and the machine, and suggest a fix for each problem."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from sparkd.cli.output.messages import print_json, print_line
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print a line per finding; fail when one of them is wrong. Warnings are none of that."""
+    """Print a line for each finding; fail if one of them is an error. Warnings do not fail."""
     findings = run_checks(inspect_system(arguments.catalogue, arguments.socket))
     if arguments.json:
         print_json(findings)
     else:
         for line in _render_findings(findings):
             print_line(line)
-    return exit_codes.FAILED if any(finding.level == "wrong" for finding in findings) else exit_codes.SUCCESS
+    return exit_codes.FAILED if any(finding.level == "error" for finding in findings) else exit_codes.SUCCESS
 
 
 def _render_findings(findings: list[Finding]) -> list[str]:
@@ -30,6 +30,6 @@ def _render_findings(findings: list[Finding]) -> list[str]:
 
 
 def _render_finding(finding: Finding) -> str:
-    """What was found and what mends it, on one line: why an engine failed may be several."""
-    text = f"{finding.found}; {finding.mend}" if finding.mend else finding.found
+    """The finding and its fix on one line: an engine's cause of failure may have several."""
+    text = f"{finding.message}; {finding.fix}" if finding.fix else finding.message
     return " ".join(text.split())

@@ -16,7 +16,7 @@ TRANSITION_STYLE = "yellow"
 
 
 def render_status(status: Status, *, disabled_too: bool) -> Group:
-    """The whole daemon: some lines about the machine, a row per model, who runs first, and why a model failed."""
+    """The whole daemon: lines about the machine, a row for each model (running ones first), and why models failed."""
     shown = [model for model in status.models if model.enabled or disabled_too]
     shown.sort(key=lambda model: describe_state(model) in ("stopped", "disabled"))
     hidden = len(status.models) - len(shown)
@@ -42,21 +42,21 @@ def render_model(model: ModelStatus) -> Group:
 
 
 def _render_memory(model: ModelStatus) -> list[Text]:
-    """What is known of the model's memory, and how its last run was."""
+    """The model's memory, and its last run."""
     known = (
         ("declared", model.declared),
         ("learned", model.learned),
-        ("held now", model.held),
+        ("used now", model.memory_used),
         ("host memory now", model.host_memory),
         ("host memory at most", model.host_memory_peak),
     )
     figures = [f"{name} {format_size(count)}" for name, count in known if count is not None]
     lines = [Text(), Text(f"memory: {', '.join(figures)}")] if figures else []
-    if (last := model.last) is not None:
+    if (last := model.last_run) is not None:
         steps = ", ".join(f"{phase} {format_duration(seconds)}" for phase, seconds in last.phases.items())
         lines.append(
             Text(
-                f"last run: at most {format_size(last.peak)}, {format_size(last.settled)} in the end; ready after "
+                f"last run: at most {format_size(last.peak)}, {format_size(last.final)} in the end; ready after "
                 f"{format_duration(last.load_time)}{f' ({steps})' if steps else ''}"
             )
         )
@@ -64,25 +64,35 @@ def _render_memory(model: ModelStatus) -> list[Text]:
 
 
 def describe_state(model: ModelStatus) -> str:
-    """A model's state with what makes it worth knowing: "starting: loading weights 40 %", "quarantined"."""
+    """A model's state with details: "starting: loading weights 40 %", "quarantined"."""
     if not model.enabled:
         return "disabled"
     if model.quarantined:
         return "quarantined"
     if model.state == "backoff" and model.retry_after is not None:
-        return f"backoff, again in {format_duration(model.retry_after)}"
+        return f"backoff, retry in {format_duration(model.retry_after)}"
     if model.phase and model.state in ("starting", "stopped"):
         share = "" if model.progress is None else f" {model.progress:.0%}".replace("%", " %")
-        left = "" if model.download_left is None else f", {format_duration(model.download_left)} left"
+        left = (
+            ""
+            if model.download_seconds_left is None
+            else f", {format_duration(model.download_seconds_left)} left"
+        )
         return f"{'starting: ' if model.state == 'starting' else ''}{model.phase}{share}{left}"
     return model.state
 
 
 def _render_machine(status: Status) -> list[Text]:
     memory, queue = status.memory, status.queue
-    listeners = ", ".join(status.listen) or "no door open"
-    waiting = "nobody waits" if not queue.waiting else f"{format_count(queue.waiting, 'request')} waiting"
-    queue_text = f"queue of {queue.max_length}" if queue.on_busy == "wait" else "busy models refuse"
+    listeners = ", ".join(status.listen) or "no socket"
+    waiting = (
+        "no requests waiting" if not queue.waiting else f"{format_count(queue.waiting, 'request')} waiting"
+    )
+    queue_text = (
+        f"limit {queue.max_length}"
+        if queue.on_busy == "wait"
+        else "off: requests for a busy machine are refused"
+    )
     return [
         Text(f"sparkd {status.version} on {listeners}, up {format_duration(status.uptime)}"),
         Text(
@@ -94,7 +104,7 @@ def _render_machine(status: Status) -> list[Text]:
 
 
 def _render_availability(memory: MemoryStatus) -> str:
-    """What the machine adds to the books."""
+    """What the machine itself reports."""
     available = "" if memory.available is None else f", {format_size(memory.available)} available now"
     return available + (
         f", {format_size(memory.leaked)} leaked until the next reboot" if memory.leaked else ""
@@ -112,27 +122,27 @@ def _render_models(models: Sequence[ModelStatus]) -> Table:
         table.add_row(
             Text(model.id, "dim" if style == "dim" else ""),
             Text(describe_state(model), style),
-            format_duration(model.since),
+            format_duration(model.state_seconds),
             str(model.in_flight or "-"),
             str(model.waiting or "-"),
-            _render_idle_left(model),
+            _render_idle_time_left(model),
             format_size(model.footprint) if model.footprint else "-",
         )
     return table
 
 
-def _render_idle_left(model: ModelStatus) -> str:
+def _render_idle_time_left(model: ModelStatus) -> str:
     if model.state != "ready":
         return "-"
     if model.pinned:
         return "pinned"
-    if model.idle_left is not None:
-        return format_duration(model.idle_left)
+    if model.idle_seconds_left is not None:
+        return format_duration(model.idle_seconds_left)
     return "in use" if model.in_flight else "never"
 
 
 def _render_failures(models: Sequence[ModelStatus]) -> list[Text]:
     failed = [model for model in models if model.cause and model.state == "backoff"]
     lines = [Text(f"{model.id}: {model.cause}", "red") for model in failed]
-    lines += [Text(f"  `sparkctl retry {model.id}` lifts it") for model in failed if model.quarantined]
+    lines += [Text(f"  then run `sparkctl retry {model.id}`") for model in failed if model.quarantined]
     return [Text(), *lines] if lines else []
