@@ -68,7 +68,7 @@ def test_without_delegation_engines_are_ended_all_the_same_and_one_warning_says_
             ours = f"_PID={sparkd.pid()}"
             (warning,) = sparkd.lab.journal("--priority=warning", ours)
             assert warning["EVENT"] == "cgroups"
-            assert "`sudo systemctl edit sparkd.service`, Delegate=yes under [Service]" in warning["MESSAGE"]
+            assert "run `sudo systemctl edit sparkd.service` and add it under [Service]" in warning["MESSAGE"]
             for model in ("a", "b"):
                 sparkd.lab.run("sparkctl", "stop", model)
             assert len(sparkd.list_processes()) == 1
