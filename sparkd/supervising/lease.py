@@ -1,4 +1,4 @@
-"""The right to use a model, for as long as it is held."""
+"""The lease: the right to use a model until the lease is released."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from sparkd.upstream.client import Upstream
 
 
 class Lender(Protocol):
-    """Lends out ready models."""
+    """Grants leases for ready models."""
 
     @property
     def downloads(self) -> Downloads:
-        """Knows whether a model is on disk."""
+        """Checks whether a model is on disk, and downloads it."""
         ...
 
     def request(self, model: Model) -> tuple[int, asyncio.Future[Run]]:
-        """Write a request into the books; return its ticket, and its run as soon as that is ready."""
+        """Add a request to the ledger; return its ticket, and a future of its run."""
         ...
 
     def release(self, ticket: int) -> None:
-        """Give back a granted ticket, or give up a waiting one."""
+        """Return a granted ticket, or cancel a waiting one."""
         ...
 
 
 class Lease:
-    """The right to use a model: it is neither stopped nor evicted for another while the lease is held.
+    """The right to use a model: the model is neither stopped nor evicted while the lease is held.
 
-    `async with supervisor.lease(model) as lease:` waits until the model is ready, raises Refusal if it will not
-    be, and leaves the queue if the waiting task is cancelled.
+    `async with supervisor.lease(model) as lease:` waits until the model is ready. It raises Refusal if the model cannot
+    become ready, and leaves the queue if the waiting task is cancelled.
     """
 
     __slots__ = ("_supervisor", "_ticket", "model", "run", "upstream")
@@ -48,9 +48,8 @@ class Lease:
 
     async def __aenter__(self) -> Lease:
         if not (downloads := self._supervisor.downloads).is_on_disk(self.model):
-            await downloads.ensure_on_disk(
-                self.model
-            )  # before there is a ticket: nothing is reserved or evicted for it
+            # Before the ticket exists, so that nothing is reserved or evicted for it meanwhile.
+            await downloads.ensure_on_disk(self.model)
         self._ticket, granted = self._supervisor.request(self.model)
         if not granted.done():
             try:

@@ -1,4 +1,4 @@
-"""Requests and models: launched, shared, drained, stopped."""
+"""Requests start models, share them, and protect them from being stopped."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def test_a_first_request_starts_its_model_and_is_answered(build: Build) -> None:
     assert ready.state == "ready"
     assert ready.load_time is not None
     assert 0.3 <= ready.load_time <= time.monotonic() - asked
-    assert "a: starting (run 1)" in sparkd.log()
-    assert "a: ready after" in sparkd.log()
+    assert 'Starting model "a" (run 1)' in sparkd.log()
+    assert 'Model "a" is ready after' in sparkd.log()
 
 
-def test_an_engine_on_a_tcp_port_serves_as_well(build: Build) -> None:
+def test_an_engine_on_a_tcp_port_is_served_too(build: Build) -> None:
     sparkd = build({"a": engine(tcp=True), "b": engine(tcp=True)})
     assert content(sparkd.chat("a")) == content(sparkd.chat("b")) == "one two three"
 
@@ -53,7 +53,7 @@ def test_a_first_streamed_request_is_answered_chunk_by_chunk(build: Build, folde
     assert "".join(deltas).rstrip() == "one two three four five"
 
 
-def test_ready_is_noticed_within_50_ms(build: Build, folder: Path) -> None:
+def test_a_ready_engine_is_detected_within_50_ms(build: Build, folder: Path) -> None:
     """The best of several starts: other programs on this machine can only delay it."""
     sparkd = build({"a": engine("--start-delay", "0.5", "--journal", f"{folder}/events")})
 
@@ -67,7 +67,7 @@ def test_ready_is_noticed_within_50_ms(build: Build, folder: Path) -> None:
     assert any(is_fast() for _ in range(20))
 
 
-def test_a_second_model_waits_for_the_first_ones_answer_and_then_takes_its_place(
+def test_a_second_model_waits_for_the_first_ones_response_and_then_replaces_it(
     build: Build, folder: Path
 ) -> None:
     gate = folder / "gate"
@@ -84,13 +84,13 @@ def test_a_second_model_waits_for_the_first_ones_answer_and_then_takes_its_place
         assert sparkd.model("b").waiting == 1
         gate.touch()
         rest = list(lines)
-        assert rest[-1] == "data: [DONE]", "the first answer was whole"
+        assert rest[-1] == "data: [DONE]", "the first response was complete"
         assert content(other.result()) == "one two three"
     assert sparkd.model("a").state == "stopped"
-    assert "a: stopping: making room for b" in sparkd.log()
+    assert 'Stopping model "a": making room for b' in sparkd.log()
 
 
-def test_models_that_fit_together_stay_together(build: Build) -> None:
+def test_models_that_fit_together_stay_loaded(build: Build) -> None:
     sparkd = build({"a": engine(), "b": engine()})
     sparkd.chat("a")
     sparkd.chat("b")
@@ -118,7 +118,7 @@ def test_a_request_in_flight_protects_from_the_idle_stop(build: Build) -> None:
 
 
 def ask_200_times(sparkd: SparkdProcess) -> list[str]:
-    """Two hundred requests to three models at once; what each was answered."""
+    """Send two hundred requests to three models at once; return the responses."""
     with ThreadPoolExecutor(200) as pool:
         answers = pool.map(lambda n: sparkd.chat("abc"[n % 3], f"request {n}"), range(200))
         return [content(answer) for answer in answers]
@@ -139,7 +139,7 @@ def test_two_hundred_requests_to_three_models_that_do_not_fit_together_are_all_a
     assert ask_200_times(sparkd) == [f"request {n}" for n in range(200)]
 
 
-def test_without_a_queue_a_rival_gets_the_predecessors_answer(build: Build, folder: Path) -> None:
+def test_without_a_queue_a_request_for_another_model_gets_a_busy_error(build: Build, folder: Path) -> None:
     gate = folder / "gate"
     sparkd = build(
         {
@@ -169,7 +169,7 @@ def test_without_a_queue_a_rival_gets_the_predecessors_answer(build: Build, fold
     assert body["retryAfterSec"] == int(refused.headers["retry-after"])
 
 
-def test_a_client_that_leaves_the_queue_is_forgotten(build: Build, folder: Path) -> None:
+def test_a_client_that_disconnects_is_removed_from_the_queue(build: Build, folder: Path) -> None:
     gate = folder / "gate"
     sparkd = build({"a": engine("--start-gate", str(gate))})
     with sparkd.waiting_client("a"):
@@ -181,19 +181,21 @@ def test_a_client_that_leaves_the_queue_is_forgotten(build: Build, folder: Path)
 
 
 def events(sparkd: SparkdProcess, kind: str) -> list[dict[str, Any]]:
-    """The engine's events of that kind that concern chats."""
+    """Return the events of that kind that the engine logged about chat requests."""
     return [event for event in sparkd.journal() if event["event"] == kind and "models" not in str(event)]
 
 
-def test_a_client_that_leaves_mid_stream_is_cancelled_upstream(build: Build, folder: Path) -> None:
+def test_a_client_that_disconnects_mid_stream_is_cancelled_upstream(build: Build, folder: Path) -> None:
     sparkd = build({"a": engine("--chunk-gate", str(folder / "never"), "--journal", f"{folder}/events")})
     with sparkd.streaming("a") as lines:
         next(lines)
     wait_until("the engine noticed", lambda: events(sparkd, "cancelled"))
-    wait_until("the lease is back", lambda: sparkd.model("a").in_flight == 0)
+    wait_until("the lease is released", lambda: sparkd.model("a").in_flight == 0)
 
 
-def test_a_client_that_leaves_during_a_long_prefill_is_cancelled_upstream(build: Build, folder: Path) -> None:
+def test_a_client_that_disconnects_during_a_long_prefill_is_cancelled_upstream(
+    build: Build, folder: Path
+) -> None:
     sparkd = build({"a": engine("--think", "100000", "--journal", f"{folder}/events")})
     sparkd.sparkctl("load", "a")
     with sparkd.waiting_client("a"):
@@ -201,42 +203,42 @@ def test_a_client_that_leaves_during_a_long_prefill_is_cancelled_upstream(build:
     wait_until("the engine noticed", lambda: events(sparkd, "cancelled"))
 
 
-def test_a_stop_of_sparkd_lets_streams_finish_and_ends_every_engine(build: Build, folder: Path) -> None:
+def test_a_stop_of_sparkd_finishes_streams_and_stops_every_engine(build: Build, folder: Path) -> None:
     gate = folder / "gate"
     sparkd = build({"a": engine("--chunk-gate", str(gate), "--fork-runaways", "1")})
     with sparkd.streaming("a", "one two three four five six") as lines:
         next(lines)
         sparkd.process.send_signal(signal.SIGTERM)
-        wait_until("it is noted", lambda: "finishing what has begun" in sparkd.log())
+        wait_until("the signal is logged", lambda: "stopping after current requests" in sparkd.log())
         gate.touch()
         assert list(lines)[-1] == "data: [DONE]"
     assert sparkd.process.wait(120) == 0
     sparkd.assert_nothing_left()
 
 
-def test_a_second_sigterm_ends_everything_at_once(build: Build, folder: Path) -> None:
+def test_a_second_sigterm_kills_everything_at_once(build: Build, folder: Path) -> None:
     never = ("--chunk-gate", str(folder / "never"), "--deaf")
     sparkd = build({"a": engine(*never, stop_grace=600.0, drain_timeout=600.0)})
     with sparkd.streaming("a") as lines:
         next(lines)
         sparkd.process.send_signal(signal.SIGTERM)
-        wait_until("the first one is noted", lambda: "finishing what has begun" in sparkd.log())
+        wait_until("the first signal is logged", lambda: "stopping after current requests" in sparkd.log())
         assert sparkd.stop(seconds=60) == 0
-        assert "engine_failed" in list(lines)[-2], "the client is told"
+        assert "engine_failed" in list(lines)[-2], "the client gets an error"
     sparkd.assert_nothing_left()
 
 
-def test_what_a_shut_down_daemon_was_asked_waits_for_nobody(build: Build, folder: Path) -> None:
+def test_requests_to_a_stopping_daemon_are_rejected_at_once(build: Build, folder: Path) -> None:
     sparkd = build({"a": engine("--start-gate", str(folder / "never"))})
     with ThreadPoolExecutor() as pool:
-        asked = pool.submit(sparkd.chat, "a")
+        response = pool.submit(sparkd.chat, "a")
         sparkd.until("a", "starting")
         assert sparkd.stop() == 0
-    assert asked.result().status_code == 503
-    assert asked.result().json()["error"]["code"] == "shutting_down"
+    assert response.result().status_code == 503
+    assert response.result().json()["error"]["code"] == "shutting_down"
 
 
-def test_the_owner_loads_looks_and_stops(build: Build) -> None:
+def test_the_owner_loads_inspects_and_stops_a_model(build: Build) -> None:
     sparkd: SparkdProcess = build({"a": engine("--say", "hello from the engine")})
     assert sparkd.sparkctl("load", "a").returncode == 0
     table = sparkd.sparkctl("status").stdout
@@ -247,8 +249,8 @@ def test_the_owner_loads_looks_and_stops(build: Build) -> None:
     assert sparkd.model("a").state == "stopped"
 
 
-def test_a_key_is_asked_for_before_anything_is_started(build: Build, folder: Path) -> None:
-    (folder / "keys").write_text("# who may ask\nlaptop: s3cret\n")
+def test_a_key_is_required_before_anything_is_started(build: Build, folder: Path) -> None:
+    (folder / "keys").write_text("# clients\nlaptop: s3cret\n")
     sparkd = build({"a": engine()}, server={"listen": "127.0.0.1:0", "api_key_file": "keys"})
     assert sparkd.chat("a").status_code == 401
     assert sparkd.model("a").state == "stopped"
