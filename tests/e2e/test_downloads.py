@@ -143,7 +143,7 @@ def test_a_request_that_waits_too_long_is_rejected_with_retry_after(open_daemon:
     sparkd = open_daemon({"m": takes("org/m", download="auto")}, queue={"max_wait": 2.5})
     answer = sparkd.chat("m")
     assert (answer.status_code, error_of(answer)["code"]) == (503, "model_downloading")
-    assert "is still downloading (" in error_of(answer)["message"]
+    assert "is still being downloaded (" in error_of(answer)["message"]
     assert 1 <= int(answer.headers["retry-after"]) < 30
     wait_until("it continues without a client", lambda: (sparkd.model("m").progress or 0) > 0.5, 20)
 
@@ -225,7 +225,7 @@ def test_a_source_folder_that_does_not_exist_is_reported(open_daemon: Open) -> N
     )
     pulled = sparkd.sparkctl("pull", "m")
     assert pulled.returncode == 1
-    assert "a folder of your own, which nobody downloads" in pulled.stderr
+    assert "it is your own folder, so sparkd does not download it" in pulled.stderr
 
 
 def test_files_of_a_model_in_use_are_kept_and_those_of_a_stopped_one_can_be_removed(
@@ -242,7 +242,7 @@ def test_files_of_a_model_in_use_are_kept_and_those_of_a_stopped_one_can_be_remo
     assert sparkd.sparkctl("rm", "m").returncode == 1  # no terminal to ask for confirmation
     removed = sparkd.sparkctl("rm", "m", "--yes")
     assert removed.returncode == 0, removed.stderr
-    assert "org/m is removed" in removed.stdout
+    assert "org/m is deleted" in removed.stdout
     assert not repository_folder(sparkd.folder / "models", "org/m").exists()
     assert error_of(sparkd.chat("m"))["code"] == "model_not_on_disk"
 
@@ -262,7 +262,7 @@ def test_root_downloads_and_removes_as_the_folders_owner(hub: Hub, monkeypatch: 
         assert owners == {65534}
         shutil.rmtree(folder / "models" / "downloads")  # as for a model that another program has downloaded
         removed = sparkd.sparkctl("rm", "m", "--yes")
-        assert "org/m is removed" in removed.stdout, removed.stderr
+        assert "org/m is deleted" in removed.stdout, removed.stderr
         owners = {path.lstat().st_uid for path in (folder / "models").rglob("*")}
         assert owners == {65534}
     finally:

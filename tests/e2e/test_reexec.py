@@ -28,8 +28,8 @@ def test_engines_keep_running_under_the_next_sparkd(build: Build) -> None:
     text(sparkd, "a")
     text(sparkd, "b")
     before = sparkd.status()
-    assert " has taken the place of " in (output := replace(sparkd))
-    assert output.endswith("; a and b went on.\n")
+    assert " has replaced " in (output := replace(sparkd))
+    assert output.endswith("; a and b kept running.\n")
     after = sparkd.status()
     assert after.replacements == 1
     assert after.uptime > before.uptime
@@ -64,7 +64,7 @@ def test_a_response_in_progress_is_finished_and_new_requests_wait(build: Build) 
         wait_until("it has begun", lambda: sparkd.status().replacing)
         late = pool.submit(sparkd.chat, "a", "seven")
         assert list(lines)[-1] == "data: [DONE]"
-        assert "has taken the place" in replacing.result(20)
+        assert "has replaced" in replacing.result(20)
         assert late.result(20).status_code == 200
     assert sparkd.log().count("Starting model") == 1
 
