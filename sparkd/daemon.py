@@ -26,7 +26,7 @@ from sparkd.continuity.handover import FORMAT, DaemonSnapshot, Handover, read_ha
 from sparkd.continuity.replacement import exec_replacement, kill_children
 from sparkd.engines import find_engine_problems
 from sparkd.errors import AlreadyRunning, CatalogueError, HandoverError, ListenError, ProbeError
-from sparkd.gateway.server import GatewayServer
+from sparkd.gateway.server import HttpServer
 from sparkd.journal.handler import make_handler
 from sparkd.processes.run_directories import RunDirectories
 from sparkd.scheduling.headline import format_headline
@@ -166,8 +166,8 @@ class _Daemon:
         self._reloads: set[asyncio.Task[None]] = set()
         self._listeners = listeners
         self._lock = lock
-        self._gateway = GatewayServer(app.gateway)
-        self._control = GatewayServer(app.control)
+        self._gateway = HttpServer(app.gateway, shortcut=app.gateway.forward_now)
+        self._control = HttpServer(app.control)
         self._stop = asyncio.Event()
         self._systemd = Systemd()
 
@@ -198,8 +198,8 @@ class _Daemon:
 
     async def _open(self) -> None:
         self._supervisor.listen = tuple(map(sockets.format_address, self._listeners.clients))
-        self._control.start(self._listeners.control)
-        self._gateway.start(self._listeners.clients)
+        await self._control.start(self._listeners.control)
+        await self._gateway.start(self._listeners.clients)
         # What is created from here on is short-lived. Modules and catalogue are kept: the collector never needs to
         # search them. The start leaves 300 KB of garbage, too little to look for (20 ms).
         gc.freeze()
@@ -243,8 +243,8 @@ class _Daemon:
         self._succession.cancel()
         self._supervisor.replacing = False
         self._replacement.requested.clear()
-        self._gateway.start(self._listeners.clients)
-        self._control.start(self._listeners.control)
+        await self._gateway.start(self._listeners.clients)
+        await self._control.start(self._listeners.control)
 
     async def _replace(self) -> None:
         """Execute the next program. Returns if a request is still in progress or a model is still stopping."""

@@ -104,6 +104,17 @@ def test_the_documented_rooms_are_these() -> None:
     assert documented == [(floor, room) for floor, rooms in enumerate(FLOORS) for room in rooms]
 
 
+def test_the_files_named_in_the_walks_exist() -> None:
+    text = (CLONE / "docs" / "architecture.md").read_text()
+    named = set(re.findall(r"`([a-z_]+(?:/[a-z_]+)*\.py)`", text)) - {"models.toml"}
+    missing = [
+        name
+        for name in sorted(named)
+        if not any((root / name).exists() for root in (CLONE, CLONE / "sparkd"))
+    ]
+    assert not missing
+
+
 def test_the_documented_lifecycle_is_the_table() -> None:
     text = (CLONE / "docs" / "architecture.md").read_text()
     assert f"```mermaid\n{render_mermaid()}\n```" in text

@@ -173,7 +173,7 @@ class Run:
             self._process.set_cpu_weight(cpu_weight)
 
     def memory_figures(self) -> dict[str, int | None]:
-        """Return its memory in bytes: `memory_used` when last measured, and its host memory, now and at the peak."""
+        """Return its memory in bytes: `memory_used` when last measured, and its host memory now and at the peak."""
         now, peak = self._process.host_memory() if self._process else (None, None)
         return {"memory_used": self.memory_used or None, "host_memory": now, "host_memory_peak": peak}
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Set
+from collections.abc import AsyncIterator, Callable, Set
+from functools import partial
+from typing import cast
 
 from msgspec import Struct
 
 from sparkd.engines.engine import Address, UnixAddress
 from sparkd.errors import UpstreamError
-from sparkd.upstream.connection import Connection, Flow, Sink, StaleConnection
+from sparkd.upstream.connection import Connection, Flow, Sink, StaleConnection, set_outcome
 from sparkd.upstream.headers import Headers, request_head
 
 KEEP_ALIVE = 4.0
@@ -65,8 +67,10 @@ class Upstream:
         )
         connection = self._take_idle() or await self._connect()
         while True:
+            ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             try:
-                await connection.exchange(head, request.body, sink)
+                connection.exchange(head, request.body, sink, partial(set_outcome, ended))
+                await ended
                 break
             except StaleConnection:  # a new connection is never stale: at most one retry
                 connection.abort()
@@ -75,6 +79,30 @@ class Upstream:
                 connection.abort()
                 raise
         self._return_idle(connection)
+
+    def try_exchange(
+        self, request: EngineRequest, sink: Sink, on_end: Callable[[Exception | None], None]
+    ) -> Connection | None:
+        """Like `exchange`, on a connection that is there already; None, and nothing is sent, where there is none.
+
+        The body must be bytes. `on_end` is called with None or with what `exchange` would raise, StaleConnection
+        included. Call `abort` on the connection that is returned to end it early.
+        """
+        connection = self._take_idle()
+        if connection is None:
+            return None
+        body = cast("bytes", request.body)
+        head = request_head(request.method, request.target, request.headers, len(body), request.without)
+
+        def ended(error: Exception | None) -> None:
+            if error is None:
+                self._return_idle(connection)
+            else:
+                connection.abort()
+            on_end(error)
+
+        connection.exchange(head, body, sink, ended)
+        return connection
 
     async def _upload(self, request: EngineRequest, body: AsyncIterator[bytes], sink: Sink) -> None:
         """Send a body that cannot be sent again. Uses a new connection, which cannot be stale."""

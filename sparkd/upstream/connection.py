@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Protocol, cast
 
 import httptools
@@ -48,7 +49,10 @@ class Sink(Protocol):
         ...
 
     def body(self, data: bytes, *, more: bool) -> None:
-        """Receive a piece of the body. The last one has `more` False and may be empty."""
+        """Receive a piece of the body. The last one has `more` False.
+
+        A piece may be empty: it is called once for each read that brought anything, even if that was the head alone.
+        """
         ...
 
 
@@ -68,7 +72,7 @@ class Connection(asyncio.Protocol):
         self._writable: asyncio.Future[None] | None = None
         self._paused = False
         self._exchanges = 0
-        self._ended: asyncio.Future[None] | None = None
+        self._on_end: Callable[[Exception | None], None] | None = None
         self._sink: Sink | None = None
         self._reusable = False
         self._reset()
@@ -90,22 +94,24 @@ class Connection(asyncio.Protocol):
         """Whether the connection can be used for another exchange."""
         return self._reusable and not self._transport.is_closing()
 
-    def exchange(self, head: bytes, body: bytes | bytearray, sink: Sink) -> asyncio.Future[None]:
-        """Send a request and pass its response to `sink`. The returned future is done when the response has ended.
+    def exchange(
+        self, head: bytes, body: bytes | bytearray, sink: Sink, on_end: Callable[[Exception | None], None]
+    ) -> None:
+        """Send a request, pass its response to `sink`, then call `on_end` with None, or with the error.
 
-        The future raises UpstreamError; StaleConnection if a retry on a new connection is safe. A caller that stops
-        waiting for it must call `abort`.
+        The error is an UpstreamError, or what the sink raised; StaleConnection if a retry on a new connection is safe.
+        Nothing is called after `abort`.
         """
-        ended = self._begin(head, sink)
+        self._begin(head, sink, on_end)
         if len(body) < _JOIN_BELOW:
             self._transport.write(head + body)
         else:
             self._transport.writelines((head, body))
-        return ended
 
     async def upload(self, head: bytes, body: AsyncIterator[bytes], chunked: bool, sink: Sink) -> None:
         """Send a body as its pieces arrive. Raises UpstreamError and the body's exceptions. Aborts if cancelled."""
-        ended = self._begin(head, sink)
+        ended: asyncio.Future[None] = self._loop.create_future()
+        self._begin(head, sink, partial(set_outcome, ended))
         self._transport.write(head)
         sending = asyncio.ensure_future(self._send(body, chunked))
         try:
@@ -124,23 +130,25 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         """Close the connection at once, even during an exchange. The engine sees that its client has disconnected."""
         self._reusable = False
-        self._sink = None
+        self._sink = self._on_end = None
         self._transport.abort()
 
     def fail(self, error: Exception) -> None:
         """End the current exchange with `error`."""
-        self._sink = None
-        if self._ended is not None and not self._ended.done():
-            self._ended.set_exception(error)
+        self._end(error)
 
-    def _begin(self, head: bytes, sink: Sink) -> asyncio.Future[None]:
+    def _begin(self, head: bytes, sink: Sink, on_end: Callable[[Exception | None], None]) -> None:
         self._reset()
         self._sink = sink
+        self._on_end = on_end
         self._reusable = False
         self._exchanges += 1
         self._is_head_request = head.startswith(b"HEAD ")
-        self._ended = self._loop.create_future()
-        return self._ended
+
+    def _end(self, error: Exception | None) -> None:
+        on_end, self._on_end, self._sink = self._on_end, None, None
+        if on_end is not None:
+            on_end(error)
 
     async def _send(self, body: AsyncIterator[bytes], chunked: bool) -> None:
         async for piece in body:
@@ -212,21 +220,23 @@ class Connection(asyncio.Protocol):
 
     def _deliver(self, sink: Sink) -> None:
         try:
-            if self._status and not self._head_delivered:
+            if not self._head_delivered:
+                if not self._status:
+                    return
                 self._head_delivered = True
                 sink.head(self._status, self._headers, self)
+            pieces = self._pieces
+            data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            pieces.clear()
             if self._complete:
                 self.resume()
                 self._sink = None
-                sink.body(b"".join(self._pieces), more=False)
-                if self._ended is not None and not self._ended.done():
-                    self._ended.set_result(None)
-            elif self._pieces:
-                data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-                self._pieces.clear()
-                sink.body(data, more=True)
-        except Exception as error:  # noqa: BLE001  # a sink's exception is raised where the exchange is awaited
-            self.fail(error)
+            sink.body(data, more=not self._complete)
+        except Exception as error:  # noqa: BLE001  # a sink's exception belongs to the caller of the exchange
+            self._end(error)
+            return
+        if self._complete:
+            self._end(None)
 
     def _disconnect_error(self) -> UpstreamError:
         if not self._received_any and self._exchanges > 1:
@@ -274,6 +284,16 @@ class Connection(asyncio.Protocol):
         if self._status and not self._complete:
             self._complete = True
             self._reusable = self._parser.should_keep_alive()
+
+
+def set_outcome(ended: asyncio.Future[None], error: Exception | None) -> None:
+    """Complete a future with the outcome of an exchange, for callers that await one."""
+    if ended.done():
+        return
+    if error is None:
+        ended.set_result(None)
+    else:
+        ended.set_exception(error)
 
 
 def _invalid_response_error(error: Exception) -> UpstreamError:

@@ -12,7 +12,7 @@ from sparkd.upstream.client import EngineRequest, Upstream
 from sparkd.upstream.connection import Flow
 from sparkd.upstream.headers import Headers
 from tests.gateway.engines import Engine, Script, read_request
-from tests.gateway.house import run
+from tests.gateway.gateways import run
 
 GET = EngineRequest(b"GET", b"/v1/x", [])
 POST = EngineRequest(b"POST", b"/v1/x", [], b'{"model":"m"}')

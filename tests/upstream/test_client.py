@@ -13,7 +13,7 @@ from sparkd.engines.engine import TcpAddress, UnixAddress
 from sparkd.errors import UpstreamError
 from sparkd.upstream.client import EngineRequest, Upstream
 from tests.gateway.engines import OK, Asked, Engine, answering, read_request
-from tests.gateway.house import run
+from tests.gateway.gateways import run
 from tests.upstream.engines import GET, POST, RecordingSink, ask, respond_once, with_engine
 
 
