@@ -169,7 +169,7 @@ def test_a_request_that_waits_too_long_is_rejected_with_retry_after(open_daemon:
     answer = sparkd.chat("m")
     after = sparkd.model("m").download_seconds_left or DEFAULT_RETRY
     assert (answer.status_code, error_of(answer)["code"]) == (503, "model_downloading")
-    assert "is still downloading (" in error_of(answer)["message"]
+    assert "is still being downloaded (" in error_of(answer)["message"]
     assert math.ceil(before) <= int(answer.headers["retry-after"]) <= math.ceil(after), (
         "it grows as nothing arrives"
     )

@@ -29,7 +29,7 @@ def test_engines_keep_running_under_the_next_sparkd(build: Build) -> None:
     text(sparkd, "a")
     text(sparkd, "b")
     before = sparkd.status()
-    assert " has taken the place of " in (output := replace(sparkd))
+    assert " has replaced of " in (output := replace(sparkd))
     assert output.endswith("; a and b went on.\n")
     after = sparkd.status()
     assert after.replacements == 1
@@ -67,7 +67,7 @@ def test_a_response_in_progress_is_finished_and_new_requests_wait(build: Build, 
         late = pool.submit(sparkd.chat, "a", "seven")
         gate.touch()
         assert list(lines)[-1] == "data: [DONE]"
-        assert "has taken the place" in replacing.result(120)
+        assert "has replaced" in replacing.result(120)
         assert late.result(120).status_code == 200
     assert sparkd.log().count("Starting model") == 1
 

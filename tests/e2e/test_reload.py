@@ -35,12 +35,12 @@ def test_added_models_are_served_and_unchanged_ones_are_not_affected(build: Buil
     pid = sparkd.model("a").pid
     write(sparkd, {"a": engine(aliases=["other"], idle_timeout=770.0), "b": engine()})
     done = sparkd.sparkctl("reload")
-    assert done.stdout == "The catalogue is read again: added b; changed a.\n"
+    assert done.stdout == "Catalogue reloaded: added b; changed a.\n"
     assert done.returncode == 0
     assert text(sparkd, "other") == text(sparkd, "b") == "one two three"
     assert sparkd.model("a").pid == pid
     assert (sparkd.model("a").idle_seconds_left or 0) > 500
-    assert sparkd.sparkctl("reload").stdout == "The catalogue is read again: nothing changed.\n"
+    assert sparkd.sparkctl("reload").stdout == "Catalogue reloaded: nothing changed.\n"
 
 
 def test_an_invalid_catalogue_changes_nothing_and_every_problem_is_reported(build: Build) -> None:
@@ -86,8 +86,7 @@ def test_a_model_with_changed_options_finishes_its_response_and_is_restarted(
         write(sparkd, {"a": engine()})
         done = sparkd.sparkctl("reload")
         assert (
-            done.stdout
-            == "The catalogue is read again: changed and stopping, to restart with the next request: a.\n"
+            done.stdout == "Catalogue reloaded: changed and stopping, to restart with the next request: a.\n"
         )
         assert sparkd.model("a").state == "draining"
         gate.touch()
@@ -121,7 +120,7 @@ def test_the_keys_are_reloaded_too(build: Build) -> None:
     sparkd = build({"a": engine()})
     (sparkd.folder / "keys").write_text("one\n")
     write(sparkd, {"a": engine()}, server={"listen": "127.0.0.1:0", "api_key_file": "keys"})
-    assert sparkd.sparkctl("reload").stdout == "The catalogue is read again: settings changed.\n"
+    assert sparkd.sparkctl("reload").stdout == "Catalogue reloaded: settings changed.\n"
     assert sparkd.chat("a").status_code == 401
     (sparkd.folder / "keys").write_text("")
     assert sparkd.sparkctl("reload").returncode == 1
