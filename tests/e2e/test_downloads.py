@@ -103,9 +103,9 @@ def test_after_a_pull_the_model_answers(open_daemon: Open, hub: Hub) -> None:
     assert sparkd.chat("m").status_code == 503
     pulled = sparkd.sparkctl("pull", "m")
     assert pulled.returncode == 0, pulled.stderr
-    assert pulled.stdout == "m is on disk and whole, 1 MiB downloaded\n"
+    assert pulled.stdout == "m is complete on disk, 1 MiB downloaded\n"
     assert sparkd.chat("m").status_code == 200
-    assert "whole" in sparkd.sparkctl("models").stdout
+    assert "complete" in sparkd.sparkctl("models").stdout
 
 
 def test_with_auto_the_first_request_waits_for_the_download(open_daemon: Open, hub: Hub) -> None:
@@ -143,7 +143,7 @@ def test_a_request_that_waits_too_long_is_refused_with_retry_after(open_daemon: 
     sparkd = open_daemon({"m": takes("org/m", download="auto")}, queue={"max_wait": 2.5})
     answer = sparkd.chat("m")
     assert (answer.status_code, error_of(answer)["code"]) == (503, "model_downloading")
-    assert "is still downloading (" in error_of(answer)["message"]
+    assert "is still being downloaded (" in error_of(answer)["message"]
     assert 1 <= int(answer.headers["retry-after"]) < 30
     wait_until("it goes on without anybody", lambda: (sparkd.model("m").progress or 0) > 0.5, 20)
 
@@ -221,7 +221,7 @@ def test_a_source_folder_that_does_not_exist_is_reported(open_daemon: Open) -> N
     assert error_of(answer)["message"] == "Model m is not on disk: its source /nowhere/at/all is not there."
     pulled = sparkd.sparkctl("pull", "m")
     assert pulled.returncode == 1
-    assert "a folder of your own, which nobody downloads" in pulled.stderr
+    assert "it is your own folder, so sparkd does not download it" in pulled.stderr
 
 
 def test_a_model_in_use_keeps_its_files_and_a_stopped_one_can_go(open_daemon: Open, hub: Hub) -> None:
@@ -236,7 +236,7 @@ def test_a_model_in_use_keeps_its_files_and_a_stopped_one_can_go(open_daemon: Op
     assert sparkd.sparkctl("rm", "m").returncode == 1  # nobody there to ask
     removed = sparkd.sparkctl("rm", "m", "--yes")
     assert removed.returncode == 0, removed.stderr
-    assert "org/m is removed" in removed.stdout
+    assert "org/m is deleted" in removed.stdout
     assert not repository_folder(sparkd.folder / "models", "org/m").exists()
     assert error_of(sparkd.chat("m"))["code"] == "model_not_on_disk"
 
@@ -256,7 +256,7 @@ def test_root_fetches_and_removes_for_the_folders_owner(hub: Hub, monkeypatch: p
         assert owners == {65534}
         shutil.rmtree(folder / "models" / "downloads")  # as of a model that another program has fetched
         removed = sparkd.sparkctl("rm", "m", "--yes")
-        assert "org/m is removed" in removed.stdout, removed.stderr
+        assert "org/m is deleted" in removed.stdout, removed.stderr
         owners = {path.lstat().st_uid for path in (folder / "models").rglob("*")}
         assert owners == {65534}
     finally:

@@ -38,7 +38,7 @@ def test_a_start_that_fails_says_why_and_when_to_come_back(build: Build) -> None
     answer = sparkd.chat("a")
     assert answer.status_code == 503
     assert error(answer)["code"] == "model_failed"
-    assert "a failed: " in error(answer)["message"]
+    assert 'Model "a" failed: ' in error(answer)["message"]
     assert 1 <= int(answer.headers["retry-after"]) <= 5
     assert sparkd.model("a").cause
 

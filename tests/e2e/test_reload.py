@@ -34,12 +34,12 @@ def test_what_is_added_is_served_and_what_did_not_change_notices_nothing(build: 
     pid = sparkd.model("a").pid
     write(sparkd, {"a": engine(aliases=["other"], idle_timeout=77.0), "b": engine()})
     done = sparkd.sparkctl("reload")
-    assert done.stdout == "The catalogue is read again: added b; changed a.\n"
+    assert done.stdout == "Catalogue reloaded: added b; changed a.\n"
     assert done.returncode == 0
     assert text(sparkd, "other") == text(sparkd, "b") == "one two three"
     assert sparkd.model("a").pid == pid
     assert (sparkd.model("a").idle_left or 0) > 70
-    assert sparkd.sparkctl("reload").stdout == "The catalogue is read again: nothing has changed.\n"
+    assert sparkd.sparkctl("reload").stdout == "Catalogue reloaded: nothing changed.\n"
 
 
 def test_an_invalid_catalogue_changes_nothing_and_every_problem_is_reported(build: Build) -> None:
@@ -52,7 +52,7 @@ def test_an_invalid_catalogue_changes_nothing_and_every_problem_is_reported(buil
     assert 'models.a.idle_timeuot = 5.0: unknown key; did you mean "idle_timeout"?' in done.stderr
     assert "sparkctl: " in (line := done.stderr.splitlines()[1]), done.stderr
     assert "models.b.engine" in line
-    assert done.stderr.endswith("sparkctl: sparkd keeps the catalogue that it has; fix these problems and reload again\n")
+    assert done.stderr.endswith("sparkd keeps the catalogue that it has; fix these problems and reload again\n")
     assert "catalogue not taken: " in sparkd.log()
     assert text(sparkd, "a") == "one two three"
     assert sparkd.model("a").pid == pid
@@ -79,7 +79,7 @@ def test_a_model_with_other_options_finishes_its_answer_and_is_started_anew(buil
         next(lines)
         write(sparkd, {"a": engine("--pace", "0")})
         done = sparkd.sparkctl("reload")
-        assert done.stdout == "The catalogue is read again: changed, and stopping to be started anew: a.\n"
+        assert done.stdout == "Catalogue reloaded: changed and stopping, to restart with the next request: a.\n"
         assert sparkd.model("a").state == "draining"
         assert list(lines)[-1] == "data: [DONE]"
     assert text(sparkd, "a") == "one two three"
@@ -107,7 +107,7 @@ def test_the_keys_are_read_again_too(build: Build) -> None:
     sparkd = build({"a": engine()})
     (sparkd.folder / "keys").write_text("one\n")
     write(sparkd, {"a": engine()}, server={"listen": "127.0.0.1:0", "api_key_file": "keys"})
-    assert sparkd.sparkctl("reload").stdout == "The catalogue is read again: settings changed.\n"
+    assert sparkd.sparkctl("reload").stdout == "Catalogue reloaded: settings changed.\n"
     assert sparkd.chat("a").status_code == 401
     (sparkd.folder / "keys").write_text("")
     assert sparkd.sparkctl("reload").returncode == 1

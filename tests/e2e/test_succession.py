@@ -83,7 +83,7 @@ def test_a_sighup_during_a_reexec_takes_effect(open_daemon: Open) -> None:
     text(sparkd, "a")
     with during_reexec(sparkd):
         sparkd.process.send_signal(signal.SIGHUP)
-    wait_until("it is read", lambda: "catalogue read again: nothing has changed" in sparkd.log())
+    wait_until("it is read", lambda: "catalogue read again: nothing changed" in sparkd.log())
     assert sparkd.log().count("starting (run") == 1
 
 
