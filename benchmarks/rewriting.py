@@ -30,7 +30,7 @@ def model(*, vision: bool = False, context_length: int | None = 262144, **rules:
         stop_grace=1,
         drain_timeout=1,
         min_residency=1,
-        download="refuse",
+        download="reject",
     )
 
 
@@ -38,7 +38,12 @@ MODELS = {
     "no rule": model(context_length=None, vision=True),
     "cap alone": model(vision=True),
     "every rule": model(
-        vision=True, alternate_roles=True, tool_hints=True, tools="require", thinking_switch=True, quiet=True
+        vision=True,
+        alternate_roles=True,
+        tool_hints=True,
+        tools="require",
+        thinking_switch=True,
+        disable_thinking=True,
     ),
 }
 

@@ -78,7 +78,7 @@ def build_app(
         learning=learning,
         downloads=Downloads(catalogue),
         started=snapshot.started,
-        replaced=snapshot.replaced,
+        replacements=snapshot.replacements,
     )
     restore_quarantines(
         supervisor,

@@ -55,7 +55,7 @@ logger = logging.getLogger(__name__)
 def main(argv: list[str] | None = None) -> int:
     """Run the daemon in the foreground until SIGTERM or SIGINT; return its exit status."""
     arguments = sparkd_parser().parse_args(argv)
-    if arguments.takes_over is not None:
+    if arguments.check_handover is not None:
         return _check_takeover(arguments)
     faulthandler.enable()  # a watchdog's SIGABRT then tells where we stood
     logging.basicConfig(handlers=[make_handler()], level=arguments.log_level.upper())
@@ -93,7 +93,7 @@ def sparkd_parser() -> argparse.ArgumentParser:
     parser.add_argument("--catalogue", metavar="FILE", help="models.toml to serve")
     parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
     parser.add_argument(
-        "--takes-over",
+        "--check-handover",
         type=int,
         metavar="FORMAT",
         help="only say whether this program could take the place of a sparkd that hands over in that format",
@@ -108,8 +108,8 @@ def _check_takeover(arguments: argparse.Namespace) -> int:
         problems = find_engine_problems(read_catalogue(catalogue_path(arguments.catalogue)))
     except CatalogueError as error:
         problems = error.problems
-    if arguments.takes_over != FORMAT:
-        problems.append(f"sparkd {__version__} takes over in format {FORMAT}, not {arguments.takes_over}")
+    if arguments.check_handover != FORMAT:
+        problems.append(f"sparkd {__version__} takes over in format {FORMAT}, not {arguments.check_handover}")
     for problem in problems:
         print(problem, file=sys.stderr)  # noqa: T201
     return EXIT_FAILED if problems else 0

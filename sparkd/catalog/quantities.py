@@ -53,9 +53,9 @@ CpuWeight = Annotated[
     ),
 ]
 Download = Annotated[
-    Literal["refuse", "auto"],
+    Literal["reject", "auto"],
     Meta(
-        description='A request for a model that is not on disk: "refuse" rejects it and names the command that '
+        description='A request for a model that is not on disk: "reject" rejects it and names the command that '
         'downloads the model, "auto" downloads the model while the request waits.'
     ),
 ]

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-Tokenizer = Literal["large", "small", "quarter"]
+Tokenizer = Literal["large", "small", "length"]
 Tools = Literal["pass", "strip", "require"]
 
 Margin = Annotated[int, Meta(ge=0, le=2**31 - 1)]
@@ -73,7 +73,7 @@ class Rewriting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Tokenizer,
         Meta(
             description='How tokens are estimated: "large" for vocabularies of about 100,000 tokens and more, '
-            '"small" for vocabularies of a few languages, "quarter" for four characters a token, as in sparkd\'s '
+            '"small" for vocabularies of a few languages, "length" for four characters a token, as in sparkd\'s '
             "predecessor."
         ),
     ] = "large"
@@ -91,4 +91,6 @@ class Rewriting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "turns thinking on or off."
         ),
     ] = False
-    quiet: Annotated[bool, Meta(description="Turns thinking off unless the client requests it.")] = False
+    disable_thinking: Annotated[
+        bool, Meta(description="Turns thinking off unless the client requests it.")
+    ] = False

@@ -127,7 +127,7 @@ class Defaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     stop_grace: StopGrace = 10.0
     drain_timeout: DrainTimeout = 300.0
     min_residency: MinResidency = 30.0
-    download: Download = "refuse"
+    download: Download = "reject"
 
 
 class Paths(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

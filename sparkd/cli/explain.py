@@ -29,7 +29,7 @@ PATHS = {
 
 
 class RuleReport(Struct, frozen=True, kw_only=True):
-    """One rule. `state` is "off", "not here", "nothing to do", "changed", "refused" or "not reached"."""
+    """One rule. `state` is "off", "other API", "unchanged", "changed", "refused" or "not reached"."""
 
     rule: str
     key: str
@@ -104,8 +104,8 @@ def explain(context: RewriteContext, body: JsonBody) -> Explanation:
 
 def _describe_unchanged(context: RewriteContext, rule: Rule) -> str:
     if context.api not in rule.apis:
-        return "not here"
-    return "nothing to do" if rule.is_enabled(context.model) else "off"
+        return "other API"
+    return "unchanged" if rule.is_enabled(context.model) else "off"
 
 
 def _report_unreached(rules: tuple[Rule, ...]) -> list[RuleReport]:
@@ -117,7 +117,7 @@ def _report_unreached(rules: tuple[Rule, ...]) -> list[RuleReport]:
 
 
 def _list_tokens(count: PromptTokens) -> dict[str, int]:
-    return {"said": count.text, "tools": count.tools, "images": count.images, "total": count.total}
+    return {"text": count.text, "tools": count.tools, "images": count.images, "total": count.total}
 
 
 def _render(explanation: Explanation) -> list[str]:

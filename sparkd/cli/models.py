@@ -23,7 +23,7 @@ from sparkd.hub.inspection import take_inventory
 from sparkd.hub.layout import cache_folder
 from sparkd.hub.messages import format_bytes
 
-STYLES = {"whole": "green", "incomplete": "yellow", "absent": "dim", "unknown": "dim"}
+STYLES = {"complete": "green", "incomplete": "yellow", "absent": "dim", "unknown": "dim"}
 MAX_NAMED_FILES = 3
 """Up to this many missing files are listed by name."""
 
@@ -79,18 +79,18 @@ def _render_table(shown: list[ModelFiles]) -> Table:
 
 def _size_on_disk(files: ModelFiles) -> int:
     """Bytes of its own source. Encodings do not count, because models share them."""
-    return files.parts[0].held if files.parts else 0
+    return files.parts[0].size if files.parts else 0
 
 
 def _render_totals(found: list[ModelFiles], models: Path) -> Iterator[Text]:
     """The total size, each source counted once, and the free space."""
-    sizes = {part.source: part.held for files in found for part in files.parts}
+    sizes = {part.source: part.size for files in found for part in files.parts}
     total = format_bytes(sum(sizes.values())) if any(sizes.values()) else "nothing"
     yield Text(f"{total} on disk, {format_bytes(free_space(models))} free in {models}")
     unused = [part for files in found if not files.model for part in files.parts]
     if unused:
         count = format_count(len(unused), "repository", "repositories")
-        size = format_bytes(sum(part.held for part in unused))
+        size = format_bytes(sum(part.size for part in unused))
         yield Text(f"no model needs {count} ({size}): you can delete its folder in {cache_folder(models)}")
 
 
@@ -99,13 +99,13 @@ def describe_state(files: ModelFiles) -> str:
     if files.model is None:
         return "no model needs it"
     parts = files.parts
-    left = sum(part.left or 0 for part in parts)
+    left = sum(part.bytes_left or 0 for part in parts)
     rest = f", {format_bytes(left)} to download" if left else ""
-    labels = {"whole": "complete", "absent": "not on disk", "unknown": "no access for this user"}
+    labels = {"complete": "complete", "absent": "not on disk", "unknown": "no access for this user"}
     text = labels.get(combine_states(parts)) or _describe_missing(parts)
-    if any(part.fetching for part in parts):
+    if any(part.downloading for part in parts):
         text = "downloading"
-    if combine_states(parts) == "absent" and parts[0].left is None:
+    if combine_states(parts) == "absent" and parts[0].bytes_left is None:
         rest = ""  # its size is not known yet
     text += rest
     return text if files.enabled else f"{text}; the model is disabled"
@@ -113,7 +113,7 @@ def describe_state(files: ModelFiles) -> str:
 
 def _describe_missing(parts: tuple[SourceOnDisk, ...]) -> str:
     """What is missing, by name if there are few files."""
-    names = [name for part in parts if part.state != "whole" for name in part.missing or (part.source,)]
+    names = [name for part in parts if part.state != "complete" for name in part.missing or (part.source,)]
     if names == [parts[0].source]:
         return "not finished"
     return (

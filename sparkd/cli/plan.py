@@ -20,15 +20,15 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         for line in render_plan(plan):
             print_line(line)
-    return exit_codes.TRY_LATER if plan.verdict == "refused" or plan.lacks else exit_codes.SUCCESS
+    return exit_codes.TRY_LATER if plan.verdict == "refused" or plan.missing else exit_codes.SUCCESS
 
 
 def render_plan(plan: Plan) -> list[str]:
     """The plan as sentences."""
     verdict = f"{plan.model} {_describe_verdict(plan)}"
-    lines = [*plan.lacks, f"then {verdict}"] if plan.lacks else [verdict]
-    if plan.before:
-        lines.append(f"launched before it: {', '.join(plan.before)}")
+    lines = [*plan.missing, f"then {verdict}"] if plan.missing else [verdict]
+    if plan.launched_before:
+        lines.append(f"launched before it: {', '.join(plan.launched_before)}")
     if plan.evicts:
         lines.append(f"stopped for it: {', '.join(plan.evicts)}")
     lines.append(f"memory: {format_size(plan.footprint)} ({plan.basis})")
@@ -42,9 +42,9 @@ def _describe_verdict(plan: Plan) -> str:
         case "ready":
             return "is ready"
         case "refused":
-            return f"would be refused: {plan.why}"
+            return f"would be refused: {plan.reason}"
         case "unknown":
-            return f"would wait for an unknown time: {plan.why}"
+            return f"would wait for an unknown time: {plan.reason}"
         case _:
             start = "is starting" if plan.verdict == "starting" else "would be launched"
             when = "" if plan.seconds is None else f", and answer in about {format_duration(plan.seconds)}"

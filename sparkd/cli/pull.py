@@ -46,12 +46,12 @@ def run(arguments: argparse.Namespace) -> int:
         done = _pull(catalogue, model, arguments)
         if arguments.json:
             print_json(
-                {"id": model.id, "fetched": done.fetched, "commits": done.commits, "notes": done.notes}
+                {"id": model.id, "downloaded": done.downloaded, "commits": done.commits, "notes": done.notes}
             )
             continue
         for note in done.notes:
             print_note(note)
-        arrived = f", {format_bytes(done.fetched)} downloaded" if done.fetched else ""
+        arrived = f", {format_bytes(done.downloaded)} downloaded" if done.downloaded else ""
         print_line(f"{model.id} is complete on disk{arrived}")
     return exit_codes.SUCCESS
 
@@ -71,7 +71,7 @@ def _pull(catalogue: Catalogue, model: Model, arguments: argparse.Namespace) -> 
 
 def _check_local_folder(model: Model, folder: Path) -> Done:
     for part in inspection.inspect_model(model, folder):
-        if part.state != "whole":
+        if part.state != "complete":
             problem = f"lacks {', '.join(part.missing)}" if part.missing else "does not exist"
             raise SparkdError(
                 f"{part.source} {problem}; it is your own folder, so sparkd does not download it."
@@ -89,7 +89,7 @@ def _pull_through_daemon(socket: Path, model: Model, folder: Path, report_progre
                     status = client.model(model.id)
                 except SparkdError:
                     return  # the download itself fails too and reports the error
-                report_progress(_make_progress(status.progress, status.download_left))
+                report_progress(_make_progress(status.progress, status.download_seconds_left))
 
     poller = threading.Thread(target=poll, daemon=True)
     try:
@@ -107,12 +107,12 @@ def _pull_through_daemon(socket: Path, model: Model, folder: Path, report_progre
     return Done(notes=("The daemon downloaded it.",))
 
 
-def _make_progress(share: float | None, left: float | None) -> Progress:
+def _make_progress(share: float | None, seconds_left: float | None) -> Progress:
     return Progress(
-        step="fetching",
+        step="downloading",
         done=round((share or 0.0) * 1e6),
         total=1_000_000 if share is not None else 0,
-        left=left,
+        seconds_left=seconds_left,
     )
 
 
@@ -139,9 +139,9 @@ def _show_progress(name: str) -> Iterator[ReportProgress]:
 
 
 _STEPS = {
-    "asking": "asking the hub",
+    "listing": "asking the hub",
     "waiting": "waiting for another process that downloads it",
-    "fetching": "downloading",
+    "downloading": "downloading",
     "verifying": "verifying",
 }
 
@@ -150,4 +150,6 @@ def _describe_progress(progress: Progress) -> str:
     text = _STEPS[progress.step]
     if progress.total:
         text += f", {progress.share or 0:.0%}".replace("%", " %") + f" of {format_bytes(progress.total)}"
-    return text + (f", {format_duration(progress.left)} left" if progress.left is not None else "")
+    return text + (
+        f", {format_duration(progress.seconds_left)} left" if progress.seconds_left is not None else ""
+    )

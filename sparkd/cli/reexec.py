@@ -45,7 +45,7 @@ def _wait_until_replaced(socket: Path, before: Status) -> Status:
                 raise
         else:
             last_contact = time.monotonic()
-            if status.replaced != before.replaced or status.pid != before.pid or not status.replacing:
+            if status.replacements != before.replacements or status.pid != before.pid or not status.replacing:
                 return status
         time.sleep(POLL_INTERVAL)
 
@@ -57,7 +57,7 @@ def _report(before: Status, after: Status, *, quiet: bool) -> int:
             "for the reason, run `journalctl -u sparkd`"
         )
         return exit_codes.FAILED
-    if after.replaced == before.replaced:
+    if after.replacements == before.replacements:
         print_note(f"sparkd {after.version} was not replaced: a model took too long to stop; try again")
         return exit_codes.TRY_LATER
     resident = [model.id for model in after.models if model.pid is not None]

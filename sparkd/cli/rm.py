@@ -58,7 +58,7 @@ def _confirm_removal(catalogue: Catalogue, model: Model) -> bool:
         raise InvalidRequest(
             "Cannot ask for confirmation without a terminal. Use --yes to delete without it."
         )
-    size_on_disk = sum(part.held for part in inspection.inspect_model(model, catalogue.folder("models"))[:1])
+    size_on_disk = sum(part.size for part in inspection.inspect_model(model, catalogue.folder("models"))[:1])
     sharing_models = [
         id_ for id_ in find_models_needing(model.source, catalogue.models.values()) if id_ != model.id
     ]

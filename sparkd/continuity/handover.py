@@ -19,7 +19,7 @@ from sparkd.errors import HandoverError
 from sparkd.scheduling.snapshot import EntrySnapshot
 from sparkd.supervising.run_snapshot import RunSnapshot
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 """Of everything below and in the structs it holds. A program that expects another one is not put in our place."""
 
 HANDOVER_VARIABLE: Final = "SPARKD_HANDOVER"
@@ -33,7 +33,7 @@ class DaemonSnapshot(Struct, frozen=True, kw_only=True):
     entries: tuple[EntrySnapshot, ...] = ()
     logs: dict[str, str] = {}
     started: float = 0.0
-    replaced: int = 0
+    replacements: int = 0
 
     @property
     def models(self) -> frozenset[str]:

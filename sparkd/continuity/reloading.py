@@ -152,5 +152,5 @@ def _compare(old: Catalogue, new: Catalogue) -> Reload:
         removed=tuple(sorted(before.keys() - after.keys())),
         changed=tuple(sorted(id_ for id_ in before.keys() & after.keys() if before[id_] != after[id_])),
         restarted=(),
-        settings=old.settings != new.settings,
+        settings_changed=old.settings != new.settings,
     )

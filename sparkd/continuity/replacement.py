@@ -95,7 +95,7 @@ def _check_paths(catalogue: Catalogue) -> None:
 
 
 def _run_trial() -> subprocess.CompletedProcess[str]:
-    command = [*_own_command(), "--takes-over", str(FORMAT)]
+    command = [*_own_command(), "--check-handover", str(FORMAT)]
     try:
         return subprocess.run(
             command,

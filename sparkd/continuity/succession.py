@@ -52,7 +52,7 @@ class Succession:
             entries=tuple(self._scheduler.snapshot()),
             logs={model_id: str(log.path) for model_id, log in supervisor.logs.items() if log.path},
             started=supervisor.started,
-            replaced=supervisor.replaced + 1,
+            replacements=supervisor.replacements + 1,
         )
 
     def close(self) -> None:
@@ -89,5 +89,5 @@ class Succession:
         except (LaunchError, OSError) as error:
             logger.warning("%s: its engine cannot go on: %s", model_id, error)
             return False
-        logger.info("%s: goes on (run %d)", model_id, snapshot.number, extra=event("going-on", model_id))
+        logger.info("%s: goes on (run %d)", model_id, snapshot.number, extra=event("resumed", model_id))
         return True

@@ -93,7 +93,7 @@ class ControlClient:
     def reexec(self) -> Status:
         """Replace the daemon with the installed program, soon; returns the status before.
 
-        Afterwards, `replaced` is one higher. DaemonError with the code replacement_refused: it would not start.
+        Afterwards, `replacements` is one higher. DaemonError with the code replacement_refused: it would not start.
         """
         return self._request("POST", "/reexec", Status, wait_forever=True)
 

@@ -41,8 +41,8 @@
     │   ├── WaitTimeout         503  the model was not ready within `max_wait`
     │   ├── ModelStopped        503  an operator stopped the model while the request waited
     │   ├── ModelFailed         503  the model's process failed and is in backoff or quarantine
-    │   ├── NoRoom              503  pinned models or other programs leave too little memory
-    │   ├── FilesMissing        503  the model is not on disk, and `download` is "refuse"
+    │   ├── InsufficientMemory              503  pinned models or other programs leave too little memory
+    │   ├── FilesMissing        503  the model is not on disk, and `download` is "reject"
     │   ├── ModelDownloading    503  the model is being downloaded; `retry_after` estimates the rest
     │   ├── DownloadFailed      503  the download failed; `reason` is the cause
     │   └── ShuttingDown        503
@@ -86,6 +86,7 @@ from sparkd.errors.requests import (
     HeadersTooLarge,
     Holder,
     ImagesNotSupported,
+    InsufficientMemory,
     InvalidRequest,
     LogNotFound,
     MethodNotAllowed,
@@ -94,7 +95,6 @@ from sparkd.errors.requests import (
     ModelFailed,
     ModelNotFound,
     ModelStopped,
-    NoRoom,
     NotSupported,
     PathForbidden,
     PathNotFound,
@@ -126,6 +126,7 @@ __all__ = [
     "HeadersTooLarge",
     "Holder",
     "ImagesNotSupported",
+    "InsufficientMemory",
     "InvalidRequest",
     "LaunchError",
     "ListenError",
@@ -139,7 +140,6 @@ __all__ = [
     "ModelNotFound",
     "ModelStopped",
     "NoAnswer",
-    "NoRoom",
     "NotSupported",
     "PathForbidden",
     "PathNotFound",

@@ -108,7 +108,7 @@ class HeadersTooLarge(RequestError):
     """The request line and the headers are too large."""
 
     status = 431
-    code = "head_too_large"
+    code = "headers_too_large"
 
 
 class Refusal(SparkdError):
@@ -168,10 +168,10 @@ class ModelFailed(Refusal):
     code = "model_failed"
 
 
-class NoRoom(Refusal):
+class InsufficientMemory(Refusal):
     """The model does not fit beside the models that cannot be evicted."""
 
-    code = "no_room"
+    code = "insufficient_memory"
 
 
 class ShuttingDown(Refusal):

@@ -55,7 +55,7 @@ class _DownloadRun:
             commits = self._download_all()
         except Exception as error:  # noqa: BLE001  # it is explained to the process that started this one
             return self._explain(error)
-        return Done(fetched=self._meter.fetched, commits=commits, notes=tuple(self._notes))
+        return Done(downloaded=self._meter.downloaded, commits=commits, notes=tuple(self._notes))
 
     def _explain(self, error: Exception) -> Failed:
         current = self._current
@@ -86,13 +86,13 @@ class _DownloadRun:
 
     def _listings(self) -> Iterator[Listing]:
         for need in self._request.sources:
-            self._meter.source, self._meter.step, self._current = need.source, "asking", need
+            self._meter.source, self._meter.step, self._current = need.source, "listing", need
             self._meter.report()
             try:
                 yield self._downloader.list_files(need)
             except Exception as error:
                 why = self._explain(error)
-                complete = inspection.inspect_source(need, self._models).state == "whole"
+                complete = inspection.inspect_source(need, self._models).state == "complete"
                 if self._request.verify or not complete or why.reason not in ("unreachable", "rate_limited"):
                     raise
                 note = f"{need.source} is complete on disk, but sparkd cannot check for a newer version: {why.message}"

@@ -50,11 +50,11 @@ class Meter:
     """Counts bytes from several threads and reports the progress."""
 
     def __init__(self, report: Callable[[Progress], None]) -> None:
-        self.step: DownloadStep = "asking"
+        self.step: DownloadStep = "listing"
         self.source = ""
         self.total = 0
         self.done = 0
-        self.fetched = 0
+        self.downloaded = 0
         self._report = report
         self._lock = threading.Lock()
         self._past: deque[tuple[float, int]] = deque()
@@ -68,7 +68,7 @@ class Meter:
         """Count bytes that have just been downloaded."""
         with self._lock:
             self.done += count
-            self.fetched += count
+            self.downloaded += count
 
     def begin(self, step: DownloadStep, total: int) -> None:
         """Start a step, and its count."""
@@ -81,10 +81,14 @@ class Meter:
         self._past.append((now, done))
         while now - self._past[0][0] > WINDOW:
             self._past.popleft()
-        (then, before), left = self._past[0], None
+        (then, before), seconds_left = self._past[0], None
         if done > before and now > then:
-            left = (self.total - done) * (now - then) / (done - before)
-        self._report(Progress(step=self.step, source=self.source, done=done, total=self.total, left=left))
+            seconds_left = (self.total - done) * (now - then) / (done - before)
+        self._report(
+            Progress(
+                step=self.step, source=self.source, done=done, total=self.total, seconds_left=seconds_left
+            )
+        )
 
 
 class Downloader:
@@ -154,7 +158,7 @@ class Downloader:
         blobs = layout.repository_folder(self._models, listing.source) / "blobs"
         blobs.mkdir(parents=True, exist_ok=True)
         missing = listing.find_missing(self._models)
-        self._meter.begin("fetching", listing.size)
+        self._meter.begin("downloading", listing.size)
         self._meter.add(listing.size - sum(file.size for file in missing))
         largest_first = sorted(missing, key=lambda file: -file.size)
         unique = {file.blob: file for file in reversed(largest_first)}  # the same content is downloaded once
@@ -171,7 +175,7 @@ class Downloader:
         self, names: Sequence[str], base: str, published: Mapping[str, PublishedFile] = PUBLISHED
     ) -> None:
         """Download encodings of tiktoken from the address `base`."""
-        self._meter.begin("fetching", sum(published[name].size for name in names))
+        self._meter.begin("downloading", sum(published[name].size for name in names))
         for name in names:
             file, known = encodings.encoding_path(name, self._models), published[name]
             file.parent.mkdir(parents=True, exist_ok=True)

@@ -71,19 +71,19 @@ def explain_error(error: Exception, attempt: DownloadAttempt) -> Failed:
     if explained is not None:
         return explained(error, attempt)
     if isinstance(error, LISTING_ERRORS):
-        return _not_the_hub(error, attempt)
+        return _unexpected_response(error, attempt)
     text = (
         f"Cannot download {attempt.source}: a bug in sparkd ({error!r:.{LONGEST_QUOTE}}). Please report it."
     )
     return Failed(reason="failed", message=text)
 
 
-def _not_the_hub(error: Any, attempt: DownloadAttempt) -> Failed:
+def _unexpected_response(error: Any, attempt: DownloadAttempt) -> Failed:
     text = (
         f"Cannot download {attempt.source}: a proxy or a login page answers at {constants.ENDPOINT} instead of the hub "
         f"({error!r:.{LONGEST_QUOTE}}). Check HF_ENDPOINT and the proxy settings."
     )
-    return Failed(reason="not_the_hub", message=text)
+    return Failed(reason="unexpected_response", message=text)
 
 
 def _own_error(error: Any, _: DownloadAttempt) -> Failed:
@@ -139,10 +139,10 @@ def _http_error(error: Any, attempt: DownloadAttempt) -> Failed:
             f"A proxy or another program at {_host(response.url)} answered {status} instead of the hub. Check "
             "HF_ENDPOINT and the proxy settings."
         )
-        return Failed(reason="not_the_hub", message=text)
+        return Failed(reason="unexpected_response", message=text)
     if status in (401, 403):
         text = f"The hub does not let this token read {attempt.source} ({reason}). To use another one, {attempt.hint}."
-        return Failed(reason="token_refused", message=text)
+        return Failed(reason="token_rejected", message=text)
     text = f"The hub answered {status} ({reason}). Try again later."
     return Failed(reason="unreachable", message=text, retry_after=after)
 
@@ -185,8 +185,8 @@ EXPLANATIONS: Final[tuple[tuple[type[Exception], Callable[[Any, DownloadAttempt]
     (OfflineModeIsEnabled, _offline_mode),
     (HfHubHTTPError, _http_error),
     (httpx2.TransportError, _unreachable),
-    (httpx2.RequestError, _not_the_hub),
-    (httpx2.InvalidURL, _not_the_hub),
+    (httpx2.RequestError, _unexpected_response),
+    (httpx2.InvalidURL, _unexpected_response),
     (OSError, _disk_error),
 )
 """Explanations by class, special before general: many of the library's errors are subclasses of OSError."""

@@ -7,30 +7,30 @@ from typing import Literal
 
 from msgspec import Struct
 
-FileState = Literal["whole", "incomplete", "absent", "unknown"]
+FileState = Literal["complete", "incomplete", "absent", "unknown"]
 
 
 class SourceOnDisk(Struct, frozen=True, kw_only=True):
     """The state on disk of one source, or of tiktoken's encodings.
 
-    `held` is its size on disk in bytes, partial files included. `missing` lists missing and incomplete files. `left`
-    is the number of bytes to download, None if unknown. "unknown": this user may not read the folder. `fetching`: a
-    process is downloading it now.
+    `size` is its size on disk in bytes, partial files included. `missing` lists missing and incomplete files.
+    `bytes_left` is the number of bytes to download, None if unknown. `downloading`: a process is downloading it now.
+    "unknown": this user may not read the folder.
     """
 
     source: str
     state: FileState
-    held: int = 0
+    size: int = 0
     missing: tuple[str, ...] = ()
-    left: int | None = None
-    fetching: bool = False
+    bytes_left: int | None = None
+    downloading: bool = False
 
 
 def combine_states(parts: Sequence[SourceOnDisk]) -> FileState:
     """The state of a whole model. Its own source is first: without that, the model is absent."""
     if parts and parts[0].state in ("absent", "unknown"):
         return parts[0].state
-    return "whole" if all(part.state in ("whole", "unknown") for part in parts) else "incomplete"
+    return "complete" if all(part.state in ("complete", "unknown") for part in parts) else "incomplete"
 
 
 class ModelFiles(Struct, frozen=True, kw_only=True):

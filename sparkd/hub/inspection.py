@@ -41,7 +41,7 @@ def inspect_model(model: Model, models: Path) -> list[SourceOnDisk]:
 
 def is_complete(model: Model, models: Path) -> bool:
     """Whether everything for the model's engine is on disk. Parts that this user may not read count as complete."""
-    return all(part.state in ("whole", "unknown") for part in inspect_model(model, models))
+    return all(part.state in ("complete", "unknown") for part in inspect_model(model, models))
 
 
 def inspect_source(need: Need, models: Path) -> SourceOnDisk:
@@ -69,31 +69,37 @@ def find_unused(models: Path, catalogue: Iterable[Model]) -> list[SourceOnDisk]:
 def _inspect_folder(need: Need) -> SourceOnDisk:
     path = Path(need.source)
     if stat.S_ISREG((status := path.stat()).st_mode):
-        return SourceOnDisk(source=need.source, state="whole", held=status.st_size)
+        return SourceOnDisk(source=need.source, state="complete", size=status.st_size)
     missing = _find_missing(path)
-    state: FileState = "incomplete" if missing else "whole"
-    return SourceOnDisk(source=need.source, state=state, held=disk_usage(path), missing=tuple(missing))
+    state: FileState = "incomplete" if missing else "complete"
+    return SourceOnDisk(source=need.source, state=state, size=disk_usage(path), missing=tuple(missing))
 
 
 def _inspect_repository(need: Need, models: Path) -> SourceOnDisk:
     folder = layout.repository_folder(models, need.source)
-    fetching = layout.is_downloading(models, need.source)
+    downloading = layout.is_downloading(models, need.source)
     commit = layout.read_commit(folder, need.revision)
     listing = load_listing(models, need.source, commit)
     if not folder.exists():
-        left = listing.size if listing else None
-        return SourceOnDisk(source=need.source, state="absent", left=left, fetching=fetching)
+        bytes_left = listing.size if listing else None
+        return SourceOnDisk(
+            source=need.source, state="absent", bytes_left=bytes_left, downloading=downloading
+        )
     if listing is not None and (commit is not None or _matches_revision(listing, need)):
-        return _inspect_listed(listing, folder, models, refers=commit is not None, fetching=fetching)
+        return _inspect_listed(listing, folder, models, refers=commit is not None, downloading=downloading)
     missing = _find_missing(folder / "snapshots" / commit) if commit else []
-    state: FileState = "whole" if commit and not missing else "incomplete"
+    state: FileState = "complete" if commit and not missing else "incomplete"
     return SourceOnDisk(
-        source=need.source, state=state, held=disk_usage(folder), missing=tuple(missing), fetching=fetching
+        source=need.source,
+        state=state,
+        size=disk_usage(folder),
+        missing=tuple(missing),
+        downloading=downloading,
     )
 
 
 def _inspect_listed(
-    listing: Listing, folder: Path, models: Path, *, refers: bool, fetching: bool
+    listing: Listing, folder: Path, models: Path, *, refers: bool, downloading: bool
 ) -> SourceOnDisk:
     missing = listing.find_missing(models)
     broken = (
@@ -103,14 +109,14 @@ def _inspect_listed(
     )
     names = [file.path for file in missing] or broken
     # All files but no reference: the download ended while it verified or synced them.
-    state: FileState = "whole" if refers and not names else "incomplete"
+    state: FileState = "complete" if refers and not names else "incomplete"
     return SourceOnDisk(
         source=listing.source,
         state=state,
-        held=disk_usage(folder),
+        size=disk_usage(folder),
         missing=tuple(names),
-        left=None if broken else listing.bytes_left(models),
-        fetching=fetching,
+        bytes_left=None if broken else listing.bytes_left(models),
+        downloading=downloading,
     )
 
 
@@ -130,13 +136,13 @@ def _inspect_encodings(names: tuple[str, ...], models: Path) -> SourceOnDisk:
         missing = encodings.find_missing(names, models)
     except OSError:
         return SourceOnDisk(source="encodings", state="unknown")
-    held = sum(_size(encodings.encoding_path(name, models)) for name in names)
+    size = sum(_size(encodings.encoding_path(name, models)) for name in names)
     return SourceOnDisk(
         source="encodings",
-        state="whole" if not missing else "incomplete" if held else "absent",
-        held=held,
+        state="complete" if not missing else "incomplete" if size else "absent",
+        size=size,
         missing=tuple(missing),
-        left=sum(encodings.PUBLISHED[name].size for name in missing),
+        bytes_left=sum(encodings.PUBLISHED[name].size for name in missing),
     )
 
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 from sparkd.catalog.quantities import GIB, MIB
 from sparkd.errors import DownloadFailed, DownloadFailureReason
 
-DownloadStep = Literal["asking", "waiting", "fetching", "verifying"]
+DownloadStep = Literal["listing", "waiting", "downloading", "verifying"]
 """Listing files on the hub; waiting for the lock; downloading; reading files again."""
 
 INTERVAL = 0.5
@@ -18,13 +18,13 @@ INTERVAL = 0.5
 
 
 class Progress(Struct, frozen=True, kw_only=True, tag="progress"):
-    """The progress, in bytes. `left` is in seconds, None while unknown."""
+    """The progress, in bytes. `seconds_left` is None while unknown."""
 
-    step: DownloadStep = "asking"
+    step: DownloadStep = "listing"
     source: str = ""
     done: int = 0
     total: int = 0
-    left: float | None = None
+    seconds_left: float | None = None
 
     @property
     def share(self) -> float | None:
@@ -33,9 +33,9 @@ class Progress(Struct, frozen=True, kw_only=True, tag="progress"):
 
 
 class Done(Struct, frozen=True, kw_only=True, tag="done"):
-    """Everything is complete. `fetched` bytes were downloaded. `notes` are for people."""
+    """Everything is complete. `downloaded` bytes were downloaded. `notes` are for people."""
 
-    fetched: int = 0
+    downloaded: int = 0
     commits: dict[str, str] = {}
     notes: tuple[str, ...] = ()
 

@@ -93,7 +93,7 @@ def transfer(remote: RemoteFile, blob: Path, counter: Counter, stop: threading.E
     raise DownloadFailed(
         f"{remote.name} was downloaded twice, and both times its digest is not the one on the hub{partial.hint()}. "
         "Either a proxy changes the data on its way, or the file on the hub is damaged.",
-        reason="wrong_bytes",
+        reason="digest_mismatch",
     )
 
 

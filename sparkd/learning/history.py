@@ -18,7 +18,7 @@ from typing import Final
 
 from msgspec import Struct, field
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 """Version of the tables, in SQLite's user_version. Another version's file is set aside: it is only a memory."""
 
 MAX_RUNS: Final = 5
@@ -27,29 +27,22 @@ MAX_RUNS: Final = 5
 TABLES: Final = """
 CREATE TABLE runs (
     number INTEGER PRIMARY KEY, model TEXT NOT NULL, key TEXT NOT NULL, ended REAL NOT NULL,
-    peak INTEGER NOT NULL, settled INTEGER NOT NULL, load_time REAL NOT NULL, phases TEXT NOT NULL
+    peak INTEGER NOT NULL, final INTEGER NOT NULL, load_time REAL NOT NULL, phases TEXT NOT NULL
 );
 CREATE INDEX runs_of ON runs (model, key, number);
 CREATE TABLE starting (model TEXT PRIMARY KEY, key TEXT NOT NULL, boot TEXT NOT NULL);
-CREATE TABLE held (model TEXT PRIMARY KEY, key TEXT NOT NULL, cause TEXT NOT NULL);
+CREATE TABLE quarantined (model TEXT PRIMARY KEY, key TEXT NOT NULL, cause TEXT NOT NULL);
 CREATE TABLE guard_kills (model TEXT PRIMARY KEY, key TEXT NOT NULL, count INTEGER NOT NULL);
+CREATE TABLE last_guard_action (one INTEGER PRIMARY KEY CHECK (one = 1), model TEXT NOT NULL, at REAL NOT NULL);
 CREATE TABLE leaks (boot TEXT PRIMARY KEY, bytes INTEGER NOT NULL);
 """
 
 
-LATER_TABLES: Final = """
-CREATE TABLE IF NOT EXISTS guard_acted (
-    one INTEGER PRIMARY KEY CHECK (one = 1), model TEXT NOT NULL, at REAL NOT NULL
-);
-"""
-"""What came later. A sparkd that is put back after an upgrade does not miss it, so the version stays."""
-
-
 class PastRun(Struct, frozen=True):
-    """A run that was ready: bytes at its highest and once it had settled, seconds until ready, and for each step."""
+    """A run that was ready: its highest and its final memory in bytes, seconds until ready, and for each step."""
 
     peak: int
-    settled: int
+    final: int
     load_time: float
     phases: Mapping[str, float] = field(default_factory=dict)
 
@@ -116,8 +109,8 @@ class History:
         # A new list: another thread may be reading the old one.
         self._runs[model, key] = [*self._runs.get((model, key), ()), run][-MAX_RUNS:]
         self._write(
-            "INSERT INTO runs (model, key, ended, peak, settled, load_time, phases) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (model, key, time.time(), run.peak, run.settled, run.load_time, json.dumps(dict(run.phases))),
+            "INSERT INTO runs (model, key, ended, peak, final, load_time, phases) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (model, key, time.time(), run.peak, run.final, run.load_time, json.dumps(dict(run.phases))),
         )
         self._write(
             "DELETE FROM runs WHERE model = ?1 AND key = ?2 AND number NOT IN "
@@ -144,22 +137,22 @@ class History:
 
     def quarantine(self, model: str, key: str, cause: str) -> None:
         """Note that this model, as it is defined now, is not to be started without an operator's word."""
-        self._write("INSERT OR REPLACE INTO held VALUES (?, ?, ?)", (model, key, cause))
+        self._write("INSERT OR REPLACE INTO quarantined VALUES (?, ?, ?)", (model, key, cause))
 
     def quarantine_cause(self, model: str, key: str) -> str | None:
-        """Why the model is held; None if it is not, or was under another definition."""
-        return self._query_value("SELECT cause FROM held WHERE model = ? AND key = ?", (model, key))
+        """Why the model is quarantined; None if it is not, or was under another definition."""
+        return self._query_value("SELECT cause FROM quarantined WHERE model = ? AND key = ?", (model, key))
 
     def models_with_records(self) -> set[str]:
-        """Models, under whatever definition, that are held or that the guard has ended."""
+        """Models, under whatever definition, that are quarantined or that the guard has ended."""
         rows = self._connection.execute(
-            "SELECT model FROM held UNION SELECT model FROM guard_kills"
+            "SELECT model FROM quarantined UNION SELECT model FROM guard_kills"
         ).fetchall()
         return {model for (model,) in rows}
 
     def clear_quarantine(self, model: str) -> None:
-        """Forget that the model was held, was starting, or was killed by the guard: the operator's word."""
-        for table in ("held", "starting", "guard_kills"):
+        """Forget that the model was quarantined, was starting, or was killed by the guard: the operator's word."""
+        for table in ("quarantined", "starting", "guard_kills"):
             self._write(f"DELETE FROM {table} WHERE model = ?", (model,))  # noqa: S608 - names of our own
 
     def count_guard_kill(self, model: str, key: str) -> int:
@@ -176,7 +169,7 @@ class History:
     def record_guard_action(self, model: str) -> None:
         """Note that the guard has just ended this model. An operator's word does not undo it."""
         self.last_guard_action = model, time.time()
-        self._write("INSERT OR REPLACE INTO guard_acted VALUES (1, ?, ?)", self.last_guard_action)
+        self._write("INSERT OR REPLACE INTO last_guard_action VALUES (1, ?, ?)", self.last_guard_action)
 
     # Memory that never came back ---------------------------------------------------------------------------
 
@@ -193,12 +186,14 @@ class History:
 
     def _load(self) -> None:
         rows = self._connection.execute(
-            "SELECT model, key, peak, settled, load_time, phases FROM runs ORDER BY number"
+            "SELECT model, key, peak, final, load_time, phases FROM runs ORDER BY number"
         )
-        for model, key, peak, settled, load_time, phases in rows.fetchall():
-            run = PastRun(peak, settled, load_time, json.loads(phases))
+        for model, key, peak, final, load_time, phases in rows.fetchall():
+            run = PastRun(peak, final, load_time, json.loads(phases))
             self._runs.setdefault((model, key), []).append(run)
-        self.last_guard_action = self._connection.execute("SELECT model, at FROM guard_acted").fetchone()
+        self.last_guard_action = self._connection.execute(
+            "SELECT model, at FROM last_guard_action"
+        ).fetchone()
 
     def _query_value(self, query: str, values: tuple[str, ...]) -> str | None:
         with suppress(sqlite3.Error):
@@ -231,7 +226,6 @@ def _prepare(connection: sqlite3.Connection) -> sqlite3.Connection:
         connection.executescript(TABLES + f"PRAGMA user_version = {SCHEMA};")
     elif version != SCHEMA:
         raise sqlite3.DatabaseError(f"its tables are of version {version}, and this sparkd knows {SCHEMA}")
-    connection.executescript(LATER_TABLES)
     if connection.execute("PRAGMA quick_check").fetchone() != ("ok",):
         raise sqlite3.DatabaseError("it is damaged")
     return connection

@@ -136,7 +136,7 @@ class Learning:
         if (found := self._history.last_guard_action) is None:
             return None
         model, moment = found
-        return GuardAction(model=model, ago=max(0.0, time.time() - moment))
+        return GuardAction(model=model, seconds_ago=max(0.0, time.time() - moment))
 
     def clear_quarantine(self, model: Model) -> None:
         """Note the operator's word that it may start."""

@@ -20,7 +20,7 @@ _MAX_DEPTH = 3
 """Levels that are searched for images: the parts of a message, and the parts of a tool result."""
 
 
-def refuse_images(context: RewriteContext, body: JsonBody) -> JsonBody:
+def reject_images(context: RewriteContext, body: JsonBody) -> JsonBody:
     """Reject a request with an image, and name models that accept images. Raises ImagesNotSupported."""
     for name in TURN_FIELDS:
         if any(_has_image(turn) for turn in _list_turns(body, name)):

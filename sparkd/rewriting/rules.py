@@ -11,7 +11,7 @@ from sparkd.catalog.definitions import Model
 from sparkd.rewriting.body import JsonBody
 from sparkd.rewriting.context_window import cap_tokens, is_capped
 from sparkd.rewriting.fields import apply_preset, fill_defaults, set_fields, set_model_id, strip_fields
-from sparkd.rewriting.images import drop_images, refuse_images
+from sparkd.rewriting.images import drop_images, reject_images
 from sparkd.rewriting.rewrite_context import ALL_APIS, CONVERSATION_APIS, GENERATING_APIS, Api, RewriteContext
 from sparkd.rewriting.roles import alternate_roles
 from sparkd.rewriting.text import join_text, needs_joined_text
@@ -32,7 +32,7 @@ class Rule(Struct, frozen=True):
     apply: Callable[[RewriteContext, JsonBody], JsonBody]
 
 
-MODEL_ID_RULE = Rule("name", "always", lambda _: True, ALL_APIS, set_model_id)
+MODEL_ID_RULE = Rule("model-id", "always", lambda _: True, ALL_APIS, set_model_id)
 
 RULES: tuple[Rule, ...] = (
     MODEL_ID_RULE,
@@ -47,7 +47,7 @@ RULES: tuple[Rule, ...] = (
         CONVERSATION_APIS,
         drop_images,
     ),
-    Rule("refuse-images", "vision", lambda model: not model.vision, CONVERSATION_APIS, refuse_images),
+    Rule("reject-images", "vision", lambda model: not model.vision, CONVERSATION_APIS, reject_images),
     Rule(
         "join-text",
         "join_text",
@@ -92,7 +92,13 @@ RULES: tuple[Rule, ...] = (
         CONVERSATION_APIS,
         apply_reasoning_effort,
     ),
-    Rule("quiet", "quiet", lambda model: model.rewriting.quiet, CONVERSATION_APIS, disable_thinking),
+    Rule(
+        "disable-thinking",
+        "disable_thinking",
+        lambda model: model.rewriting.disable_thinking,
+        CONVERSATION_APIS,
+        disable_thinking,
+    ),
 )
 """All rules, in the order in which they are applied."""
 

@@ -77,8 +77,8 @@ def _count_without_estimate(context: RewriteContext, body: JsonBody) -> PromptTo
     """A count that needs none of the estimate."""
     if context.exact_tokens is not None:
         return PromptTokens(context.exact_tokens, least=context.exact_tokens, exact=True)
-    if context.model.rewriting.tokenizer == "quarter":
-        tokens = _estimate_by_quarter(body)
+    if context.model.rewriting.tokenizer == "length":
+        tokens = _estimate_by_length(body)
         return PromptTokens(tokens, least=tokens // 2)
     return None
 
@@ -185,26 +185,26 @@ def _read_base64(image: Fields) -> str:
     return url.partition(";base64,")[2]
 
 
-def _estimate_by_quarter(body: JsonBody) -> int:
+def _estimate_by_length(body: JsonBody) -> int:
     """The predecessor's estimate: 500, 20 a message, four UTF-16 units a token, 1500 an image."""
-    return 500 + sum(20 + _quarter_message(turn) for turn in decode_array(body.fields.get("messages")) or ())
+    return 500 + sum(20 + _message_length(turn) for turn in decode_array(body.fields.get("messages")) or ())
 
 
-def _quarter_message(message: msgspec.Raw) -> int:
+def _message_length(message: msgspec.Raw) -> int:
     content = (decode_object(message) or {}).get("content")
     text = decode_string(content)
     if text is not None:
-        return _quarter_text(text)
+        return _text_length(text)
     parts: Iterable[Fields] = filter(None, map(decode_object, decode_array(content) or ()))
-    return sum(_quarter_part(part) for part in parts)
+    return sum(_part_length(part) for part in parts)
 
 
-def _quarter_part(part: Fields) -> int:
+def _part_length(part: Fields) -> int:
     kind = decode_string(part.get("type"))
     if kind == "image_url":
         return UNKNOWN_IMAGE_TOKENS
-    return _quarter_text(decode_string(part.get("text")) or "") if kind == "text" else 0
+    return _text_length(decode_string(part.get("text")) or "") if kind == "text" else 0
 
 
-def _quarter_text(text: str) -> int:
+def _text_length(text: str) -> int:
     return math.ceil(len(text.encode("utf-16-le", "replace")) / 8)

@@ -34,10 +34,10 @@ Verdict = Literal["ready", "starting", "launch", "refused", "unknown"]
 class Plan(Struct, frozen=True, kw_only=True):
     """What a request for `model` would do now.
 
-    `verdict` is the model's state: "ready", "starting", "launch" (after the models of `before` have run and those of
-    `evicts` have stopped), or "refused" (`why`). `seconds` is the time until its response, `load_time` the part of it
-    for its own start; None if unknown. `footprint` is bytes, known from `basis`. `lacks`: sentences about missing
-    files or a missing runtime, which the scheduler does not check.
+    `verdict` is the model's state: "ready", "starting", "launch" (after the models of `launched_before` have run
+    and those of `evicts` have stopped), or "refused" (`reason`). `seconds` is the time until its response, `load_time`
+    the part of it for its own start; None if unknown. `footprint` is bytes, known from `basis`. `missing`: sentences
+    about missing files or a missing runtime, which the scheduler does not check.
     """
 
     model: str
@@ -45,11 +45,11 @@ class Plan(Struct, frozen=True, kw_only=True):
     footprint: int
     basis: Basis
     evicts: tuple[str, ...] = ()
-    before: tuple[str, ...] = ()
+    launched_before: tuple[str, ...] = ()
     seconds: float | None = None
     load_time: float | None = None
-    why: str = ""
-    lacks: tuple[str, ...] = ()
+    reason: str = ""
+    missing: tuple[str, ...] = ()
 
 
 def make_plan(
@@ -70,7 +70,7 @@ class _Simulation:
         self._started_at = self._now = now
         self._load_time = load_time
         self._evicts: list[str] = []
-        self._before: list[str] = []
+        self._launched_before: list[str] = []
 
     def run(self) -> Plan:
         """Send a request, and simulate events until its outcome is clear."""
@@ -81,7 +81,7 @@ class _Simulation:
                 if (outcome := self._outcome_of(action, ticket, starting=bool(starting))) is not None:
                     return outcome
             actions = self._advance()
-        return self._build_plan("unknown", why="too many requests are waiting before it")
+        return self._build_plan("unknown", reason="too many requests are waiting before it")
 
     def _outcome_of(self, action: Action, ticket: int, *, starting: bool) -> Plan | None:
         match action:
@@ -91,11 +91,11 @@ class _Simulation:
                 )
                 return self._build_plan(verdict, seconds=self._now - self._started_at)
             case Refuse(number, error) if number == ticket:
-                return self._build_plan("refused", why=error.message)
+                return self._build_plan("refused", reason=error.message)
             case Launch(model_id):
                 if model_id == self._model_id:
                     return self._build_plan("launch", seconds=self._seconds_until_ready())
-                self._before.append(model_id)
+                self._launched_before.append(model_id)
             case Terminate(model_id) | Kill(model_id):
                 self._evicts.append(model_id)
             case _:
@@ -110,7 +110,7 @@ class _Simulation:
         entry = self._scheduler.entry(self._model_id)
         return (entry.load_time or self._load_time(entry.model)) if entry else None
 
-    def _build_plan(self, verdict: Verdict, *, seconds: float | None = None, why: str = "") -> Plan:
+    def _build_plan(self, verdict: Verdict, *, seconds: float | None = None, reason: str = "") -> Plan:
         entry = self._scheduler.entry(self._model_id)
         return Plan(
             model=self._model_id,
@@ -118,10 +118,10 @@ class _Simulation:
             footprint=entry.footprint if entry else 0,
             basis=entry.basis if entry else "guessed",
             evicts=tuple(dict.fromkeys(self._evicts)),
-            before=tuple(dict.fromkeys(self._before)),
+            launched_before=tuple(dict.fromkeys(self._launched_before)),
             seconds=seconds,
             load_time=self._known_load_time(),
-            why=why,
+            reason=reason,
         )
 
     def _advance(self) -> list[Action]:

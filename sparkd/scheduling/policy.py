@@ -117,7 +117,7 @@ class SchedulingPolicy:
         if entry.state is State.BACKOFF:
             return lambda: refusals.model_failed_error(entry, now)
         if entry.state is State.STOPPED and entry.footprint > self.budget.limit_for(entry.model):
-            return lambda: refusals.no_room_error(entry, (), self.budget)
+            return lambda: refusals.insufficient_memory_error(entry, (), self.budget)
         return None
 
     def _grant_waiting(self, entry: Entry, now: float) -> None:
@@ -162,7 +162,9 @@ class SchedulingPolicy:
         if leaving is None and choose_evictions(entry, residents, self.budget) is not None:
             return self._refuse_if_memory_short(entry, residents)
         if leaving is None:
-            self._refuse_waiting(entry, lambda: refusals.no_room_error(entry, residents, self.budget))
+            self._refuse_waiting(
+                entry, lambda: refusals.insufficient_memory_error(entry, residents, self.budget)
+            )
             return True
         if too_recent := [
             victim for victim in leaving if now < eviction_time(victim, entry, self._ledger.max_wait)

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from sparkd.catalog.quantities import GIB
 from sparkd.errors import (
     Holder,
+    InsufficientMemory,
     ModelBusy,
     ModelFailed,
     ModelStopped,
-    NoRoom,
     QueueFull,
     ShuttingDown,
     WaitTimeout,
@@ -123,20 +123,22 @@ def replacing_error() -> ShuttingDown:
     return ShuttingDown("sparkd is being upgraded.", retry_after=UPGRADE_RETRY)
 
 
-def no_room_error(entry: Entry, residents: Sequence[Entry], budget: Budget) -> NoRoom:
+def insufficient_memory_error(entry: Entry, residents: Sequence[Entry], budget: Budget) -> InsufficientMemory:
     """Refuse because the model does not fit, even if everything evictable is evicted."""
     name, share = entry.model.id, budget.limit_for(entry.model)
     needs = f'Model "{name}" needs {entry.footprint / GIB:.1f} GiB'
     if entry.footprint > share:
         suffix = " beside the utility model" if share < budget.bytes else ""
-        return NoRoom(f"{needs}, but models may use only {share / GIB:.1f} GiB{suffix}. Lower its memory.")
+        return InsufficientMemory(
+            f"{needs}, but models may use only {share / GIB:.1f} GiB{suffix}. Lower its memory."
+        )
     pinned = _names([resident for resident in residents if resident.model.pinned])
-    return NoRoom(f"{needs}, but pinned models leave too little memory. Stop or unpin {pinned}.")
+    return InsufficientMemory(f"{needs}, but pinned models leave too little memory. Stop or unpin {pinned}.")
 
 
-def memory_shortage_error(entry: Entry, available: int, floor: int) -> NoRoom:
+def memory_shortage_error(entry: Entry, available: int, floor: int) -> InsufficientMemory:
     """Refuse because the model fits the budget but not the machine, and no eviction helps."""
-    return NoRoom(
+    return InsufficientMemory(
         f'Model "{entry.model.id}" needs {entry.footprint / GIB:.1f} GiB, but only '
         f"{max(0, available - floor) / GIB:.1f} GiB of memory are available: other programs use the rest.",
         retry_after=MEMORY_SHORTAGE_RETRY,

@@ -24,15 +24,15 @@ class GuardAction(Struct, frozen=True, kw_only=True):
     """The last kill by the memory guard: the model, and how many seconds ago."""
 
     model: str
-    ago: float
+    seconds_ago: float
 
 
 class MemoryStatus(Struct, frozen=True, kw_only=True):
     """The memory budget, in bytes: budget = total - reserve - leaked, and what resident models have reserved of it.
 
     `available` is the machine's available memory at the last sample, None if unknown. Below `floor` the memory guard
-    kills a model; `guard_acted` is the last time, None if never. `leaked` was not freed after a process ended, and is
-    missing until a reboot.
+    kills a model; `last_guard_action` is the last time, None if never. `leaked` was not freed after a process ended,
+    and is missing until a reboot.
     """
 
     total: int
@@ -42,7 +42,7 @@ class MemoryStatus(Struct, frozen=True, kw_only=True):
     floor: int = 0
     available: int | None = None
     leaked: int = 0
-    guard_acted: GuardAction | None = None
+    last_guard_action: GuardAction | None = None
 
 
 class QueueStatus(Struct, frozen=True, kw_only=True):
@@ -54,10 +54,11 @@ class QueueStatus(Struct, frozen=True, kw_only=True):
 
 
 class LastRun(Struct, frozen=True, kw_only=True):
-    """A model's last successful run: its highest and last bytes, seconds until ready and of each step."""
+    """A model's last successful run: its highest and its final memory in bytes, seconds until ready and of each
+    step."""
 
     peak: int
-    settled: int
+    final: int
     load_time: float
     phases: dict[str, float]
 
@@ -65,34 +66,35 @@ class LastRun(Struct, frozen=True, kw_only=True):
 class ModelStatus(Struct, frozen=True, kw_only=True):
     """One model as it is now. Times are seconds, sizes bytes; None if unknown.
 
-    `since` is the time in this state. `in_flight` counts its leases, `waiting` its tickets. `idle_left` is the time
-    until it is stopped for idleness, None while it is in use or if it is never stopped. `footprint` is what it reserves
-    while resident, and `basis` where that comes from: `declared`, or `learned` from past runs. `held` is what it uses
-    now, `last` its last run. `host_memory` and `host_memory_peak` are what its cgroup is charged now and was charged
-    at most; they include page cache, but no GPU memory. `phase` and `progress` (0 to 1) are the last loading step from
-    its log, or "downloading"; `download_left` is the rest of that. `cause` is why its last process failed,
-    `retry_after` the time until it may start again. `load_time` is the duration of its last start.
+    `state_seconds` is the time in this state. `in_flight` counts its leases, `waiting` its tickets.
+    `idle_seconds_left` is the time until it is stopped for idleness, None while it is in use or if it is never stopped.
+    `footprint` is what it reserves while resident, and `basis` where that comes from: `declared`, or `learned` from
+    past runs. `memory_used` is what it uses now, `last_run` its last run that was ready. `host_memory` and
+    `host_memory_peak` are what its cgroup is charged now and was charged at most; they include page cache, but no GPU
+    memory. `phase` and `progress` (0 to 1) are the last loading step from its log, or "downloading";
+    `download_seconds_left` is the rest of that. `cause` is why its last process failed, `retry_after` the time until it
+    may start again. `load_time` is the duration of its last start.
     """
 
     id: str
     state: StateName
     quarantined: bool = False
-    since: float = 0.0
+    state_seconds: float = 0.0
     in_flight: int = 0
     waiting: int = 0
-    idle_left: float | None = None
+    idle_seconds_left: float | None = None
     footprint: int = 0
     basis: Basis = "declared"
     declared: int | None = None
     learned: int | None = None
-    held: int | None = None
+    memory_used: int | None = None
     host_memory: int | None = None
     host_memory_peak: int | None = None
-    last: LastRun | None = None
+    last_run: LastRun | None = None
     pid: int | None = None
     phase: str | None = None
     progress: float | None = None
-    download_left: float | None = None
+    download_seconds_left: float | None = None
     cause: str | None = None
     retry_after: float | None = None
     load_time: float | None = None
@@ -104,7 +106,7 @@ class ModelStatus(Struct, frozen=True, kw_only=True):
 class Status(Struct, frozen=True, kw_only=True):
     """The whole daemon. `uptime` is in seconds; `listen` has `host:port` of every listening socket.
 
-    `replaced` counts how often it has replaced its own program without ending engines; `replacing`: it is about to.
+    `replacements` counts how often it has replaced its own program without ending engines; `replacing`: it is about to.
     """
 
     version: str
@@ -114,7 +116,7 @@ class Status(Struct, frozen=True, kw_only=True):
     memory: MemoryStatus
     queue: QueueStatus
     models: tuple[ModelStatus, ...]
-    replaced: int = 0
+    replacements: int = 0
     replacing: bool = False
 
     def model(self, model_id: str) -> ModelStatus | None:
@@ -126,14 +128,14 @@ class Reload(Struct, frozen=True, kw_only=True):
     """What a reload changed: ids of models. Disabled models count as missing.
 
     `restarted`: the changed models that are drained and stopped, because they would now start differently.
-    `settings`: whether anything else than a model changed.
+    `settings_changed`: whether anything else than a model changed.
     """
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     restarted: tuple[str, ...] = ()
-    settings: bool = False
+    settings_changed: bool = False
 
     def describe(self) -> str:
         """The same as text for a person, without a full stop."""
@@ -148,7 +150,7 @@ class Reload(Struct, frozen=True, kw_only=True):
             )
             if names
         ]
-        if self.settings:
+        if self.settings_changed:
             parts.append("settings changed")
         return "; ".join(parts) or "nothing changed"
 
@@ -177,10 +179,10 @@ def build_model_status(
         id=entry.model.id,
         state=entry.state.value,
         quarantined=entry.is_quarantined,
-        since=now - entry.since,
+        state_seconds=now - entry.since,
         in_flight=len(entry.leases),
         waiting=len(entry.waiting),
-        idle_left=idle_deadline(entry) - now if idle_deadline(entry) < NEVER else None,
+        idle_seconds_left=idle_deadline(entry) - now if idle_deadline(entry) < NEVER else None,
         footprint=entry.footprint,
         basis=entry.basis,
         declared=entry.model.memory,

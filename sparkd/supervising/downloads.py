@@ -77,7 +77,7 @@ class Downloads:
         needs = find_needs(model)
         anything = needs.sources or needs.encodings
         found = await asyncio.to_thread(inspection.inspect_model, model, self._folder) if anything else []
-        missing = [part for part in found if part.state not in ("whole", "unknown")]
+        missing = [part for part in found if part.state not in ("complete", "unknown")]
         if not missing:
             self._on_disk[model.id] = model
             return
@@ -101,7 +101,8 @@ class Downloads:
         max_waiting = self.catalogue.settings.queue.max_length
         if sum(sum(other.waiting.values()) for other in self._fetches.values()) >= max_waiting:
             raise QueueFull(
-                f"{max_waiting} requests wait already.", retry_after=fetch.progress.left or DEFAULT_RETRY
+                f"{max_waiting} requests wait already.",
+                retry_after=fetch.progress.seconds_left or DEFAULT_RETRY,
             )
         fetch.waiting[model.id] = fetch.waiting.get(model.id, 0) + 1
         try:
@@ -115,7 +116,7 @@ class Downloads:
             "" if share is None else f" ({share:.0%} of {format_bytes(fetch.progress.total)} are there)"
         )
         text = f"Model {model.id} is still being downloaded{progress}."
-        return ModelDownloading(text, param="model", retry_after=fetch.progress.left or DEFAULT_RETRY)
+        return ModelDownloading(text, param="model", retry_after=fetch.progress.seconds_left or DEFAULT_RETRY)
 
     def _raise_recent_failure(self, order: DownloadRequest) -> None:
         """A failure of a moment ago is told again, not had again: clients ask again and again."""
@@ -170,7 +171,7 @@ class Downloads:
                     status,
                     phase="downloading",
                     progress=fetch.progress.share,
-                    download_left=fetch.progress.left,
+                    download_seconds_left=fetch.progress.seconds_left,
                     waiting=status.waiting + fetch.waiting.get(status.id, 0),
                 )
         return status
@@ -259,10 +260,10 @@ def missing_files_error(model: Model, parts: list[SourceOnDisk]) -> FilesMissing
         state = f"lacks {lacking.missing[0]}" if lacking.missing else "is not there"
         text = f"Model {model.id} is not on disk: its source {lacking.source} {state}."
         return FilesMissing(text, param="model")
-    if any(part.fetching for part in parts):
+    if any(part.downloading for part in parts):
         text = f"Model {model.id} is being downloaded."
         return ModelDownloading(text, param="model", retry_after=DEFAULT_RETRY)
-    lefts = [part.left for part in parts if part.state in ("absent", "incomplete")]
+    lefts = [part.bytes_left for part in parts if part.state in ("absent", "incomplete")]
     # Where nobody has told how big one of them is, the sum of the others would mislead.
     size = f" ({format_bytes(sum(left or 0 for left in lefts))})" if lefts and None not in lefts else ""
     half = "only partly on disk" if combine_states(parts) == "incomplete" else "not on disk"

@@ -39,11 +39,11 @@ def log_run_end(model_id: str, entry: Entry | None) -> None:
     elif entry.is_quarantined:
         message = "%s: failed %d times in a row: %s In quarantine until `sparkctl retry %s`"
         names = model_id, entry.failures, entry.cause, model_id
-        logger.error(message, *names, extra=event("quarantine", model_id))
+        logger.error(message, *names, extra=event("quarantined", model_id))
     else:
         pause = max(0.0, entry.retry_at - time.monotonic())
         message = "%s: failed: %s Not tried again for %.0f seconds"
-        logger.error(message, model_id, entry.cause, pause, extra=event("crash", model_id))
+        logger.error(message, model_id, entry.cause, pause, extra=event("model-failed", model_id))
 
 
 class StatusReporter(Struct, frozen=True):
@@ -54,7 +54,7 @@ class StatusReporter(Struct, frozen=True):
     learning: Learning
     downloads: Downloads
     started: float
-    replaced: int
+    replacements: int
 
     def status(self, catalogue: Catalogue, listen: tuple[str, ...], *, replacing: bool) -> Status:
         """Everything an operator may want to see, as of now."""
@@ -74,13 +74,13 @@ class StatusReporter(Struct, frozen=True):
                 floor=scheduler.guard.floor,
                 available=scheduler.available,
                 leaked=scheduler.budget.leaked,
-                guard_acted=self.learning.last_guard_action(),
+                last_guard_action=self.learning.last_guard_action(),
             ),
             queue=QueueStatus(waiting=scheduler.waiting, max_length=queue.max_length, on_busy=queue.on_busy),
             models=tuple(
                 self.downloads.with_download(self._model_status(model)) for model in models.values()
             ),
-            replaced=self.replaced,
+            replacements=self.replacements,
             replacing=replacing,
         )
 
@@ -98,5 +98,5 @@ class StatusReporter(Struct, frozen=True):
             ),
             learned=profile.footprint if profile else None,
             **(run.memory_figures() if run else {}),
-            last=LastRun(**asdict(profile.last)) if profile else None,
+            last_run=LastRun(**asdict(profile.last)) if profile else None,
         )

@@ -173,9 +173,9 @@ class Run:
             self._process.set_cpu_weight(cpu_weight)
 
     def memory_figures(self) -> dict[str, int | None]:
-        """Bytes that it has: `held` when last measured; of host memory alone, now and at its highest."""
+        """Bytes that it has: `memory_used` when last measured; of host memory alone, now and at its highest."""
         now, peak = self._process.host_memory() if self._process else (None, None)
-        return {"held": self.memory_used or None, "host_memory": now, "host_memory_peak": peak}
+        return {"memory_used": self.memory_used or None, "host_memory": now, "host_memory_peak": peak}
 
     def record_ready(self, load_time: float, memory: Memory) -> None:
         """Note that it is ready. On unified memory what the machine has less by now was its doing: nothing else has

@@ -105,7 +105,7 @@ class RunLife:
         run, services = self._run, self._services
         run.kill()  # first: every millisecond counts
         logger.error(
-            "%s: killed by the memory guard: %s", run.model.id, why, extra=event("guard", run.model.id)
+            "%s: killed by the memory guard: %s", run.model.id, why, extra=event("guard-kill", run.model.id)
         )
         services.learning.record_guard_action(run.model.id)
         entry = services.scheduler.entry(run.model.id)

@@ -41,7 +41,8 @@ class Supervisor:
     """Runs the models of one catalogue. Lives on one event loop, until `shut_down`.
 
     `runs` are those of which something is left, by number; `logs` the last log of each model. `started` is when this
-    service was started (steady clock, seconds), by this daemon or by an earlier one; `replaced` is how many there were.
+    service was started (steady clock, seconds), by this daemon or by an earlier one; `replacements` counts
+    the earlier ones.
     """
 
     def __init__(
@@ -55,12 +56,12 @@ class Supervisor:
         learning: Learning,
         downloads: Downloads,
         started: float = 0.0,
-        replaced: int = 0,
+        replacements: int = 0,
     ) -> None:
         self.catalogue = catalogue
         self.downloads = downloads
         self.started = started or time.monotonic()
-        self.replaced = replaced
+        self.replacements = replacements
         self.replacing = False
         self.listen: tuple[str, ...] = ()
         self.tasks = Tasks()
@@ -74,7 +75,7 @@ class Supervisor:
         self._watch = watch
         self._learning = learning
         self._alarm = Alarm(self._on_tick)
-        self._reporter = StatusReporter(scheduler, self.runs, learning, downloads, self.started, replaced)
+        self._reporter = StatusReporter(scheduler, self.runs, learning, downloads, self.started, replacements)
         self._services = RunServices(
             lambda: self.catalogue, scheduler, watch, learning, downloads, self.runs, self.carry_out
         )

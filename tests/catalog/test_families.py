@@ -40,7 +40,7 @@ def test_tables_are_merged_key_by_key(folder: Folder) -> None:
         [families.llama]
         options = {{ max-num-seqs = 4, tool-call-parser = "llama3_json" }}
         environment.B = "family"
-        rewriting = {{ quiet = true, set = {{ top_k = 20, top_p = 0.9 }} }}
+        rewriting = {{ disable_thinking = true, set = {{ top_k = 20, top_p = 0.9 }} }}
         clients.cline = {{ context = 4096, output = 1024 }}
         {MODEL}
         rewriting.set.top_k = 40
@@ -57,7 +57,7 @@ def test_tables_are_merged_key_by_key(folder: Folder) -> None:
         "seed": 1,
     }
     assert found.environment == {"A": "runtime", "B": "family"}
-    assert found.rewriting == Rewriting(quiet=True, set={"top_k": 40, "top_p": 0.9})
+    assert found.rewriting == Rewriting(disable_thinking=True, set={"top_k": 40, "top_p": 0.9})
     assert found.clients.cline == ClientLimits(context=2048, output=1024)
     assert found.clients.opencode == ClientLimits(output=512)
 

@@ -39,9 +39,9 @@ def test_a_change_is_merged_into_the_table_key_by_key(folder: Folder) -> None:
     folder.write(
         "models.d/mine.toml", '[changes.m.rewriting]\nset.b = 3\npresets."m:x".b = 3\ntools = "strip"\n'
     )
-    text = 'quiet = true\nset = { a = 1, b = 2 }\npresets."m:x".a = 1\n'
+    text = 'disable_thinking = true\nset = { a = 1, b = 2 }\npresets."m:x".a = 1\n'
     assert folder.read(TABLE + text).find("m").rewriting == Rewriting(
-        quiet=True, tools="strip", set={"a": 1, "b": 3}, presets={"m:x": {"a": 1, "b": 3}}
+        disable_thinking=True, tools="strip", set={"a": 1, "b": 3}, presets={"m:x": {"a": 1, "b": 3}}
     )
 
 

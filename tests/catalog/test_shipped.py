@@ -91,7 +91,7 @@ def rewriting_of(model: Model) -> str:
         "hints": rewriting.tool_hints,
         "join": rewriting.join_text,
         "switch": rewriting.thinking_switch,
-        "quiet": rewriting.quiet,
+        "disable-thinking": rewriting.disable_thinking,
         "margin": rewriting.margin == 4096,
         "vision": model.vision,
     }

@@ -37,7 +37,7 @@ STATUS = Status(
 )
 SPARK = Memory("unified", 128 * GIB, 100 * GIB, 128 * GIB, 100 * GIB, 60 * GIB)
 READY = Readiness(
-    (ModelNeeds("qwen", "cpu", (SourceOnDisk(source="org/qwen", state="whole"),)),), {"cpu": True}
+    (ModelNeeds("qwen", "cpu", (SourceOnDisk(source="org/qwen", state="complete"),)),), {"cpu": True}
 )
 INSTALLED = CatalogueFacts(enabled=1, port=PortState("127.0.0.1:8009"), readiness=READY)
 UNITS = {
@@ -68,7 +68,7 @@ def find_one(check: Callable[[Facts], Findings], facts: Facts) -> Finding:
 def check_with(check: Callable[[Facts], Findings], **changed: Any) -> tuple[str, str, str]:
     """Level, finding and fix of a check where all is well but for this."""
     finding = find_one(check, replace(HEALTHY, **changed))
-    return finding.level, finding.found, finding.fix or ""
+    return finding.level, finding.message, finding.fix or ""
 
 
 def with_status(**changed: Any) -> Status:

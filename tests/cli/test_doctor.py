@@ -38,11 +38,11 @@ def test_without_a_daemon_it_says_so_and_that_is_no_failure(tmp_path: Path) -> N
     path = write_catalogue(tmp_path)
     code, found = run_doctor(path)
     assert code == 0
-    assert found["daemon"]["found"] == "sparkd is not running"
+    assert found["daemon"]["message"] == "sparkd is not running"
     assert found["port"]["level"] == "ok"
     assert found["runtime"]["fix"] == "run `sparkctl runtime build plain`"
-    assert found["model"]["found"] == f"one cannot start: its source {tmp_path}/weights does not exist"
-    assert set(found["swap"]) == {"check", "level", "found", "fix"}
+    assert found["model"]["message"] == f"one cannot start: its source {tmp_path}/weights does not exist"
+    assert set(found["swap"]) == {"check", "level", "message", "fix"}
     output = sparkctl("doctor", "--catalogue", path).out.splitlines()
     assert output[0].startswith(f"ok       catalogue  {path} is valid: 1 model")
     assert any(line.startswith("warning  runtime    plain is not built") for line in output)
@@ -53,7 +53,7 @@ def test_a_catalogue_with_problems_fails_and_the_machine_is_looked_at_all_the_sa
     path.write_text('[models.one]\nruntime = "plian"\nidle_timeuot = 3\n')
     code, found = run_doctor(path)
     assert (code, found["catalogue"]["level"]) == (1, "error")
-    assert found["catalogue"]["found"][0].isdigit()
+    assert found["catalogue"]["message"][0].isdigit()
     assert "memory" in found
     path.write_text("[models.one")
     code, found = run_doctor(path)
@@ -63,7 +63,7 @@ def test_a_catalogue_with_problems_fails_and_the_machine_is_looked_at_all_the_sa
 def test_a_machine_without_a_catalogue_is_told_so(tmp_path: Path) -> None:
     code, found = run_doctor(tmp_path / "none.toml")
     assert code == 1
-    assert f"{tmp_path}/none.toml" in found["catalogue"]["found"]
+    assert f"{tmp_path}/none.toml" in found["catalogue"]["message"]
     unnamed = sparkctl("doctor", cwd=tmp_path)
     assert (unnamed.code, unnamed.err) == (1, "")
     assert f"There is no catalogue: neither {tmp_path}/models.toml nor " in unnamed.out
@@ -76,13 +76,13 @@ def test_a_port_that_somebody_else_listens_on_is_wrong_and_names_them(tmp_path: 
         path.write_text(path.read_text().replace("127.0.0.1:0", f"127.0.0.1:{port}"))
         code, found = run_doctor(path)
     assert (code, found["port"]["level"]) == (1, "error")
-    assert f"(PID {os.getpid()})" in found["port"]["found"]
+    assert f"(PID {os.getpid()})" in found["port"]["message"]
 
 
 def test_a_real_key_file_is_judged_by_its_mode_and_by_what_is_in_it(tmp_path: Path) -> None:
     keys = tmp_path / "keys"
     path = write_catalogue(tmp_path, f'api_key_file = "{keys}"\n')
-    assert "cannot be read" in run_doctor(path)[1]["api keys"]["found"]
+    assert "cannot be read" in run_doctor(path)[1]["api keys"]["message"]
     keys.write_text("owner: sk-1\n")
     keys.chmod(0o644)
     code, found = run_doctor(path)
@@ -90,7 +90,7 @@ def test_a_real_key_file_is_judged_by_its_mode_and_by_what_is_in_it(tmp_path: Pa
     keys.chmod(0o600)
     assert run_doctor(path)[0] == 0
     keys.write_text("")
-    assert "has no key" in run_doctor(path)[1]["api keys"]["found"]
+    assert "has no key" in run_doctor(path)[1]["api keys"]["message"]
 
 
 def test_a_socket_that_a_killed_daemon_left_is_no_daemon_and_one_that_a_stranger_holds_is_wrong() -> None:
@@ -99,7 +99,7 @@ def test_a_socket_that_a_killed_daemon_left_is_no_daemon_and_one_that_a_stranger
         (Path(folder) / "run").mkdir()
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(f"{folder}/run/control.sock")
-            assert run_doctor(path)[1]["daemon"]["found"] == "sparkd is not running"
+            assert run_doctor(path)[1]["daemon"]["message"] == "sparkd is not running"
             listener.listen()
             threading.Thread(target=answer_nonsense, args=[listener], daemon=True).start()
             code, found = run_doctor(path)
@@ -125,8 +125,8 @@ def test_a_running_daemon_and_its_quarantined_model_are_told() -> None:
         try:
             code, found = run_doctor(sparkd.catalogue)
             assert (code, found["daemon"]["level"], found["quarantine"]["level"]) == (0, "ok", "ok")
-            assert found["daemon"]["found"].startswith(f"sparkd {__version__} (PID {sparkd.process.pid}) ")
-            assert found["port"]["found"] == f"sparkd listens on 127.0.0.1:{sparkd.port}"
+            assert found["daemon"]["message"].startswith(f"sparkd {__version__} (PID {sparkd.process.pid}) ")
+            assert found["port"]["message"] == f"sparkd listens on 127.0.0.1:{sparkd.port}"
             assert sparkctl("load", "broken", "--catalogue", sparkd.catalogue).code == 1
             code, found = run_doctor(sparkd.catalogue)
             assert (code, found["quarantine"]["level"]) == (1, "error")

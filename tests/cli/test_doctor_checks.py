@@ -87,7 +87,7 @@ def test_no_daemon_is_a_warning_with_the_command_that_starts_one_here() -> None:
 
 def test_another_users_daemon_is_a_warning_and_something_else_at_its_socket_is_wrong() -> None:
     assert check_with(checks.check_daemon, status=None, daemon="forbidden", daemon_error="no")[0] == "warning"
-    assert check_with(checks.check_daemon, status=None, daemon="strange", daemon_error="who?")[0] == "error"
+    assert check_with(checks.check_daemon, status=None, daemon="foreign", daemon_error="who?")[0] == "error"
 
 
 def test_a_quarantined_model_is_named_with_its_cause_and_the_command_that_lifts_it() -> None:

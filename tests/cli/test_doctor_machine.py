@@ -110,7 +110,9 @@ def test_controllers_that_a_delegated_cgroup_has_not_are_named() -> None:
 
 def test_when_the_memory_guard_last_acted_is_told_and_worth_a_warning_for_a_day() -> None:
     def check_guard_after(ago: float) -> tuple[str, str, str]:
-        memory = msgspec.structs.replace(STATUS.memory, guard_acted=GuardAction(model="qwen", ago=ago))
+        memory = msgspec.structs.replace(
+            STATUS.memory, last_guard_action=GuardAction(model="qwen", seconds_ago=ago)
+        )
         return check_with(machine_checks.check_guard, status=with_status(memory=memory))
 
     assert check_with(machine_checks.check_guard)[:2] == ("ok", "it has never acted")

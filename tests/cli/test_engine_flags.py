@@ -195,8 +195,8 @@ def test_a_parser_that_fails_is_a_problem_with_its_last_words(
 def test_a_program_gets_problems_notes_and_who_was_asked(catalogue_folder: Path) -> None:
     checked = json.loads(check(catalogue_folder, "--stand-in", "built", "--json").out)
     assert (checked["problems"], len(checked["notes"])) == ([], 1)
-    assert checked["asked"] == [
-        {"version": "vLLM 1.2", "runtime": "built", "stood_in_for": ["unbuilt"], "models": 2},
+    assert checked["parsers"] == [
+        {"version": "vLLM 1.2", "runtime": "built", "stand_in_for": ["unbuilt"], "models": 2},
     ]
 
 

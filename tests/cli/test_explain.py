@@ -58,7 +58,7 @@ def test_for_a_program_it_is_one_line_of_json(catalogue: Path) -> None:
         None,
     )
     assert [rule["rule"] for rule in output["rules"] if rule["state"] == "changed"] == [
-        "name",
+        "model-id",
         "cap-tokens",
         "strip-tools",
     ]
@@ -69,7 +69,7 @@ def test_a_refusal_is_told_where_it_happens_and_fails(catalogue: Path) -> None:
     image = '{"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}'
     result = sparkctl("explain", "small", "--catalogue", catalogue, stdin=image)
     assert result.code == 1
-    assert "  7. refuse-images    refused" in result.out.splitlines()
+    assert "  7. reject-images    refused" in result.out.splitlines()
     assert (
         result.out.splitlines()[-1]
         == 'rejected: Model "small" does not accept images. These models do: seeing.'
@@ -87,7 +87,7 @@ def test_another_api_has_rules_of_its_own(catalogue: Path) -> None:
         stdin='{"max_output_tokens": 99999}',
     )
     assert result.code == 0
-    assert "  8. join-text        not here" in result.out.splitlines()
+    assert "  8. join-text        other API" in result.out.splitlines()
     assert "max_output_tokens 99999 -> 3" in result.out
 
 

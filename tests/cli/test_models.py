@@ -6,7 +6,7 @@ import json
 import signal
 import subprocess
 
-from sparkd.errors import ModelFailed, NoRoom, QueueFull
+from sparkd.errors import InsufficientMemory, ModelFailed, QueueFull
 from tests.cli.running import clean_environment, command, sparkctl
 from tests.control.fake_supervisor import FakeDaemon, wait_until
 
@@ -53,7 +53,7 @@ def test_what_may_succeed_later_is_5_with_the_time_to_wait(served: FakeDaemon) -
         result.err
         == "sparkctl: 1024 requests are waiting already, which is the limit. Try again in 1 min 12 s.\n"
     )
-    served.supervisor.refusals["qwen"] = NoRoom(
+    served.supervisor.refusals["qwen"] = InsufficientMemory(
         "qwen needs 20.0 GiB, but pinned models leave too little memory."
     )
     result = sparkctl("load", "qwen", "--socket", served.socket)

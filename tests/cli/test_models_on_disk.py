@@ -63,15 +63,15 @@ def test_all_that_a_model_needs_is_one_state() -> None:
     def describe(*parts: SourceOnDisk, enabled: bool = True) -> str:
         return describe_state(ModelFiles(model="m", enabled=enabled, parts=parts))
 
-    whole = SourceOnDisk(source="org/m", state="whole", held=5)
-    encodings = SourceOnDisk(source="encodings", state="absent", missing=("o200k_base",), left=2**22)
+    whole = SourceOnDisk(source="org/m", state="complete", size=5)
+    encodings = SourceOnDisk(source="encodings", state="absent", missing=("o200k_base",), bytes_left=2**22)
     assert describe() == "complete"
     assert describe(whole, encodings) == "missing o200k_base, 4 MiB to download"
     assert describe(SourceOnDisk(source="org/m", state="absent"), encodings) == "not on disk"
-    assert describe(SourceOnDisk(source="org/m", state="absent", left=2**22), enabled=False) == (
+    assert describe(SourceOnDisk(source="org/m", state="absent", bytes_left=2**22), enabled=False) == (
         "not on disk, 4 MiB to download; the model is disabled"
     )
-    assert describe(SourceOnDisk(source="org/m", state="incomplete", held=5)) == "not finished"
-    assert describe(SourceOnDisk(source="org/m", state="incomplete", fetching=True, left=2**20)) == (
+    assert describe(SourceOnDisk(source="org/m", state="incomplete", size=5)) == "not finished"
+    assert describe(SourceOnDisk(source="org/m", state="incomplete", downloading=True, bytes_left=2**20)) == (
         "downloading, 1 MiB to download"
     )

@@ -18,11 +18,11 @@ from tests.control.fake_supervisor import CATALOGUE, FakeDaemon, write_catalogue
 
 
 def test_the_table_tells_at_a_glance_what_runs_and_what_is_wrong(served: FakeDaemon) -> None:
-    served.supervisor.set("qwen", state="ready", since=192.0, in_flight=2, footprint=20 * GIB)
+    served.supervisor.set("qwen", state="ready", state_seconds=192.0, in_flight=2, footprint=20 * GIB)
     served.supervisor.set(
         "tiny",
         state="backoff",
-        since=3.0,
+        state_seconds=3.0,
         retry_after=17.0,
         waiting=1,
         cause="Out of memory. Lower `memory`.",
@@ -47,11 +47,11 @@ def test_the_table_tells_at_a_glance_what_runs_and_what_is_wrong(served: FakeDae
 
 
 def test_one_model_alone_tells_what_is_known_of_its_memory(served: FakeDaemon) -> None:
-    last = LastRun(peak=18 * GIB, settled=17 * GIB, load_time=95.0, phases={"loading weights": 60.0})
-    figures = {"declared": 20 * GIB, "learned": 18 * GIB, "held": 17 * GIB, "host_memory": 3 * GIB}
+    last = LastRun(peak=18 * GIB, final=17 * GIB, load_time=95.0, phases={"loading weights": 60.0})
+    figures = {"declared": 20 * GIB, "learned": 18 * GIB, "memory_used": 17 * GIB, "host_memory": 3 * GIB}
     served.supervisor.set("qwen", **figures, last=last)
     output = sparkctl("status", "qwen", "--socket", served.socket).out.splitlines()
-    assert "memory: declared 20.0 GiB, learned 18.0 GiB, held now 17.0 GiB, host memory now 3.0 GiB" in output
+    assert "memory: declared 20.0 GiB, learned 18.0 GiB, used now 17.0 GiB, host memory now 3.0 GiB" in output
     assert output[-1] == (
         "last run: at most 18.0 GiB, 17.0 GiB in the end; ready after 1 min 35 s (loading weights 1 min)"
     )
@@ -68,7 +68,7 @@ def test_states_say_what_makes_them_worth_knowing(served: FakeDaemon) -> None:
 
 
 def test_one_model_alone_by_its_alias(served: FakeDaemon) -> None:
-    served.supervisor.set("qwen", state="ready", since=9.0, idle_left=1191.0, pid=12)
+    served.supervisor.set("qwen", state="ready", state_seconds=9.0, idle_seconds_left=1191.0, pid=12)
     result = sparkctl("status", "coder", "--socket", served.socket)
     assert result.out.splitlines() == [
         "MODEL  STATE  SINCE  IN FLIGHT  WAITING    IDLE LEFT    MEMORY",

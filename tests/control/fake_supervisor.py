@@ -63,7 +63,11 @@ class FakeSupervisor:
         self.downloads = Downloads(catalogue)
         self.models = {
             model.id: ModelStatus(
-                id=model.id, state="stopped", since=5.0, footprint=model.memory or 0, enabled=model.enabled
+                id=model.id,
+                state="stopped",
+                state_seconds=5.0,
+                footprint=model.memory or 0,
+                enabled=model.enabled,
             )
             for model in catalogue.models.values()
         }
@@ -115,10 +119,10 @@ class FakeSupervisor:
             self.waiting.remove(model.id)
         if model.id in self.refusals:
             raise self.refusals[model.id]
-        self.set(model.id, state="ready", since=0.0, load_time=12.4)
+        self.set(model.id, state="ready", state_seconds=0.0, load_time=12.4)
 
     async def stop(self, model: Model) -> None:
-        self.set(model.id, state="stopped", since=0.0)
+        self.set(model.id, state="stopped", state_seconds=0.0)
 
     def retry(self, model: Model) -> None:
         self.set(model.id, state="stopped", quarantined=False, cause=None)

@@ -40,9 +40,11 @@ def test_status_tells_the_machine_the_queue_and_every_model(http: httpx.Client) 
     assert status["queue"] == {"waiting": 0, "max_length": 1024, "on_busy": "wait"}
     assert [model["id"] for model in status["models"]] == ["qwen", "tiny", "old"]
     assert set(status["models"][0]) == {
-        "id", "state", "quarantined", "since", "in_flight", "waiting", "idle_left", "footprint", "basis", "pid",
-        "declared", "learned", "held", "host_memory", "host_memory_peak", "last",
-        "phase", "progress", "download_left", "cause", "retry_after", "load_time", "lifecycle", "pinned", "enabled",
+        "id", "state", "quarantined", "state_seconds", "in_flight", "waiting",
+        "idle_seconds_left", "footprint", "basis", "pid", "declared", "learned",
+        "memory_used", "host_memory", "host_memory_peak", "last_run",
+        "phase", "progress", "download_seconds_left", "cause", "retry_after", "load_time",
+        "lifecycle", "pinned", "enabled",
     }  # fmt: skip
 
 

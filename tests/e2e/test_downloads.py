@@ -272,7 +272,7 @@ def test_the_daemon_downloads_on_request(open_daemon: Open, hub: Hub) -> None:
         assert [(one["model"], one["parts"][0]["state"]) for one in absent] == [("m", "absent")]
         asked = control.post("/models/m/pull")
         assert (asked.status_code, asked.json()["id"]) == (200, "m")
-        assert [one["parts"][0]["state"] for one in control.get("/files").json()] == ["whole"]
+        assert [one["parts"][0]["state"] for one in control.get("/files").json()] == ["complete"]
         gone = control.delete("/models/m/files")
         assert gone.json()["freed"] > 1_900_000
 
@@ -291,8 +291,8 @@ def test_ctrl_c_ends_a_pull_and_the_next_one_goes_on(
     assert "missing model.safetensors, 3 MiB to download" in sparkd.sparkctl("models").stdout
     hub.faults.pace = 0
     pulled = sparkd.sparkctl("pull", "m", "--json")
-    assert json.loads(pulled.stdout)["fetched"] < len(data)
-    assert json.loads(sparkd.sparkctl("models", "--json").stdout)[0]["parts"][0]["state"] == "whole"
+    assert json.loads(pulled.stdout)["downloaded"] < len(data)
+    assert json.loads(sparkd.sparkctl("models", "--json").stdout)[0]["parts"][0]["state"] == "complete"
 
 
 def test_a_pull_that_fails_says_why_and_fails(

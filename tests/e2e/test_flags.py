@@ -107,7 +107,7 @@ def about(check_report: dict[str, Any], model: str) -> list[str]:
 def test_vllm_takes_the_flags_of_every_model_that_is_shipped(check_report: dict[str, Any]) -> None:
     ours = [line for model in ("good", "wrong", "toolless") for line in about(check_report, model)]
     assert [line for line in check_report["problems"] if line not in ours] == []
-    assert check_report["asked"][0]["runtime"] == "cpu"
+    assert check_report["parsers"][0]["runtime"] == "cpu"
 
 
 def test_flags_of_every_kind_that_are_right_are_taken(check_report: dict[str, Any]) -> None:

@@ -36,9 +36,9 @@ def test_a_start_that_takes_too_much_is_ended_at_once_and_says_so(build: Build) 
     wait_until("all of it is gone", lambda: len(sparkd.processes()) == 1)
     assert sparkd.model("calm").state == "ready"
     assert "a: killed by the memory guard: " in sparkd.log()
-    acted = sparkd.status().memory.guard_acted
+    acted = sparkd.status().memory.last_guard_action
     assert acted is not None
-    assert (acted.model, acted.ago < 60) == ("a", True)
+    assert (acted.model, acted.seconds_ago < 60) == ("a", True)
     assert " → " in sparkd.log()
     wait_until("the pause is over", lambda: sparkd.model("a").state == "stopped")
     wait_until("its memory is back", lambda: (sparkd.status().memory.available or 0) > floor + GIB, 60)
@@ -56,7 +56,7 @@ def test_what_does_not_fit_the_machine_is_refused_and_not_tried(build: Build) ->
         memory={"total": "10 GiB", "reserve": 0, "floor": read_meminfo().available - GIB},
     )
     answer = sparkd.chat("a")
-    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "no_room")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "insufficient_memory")
     assert answer.headers["retry-after"]
     assert "starting" not in sparkd.log()
 
@@ -100,7 +100,7 @@ def test_a_driver_that_is_reloaded_takes_nothing_down(folder: Path) -> None:
 
 
 def memory_held(sparkd: SparkdProcess, model: str) -> int | None:
-    return sparkd.model(model).held
+    return sparkd.model(model).memory_used
 
 
 LEARN = {"total": "10 GiB", "reserve": 0, "learn": True}
@@ -122,15 +122,15 @@ def test_two_models_that_fit_by_what_was_learned_simply_stay_both(build: Build) 
         "learned, or the little more that it has this time"
     )
     assert GIB // 4 < learned.learned < GIB // 2
-    assert learned.last is not None
-    assert learned.last.peak == learned.learned
-    assert 0 < learned.last.load_time < 10
+    assert learned.last_run is not None
+    assert learned.last_run.peak == learned.learned
+    assert 0 < learned.last_run.load_time < 10
 
 
 def test_what_was_learned_outlives_sparkd_and_not_a_change_of_the_definition(build: Build) -> None:
     sparkd = build({"a": engine("--allocate", str(GIB // 4), memory="8 GiB")}, memory=LEARN)
     sparkd.chat("a")
-    wait_until("it has been measured", lambda: sparkd.model("a").held)
+    wait_until("it has been measured", lambda: sparkd.model("a").memory_used)
     sparkd.sparkctl("stop", "a")
     learned = sparkd.model("a").learned
     assert learned

@@ -31,7 +31,7 @@ def test_engines_go_on_under_the_next_sparkd(build: Build) -> None:
     assert " has taken the place of " in (said := replace(sparkd))
     assert said.endswith("; a and b went on.\n")
     after = sparkd.status()
-    assert after.replaced == 1
+    assert after.replacements == 1
     assert after.uptime > before.uptime
     assert after.listen == before.listen
     for name in ("a", "b"):
@@ -50,7 +50,7 @@ def test_it_may_be_done_again_and_again(build: Build) -> None:
     descriptors = psutil.Process(sparkd.process.pid).num_fds()
     for count in range(1, 4):
         replace(sparkd)
-        assert sparkd.status().replaced == count
+        assert sparkd.status().replacements == count
         assert text(sparkd, "a") == "one two three"
     assert psutil.Process(sparkd.process.pid).num_fds() <= descriptors + 2, "nothing is left open on the way"
     assert sparkd.log().count("starting (run") == 1
@@ -119,7 +119,7 @@ def test_a_new_program_that_would_not_start_is_reported_and_changes_nothing(buil
     done = sparkd.sparkctl("reexec")
     assert done.returncode == 1
     assert 'did you mean "idle_timeout"?' in done.stderr
-    assert sparkd.status().replaced == 0
+    assert sparkd.status().replacements == 0
     assert text(sparkd, "a") == "one two three"
     assert sparkd.model("a").pid == pid
 

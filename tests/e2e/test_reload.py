@@ -38,7 +38,7 @@ def test_what_is_added_is_served_and_what_did_not_change_notices_nothing(build: 
     assert done.returncode == 0
     assert text(sparkd, "other") == text(sparkd, "b") == "one two three"
     assert sparkd.model("a").pid == pid
-    assert (sparkd.model("a").idle_left or 0) > 70
+    assert (sparkd.model("a").idle_seconds_left or 0) > 70
     assert sparkd.sparkctl("reload").stdout == "Catalogue reloaded: nothing changed.\n"
 
 
@@ -52,7 +52,9 @@ def test_an_invalid_catalogue_changes_nothing_and_every_problem_is_reported(buil
     assert 'models.a.idle_timeuot = 5.0: unknown key; did you mean "idle_timeout"?' in done.stderr
     assert "sparkctl: " in (line := done.stderr.splitlines()[1]), done.stderr
     assert "models.b.engine" in line
-    assert done.stderr.endswith("sparkd keeps the catalogue that it has; fix these problems and reload again\n")
+    assert done.stderr.endswith(
+        "sparkctl: sparkd keeps the catalogue that it has; fix these problems and reload again\n"
+    )
     assert "catalogue not taken: " in sparkd.log()
     assert text(sparkd, "a") == "one two three"
     assert sparkd.model("a").pid == pid

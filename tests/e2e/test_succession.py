@@ -147,7 +147,7 @@ def test_a_load_cannot_hold_up_what_has_begun_and_is_started_by_the_next_sparkd(
             wait_until("it has begun", lambda: sparkd.status().replacing)
             while asked.poll() is None:
                 sparkd.sparkctl("load", "b")
-    assert sparkd.status().replaced == 1
+    assert sparkd.status().replacements == 1
     assert text(sparkd, "b") == "one two three"
 
 
@@ -155,7 +155,7 @@ def test_what_a_run_has_shown_is_not_taken_for_what_a_new_definition_takes(build
     settings = {"memory": {"total": "10 GiB", "reserve": 0, "learn": True}}
     sparkd = build({"a": engine("--allocate", str(2**27))}, **settings)
     text(sparkd, "a")
-    wait_until("it has been measured", lambda: sparkd.model("a").held)
+    wait_until("it has been measured", lambda: sparkd.model("a").memory_used)
     write(sparkd, {"a": engine("--allocate", str(2**20))}, **settings)
     sparkd.sparkctl("reload")
     sparkd.until("a", "stopped")

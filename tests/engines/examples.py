@@ -19,7 +19,7 @@ def model(**keys: Any) -> Model:
         "runtime": "cpu",
         "source": "org/name",
         **dict.fromkeys(timeouts, 1.0),
-        "download": "refuse",
+        "download": "reject",
     }
     return Model(**{**usual, **keys})
 

@@ -1,4 +1,4 @@
-"""What a parser's refusals become: complaints about flags. The parser is argparse's, as engines' are."""
+"""What a parser's refusals become: problems of flags. The parser is argparse's, as engines' are."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sparkd.engines.parsers.program import answer, tidy
+from sparkd.engines.parsers.program import check_all, tidy
 from sparkd.engines.parsers.sglang_serve import Engine as SGLang
 
 
@@ -52,22 +52,22 @@ class Engine:
                 yield name, ["ENGINE_A"]
 
 
-def complaints(*argv: str, variables: Sequence[str] = ()) -> list[dict[str, Any]]:
-    asked = {"m": {"argv": list(argv), "variables": list(variables)}}
-    found: list[dict[str, Any]] = answer(Engine(), asked)["complaints"]["m"]
+def report(*argv: str, variables: Sequence[str] = ()) -> list[dict[str, Any]]:
+    lines = {"m": {"argv": list(argv), "variables": list(variables)}}
+    found: list[dict[str, Any]] = check_all(Engine(), lines)["problems"]["m"]
     return found
 
 
-def find_complaints(*argv: str) -> list[tuple[str, str, str]]:
-    return [(one["flag"], one["problem"], one["text"]) for one in complaints("org/m", *argv)]
+def find_problems(*argv: str) -> list[tuple[str, str, str]]:
+    return [(one["flag"], one["kind"], one["text"]) for one in report("org/m", *argv)]
 
 
-def test_a_good_command_line_has_no_complaints() -> None:
-    assert find_complaints("--max-num-seqs", "8", "--no-enforce-eager", "--names", "a", "b", "-t=5") == []
+def test_a_good_command_line_has_no_report() -> None:
+    assert find_problems("--max-num-seqs", "8", "--no-enforce-eager", "--names", "a", "b", "-t=5") == []
 
 
 def test_each_unknown_flag_is_reported_without_its_values() -> None:
-    assert find_complaints("--foo", "1", "--max-num-seqs", "8", "--bar=2", "--no-baz") == [
+    assert find_problems("--foo", "1", "--max-num-seqs", "8", "--bar=2", "--no-baz") == [
         ("--foo", "unknown", ""),
         ("--bar", "unknown", ""),
         ("--no-baz", "unknown", ""),
@@ -75,8 +75,8 @@ def test_each_unknown_flag_is_reported_without_its_values() -> None:
 
 
 def test_a_choice_comes_with_the_choices() -> None:
-    assert complaints("org/m", "--dtype", "float33") == [
-        {"flag": "--dtype", "problem": "choice", "text": "", "choices": ["auto", "float16"]}
+    assert report("org/m", "--dtype", "float33") == [
+        {"flag": "--dtype", "kind": "choice", "text": "", "choices": ["auto", "float16"]}
     ]
 
 
@@ -95,19 +95,19 @@ def test_a_choice_comes_with_the_choices() -> None:
     ],
 )
 def test_a_wrong_value_is_reported_with_its_flag(argv: list[str], text: str) -> None:
-    assert find_complaints(*argv) == [(argv[0], "value", text)]
+    assert find_problems(*argv) == [(argv[0], "value", text)]
 
 
 def test_a_value_for_a_flag_that_takes_none_is_reported_with_that_flag() -> None:
-    assert find_complaints("--max-num-seqs", "8", "--enforce-eager", "8") == [
+    assert find_problems("--max-num-seqs", "8", "--enforce-eager", "8") == [
         ("--enforce-eager", "value", "does not take '8'")
     ]
-    assert find_complaints("--max-num-seqs", "8", "9") == [("--max-num-seqs", "value", "does not take '9'")]
+    assert find_problems("--max-num-seqs", "8", "9") == [("--max-num-seqs", "value", "does not take '9'")]
 
 
 def test_every_problem_is_reported_not_only_the_one_the_parser_stops_at() -> None:
     argv = ["--foo", "--dtype", "x", "--max-num-seqs", "y", "--tool-parser", "z", "--enforce-eager", "0"]
-    assert [flag for flag, _, _ in find_complaints(*argv)] == [
+    assert [flag for flag, _, _ in find_problems(*argv)] == [
         "--dtype",
         "--max-num-seqs",
         "--foo",
@@ -117,13 +117,13 @@ def test_every_problem_is_reported_not_only_the_one_the_parser_stops_at() -> Non
 
 
 def test_a_flag_that_needs_a_wrong_one_is_not_blamed_for_it() -> None:
-    assert find_complaints("--auto-tools", "--tool-parser", "x") == [("--tool-parser", "choice", "")]
+    assert find_problems("--auto-tools", "--tool-parser", "x") == [("--tool-parser", "choice", "")]
 
 
 def test_only_the_variables_of_the_engine_are_looked_at() -> None:
     variables = ["ENGINE_A", "ENGINE_B", "OMP_NUM_THREADS"]
-    assert complaints("org/m", variables=variables) == [
-        {"flag": "ENGINE_B", "problem": "variable", "text": "", "choices": ["ENGINE_A"]}
+    assert report("org/m", variables=variables) == [
+        {"flag": "ENGINE_B", "kind": "variable", "text": "", "choices": ["ENGINE_A"]}
     ]
 
 

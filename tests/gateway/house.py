@@ -37,7 +37,7 @@ def run(test: Callable[[], Awaitable[None]], limit: float = 30.0) -> None:
 def model(id_: str, **fields: object) -> Model:
     """A model with timeouts that nothing here looks at."""
     given = {"idle_timeout": 1.0, "start_timeout": 1.0, "stop_grace": 1.0, "drain_timeout": 1.0}
-    return Model(**(given | {"id": id_, "min_residency": 1.0, "download": "refuse"} | fields))  # type: ignore[arg-type]
+    return Model(**(given | {"id": id_, "min_residency": 1.0, "download": "reject"} | fields))  # type: ignore[arg-type]
 
 
 def catalogue(*models: Model, settings: Settings | None = None) -> Catalogue:

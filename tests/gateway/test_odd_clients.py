@@ -135,7 +135,7 @@ def test_a_head_that_grows_without_end_is_refused() -> None:
                 writer.write(b"x-a: " + b"a" * 8000 + b"\r\n")
                 sent += 8000
                 await asyncio.sleep(0.001)
-            assert ((await answer).status, answer.result().code) == (431, "head_too_large")
+            assert ((await answer).status, answer.result().code) == (431, "headers_too_large")
             assert sent < 2**20
 
     run(test)

@@ -60,17 +60,17 @@ def test_what_an_engine_needs_is_downloaded_completely(hub: Hub, harness: Downlo
     }
     unwanted = {"README.md", "pytorch_model.bin", "original/consolidated.00.pth", "onnx/model.onnx"}
     assert there == {name: data for name, data in files.items() if name not in unwanted}
-    assert done.fetched == sum(map(len, there.values()))
+    assert done.downloaded == sum(map(len, there.values()))
     assert read_commit(repository_folder(harness.models, "org/m"), None) == COMMIT
     found = inspect_source(M, harness.models)
-    assert (found.state, found.missing, found.left) == ("whole", (), 0)
+    assert (found.state, found.missing, found.bytes_left) == ("complete", (), 0)
 
 
 def test_the_second_time_nothing_is_downloaded(hub: Hub, harness: DownloadHarness) -> None:
     hub.add("org/m", a_repository())
     harness.download()
     hub.asked.clear()
-    assert harness.download() == Done(fetched=0, commits={"org/m": COMMIT})
+    assert harness.download() == Done(downloaded=0, commits={"org/m": COMMIT})
     assert [path for _, path, _, _ in hub.asked] == ["/api/models/org/m/revision/main"]
 
 
@@ -80,16 +80,16 @@ def test_a_newer_commit_comes_with_what_has_changed_alone(hub: Hub, harness: Dow
     harness.download()
     hub.add("org/m", {**files, "config.json": b'{"model_type": "llama", "new": 1}'}, commit="b" * 40)
     done = harness.download()
-    assert done == Done(fetched=33, commits={"org/m": "b" * 40})
+    assert done == Done(downloaded=33, commits={"org/m": "b" * 40})
     assert read_commit(repository_folder(harness.models, "org/m"), None) == "b" * 40
 
 
 def test_a_revision_is_downloaded_under_its_own_name(hub: Hub, harness: DownloadHarness) -> None:
     hub.add("org/m", a_repository())
     assert isinstance(harness.download(Need("org/m", "v1")), Done)
-    assert inspect_source(Need("org/m", "v1"), harness.models).state == "whole"
-    assert inspect_source(Need("org/m", COMMIT), harness.models).state == "whole"
-    assert inspect_source(M, harness.models).state != "whole"
+    assert inspect_source(Need("org/m", "v1"), harness.models).state == "complete"
+    assert inspect_source(Need("org/m", COMMIT), harness.models).state == "complete"
+    assert inspect_source(M, harness.models).state != "complete"
 
 
 def test_of_mistrals_two_formats_one_is_downloaded(hub: Hub, harness: DownloadHarness) -> None:
@@ -119,8 +119,8 @@ def test_after_kill_9_it_goes_on_where_it_was(hub: Hub, harness: DownloadHarness
     process.communicate()
     had = partial_path(harness, data).stat().st_size
     found = inspect_source(M, harness.models)
-    assert (found.state, found.left) == ("incomplete", len(data) - had)
-    assert not found.fetching
+    assert (found.state, found.bytes_left) == ("incomplete", len(data) - had)
+    assert not found.downloading
     hub.faults.pace = 0
     hub.asked.clear()
     done = harness.download()
@@ -166,7 +166,7 @@ def test_a_server_that_knows_no_ranges_sends_it_all_again(hub: Hub, harness: Dow
     hub.faults.cut_after, hub.faults.cuts, hub.faults.ignore_range = 100_000, 1, True
     done = harness.download()
     assert isinstance(done, Done)
-    assert done.fetched > len(data) + 100_000 - 16384
+    assert done.downloaded > len(data) + 100_000 - 16384
     assert (snapshot(harness) / "model.safetensors").read_bytes() == data
 
 
@@ -184,7 +184,7 @@ def test_wrong_bytes_twice_are_reported_and_never_count_as_complete(
     hub.faults.wrong = 9
     result = harness.download()
     assert isinstance(result, Failed)
-    assert result.reason == "wrong_bytes"
+    assert result.reason == "digest_mismatch"
     assert "model.safetensors was downloaded twice" in result.message
     assert inspect_source(M, harness.models).state == "incomplete"
 
@@ -205,10 +205,10 @@ def test_verify_finds_files_that_changed_on_disk_and_downloads_them_again(
     blob = (snapshot(harness) / "model.safetensors").resolve()
     blob.write_bytes(data[:-1] + b"!")
     assert isinstance(done := harness.download(), Done)
-    assert done.fetched == 0  # it has the right length: only reading it shows the change
+    assert done.downloaded == 0  # it has the right length: only reading it shows the change
     done = harness.download(verify=True)
     assert isinstance(done, Done)
-    assert (done.fetched, done.notes) == (
+    assert (done.downloaded, done.notes) == (
         len(data),
         ("downloaded again because they had changed on disk: model.safetensors",),
     )
@@ -228,9 +228,9 @@ def test_verify_finds_files_that_changed_on_disk_and_downloads_them_again(
         (401, {"X-Error-Code": "RepoNotFound"}, "not_found", "The hub has no org/m, or it is private"),
         (404, {"X-Error-Code": "RepoNotFound"}, "not_found", "Correct the model's `source`"),
         (404, {"X-Error-Code": "RevisionNotFound"}, "not_found", "org/m has no revision"),
-        (403, {"X-Error-Message": "Your token is read-none"}, "token_refused", "(Your token is read-none)"),
-        (403, {"content-type": "text/html"}, "not_the_hub", "answered 403 instead of the hub"),
-        (407, {}, "not_the_hub", "answered 407 instead of the hub"),
+        (403, {"X-Error-Message": "Your token is read-none"}, "token_rejected", "(Your token is read-none)"),
+        (403, {"content-type": "text/html"}, "unexpected_response", "answered 403 instead of the hub"),
+        (407, {}, "unexpected_response", "answered 407 instead of the hub"),
         (429, {"Retry-After": "77"}, "rate_limited", "too many requests"),
         (503, {}, "unreachable", "The hub answered 503"),
     ],
@@ -270,7 +270,7 @@ def test_a_login_page_instead_of_the_hub_is_reported(hub: Hub, harness: Download
     hub.faults.garbage = True
     result = harness.download()
     assert isinstance(result, Failed)
-    assert result.reason == "not_the_hub"
+    assert result.reason == "unexpected_response"
     assert "a login page answers" in result.message
 
 
@@ -326,7 +326,7 @@ def test_a_listing_that_leads_out_of_its_folder_is_refused(hub: Hub, harness: Do
     hub.add("org/m", {**a_repository(), "../../../evil.json": b"{}"})
     result = harness.download()
     assert isinstance(result, Failed)
-    assert result.reason == "not_the_hub"
+    assert result.reason == "unexpected_response"
     assert not list(harness.folder.rglob("evil.json"))
 
 
@@ -334,7 +334,7 @@ def test_a_commit_that_is_none_is_refused(hub: Hub, harness: DownloadHarness) ->
     hub.add("org/m", a_repository(), commit="../../../../evil")
     result = harness.download()
     assert isinstance(result, Failed)
-    assert result.reason == "not_the_hub"
+    assert result.reason == "unexpected_response"
     assert not list(harness.folder.rglob("evil*"))
 
 
@@ -359,7 +359,7 @@ def test_encodings_are_compared_with_what_was_published(hub: Hub, harness: Downl
     hub.add("org/m", a_repository())
     result = harness.download(Need("org/m"), encodings=("o200k_base",))
     assert isinstance(result, Failed)
-    assert result.reason == "wrong_bytes"
+    assert result.reason == "digest_mismatch"
     assert "o200k_base.tiktoken" in result.message
     assert not (encodings_folder(harness.models) / "o200k_base.tiktoken").exists()
 
@@ -371,7 +371,7 @@ def test_encodings_that_are_what_was_published_are_kept(hub: Hub, tmp_path: Path
     known = {"o200k_base": PublishedFile(len(data), digest(data))}
     Downloader(tmp_path, None, meter).download_encodings(["o200k_base"], f"{hub.url}/encodings/", known)
     assert (encodings_folder(tmp_path) / "o200k_base.tiktoken").read_bytes() == data
-    assert meter.fetched == len(data)
+    assert meter.downloaded == len(data)
 
 
 def test_another_programs_download_counts_when_it_is_complete(hub: Hub, harness: DownloadHarness) -> None:
@@ -379,7 +379,7 @@ def test_another_programs_download_counts_when_it_is_complete(hub: Hub, harness:
     hub.add("org/m", files)
     harness.download()
     shutil.rmtree(harness.models / "downloads")
-    assert inspect_source(M, harness.models).state == "whole"
+    assert inspect_source(M, harness.models).state == "complete"
     name = "model-00002-of-00002.safetensors"
     blob = (snapshot(harness) / name).resolve()
     os.truncate(blob, 1000)

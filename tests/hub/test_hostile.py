@@ -38,7 +38,7 @@ def test_a_name_that_is_no_file_of_the_repository_is_refused(
     hub.add("org/m", {**a_repository(), name: b"{}"})
     result = harness.download()
     assert isinstance(result, Failed)
-    assert result.reason == "not_the_hub", result
+    assert result.reason == "unexpected_response", result
     assert not hub.requests("/resolve/")
 
 
@@ -64,7 +64,7 @@ def test_what_the_hub_says_at_length_is_cut(hub: Hub, harness: DownloadHarness) 
     hub.faults.status["/api/"] = (403, {"X-Error-Message": "no " * 5000}, 9)
     result = harness.download()
     assert isinstance(result, Failed)
-    assert result.reason == "token_refused"
+    assert result.reason == "token_rejected"
     assert len(result.message) < 1000
 
 
@@ -73,7 +73,7 @@ def test_a_redirect_loop_is_reported(hub: Hub, harness: DownloadHarness) -> None
     hub.faults.status["/cdn/"] = (302, {"Location": f"{hub.url}/cdn/again"}, 99)
     result = harness.download()
     assert isinstance(result, Failed)
-    assert result.reason == "not_the_hub", result
+    assert result.reason == "unexpected_response", result
 
 
 def test_of_many_quantisations_none_is_chosen(hub: Hub, harness: DownloadHarness) -> None:

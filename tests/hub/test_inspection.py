@@ -57,8 +57,8 @@ def replace_with_pipe(path: Path) -> None:
 
 def test_a_folder_with_complete_weights_is_complete(tmp_path: Path) -> None:
     found = inspect_source(Need(str(weights(tmp_path / "w", "model.safetensors"))), tmp_path)
-    assert (found.state, found.missing) == ("whole", ())
-    assert found.held > 1000
+    assert (found.state, found.missing) == ("complete", ())
+    assert found.size > 1000
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_what_is_cut_short_or_gone_is_named(tmp_path: Path, spoil: Any, missing:
     folder = weights(tmp_path / "w", "a.safetensors", "b.safetensors")
     index = {"weight_map": {"x": "a.safetensors", "y": "b.safetensors"}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    assert inspect_source(Need(str(folder)), tmp_path).state == "whole"
+    assert inspect_source(Need(str(folder)), tmp_path).state == "complete"
     spoil(folder)
     found = inspect_source(Need(str(folder)), tmp_path)
     assert (found.state, found.missing) == ("incomplete", missing)
@@ -112,7 +112,7 @@ def test_a_folder_without_weights_differs_from_a_missing_folder(tmp_path: Path) 
 
 def test_a_single_file_may_be_a_source(tmp_path: Path) -> None:
     (tmp_path / "model.gguf").write_bytes(b"GGUF")
-    assert inspect_source(Need(str(tmp_path / "model.gguf")), tmp_path).state == "whole"
+    assert inspect_source(Need(str(tmp_path / "model.gguf")), tmp_path).state == "complete"
 
 
 def test_an_unfinished_download_of_another_program_is_not_complete(tmp_path: Path) -> None:
@@ -125,27 +125,27 @@ def test_an_unfinished_download_of_another_program_is_not_complete(tmp_path: Pat
     found = inspect_source(Need("org/m"), tmp_path)
     assert (found.state, found.missing) == ("incomplete", ("weights",))
     weights(folder / "snapshots" / "abc", "model.safetensors")
-    assert inspect_source(Need("org/m"), tmp_path).state == "whole"
+    assert inspect_source(Need("org/m"), tmp_path).state == "complete"
 
 
 def test_what_was_listed_and_has_not_come_is_counted(tmp_path: Path) -> None:
     files = tuple(ListedFile(path=f"{n}.safetensors", size=1000, blob=f"{n}", lfs=True) for n in "abc")
     Listing(source="org/m", revision="main", commit="abc", files=files).save(tmp_path)
     found = inspect_source(Need("org/m"), tmp_path)
-    assert (found.state, found.left) == ("absent", 3000)
+    assert (found.state, found.bytes_left) == ("absent", 3000)
     blobs = repository_folder(tmp_path, "org/m") / "blobs"
     blobs.mkdir(parents=True)
     (blobs / "a").write_bytes(b"x" * 1000)
     (blobs / "b.incomplete").write_bytes(b"x" * 300)
     found = inspect_source(Need("org/m"), tmp_path)
-    assert (found.state, found.left) == ("incomplete", 1700)
+    assert (found.state, found.bytes_left) == ("incomplete", 1700)
     assert found.missing == ("a.safetensors", "b.safetensors", "c.safetensors")
 
 
 def test_half_written_notes_are_no_notes(tmp_path: Path) -> None:
     (tmp_path / "downloads" / "models--org--m").mkdir(parents=True)
     (tmp_path / "downloads" / "models--org--m" / "abc.json").write_text('{"source": "org/m", "fi')
-    assert inspect_source(Need("org/m"), tmp_path).left is None
+    assert inspect_source(Need("org/m"), tmp_path).bytes_left is None
 
 
 def test_a_model_needs_what_its_options_name_too(tmp_path: Path) -> None:
@@ -230,10 +230,10 @@ def test_a_repository_is_not_removed_during_its_download(tmp_path: Path) -> None
     (tmp_path / "downloads").mkdir()
     with (tmp_path / "downloads" / "models--org--m.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert inspect_source(Need("org/m"), tmp_path).fetching
-        with pytest.raises(FilesInUse, match="is downloading"):
+        assert inspect_source(Need("org/m"), tmp_path).downloading
+        with pytest.raises(FilesInUse, match="is being downloaded"):
             remove("org/m", tmp_path)
-    assert not inspect_source(Need("org/m"), tmp_path).fetching
+    assert not inspect_source(Need("org/m"), tmp_path).downloading
 
 
 def test_a_process_that_only_checks_does_not_block_a_removal(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def reopen(history: History, path: Path, boot: str = "boot 1") -> History:
 
 
 def a_run(peak: int) -> PastRun:
-    return PastRun(peak=peak, settled=peak // 2, load_time=3.5, phases={"loading weights": 2.0})
+    return PastRun(peak=peak, final=peak // 2, load_time=3.5, phases={"loading weights": 2.0})
 
 
 def test_a_model_that_has_never_run_has_taught_nothing(history: History) -> None:
@@ -172,19 +172,4 @@ def test_when_the_guard_last_acted_is_known_across_restarts_and_no_retry_undoes_
     model, moment = later.last_guard_action
     assert model == "b"
     assert before <= moment <= time.time()
-    later.close()
-
-
-def test_a_file_of_an_earlier_sparkd_that_knew_no_last_action_keeps_what_it_has(
-    history: History, path: Path
-) -> None:
-    history.add_run("a", "k", a_run(100))
-    history.close()
-    with sqlite3.connect(path) as file:
-        file.execute("DROP TABLE guard_acted")
-    file.close()
-    later = History.open(path, "boot 2")
-    assert later.notices == ()
-    assert later.last_guard_action is None
-    assert later.profile("a", "k") is not None
     later.close()

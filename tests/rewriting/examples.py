@@ -21,7 +21,7 @@ def model(id_: str = "m", *, context_length: int | None = None, vision: bool = F
         stop_grace=1,
         drain_timeout=1,
         min_residency=1,
-        download="refuse",
+        download="reject",
     )
 
 

@@ -129,7 +129,7 @@ def test_no_limit_or_one_that_makes_no_sense_becomes_what_is_left(asked: int | N
 
 
 def test_a_margin_of_the_owners_is_kept() -> None:
-    exact = RewriteContext(model(context_length=4096, margin=1000, tokenizer="quarter"))
+    exact = RewriteContext(model(context_length=4096, margin=1000, tokenizer="length"))
     assert rewrite_to_dict({"messages": []}, exact)["max_tokens"] == 4096 - 500 - 1000
 
 

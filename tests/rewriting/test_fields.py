@@ -39,7 +39,9 @@ def test_a_preset_speaks_the_language_of_responses() -> None:
 
 
 def test_a_presets_effort_reaches_the_switch() -> None:
-    entry = model(thinking_switch=True, quiet=True, presets={"m:think": {"reasoning_effort": "high"}})
+    entry = model(
+        thinking_switch=True, disable_thinking=True, presets={"m:think": {"reasoning_effort": "high"}}
+    )
     assert (
         rewrite_to_dict({}, RewriteContext(entry, name="m:think"))["chat_template_kwargs"]["thinking"] is True
     )

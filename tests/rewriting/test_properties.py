@@ -23,12 +23,12 @@ ALL_RULES: dict[str, Any] = {
     "alternate_roles": True,
     "tool_hints": True,
     "thinking_switch": True,
-    "quiet": True,
+    "disable_thinking": True,
 }
 MODELS = [
     model(**ALL_RULES, drop_images=True, tools="require"),
     model(**ALL_RULES, vision=True, tools="strip"),
-    model(**ALL_RULES, tokenizer="quarter"),
+    model(**ALL_RULES, tokenizer="length"),
 ]
 APIS: list[Api] = ["chat", "completions", "responses", "messages", "other"]
 CONTEXTS = st.builds(

@@ -18,7 +18,7 @@ MODEL = Model(
     stop_grace=1,
     drain_timeout=1,
     min_residency=1,
-    download="refuse",
+    download="reject",
 )
 
 

@@ -9,8 +9,8 @@ from sparkd.rewriting.rewrite_context import Api
 from tests.rewriting.examples import model, rewrite_to_dict
 
 SWITCH = model(thinking_switch=True)
-QUIET = model(quiet=True)
-BOTH = model(thinking_switch=True, quiet=True)
+DISABLED = model(disable_thinking=True)
+BOTH = model(thinking_switch=True, disable_thinking=True)
 
 
 def kwargs(on: bool, **more: Any) -> dict[str, Any]:
@@ -79,14 +79,14 @@ def test_a_flag_counts_more_than_an_effort() -> None:
 
 
 @pytest.mark.parametrize("given", [{}, {"chat_template_kwargs": None}, {"chat_template_kwargs": [1]}])
-def test_a_quiet_model_thinks_only_when_asked(given: dict[str, Any]) -> None:
-    assert rewrite_to_dict(given, RewriteContext(QUIET)) == kwargs(False)
+def test_a_model_with_thinking_disabled_thinks_only_when_asked(given: dict[str, Any]) -> None:
+    assert rewrite_to_dict(given, RewriteContext(DISABLED)) == kwargs(False)
     assert rewrite_to_dict({**given, "reasoning_effort": "low"}, RewriteContext(BOTH)) == kwargs(True)
 
 
 def test_an_explicit_null_is_something_said() -> None:
     body = {"chat_template_kwargs": {"thinking": None}}
-    assert rewrite_to_dict(body, RewriteContext(QUIET)) == body
+    assert rewrite_to_dict(body, RewriteContext(DISABLED)) == body
 
 
 @pytest.mark.parametrize("api", ["completions", "other"])

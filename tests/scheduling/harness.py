@@ -24,7 +24,7 @@ def a_model(id_: str, memory: int | None = 40, **fields: Any) -> Model:
         "stop_grace": 10.0,
         "drain_timeout": 300.0,
         "min_residency": 30.0,
-        "download": "refuse",
+        "download": "reject",
     }
     return Model(id=id_, engine="command", command=("engine",), memory=memory, **{**times, **fields})
 

@@ -6,7 +6,7 @@ import pytest
 
 from sparkd.catalog.quantities import GIB
 from sparkd.catalog.settings import Failures, Queue
-from sparkd.errors import ModelFailed, NoRoom
+from sparkd.errors import InsufficientMemory, ModelFailed
 from sparkd.scheduling.guard import (
     IDLE_INTERVAL,
     LOW_MEMORY_INTERVAL,
@@ -209,7 +209,7 @@ def test_a_launch_needs_available_memory_and_budget() -> None:
     harness.report_memory(14 * GIB)
     ticket = harness.request("a")
     refused = harness.refused[ticket]
-    assert isinstance(refused, NoRoom)
+    assert isinstance(refused, InsufficientMemory)
     assert refused.message == (
         'Model "a" needs 10.0 GiB, but only 9.0 GiB of memory are available: other programs use the rest.'
     )
@@ -263,7 +263,7 @@ def test_a_request_that_may_not_queue_is_refused_at_once() -> None:
         (a_model("a", 40),), total=100, floor=5, queue=Queue(on_busy="reject"), failures=Failures()
     )
     harness.report_memory(30)
-    assert isinstance(harness.refused[harness.request("a")], NoRoom)
+    assert isinstance(harness.refused[harness.request("a")], InsufficientMemory)
 
 
 def test_the_floor_is_5_gib_or_a_sixteenth() -> None:

@@ -60,18 +60,18 @@ def test_earlier_requests_are_served_first() -> None:
     harness.run_and_finish("a")
     harness.request("b")
     found = make_plan_for(harness, "c")
-    assert (found.verdict, found.before) == ("launch", ("b",))
+    assert (found.verdict, found.launched_before) == ("launch", ("b",))
 
 
 def test_what_would_be_refused_says_why() -> None:
     harness = Harness(
         (a_model("big", 200), a_model("a", 60), a_model("b", 60)), queue=Queue(on_busy="reject")
     )
-    assert "models may use only" in make_plan_for(harness, "big").why
+    assert "models may use only" in make_plan_for(harness, "big").reason
     harness.run_and_finish("a")
     found = make_plan_for(harness, "b")
     assert (found.verdict, found.seconds) == ("refused", None)
-    assert 'the machine is in use by "a".' in found.why
+    assert 'the machine is in use by "a".' in found.reason
 
 
 def test_without_anything_learned_no_seconds_are_made_up() -> None:
@@ -102,7 +102,7 @@ def test_the_plan_never_disagrees_with_what_is_decided(steps: list[tuple[str, st
     if asked in harness.launches[launched:]:
         assert found.verdict == "launch"
     if ticket in harness.refused:
-        assert (found.verdict, found.why) == ("refused", harness.refused[ticket].message)
+        assert (found.verdict, found.reason) == ("refused", harness.refused[ticket].message)
 
 
 def apply_step(harness: Harness, step: str, model: str) -> None:

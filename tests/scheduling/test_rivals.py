@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sparkd.catalog.settings import Queue
-from sparkd.errors import ModelBusy, NoRoom
+from sparkd.errors import InsufficientMemory, ModelBusy
 from sparkd.scheduling.lifecycle import State
 from tests.scheduling.harness import Harness, a_model
 
@@ -212,7 +212,7 @@ def test_a_pinned_model_is_never_evicted() -> None:
     harness = Harness((a_model("a", 60 * gib, pinned=True), brief("b", 60 * gib)), total=100 * gib)
     harness.run_and_finish("a")
     error = harness.refused[harness.request("b")]
-    assert isinstance(error, NoRoom)
+    assert isinstance(error, InsufficientMemory)
     assert (
         error.message
         == 'Model "b" needs 60.0 GiB, but pinned models leave too little memory. Stop or unpin "a".'
@@ -263,7 +263,7 @@ def test_a_main_model_does_not_stop_while_the_utility_starts() -> None:
 
 def test_a_normal_model_must_leave_the_utilitys_place_free() -> None:
     harness = Harness((brief("a", 90), brief("u", 20, lifecycle="utility")))
-    assert isinstance(harness.refused[harness.request("a")], NoRoom)
+    assert isinstance(harness.refused[harness.request("a")], InsufficientMemory)
 
 
 def test_a_model_that_declares_nothing_takes_what_the_utility_leaves() -> None:

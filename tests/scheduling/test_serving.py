@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sparkd.catalog.settings import Failures, Queue
-from sparkd.errors import ModelFailed, ModelStopped, NoRoom, QueueFull, ShuttingDown, WaitTimeout
+from sparkd.errors import InsufficientMemory, ModelFailed, ModelStopped, QueueFull, ShuttingDown, WaitTimeout
 from sparkd.scheduling.lifecycle import LifecycleError, State
 from tests.scheduling.harness import Harness, a_model
 
@@ -238,7 +238,7 @@ def test_shutdown_refuses_waiting_requests_and_drains_leases() -> None:
 def test_a_model_larger_than_the_budget_is_refused_at_once() -> None:
     harness = Harness((a_model("a", memory=3 * 2**30),), total=2 * 2**30)
     error = harness.refused[harness.request("a")]
-    assert isinstance(error, NoRoom)
+    assert isinstance(error, InsufficientMemory)
     assert error.message == 'Model "a" needs 3.0 GiB, but models may use only 2.0 GiB. Lower its memory.'
 
 

@@ -386,8 +386,8 @@ def test_a_version_that_does_not_start_makes_way_for_the_old_one(installation: I
     assert installation.chat("a")[0] == 200
     running = current(installation)
     start = (
-        "    if arguments.takes_over is not None:",
-        "    return 3\n    if arguments.takes_over is not None:",
+        "    if arguments.check_handover is not None:",
+        "    return 3\n    if arguments.check_handover is not None:",
     )
     broken = change_source(installation, "unstarted", "sparkd/daemon.py", *start)
     ran = installation.install(source=broken, check=False)

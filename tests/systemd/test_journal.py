@@ -19,7 +19,7 @@ def test_a_crash_is_an_error_with_its_cause(sparkd: Installation) -> None:
     assert sparkd.chat("a")[0] == 200
     sparkd.lab.run("kill", "-KILL", str(sparkd.engine_pid("a")))
     sparkd.lab.wait_until("the crash is noticed", lambda: sparkd.model("a")["state"] != "ready")
-    crash = sparkd.lab.journal("--unit", SERVICE, "MODEL=a", "EVENT=crash")[-1]
+    crash = sparkd.lab.journal("--unit", SERVICE, "MODEL=a", "EVENT=model-failed")[-1]
     assert crash["PRIORITY"] == "3"
     assert "SIGKILL" in crash["MESSAGE"]
 

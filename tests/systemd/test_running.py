@@ -93,7 +93,7 @@ def test_a_new_program_takes_over_and_systemd_notices_no_more_than_the_engines(s
             "it is older than its watchdog", lambda: sparkd.status()["uptime"] > before[2] + 6
         )
         assert sparkd.chat("a")[0] == 200
-        assert (sparkd.pid(), sparkd.engine_pid("a"), sparkd.status()["replaced"]) == (*before[:2], 1)
+        assert (sparkd.pid(), sparkd.engine_pid("a"), sparkd.status()["replacements"]) == (*before[:2], 1)
         assert _line(sparkd).startswith("ready · a resident")
         messages = sparkd.lab.journal("--unit", SERVICE, "EVENT=replaced")
         assert [str(entry["MESSAGE"]).split()[:3] for entry in messages] == [["took", "over", "from"]]

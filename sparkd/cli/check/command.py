@@ -34,7 +34,7 @@ class CheckResult(Struct, frozen=True, kw_only=True):
     disabled: int = 0
     aliases: int = 0
     runtimes: int = 0
-    asked: list[ParserReport] = []
+    parsers: list[ParserReport] = []
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -78,19 +78,19 @@ def _check_flags(result: CheckResult, catalogue: Catalogue, arguments: argparse.
     models = requested or [model for model in known if model.enabled or arguments.all]
     flags = check_engine_flags(catalogue, models, arguments.stand_in)
     # A named model that was not checked, or no check at all, is a problem and not a note.
-    is_incomplete = bool(requested) or not flags.asked
+    is_incomplete = bool(requested) or not flags.parsers
     return structs.replace(
         result,
         problems=[*flags.problems, *(flags.unchecked if is_incomplete else [])],
         notes=[*result.notes, *([] if is_incomplete else flags.unchecked)],
-        asked=flags.asked,
+        parsers=flags.parsers,
     )
 
 
 def _list_notes(catalogue: Catalogue) -> Iterator[str]:
     for finding in assess_readiness(inspect_readiness(catalogue, gpu=has_gpu())):
         if finding.level != "ok":
-            yield f"{finding.found}; {finding.fix}"
+            yield f"{finding.message}; {finding.fix}"
     used = {model.family for model in catalogue.models.values()}
     for family in catalogue.families:
         if family not in used:
@@ -106,8 +106,8 @@ def _render(result: CheckResult) -> list[str]:
         f"{result.aliases} {'alias' if result.aliases == 1 else 'aliases'}, {format_count(result.runtimes, 'runtime')}"
     )
     lines = [f"{result.catalogue} is valid: {counts}"]
-    for parser in result.asked:
-        stand_in = f"; also used for {', '.join(parser.stood_in_for)}" if parser.stood_in_for else ""
+    for parser in result.parsers:
+        stand_in = f"; also used for {', '.join(parser.stand_in_for)}" if parser.stand_in_for else ""
         models = format_count(parser.models, "model")
         lines.append(f"{parser.version} of runtime {parser.runtime} accepts the flags of {models}{stand_in}")
     return [*lines, *(f"note: {note}" for note in result.notes)]

@@ -47,7 +47,7 @@ class ParserReport(Struct, frozen=True, kw_only=True):
 
     version: str
     runtime: str
-    stood_in_for: list[str]
+    stand_in_for: list[str]
     models: int
 
 
@@ -57,14 +57,14 @@ class FlagReport:
 
     problems: list[str] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
-    asked: list[ParserReport] = field(default_factory=list)
+    parsers: list[ParserReport] = field(default_factory=list)
 
 
 class FlagProblem(Struct, frozen=True):
     """A problem as sparkd/engines/parsers/program.py writes it."""
 
     flag: str
-    problem: str
+    kind: str
     text: str
     choices: list[str]
 
@@ -74,7 +74,7 @@ class ParserOutput(Struct, frozen=True):
 
     version: str
     flags: list[str]
-    complaints: dict[str, list[FlagProblem]]
+    problems: dict[str, list[FlagProblem]]
 
 
 def check_engine_flags(catalogue: Catalogue, models: Iterable[Model], stand_ins: Sequence[str]) -> FlagReport:
@@ -172,16 +172,16 @@ class _FlagChecker:
             self._report.problems.append(f'runtime "{self._runtime.name}": its parser failed: {reason}')
             return
         for model in checkable:
-            for flag_problem in output.complaints[model.id]:
+            for flag_problem in output.problems[model.id]:
                 self._report.problems.append(self._describe_problem(model, flag_problem, output))
         replaced_runtimes = [
             model.runtime for model in checkable if model.runtime and model.runtime != self._runtime.name
         ]
-        self._report.asked.append(
+        self._report.parsers.append(
             ParserReport(
                 version=output.version,
                 runtime=self._runtime.name,
-                stood_in_for=list(dict.fromkeys(replaced_runtimes)),
+                stand_in_for=list(dict.fromkeys(replaced_runtimes)),
                 models=len(checkable),
             )
         )
@@ -236,7 +236,7 @@ class _FlagChecker:
     def _describe_problem(self, model: Model, flag_problem: FlagProblem, output: ParserOutput) -> str:
         values: Mapping[str, Any] = model.options
         kind, key = "options", find_option_key(model.options, flag_problem.flag)
-        if flag_problem.problem == "variable":
+        if flag_problem.kind == "variable":
             values, kind, key = model.environment, "environment", flag_problem.flag
         value = values[key] if key else None
         text = _problem_text(flag_problem, value, output, ENGINES[model.engine].reserved_options.keys())
@@ -252,7 +252,7 @@ class _ParserFailed(Exception):
 
 def _problem_text(flag_problem: FlagProblem, value: object, output: ParserOutput, reserved: Set[str]) -> str:
     name = flag_problem.flag.lstrip("-")
-    match flag_problem.problem:
+    match flag_problem.kind:
         case "unknown":
             flags = {flag[2:].removeprefix("no-") for flag in output.flags if flag.startswith("--")}
             opposite = name.replace("disable-", "enable-", 1)

@@ -22,20 +22,20 @@ def check_catalogue(facts: Facts) -> Findings:
     if facts.problems:
         first, further = facts.problems[0].rstrip("."), len(facts.problems) - 1
         rest = f", and {further} more" if further else ""
-        found = f"{format_count(len(facts.problems), 'problem')} in {facts.path}: {first}{rest}"
+        message = f"{format_count(len(facts.problems), 'problem')} in {facts.path}: {first}{rest}"
         if facts.path is None:
             fix = "run `sudo ./install.sh` in a copy of the repository"
-            yield Finding(check="catalogue", level="error", found=first, fix=fix)
+            yield Finding(check="catalogue", level="error", message=first, fix=fix)
         else:
             yield Finding(
-                check="catalogue", level="error", found=found, fix="run `sparkctl check` for details"
+                check="catalogue", level="error", message=message, fix="run `sparkctl check` for details"
             )
         return
     counts = format_count(facts.catalogue.enabled, "model") if facts.catalogue else "no model"
     disabled = (
         f" ({facts.catalogue.disabled} more disabled)" if facts.catalogue and facts.catalogue.disabled else ""
     )
-    yield Finding(check="catalogue", level="ok", found=f"{facts.path} is valid: {counts}{disabled}")
+    yield Finding(check="catalogue", level="ok", message=f"{facts.path} is valid: {counts}{disabled}")
 
 
 def check_daemon(facts: Facts) -> Findings:
@@ -45,33 +45,36 @@ def check_daemon(facts: Facts) -> Findings:
         return
     if facts.daemon == "absent":
         yield Finding(
-            check="daemon", level="warning", found="sparkd is not running", fix=f"run {_start_command(facts)}"
+            check="daemon",
+            level="warning",
+            message="sparkd is not running",
+            fix=f"run {_start_command(facts)}",
         )
     elif facts.daemon == "forbidden":
         yield Finding(
-            check="daemon", level="warning", found=facts.daemon_error, fix="run `sudo sparkctl doctor`"
+            check="daemon", level="warning", message=facts.daemon_error, fix="run `sudo sparkctl doctor`"
         )
     elif facts.daemon == "unknown":
         yield Finding(
             check="daemon",
             level="warning",
-            found="the catalogue has the address of the control socket, and has errors",
+            message="the catalogue has the address of the control socket, and has errors",
             fix="fix the catalogue first",
         )
     else:
         fix = f"stop the program that listens there, then run {_start_command(facts)}"
         if _is_installed(facts):
             fix = "see `journalctl -e -u sparkd`, then run `sudo systemctl restart sparkd`"
-        yield Finding(check="daemon", level="error", found=facts.daemon_error, fix=fix)
+        yield Finding(check="daemon", level="error", message=facts.daemon_error, fix=fix)
 
 
 def _check_version(facts: Facts, status: Status) -> Finding:
-    found = f"sparkd {status.version} (PID {status.pid}) answers, up {format_duration(status.uptime)}"
+    message = f"sparkd {status.version} (PID {status.pid}) answers, up {format_duration(status.uptime)}"
     if status.version == facts.version:
-        return Finding(check="daemon", level="ok", found=found)
+        return Finding(check="daemon", level="ok", message=message)
     fix = f"run `{'sudo ' if facts.delegation else ''}sparkctl reexec` to replace it; models stay loaded"
-    found = f"{found}; this sparkctl has version {facts.version}"
-    return Finding(check="daemon", level="warning", found=found, fix=fix)
+    message = f"{message}; this sparkctl has version {facts.version}"
+    return Finding(check="daemon", level="warning", message=message, fix=fix)
 
 
 def _start_command(facts: Facts) -> str:
@@ -95,11 +98,11 @@ def check_quarantine(facts: Facts) -> Findings:
         yield Finding(
             check="quarantine",
             level="error",
-            found=f"{model.id} is quarantined{why}",
+            message=f"{model.id} is quarantined{why}",
             fix=f"see `sparkctl logs {model.id}`, then run `sparkctl retry {model.id}`",
         )
     if not quarantined:
-        yield Finding(check="quarantine", level="ok", found="no model is quarantined")
+        yield Finding(check="quarantine", level="ok", message="no model is quarantined")
 
 
 def check_port(facts: Facts) -> Findings:
@@ -109,16 +112,16 @@ def check_port(facts: Facts) -> Findings:
     if facts.status is not None:
         addresses = ", ".join(facts.status.listen)
         if addresses:
-            yield Finding(check="port", level="ok", found=f"sparkd listens on {addresses}")
+            yield Finding(check="port", level="ok", message=f"sparkd listens on {addresses}")
         else:
             yield Finding(
                 check="port",
                 level="warning",
-                found="sparkd listens on no port",
+                message="sparkd listens on no port",
                 fix="wait, or restart sparkd",
             )
     elif socket_unit is not None and socket_unit.active == "active":
-        yield Finding(check="port", level="ok", found="systemd holds it for sparkd (sparkd.socket)")
+        yield Finding(check="port", level="ok", message="systemd holds it for sparkd (sparkd.socket)")
     elif port_state is None or facts.daemon != "absent":
         return
     elif port_state.taken:
@@ -129,14 +132,16 @@ def check_port(facts: Facts) -> Findings:
         yield Finding(
             check="port",
             level="error",
-            found=f"{port_state.listen} is in use by {holder}",
+            message=f"{port_state.listen} is in use by {holder}",
             fix="stop that program, or set another port in `server.listen`",
         )
     elif port_state.problem:
-        found = f"{port_state.listen} cannot be opened: {port_state.problem}"
-        yield Finding(check="port", level="error", found=found, fix="set another address in `server.listen`")
+        message = f"{port_state.listen} cannot be opened: {port_state.problem}"
+        yield Finding(
+            check="port", level="error", message=message, fix="set another address in `server.listen`"
+        )
     else:
-        yield Finding(check="port", level="ok", found=f"{port_state.listen} is free")
+        yield Finding(check="port", level="ok", message=f"{port_state.listen} is free")
 
 
 def check_api_keys(facts: Facts) -> Findings:
@@ -151,24 +156,24 @@ def check_api_keys(facts: Facts) -> Findings:
         yield Finding(
             check="api keys",
             level="error",
-            found=f"there are no API keys, and {', '.join(exposed)} is open to the network",
+            message=f"there are no API keys, and {', '.join(exposed)} is open to the network",
             fix="set `server.api_key_file` to a file with keys, or listen on 127.0.0.1; then restart sparkd",
         )
     elif key_file is None:
-        yield Finding(check="api keys", level="ok", found="none; only this machine can connect")
+        yield Finding(check="api keys", level="ok", message="none; only this machine can connect")
     elif key_file.problem is not None:
         fix = f"add a line `name: key` to {key_file.path}"
-        yield Finding(check="api keys", level="error", found=key_file.problem, fix=fix)
+        yield Finding(check="api keys", level="error", message=key_file.problem, fix=fix)
     elif key_file.mode is not None and key_file.mode & 0o004:
         yield Finding(
             check="api keys",
             level="error",
-            found=f"every user of this machine can read {key_file.path} (mode {key_file.mode & 0o7777:04o})",
+            message=f"every user of this machine can read {key_file.path} (mode {key_file.mode & 0o7777:04o})",
             fix=f"run `sudo chmod o-rwx {key_file.path}`",
         )
     else:
-        found = f"in {key_file.path}" + ("" if key_file.mode is None else ", not readable by other users")
-        yield Finding(check="api keys", level="ok", found=found)
+        message = f"in {key_file.path}" + ("" if key_file.mode is None else ", not readable by other users")
+        yield Finding(check="api keys", level="ok", message=message)
 
 
 def is_local(address: str) -> bool:
@@ -185,14 +190,14 @@ def is_local(address: str) -> bool:
 def check_disk(facts: Facts) -> Findings:
     """Free space for models and runtimes."""
     for space in facts.catalogue.disks if facts.catalogue else ():
-        found = f"{format_size(space.free)} free for {space.key} ({space.folder})"
+        message = f"{format_size(space.free)} free for {space.key} ({space.folder})"
         if space.free >= MIN_FREE_DISK:
-            yield Finding(check="disk", level="ok", found=found)
+            yield Finding(check="disk", level="ok", message=message)
             continue
         fix = (
             f"free some space, or set `{space.key}` to a folder on a larger disk; see `df -h {space.folder}`"
         )
-        yield Finding(check="disk", level="warning", found=found, fix=fix)
+        yield Finding(check="disk", level="warning", message=message, fix=fix)
 
 
 def check_readiness(facts: Facts) -> Findings:

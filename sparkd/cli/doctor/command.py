@@ -31,5 +31,5 @@ def _render_findings(findings: list[Finding]) -> list[str]:
 
 def _render_finding(finding: Finding) -> str:
     """The finding and its fix on one line: an engine's cause of failure may have several."""
-    text = f"{finding.found}; {finding.fix}" if finding.fix else finding.found
+    text = f"{finding.message}; {finding.fix}" if finding.fix else finding.message
     return " ".join(text.split())

@@ -16,7 +16,7 @@ from sparkd.scheduling.status import Status
 
 Level = Literal["ok", "warning", "error"]
 
-DaemonState = Literal["running", "absent", "forbidden", "strange", "unknown"]
+DaemonState = Literal["running", "absent", "forbidden", "foreign", "unknown"]
 """What is at the control socket: sparkd, nothing, a sparkd that denies access, another program, or unknown."""
 
 
@@ -25,7 +25,7 @@ class Finding(Struct, frozen=True, kw_only=True):
 
     check: str
     level: Level
-    found: str
+    message: str
     fix: str | None = None
 
 

@@ -100,9 +100,9 @@ def _query_daemon(
         if isinstance(error.__cause__, CatalogueError):
             return "unknown", error.message, None
         absent = isinstance(error.__cause__, OSError | httpx.ConnectError)
-        return ("absent" if absent else "strange"), error.message, None
+        return ("absent" if absent else "foreign"), error.message, None
     except SparkdError as error:
-        return "strange", error.message, None
+        return "foreign", error.message, None
 
 
 def _inspect_catalogue(catalogue: Catalogue, *, gpu: bool) -> CatalogueFacts:

@@ -25,11 +25,11 @@ UNITS: Final = (*SOCKETS, SERVICE)
 def check_gpu(facts: Facts) -> Findings:
     """Whether the NVIDIA driver responds."""
     if facts.gpu is not None:
-        yield Finding(check="gpu", level="ok", found=f"NVML responds: {facts.gpu.name}")
+        yield Finding(check="gpu", level="ok", message=f"NVML responds: {facts.gpu.name}")
         return
     fix = "see `nvidia-smi`" if facts.has_driver else "if there is a GPU, run `sudo ubuntu-drivers install`"
-    found = "the NVIDIA driver does not respond" if facts.has_driver else "there is no NVIDIA driver"
-    yield Finding(check="gpu", level="warning", found=f"{found}, so models run on the CPU only", fix=fix)
+    message = "the NVIDIA driver does not respond" if facts.has_driver else "there is no NVIDIA driver"
+    yield Finding(check="gpu", level="warning", message=f"{message}, so models run on the CPU only", fix=fix)
 
 
 def check_memory(facts: Facts) -> Findings:
@@ -39,23 +39,23 @@ def check_memory(facts: Facts) -> Findings:
         yield Finding(
             check="memory",
             level="error",
-            found=f"the memory of the machine is unknown: {facts.probe_error}",
+            message=f"the memory of the machine is unknown: {facts.probe_error}",
             fix="make /proc/meminfo readable",
         )
         return
-    found = (
+    message = (
         f"{memory.kind} ({MEMORY_KINDS[memory.kind]}), {format_size(memory.total)} in all, "
         f"{format_size(memory.scarcest)} available, "
         f"floor {format_size(facts.floor)}"
     )
     if memory.scarcest >= 2 * facts.floor:
-        yield Finding(check="memory", level="ok", found=found)
+        yield Finding(check="memory", level="ok", message=message)
         return
     below = memory.scarcest < facts.floor
     yield Finding(
         check="memory",
         level="error" if below else "warning",
-        found=f"{found}: {'the memory guard kills models' if below else 'little is left above the floor'}",
+        message=f"{message}: {'the memory guard kills models' if below else 'little is left above the floor'}",
         fix="run `sparkctl stop MODEL`, or stop other programs; `ps aux --sort=-rss | head` lists the largest",
     )
 
@@ -64,18 +64,18 @@ def check_guard(facts: Facts) -> Findings:
     """When the memory guard last killed a model; from the daemon."""
     if facts.status is None:
         return
-    last = facts.status.memory.guard_acted
+    last = facts.status.memory.last_guard_action
     if last is None:
-        yield Finding(check="memory guard", level="ok", found="it has never acted")
+        yield Finding(check="memory guard", level="ok", message="it has never acted")
         return
-    found = f"the memory guard last acted {format_duration(last.ago)} ago on {last.model}"
-    if last.ago > GUARD_WARNING_AGE:
-        yield Finding(check="memory guard", level="ok", found=found)
+    message = f"the memory guard last acted {format_duration(last.seconds_ago)} ago on {last.model}"
+    if last.seconds_ago > GUARD_WARNING_AGE:
+        yield Finding(check="memory guard", level="ok", message=message)
         return
     yield Finding(
         check="memory guard",
         level="warning",
-        found=found,
+        message=message,
         fix=f"see `sparkctl status {last.model}`; lower the model's memory, or raise `memory.reserve`",
     )
 
@@ -88,24 +88,24 @@ def check_leaks(facts: Facts) -> Findings:
         yield Finding(
             check="leaked memory",
             level="warning",
-            found=f"{format_size(leaked)} ({leaked} bytes) were not freed after a model ended, "
+            message=f"{format_size(leaked)} ({leaked} bytes) were not freed after a model ended, "
             "so no model can use them",
             fix="a reboot frees them: `sudo reboot`",
         )
     else:
-        yield Finding(check="leaked memory", level="ok", found="none")
+        yield Finding(check="leaked memory", level="ok", message="none")
 
 
 def check_swap(facts: Facts) -> Findings:
     """Swap in use: sparkd never counts it as memory, and a GPU stalls on swapped memory."""
     if facts.swap_used < SWAP_WARNING_SIZE:
         used = f"{facts.swap_used // MIB} MiB in use" if facts.swap_used else "none in use"
-        yield Finding(check="swap", level="ok", found=used)
+        yield Finding(check="swap", level="ok", message=used)
         return
     yield Finding(
         check="swap",
         level="warning",
-        found=f"{format_size(facts.swap_used)} in use: engines become slow, "
+        message=f"{format_size(facts.swap_used)} in use: engines become slow, "
         "and with unified memory the machine may freeze",
         fix="stop the models, run `sudo swapoff -a`, and raise `memory.reserve`",
     )
@@ -117,14 +117,14 @@ def check_page_cache(facts: Facts) -> Findings:
     if memory is None or memory.kind != "unified":
         return
     cached = max(0, memory.host_available - memory.free)
-    found = f"{format_size(memory.free)} free, {format_size(cached)} more in the page cache"
+    message = f"{format_size(memory.free)} free, {format_size(cached)} more in the page cache"
     if memory.free >= 2 * facts.floor or cached < memory.host_total // 4:
-        yield Finding(check="page cache", level="ok", found=found)
+        yield Finding(check="page cache", level="ok", message=message)
         return
     yield Finding(
         check="page cache",
         level="warning",
-        found=f"{found}, which CUDA counts as used",
+        message=f"{message}, which CUDA counts as used",
         fix="run `echo 3 | sudo tee /proc/sys/vm/drop_caches` (before a load, sparkd releases only weight files)",
     )
 
@@ -137,20 +137,20 @@ def check_delegation(facts: Facts) -> Findings:
         yield Finding(
             check="cgroup",
             level="warning",
-            found=f"the cgroup of {cgroup.unit} is not delegated, so engines have no cgroups of their own",
+            message=f"the cgroup of {cgroup.unit} is not delegated, so engines have no cgroups of their own",
             fix=f"run `sudo systemctl edit {cgroup.unit}`, add `Delegate=yes` under [Service], then restart it",
         )
     elif cgroup.missing_controllers:
         yield Finding(
             check="cgroup",
             level="warning",
-            found=f"{cgroup.unit} has its cgroup delegated without {', '.join(cgroup.missing_controllers)}: "
+            message=f"{cgroup.unit} has its cgroup delegated without {', '.join(cgroup.missing_controllers)}: "
             "engines are not weighed or measured by it",
             fix=f"see `journalctl -u {cgroup.unit} EVENT=cgroups`; a kernel with only cgroup v2 has all controllers",
         )
     else:
         yield Finding(
-            check="cgroup", level="ok", found=f"{cgroup.unit} has its cgroup delegated, one for each engine"
+            check="cgroup", level="ok", message=f"{cgroup.unit} has its cgroup delegated, one for each engine"
         )
 
 
@@ -163,14 +163,14 @@ def check_systemd(facts: Facts) -> Findings:
         yield Finding(
             check="systemd",
             level="warning",
-            found="sparkd is not installed, so it does not start after a boot",
+            message="sparkd is not installed, so it does not start after a boot",
             fix="run `sudo ./install.sh` in a copy of the repository",
         )
     elif missing := [name for name in UNITS if name not in installed]:
         yield Finding(
             check="systemd",
             level="error",
-            found=f"the installation is incomplete: there is no {' nor '.join(missing)}",
+            message=f"the installation is incomplete: there is no {' nor '.join(missing)}",
             fix="run `sudo ./install.sh` in a copy of the repository",
         )
     else:
@@ -185,26 +185,26 @@ def _check_units(installed: dict[str, UnitState]) -> Findings:
         yield Finding(
             check="systemd",
             level="error",
-            found=f"{name} has failed",
+            message=f"{name} has failed",
             fix=f"see `journalctl -e -u {name}`",
         )
     if disabled:
         yield Finding(
             check="systemd",
             level="warning",
-            found=f"sparkd does not start after a boot: {', '.join(disabled)} not enabled",
+            message=f"sparkd does not start after a boot: {', '.join(disabled)} not enabled",
             fix=f"run `sudo systemctl enable --now {' '.join(disabled)}`",
         )
     elif inactive and not failed:
         yield Finding(
             check="systemd",
             level="warning",
-            found=f"clients cannot start sparkd: {', '.join(inactive)} not active",
+            message=f"clients cannot start sparkd: {', '.join(inactive)} not active",
             fix=f"run `sudo systemctl start {' '.join(inactive)}`",
         )
     elif not failed:
         yield Finding(
             check="systemd",
             level="ok",
-            found=f"installed and enabled; {SERVICE} is {installed[SERVICE].active}",
+            message=f"installed and enabled; {SERVICE} is {installed[SERVICE].active}",
         )

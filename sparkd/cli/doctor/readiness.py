@@ -51,18 +51,18 @@ def assess_readiness(readiness: Readiness) -> Findings:
     """Warnings about models on disk that cannot start, then what to do first or how many are on disk."""
     if not readiness.models:
         fix = "enable a model in the catalogue, or add one"
-        yield Finding(check="model", level="warning", found="no model is enabled", fix=fix)
+        yield Finding(check="model", level="warning", message="no model is enabled", fix=fix)
         return
     for name, built in readiness.runtimes.items():
         if built:
-            yield Finding(check="runtime", level="ok", found=f"{name} is built")
+            yield Finding(check="runtime", level="ok", message=f"{name} is built")
         elif users := [
             model.model for model in readiness.models if model.runtime == name and _is_on_disk(model)
         ]:
             yield Finding(
                 check="runtime",
                 level="warning",
-                found=f"{name} is not built, so {abbreviate_list(users)} cannot start",
+                message=f"{name} is not built, so {abbreviate_list(users)} cannot start",
                 fix=f"run {_render_command(readiness, f'runtime build {name}')}",
             )
     yield from _assess_files(readiness)
@@ -71,26 +71,26 @@ def assess_readiness(readiness: Readiness) -> Findings:
 def _assess_files(readiness: Readiness) -> Findings:
     hidden = [model.model for model in readiness.models if model.presence == "unknown"]
     if hidden:
-        found = f"this user has no access to the files of {abbreviate_list(hidden)}"
-        yield Finding(check="model", level="warning", found=found, fix="run `sudo sparkctl doctor`")
+        message = f"this user has no access to the files of {abbreviate_list(hidden)}"
+        yield Finding(check="model", level="warning", message=message, fix="run `sudo sparkctl doctor`")
     incomplete = [model for model in readiness.models if _is_incomplete(model)]
     yield from (_report_incomplete(readiness, model) for model in incomplete)
-    on_disk = [model for model in readiness.models if model.presence == "whole"]
+    on_disk = [model for model in readiness.models if model.presence == "complete"]
     if not on_disk and not incomplete and not hidden:
         yield _suggest_first_steps(readiness)
     elif on_disk:
-        found = f"{len(on_disk)} of {len(readiness.models)} {'is' if len(on_disk) == 1 else 'are'} on disk"
-        yield Finding(check="model", level="ok", found=found)
+        message = f"{len(on_disk)} of {len(readiness.models)} {'is' if len(on_disk) == 1 else 'are'} on disk"
+        yield Finding(check="model", level="ok", message=message)
 
 
 def _suggest_first_steps(readiness: Readiness) -> Finding:
     """For a new installation: no model is on disk, and perhaps no runtime is built."""
     steps = list(_list_first_steps(readiness))
     models = format_count(len(readiness.models), "model")
-    found = f"none of {models} is on disk" if len(readiness.models) > 1 else "the only model is not on disk"
+    message = f"none of {models} is on disk" if len(readiness.models) > 1 else "the only model is not on disk"
     if readiness.runtimes and not any(readiness.runtimes.values()):
-        found += ", and no runtime is built"
-    return Finding(check="model", level="warning", found=found, fix=f"to begin: {', then '.join(steps)}")
+        message += ", and no runtime is built"
+    return Finding(check="model", level="warning", message=message, fix=f"to begin: {', then '.join(steps)}")
 
 
 def _list_first_steps(readiness: Readiness) -> Iterator[str]:
@@ -107,7 +107,7 @@ def _render_command(readiness: Readiness, arguments: str) -> str:
 
 def _is_on_disk(model: ModelNeeds) -> bool:
     """Whether at least a part of its files is on disk."""
-    return model.presence == "whole" or _is_incomplete(model)
+    return model.presence == "complete" or _is_incomplete(model)
 
 
 def _is_incomplete(model: ModelNeeds) -> bool:
@@ -121,10 +121,10 @@ def _report_incomplete(readiness: Readiness, model: ModelNeeds) -> Finding:
     name = model.model
     if part.source.startswith("/"):
         problem = f"lacks {', '.join(part.missing[:3])}" if part.missing else "does not exist"
-        found = f"{name} cannot start: its source {part.source} {problem}"
+        message = f"{name} cannot start: its source {part.source} {problem}"
         fix = f"put the model there, or correct `source` of models.{name}"
     else:
         missing = format_count(len(part.missing), "file") if part.missing else "the end"
-        found = f"{name} is only partly on disk: {missing} missing of {part.source}"
+        message = f"{name} is only partly on disk: {missing} missing of {part.source}"
         fix = f"run {_render_command(readiness, f'pull {name}')}"
-    return Finding(check="model", level="warning", found=found, fix=fix)
+    return Finding(check="model", level="warning", message=message, fix=fix)

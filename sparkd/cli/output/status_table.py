@@ -46,17 +46,17 @@ def _render_memory(model: ModelStatus) -> list[Text]:
     known = (
         ("declared", model.declared),
         ("learned", model.learned),
-        ("held now", model.held),
+        ("used now", model.memory_used),
         ("host memory now", model.host_memory),
         ("host memory at most", model.host_memory_peak),
     )
     figures = [f"{name} {format_size(count)}" for name, count in known if count is not None]
     lines = [Text(), Text(f"memory: {', '.join(figures)}")] if figures else []
-    if (last := model.last) is not None:
+    if (last := model.last_run) is not None:
         steps = ", ".join(f"{phase} {format_duration(seconds)}" for phase, seconds in last.phases.items())
         lines.append(
             Text(
-                f"last run: at most {format_size(last.peak)}, {format_size(last.settled)} in the end; ready after "
+                f"last run: at most {format_size(last.peak)}, {format_size(last.final)} in the end; ready after "
                 f"{format_duration(last.load_time)}{f' ({steps})' if steps else ''}"
             )
         )
@@ -73,7 +73,11 @@ def describe_state(model: ModelStatus) -> str:
         return f"backoff, retry in {format_duration(model.retry_after)}"
     if model.phase and model.state in ("starting", "stopped"):
         share = "" if model.progress is None else f" {model.progress:.0%}".replace("%", " %")
-        left = "" if model.download_left is None else f", {format_duration(model.download_left)} left"
+        left = (
+            ""
+            if model.download_seconds_left is None
+            else f", {format_duration(model.download_seconds_left)} left"
+        )
         return f"{'starting: ' if model.state == 'starting' else ''}{model.phase}{share}{left}"
     return model.state
 
@@ -118,22 +122,22 @@ def _render_models(models: Sequence[ModelStatus]) -> Table:
         table.add_row(
             Text(model.id, "dim" if style == "dim" else ""),
             Text(describe_state(model), style),
-            format_duration(model.since),
+            format_duration(model.state_seconds),
             str(model.in_flight or "-"),
             str(model.waiting or "-"),
-            _render_idle_left(model),
+            _render_idle_time_left(model),
             format_size(model.footprint) if model.footprint else "-",
         )
     return table
 
 
-def _render_idle_left(model: ModelStatus) -> str:
+def _render_idle_time_left(model: ModelStatus) -> str:
     if model.state != "ready":
         return "-"
     if model.pinned:
         return "pinned"
-    if model.idle_left is not None:
-        return format_duration(model.idle_left)
+    if model.idle_seconds_left is not None:
+        return format_duration(model.idle_seconds_left)
     return "in use" if model.in_flight else "never"
 
 

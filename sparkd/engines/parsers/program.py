@@ -1,9 +1,9 @@
 """`python program.py MODULE`: check command lines with the parser of an engine, many in one process.
 
 stdin: `{"<name>": {"argv": ["--flag", "value", …], "variables": ["VLLM_…", …]}, …}`; argv without the program.
-stdout, on one line: `{"version": "0.32.0", "flags": ["--dtype", …], "complaints": {"<name>": [complaint, …]}}`.
+stdout, on one line: `{"version": "0.32.0", "flags": ["--dtype", …], "problems": {"<name>": [problem, …]}}`.
 
-A complaint has `flag` (the wrong flag or variable; empty if it is not a single one), `problem` ("unknown", "choice",
+A problem has `flag` (the wrong flag or variable; empty if it is not a single one), `kind` ("unknown", "choice",
 "value" or "variable"), `text` (what is wrong, unless it is a choice) and `choices`.
 """
 
@@ -18,12 +18,12 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NoReturn, Protocol
 
-Complaint = dict[str, Any]
+Problem = dict[str, Any]
 Refusal = tuple[str, str, Sequence[str]]
 """A flag, what is wrong with its value, and the valid values if there are only some."""
 
 
-class Asked(Protocol):
+class EngineParser(Protocol):
     """The interface of `Engine` in each module beside this one."""
 
     def version(self) -> str:
@@ -51,15 +51,15 @@ class Refused(Exception):
     """The parser's own error message."""
 
 
-def complaint(flag: str, problem: str, text: str = "", choices: Sequence[str] = ()) -> Complaint:
+def describe_problem(flag: str, kind: str, text: str = "", choices: Sequence[str] = ()) -> Problem:
     """One problem."""
-    return {"flag": flag, "problem": problem, "text": text, "choices": list(choices)}
+    return {"flag": flag, "kind": kind, "text": text, "choices": list(choices)}
 
 
 class Parsing:
     """A parser that does not exit, and checks a command line again until it finds no more problems."""
 
-    def __init__(self, engine: Asked) -> None:
+    def __init__(self, engine: EngineParser) -> None:
         self.engine = engine
         self.outer, inner = engine.parser()
         self.flags = inner._option_string_actions  # noqa: SLF001 - argparse names its flags nowhere else
@@ -69,10 +69,10 @@ class Parsing:
             parser.error = _refuse  # type: ignore[method-assign]
         self.outer.parse_known_args = self._noting_what_is_left_over  # type: ignore[assignment]
 
-    def complaints(self, argv: list[str], variables: list[str]) -> Iterator[Complaint]:
+    def find_problems(self, argv: list[str], variables: list[str]) -> Iterator[Problem]:
         """The problems of a command line. A flag with a problem is removed before the next check."""
         for name, known in self.engine.unknown_variables(variables):
-            yield complaint(name, "variable", choices=known)
+            yield describe_problem(name, "variable", choices=known)
         left_out: set[str] = set()
         while True:
             found = self._next(argv)
@@ -84,7 +84,7 @@ class Parsing:
                 return
             argv = shorter
 
-    def _next(self, argv: list[str]) -> list[Complaint]:
+    def _next(self, argv: list[str]) -> list[Problem]:
         if abbreviated := list(self._abbreviated(argv)):
             return abbreviated
         self._left_over = []
@@ -92,12 +92,14 @@ class Parsing:
             parsed = self.outer.parse_args(self.engine.prepared(argv))
         except SystemExit:
             ends = next((flag for flag in ("--help", "-h", "--version", "-v") if flag in argv), "")
-            return [complaint(ends, "value", "ends the program at once")]
+            return [describe_problem(ends, "value", "ends the program at once")]
         except Exception as error:  # noqa: BLE001 - any exception of a parser rejects the line
-            return [self._complaint_of(str(error), argv)]
+            return [self._explain_error(str(error), argv)]
         if self._left_over:
             unknown = [_flag(argument) for argument in self._left_over if argument.startswith("-")]
-            return [complaint(flag, "unknown") for flag in dict.fromkeys(unknown)] or [self._stray(argv)]
+            return [describe_problem(flag, "unknown") for flag in dict.fromkeys(unknown)] or [
+                self._stray(argv)
+            ]
         return self._refused(parsed, argv)
 
     def _noting_what_is_left_over(
@@ -106,39 +108,43 @@ class Parsing:
         parsed, self._left_over = self._parse_known_args(args, namespace)
         return parsed, []
 
-    def _abbreviated(self, argv: list[str]) -> Iterator[Complaint]:
+    def _abbreviated(self, argv: list[str]) -> Iterator[Problem]:
         """Abbreviated flags: a later version with one more flag may reject them."""
         for flag in filter(None, map(_flag, argv)):
             meant = {name for name in self.flags if name.startswith(flag)}
             if flag.startswith("--") and flag not in self.flags and len(meant) == 1:
-                yield complaint(flag, "value", f"is an abbreviation of {meant.pop()}; use the full name")
+                yield describe_problem(
+                    flag, "value", f"is an abbreviation of {meant.pop()}; use the full name"
+                )
 
-    def _complaint_of(self, message: str, argv: list[str]) -> Complaint:
+    def _explain_error(self, message: str, argv: list[str]) -> Problem:
         """From the parser's message; argparse's is "argument --flag/-f: what is wrong"."""
         found = re.match(r"(?:argument|ambiguous option:?) (\S+?):? (.*)", message, re.DOTALL)
         names, text = found.groups() if found else ("", message)
         flag = next((flag for flag in map(_flag, argv) if flag and flag in names.split("/")), "")
         action = self.flags.get(flag)
         if action is not None and action.choices and text.startswith("invalid choice"):
-            return complaint(flag, "choice", choices=[str(one) for one in action.choices if one is not None])
-        return complaint(flag or _meant(text, argv), "value", tidy(text))
+            return describe_problem(
+                flag, "choice", choices=[str(one) for one in action.choices if one is not None]
+            )
+        return describe_problem(flag or _meant(text, argv), "value", tidy(text))
 
-    def _stray(self, argv: list[str]) -> Complaint:
+    def _stray(self, argv: list[str]) -> Problem:
         """A value that belongs to no flag; most likely it follows a flag without values."""
         value, flag, owner = self._left_over[0], "", ""
         for argument in argv:
             flag = _flag(argument) or flag
             if argument == value and flag and (not owner or self.flags[flag].nargs == 0):
                 owner = flag
-        return complaint(owner, "value", f"does not take {value!r}")
+        return describe_problem(owner, "value", f"does not take {value!r}")
 
-    def _refused(self, parsed: argparse.Namespace, argv: list[str]) -> list[Complaint]:
-        found: list[Complaint] = []
+    def _refused(self, parsed: argparse.Namespace, argv: list[str]) -> list[Problem]:
+        found: list[Problem] = []
         try:
             for flag, text, choices in self.engine.refused(parsed):
-                found.append(complaint(flag, "choice" if choices else "value", tidy(text), choices))
+                found.append(describe_problem(flag, "choice" if choices else "value", tidy(text), choices))
         except Exception as error:  # noqa: BLE001 - a start would raise the same
-            found.append(complaint(_meant(str(error), argv), "value", tidy(str(error))))
+            found.append(describe_problem(_meant(str(error), argv), "value", tidy(str(error))))
         return found
 
 
@@ -193,24 +199,24 @@ def _without(argv: list[str], flags: set[str]) -> list[str]:
     return kept
 
 
-def answer(engine: Asked, asked: dict[str, dict[str, list[str]]]) -> dict[str, Any]:
+def check_all(engine: EngineParser, lines: dict[str, dict[str, list[str]]]) -> dict[str, Any]:
     """The problems of every command line."""
     parsing = Parsing(engine)
     return {
         "version": engine.version(),
         "flags": sorted(parsing.flags),
-        "complaints": {
-            name: list(parsing.complaints(line["argv"], line["variables"])) for name, line in asked.items()
+        "problems": {
+            name: list(parsing.find_problems(line["argv"], line["variables"])) for name, line in lines.items()
         },
     }
 
 
 def main() -> None:
     """Read command lines from stdin and write their problems to stdout."""
-    asked = json.load(sys.stdin)
+    lines = json.load(sys.stdin)
     with contextlib.redirect_stdout(sys.stderr):  # engines print while they are imported
-        answered = answer(importlib.import_module(sys.argv[1]).Engine(), asked)
-    sys.stdout.write("\n" + json.dumps(answered) + "\n")
+        result = check_all(importlib.import_module(sys.argv[1]).Engine(), lines)
+    sys.stdout.write("\n" + json.dumps(result) + "\n")
 
 
 if __name__ == "__main__":
