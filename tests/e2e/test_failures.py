@@ -148,7 +148,7 @@ def test_a_killed_sparkd_leaves_orphans_and_the_next_one_ends_them(build: Build)
     sparkd.stop(signal.SIGKILL)
     assert sparkd.processes(), "an engine outlives a killed sparkd: that is the point of this test"
     sparkd.start()
-    assert "ended what a killed sparkd left of it" in sparkd.log()
+    assert "that a killed sparkd left: PID " in sparkd.log()
     sparkd.assert_nothing_left()
     assert sparkd.chat("a").status_code == 200
 
@@ -159,7 +159,7 @@ def test_two_daemons_do_not_share_a_run_folder(build: Build) -> None:
     command = [sys.executable, "-m", "sparkd", "--catalogue", str(sparkd.catalogue)]
     second = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
     assert second.returncode == 1
-    assert f"another sparkd (PID {sparkd.process.pid}) runs in" in second.stderr
+    assert f"another sparkd (PID {sparkd.process.pid}) already uses" in second.stderr
     assert sparkd.model("a").state == "ready"
 
 
@@ -173,7 +173,7 @@ def test_a_taken_port_is_named(build: Build) -> None:
     command = [sys.executable, "-m", "sparkd", "--catalogue", str(other.catalogue)]
     ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
     assert ran.returncode == 1
-    assert f"127.0.0.1:{sparkd.port} is taken by another program" in ran.stderr
+    assert f"127.0.0.1:{sparkd.port} is in use by another program" in ran.stderr
 
 
 def test_a_wrong_catalogue_is_refused_with_every_problem(build: Build) -> None:

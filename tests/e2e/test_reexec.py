@@ -28,8 +28,8 @@ def test_engines_go_on_under_the_next_sparkd(build: Build) -> None:
     text(sparkd, "a")
     text(sparkd, "b")
     before = sparkd.status()
-    assert " has taken the place of " in (said := replace(sparkd))
-    assert said.endswith("; a and b went on.\n")
+    assert " has replaced " in (said := replace(sparkd))
+    assert said.endswith("; a and b kept running.\n")
     after = sparkd.status()
     assert after.replacements == 1
     assert after.uptime > before.uptime
@@ -64,7 +64,7 @@ def test_a_response_in_progress_is_finished_and_new_requests_wait(build: Build) 
         wait_until("it has begun", lambda: sparkd.status().replacing)
         late = pool.submit(sparkd.chat, "a", "seven")
         assert list(lines)[-1] == "data: [DONE]"
-        assert "has taken the place" in replacing.result(20)
+        assert "has replaced" in replacing.result(20)
         assert late.result(20).status_code == 200
     assert sparkd.log().count("starting (run") == 1
 
@@ -193,7 +193,7 @@ def test_after_it_sparkd_ends_as_cleanly_as_ever(build: Build, number: signal.Si
     sparkd.stop(number)
     if number == signal.SIGKILL:
         sparkd.start()
-        assert "ended what a killed sparkd left of it" in sparkd.log()
+        assert "that a killed sparkd left: PID " in sparkd.log()
         sparkd.stop()
     sparkd.assert_nothing_left()
 

@@ -105,7 +105,7 @@ def test_another_sparkd_that_starts_during_a_reexec_exits(open_daemon: Open) -> 
     command = [sys.executable, "-m", "sparkd", "--catalogue", str(sparkd.catalogue)]
     with during_reexec(sparkd):
         other = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
-    assert f"another sparkd (PID {sparkd.process.pid}) runs in" in other.stderr
+    assert f"another sparkd (PID {sparkd.process.pid}) already uses" in other.stderr
     assert text(sparkd, "a") == "one two three"
     assert sparkd.log().count("starting (run") == 1
 
