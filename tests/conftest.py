@@ -1,6 +1,6 @@
-"""What holds for every test."""
+"""Applies to every test."""
 
 import signal
 
-# A shell that is no person's starts `pytest &` with SIGINT ignored, and whatever we start would inherit that.
+# A non-interactive shell starts `pytest &` with SIGINT ignored, and every process that a test starts would inherit it.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from sparkd.catalog.quantities import GIB
 from sparkd.cli.doctor import checks, machine_checks
@@ -51,7 +52,7 @@ def test_whatever_is_not_ok_says_what_mends_it() -> None:
             ),
         ),
         units={name: UnitState("", "inactive") for name in UNITS},
-        memory=replace(SPARK, available=GIB, host_available=GIB, free=GIB),
+        memory=structs.replace(SPARK, available=GIB, host_available=GIB, free=GIB),
         floor=5 * GIB,
         swap_used=GIB,
     )

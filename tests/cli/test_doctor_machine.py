@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from sparkd.catalog.quantities import GIB
 from sparkd.cli.doctor import machine_checks
@@ -30,7 +31,7 @@ def test_a_machine_without_a_driver_is_told_that_models_run_on_the_cpu_only() ->
 
 @pytest.mark.parametrize(("available", "level"), [(4, "error"), (5, "warning"), (10, "ok")])
 def test_what_is_available_is_judged_by_the_floor(available: int, level: str) -> None:
-    memory = replace(SPARK, available=available * GIB)
+    memory = structs.replace(SPARK, available=available * GIB)
     assert check_with(machine_checks.check_memory, memory=memory)[0] == level
 
 
@@ -49,14 +50,20 @@ def test_swap_in_use_is_a_warning_from_a_quarter_gib_on() -> None:
 
 
 def test_page_cache_is_a_warning_where_little_is_free_and_much_available_on_unified_memory_alone() -> None:
-    crowded = replace(SPARK, free=2 * GIB)
+    crowded = structs.replace(SPARK, free=2 * GIB)
     assert check_with(machine_checks.check_page_cache, memory=crowded)[0] == "warning"
     assert (
-        check_with(machine_checks.check_page_cache, memory=replace(crowded, host_available=20 * GIB))[0]
+        check_with(machine_checks.check_page_cache, memory=structs.replace(crowded, host_available=20 * GIB))[
+            0
+        ]
         == "ok"
     )
     assert (
-        list(machine_checks.check_page_cache(replace(HEALTHY, memory=replace(crowded, kind="separate"))))
+        list(
+            machine_checks.check_page_cache(
+                replace(HEALTHY, memory=structs.replace(crowded, kind="separate"))
+            )
+        )
         == []
     )
 

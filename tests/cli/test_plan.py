@@ -38,8 +38,8 @@ def test_every_verdict_has_its_words() -> None:
     assert describe(verdict="ready") == "a is ready"
     assert describe(verdict="starting", seconds=3.0) == "a is starting, and answer in about 3.0 s"
     assert describe(verdict="launch") == "a would be launched"
-    assert describe(verdict="refused", why="It is too big") == "a would be refused: It is too big"
-    assert "for an unknown time" in describe(verdict="unknown", why="many wait")
+    assert describe(verdict="refused", reason="It is too big") == "a would be refused: It is too big"
+    assert "for an unknown time" in describe(verdict="unknown", reason="many wait")
 
 
 def test_what_a_model_cannot_start_without_is_said_first(served: FakeDaemon) -> None:
@@ -54,6 +54,6 @@ def test_what_a_model_cannot_start_without_is_said_first(served: FakeDaemon) -> 
     result = sparkctl("plan", "far", "--socket", served.socket)
     assert result.code == 5
     assert result.out.splitlines()[:2] == [
-        "Model far is not on disk: `sparkctl pull far` downloads it.",
+        'Model "far" is not on disk. Run `sparkctl pull far` to download it.',
         "then far would be launched, and answer in about 14 s",
     ]

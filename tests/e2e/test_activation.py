@@ -1,4 +1,4 @@
-"""What a service manager hands over: listening sockets, and somebody to tell when the daemon is ready."""
+"""Socket activation, and notifications to a service manager."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import httpx
 from tests.e2e.sparkd_process import SparkdProcess, engine
 
 HAND_OVER = "exec env LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=clients {sparkd} 3<&{fd}"
-"""As systemd does it: the door is descriptor 3, and the PID named is the daemon's own."""
+"""Passes a socket as systemd does: as descriptor 3, with the daemon's own PID."""
 
 
 def test_a_connection_made_before_the_daemon_started_is_answered(folder: Path) -> None:
@@ -40,12 +40,12 @@ def test_a_connection_made_before_the_daemon_started_is_answered(folder: Path) -
         finally:
             process.send_signal(signal.SIGTERM)
             assert process.wait(20) == 0
-        # The door outlives the daemon: who comes now waits for the next one.
+        # The socket outlives the daemon: a new client waits for the next daemon.
         with socket.create_connection(sock.getsockname(), timeout=5):
             pass
 
 
-def test_keys_are_taken_from_a_file_that_was_opened_for_the_daemon(folder: Path) -> None:
+def test_keys_are_read_from_a_file_that_was_opened_for_the_daemon(folder: Path) -> None:
     settings = {"listen": "127.0.0.1:0", "api_key_file": "/dev/stdin"}
     sparkd = SparkdProcess(folder, {"models": {"a": engine()}, "server": settings})
     (folder / "keys").write_text("owner: sesame\n")

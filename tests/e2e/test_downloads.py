@@ -1,4 +1,4 @@
-"""Models that are not on disk: a whole sparkd, a hub of our own, and sparkctl."""
+"""Models that are not on disk: a real sparkd, a hub of our own, and sparkctl."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def hub() -> Iterator[Hub]:
 
 @pytest.fixture
 def open_daemon(build: Open, folder: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Open:
-    """Start a sparkd that knows this hub; it must stop cleanly and leave nothing."""
+    """Start a sparkd that uses this hub. At the end, check that it stops cleanly and leaves nothing."""
     for name, value in {"HF_ENDPOINT": hub.url, "HF_HUB_DOWNLOAD_TIMEOUT": "2", "HOME": str(folder)}.items():
         monkeypatch.setenv(name, value)
     return build
 
 
 def takes(source: str, **fields: Any) -> dict[str, Any]:
-    """A model whose engine is given that source."""
+    """Return a model with this source."""
     model = engine(source=source, **fields)
     model["command"][model["command"].index("{model}")] = "{source}"
     return model
@@ -58,7 +58,7 @@ def slow(hub: Hub, size: int = 3_000_000, pace: float = 0.02) -> bytes:
 
 
 class PendingRequest:
-    """A client that asks for a model, in a thread."""
+    """A client that requests a model, in a thread."""
 
     def __init__(self, sparkd: SparkdProcess, model: str = "m") -> None:
         self.answer: httpx.Response | None = None
@@ -79,7 +79,7 @@ def error_of(answer: httpx.Response) -> dict[str, Any]:
     return error
 
 
-def test_a_request_for_what_is_not_on_disk_is_refused_at_once_with_the_command(
+def test_a_request_for_a_model_that_is_not_on_disk_is_rejected_at_once_with_the_command(
     open_daemon: Open, hub: Hub
 ) -> None:
     hub.add("org/m", a_repository())
@@ -87,7 +87,7 @@ def test_a_request_for_what_is_not_on_disk_is_refused_at_once_with_the_command(
     answer = sparkd.chat("m")
     assert answer.status_code == 503
     assert error_of(answer) == {
-        "message": "Model m is not on disk: `sparkctl pull m` downloads it.",
+        "message": 'Model "m" is not on disk. Run `sparkctl pull m` to download it.',
         "type": "service_unavailable_error",
         "code": "model_not_on_disk",
         "param": "model",
@@ -112,7 +112,7 @@ def test_with_auto_the_first_request_waits_for_the_download(open_daemon: Open, h
     slow(hub)
     sparkd = open_daemon({"m": takes("org/m", download="auto", start_timeout=2.0)})
     asking = [PendingRequest(sparkd) for _ in range(3)]
-    wait_until("it is told", lambda: (sparkd.model("m").progress or 0) > 0.2)
+    wait_until("progress is reported", lambda: (sparkd.model("m").progress or 0) > 0.2)
     now = sparkd.model("m")
     assert (now.state, now.phase, now.waiting) == ("stopped", "downloading", 3)
     assert sparkd.status().memory.reserved == 0
@@ -122,7 +122,7 @@ def test_with_auto_the_first_request_waits_for_the_download(open_daemon: Open, h
     assert sparkd.model("m").phase is None
 
 
-def test_nobody_is_evicted_for_a_model_that_is_still_downloading(open_daemon: Open, hub: Hub) -> None:
+def test_no_model_is_evicted_for_one_that_is_still_downloading(open_daemon: Open, hub: Hub) -> None:
     slow(hub, 2_000_000)
     models = {
         "m": takes("org/m", download="auto", memory="8 GiB"),
@@ -131,32 +131,32 @@ def test_nobody_is_evicted_for_a_model_that_is_still_downloading(open_daemon: Op
     sparkd = open_daemon(models)
     assert sparkd.chat("other").status_code == 200
     asking = PendingRequest(sparkd)
-    wait_until("it is told", lambda: (sparkd.model("m").progress or 0) > 0.2)
+    wait_until("progress is reported", lambda: (sparkd.model("m").progress or 0) > 0.2)
     assert sparkd.model("other").state == "ready"
     assert sparkd.chat("other").status_code == 200
     assert asking.result().status_code == 200
     assert sparkd.model("other").state == "stopped"
 
 
-def test_a_request_that_waits_too_long_is_refused_with_retry_after(open_daemon: Open, hub: Hub) -> None:
+def test_a_request_that_waits_too_long_is_rejected_with_retry_after(open_daemon: Open, hub: Hub) -> None:
     slow(hub, 6_000_000)
     sparkd = open_daemon({"m": takes("org/m", download="auto")}, queue={"max_wait": 2.5})
     answer = sparkd.chat("m")
     assert (answer.status_code, error_of(answer)["code"]) == (503, "model_downloading")
     assert "is still being downloaded (" in error_of(answer)["message"]
     assert 1 <= int(answer.headers["retry-after"]) < 30
-    wait_until("it goes on without anybody", lambda: (sparkd.model("m").progress or 0) > 0.5, 20)
+    wait_until("it continues without a client", lambda: (sparkd.model("m").progress or 0) > 0.5, 20)
 
 
-def test_a_client_that_leaves_does_not_stop_it_and_stop_does(open_daemon: Open, hub: Hub) -> None:
+def test_a_disconnecting_client_does_not_stop_a_download_but_a_stop_does(open_daemon: Open, hub: Hub) -> None:
     data = slow(hub, 6_000_000)
     sparkd = open_daemon({"m": takes("org/m", download="auto")})
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(f"{sparkd.url}/v1/chat/completions", json={"model": "m", "messages": []}, timeout=1.5)
-    wait_until("it goes on", lambda: (sparkd.model("m").progress or 0) > 0.1)
+    wait_until("it continues", lambda: (sparkd.model("m").progress or 0) > 0.1)
     assert sparkd.model("m").waiting == 0
     asking = PendingRequest(sparkd)
-    wait_until("somebody waits", lambda: sparkd.model("m").waiting)
+    wait_until("a request waits", lambda: sparkd.model("m").waiting)
     assert sparkd.sparkctl("stop", "m").returncode == 0
     answer = asking.result()
     assert (answer.status_code, error_of(answer)["code"]) == (503, "model_stopped")
@@ -164,7 +164,7 @@ def test_a_client_that_leaves_does_not_stop_it_and_stop_does(open_daemon: Open, 
     assert blob(sparkd, data).with_name(digest(data) + INCOMPLETE).stat().st_size > 100_000
 
 
-def test_a_download_that_fails_refuses_everybody_with_the_cause_and_is_not_tried_at_once(
+def test_a_failed_download_rejects_every_request_with_the_cause_and_is_not_retried_at_once(
     open_daemon: Open, hub: Hub
 ) -> None:
     hub.faults.status["/api/"] = (401, {"X-Error-Code": "GatedRepo"}, 99)
@@ -175,15 +175,17 @@ def test_a_download_that_fails_refuses_everybody_with_the_cause_and_is_not_tried
         assert (answer.status_code, error_of(answer)["code"]) == (503, "download_failed")
         assert f"org/m is gated. Accept its licence at {hub.url}/org/m" in error_of(answer)["message"]
         assert 55 <= int(answer.headers["retry-after"]) <= 60
-    asked = len(hub.asked)
+    requests = len(hub.asked)
     began = time.monotonic()
     again = sparkd.chat("m")
     assert time.monotonic() - began < 0.5
     assert (again.status_code, error_of(again)["code"]) == (503, "download_failed")
-    assert len(hub.asked) == asked
+    assert len(hub.asked) == requests
 
 
-def test_a_daemon_that_stops_ends_it_and_the_next_one_goes_on(open_daemon: Open, hub: Hub) -> None:
+def test_a_daemon_that_stops_ends_a_download_and_the_next_one_continues_it(
+    open_daemon: Open, hub: Hub
+) -> None:
     data = slow(hub, 6_000_000)
     sparkd = open_daemon({"m": takes("org/m", download="auto")})
     asking = PendingRequest(sparkd)
@@ -200,7 +202,7 @@ def test_a_daemon_that_stops_ends_it_and_the_next_one_goes_on(open_daemon: Open,
     assert [asked for _, path, asked, _ in hub.asked if "/cdn/" in path] == [f"bytes={had}-"]
 
 
-def test_a_killed_daemon_takes_it_along(open_daemon: Open, hub: Hub) -> None:
+def test_a_killed_daemon_ends_a_download(open_daemon: Open, hub: Hub) -> None:
     data = slow(hub, 6_000_000)
     sparkd = open_daemon({"m": takes("org/m", download="auto")})
     with pytest.raises(httpx.ReadTimeout):
@@ -218,22 +220,26 @@ def test_a_source_folder_that_does_not_exist_is_reported(open_daemon: Open) -> N
     sparkd = open_daemon({"m": takes("/nowhere/at/all", download="auto")})
     answer = sparkd.chat("m")
     assert (answer.status_code, error_of(answer)["code"]) == (503, "model_not_on_disk")
-    assert error_of(answer)["message"] == "Model m is not on disk: its source /nowhere/at/all is not there."
+    assert (
+        error_of(answer)["message"] == 'Model "m" is not on disk: its source /nowhere/at/all does not exist.'
+    )
     pulled = sparkd.sparkctl("pull", "m")
     assert pulled.returncode == 1
     assert "it is your own folder, so sparkd does not download it" in pulled.stderr
 
 
-def test_a_model_in_use_keeps_its_files_and_a_stopped_one_can_go(open_daemon: Open, hub: Hub) -> None:
+def test_files_of_a_model_in_use_are_kept_and_those_of_a_stopped_one_can_be_removed(
+    open_daemon: Open, hub: Hub
+) -> None:
     hub.add("org/m", a_repository())
     sparkd = open_daemon({"m": takes("org/m"), "twin": takes("org/m")})
     assert sparkd.sparkctl("pull", "m").returncode == 0
     assert sparkd.chat("twin").status_code == 200
     refused = sparkd.sparkctl("rm", "m", "--yes")
     assert refused.returncode == 5
-    assert refused.stderr == "sparkctl: twin is in use: `sparkctl stop twin` first.\n"
+    assert refused.stderr == 'sparkctl: The files are in use by "twin". Run `sparkctl stop twin` first.\n'
     assert sparkd.sparkctl("stop", "twin").returncode == 0
-    assert sparkd.sparkctl("rm", "m").returncode == 1  # nobody there to ask
+    assert sparkd.sparkctl("rm", "m").returncode == 1  # no terminal to ask for confirmation
     removed = sparkd.sparkctl("rm", "m", "--yes")
     assert removed.returncode == 0, removed.stderr
     assert "org/m is deleted" in removed.stdout
@@ -241,7 +247,7 @@ def test_a_model_in_use_keeps_its_files_and_a_stopped_one_can_go(open_daemon: Op
     assert error_of(sparkd.chat("m"))["code"] == "model_not_on_disk"
 
 
-def test_root_fetches_and_removes_for_the_folders_owner(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_root_downloads_and_removes_as_the_folders_owner(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.add("org/m", a_repository())
     folder = Path(tempfile.mkdtemp(prefix="sparkd-owner-"))
     try:
@@ -254,7 +260,7 @@ def test_root_fetches_and_removes_for_the_folders_owner(hub: Hub, monkeypatch: p
         assert pulled.returncode == 0, pulled.stderr
         owners = {path.lstat().st_uid for path in (folder / "models").rglob("*")}
         assert owners == {65534}
-        shutil.rmtree(folder / "models" / "downloads")  # as of a model that another program has fetched
+        shutil.rmtree(folder / "models" / "downloads")  # as for a model that another program has downloaded
         removed = sparkd.sparkctl("rm", "m", "--yes")
         assert "org/m is deleted" in removed.stdout, removed.stderr
         owners = {path.lstat().st_uid for path in (folder / "models").rglob("*")}
@@ -270,14 +276,14 @@ def test_the_daemon_downloads_on_request(open_daemon: Open, hub: Hub) -> None:
     with httpx.Client(transport=transport, base_url="http://sparkd", timeout=30) as control:
         absent = control.get("/files").json()
         assert [(one["model"], one["parts"][0]["state"]) for one in absent] == [("m", "absent")]
-        asked = control.post("/models/m/pull")
-        assert (asked.status_code, asked.json()["id"]) == (200, "m")
+        pulled = control.post("/models/m/pull")
+        assert (pulled.status_code, pulled.json()["id"]) == (200, "m")
         assert [one["parts"][0]["state"] for one in control.get("/files").json()] == ["complete"]
         gone = control.delete("/models/m/files")
         assert gone.json()["freed"] > 1_900_000
 
 
-def test_ctrl_c_ends_a_pull_and_the_next_one_goes_on(
+def test_ctrl_c_ends_a_pull_and_the_next_one_continues_it(
     folder: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", hub.url)
@@ -295,7 +301,7 @@ def test_ctrl_c_ends_a_pull_and_the_next_one_goes_on(
     assert json.loads(sparkd.sparkctl("models", "--json").stdout)[0]["parts"][0]["state"] == "complete"
 
 
-def test_a_pull_that_fails_says_why_and_fails(
+def test_a_failed_pull_reports_the_reason_and_fails(
     folder: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", hub.url)
@@ -308,12 +314,12 @@ def test_a_pull_that_fails_says_why_and_fails(
     assert sparkd.sparkctl("pull", "n").returncode == 4
 
 
-def test_a_download_ends_for_a_successor_which_begins_where_it_was(open_daemon: Open, hub: Hub) -> None:
-    """One that outlived the program that began it would be nobody's, and then a zombie for good."""
+def test_a_download_ends_for_a_replacement_which_continues_it(open_daemon: Open, hub: Hub) -> None:
+    """A download that outlived the program that started it would have no owner and remain a zombie."""
     slow(hub)
     sparkd = open_daemon({"m": takes("org/m", download="auto")}, defaults={"drain_timeout": 0.5})
     asking = PendingRequest(sparkd)
-    wait_until("it is told", lambda: (sparkd.model("m").progress or 0) > 0.2)
+    wait_until("progress is reported", lambda: (sparkd.model("m").progress or 0) > 0.2)
     assert sparkd.sparkctl("reexec").returncode == 0
     assert "sparkd is being upgraded" in asking.result().text
     assert not psutil.Process(sparkd.process.pid).children()

@@ -1,4 +1,4 @@
-"""Requests and models: launched, shared, drained, stopped."""
+"""Requests start models, share them, and protect them from being stopped."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def test_a_first_request_starts_its_model_and_is_answered(build: Build) -> None:
     assert ready.state == "ready"
     assert ready.load_time is not None
     assert ready.load_time < 5
-    assert "a: starting (run 1)" in sparkd.log()
-    assert "a: ready after" in sparkd.log()
+    assert 'Starting model "a" (run 1)' in sparkd.log()
+    assert 'Model "a" is ready after' in sparkd.log()
 
 
-def test_an_engine_on_a_tcp_port_serves_as_well(build: Build) -> None:
+def test_an_engine_on_a_tcp_port_is_served_too(build: Build) -> None:
     sparkd = build({"a": engine(tcp=True), "b": engine(tcp=True)})
     assert content(sparkd.chat("a")) == content(sparkd.chat("b")) == "one two three"
 
@@ -49,7 +49,7 @@ def test_a_first_streamed_request_is_answered_chunk_by_chunk(build: Build) -> No
     assert arrived[-1][0] - arrived[0][0] > 0.15, "it came as it was written, not in one piece at the end"
 
 
-def test_ready_is_noticed_within_50_ms(build: Build, folder: Path) -> None:
+def test_a_ready_engine_is_detected_within_50_ms(build: Build, folder: Path) -> None:
     sparkd = build({"a": engine("--start-delay", "0.5", "--journal", f"{folder}/events")})
     sparkd.chat("a")
     ready = next(event["t"] for event in sparkd.journal() if event["event"] == "ready")
@@ -59,7 +59,7 @@ def test_ready_is_noticed_within_50_ms(build: Build, folder: Path) -> None:
     assert begun - ready < 0.25, "twice the promise and a slow machine's noise"
 
 
-def test_a_second_model_waits_for_the_first_ones_answer_and_then_takes_its_place(build: Build) -> None:
+def test_a_second_model_waits_for_the_first_ones_response_and_then_replaces_it(build: Build) -> None:
     sparkd = build(
         {
             "a": engine("--pace", "0.1", memory="6 GiB", min_residency=0.0),
@@ -72,13 +72,13 @@ def test_a_second_model_waits_for_the_first_ones_answer_and_then_takes_its_place
         sparkd.until("a", "draining")
         assert sparkd.model("b").waiting == 1
         rest = list(lines)
-        assert rest[-1] == "data: [DONE]", "the first answer was whole"
+        assert rest[-1] == "data: [DONE]", "the first response was complete"
         assert content(other.result()) == "one two three"
     assert sparkd.model("a").state == "stopped"
-    assert "a: stopping: making room for b" in sparkd.log()
+    assert 'Stopping model "a": making room for b' in sparkd.log()
 
 
-def test_models_that_fit_together_stay_together(build: Build) -> None:
+def test_models_that_fit_together_stay_loaded(build: Build) -> None:
     sparkd = build({"a": engine(), "b": engine()})
     sparkd.chat("a")
     sparkd.chat("b")
@@ -101,7 +101,7 @@ def test_a_request_in_flight_protects_from_the_idle_stop(build: Build) -> None:
 
 
 def ask_200_times(sparkd: SparkdProcess) -> list[str]:
-    """Two hundred requests to three models at once; what each was answered."""
+    """Send two hundred requests to three models at once; return the responses."""
     with ThreadPoolExecutor(200) as pool:
         answers = pool.map(lambda n: sparkd.chat("abc"[n % 3], f"request {n}"), range(200))
         return [content(answer) for answer in answers]
@@ -122,7 +122,7 @@ def test_two_hundred_requests_to_three_models_that_do_not_fit_together_are_all_a
     assert ask_200_times(sparkd) == [f"request {n}" for n in range(200)]
 
 
-def test_without_a_queue_a_rival_gets_the_predecessors_answer(build: Build) -> None:
+def test_without_a_queue_a_request_for_another_model_gets_a_busy_error(build: Build) -> None:
     sparkd = build(
         {"a": engine("--pace", "0.2", memory="6 GiB"), "b": engine(memory="6 GiB")},
         queue={"on_busy": "reject"},
@@ -144,7 +144,7 @@ def test_without_a_queue_a_rival_gets_the_predecessors_answer(build: Build) -> N
     assert body["retryAfterSec"] == int(refused.headers["retry-after"])
 
 
-def test_a_client_that_leaves_the_queue_is_forgotten(build: Build) -> None:
+def test_a_client_that_disconnects_is_removed_from_the_queue(build: Build) -> None:
     sparkd = build({"a": engine("--start-delay", "1.5")})
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(f"{sparkd.url}/v1/chat/completions", json={"model": "a", "messages": []}, timeout=0.5)
@@ -153,7 +153,7 @@ def test_a_client_that_leaves_the_queue_is_forgotten(build: Build) -> None:
     assert sparkd.model("a").in_flight == 0
 
 
-def test_a_client_that_leaves_mid_stream_is_cancelled_upstream_within_a_second(
+def test_a_client_that_disconnects_mid_stream_is_cancelled_upstream_within_a_second(
     build: Build, folder: Path
 ) -> None:
     sparkd = build({"a": engine("--pace", "0.05", "--tokens", "400", "--journal", f"{folder}/events")})
@@ -164,10 +164,12 @@ def test_a_client_that_leaves_mid_stream_is_cancelled_upstream_within_a_second(
         "the engine noticed", lambda: [e for e in sparkd.journal() if e["event"] == "cancelled"], 2.0
     )
     assert cancelled[0]["t"] - left < 1.0
-    wait_until("the lease is back", lambda: sparkd.model("a").in_flight == 0, 1.0)
+    wait_until("the lease is released", lambda: sparkd.model("a").in_flight == 0, 1.0)
 
 
-def test_a_client_that_leaves_during_a_long_prefill_is_cancelled_upstream(build: Build, folder: Path) -> None:
+def test_a_client_that_disconnects_during_a_long_prefill_is_cancelled_upstream(
+    build: Build, folder: Path
+) -> None:
     sparkd = build({"a": engine("--think", "30", "--journal", f"{folder}/events")})
     sparkd.sparkctl("load", "a")
     with pytest.raises(httpx.ReadTimeout):
@@ -175,7 +177,7 @@ def test_a_client_that_leaves_during_a_long_prefill_is_cancelled_upstream(build:
     wait_until("the engine noticed", lambda: [e for e in sparkd.journal() if e["event"] == "cancelled"], 1.5)
 
 
-def test_a_stop_of_sparkd_lets_streams_finish_and_ends_every_engine(build: Build) -> None:
+def test_a_stop_of_sparkd_finishes_streams_and_stops_every_engine(build: Build) -> None:
     sparkd = build({"a": engine("--pace", "0.1", "--fork-runaways", "1")})
     with sparkd.streaming("a", "one two three four five six") as lines:
         next(lines)
@@ -185,30 +187,30 @@ def test_a_stop_of_sparkd_lets_streams_finish_and_ends_every_engine(build: Build
     sparkd.assert_nothing_left()
 
 
-def test_a_second_sigterm_ends_everything_at_once(build: Build) -> None:
+def test_a_second_sigterm_kills_everything_at_once(build: Build) -> None:
     sparkd = build({"a": engine("--pace", "1", "--deaf", "--tokens", "100")})
     with sparkd.streaming("a") as lines:
         next(lines)
         sparkd.process.send_signal(signal.SIGTERM)
-        wait_until("the first one is noted", lambda: "finishing what has begun" in sparkd.log())
+        wait_until("the first signal is logged", lambda: "stopping after current requests" in sparkd.log())
         begun = time.monotonic()
         assert sparkd.stop(seconds=5) == 0
         assert time.monotonic() - begun < 3
-        assert "engine_failed" in list(lines)[-2], "the client is told"
+        assert "engine_failed" in list(lines)[-2], "the client gets an error"
     sparkd.assert_nothing_left()
 
 
-def test_what_a_shut_down_daemon_was_asked_waits_for_nobody(build: Build) -> None:
+def test_requests_to_a_stopping_daemon_are_rejected_at_once(build: Build) -> None:
     sparkd = build({"a": engine("--start-delay", "20")})
     with ThreadPoolExecutor() as pool:
-        asked = pool.submit(sparkd.chat, "a")
+        response = pool.submit(sparkd.chat, "a")
         sparkd.until("a", "starting")
         assert sparkd.stop() == 0
-    assert asked.result().status_code == 503
-    assert asked.result().json()["error"]["code"] == "shutting_down"
+    assert response.result().status_code == 503
+    assert response.result().json()["error"]["code"] == "shutting_down"
 
 
-def test_the_owner_loads_looks_and_stops(build: Build) -> None:
+def test_the_owner_loads_inspects_and_stops_a_model(build: Build) -> None:
     sparkd: SparkdProcess = build({"a": engine("--say", "hello from the engine")})
     assert sparkd.sparkctl("load", "a").returncode == 0
     table = sparkd.sparkctl("status").stdout
@@ -219,8 +221,8 @@ def test_the_owner_loads_looks_and_stops(build: Build) -> None:
     assert sparkd.model("a").state == "stopped"
 
 
-def test_a_key_is_asked_for_before_anything_is_started(build: Build, folder: Path) -> None:
-    (folder / "keys").write_text("# who may ask\nlaptop: s3cret\n")
+def test_a_key_is_required_before_anything_is_started(build: Build, folder: Path) -> None:
+    (folder / "keys").write_text("# clients\nlaptop: s3cret\n")
     sparkd = build({"a": engine()}, server={"listen": "127.0.0.1:0", "api_key_file": "keys"})
     assert sparkd.chat("a").status_code == 401
     assert sparkd.model("a").state == "stopped"

@@ -9,7 +9,7 @@ import pytest
 from sparkd.catalog import Catalogue
 from sparkd.catalog.rewriting import Rewriting
 from tests.gateway.engines import OK, Answer, Asked, answering, request
-from tests.gateway.house import catalogue, house, model, run
+from tests.gateway.gateways import catalogue, house, model, run
 
 PRESETS = {"m:high": {"reasoning_effort": "high"}}
 WORDS = "The keeper climbed the stairs and cleaned the lamp. "

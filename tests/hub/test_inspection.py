@@ -182,13 +182,13 @@ def test_a_size_is_reported_only_if_every_missing_part_has_one(tmp_path: Path) -
     one = model(tmp_path, source="org/m", encodings=["o200k_base"])
     assert [part.state for part in inspect_model(one, tmp_path)] == ["absent", "absent"]
     assert missing_files_error(one, inspect_model(one, tmp_path)).message == (
-        "Model m is not on disk: `sparkctl pull m` downloads it."
+        'Model "m" is not on disk. Run `sparkctl pull m` to download it.'
     )
     weights(repository_folder(tmp_path, "org/m") / "snapshots" / "abc", "model.safetensors")
     (repository_folder(tmp_path, "org/m") / "refs").mkdir()
     (repository_folder(tmp_path, "org/m") / "refs" / "main").write_text("abc")
     assert missing_files_error(one, inspect_model(one, tmp_path)).message == (
-        "Model m is only partly on disk: `sparkctl pull m` downloads it (4 MiB)."
+        'Model "m" is only partly on disk. Run `sparkctl pull m` to download it (4 MiB).'
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.gateway.engines import OK, Answer, Asked, answering, request
-from tests.gateway.house import catalogue, house, model, run
+from tests.gateway.gateways import catalogue, house, model, run
 
 WORDS = "The keeper climbed the stairs and cleaned the lamp. "
 
