@@ -119,7 +119,7 @@ class Process:
         """
         identity = pids.identify(snapshot.pid)
         if identity is None or identity.start_time != snapshot.start_time:
-            raise LaunchError(f"PID {snapshot.pid} is another process")
+            raise LaunchError(f"PID {snapshot.pid} now belongs to another process")
         output = OutputPipe(log, snapshot.output)
         if snapshot.output is None:
             output.close_writer()

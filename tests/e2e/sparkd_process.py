@@ -25,14 +25,14 @@ from sparkd.scheduling.status import ModelStatus, Status
 BAD_ENGINE = Path(__file__).resolve().parent.parent / "bad_engine.py"
 
 
-def wait_until(what: str, true: Callable[[], Any], seconds: float = 60.0) -> Any:
-    """Return what `true` returns as soon as that is truthy; fail after `seconds`, which only limits a hang."""
+def wait_until(description: str, condition: Callable[[], Any], seconds: float = 60.0) -> Any:
+    """Call `condition` until its result is truthy, and return it; fail after `seconds`, which only limit a hang."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if found := true():
-            return found
+        if result := condition():
+            return result
         time.sleep(0.01)
-    raise AssertionError(f"not within {seconds} seconds: {what}")
+    raise AssertionError(f"not within {seconds} seconds: {description}")
 
 
 def engine(*faults: str, tcp: bool = False, **fields: Any) -> dict[str, Any]:

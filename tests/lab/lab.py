@@ -169,7 +169,7 @@ class Lab:
         return [json.loads(line) for line in output.splitlines()]
 
     def wait_until(self, description: str, condition: Callable[[], Any], seconds: float = 60.0) -> Any:
-        """Return what `condition` returns as soon as that is truthy; fail after `seconds`."""
+        """Call `condition` until its result is truthy, and return it; fail after `seconds`, which only limit a hang."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if result := condition():

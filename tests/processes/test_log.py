@@ -43,7 +43,7 @@ def test_an_unfinished_line_is_kept_at_the_end() -> None:
     assert feed_log(b"one\ntw", b"o") == ["one", "two"]
 
 
-def test_a_very_long_line_is_cut_and_states_the_rest() -> None:
+def test_a_very_long_line_is_cut_and_states_how_much_is_missing() -> None:
     lines = feed_log(b"x" * 20_000 + b"\nnext\n")
     assert lines == ["x" * MAX_LINE + f" [sparkd: {20_000 - MAX_LINE} more bytes]", "next"]
     assert feed_log(*[b"x" * 1000] * 20, b"\nnext\n") == lines
