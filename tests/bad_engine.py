@@ -24,6 +24,7 @@ import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+GATE_INTERVAL = 0.01  # seconds between two checks of a gate
 POLLRDHUP = getattr(select, "POLLRDHUP", 0x2000)  # the client has closed its side: it has disconnected
 REASONS = {200: "OK", 404: "Not Found", 500: "Internal Server Error", 503: "Service Unavailable"}
 
@@ -62,9 +63,9 @@ def arguments() -> argparse.Namespace:
     )
     # Starting
     add("--start-delay", type=float, default=0.0, help="seconds until ready; refuses connections until then")
+    add("--start-gate", metavar="FILE", help="not ready before that file exists")
     add("--say", action="append", default=[], help="line to print at the start; may be repeated")
-    add("--print", dest="print_file", help="file whose lines are printed while starting")
-    add("--print-pace", type=float, default=0.0, help="seconds before each of those lines")
+    add("--print", dest="print_file", help="file (or FIFO) whose lines are printed while starting")
     add("--exit-at-start", type=int, metavar="CODE")
     add("--exit-after", type=float, metavar="S", help="exit this long after being ready")
     add("--exit-code", type=int, default=0, help="code of --exit-after")
@@ -119,6 +120,9 @@ def arguments() -> argparse.Namespace:
         help="without a number: as fast as possible",
     )
     # Requests
+    add(
+        "--chunk-gate", metavar="FILE", help="sends only the first chunk of an answer before that file exists"
+    )
     add("--die-at-chunk", type=int, metavar="N", help="SIGKILLs itself instead of sending chunk N (from 0)")
     add("--error-at-chunk", type=int, metavar="N", help="sends an error event and [DONE], as vLLM does")
     add("--stall-at-chunk", type=int, metavar="N", help="sends nothing more from chunk N on")
@@ -179,7 +183,7 @@ class Engine:
         if args.hoard:
             hoard(args.hoard)
         if args.print_file:
-            print_slowly(args.print_file, args.print_pace)
+            print_lines(args.print_file)
         if args.health == "early":
             listening.listen(1024)
             threading.Thread(target=self.become_ready, daemon=True).start()
@@ -195,6 +199,8 @@ class Engine:
         left = self.args.start_delay - (time.monotonic() - self.born)
         if left > 0:
             time.sleep(left)
+        while not is_open(self.args.start_gate):
+            time.sleep(GATE_INTERVAL)
         self.ready = True
         self.note("ready")
         print("INFO:     Application startup complete.", flush=True)
@@ -384,6 +390,8 @@ class Engine:
 
     def misbehave(self, connection: socket.socket, index: int, faults: dict[str, Any]) -> None:
         self.pause(connection, faults["pace"], faults["ignore_close"])
+        while index and not is_open(faults["chunk_gate"]):
+            self.pause(connection, GATE_INTERVAL, faults["ignore_close"])
         if faults["die_at_chunk"] == index:
             self.note("dies", chunk=index)
             os.kill(os.getpid(), signal.SIGKILL)
@@ -428,6 +436,10 @@ class Engine:
         connection.sendall(head + body)
 
 
+def is_open(gate: str | None) -> bool:
+    return gate is None or os.path.exists(gate)  # noqa: PTH110 - pathlib costs 5 ms of the start
+
+
 def chunks(reader: Any) -> Iterator[bytes]:
     while size := int(reader.readline().split(b";")[0], 16):
         yield reader.read(size)
@@ -463,10 +475,9 @@ def hoard(rate: int) -> None:
         time.sleep(0.05)
 
 
-def print_slowly(path: str, pace: float) -> None:
+def print_lines(path: str) -> None:
     with open(path, "rb") as lines:  # noqa: PTH123 - pathlib costs 5 ms of the start
         for line in lines:
-            time.sleep(pace)
             os.write(1, line)
 
 

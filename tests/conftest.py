@@ -2,5 +2,11 @@
 
 import signal
 
+from hypothesis import HealthCheck, settings
+
+# Other programs on the machine can make any example slow.
+settings.register_profile("sparkd", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("sparkd")
+
 # A non-interactive shell starts `pytest &` with SIGINT ignored, and every process that a test starts would inherit it.
 signal.signal(signal.SIGINT, signal.default_int_handler)

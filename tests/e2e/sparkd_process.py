@@ -25,8 +25,8 @@ from sparkd.scheduling.status import ModelStatus, Status
 BAD_ENGINE = Path(__file__).resolve().parent.parent / "bad_engine.py"
 
 
-def wait_until(description: str, condition: Callable[[], Any], seconds: float = 10.0) -> Any:
-    """Call `condition` until its result is truthy, and return it; fail after `seconds`."""
+def wait_until(description: str, condition: Callable[[], Any], seconds: float = 60.0) -> Any:
+    """Call `condition` until its result is truthy, and return it; fail after `seconds`, which only limits a hang."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if result := condition():
@@ -82,7 +82,7 @@ class SparkdProcess:
                 return None
         return self.status().listen
 
-    def stop(self, number: int = signal.SIGTERM, seconds: float = 30.0) -> int:
+    def stop(self, number: int = signal.SIGTERM, seconds: float = 120.0) -> int:
         """Send a signal and return the exit status."""
         self.process.send_signal(number)
         return self.process.wait(seconds)
@@ -110,6 +110,15 @@ class SparkdProcess:
             assert answer.status_code == 200, answer.read()
             yield (line for line in answer.iter_lines() if line)
 
+    @contextmanager
+    def waiting_client(self, model: str) -> Iterator[None]:
+        """A client that has sent a request, reads nothing, and disconnects at the end of the block."""
+        body = json.dumps({"model": model, "messages": []}).encode()
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", self.port)) as connection:
+            connection.sendall(head.encode() + body)
+            yield
+
     def command(self, *arguments: str) -> list[str]:
         """Return the command line of the real sparkctl for this sparkd."""
         return [sys.executable, "-m", "sparkd.cli", "--catalogue", str(self.catalogue), *arguments]
@@ -131,7 +140,7 @@ class SparkdProcess:
         assert status is not None
         return status
 
-    def until(self, model: str, state: str, seconds: float = 15.0) -> ModelStatus:
+    def until(self, model: str, state: str, seconds: float = 60.0) -> ModelStatus:
         """Wait until the model is in that state."""
 
         def read_status() -> ModelStatus | None:

@@ -31,17 +31,17 @@ def test_a_connection_made_before_the_daemon_started_is_answered(folder: Path) -
             ["bash", "-c", command], pass_fds=(sock.fileno(),), stderr=subprocess.DEVNULL
         )
         try:
-            early.settimeout(20)
+            early.settimeout(60)
             assert early.makefile("rb").read().endswith(b"ok\n")
             port = sock.getsockname()[1]
             body = {"model": "a", "messages": [{"role": "user", "content": "hello"}]}
-            answer = httpx.post(f"http://127.0.0.1:{port}/v1/chat/completions", json=body, timeout=20)
+            answer = httpx.post(f"http://127.0.0.1:{port}/v1/chat/completions", json=body, timeout=60)
             assert answer.status_code == 200
         finally:
             process.send_signal(signal.SIGTERM)
-            assert process.wait(20) == 0
+            assert process.wait(60) == 0
         # The socket outlives the daemon: a new client waits for the next daemon.
-        with socket.create_connection(sock.getsockname(), timeout=5):
+        with socket.create_connection(sock.getsockname(), timeout=60):
             pass
 
 
@@ -63,7 +63,7 @@ def test_systemd_is_notified_of_start_and_stop(folder: Path) -> None:
     sparkd = SparkdProcess(folder, {"models": {"a": engine()}})
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(folder / "notify"))
-        manager.settimeout(20)
+        manager.settimeout(60)
         environment = {**os.environ, "NOTIFY_SOCKET": str(folder / "notify")}
         command = [sys.executable, "-m", "sparkd", "--catalogue", str(sparkd.catalogue)]
         process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
@@ -72,7 +72,7 @@ def test_systemd_is_notified_of_start_and_stop(folder: Path) -> None:
             assert manager.recv(1024) == b"STATUS=ready \xc2\xb7 nothing resident \xc2\xb7 10 GiB free"
             process.send_signal(signal.SIGTERM)
             assert manager.recv(1024) == b"STOPPING=1"
-            assert process.wait(20) == 0
+            assert process.wait(60) == 0
         finally:
             process.kill()
 
@@ -81,7 +81,7 @@ def test_a_new_program_notifies_the_service_manager_and_engines_cannot(folder: P
     sparkd = SparkdProcess(folder, {"models": {"a": engine()}, "server": {"listen": "127.0.0.1:0"}})
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(folder / "notify"))
-        manager.settimeout(20)
+        manager.settimeout(60)
         sparkd.start({**os.environ, "NOTIFY_SOCKET": str(folder / "notify")})
         try:
             assert sparkd.chat("a").status_code == 200

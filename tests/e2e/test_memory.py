@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import time
 from functools import partial
 from pathlib import Path
+
+import pytest
 
 from sparkd.machine.meminfo import read_meminfo
 from tests.e2e.conftest import Build
 from tests.e2e.sparkd_process import SparkdProcess, engine, wait_until
-from tests.machine.drivers import build_driver
+from tests.machine.drivers import Driver, build_driver
 
 GIB = 1024**3
 
@@ -69,24 +70,31 @@ def test_status_shows_available_memory(build: Build) -> None:
     assert memory.floor == 10 * GIB // 16
 
 
-def test_on_a_gb10_a_model_has_stopped_when_its_memory_is_released(folder: Path) -> None:
+def use_driver(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the next sparkd that starts find this driver."""
+    for name, value in driver.environment.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_on_a_gb10_a_model_has_stopped_when_its_memory_is_released(
+    build: Build, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The driver is fake, the memory is real."""
-    driver = build_driver(folder, "gb10")
-    sparkd = SparkdProcess(folder, {"models": {"a": engine("--allocate", str(GIB), memory="2 GiB")}})
-    sparkd.start(driver.environment)
+    use_driver(build_driver(folder, "gb10"), monkeypatch)
+    sparkd = build({"a": engine("--allocate", str(GIB), memory="2 GiB")})
     assert sparkd.chat("a").status_code == 200
-    time.sleep(1.5)  # until its memory has been measured
+    wait_until("its memory has been measured", lambda: (sparkd.model("a").memory_used or 0) > GIB)
     before = read_meminfo().available
     assert sparkd.sparkctl("stop", "a").returncode == 0
     assert read_meminfo().available > before + GIB // 2
-    assert sparkd.stop() == 0
-    sparkd.assert_nothing_left()
 
 
-def test_a_driver_that_is_reloaded_breaks_nothing(folder: Path) -> None:
+def test_a_driver_that_is_reloaded_breaks_nothing(
+    build: Build, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     driver = build_driver(folder, "h100")
-    sparkd = SparkdProcess(folder, {"models": {"a": engine()}, "memory": {"reserve": "8 GiB"}})
-    sparkd.start(driver.environment)
+    use_driver(driver, monkeypatch)
+    sparkd = build({"a": engine()}, memory={"reserve": "8 GiB"})
     assert sparkd.status().memory.total == 80 * GIB
     assert sparkd.chat("a").status_code == 200
     driver.set_kind("gone")
@@ -124,7 +132,7 @@ def test_two_models_that_fit_with_learned_footprints_stay_loaded(build: Build) -
     assert GIB // 4 < learned.learned < GIB // 2
     assert learned.last_run is not None
     assert learned.last_run.peak == learned.learned
-    assert 0 < learned.last_run.load_time < 10
+    assert learned.last_run.load_time > 0
 
 
 def test_learned_figures_outlive_sparkd_but_not_a_change_of_the_definition(build: Build) -> None:
@@ -165,8 +173,10 @@ def test_a_model_that_uses_more_than_it_reserved_is_counted_with_what_it_uses(bu
     assert sparkd.status().memory.reserved == sparkd.model("a").footprint
 
 
-def test_a_model_that_was_starting_when_sparkd_was_killed_stays_in_quarantine(build: Build) -> None:
-    sparkd = build({"slow": engine("--start-delay", "60"), "quick": engine()})
+def test_a_model_that_was_starting_when_sparkd_was_killed_stays_in_quarantine(
+    build: Build, folder: Path
+) -> None:
+    sparkd = build({"slow": engine("--start-gate", str(folder / "never")), "quick": engine()})
     load = subprocess.Popen([*sparkd.command("load", "slow")], stdout=-1, stderr=-1)
     sparkd.until("slow", "starting")
     wait_until("its process runs", sparkd.processes)

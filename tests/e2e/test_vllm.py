@@ -80,7 +80,7 @@ def sparkd() -> Iterator[SparkdProcess]:
         )
         sparkd.start()
         yield sparkd
-        assert sparkd.stop(seconds=60) == 0, sparkd.log()
+        assert sparkd.stop(seconds=120) == 0, sparkd.log()
         sparkd.assert_nothing_left()
 
 
@@ -142,7 +142,7 @@ def test_an_alias_and_a_model_in_the_path_reach_the_same_engine(
 ) -> None:
     assert "Paris" in capital(client, "smol")
     body = {"messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 4}
-    answer = httpx.post(f"{sparkd.url}/v1/smollm2/chat/completions", json=body, timeout=60)
+    answer = httpx.post(f"{sparkd.url}/v1/smollm2/chat/completions", json=body, timeout=120)
     assert answer.status_code == 200
     assert answer.json()["model"] == "smollm2"
 
@@ -166,7 +166,7 @@ def test_a_stream_arrives_token_by_token_with_its_usage(client: OpenAI) -> None:
 def test_other_paths_of_the_engine_are_served(sparkd: SparkdProcess, client: OpenAI) -> None:
     assert client.completions.create(model="smollm2", prompt="Once", max_tokens=4).choices[0].text
     assert client.responses.create(model="smollm2", input="Say hi.", max_output_tokens=16).output_text
-    tokens = httpx.post(f"{sparkd.url}/tokenize", json={"model": "smollm2", "prompt": "hello"}, timeout=20)
+    tokens = httpx.post(f"{sparkd.url}/tokenize", json={"model": "smollm2", "prompt": "hello"}, timeout=120)
     assert tokens.json()["count"] >= 1
 
 
@@ -239,8 +239,8 @@ def test_a_disconnecting_client_stops_the_generation(sparkd: SparkdProcess, clie
     next(iter(stream))
     assert running() == 1
     stream.close()
-    wait_until("the engine stopped generating", lambda: running() == 0, 1.5)
-    wait_until("the lease is released", lambda: sparkd.model("smollm2").in_flight == 0, 1.0)
+    wait_until("the engine stopped generating", lambda: running() == 0)
+    wait_until("the lease is released", lambda: sparkd.model("smollm2").in_flight == 0)
 
 
 def engine_metrics(sparkd: SparkdProcess, model: str) -> list[str]:
@@ -279,7 +279,7 @@ def test_the_whole_engine_stops_when_its_core_is_killed(sparkd: SparkdProcess, c
     engine_core(sparkd, "twin").kill()
     with pytest.raises(openai.APIError):
         list(stream)
-    wait_until("the crash is detected", lambda: sparkd.model("twin").cause, 20)
+    wait_until("the crash is detected", lambda: sparkd.model("twin").cause)
     wait_until("all of its processes have exited", lambda: have_exited(everything))
 
 
@@ -291,7 +291,7 @@ def test_the_whole_engine_stops_when_its_api_server_is_killed(sparkd: SparkdProc
     assert len(everything) >= 2
     os.kill(everything[0].pid, signal.SIGKILL)
     wait_until("the crash is detected", lambda: sparkd.model("twin").state in ("backoff", "stopped"))
-    wait_until("all of its processes have exited", lambda: have_exited(everything), 2)
+    wait_until("all of its processes have exited", lambda: have_exited(everything))
     assert "SIGKILL" in (sparkd.model("twin").cause or "")
 
 
@@ -316,7 +316,7 @@ def test_nothing_outlives_a_killed_sparkd_and_the_next_one(sparkd: SparkdProcess
     sparkd.stop(signal.SIGKILL)
     text = sparkd.catalogue.read_text()
     sparkd.catalogue.write_text(
-        text.replace("min_residency = 0.0", "min_residency = 0.0\nidle_timeout = 1.0")
+        text.replace("min_residency = 0.0", "min_residency = 0.0\nidle_timeout = 10.0")
     )
     sparkd.start()
     assert have_exited(orphans)
@@ -325,7 +325,7 @@ def test_nothing_outlives_a_killed_sparkd_and_the_next_one(sparkd: SparkdProcess
     everything = family(sparkd, "minilm")
     sparkd.until("minilm", "stopped")
     assert have_exited(everything)
-    assert 'Stopping model "minilm": idle for 1 seconds' in sparkd.log()
+    assert 'Stopping model "minilm": idle for 10 seconds' in sparkd.log()
 
 
 def test_a_model_downloaded_from_a_hub_answers_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -355,5 +355,5 @@ def test_a_model_downloaded_from_a_hub_answers_without_it(monkeypatch: pytest.Mo
             )
         assert sparkd.sparkctl("stop", "tiny").returncode == 0
         assert sparkd.chat("tiny", max_tokens=4).status_code == 200
-        assert sparkd.stop(seconds=60) == 0, sparkd.log()
+        assert sparkd.stop(seconds=120) == 0, sparkd.log()
         sparkd.assert_nothing_left()

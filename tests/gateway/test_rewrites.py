@@ -63,7 +63,7 @@ def test_a_prompt_that_cannot_fit_starts_nothing() -> None:
     answer, asked, wanted = ask({"model": "m", "messages": [{"role": "user", "content": WORDS * 1000}]})
     assert (answer.status, answer.code) == (400, "context_length_exceeded")
     assert answer.json["error"]["type"] == "invalid_request_error"
-    assert answer.json["error"]["message"].endswith('"m" takes 4,096. large takes 65,536.')
+    assert answer.json["error"]["message"].endswith('"m" takes 4,096. "large" takes 65,536.')
     assert (asked, wanted) == ([], [])
 
 

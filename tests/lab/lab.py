@@ -29,7 +29,7 @@ SEARCH_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/b
 POWEROFF: Final = signal.SIGRTMIN + 4
 """Makes a systemd that is PID 1 power off: systemd(1), “Signals”."""
 
-BOOT_TIME: Final = 30.0
+BOOT_TIME: Final = 120.0
 """Seconds that a boot may take on a busy machine. It usually takes half a second."""
 
 _numbers = itertools.count()
@@ -109,7 +109,7 @@ class Lab:
             if self.pid and self._unshare.poll() is None:
                 os.kill(self.pid, POWEROFF)
             try:
-                self._unshare.wait(5)
+                self._unshare.wait(30)
             except subprocess.TimeoutExpired:
                 self._unshare.kill()  # --kill-child also kills systemd, and with it the whole PID namespace
                 self._unshare.wait()
@@ -131,7 +131,7 @@ class Lab:
     # Inside ------------------------------------------------------------------------------------------------
 
     def run(
-        self, *argv: str, check: bool = True, timeout: float = 120.0, **environment: str
+        self, *argv: str, check: bool = True, timeout: float = 600.0, **environment: str
     ) -> subprocess.CompletedProcess[str]:
         """Run a command inside; unless `check` is False it must succeed."""
         result = subprocess.run(
@@ -168,8 +168,8 @@ class Lab:
         output = self.run("journalctl", "--output=json", "--no-pager", *matches).stdout
         return [json.loads(line) for line in output.splitlines()]
 
-    def wait_until(self, description: str, condition: Callable[[], Any], seconds: float = 15.0) -> Any:
-        """Call `condition` until its result is truthy, and return it; fail after `seconds`."""
+    def wait_until(self, description: str, condition: Callable[[], Any], seconds: float = 60.0) -> Any:
+        """Call `condition` until its result is truthy, and return it; fail after `seconds`, which only limits a hang."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if result := condition():

@@ -80,7 +80,7 @@ class Installation:
     def curl(self, path: str, body: Mapping[str, Any] | None = None) -> list[str]:
         """Return the command that sends a request and prints the body, then the status."""
         return [
-            *("curl", "--silent", "--show-error", "--max-time", "60", "--write-out", "\n%{http_code}"),
+            *("curl", "--silent", "--show-error", "--max-time", "120", "--write-out", "\n%{http_code}"),
             *("--header", f"Authorization: Bearer {self.key}", "--header", "content-type: application/json"),
             *(["--data", json.dumps(body)] if body is not None else []),
             f"{URL}{path}",

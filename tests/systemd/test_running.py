@@ -57,7 +57,7 @@ def test_a_restart_under_load_loses_no_connection(sparkd: Installation) -> None:
         sparkd.lab.run("systemctl", "restart", SERVICE)
         before.add(sparkd.pid())
         sparkd.lab.wait_until("the model is back", lambda: "a resident" in _line(sparkd))
-    output, errors = clients.communicate("enough\n", timeout=60)
+    output, errors = clients.communicate("enough\n", timeout=120)
     counts = json.loads(output)
     print(f"requests over ten restarts: {counts}")
     assert len(before) == 11
@@ -84,14 +84,14 @@ def test_a_reload_reports_whether_the_catalogue_is_valid_and_stops_nothing(spark
 
 
 def test_a_new_program_takes_over_unnoticed_by_systemd_and_engines(sparkd: Installation) -> None:
-    with sparkd.override("WatchdogSec=3s"):
+    with sparkd.override("WatchdogSec=8s"):
         assert sparkd.chat("a")[0] == 200
         before = sparkd.pid(), sparkd.engine_pid("a"), sparkd.status()["uptime"]
         done = sparkd.lab.run("sparkctl", "reexec")
         assert "a kept running" in done.stdout
         assert (sparkd.pid(), sparkd.engine_pid("a")) == before[:2]
         sparkd.lab.wait_until(
-            "it is older than its watchdog", lambda: sparkd.status()["uptime"] > before[2] + 6
+            "it is older than its watchdog", lambda: sparkd.status()["uptime"] > before[2] + 10
         )
         assert sparkd.chat("a")[0] == 200
         assert (sparkd.pid(), sparkd.engine_pid("a"), sparkd.status()["replacements"]) == (*before[:2], 1)
@@ -126,7 +126,7 @@ def test_killing_the_daemon_kills_the_engines_and_the_next_request_is_answered(
 
 
 def test_the_watchdog_kills_a_daemon_that_hangs(sparkd: Installation) -> None:
-    with sparkd.override("WatchdogSec=1s"):
+    with sparkd.override("WatchdogSec=5s"):
         assert sparkd.chat("a")[0] == 200
         daemon, engine = sparkd.pid(), sparkd.engine_pid("a")
         sparkd.lab.run("kill", "-STOP", str(daemon))
@@ -154,7 +154,7 @@ def test_a_stop_takes_as_long_as_responses_do(sparkd: Installation) -> None:
         )
         sparkd.lab.wait_until("it is being answered", lambda: sparkd.in_flight("a") == 1)
         sparkd.lab.run("systemctl", "stop", SERVICE)
-        assert asking.communicate(timeout=10)[0].endswith("\n200")
+        assert asking.communicate(timeout=60)[0].endswith("\n200")
         assert sparkd.lab.show(SERVICE, "Result")["Result"] == "success"
 
 

@@ -163,18 +163,19 @@ def test_an_engine_is_paused_while_its_response_is_not_read() -> None:
 
 
 def test_a_cancelled_exchange_closes_its_connection_at_once() -> None:
-    closed = asyncio.Event()
+    asked, closed = asyncio.Event(), asyncio.Event()
 
     async def script(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await read_request(reader)
+        asked.set()
         assert await reader.read() == b""
         closed.set()
 
     async def test(engine: Engine, upstream: Upstream) -> None:
         exchange = asyncio.ensure_future(ask(upstream))
-        await asyncio.sleep(0.05)
+        await asked.wait()
         exchange.cancel()
-        async with asyncio.timeout(0.5):
+        async with asyncio.timeout(60):
             await closed.wait()
         with pytest.raises(asyncio.CancelledError):
             await exchange
