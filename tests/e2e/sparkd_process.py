@@ -26,7 +26,7 @@ BAD_ENGINE = Path(__file__).resolve().parent.parent / "bad_engine.py"
 
 
 def wait_until(description: str, condition: Callable[[], Any], seconds: float = 60.0) -> Any:
-    """Call `condition` until its result is truthy, and return it; fail after `seconds`, which only limit a hang."""
+    """Call `condition` until its result is truthy, and return it; fail after `seconds`, which only limits a hang."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if result := condition():

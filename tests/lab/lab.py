@@ -169,7 +169,7 @@ class Lab:
         return [json.loads(line) for line in output.splitlines()]
 
     def wait_until(self, description: str, condition: Callable[[], Any], seconds: float = 60.0) -> Any:
-        """Call `condition` until its result is truthy, and return it; fail after `seconds`, which only limit a hang."""
+        """Call `condition` until its result is truthy; return it; fail after `seconds`, which only limits a hang."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if result := condition():
