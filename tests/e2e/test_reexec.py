@@ -29,8 +29,8 @@ def test_engines_keep_running_under_the_next_sparkd(build: Build) -> None:
     text(sparkd, "a")
     text(sparkd, "b")
     before = sparkd.status()
-    assert " has replaced of " in (output := replace(sparkd))
-    assert output.endswith("; a and b went on.\n")
+    assert " has replaced " in (output := replace(sparkd))
+    assert output.endswith("; a and b kept running.\n")
     after = sparkd.status()
     assert after.replacements == 1
     assert after.uptime > before.uptime
