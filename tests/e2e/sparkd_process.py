@@ -94,19 +94,19 @@ class SparkdProcess:
     def openai(self, **fields: Any) -> OpenAI:
         """Return an OpenAI client of this sparkd."""
         return OpenAI(
-            **{"base_url": f"{self.url}/v1", "api_key": "none", "max_retries": 0, "timeout": 120, **fields}
+            **{"base_url": f"{self.url}/v1", "api_key": "none", "max_retries": 0, "timeout": 300, **fields}
         )
 
     def chat(self, model: str, text: str = "one two three", **fields: Any) -> httpx.Response:
         """Send one chat request, not streamed."""
         body = {"model": model, "messages": [{"role": "user", "content": text}], **fields}
-        return httpx.post(f"{self.url}/v1/chat/completions", json=body, timeout=120)
+        return httpx.post(f"{self.url}/v1/chat/completions", json=body, timeout=300)
 
     @contextmanager
     def streaming(self, model: str, text: str = "one two three", **fields: Any) -> Iterator[Iterator[str]]:
         """Send one streamed chat request; yield its `data:` lines as they arrive."""
         body = {"model": model, "stream": True, "messages": [{"role": "user", "content": text}], **fields}
-        with httpx.stream("POST", f"{self.url}/v1/chat/completions", json=body, timeout=120) as answer:
+        with httpx.stream("POST", f"{self.url}/v1/chat/completions", json=body, timeout=300) as answer:
             assert answer.status_code == 200, answer.read()
             yield (line for line in answer.iter_lines() if line)
 
@@ -128,7 +128,7 @@ class SparkdProcess:
         command = self.command(*arguments)
         environment = {**os.environ, "NO_COLOR": "1"}
         return subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=120, env=environment
+            command, capture_output=True, text=True, check=False, timeout=300, env=environment
         )
 
     def status(self) -> Status:

@@ -320,7 +320,7 @@ def test_nothing_outlives_a_killed_sparkd_and_the_next_one(sparkd: SparkdProcess
     )
     sparkd.start()
     assert have_exited(orphans)
-    fresh = httpx.post(f"{sparkd.url}/v1/embeddings", json={"model": "minilm", "input": "hello"}, timeout=120)
+    fresh = httpx.post(f"{sparkd.url}/v1/embeddings", json={"model": "minilm", "input": "hello"}, timeout=300)
     assert len(json.loads(fresh.content)["data"][0]["embedding"]) == 384
     everything = family(sparkd, "minilm")
     sparkd.until("minilm", "stopped")
