@@ -106,7 +106,7 @@ async def median_of(port: int, requests: int) -> float:
 async def scene(idle: int, slow: int, head_timeout: float, keep_alive: float, pace: float) -> None:
     with server(head_timeout, keep_alive) as (port, process):
         alone = min([await median_of(port, 200) for _ in range(3)])
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(4.5)  # idle connections to the engine are closed by then
         descriptors = process.num_fds()
         crowd = Crowd(port, pace)
         members = [asyncio.ensure_future(crowd.idle()) for _ in range(idle)]
