@@ -1,4 +1,4 @@
-"""The door: authenticate, find the model, forward, answer."""
+"""Port 8009: authenticate, find the model, forward, answer."""
 
 from sparkd.gateway.app import Gateway
 

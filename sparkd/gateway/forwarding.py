@@ -4,7 +4,7 @@ The lease of its model covers the whole response. Three things end it early: the
 the queue, or its engine connection is closed, at once), the engine breaks off, or the queue refuses the request.
 
 `start` does all of it from callbacks, without a task, if nothing has to be waited for: the model is ready and a
-connection to its engine is idle. `run` does everything else, and may go on where `start` stopped.
+connection to its engine is idle. `run` does everything else, and can continue where `start` stopped.
 """
 
 from __future__ import annotations

@@ -114,7 +114,7 @@ class ClientConnection(HttpToolsProtocol):
                 min(self._deadline, now + self.config.keep_alive), self._check_deadline
             )
 
-    # Disconnecting: uvicorn tells the request that came last; with pipelining that is not the one being answered.
+    # Disconnecting: uvicorn informs only the latest request; with pipelining that is not the one being answered.
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Report to everything that works for this client that it has disconnected."""
@@ -196,7 +196,7 @@ class ClientConnection(HttpToolsProtocol):
     # Errors: uvicorn's are plain text, and may be written into a response that has begun.
 
     def _reject(self, error: RequestError) -> None:
-        """Answer bytes that are no HTTP between responses; during one, cut the connection."""
+        """Reject bytes that are not HTTP between responses; during one, cut the connection."""
         self._begun = None
         if self._current is not None:
             self.transport.abort()

@@ -67,7 +67,7 @@ class RequestLog:
 
 
 def _describe(request: RequestHead) -> str:
-    """A request in words, for readers of a journal without fields."""
+    """A request as a sentence, for readers of a journal without fields."""
     path = request.raw_path[:LONGEST].decode("latin-1")
     model = f" for {request.model}" if request.model else ""
     return f"{request.method.decode()} {path}{model} (request {request.identify().decode()})"
