@@ -89,7 +89,7 @@ class _Endpoints:
     async def plan(self, request: Request) -> Response:
         model = self._find_model(request)
         missing = await asyncio.to_thread(find_missing_prerequisites, model, self._supervisor.catalogue)
-        return _json_response(structs.replace(self._supervisor.plan(model), lacks=missing))
+        return _json_response(structs.replace(self._supervisor.plan(model), missing=missing))
 
     async def files(self, request: Request) -> Response:  # noqa: ARG002
         return _json_response(await self._supervisor.downloads.files())

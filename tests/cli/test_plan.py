@@ -38,8 +38,8 @@ def test_every_verdict_has_its_words() -> None:
     assert describe(verdict="ready") == "a is ready"
     assert describe(verdict="starting", seconds=3.0) == "a is starting, and answer in about 3.0 s"
     assert describe(verdict="launch") == "a would be launched"
-    assert describe(verdict="refused", why="It is too big") == "a would be refused: It is too big"
-    assert "nobody knows" in describe(verdict="unknown", why="many wait")
+    assert describe(verdict="refused", reason="It is too big") == "a would be refused: It is too big"
+    assert "nobody knows" in describe(verdict="unknown", reason="many wait")
 
 
 def test_what_a_model_cannot_start_without_is_said_first(served: FakeDaemon) -> None:
