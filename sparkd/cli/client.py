@@ -1,4 +1,4 @@
-"""`sparkctl client NAME`: the configuration of a client, made from the catalogue."""
+"""`sparkctl client NAME`: print the configuration of a client, made from the catalogue."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from sparkd.cli.output.messages import print_json, print_line, print_note
 from sparkd.cli.output.terminal import stdout_console
 
 WILDCARD_HOSTS = ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
-"""Where a server listens that any address of the machine reaches; a client needs one of them."""
+"""Addresses that listen on every interface; a client needs a specific one."""
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print it. Nothing is written: where a client keeps its configuration is its own affair."""
+    """Print it. Writes no file, because every client has its own place for its configuration."""
     catalogue = read_catalogue(catalogue_path(arguments.catalogue))
     url = arguments.url or local_url(catalogue)
     if arguments.client == "opencode":
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def local_url(catalogue: Catalogue) -> str:
-    """Where this machine reaches sparkd, by `server.listen`."""
+    """The address of sparkd on this machine, from `server.listen`."""
     host, port = parse_listen(catalogue.settings.server.listen)
     if host in WILDCARD_HOSTS:
         host = "localhost"
@@ -48,7 +48,7 @@ def local_url(catalogue: Catalogue) -> str:
 
 
 def _print_cline(catalogue: Catalogue, url: str, models: list[ClineModel]) -> None:
-    key = "one of yours" if catalogue.settings.server.api_key_file else NO_KEY
+    key = "one of your keys" if catalogue.settings.server.api_key_file else NO_KEY
     print_line(f"API provider: OpenAI Compatible\nBase URL: {url}\nAPI key: {key}\n")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("MODEL ID")
@@ -64,5 +64,5 @@ def _print_cline(catalogue: Catalogue, url: str, models: list[ClineModel]) -> No
 def _warn_if_empty(offered: object, client: str) -> None:
     if not offered:
         print_note(
-            f"no model has limits for it: give some `clients.{client} = {{ context = 100000, output = 8192 }}`"
+            f"no model has limits for this client; add some: `clients.{client} = {{ context = 100000, output = 8192 }}`"
         )

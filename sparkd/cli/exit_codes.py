@@ -1,4 +1,4 @@
-"""What sparkctl's exit codes mean. `--help` and docs/sparkctl.md print this table."""
+"""sparkctl's exit codes and their meanings. `--help` and docs/sparkctl.md print this table."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ MEANINGS = {
 
 
 def exit_code_for(error: SparkdError) -> int:
-    """The exit code for an error, ours or the daemon's."""
+    """The exit code for an error of sparkctl or of the daemon."""
     if isinstance(error, ControlForbidden):
         return FORBIDDEN
     if isinstance(error, DaemonUnreachable):
         return UNREACHABLE
-    # 503 to a client, who may ask again; here the command did not do its work.
+    # 503 to a client, which may retry; but here the command has failed.
     if error.code in ("model_failed", "download_failed"):
         return FAILED
     if error.code == "model_in_use":

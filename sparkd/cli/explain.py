@@ -1,4 +1,4 @@
-"""`sparkctl explain MODEL < request.json`: what becomes of a request before its engine gets it, rule by rule."""
+"""`sparkctl explain MODEL < request.json`: show how a request is rewritten for its engine, rule by rule."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class RuleReport(Struct, frozen=True, kw_only=True):
 
 
 class Explanation(Struct, frozen=True, kw_only=True):
-    """What `sparkctl explain --json` prints. `body` is what the engine gets; none where the request is refused."""
+    """What `sparkctl explain --json` prints. `body` is what the engine gets; None if the request is rejected."""
 
     model: str
     api: str
@@ -53,7 +53,7 @@ class Explanation(Struct, frozen=True, kw_only=True):
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the chain, then what the engine gets. Fails where the request would be refused."""
+    """Print the rules, then what the engine gets. Fails if the request would be rejected."""
     catalogue = read_catalogue(catalogue_path(arguments.catalogue))
     model = catalogue.find(arguments.model)
     body = JsonBody.parse(sys.stdin.buffer.read(), keep_payloads=True)
@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def explain(context: RewriteContext, body: JsonBody) -> Explanation:
-    """Go through the rules, and note what became of each."""
+    """Apply the rules one by one, and record the result of each."""
     lines: list[RuleReport] = []
     refusal: RequestError | None = None
     last = body
@@ -128,5 +128,5 @@ def _render(explanation: Explanation) -> list[str]:
         lines.append(f"{number:>3}. {line.rule:<17}{line.state}{switch}")
         lines += [f"       {change}" for change in line.changes]
     if explanation.refused:
-        return [*lines, f"refused: {explanation.refused}"]
+        return [*lines, f"rejected: {explanation.refused}"]
     return [*lines, msgspec.json.format(msgspec.json.encode(explanation.body), indent=2).decode()]

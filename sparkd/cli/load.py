@@ -1,4 +1,4 @@
-"""`sparkctl load MODEL`: make a model ready, and wait until it is."""
+"""`sparkctl load MODEL`: load a model and wait until it is ready."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ POLL_INTERVAL = 0.5
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Load, showing on a terminal how far it is. Ctrl-C takes the order back."""
+    """Load the model, with progress on a terminal. Ctrl-C cancels it."""
     socket = find_socket(arguments.socket, arguments.catalogue)
     with ControlClient(socket) as client, _show_progress(socket, arguments.model):
         model = client.load(arguments.model)
     if arguments.json:
         print_json(model)
     else:
-        took = "" if model.load_time is None else f"; its start took {format_duration(model.load_time)}"
+        took = "" if model.load_time is None else f" (started in {format_duration(model.load_time)})"
         print_line(f"{model.id} is ready{took}")
     return exit_codes.SUCCESS
 
 
 @contextmanager
 def _show_progress(socket: Path, name: str) -> Iterator[None]:
-    """Show how far the model is while the block runs; nothing where stderr is not a terminal."""
+    """Show the model's progress while the block runs, if stderr is a terminal."""
     if not sys.stderr.isatty():
         yield
         return
@@ -49,8 +49,8 @@ def _show_progress(socket: Path, name: str) -> Iterator[None]:
                     try:
                         model = client.model(name)
                     except SparkdError:
-                        return  # the load itself fails of the same, and says so
-                    activity = "in line" if model.state == "stopped" else describe_state(model)
+                        return  # the load itself fails too and reports the error
+                    activity = "waiting in the queue" if model.state == "stopped" else describe_state(model)
                     display.update(
                         f"{model.id}: {activity}, {format_duration(time.monotonic() - started_at)}"
                     )

@@ -1,4 +1,4 @@
-"""`sparkctl logs MODEL`: what a model's engine printed."""
+"""`sparkctl logs MODEL`: print the output of a model's engine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sparkd.control.client import ControlClient, find_socket
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the last lines; with `--follow` go on until the process ends. `--json`: an object a line."""
+    """Print the last lines; with `--follow`, continue until the process ends. `--json`: one object per line."""
     with ControlClient(find_socket(arguments.socket, arguments.catalogue)) as client:
         for line in client.logs(arguments.model, lines=arguments.lines, follow=arguments.follow):
             if arguments.json:

@@ -1,4 +1,4 @@
-"""`sparkctl models`: what is on disk of every model, and what no model needs."""
+"""`sparkctl models`: list what is on disk for every model, and what no model needs."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from sparkd.hub.messages import format_bytes
 
 STYLES = {"complete": "green", "incomplete": "yellow", "absent": "dim", "unknown": "dim"}
 MAX_NAMED_FILES = 3
-"""Missing files that are named one by one."""
+"""Up to this many missing files are listed by name."""
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Look here, or through the daemon where this user may not look."""
+    """Read the disk, or ask the daemon if this user has no access."""
     catalogue = load_catalogue(arguments.catalogue)
     models = catalogue.folder("models")
     found = take_inventory(catalogue.models.values(), models)
@@ -51,7 +51,7 @@ def _ask_daemon(arguments: argparse.Namespace) -> list[ModelFiles]:
 
 
 def _render_listing(found: list[ModelFiles], models: Path, *, disabled_too: bool) -> Group:
-    """What is on disk comes first; of disabled models only those that take room there, unless all are wanted."""
+    """Models on disk come first. Disabled ones are listed only if they use disk space, unless all are wanted."""
     shown = [files for files in found if files.enabled or disabled_too or _size_on_disk(files)]
     shown.sort(key=lambda files: (files.model is None, not _size_on_disk(files)))
     lines = list(_render_totals(found, models))
@@ -78,12 +78,12 @@ def _render_table(shown: list[ModelFiles]) -> Table:
 
 
 def _size_on_disk(files: ModelFiles) -> int:
-    """Bytes of its own: encodings, which several models share, are no sign that one of them is there."""
+    """Bytes of its own source. Encodings do not count, because models share them."""
     return files.parts[0].size if files.parts else 0
 
 
 def _render_totals(found: list[ModelFiles], models: Path) -> Iterator[Text]:
-    """What all of it takes, each source once, and what is left."""
+    """The total size, each source counted once, and the free space."""
     sizes = {part.source: part.size for files in found for part in files.parts}
     total = format_bytes(sum(sizes.values())) if any(sizes.values()) else "nothing"
     yield Text(f"{total} on disk, {format_bytes(free_space(models))} free in {models}")
@@ -91,7 +91,7 @@ def _render_totals(found: list[ModelFiles], models: Path) -> Iterator[Text]:
     if unused:
         count = format_count(len(unused), "repository", "repositories")
         size = format_bytes(sum(part.size for part in unused))
-        yield Text(f"no model needs {count} ({size}): its folder in {cache_folder(models)} may be removed")
+        yield Text(f"no model needs {count} ({size}): you can delete its folder in {cache_folder(models)}")
 
 
 def describe_state(files: ModelFiles) -> str:
@@ -101,18 +101,18 @@ def describe_state(files: ModelFiles) -> str:
     parts = files.parts
     left = sum(part.bytes_left or 0 for part in parts)
     rest = f", {format_bytes(left)} to download" if left else ""
-    labels = {"complete": "complete", "absent": "not on disk", "unknown": "not for this user to see"}
+    labels = {"complete": "complete", "absent": "not on disk", "unknown": "no access for this user"}
     text = labels.get(combine_states(parts)) or _describe_missing(parts)
     if any(part.downloading for part in parts):
-        text = "being downloaded"
+        text = "downloading"
     if combine_states(parts) == "absent" and parts[0].bytes_left is None:
-        rest = ""  # nobody has told yet how big it is
+        rest = ""  # its size is not known yet
     text += rest
     return text if files.enabled else f"{text}; the model is disabled"
 
 
 def _describe_missing(parts: tuple[SourceOnDisk, ...]) -> str:
-    """What is lacking, by name where that is few."""
+    """What is missing, by name if there are few files."""
     names = [name for part in parts if part.state != "complete" for name in part.missing or (part.source,)]
     if names == [parts[0].source]:
         return "not finished"

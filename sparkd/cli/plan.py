@@ -1,4 +1,4 @@
-"""`sparkctl plan MODEL`: what would happen if somebody asked for a model now."""
+"""`sparkctl plan MODEL`: show what a request for a model would do now."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sparkd.scheduling.plan import Plan
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print what the scheduler would decide. Nothing is started or stopped."""
+    """Print what the scheduler would decide. Starts and stops nothing."""
     with ControlClient(find_socket(arguments.socket, arguments.catalogue)) as client:
         plan = client.plan(arguments.model)
     if arguments.json:
@@ -24,9 +24,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def render_plan(plan: Plan) -> list[str]:
-    """The plan in sentences."""
+    """The plan as sentences."""
     verdict = f"{plan.model} {_describe_verdict(plan)}"
-    lines = [*plan.missing, f"with that done: {verdict}"] if plan.missing else [verdict]
+    lines = [*plan.missing, f"then {verdict}"] if plan.missing else [verdict]
     if plan.launched_before:
         lines.append(f"launched before it: {', '.join(plan.launched_before)}")
     if plan.evicts:
@@ -44,7 +44,7 @@ def _describe_verdict(plan: Plan) -> str:
         case "refused":
             return f"would be refused: {plan.reason}"
         case "unknown":
-            return f"would have to wait, nobody knows how long: {plan.reason}"
+            return f"would wait for an unknown time: {plan.reason}"
         case _:
             start = "is starting" if plan.verdict == "starting" else "would be launched"
             when = "" if plan.seconds is None else f", and answer in about {format_duration(plan.seconds)}"

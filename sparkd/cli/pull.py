@@ -1,7 +1,7 @@
 """`sparkctl pull MODEL…`: download what models need.
 
-Whoever may write the models' folder does it here; root does it as the folder's owner. Anybody else asks the daemon.
-Under systemd the service reaches no network by itself, while `sudo sparkctl pull` is no part of it.
+A user with write access to the models folder downloads here; root downloads as the folder's owner. Other users ask the
+daemon. Under systemd, the service has no network access; `sudo sparkctl pull` runs outside the service.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from sparkd.hub.messages import Done, Progress, format_bytes
 from sparkd.hub.request import make_request
 
 POLL_INTERVAL = 0.5
-"""Seconds between two looks at a download of the daemon's."""
+"""Seconds between two status requests for a download by the daemon."""
 
 LINE_INTERVAL = 15.0
-"""Seconds between two lines where nobody watches: a log of a night's download stays readable."""
+"""Seconds between two lines without a terminal, so that the log of a long download stays readable."""
 
 ReportProgress = Callable[[Progress], None]
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Download them one after the other. What has arrived stays when it ends early."""
+    """Download one model after the other. If interrupted, keeps what has arrived."""
     catalogue = load_catalogue(arguments.catalogue)
     for model in [catalogue.find(name) for name in arguments.models]:
         done = _pull(catalogue, model, arguments)
@@ -73,7 +73,9 @@ def _check_local_folder(model: Model, folder: Path) -> Done:
     for part in inspection.inspect_model(model, folder):
         if part.state != "complete":
             problem = f"lacks {', '.join(part.missing)}" if part.missing else "is not there"
-            raise SparkdError(f"{part.source} {problem}; it is a folder of your own, which nobody downloads.")
+            raise SparkdError(
+                f"{part.source} {problem}; it is your own folder, so sparkd does not download it."
+            )
     return Done()
 
 
@@ -86,7 +88,7 @@ def _pull_through_daemon(socket: Path, model: Model, folder: Path, report_progre
                 try:
                     status = client.model(model.id)
                 except SparkdError:
-                    return  # the order itself fails of the same, and says so
+                    return  # the download itself fails too and reports the error
                 report_progress(_make_progress(status.progress, status.download_seconds_left))
 
     poller = threading.Thread(target=poll, daemon=True)
@@ -97,12 +99,12 @@ def _pull_through_daemon(socket: Path, model: Model, folder: Path, report_progre
     except DaemonUnreachable as error:
         if not is_not_running(error):
             raise
-        problem = f"{folder} is another user's, and no daemon runs that could download for you"
+        problem = f"{folder} belongs to another user, and no daemon is running that could download for you"
         text = f"{problem}: `sudo sparkctl pull {model.id}`"
         raise DaemonUnreachable(text) from error
     finally:
         finished.set()
-    return Done(notes=("The daemon has downloaded it.",))
+    return Done(notes=("The daemon downloaded it.",))
 
 
 def _make_progress(share: float | None, seconds_left: float | None) -> Progress:
@@ -116,7 +118,7 @@ def _make_progress(share: float | None, seconds_left: float | None) -> Progress:
 
 @contextmanager
 def _show_progress(name: str) -> Iterator[ReportProgress]:
-    """Show how far it is: in place on a terminal, as lines now and then elsewhere."""
+    """Show progress: in place on a terminal, as a line every LINES_EVERY seconds elsewhere."""
     if is_terminal():
         columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[text]}")
         with Bar(*columns, console=stderr_console()) as bar:
@@ -138,9 +140,9 @@ def _show_progress(name: str) -> Iterator[ReportProgress]:
 
 _STEPS = {
     "listing": "asking the hub",
-    "waiting": "another process downloads it",
+    "waiting": "waiting for another process that downloads it",
     "downloading": "downloading",
-    "verifying": "reading it again",
+    "verifying": "verifying",
 }
 
 

@@ -1,4 +1,4 @@
-"""`sparkctl reexec`: put the sparkd that is installed now in the place of the one that runs."""
+"""`sparkctl reexec`: replace the running sparkd with the installed one."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from sparkd.errors import DaemonUnreachable
 from sparkd.scheduling.status import Status
 
 POLL_INTERVAL = 0.1
-"""Seconds between two looks at how far it is."""
+"""Seconds between two status requests."""
 
 MAX_SILENCE = 15.0
-"""Seconds for which nobody may be there in between: a service that failed is started anew by then."""
+"""Seconds without a daemon before this is an error: a failed service has restarted by then."""
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Replace, and wait until that is done. Ctrl-C ends the waiting and not the order."""
+    """Replace the daemon and wait until it is done. Ctrl-C ends the wait, not the replacement."""
     socket = find_socket(arguments.socket, arguments.catalogue)
     with ControlClient(socket) as client:
         before = client.reexec()
     in_flight = sum(model.in_flight + model.waiting for model in before.models)
     if in_flight:
-        print_note(f"sparkd {before.version} first finishes what it has begun: {in_flight} in flight")
+        print_note(f"sparkd {before.version} first finishes its requests: {in_flight} in flight")
     after = _wait_until_replaced(socket, before)
     if arguments.json:
         print_json(after)
@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _wait_until_replaced(socket: Path, before: Status) -> Status:
-    """How things are once it is decided. Raises DaemonUnreachable when nobody answers for long."""
+    """The status once the outcome is known. Raises DaemonUnreachable if no daemon responds for long."""
     last_contact = time.monotonic()
     while True:
         try:
@@ -53,16 +53,15 @@ def _wait_until_replaced(socket: Path, before: Status) -> Status:
 def _report(before: Status, after: Status, *, quiet: bool) -> int:
     if after.pid != before.pid:
         print_note(
-            "the new sparkd has failed, and the service was started anew, without its engines; its journal says why"
+            "the new sparkd failed, and systemd restarted the service without its engines; "
+            "for the reason, run `journalctl -u sparkd`"
         )
         return exit_codes.FAILED
     if after.replacements == before.replacements:
-        print_note(f"sparkd {after.version} goes on as it is: a model took too long to stop; try again")
+        print_note(f"sparkd {after.version} was not replaced: a model took too long to stop; try again")
         return exit_codes.TRY_LATER
     resident = [model.id for model in after.models if model.pid is not None]
     if not quiet:
-        going_on = f"; {' and '.join(resident)} went on" if resident else ""
-        print_line(
-            f"sparkd {after.version} has taken the place of {before.version} (PID {after.pid}){going_on}."
-        )
+        going_on = f"; {' and '.join(resident)} kept running" if resident else ""
+        print_line(f"sparkd {after.version} has replaced {before.version} (PID {after.pid}){going_on}.")
     return exit_codes.SUCCESS

@@ -1,4 +1,4 @@
-"""`sparkctl reload`: have the daemon read its catalogue again."""
+"""`sparkctl reload`: reload the daemon's catalogue."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sparkd.errors import CatalogueError, DaemonError
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Reload. A catalogue that is wrong is told line by line, and the daemon goes on with the one it has."""
+    """Reload. If the catalogue has errors, print them; the daemon keeps the catalogue it has."""
     try:
         with ControlClient(find_socket(arguments.socket, arguments.catalogue)) as client:
             change = client.reload()
@@ -20,10 +20,10 @@ def run(arguments: argparse.Namespace) -> int:
             raise
         for problem in error.message.splitlines():
             print_note(problem)
-        print_note("sparkd goes on with the catalogue it has")
+        print_note("sparkd keeps the catalogue that it has; fix these problems and reload again")
         return exit_codes.FAILED
     if arguments.json:
         print_json(change)
     else:
-        print_line(f"The catalogue is read again: {change.describe()}.")
+        print_line(f"Catalogue reloaded: {change.describe()}.")
     return exit_codes.SUCCESS

@@ -1,4 +1,4 @@
-"""`sparkctl rm MODEL`: take a model off the disk."""
+"""`sparkctl rm MODEL`: delete a model's files from the disk."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from sparkd.hub.removal import remove
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Ask, and remove; the daemon does it where one runs, for it knows what is in use."""
+    """Ask for confirmation, then delete. A running daemon does it, because it knows which models are in use."""
     catalogue = load_catalogue(arguments.catalogue)
     model = catalogue.models.get(arguments.model) or catalogue.find(arguments.model)
     source = model.source or ""
     if not find_needs(model).sources or source.startswith("/"):
         raise InvalidRequest(
-            f"Model {model.id} has no files that sparkd downloaded; its source is {source or 'none'}."
+            f"Model {model.id} has no files that sparkd downloaded. Its source is {source or 'none'}."
         )
     if not arguments.yes and not _confirm_removal(catalogue, model):
         return exit_codes.FAILED
@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({"id": model.id, "source": source, "freed": removed.freed})
     elif removed.freed:
-        print_line(f"{source} is removed: {format_bytes(removed.freed)} free again")
+        print_line(f"{source} is deleted: {format_bytes(removed.freed)} freed")
     else:
         print_line(f"{source} was not on disk")
     return exit_codes.SUCCESS
@@ -55,13 +55,15 @@ def _remove(catalogue: Catalogue, model: Model, arguments: argparse.Namespace) -
 
 def _confirm_removal(catalogue: Catalogue, model: Model) -> bool:
     if not sys.stdin.isatty():
-        raise InvalidRequest("Nobody is there to ask: --yes removes without a question.")
+        raise InvalidRequest(
+            "Cannot ask for confirmation without a terminal. Use --yes to delete without it."
+        )
     size_on_disk = sum(part.size for part in inspection.inspect_model(model, catalogue.folder("models"))[:1])
     sharing_models = [
         id_ for id_ in find_models_needing(model.source, catalogue.models.values()) if id_ != model.id
     ]
     also = f", which {', '.join(sharing_models)} needs too" if sharing_models else ""
-    if ask_confirmation(f"Remove {model.source} ({format_bytes(size_on_disk)}){also}?"):
+    if ask_confirmation(f"Delete {model.source} ({format_bytes(size_on_disk)}){also}?"):
         return True
-    print_note("nothing is removed")
+    print_note("nothing was deleted")
     return False

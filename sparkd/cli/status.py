@@ -1,4 +1,4 @@
-"""`sparkctl status`: what runs, who waits, what memory is left."""
+"""`sparkctl status`: show running models, waiting requests and free memory."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _watch(render: Callable[[], Group], interval: float) -> None:
-    """Redraw in place until Ctrl-C, also across a restart of the daemon."""
+    """Redraw in place until Ctrl-C, even while the daemon restarts."""
     with Live(render(), console=stdout_console(), screen=True, auto_refresh=False) as live:
         while True:
             time.sleep(interval)

@@ -1,4 +1,4 @@
-"""`sparkctl stop MODEL`: let a model finish what it has begun, then stop it."""
+"""`sparkctl stop MODEL`: let a model finish its responses, then stop it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sparkd.control.client import ControlClient, find_socket
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Stop, and wait until the model is stopped. The order stands also after Ctrl-C."""
+    """Stop the model and wait until it is stopped. Ctrl-C does not cancel the stop."""
     with ControlClient(find_socket(arguments.socket, arguments.catalogue)) as client:
         model = client.stop(arguments.model)
     if arguments.json:

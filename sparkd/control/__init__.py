@@ -1,1 +1,1 @@
-"""The owner's API, on a Unix socket that only its owner may open, and its client."""
+"""The control API, on a Unix socket that only its owner can open, and its client."""

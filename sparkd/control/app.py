@@ -1,19 +1,19 @@
 """Routes of the control API.
 
     GET  /status                                the whole daemon
-    POST /reload                                reads the catalogue again, all of it or nothing
-    POST /reexec                                tries the program installed now; it takes over soon
+    POST /reload                                reloads the catalogue, all of it or nothing
+    POST /reexec                                tests the installed program, which then replaces this one
     GET  /models/{model}                        one model
-    GET  /models/{model}/plan                   what would happen if somebody asked for it now
-    POST   /models/{model}/pull                 answers once it is on disk
-    DELETE /models/{model}/files                takes it off the disk
+    GET  /models/{model}/plan                   what a request for it would do now
+    POST   /models/{model}/pull                 responds once it is on disk
+    DELETE /models/{model}/files                deletes its files
     GET  /files                                 what is on disk
-    POST /models/{model}/load                   answers once it is ready
-    POST /models/{model}/stop                   answers once it is stopped
-    POST /models/{model}/retry                  lifts backoff and quarantine
+    POST /models/{model}/load                   responds once it is ready
+    POST /models/{model}/stop                   responds once it is stopped
+    POST /models/{model}/retry                  ends backoff and quarantine
     GET  /models/{model}/logs?lines=&follow=    text, one line each
 
-Answers are JSON (`sparkd.scheduling.status`); errors have the gateway's OpenAI-shaped bodies. `{model}` is an
+Responses are JSON (`sparkd.scheduling.status`); errors have OpenAI's shape, like the gateway's. `{model}` is an
 id or an alias.
 """
 
@@ -49,7 +49,7 @@ def create_control_app(
             Route("/status", control.status),
             Route("/reload", control.reload, methods=["POST"]),
             Route("/reexec", control.reexec, methods=["POST"]),
-            # `path`: an alias may have a slash in it, as names of Hugging Face repositories do.
+            # `path`: an alias may contain a slash, like the names of Hugging Face repositories.
             Route("/files", control.files),
             Route("/models/{model:path}/pull", control.pull, methods=["POST"]),
             Route("/models/{model:path}/files", control.remove, methods=["DELETE"]),
@@ -95,13 +95,13 @@ class _Endpoints:
         return _json_response(await self._supervisor.downloads.files())
 
     async def pull(self, request: Request) -> Response:
-        """Goes on when the client leaves."""
+        """Continues if the client disconnects."""
         model = self._find_model(request)
         await run_while_connected(request.receive, self._supervisor.downloads.pull(model))
         return self._model_response(model)
 
     async def remove(self, request: Request) -> Response:
-        """Of a disabled model, too."""
+        """Also for a disabled model."""
         name = request.path_params["model"]
         model = self._supervisor.catalogue.models.get(name) or self._find_model(request)
         in_use = {
@@ -117,7 +117,7 @@ class _Endpoints:
         return self._model_response(model)
 
     async def stop(self, request: Request) -> Response:
-        """Goes on when the client leaves: an order to stop is not taken back by hanging up."""
+        """Continues if the client disconnects: that does not cancel a stop."""
         model = self._find_model(request)
         await self._supervisor.stop(model)
         return self._model_response(model)

@@ -1,4 +1,4 @@
-"""The control API's client: what sparkctl and a person's own scripts talk to the daemon with."""
+"""The control API's client, for sparkctl and for your own scripts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sparkd.service.unix_sockets import control_socket, socket_address
 
 SOCKET_VARIABLE = "SPARKD_SOCKET"
 RESPONSE_TIMEOUT = 10.0
-"""Seconds; for answers that do not wait for an engine."""
+"""Seconds; for responses that do not wait for an engine."""
 
 SOCKET_HINT = f"name its socket with --socket or {SOCKET_VARIABLE}"
 
@@ -32,10 +32,9 @@ T = TypeVar("T")
 
 
 def find_socket(given: str | None = None, catalogue: str | None = None) -> Path:
-    """The control socket: the one given, else `SPARKD_SOCKET`, else where the catalogue's daemon listens.
+    """The control socket: `given`, or `SPARKD_SOCKET`, or the socket of the catalogue's daemon.
 
-    `catalogue` is a catalogue file as a user names one. Raises DaemonUnreachable when it has to be asked and
-    cannot be read.
+    `catalogue` is a path from the command line. Raises DaemonUnreachable if it is needed and cannot be read.
     """
     path = given or os.environ.get(SOCKET_VARIABLE)
     if path:
@@ -43,17 +42,17 @@ def find_socket(given: str | None = None, catalogue: str | None = None) -> Path:
     try:
         return control_socket(run_folder(catalogue_path(catalogue)))
     except CatalogueError as error:
-        message = f"cannot tell where sparkd listens: {error.message} (or {SOCKET_HINT})"
+        message = f"cannot find the control socket in the catalogue: {error.message} (or {SOCKET_HINT})"
         raise DaemonUnreachable(message) from error
 
 
 class ControlClient:
-    """Talks to the daemon that listens at `socket`. A context manager, for one thread.
+    """A connection to the daemon at `socket`. A context manager, for one thread.
 
-    Every method, and making one, raises DaemonUnreachable when sparkd is not there, does not answer within
-    `timeout` seconds, or is not sparkd; ControlForbidden when the socket is somebody else's; and DaemonError
-    with the daemon's own `code`, message and `retry_after` when it answers with an error. `name` is an id or
-    an alias.
+    Every method, and the constructor, raises DaemonUnreachable if no daemon runs, it does not respond within
+    `timeout` seconds, or another program responds; ControlForbidden if the socket belongs to another user; and
+    DaemonError with the daemon's `code`, message and `retry_after` for an error response. `name` is an id or an
+    alias.
     """
 
     def __init__(self, socket: Path, *, timeout: float = RESPONSE_TIMEOUT) -> None:
@@ -64,9 +63,9 @@ class ControlClient:
             address = self._resources.enter_context(socket_address(socket))
         except OSError as error:
             raise _build_connect_error(socket, error) from error
-        # An empty TLS context: none is used, and loading the machine's certificates costs a start 20 ms.
+        # An empty TLS context: TLS is not used, and loading the machine's certificates takes 20 ms.
         transport = httpx.HTTPTransport(uds=address, verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
-        # trust_env: HTTP_PROXY in the environment would send an order for this machine elsewhere.
+        # trust_env: requests to this machine must not go through a proxy from the environment.
         self._http = self._resources.enter_context(
             httpx.Client(transport=transport, base_url="http://sparkd", timeout=timeout, trust_env=False)
         )
@@ -84,54 +83,54 @@ class ControlClient:
         self._resources.close()
 
     def status(self) -> Status:
-        """Everything as it is now."""
+        """The current status."""
         return self._request("GET", "/status", Status)
 
     def reload(self) -> Reload:
-        """Have the catalogue read again; returns what has changed. One that is wrong changes nothing: DaemonError."""
+        """Reload the catalogue and return what changed. If it has errors, raises DaemonError and changes nothing."""
         return self._request("POST", "/reload", Reload, wait_forever=True)
 
     def reexec(self) -> Status:
-        """Have the program that is installed now take the daemon's place, soon; returns how things were before.
+        """Replace the daemon with the installed program, soon; returns the status before.
 
-        Its `replacements` then counts one more. DaemonError with the code replacement_refused: it would not start.
+        Afterwards, `replacements` is one higher. DaemonError with the code replacement_refused: it would not start.
         """
         return self._request("POST", "/reexec", Status, wait_forever=True)
 
     def model(self, name: str) -> ModelStatus:
-        """One model as it is now."""
+        """The current status of one model."""
         return self._request("GET", _model_path(name), ModelStatus)
 
     def plan(self, name: str) -> Plan:
-        """What would happen if somebody asked for the model now."""
+        """What a request for the model would do now."""
         return self._request("GET", f"{_model_path(name)}/plan", Plan)
 
     def files(self) -> list[ModelFiles]:
-        """What is on disk of every model."""
+        """What is on disk for every model."""
         return self._request("GET", "/files", list[ModelFiles])
 
     def pull(self, name: str) -> ModelStatus:
-        """Have what the model needs downloaded; returns once it is there, however long that takes."""
+        """Download the model's files; returns once they are complete, with no time limit."""
         return self._request("POST", f"{_model_path(name)}/pull", ModelStatus, wait_forever=True)
 
     def remove(self, name: str) -> RemovalResult:
-        """Take the model off the disk."""
+        """Delete the model's files."""
         return self._request("DELETE", f"{_model_path(name)}/files", RemovalResult, wait_forever=True)
 
     def load(self, name: str) -> ModelStatus:
-        """Make the model ready; returns once it is, however long that takes."""
+        """Load the model; returns once it is ready, with no time limit."""
         return self._request("POST", f"{_model_path(name)}/load", ModelStatus, wait_forever=True)
 
     def stop(self, name: str) -> ModelStatus:
-        """Stop the model; returns once it has finished what it had begun and is stopped."""
+        """Stop the model; returns once its responses are finished and it is stopped."""
         return self._request("POST", f"{_model_path(name)}/stop", ModelStatus, wait_forever=True)
 
     def retry(self, name: str) -> ModelStatus:
-        """Lift the model's backoff or quarantine."""
+        """End the model's backoff or quarantine."""
         return self._request("POST", f"{_model_path(name)}/retry", ModelStatus)
 
     def logs(self, name: str, *, lines: int = 200, follow: bool = False) -> Generator[str, None, None]:
-        """The last `lines` of the model's log; with `follow` each new one too, until its process ends."""
+        """The last `lines` of the model's log; with `follow`, also each new line until its process ends."""
         query = {"lines": str(lines), "follow": "1" if follow else "0"}
         with (
             self._translate_errors(),
@@ -178,7 +177,9 @@ class ControlClient:
         )
 
     def _foreign_server_error(self) -> DaemonUnreachable:
-        return DaemonUnreachable(f"what answers at {self.socket} is not sparkd, or another version of it")
+        return DaemonUnreachable(
+            f"the program at {self.socket} is not sparkd, or an incompatible version of it"
+        )
 
     @contextmanager
     def _translate_errors(self) -> Iterator[None]:
@@ -187,16 +188,16 @@ class ControlClient:
         except httpx.ConnectError as error:
             raise _build_connect_error(self.socket, error) from error
         except httpx.TimeoutException as error:
-            message = f"sparkd at {self.socket} has not answered for {self._timeout:g} s"
+            message = f"sparkd at {self.socket} has not responded for {self._timeout:g} s"
             raise DaemonUnreachable(message) from error
         except httpx.TransportError as error:
             raise self._connection_lost_error(error) from error
 
     def _connection_lost_error(self, error: httpx.TransportError) -> DaemonUnreachable:
-        # httpx has one type for "the connection ended" and "this is no HTTP"; only the words differ.
+        # httpx has one type for "the connection ended" and "not HTTP"; only the messages differ.
         ended = any(text in str(error) for text in ("closed", "disconnected", "reset", "Broken pipe"))
         if ended or not isinstance(error, httpx.RemoteProtocolError):
-            return DaemonUnreachable(f"what listens at {self.socket} broke off; has sparkd stopped?")
+            return DaemonUnreachable(f"the connection to {self.socket} broke off; sparkd may have stopped")
         return self._foreign_server_error()
 
 
@@ -216,7 +217,7 @@ def _model_path(name: str) -> str:
 
 
 def _split_lines(response: httpx.Response) -> Iterator[str]:
-    """Lines as the daemon ends them: `iter_lines` would also split at the form feeds and the like of a log."""
+    """Lines as the daemon separates them: `iter_lines` would also split at form feeds and similar characters."""
     rest = ""
     for text in response.iter_text():
         *lines, rest = (rest + text).split("\n")
@@ -231,12 +232,12 @@ def _build_connect_error(socket: Path, error: Exception) -> DaemonUnreachable:
     if number == errno.ENOENT:
         return DaemonUnreachable(f"sparkd is not running: there is no control socket {socket}; {start}")
     if number == errno.ECONNREFUSED:
-        return DaemonUnreachable(f"sparkd is not running: nobody listens at {socket}; {start}")
+        return DaemonUnreachable(f"sparkd is not running: nothing listens at {socket}; {start}")
     if number in (errno.EACCES, errno.EPERM):
         return ControlForbidden(
-            f"the control socket {socket} may only be opened by {_find_owner(socket)}; run this as that user"
+            f"the control socket {socket} belongs to {_find_owner(socket)}; run the command with sudo, or as that user"
         )
-    return DaemonUnreachable(f"sparkd cannot be reached at {socket}: {error}")
+    return DaemonUnreachable(f"cannot connect to sparkd at {socket}: {error}")
 
 
 def _find_errno(error: BaseException | None) -> int | None:
@@ -251,6 +252,6 @@ def _find_owner(socket: Path) -> str:
     for path in (socket, *socket.parents):
         try:
             return path.owner()
-        except (OSError, KeyError):  # inside a folder that may not be entered, or a user without a name
+        except (OSError, KeyError):  # inside a folder without access, or a user without a name
             continue
     return "its owner"

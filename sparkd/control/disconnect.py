@@ -1,4 +1,4 @@
-"""Work that is worth doing only while somebody waits for it."""
+"""Work that is cancelled when its client disconnects."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ T = TypeVar("T")
 
 
 class ClientDisconnected(Exception):
-    """The client closed its connection before the answer was there."""
+    """The client closed its connection before the response."""
 
 
 async def run_while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
-    """Do `work`, and cancel it when the client leaves: a Starlette endpoint is not told of that by itself.
+    """Do `work`, and cancel it if the client disconnects, which Starlette does not report to endpoints.
 
-    Raises ClientLeft then, and whatever `work` raises.
+    Raises ClientLeft in that case, and everything that `work` raises.
     """
     task = asyncio.ensure_future(work)
     disconnect = asyncio.ensure_future(_wait_for_disconnect(receive))
@@ -28,12 +28,12 @@ async def run_while_connected(receive: Receive, work: Coroutine[Any, Any, T]) ->
             return task.result()
         raise ClientDisconnected
     finally:
-        # Both are awaited, so that the queue has been left before anything else happens to this connection.
+        # Wait for both, so that the request has left the queue before this connection is used again.
         task.cancel()
         disconnect.cancel()
         await asyncio.wait({task, disconnect})
 
 
 async def _wait_for_disconnect(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":  # what comes before is the rest of the body
+    while (await receive())["type"] != "http.disconnect":  # earlier messages are the rest of the body
         continue

@@ -1,6 +1,6 @@
-"""Errors of the control API as answers, all of the one shape that OpenAI's API has.
+"""Error responses of the control API, in the shape of OpenAI's API.
 
-Also for a busy machine, where the gateway answers clients of sparkd's predecessor in their own words.
+This includes a busy machine, for which the gateway uses the format of sparkd's predecessor.
 """
 
 from __future__ import annotations
@@ -33,24 +33,22 @@ def _handle_error(_: Request, error: Exception) -> Response:
 
 
 def _handle_routing_error(request: Request, error: Exception) -> Response:
-    """Starlette's own 404 and 405, in the shape of ours."""
+    """Starlette's 404 and 405, in the same shape."""
     if isinstance(error, HTTPException) and error.status_code == 405:
-        response = _render_error(MethodNotAllowed(f"{request.url.path} does not take {request.method}"))
+        response = _render_error(MethodNotAllowed(f"{request.url.path} does not accept {request.method}"))
         response.headers["allow"] = (error.headers or {}).get("Allow", "")
         return response
     return _render_error(PathNotFound(f"the control API has no {request.url.path}"))
 
 
 def _handle_disconnect(_: Request, error: Exception) -> Response:  # noqa: ARG001
-    return Response(status_code=499)  # nginx's number for it; nobody is there to read this
+    return Response(status_code=499)  # nginx's status for a client that disconnected
 
 
 def _handle_unexpected_error(_: Request, error: Exception) -> Response:
-    """A bug of ours."""
+    """A bug in sparkd."""
     logger.error("the control API failed", exc_info=error)
-    return _render_error(
-        SparkdError(f"sparkd made a mistake: {type(error).__name__}; its journal has the details")
-    )
+    return _render_error(SparkdError(f"internal error in sparkd: {type(error).__name__}; see its journal"))
 
 
 EXCEPTION_HANDLERS: Mapping[type[Exception], Callable[[Request, Exception], Response]] = {

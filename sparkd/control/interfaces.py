@@ -1,4 +1,4 @@
-"""What the control API asks of the supervisor."""
+"""The interfaces that the control API needs."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from sparkd.supervising.downloads import Downloads
 
 
 class SupervisorInterface(Protocol):
-    """Steers the models of one catalogue."""
+    """Controls the models of one catalogue."""
 
     @property
     def catalogue(self) -> Catalogue:
-        """What may run."""
+        """The current catalogue."""
         ...
 
     @property
     def downloads(self) -> Downloads:
-        """What is on disk."""
+        """Downloads and files on disk."""
         ...
 
     def status(self) -> Status:
-        """Everything as it is now."""
+        """The current status."""
         ...
 
     def plan(self, model: Model) -> Plan:
-        """What would happen if somebody asked for the model now."""
+        """What a request for the model would do now."""
         ...
 
     async def load(self, model: Model) -> None:
-        """Make the model ready; cancelling this leaves the queue. Raises Refusal."""
+        """Load the model; cancelling this removes it from the queue. Raises Refusal."""
         ...
 
     async def stop(self, model: Model) -> None:
-        """Let the model finish what it has begun, then stop it; returns once it is stopped."""
+        """Let the model finish its responses, then stop it; returns once it is stopped."""
         ...
 
     def retry(self, model: Model) -> None:
-        """Lift the model's backoff or quarantine."""
+        """End the model's backoff or quarantine."""
         ...
 
     def log(self, model: Model) -> Log | None:
@@ -51,16 +51,16 @@ class SupervisorInterface(Protocol):
 
 
 class Replacer(Protocol):
-    """Puts the program that is installed now in the place of the one that runs."""
+    """Replaces the running program with the installed one."""
 
     async def prepare(self) -> None:
-        """Try whether that would start, and have it done soon. Raises ReplacementRefused."""
+        """Test whether it would start, and replace soon. Raises ReplacementRefused."""
         ...
 
 
 class Reloader(Protocol):
-    """Reads the catalogue again."""
+    """Reloads the catalogue."""
 
     async def reload(self) -> Reload:
-        """Read the catalogue again and go by it; return what has changed. Raises CatalogueError."""
+        """Reload the catalogue and return what changed. Raises CatalogueError."""
         ...

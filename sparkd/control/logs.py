@@ -1,4 +1,4 @@
-"""A process's log as an HTTP answer: its last lines, and each new one as it comes."""
+"""A process's log as an HTTP response: its last lines, and new ones as they arrive."""
 
 from __future__ import annotations
 
@@ -19,34 +19,33 @@ BOOLEANS = {"1": True, "true": True, "0": False, "false": False}
 
 
 def parse_log_query(query: QueryParams) -> tuple[int, bool]:
-    """`lines` and `follow` of a query; raises InvalidRequest naming the one that cannot be understood."""
+    """`lines` and `follow` of a query; raises InvalidRequest for an invalid one."""
     lines, follow = query.get("lines", str(DEFAULT_LINES)), query.get("follow", "0")
     if not (lines.isascii() and lines.isdigit()):
-        raise InvalidRequest(f"lines is {lines!r}; it must be a whole number, 0 or more", param="lines")
+        raise InvalidRequest(f"lines is {lines!r}; expected a whole number, 0 or more", param="lines")
     if follow not in BOOLEANS:
-        raise InvalidRequest(f"follow is {follow!r}; it must be 1 or 0", param="follow")
+        raise InvalidRequest(f"follow is {follow!r}; expected 1 or 0", param="follow")
     return int(lines), BOOLEANS[follow]
 
 
 class LogEndpoint:
     """The ASGI endpoint of a model's log: its last lines, and with `follow` each new one.
 
-    Following ends with the process, or when the client leaves. Starlette's StreamingResponse cannot do this: it
-    never closes its generator when the client is gone before the first line, and the log would keep that
-    follower.
+    Following ends with the process, or when the client disconnects. Starlette's StreamingResponse cannot do this: if
+    the client disconnects before the first line, it never closes its generator, and the log would keep that follower.
     """
 
     def __init__(self, supervisor: SupervisorInterface) -> None:
         self._supervisor = supervisor
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the answer. Raises RequestError before its first byte."""
+        """Send the response. Raises RequestError before the first byte."""
         request = Request(scope)
         lines, follow = parse_log_query(request.query_params)
         model = self._supervisor.catalogue.find(request.path_params["model"])
         log = self._supervisor.log(model)
         if log is None:
-            raise LogNotFound(f"{model.id} has not run since sparkd started, so it has no log")
+            raise LogNotFound(f'model "{model.id}" has not run since sparkd started, so it has no log')
         await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
         if follow:
             try:

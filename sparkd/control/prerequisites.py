@@ -1,4 +1,4 @@
-"""What a model lacks before its engine can be started at all: what the scheduler, which has no disk, cannot know."""
+"""What is missing before a model's engine can start: files and runtimes, which the scheduler does not check."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from sparkd.supervising.downloads import missing_files_error
 
 
 def find_missing_prerequisites(model: Model, catalogue: Catalogue) -> tuple[str, ...]:
-    """A sentence for its files and one for its runtime, each with the command that mends it. Looks at the disk."""
+    """Sentences about missing files and a missing runtime, each with the command that fixes it. Reads the disk."""
     problems = []
     parts = inspection.inspect_model(model, catalogue.folder("models"))
     if combine_states(parts) in ("absent", "incomplete"):
-        hint = " Whoever asks for it waits for that." if model.download == "auto" else ""
+        hint = " A request for it waits for the download." if model.download == "auto" else ""
         problems.append(f"{missing_files_error(model, parts).message}{hint}")
     runtime = catalogue.runtimes.get(model.runtime or "")
     if runtime is not None and find_installed(runtime, catalogue.folder("runtimes")) is None:
-        problems.append(f"Its runtime {runtime.name} is not built: `sparkctl runtime build {runtime.name}`.")
+        problems.append(
+            f"Its runtime {runtime.name} is not built. Run `sparkctl runtime build {runtime.name}`."
+        )
     return tuple(problems)

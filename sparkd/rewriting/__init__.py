@@ -1,12 +1,12 @@
-"""Body in, body out: a client's request becomes one that its engine understands. No I/O.
+"""Rewrites requests for their engine: a body in, a body out. No I/O.
 
 body        a JSON body whose top level is read and whose values stay bytes
-payloads    pictures, set aside while a body is looked at
-rewrite_context    for whom: model, API, preset
-rules       the ordered table, and `rewrite`, which goes through it
+payloads    long base64 payloads, cut out while a body is parsed
+rewrite_context    the context of a rewrite: model, API, preset
+rules       the ordered table of rules, and `rewrite`, which applies them
 fields, images, text, tool_hints, roles, context_window, tools, thinking    the rules themselves
 token_count, token_estimate, image_size    how many tokens a prompt has
-decoding    values looked into only as deep as a rule needs
+decoding    values decoded only as deep as a rule needs
 """
 
 from sparkd.rewriting.body import JsonBody

@@ -1,7 +1,7 @@
-"""A JSON body whose top level is read and whose values are left as the bytes they came in.
+"""A JSON body: its top level is parsed, its values keep their original bytes.
 
-One pass over the bytes finds `model` and makes rewriting possible, and none of the values is decoded. Pictures are
-not even scanned (sparkd.rewriting.payloads).
+One pass over the bytes finds `model` and prepares rewriting, without decoding values. Images are not even scanned
+(sparkd.rewriting.payloads).
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _SHORT = 32 * 1024
 class JsonBody:
     """A JSON object, immutable. `fields` holds each top-level value undecoded, `model` the model it names.
 
-    Of a key given twice the last value counts, as in Python's own `json`, which engines use. In the fields of a
-    body that was parsed, long payloads in base64 are cut short; `encode` has them whole.
+    If a key occurs twice, the last value counts, as in Python's `json`, which engines use. In the fields of a parsed
+    body, long base64 payloads are cut out; `encode` puts them back.
     """
 
     __slots__ = ("_parsed", "_payloads", "_source", "fields", "model")
@@ -46,17 +46,16 @@ class JsonBody:
         self.model = _read_model(fields)
         self._source = source
         self._payloads = payloads
-        self._parsed = parsed  # what holds every value of _LARGE bytes or more; empty where that is unknown
+        self._parsed = parsed  # what holds every value of _LARGE bytes or more; empty if unknown
 
     @classmethod
     def parse(cls, data: bytes | bytearray, *, keep_payloads: bool = False) -> JsonBody:
-        """Read a body. Raises InvalidRequest when it is not a JSON object or its `model` not a string.
+        """Parse a body. Raises InvalidRequest if it is not a JSON object or `model` is not a string.
 
-        `data` is kept, and must not change from here on. `keep_payloads`: its payloads are not set aside, so that the
-        fields can be shown.
+        `data` is kept and must not change later. `keep_payloads`: keep payloads in the fields, for display.
         """
         if not data:
-            raise InvalidRequest("The request has no body; a JSON object was expected.")
+            raise InvalidRequest("The request has no body; expected a JSON object.")
         rest, payloads = (data, NO_PAYLOADS) if keep_payloads else extract_payloads(data)
         try:
             return cls(_fields_decoder.decode(rest), data, payloads, rest)
@@ -70,11 +69,11 @@ class JsonBody:
             raise InvalidRequest(f"The body is not JSON: {error}.") from None
 
     def with_field(self, name: str, value: object) -> JsonBody:
-        """The same body with one field set; every other value keeps its exact bytes."""
+        """A body with one field set; every other value keeps its exact bytes."""
         return self.with_fields({name: value})
 
     def with_fields(self, values: Mapping[str, object]) -> JsonBody:
-        """The same body with these fields set; the very same object when they were so already."""
+        """A body with these fields set; the same object if nothing changes."""
         new = {name: encode_raw(value) for name, value in values.items()}
         same = all(name in self.fields and self.fields[name] == value for name, value in new.items())
         if same:
@@ -83,7 +82,7 @@ class JsonBody:
         return JsonBody({**self.fields, **new}, None, self._payloads, b"" if large else self._parsed)
 
     def without(self, names: Collection[str]) -> JsonBody:
-        """The same body without these fields; the very same object when it has none of them."""
+        """A body without these fields; the same object if it has none of them."""
         if self.fields.keys().isdisjoint(names):
             return self
         remaining = {name: value for name, value in self.fields.items() if name not in names}
@@ -99,7 +98,7 @@ class JsonBody:
         return is_in_short_string(word, self._parsed or bytes(value), _SHORT)
 
     def encode(self) -> bytes | bytearray:
-        """The bytes to send: those that came, the very same object, unless a field was set."""
+        """The bytes to send: the same object that was parsed, unless a field was set."""
         return (
             restore_payloads(_encoder.encode(self.fields), self._payloads)
             if self._source is None

@@ -1,4 +1,4 @@
-"""The model's context: what cannot fit is refused, and nobody asks for more tokens than are left."""
+"""The model's context: rejects prompts that cannot fit, and limits the response to the remaining tokens."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ LIMIT_FIELDS: dict[Api, tuple[str, ...]] = {
     "responses": ("max_output_tokens",),
     "messages": ("max_tokens",),
 }
-"""The fields that limit an answer's tokens, the one that counts first."""
+"""The fields that limit the tokens of a response; the first one that is set counts."""
 
 MIN_MARGIN = 512
 
 
 def context_length(model: Model) -> int | None:
-    """Tokens of prompt and answer together: what the catalogue declares, or else the engine's flag."""
+    """Tokens of prompt and response together: from the catalogue, or else from the engine's flag."""
     if model.context_length is not None:
         return model.context_length
     flag = model.options.get("max-model-len")
@@ -33,12 +33,12 @@ def context_length(model: Model) -> int | None:
 
 
 def is_capped(model: Model) -> bool:
-    """Whether the context can be guarded."""
+    """Whether the context limit applies."""
     return model.rewriting.cap_tokens and context_length(model) is not None
 
 
 def cap_tokens(context: RewriteContext, body: JsonBody) -> JsonBody:
-    """Refuse a prompt that cannot fit, and lower a limit that is more than what is left beside the prompt.
+    """Reject a prompt that cannot fit, and lower a limit that is larger than the rest of the context.
 
     A chat without a limit gets one, in both fields that clients use. Raises ContextExceeded, InvalidRequest.
     """
@@ -71,15 +71,15 @@ def _compute_limit(context: RewriteContext, body: JsonBody, length: int, request
 
 
 def needs_exact_count(context: RewriteContext, body: JsonBody) -> bool:
-    """Whether an estimate cannot tell if the prompt of a body that was rewritten fits beside its margin.
+    """Whether the estimate cannot decide if a rewritten body's prompt and margin fit, so that counting is needed.
 
-    Never for a body with images, which nobody counts cheaply.
+    False for a body with images, which are expensive to count.
     """
     length = context_length(context.model) or 0
     if not is_capped(context.model) or sum(len(memoryview(value)) for value in body.fields.values()) < length:
-        return False  # a token is a byte at the least
+        return False  # a token has at least one byte
     if context.api == "chat" and _read_limit(body, LIMIT_FIELDS["chat"]) not in (None, 1):
-        return False  # `cap_tokens` leaves one token where nothing is left: no need to count once more
+        return False  # `cap_tokens` has set the minimum: no need to count again
     count = count_prompt_tokens(context, body)
     return not count.exact and not count.images and count.total + _margin(context.model, length) >= length
 
@@ -96,7 +96,7 @@ def _read_limit(body: JsonBody, names: tuple[str, ...]) -> int | None:
 
 
 def _read_whole_number(name: str, value: msgspec.Raw | None) -> int | None:
-    """A field's whole number; None where it says nothing. Raises InvalidRequest for anything else."""
+    """A field's whole number; None if it is missing. Raises InvalidRequest for anything else."""
     if is_null(value):
         return None
     number: Any = decode_value(value)
@@ -109,11 +109,11 @@ def _read_whole_number(name: str, value: msgspec.Raw | None) -> int | None:
 
 def _build_error(context: RewriteContext, count: PromptTokens, length: int) -> ContextExceeded:
     about = "" if count.exact else "about "
-    counts = [(count.text, "what is said"), (count.tools, "tools"), (count.images, "images")]
+    counts = [(count.text, "messages"), (count.tools, "tools"), (count.images, "images")]
     parts = [f"{number:,} in {part}" for number, part in counts if number]
     breakdown = f" ({', '.join(parts)})" if len(parts) > 1 else ""
     return ContextExceeded(
-        f'The prompt has {about}{count.total:,} tokens{breakdown}; "{context.model.id}" takes {length:,}. '
+        f'The prompt has {about}{count.total:,} tokens{breakdown}, but "{context.model.id}" takes {length:,}. '
         f"{_suggest_model(context, count)}",
         param="prompt"
         if context.api == "completions"
@@ -124,7 +124,7 @@ def _build_error(context: RewriteContext, count: PromptTokens, length: int) -> C
 
 
 def _suggest_model(context: RewriteContext, count: PromptTokens) -> str:
-    """The model with the least room that is enough."""
+    """The model with the smallest context that is large enough."""
     candidates = [
         (length, peer.id)
         for peer in context.alternatives
@@ -133,6 +133,6 @@ def _suggest_model(context: RewriteContext, count: PromptTokens) -> str:
         and (length := context_length(peer) or 0) > count.total
     ]
     if not candidates:
-        return "No model here takes that much."
+        return "No model here takes that many."
     length, name = min(candidates)
-    return f"{name} takes {length:,}."
+    return f'"{name}" takes {length:,}.'

@@ -1,4 +1,4 @@
-"""Values looked into only as deep as a rule needs: whatever has another shape is None, never an exception."""
+"""Decodes values only as deep as a rule needs. A value of another shape is None, never an exception."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 T = TypeVar("T")
 
 Fields = dict[str, msgspec.Raw]
-"""A JSON object whose values are left as the bytes they came in."""
+"""A JSON object whose values keep their original bytes."""
 
 _object_decoder = msgspec.json.Decoder(Fields)
 _array_decoder = msgspec.json.Decoder(list[msgspec.Raw])
@@ -38,7 +38,7 @@ def decode_array(value: msgspec.Raw | None) -> list[msgspec.Raw] | None:
 
 
 def decode_string(value: msgspec.Raw | None) -> str | None:
-    """A text."""
+    """A string."""
     return _try_decode(_string_decoder, value)
 
 
@@ -53,12 +53,12 @@ def decode_boolean(value: msgspec.Raw | None) -> bool | None:
 
 
 def decode_value(value: msgspec.Raw | None) -> Any:
-    """Any value, decoded whole; None also for what is not there."""
+    """Any value, completely decoded; None if it is missing."""
     return _try_decode(_value_decoder, value)
 
 
 def is_null(value: msgspec.Raw | None) -> bool:
-    """Whether a value is null, or not there at all."""
+    """Whether a value is null or missing."""
     return value is None or bytes(value).strip() == b"null"
 
 
@@ -68,4 +68,6 @@ def _try_decode(decoder: msgspec.json.Decoder[T], value: msgspec.Raw | None) -> 
     try:
         return decoder.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None  # another type, half of a surrogate pair, nested too deeply: the engine's to judge
+        return (
+            None  # another type, half of a surrogate pair, nested too deeply: left for the engine to reject
+        )

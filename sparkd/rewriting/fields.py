@@ -1,4 +1,4 @@
-"""Request fields that the owner takes out or puts in, and the name that the engine knows its model by."""
+"""Request fields that the catalogue removes or sets, and the model's id in place of an alias."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from sparkd.rewriting.rewrite_context import RewriteContext
 
 
 def set_model_id(context: RewriteContext, body: JsonBody) -> JsonBody:
-    """An engine serves its model under the id alone; clients may use an alias, or name it in the path."""
+    """Replace an alias by the model's id, the only name the engine knows. Clients may also name it in the path."""
     return body if body.model == context.model.id else body.with_field("model", context.model.id)
 
 
 def strip_fields(context: RewriteContext, body: JsonBody) -> JsonBody:
-    """Take out what the owner wants no client to say."""
+    """Remove the fields in `strip`."""
     return body.without(context.model.rewriting.strip)
 
 
 def fill_defaults(context: RewriteContext, body: JsonBody) -> JsonBody:
-    """Put in what the client left open."""
+    """Add the fields in `default` that the client did not set."""
     given = _translate_fields(context, body, context.model.rewriting.default)
     return body.with_fields({name: value for name, value in given.items() if name not in body.fields})
 
 
 def set_fields(context: RewriteContext, body: JsonBody) -> JsonBody:
-    """Put in what the owner wants every client to say."""
+    """Set the fields in `set`."""
     return body.with_fields(_translate_fields(context, body, context.model.rewriting.set))
 
 
 def apply_preset(context: RewriteContext, body: JsonBody) -> JsonBody:
-    """Put in what the alias stands for."""
+    """Set the fields of the preset."""
     return body.with_fields(_translate_fields(context, body, context.preset))
 
 
 def _translate_fields(context: RewriteContext, body: JsonBody, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields as the API in question spells them: a reasoning effort stands inside `reasoning` in /v1/responses."""
+    """Fields in the API's spelling: in /v1/responses, a reasoning effort is inside `reasoning`."""
     normalize_flag = dict(given)
     if (
         context.api == "responses"

@@ -10,14 +10,14 @@ from typing import Literal
 Size = tuple[int, int]
 
 _MAX_BASE64 = 8192
-"""Characters of base64 that are decoded: enough for all but a JPEG with a large preview in front."""
+"""Characters of base64 that are decoded: enough unless a JPEG starts with a large preview."""
 
 _FRAME_MARKERS = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
-"""Markers that begin a JPEG's frame (ITU T.81, table B.1)."""
+"""Markers at the start of a JPEG frame (ITU T.81, table B.1)."""
 
 
 def read_image_size(encoded: str) -> Size | None:
-    """Width and height in pixels of an image given in base64; None where they cannot be found."""
+    """Width and height in pixels of a base64 image; None if they cannot be found."""
     head = encoded[:_MAX_BASE64]
     try:
         data = base64.b64decode(head[: len(head) // 4 * 4])

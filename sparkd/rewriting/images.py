@@ -17,21 +17,27 @@ IMAGE_TYPES = frozenset({"image_url", "input_image", "image"})
 TURN_FIELDS = ("messages", "input")
 _CONTENT_FIELDS = ("content", "output")
 _MAX_DEPTH = 3
-"""Levels at which images are looked for: a message's part, and a part of a tool's result."""
+"""Levels that are searched for images: the parts of a message, and the parts of a tool result."""
 
 
 def reject_images(context: RewriteContext, body: JsonBody) -> JsonBody:
-    """Refuse a request with an image in it, and name the models that take images. Raises ImagesNotSupported."""
+    """Reject a request with an image, and name models that accept images. Raises ImagesNotSupported."""
     for name in TURN_FIELDS:
         if any(_has_image(turn) for turn in _list_turns(body, name)):
             vision_models = sorted(peer.id for peer in context.alternatives if peer.vision and peer.enabled)
-            others = f"These do: {', '.join(vision_models)}." if vision_models else "No model here does."
-            raise ImagesNotSupported(f'Model "{context.model.id}" takes no images. {others}', param=name)
+            others = (
+                f"These models do: {', '.join(vision_models)}."
+                if vision_models
+                else "No model here accepts images."
+            )
+            raise ImagesNotSupported(
+                f'Model "{context.model.id}" does not accept images. {others}', param=name
+            )
     return body
 
 
 def drop_images(_: RewriteContext, body: JsonBody) -> JsonBody:
-    """Leave images out."""
+    """Remove images."""
     for name in TURN_FIELDS:
         turns = _list_turns(body, name)
         if any(_has_image(turn) for turn in turns):
@@ -46,7 +52,7 @@ def is_image(part: msgspec.Raw) -> bool:
 
 
 def _list_turns(body: JsonBody, name: str) -> list[msgspec.Raw]:
-    """The turns, if there can be an image among them: most requests have none, and are not taken apart."""
+    """The messages, if they may contain an image. Most requests have none and are not decoded."""
     return (decode_array(body.fields[name]) or []) if body.may_name(name, b"image") else []
 
 

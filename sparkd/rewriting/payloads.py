@@ -1,8 +1,8 @@
-"""Long payloads in base64, pictures mostly, set aside before a body is parsed and put back when it is sent.
+"""Cuts long base64 payloads, mostly images, out of a body before it is parsed, and puts them back when it is sent.
 
-An 8 MB picture is then never read as JSON at all. A payload is a string, or the end of one, without a backslash: after
-`;base64,` (a data URL) or as the value of a key `data` (Anthropic's images, OpenAI's audio). In valid JSON both
-can only be found where they mean it: no quote stands inside a string without a backslash before it.
+So an 8 MB image is never parsed as JSON. A payload is a string, or the end of one, without a backslash: after
+`;base64,` (a data URL) or as the value of a key `data` (Anthropic's images, OpenAI's audio). In valid JSON, both occur
+only with this meaning, because a quote inside a string always has a backslash before it.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from sparkd.rewriting.spans import find_long_spans
 
 MIN_BODY_SIZE = 256 * 1024
 MIN_PAYLOAD_SIZE = 32 * 1024
-"""Bytes of a body, and of a payload in it, below which it is not worth it."""
+"""Bytes of a body, and of a payload in it, below which payloads are not cut out."""
 
 PREFIX_SIZE = 8192
-"""Bytes of a payload that stay, since the size of an image is told by its first bytes. A multiple of four."""
+"""Bytes of a payload that stay, because they contain the size of an image. A multiple of four."""
 
 _DATA_URL = b";base64,"
 _MAX_KEY_LENGTH = 24
@@ -26,7 +26,7 @@ _data_key = re.compile(rb'"data"\s{0,8}:\s{0,8}"\Z')
 
 
 class ExtractedPayloads(NamedTuple):
-    """What was set aside, and the mark that stands in the body with the number of each payload after it."""
+    """The payloads, and the mark that replaces each of them in the body, followed by its number."""
 
     marker: bytes = b""
     payloads: tuple[bytes | bytearray, ...] = ()
@@ -36,7 +36,7 @@ NO_PAYLOADS = ExtractedPayloads()
 
 
 def extract_payloads(data: bytes | bytearray) -> tuple[bytes | bytearray, ExtractedPayloads]:
-    """A body with marks in place of what is set aside, and what that is."""
+    """A body with marks in place of its payloads, and the payloads."""
     pieces, payloads = _split_at_payloads(data) if len(data) >= MIN_BODY_SIZE else ([], ())
     if not payloads:
         return data, NO_PAYLOADS
@@ -47,7 +47,7 @@ def extract_payloads(data: bytes | bytearray) -> tuple[bytes | bytearray, Extrac
 
 
 def restore_payloads(data: bytes | bytearray, extracted: ExtractedPayloads) -> bytes | bytearray:
-    """A body with everything that was set aside in its place."""
+    """A body with its payloads in place of the marks."""
     if not extracted.payloads:
         return data
 

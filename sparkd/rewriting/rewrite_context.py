@@ -1,4 +1,4 @@
-"""For whom a body is mended: the model, the API it is asked through, and what else the rules may know."""
+"""The context of a rewrite: the model, the API of the request, and what else the rules need."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def detect_api(path: str) -> Api:
 
 @dataclass(frozen=True, slots=True)
 class RewriteContext:
-    """One body's circumstances.
+    """The context of one body.
 
-    `name` is what the client called the model (a preset, perhaps); `alternatives` the models that may be named to it
-    instead; `exact_tokens` the prompt's exact tokens, where the engine has counted them.
+    `name` is the client's name for the model, perhaps a preset. `alternatives` are models that an error may suggest
+    instead. `exact_tokens` is the exact number of prompt tokens, if the engine has counted them.
     """
 
     model: Model

@@ -1,8 +1,8 @@
-"""Strict turns, for chat templates that refuse anything else: user, assistant, user, and no system message.
+"""Alternating roles, for chat templates that accept nothing else: user, assistant, user, and no system message.
 
-Nothing is lost on the way. Neighbours of one role are merged: texts are joined, parts and tool calls stand behind each
-other. Where a merger would lose something (two names, say) a short turn of the other role goes between.
-Results of tools stay what they are, however many follow each other.
+Nothing is lost. Consecutive messages of one role are merged: texts are joined, parts and tool calls are appended. If a
+merge would lose something (for example one of two names), a short message of the other role is inserted.
+Tool results are never merged.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ FILLER_TURNS = {
     "user": encode_raw({"role": "assistant", "content": "Understood."}),
     "assistant": encode_raw({"role": "user", "content": "Continue."}),
 }
-"""What goes between two neighbours of this role that cannot be merged."""
+"""The message inserted between two messages of this role that cannot be merged."""
 
 _JOINABLE_FIELDS = ("content", "reasoning_content", "reasoning")
 _SYSTEM_HEADING = "[System Instruction]\n"
 
 
 def alternate_roles(context: RewriteContext, body: JsonBody) -> JsonBody:
-    """Make the roles of `messages` take turns, beginning with the user."""
+    """Make the roles of `messages` alternate, starting with the user."""
     messages = decode_array(body.fields.get("messages"))
     if messages is None:
         return body
@@ -42,12 +42,12 @@ def alternate_roles(context: RewriteContext, body: JsonBody) -> JsonBody:
     if same:
         return body
     merged = body.with_field("messages", turns)
-    # A text beside parts without any words has become parts again.
+    # Merging a text with parts without text has created parts again.
     return join_text(context, merged) if needs_joined_text(context.model) else merged
 
 
 def read_role(message: msgspec.Raw) -> str | None:
-    """Who speaks."""
+    """The role of a message."""
     return decode_string((decode_object(message) or {}).get("role"))
 
 
@@ -56,7 +56,7 @@ def _is_same(first: object, second: object) -> bool:
 
 
 def _split_system_messages(messages: list[msgspec.Raw]) -> tuple[list[msgspec.Raw], list[msgspec.Raw]]:
-    """The parts of all system messages with one text in front, and the other messages."""
+    """The parts of all system messages, with one text first, and the other messages."""
     texts: list[str] = []
     others: list[msgspec.Raw] = []
     turns: list[msgspec.Raw] = []
@@ -93,7 +93,7 @@ def _merge_neighbours(messages: list[msgspec.Raw]) -> list[msgspec.Raw]:
 
 
 def _merge_messages(first: Fields, second: Fields) -> Fields | None:
-    """Both messages in one; None where that would lose something."""
+    """Both messages merged; None if that would lose something."""
     merged = dict(first)
     for name, value in second.items():
         current = merged.get(name)
@@ -124,7 +124,7 @@ def _concatenate(first: msgspec.Raw, second: msgspec.Raw) -> msgspec.Raw | None:
 
 
 def _list_parts(content: msgspec.Raw | None) -> list[msgspec.Raw] | None:
-    """Content as parts; None where it is neither a text nor parts."""
+    """Content as parts; None if it is neither a string nor parts."""
     if is_null(content):
         return []
     text = decode_string(content)
@@ -136,7 +136,7 @@ def _make_text_part(text: str) -> msgspec.Raw:
 
 
 def _prepend_system(system: list[msgspec.Raw], turns: list[msgspec.Raw]) -> list[msgspec.Raw]:
-    """The system's words in front of the first user's, or as a turn of their own."""
+    """The system messages before the first user message, or as a message of their own."""
     text = read_text_part(system[0])
     heading = f"{_SYSTEM_HEADING}{text or ''}\n\n"
     first = decode_object(turns[0]) if turns else None

@@ -1,4 +1,4 @@
-"""The ordered table of rules: small pure functions, switched by the catalogue, never by a model's name."""
+"""The ordered table of rules: small pure functions, switched by the catalogue and never by a model's name."""
 
 from __future__ import annotations
 
@@ -100,11 +100,11 @@ RULES: tuple[Rule, ...] = (
         disable_thinking,
     ),
 )
-"""Every rule, in the order of its turn."""
+"""All rules, in the order in which they are applied."""
 
 
 class RuleStep(Struct, frozen=True):
-    """What became of one rule. `before` and `after` hold the fields it touched; None: not there."""
+    """The result of one rule. `before` and `after` have the fields that it changed; None: missing."""
 
     rule: Rule
     applies: bool
@@ -113,30 +113,30 @@ class RuleStep(Struct, frozen=True):
 
     @property
     def changed(self) -> bool:
-        """Whether the rule touched anything."""
+        """Whether the rule changed anything."""
         return bool(self.before)
 
 
 class RewriteResult(Struct, frozen=True):
-    """A body as its engine is to get it, and the steps that changed it."""
+    """A rewritten body, and the steps that changed it."""
 
     body: JsonBody
     steps: tuple[RuleStep, ...]
 
     @property
     def rewrites(self) -> tuple[str, ...]:
-        """Names of the rules that changed something; calling the model by its id is no mending."""
+        """Names of the rules that changed something, except the one for the model's id."""
         return tuple(step.rule.name for step in self.steps if step.rule is not MODEL_ID_RULE)
 
 
 class RequestRewriter:
-    """The rules that can apply to each model of one catalogue, worked out when it is first asked for."""
+    """The rules that can apply to each model of one catalogue, computed at its first request."""
 
     def __init__(self) -> None:
         self._rules: dict[tuple[str, Api], tuple[Rule, ...]] = {}
 
     def rewrite(self, context: RewriteContext, body: JsonBody) -> RewriteResult:
-        """Mend a body. Raises RequestError for one that the model cannot be asked."""
+        """Rewrite a body. Raises RequestError if the model cannot serve it."""
         rules = self._rules.get((context.model.id, context.api))
         if rules is None:
             rules = tuple(rule for rule in RULES if _applies(rule, context))
@@ -153,12 +153,12 @@ class RequestRewriter:
 
 
 def rewrite(context: RewriteContext, body: JsonBody) -> RewriteResult:
-    """Mend one body. Raises RequestError for one that the model cannot be asked."""
+    """Rewrite one body. Raises RequestError if the model cannot serve it."""
     return RequestRewriter().rewrite(context, body)
 
 
 def trace_rules(context: RewriteContext, body: JsonBody) -> Iterator[tuple[RuleStep, JsonBody]]:
-    """Every rule in turn, with the body after it. Raises RequestError."""
+    """Apply every rule in order, and yield its step and the body after it. Raises RequestError."""
     for rule in RULES:
         applies = _applies(rule, context)
         rewritten = rule.apply(context, body) if applies else body

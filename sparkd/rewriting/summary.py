@@ -1,4 +1,4 @@
-"""What rewriting did, in words: for the journal and for `sparkctl explain`. Never a word of a prompt."""
+"""A summary of a rewrite, for the journal and `sparkctl explain`. Contains no part of a prompt."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _VISIBLE_FIELDS = frozenset(
     }
     | {"thinking", "reasoning", "reasoning_effort", "reasoningEffort", "chat_template_kwargs"}
 )
-"""Fields that are shown whole: none of them holds what somebody said."""
+"""Fields that are shown completely: none of them contains messages."""
 
 MAX_VALUE_LENGTH = 120
 """Characters of a value that are shown."""
 
 
 def summarize(result: RewriteResult) -> str:
-    """Every rule that changed something and the fields it touched, on one line."""
+    """Every rule that changed something, with the changed fields, on one line."""
     return "; ".join(f"{step.rule.name}: {', '.join(list_changes(step))}" for step in result.steps)
 
 
 def list_changes(step: RuleStep) -> list[str]:
-    """Each field that a rule touched, before and after."""
+    """Each field that a rule changed, before and after."""
     return [
         f"{name} {_render_value(name, before)} -> {_render_value(name, step.after[name])}"
         for name, before in step.before.items()

@@ -1,4 +1,4 @@
-"""Text given in parts becomes one text, for chat templates that can only take a text."""
+"""Joins text parts into one text, for chat templates that accept only a string."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from sparkd.rewriting.rewrite_context import RewriteContext
 
 
 def needs_joined_text(model: Model) -> bool:
-    """Whether the model's chat template can only take a text."""
+    """Whether the model's chat template accepts only a string."""
     return model.rewriting.join_text and not model.vision
 
 
 def join_text(_: RewriteContext, body: JsonBody) -> JsonBody:
-    """Join the text parts of each message with a newline; parts without text are dropped beside text."""
+    """Join the text parts of each message with newlines. Parts without text are removed if there is text."""
     messages = decode_array(body.fields.get("messages"))
     if not messages:
         return body
@@ -35,7 +35,7 @@ def _join_parts(message: msgspec.Raw) -> msgspec.Raw:
 
 
 def read_text_part(part: msgspec.Raw) -> str | None:
-    """The text of a part of type text; None for any other part."""
+    """The text of a text part; None for any other part."""
     fields = decode_object(part)
     if fields is None or decode_string(fields.get("type")) not in ("text", "input_text", "output_text"):
         return None

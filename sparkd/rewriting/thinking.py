@@ -1,7 +1,7 @@
 """Thinking, for models that can only switch it on or off.
 
-Their chat templates read the switch from `chat_template_kwargs`, as `enable_thinking` or as `thinking`. Clients say
-it in four other ways. Who says it plainest is heard: the template's own keys, then the flag, then an effort.
+Their chat templates read the switch from `chat_template_kwargs`, as `enable_thinking` or `thinking`. Clients have four
+other ways. The first of these wins: the template's own keys, the flag, an effort.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ KNOWN_EFFORTS = frozenset({"none", "minimal", "low", "medium", "high", "xhigh", 
 
 
 def apply_thinking_flag(context: RewriteContext, body: JsonBody) -> JsonBody:
-    """A `thinking` at the top becomes the template's switch. Anthropic's says `{"type": "enabled"}`."""
+    """Turn a top-level `thinking` into the template's switch. Anthropic's is `{"type": "enabled"}`."""
     wanted = _read_flag(context, body.fields.get("thinking"))
     if wanted is None:
         return body
@@ -44,7 +44,7 @@ def _read_flag(context: RewriteContext, thinking: msgspec.Raw | None) -> bool | 
 
 
 def apply_reasoning_effort(_: RewriteContext, body: JsonBody) -> JsonBody:
-    """A reasoning effort becomes the template's switch: off for "none", on for any other that is known."""
+    """Turn a reasoning effort into the template's switch: off for "none", on for other known values."""
     reasoning = decode_object(body.fields.get("reasoning"))
     effort = _read_effort(body, reasoning)
     if not effort:
@@ -57,7 +57,7 @@ def apply_reasoning_effort(_: RewriteContext, body: JsonBody) -> JsonBody:
 
 
 def disable_thinking(_: RewriteContext, body: JsonBody) -> JsonBody:
-    """Where nobody has said anything about thinking, it is off."""
+    """Turn thinking off unless the request sets it."""
     kwargs = decode_object(body.fields.get(TEMPLATE_KWARGS)) or {}
     if any(key in kwargs for key in SWITCH_KEYS):
         return body

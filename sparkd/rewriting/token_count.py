@@ -1,4 +1,4 @@
-"""How many tokens a request's prompt has: what is said in it, its tools, its images."""
+"""Counts the tokens of a request's prompt: messages, tools and images."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ TOKENS_PER_MESSAGE = 6
 """Tokens that a chat template puts around a message."""
 
 TOKENS_PER_CONVERSATION = 24
-"""Tokens that a chat template adds once: its beginning, the date, the answer's heading."""
+"""Tokens that a chat template adds once: its start, the date, the heading of the response."""
 
 TOKENS_FOR_TOOLS = 120
-"""Tokens that a chat template says about tools in general."""
+"""Tokens that a chat template adds if there are tools."""
 
 UNKNOWN_IMAGE_TOKENS = 1500
 PATCH_PIXELS = 28
 MIN_IMAGE_TOKENS, MAX_IMAGE_TOKENS = 64, 16384
-"""An image's tokens are its patches of 28 by 28 pixels, within these bounds, as Qwen's vision models have them; that is
-more than others need. One whose size cannot be seen counts as 1500."""
+"""An image's tokens are its patches of 28 by 28 pixels, within these bounds, as in Qwen's vision models; others need
+fewer. An image of unknown size counts as 1500."""
 
 _TEXT_FIELDS = ("system", "instructions", "messages", "input", "prompt")
 _TOOL_FIELDS = ("tools", "functions")
@@ -46,7 +46,7 @@ _MAX_DEPTH = 16
 
 
 class PromptTokens(Struct, frozen=True):
-    """Tokens of a prompt. `exact`: counted by a tokenizer, else estimated. `least`: it has surely no fewer."""
+    """Tokens of a prompt. `exact`: counted by a tokenizer, not estimated. `least`: the smallest possible number."""
 
     text: int
     tools: int = 0
@@ -56,12 +56,12 @@ class PromptTokens(Struct, frozen=True):
 
     @property
     def total(self) -> int:
-        """All of it."""
+        """The sum."""
         return self.text + self.tools + self.images
 
 
 def count_prompt_tokens(context: RewriteContext, body: JsonBody) -> PromptTokens:
-    """The tokens of a request's prompt, before its answer."""
+    """The tokens of a request's prompt, without its response."""
     return _count_without_estimate(context, body) or _PromptCounter(context, body).count()
 
 
@@ -84,7 +84,7 @@ def _count_without_estimate(context: RewriteContext, body: JsonBody) -> PromptTo
 
 
 class _PromptCounter:
-    """One prompt being counted. What is said is collected, and estimated in one piece."""
+    """Counts one prompt. Collects its texts and estimates them together."""
 
     def __init__(self, context: RewriteContext, body: JsonBody) -> None:
         self._tokenizer = context.model.rewriting.tokenizer
@@ -134,7 +134,7 @@ class _PromptCounter:
         self._add_value(value, content, _MAX_DEPTH)
 
     def _add_prompts(self, value: msgspec.Raw) -> None:
-        """Of several prompts the longest counts: each is answered on its own. Numbers are tokens already."""
+        """Of several prompts, the longest counts, because each gets its own response. Numbers are tokens."""
         prompts = decode_array(value)
         if prompts is None:
             self._add_value(value, decode_content(value), 1)
@@ -176,7 +176,7 @@ def _count_image_tokens(image: Fields) -> int:
 
 
 def _read_base64(image: Fields) -> str:
-    """The base64 of an image in any of the three APIs; nothing for one at an address."""
+    """The base64 of an image in any of the three APIs; "" for an image at a URL."""
     source = decode_object(image.get("source"))
     if source is not None:
         return decode_string(source.get("data")) or ""

@@ -1,8 +1,8 @@
-"""How many tokens a text has, without a tokenizer: counted by script, in one pass at the speed of C.
+"""Estimates the tokens of a text without a tokenizer: counts characters by script, in one pass at the speed of C.
 
-In UTF-8 the first byte of a character tells its script nearly always. So the bytes of a text are translated into
-classes, and the classes counted. What a character of each class costs was fitted to tokenizers on texts in many
-languages and on code; benchmarks/estimating.py shows the error that is left. "large" was fitted to the vocabularies of
+In UTF-8, the first byte of a character nearly always determines its script. So the bytes of a text are translated to
+classes, and the classes are counted. The tokens per character of each class were fitted to tokenizers on texts in many
+languages and on code; benchmarks/estimating.py prints the remaining error. "large" was fitted to the vocabularies of
 Qwen, Llama 3 and 4, gpt-oss, DeepSeek and Mistral Nemo, "small" to those of SmolLM2 and Mistral 7B.
 """
 
@@ -15,14 +15,14 @@ from sparkd.catalog.rewriting import Tokenizer
 
 
 class TokenEstimate(NamedTuple):
-    """How many tokens there most likely are, and how many there are at the very least."""
+    """The most likely number of tokens, and the smallest possible number."""
 
     likely: float
     least: float
 
 
 class _CharacterClass(NamedTuple):
-    """Bytes that begin a character of a class, tokens a character of it costs, and the least share of these."""
+    """First bytes of the characters of a class, tokens per character, and the smallest share of these."""
 
     lead_bytes: tuple[int, ...]
     large: float
@@ -56,7 +56,7 @@ _CLASSES: Mapping[str, _CharacterClass] = {
 }
 
 _TOKENS_PER_SPACE_PAIR = {"large": 0.40, "small": 0.30}
-"""Tokens of two spaces in a row: code is indented, and an indentation is a token or two."""
+"""Tokens for two spaces in a row: code is indented, and an indentation is one or two tokens."""
 
 _DEAREST_LARGE = max(class_.large for class_ in _CLASSES.values())
 _DEAREST_SMALL = max(class_.small for class_ in _CLASSES.values())
@@ -70,7 +70,7 @@ _CONTINUATION_BYTES = bytes(range(0x80, 0xC0))
 
 _NOT_OTHERS = bytes(range(0x80)) + _CONTINUATION_BYTES
 _NOT_ASCII = _CONTINUATION_BYTES + bytes(lead for name in _NON_ASCII for lead in _CLASSES[name].lead_bytes)
-"""What is removed from a text before the classes of other scripts, and those of ASCII, are counted in it."""
+"""Bytes removed from a text before the classes of other scripts, and those of ASCII, are counted."""
 
 
 def _build_table() -> bytes:
@@ -85,12 +85,12 @@ _TABLE = _build_table()
 
 
 def estimate_max_tokens(size: int, tokenizer: Tokenizer) -> float:
-    """An upper bound of what `tokens_in` says of any text of `size` bytes."""
+    """An upper bound of `tokens_in` for any text of `size` bytes."""
     return size * (_DEAREST_SMALL if tokenizer == "small" else _DEAREST_LARGE)
 
 
 def estimate_tokens(data: bytes, tokenizer: Tokenizer) -> TokenEstimate:
-    """About how many tokens a text in UTF-8 has."""
+    """The estimated number of tokens of a text in UTF-8."""
     size = "small" if tokenizer == "small" else "large"
     pairs = data.count(b"  ")
     likely = pairs * _TOKENS_PER_SPACE_PAIR[size]

@@ -1,4 +1,4 @@
-"""Hints for models that write lists and objects as strings, and call tools when they are greeted."""
+"""Hints for models that write lists and objects as strings, or call tools in reply to a greeting."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ QUESTION_HINT = (
 )
 
 MAX_DEPTH = 64
-"""Levels of a schema that are looked at."""
+"""Levels of a schema that are searched."""
 
 _SCHEMA_KEYS = ("items", "additionalProperties", "not", "if", "then", "else", "contains")
 _SCHEMA_LIST_KEYS = ("anyOf", "oneOf", "allOf", "prefixItems", "items")
@@ -30,7 +30,7 @@ _SCHEMA_MAP_KEYS = ("properties", "patternProperties", "$defs", "definitions", "
 
 
 def add_tool_hints(_: RewriteContext, body: JsonBody) -> JsonBody:
-    """Say it in the system's words, and in the schema of every tool."""
+    """Add the instruction to the system message, and a hint to the schema of every tool."""
     messages = decode_array(body.fields.get("messages"))
     if messages is None:
         return body
@@ -105,7 +105,7 @@ def _list_types(given: msgspec.Raw | None) -> list[str | None]:
 
 
 def _add_description(fields: Fields, suffix: str, hint: str) -> Fields:
-    """The same fields with a description that ends in the hint; said already, it is not said again."""
+    """The same fields with the hint at the end of the description, unless it is already there."""
     text = decode_string(fields.get("description"))
     if text and text.endswith((suffix, hint)):
         return fields

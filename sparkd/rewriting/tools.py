@@ -1,4 +1,4 @@
-"""Tools taken from a model that cannot use them, and forced on one that forgets them."""
+"""Removes tools for a model that cannot use them, and requires them for one that forgets to."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ TOOL_FIELDS = ("tool_choice", "tools", "functions", "function_call", "parallel_t
 
 
 def strip_tools(_: RewriteContext, body: JsonBody) -> JsonBody:
-    """Take out everything about tools."""
+    """Remove all fields about tools."""
     return body.without(TOOL_FIELDS)
 
 
 def require_tool(context: RewriteContext, body: JsonBody) -> JsonBody:
-    """Make the model call a tool where it may choose, as long as no tool has answered yet."""
+    """Require a tool call if the model may choose, until a tool has returned a result."""
     choice = body.fields.get("tool_choice")
     if not decode_array(body.fields.get("tools")) or not _may_choose(choice and decode_value(choice)):
         return body

@@ -69,16 +69,14 @@ def test_a_real_embedding_model_becomes_the_utility_and_a_second_one_does_not(ca
         assert (added.lifecycle, added.context_length) == (lifecycle, 256)
         assert added.options["runner"] == "pooling"
     assert "first is the utility model already" in result.out
-    assert "first has the same source already" in result.out
+    assert "first already has this source" in result.out
 
 
 def test_a_dry_run_shows_the_drop_in_and_writes_nothing(catalogue: Path, tmp_path: Path) -> None:
     result = add("--dry-run", model(tmp_path / "Llama-3.1-8B"), "--catalogue", catalogue)
     assert result.code == 0
     assert '[models."llama-3.1-8b"]' in result.out
-    assert ("run by systemd sparkd sees nothing below /tmp/" in result.out) == str(tmp_path).startswith(
-        "/tmp/"
-    )
+    assert ("under systemd, sparkd cannot read /tmp/" in result.out) == str(tmp_path).startswith("/tmp/")
     assert drop_ins(catalogue) == []
 
 
@@ -110,7 +108,7 @@ def test_what_is_there_is_never_written_over(catalogue: Path, tmp_path: Path) ->
     )
     result = add("-y", folder, "--catalogue", catalogue)
     assert result.code == 1
-    assert f"{tmp_path}/models.d/x.toml is there already (it defines mine): delete it" in result.err
+    assert f"{tmp_path}/models.d/x.toml already exists (it defines mine); delete it" in result.err
     (tmp_path / "models.d" / "x.toml").rename(tmp_path / "models.d" / "y.toml")
     result = add("-y", "--id", "mine", folder, "--catalogue", catalogue)
     assert result.code == 1
@@ -167,7 +165,7 @@ def test_what_the_runtime_says_is_not_said_again(catalogue: Path, tmp_path: Path
         catalogue.read_text() + "[runtimes.cpu]\noptions = { enforce-eager = true, max-num-seqs = 2 }\n"
     )
     result = add("-y", model(tmp_path / "x"), "--catalogue", catalogue)
-    assert "left to its runtime or family: enforce-eager = true, max-num-seqs = 2" in result.out
+    assert "set by its runtime or family: enforce-eager = true, max-num-seqs = 2" in result.out
     written = (tmp_path / "models.d" / "x.toml").read_text()
     assert "enforce-eager" not in written
     assert "max-num-seqs" not in written
@@ -180,7 +178,7 @@ def test_sources_that_are_nothing_are_told(tmp_path: Path) -> None:
     (tmp_path / "plain").mkdir()
     for source, code, why in (
         ("./none", 4, "there is no folder"),
-        ("./file", 4, "is a file; a model is a folder"),
+        ("./file", 4, "is a file; expected a folder"),
         ("./plain", 1, "has no config.json"),
         ("plain", 1, "./plain means the folder"),
         ("a b", 1, "neither a repository"),
@@ -196,7 +194,7 @@ def test_sources_that_are_nothing_are_told(tmp_path: Path) -> None:
 def test_without_a_terminal_and_without_yes_nothing_is_written(catalogue: Path, tmp_path: Path) -> None:
     result = add(model(tmp_path / "x"), "--catalogue", catalogue)
     assert result.code == 1
-    assert "--yes writes it" in result.err
+    assert "--yes writes the entry" in result.err
     assert drop_ins(catalogue) == []
 
 

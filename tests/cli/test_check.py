@@ -43,12 +43,12 @@ reason = "too slow"
 def test_a_right_catalogue_is_counted_and_what_is_still_to_be_done_is_noted(tmp_path: Path) -> None:
     path = write_catalogue(tmp_path, GOOD)
     result = sparkctl("check", "--catalogue", path)
-    fix = "fetch it to there, or correct `source` of models.two"
+    fix = "put the model there, or correct `source` of models.two"
     assert (result.code, result.err) == (0, "")
     assert result.out.splitlines() == [
-        f"{path} is right: 3 models (1 disabled), 1 alias, 1 runtime",
-        "note: plain is not built, and two cannot start without it; `sparkctl runtime build plain`",
-        f"note: two cannot start: its source {tmp_path}/weights is not there; {fix}",
+        f"{path} is valid: 3 models (1 disabled), 1 alias, 1 runtime",
+        "note: plain is not built, so two cannot start; run `sparkctl runtime build plain`",
+        f"note: two cannot start: its source {tmp_path}/weights does not exist; {fix}",
     ]
 
 

@@ -35,7 +35,7 @@ def test_a_taken_port_is_told_with_its_owner_before_anything_is_done() -> None:
         demo = subprocess.run([*DEMO, "--port", str(port)], capture_output=True, text=True, check=False)
     assert demo.returncode == 1
     assert demo.stdout == ""
-    assert f"Port {port} cannot be listened on: Address already in use by process" in demo.stderr
+    assert f"Cannot listen on port {port}: Address already in use by process" in demo.stderr
     assert f"--port {port + 1}" in demo.stderr
 
 

@@ -40,11 +40,11 @@ def test_without_a_daemon_it_says_so_and_that_is_no_failure(tmp_path: Path) -> N
     assert code == 0
     assert found["daemon"]["message"] == "sparkd is not running"
     assert found["port"]["level"] == "ok"
-    assert found["runtime"]["fix"] == "`sparkctl runtime build plain`"
-    assert found["model"]["message"] == f"one cannot start: its source {tmp_path}/weights is not there"
+    assert found["runtime"]["fix"] == "run `sparkctl runtime build plain`"
+    assert found["model"]["message"] == f"one cannot start: its source {tmp_path}/weights does not exist"
     assert set(found["swap"]) == {"check", "level", "message", "fix"}
     output = sparkctl("doctor", "--catalogue", path).out.splitlines()
-    assert output[0].startswith(f"ok       catalogue  {path} is right: 1 model")
+    assert output[0].startswith(f"ok       catalogue  {path} is valid: 1 model")
     assert any(line.startswith("warning  runtime    plain is not built") for line in output)
 
 
@@ -86,7 +86,7 @@ def test_a_real_key_file_is_judged_by_its_mode_and_by_what_is_in_it(tmp_path: Pa
     keys.write_text("owner: sk-1\n")
     keys.chmod(0o644)
     code, found = run_doctor(path)
-    assert (code, found["api keys"]["fix"]) == (1, f"`sudo chmod o-rwx {keys}`")
+    assert (code, found["api keys"]["fix"]) == (1, f"run `sudo chmod o-rwx {keys}`")
     keys.chmod(0o600)
     assert run_doctor(path)[0] == 0
     keys.write_text("")
@@ -104,7 +104,9 @@ def test_a_socket_that_a_killed_daemon_left_is_no_daemon_and_one_that_a_stranger
             threading.Thread(target=answer_nonsense, args=[listener], daemon=True).start()
             code, found = run_doctor(path)
     assert (code, found["daemon"]["level"]) == (1, "error")
-    assert found["daemon"]["fix"].startswith("end what listens there, then `sparkd --catalogue ")
+    assert found["daemon"]["fix"].startswith(
+        "stop the program that listens there, then run `sparkd --catalogue "
+    )
 
 
 def answer_nonsense(listener: socket.socket) -> None:

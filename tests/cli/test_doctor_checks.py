@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from sparkd.catalog.quantities import GIB
 from sparkd.cli.doctor import checks, machine_checks
@@ -51,7 +52,7 @@ def test_whatever_is_not_ok_says_what_mends_it() -> None:
             ),
         ),
         units={name: UnitState("", "inactive") for name in UNITS},
-        memory=replace(SPARK, available=GIB, host_available=GIB, free=GIB),
+        memory=structs.replace(SPARK, available=GIB, host_available=GIB, free=GIB),
         floor=5 * GIB,
         swap_used=GIB,
     )
@@ -62,7 +63,7 @@ def test_whatever_is_not_ok_says_what_mends_it() -> None:
 
 def test_all_problems_of_the_catalogue_are_counted_and_the_first_is_told() -> None:
     level, found, fix = check_with(checks.check_catalogue, problems=("models.a: x", "models.b: y"))
-    assert (level, fix) == ("error", "`sparkctl check` names each")
+    assert (level, fix) == ("error", "run `sparkctl check` for details")
     assert found == "2 problems in /etc/sparkd/models.toml: models.a: x, and 1 more"
 
 
@@ -75,14 +76,14 @@ def test_a_daemon_of_another_version_is_to_be_replaced() -> None:
     assert level == "warning"
     assert "sparkd 1.2.2" in found
     assert "1.2.3" in found
-    assert fix == "`sudo sparkctl reexec` puts what is installed in its place; models stay"
+    assert fix == "run `sudo sparkctl reexec` to replace it; models stay loaded"
 
 
 def test_no_daemon_is_a_warning_with_the_command_that_starts_one_here() -> None:
     level, found, fix = check_with(checks.check_daemon, status=None, daemon="absent")
-    assert (level, found, fix) == ("warning", "sparkd is not running", "`sudo systemctl start sparkd`")
+    assert (level, found, fix) == ("warning", "sparkd is not running", "run `sudo systemctl start sparkd`")
     by_hand = check_with(checks.check_daemon, status=None, daemon="absent", units=None)[2]
-    assert by_hand == "`sparkd --catalogue /etc/sparkd/models.toml`"
+    assert by_hand == "run `sparkd --catalogue /etc/sparkd/models.toml`"
 
 
 def test_another_users_daemon_is_a_warning_and_something_else_at_its_socket_is_wrong() -> None:
@@ -93,7 +94,7 @@ def test_another_users_daemon_is_a_warning_and_something_else_at_its_socket_is_w
 def test_a_quarantined_model_is_named_with_its_cause_and_the_command_that_lifts_it() -> None:
     held = ModelStatus(id="qwen", state="backoff", quarantined=True, cause="Out of memory.\nMore.")
     level, found, fix = check_with(checks.check_quarantine, status=with_status(models=(held,)))
-    assert (level, found) == ("error", "qwen is not started any more: Out of memory.")
+    assert (level, found) == ("error", "qwen is quarantined: Out of memory.")
     assert "`sparkctl retry qwen`" in fix
 
 
@@ -109,7 +110,7 @@ def test_a_port_that_another_has_is_wrong_unless_it_is_sparkds_own_socket() -> N
     alone = {"status": None, "daemon": "absent", "catalogue": taken}
     assert check_with(checks.check_port, **alone)[0] == "ok"  # sparkd.socket has it
     level, found, _ = check_with(checks.check_port, **alone, units=None)
-    assert (level, found) == ("error", "127.0.0.1:8009 is taken by nginx (PID 7)")
+    assert (level, found) == ("error", "127.0.0.1:8009 is in use by nginx (PID 7)")
 
 
 def test_no_keys_beyond_loopback_is_wrong_whoever_opened_the_door() -> None:
@@ -128,7 +129,7 @@ def test_a_key_file_that_others_can_read_is_wrong() -> None:
 
     assert check_key_file(KeyFile(Path("/keys"), 0o600))[0] == "ok"
     level, found, fix = check_key_file(KeyFile(Path("/keys"), 0o644))
-    assert (level, fix) == ("error", "`sudo chmod o-rwx /keys`")
+    assert (level, fix) == ("error", "run `sudo chmod o-rwx /keys`")
     assert "mode 0644" in found
     assert check_key_file(KeyFile(Path("/keys"), 0o600, "it has no key"))[0] == "error"
 

@@ -19,13 +19,13 @@ def test_leaked_memory_is_told_in_bytes_and_that_a_reboot_brings_it_back() -> No
     level, found, fix = check_with(machine_checks.check_leaks, status=leaking)
     assert level == "warning"
     assert found.startswith(f"3.0 GiB ({3 * GIB} bytes) ")
-    assert fix == "`sudo reboot` brings it back"
+    assert fix == "a reboot frees them: `sudo reboot`"
 
 
 def test_a_machine_without_a_driver_is_told_that_models_run_on_the_cpu_only() -> None:
     level, found, _ = check_with(machine_checks.check_gpu, gpu=None)
-    assert (level, found) == ("warning", "there is no NVIDIA driver: models run on the CPU only")
-    assert check_with(machine_checks.check_gpu, gpu=None, has_driver=True)[2] == "`nvidia-smi` tells why"
+    assert (level, found) == ("warning", "there is no NVIDIA driver, so models run on the CPU only")
+    assert check_with(machine_checks.check_gpu, gpu=None, has_driver=True)[2] == "see `nvidia-smi`"
 
 
 @pytest.mark.parametrize(("available", "level"), [(4, "error"), (5, "warning"), (10, "ok")])
@@ -80,21 +80,24 @@ def test_units_that_lack_fail_or_do_not_start_with_the_machine_are_told() -> Non
     assert units()[0] == "ok"
     assert units(sparkd=UnitState("indirect", "failed"))[::2] == (
         "error",
-        "`journalctl -e -u sparkd.service` tells why",
+        "see `journalctl -e -u sparkd.service`",
     )
     assert units(sparkd=UnitState("not-found", "inactive"))[:2] == (
         "error",
-        "installed by half: there is no sparkd.service",
+        "the installation is incomplete: there is no sparkd.service",
     )
     nothing = {name: UnitState("", "inactive") for name in UNITS}
     assert check_with(machine_checks.check_systemd, units=nothing)[0] == "warning"
     asleep = UNITS | {"sparkd.socket": UnitState("disabled", "inactive")}
     assert (
         check_with(machine_checks.check_systemd, units=asleep)[2]
-        == "`sudo systemctl enable --now sparkd.socket`"
+        == "run `sudo systemctl enable --now sparkd.socket`"
     )
     closed = UNITS | {"sparkd.socket": UnitState("enabled", "inactive")}
-    assert check_with(machine_checks.check_systemd, units=closed)[2] == "`sudo systemctl start sparkd.socket`"
+    assert (
+        check_with(machine_checks.check_systemd, units=closed)[2]
+        == "run `sudo systemctl start sparkd.socket`"
+    )
     assert list(machine_checks.check_systemd(replace(HEALTHY, units=None))) == []
 
 
@@ -112,7 +115,7 @@ def test_when_the_memory_guard_last_acted_is_told_and_worth_a_warning_for_a_day(
         )
         return check_with(machine_checks.check_guard, status=with_status(memory=memory))
 
-    assert check_with(machine_checks.check_guard)[:2] == ("ok", "it has never had to act")
+    assert check_with(machine_checks.check_guard)[:2] == ("ok", "it has never acted")
     level, found, fix = check_guard_after(3 * 3600.0)
     assert (level, found) == ("warning", "the memory guard last acted 3 h ago on qwen")
     assert "`sparkctl status qwen`" in fix

@@ -66,8 +66,8 @@ source = "org/three"
 """
 
 UNBUILT = (
-    'nobody asked, as runtime "unbuilt" is not built: `sparkctl runtime build unbuilt`, '
-    "or --stand-in with one that is built"
+    'not checked, because runtime "unbuilt" is not built: `sparkctl runtime build unbuilt`, '
+    "or use --stand-in with one that is built"
 )
 
 
@@ -101,8 +101,8 @@ def test_flags_that_the_parser_takes_are_told_in_a_line_with_whom_nobody_was_ask
     result = check(catalogue_folder)
     assert (result.code, result.err) == (0, "")
     assert result.out.splitlines() == [
-        "models.toml is right: 3 models (1 disabled), 1 alias, 2 runtimes",
-        "vLLM 1.2 of runtime built takes the flags of 1 model",
+        "models.toml is valid: 3 models (1 disabled), 1 alias, 2 runtimes",
+        "vLLM 1.2 of runtime built accepts the flags of 1 model",
         "note: none of 2 models is on disk; to begin: `sparkctl pull one`",
         f"note: three: {UNBUILT}",
     ]
@@ -112,11 +112,11 @@ def test_another_runtime_stands_in_and_that_is_said(catalogue_folder: Path) -> N
     for stand_in in ("built", "unbuilt=built"):
         result = check(catalogue_folder, "--stand-in", stand_in)
         assert result.code == 0
-        assert "vLLM 1.2 of runtime built takes the flags of 2 models; it stood in for unbuilt" in result.out
+        assert "vLLM 1.2 of runtime built accepts the flags of 2 models; also used for unbuilt" in result.out
 
 
 def test_a_stand_in_for_one_runtime_is_asked_for_that_one_only(catalogue_folder: Path) -> None:
-    assert "three: nobody asked" in check(catalogue_folder, "--stand-in", "built=built").out
+    assert "three: not checked" in check(catalogue_folder, "--stand-in", "built=built").out
 
 
 def test_disabled_models_are_asked_about_with_all_or_by_name(catalogue_folder: Path) -> None:
@@ -143,7 +143,7 @@ def test_every_stale_flag_is_a_line_that_names_whoever_said_it(catalogue_folder:
         f"{change}options.no-such = false: {flag}",
         f'{family}environment.VLLM_LOGING_LEVEL = "DEBUG": {variable}; did you mean "VLLM_LOGGING_LEVEL"?',
         f'{family}options.disable-log-requests = true: {flag}; there is "enable-log-requests"',
-        f'{family}options.kv-cache-dtype = "fp9x": is none of the 16 that vLLM 1.2 knows; did you mean "fp9"?',
+        f'{family}options.kv-cache-dtype = "fp9x": is not one of the 16 that vLLM 1.2 knows; did you mean "fp9"?',
         f'{family}options.max-num-sequences = 4: {flag}; did you mean "max-num-seqs"?',
         "6 problems in models.toml",
     }
@@ -158,14 +158,14 @@ def test_a_disabled_model_that_is_defined_by_half_is_told(catalogue_folder: Path
 def test_who_asks_by_name_is_not_told_that_all_is_well_when_nobody_was_asked(catalogue_folder: Path) -> None:
     result = check(catalogue_folder, "three")
     assert result.code == 1
-    assert result.out.startswith('three: nobody asked, as runtime "unbuilt" is not built')
+    assert result.out.startswith('three: not checked, because runtime "unbuilt" is not built')
 
 
 def test_programs_with_command_lines_of_their_own_are_left_alone(catalogue_folder: Path) -> None:
     own = '[models.own]\nengine = "command"\ncommand = ["serve", "{port}"]\n'
     result = check(catalogue_folder, drop_in=own)
     assert result.code == 0
-    assert 'note: own: engine "command" has no parser that could be asked' in result.out
+    assert 'note: own: engine "command" has no parser to check flags with' in result.out
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_programs_with_command_lines_of_their_own_are_left_alone(catalogue_folde
     [
         ("raise ImportError('libcuda.so.1 is missing')", "ImportError: libcuda.so.1 is missing"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "died with <Signals.SIGSEGV: 11>"),
-        ("import os; os._exit(0)", "it said nothing"),
+        ("import os; os._exit(0)", "it printed no result"),
     ],
 )
 def test_a_parser_that_fails_is_a_problem_with_its_last_words(
@@ -188,7 +188,7 @@ def test_a_parser_that_fails_is_a_problem_with_its_last_words(
         (site / "vllm.py").write_text(whole)
     assert result.code == 1
     first = result.out.splitlines()[0]
-    assert first.startswith('runtime "built": its parser could not be asked: ')
+    assert first.startswith('runtime "built": its parser failed: ')
     assert words in first
 
 
@@ -225,4 +225,4 @@ def test_what_is_not_there_is_told(
 def test_names_without_runtime_are_a_mistake(catalogue_folder: Path) -> None:
     result = sparkctl("check", "one", cwd=catalogue_folder)
     assert (result.code, result.out) == (2, "")
-    assert result.err == "sparkctl: MODEL, --all and --stand-in go with --runtime\n"
+    assert result.err == "sparkctl: MODEL, --all and --stand-in need --runtime\n"

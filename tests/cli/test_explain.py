@@ -70,7 +70,10 @@ def test_a_refusal_is_told_where_it_happens_and_fails(catalogue: Path) -> None:
     result = sparkctl("explain", "small", "--catalogue", catalogue, stdin=image)
     assert result.code == 1
     assert "  7. reject-images    refused" in result.out.splitlines()
-    assert result.out.splitlines()[-1] == 'refused: Model "small" takes no images. These do: seeing.'
+    assert (
+        result.out.splitlines()[-1]
+        == 'rejected: Model "small" does not accept images. These models do: seeing.'
+    )
 
 
 def test_another_api_has_rules_of_its_own(catalogue: Path) -> None:

@@ -13,7 +13,7 @@ from tests.control.fake_supervisor import FakeDaemon, wait_until
 
 def test_load_says_when_the_model_is_ready_and_how_long_its_start_took(served: FakeDaemon) -> None:
     result = sparkctl("load", "coder", "--socket", served.socket)
-    assert (result.code, result.out, result.err) == (0, "qwen is ready; its start took 12 s\n", "")
+    assert (result.code, result.out, result.err) == (0, "qwen is ready (started in 12 s)\n", "")
 
 
 def test_stop_and_retry_say_what_has_become_of_the_model(served: FakeDaemon) -> None:
@@ -119,7 +119,7 @@ def test_logs_on_an_ascii_terminal_does_not_end_in_a_trace(served: FakeDaemon) -
 def test_a_model_that_has_not_run_has_no_log_and_that_is_4(served: FakeDaemon) -> None:
     result = sparkctl("logs", "qwen", "--socket", served.socket)
     assert result.code == 4
-    assert result.err == "sparkctl: qwen has not run since sparkd started, so it has no log\n"
+    assert result.err == 'sparkctl: model "qwen" has not run since sparkd started, so it has no log\n'
 
 
 def test_following_prints_each_line_as_it_comes_until_the_process_ends(served: FakeDaemon) -> None:

@@ -53,7 +53,7 @@ def test_what_is_on_disk_comes_first_with_totals_and_no_line_ends_in_blanks(tmp_
     assert lines[0].endswith(f" free in {tmp_path}/models")
     assert (
         lines[1]
-        == f"no model needs 1 repository (1 MiB): its folder in {tmp_path}/models/huggingface/hub may be removed"
+        == f"no model needs 1 repository (1 MiB): you can delete its folder in {tmp_path}/models/huggingface/hub"
     )
     assert lines[2] == "1 disabled model not shown; --all shows them."
     assert "old " in sparkctl("models", "--all", cwd=tmp_path).out
@@ -73,5 +73,5 @@ def test_all_that_a_model_needs_is_one_state() -> None:
     )
     assert describe(SourceOnDisk(source="org/m", state="incomplete", size=5)) == "not finished"
     assert describe(SourceOnDisk(source="org/m", state="incomplete", downloading=True, bytes_left=2**20)) == (
-        "being downloaded, 1 MiB to download"
+        "downloading, 1 MiB to download"
     )

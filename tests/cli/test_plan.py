@@ -39,7 +39,7 @@ def test_every_verdict_has_its_words() -> None:
     assert describe(verdict="starting", seconds=3.0) == "a is starting, and answer in about 3.0 s"
     assert describe(verdict="launch") == "a would be launched"
     assert describe(verdict="refused", reason="It is too big") == "a would be refused: It is too big"
-    assert "nobody knows" in describe(verdict="unknown", reason="many wait")
+    assert "for an unknown time" in describe(verdict="unknown", reason="many wait")
 
 
 def test_what_a_model_cannot_start_without_is_said_first(served: FakeDaemon) -> None:
@@ -55,5 +55,5 @@ def test_what_a_model_cannot_start_without_is_said_first(served: FakeDaemon) -> 
     assert result.code == 5
     assert result.out.splitlines()[:2] == [
         "Model far is not on disk: `sparkctl pull far` downloads it.",
-        "with that done: far would be launched, and answer in about 14 s",
+        "then far would be launched, and answer in about 14 s",
     ]

@@ -66,15 +66,15 @@ def test_models_that_nobody_fetched_and_runtimes_that_no_model_here_needs_are_no
 def test_a_model_that_is_here_without_its_runtime_is_a_warning() -> None:
     assert assess(needs("a", "complete"), vllm=False)[0] == (
         "warning",
-        "vllm is not built, and a cannot start without it",
-        "`sparkctl runtime build vllm`",
+        "vllm is not built, so a cannot start",
+        "run `sparkctl runtime build vllm`",
     )
 
 
 def test_a_model_that_is_here_in_part_is_a_warning_and_one_with_its_encodings_alone_is_not_here() -> None:
     assert assess(needs("a", "incomplete"), needs("b", "absent", encodings="complete"), vllm=True) == [
         ("ok", "vllm is built", ""),
-        ("warning", "a is only partly on disk: 1 file missing of org/a", "`sparkctl pull a`"),
+        ("warning", "a is only partly on disk: 1 file missing of org/a", "run `sparkctl pull a`"),
     ]
     assert (
         "1 file missing of encodings" in assess(needs("a", "complete", encodings="absent"), vllm=True)[1][1]
@@ -96,4 +96,4 @@ def test_the_model_to_begin_with_is_the_catalogues_best_for_the_machine(
 def test_a_catalogue_without_a_model_that_may_run_says_so(tmp_path: Path) -> None:
     (tmp_path / "models.toml").write_text("")
     [only] = assess_readiness(inspect_readiness(read_catalogue(tmp_path / "models.toml"), gpu=False))
-    assert only.message == "there is no model that may run"
+    assert only.message == "no model is enabled"

@@ -51,7 +51,7 @@ def start_sparkctl(sparkd: SparkdProcess, *arguments: str) -> subprocess.Popen[s
 def test_a_model_is_loaded_shown_and_stopped(sparkd: SparkdProcess) -> None:
     loaded = sparkctl("load", "org/quick", cwd=sparkd.folder)
     assert (loaded.code, loaded.err) == (0, "")
-    assert loaded.out.startswith("quick is ready; its start took ")
+    assert loaded.out.startswith("quick is ready (started in ")
     row = next(
         line for line in sparkctl("status", cwd=sparkd.folder).out.splitlines() if line.startswith("quick")
     )
@@ -67,7 +67,7 @@ def test_a_start_that_fails_shows_its_cause_everywhere(sparkd: SparkdProcess) ->
     assert "exit code 3" in result.err
     assert "Try again in " in result.err
     status = sparkctl("status", "broken", cwd=sparkd.folder).out
-    assert "backoff, again in " in status
+    assert "backoff, retry in " in status
     assert "exit code 3" in status
     assert sparkctl("logs", "broken", cwd=sparkd.folder).out == "no such flag\n"
     assert (
@@ -84,7 +84,7 @@ def test_ctrl_c_during_a_load_leaves_the_queue(sparkd: SparkdProcess) -> None:
         loading.send_signal(signal.SIGINT)
         assert loading.communicate(timeout=10) == ("", "")
         assert loading.returncode == 130
-    wait_until("nobody waits", lambda: sparkd.model("slow").waiting == 0, 1.0)
+    wait_until("no requests waiting", lambda: sparkd.model("slow").waiting == 0, 1.0)
 
 
 def test_an_operators_stop_ends_a_load_that_waits(sparkd: SparkdProcess) -> None:
@@ -128,6 +128,6 @@ def test_commands_that_wait_fail_when_the_daemon_is_killed(sparkd: SparkdProcess
     with start_sparkctl(sparkd, "load", "slow") as loading:
         wait_until("the load waits", lambda: sparkd.model("slow").waiting == 1)
         sparkd.stop(signal.SIGKILL)
-        assert "broke off; has sparkd stopped?" in loading.communicate(timeout=10)[1]
+        assert "broke off; sparkd may have stopped" in loading.communicate(timeout=10)[1]
         assert loading.returncode == 3
     sparkd.start()  # ends what the killed one left

@@ -60,9 +60,9 @@ def test_one_goes_back_and_forward_with_one_command_each(folder: Path) -> None:
     result = sparkctl("runtime", "rollback", "plain", cwd=folder)
     assert result.code == 0
     assert result.out == (
-        f"Runtime 'plain' is rolled back to {one.name} instead of {two.name}.\n"
-        "Engines that run now are left alone; the next start of a model takes it. "
-        "`sparkctl runtime build plain` goes forward again.\n"
+        f"Runtime 'plain' was rolled back to {one.name} instead of {two.name}.\n"
+        "Running engines are not affected; the next start of a model uses it. "
+        "`sparkctl runtime build plain` returns to the newest build.\n"
     )
     assert rows(folder)[0][:4] == ["plain", "rolled", "back", one.name]
     again = sparkctl("runtime", "rollback", "plain", cwd=folder)
@@ -79,12 +79,12 @@ def test_pruning_says_what_it_removed_and_what_it_kept(folder: Path) -> None:
     (folder / "state" / "cache" / one.name).mkdir(parents=True)
     assert sparkctl("runtime", "prune", cwd=folder).out.splitlines() == [
         f"Removed {one}",
-        "Removed 1 cache of builds that are gone.",
-        "Each runtime keeps its current build and the one before; --all keeps the current one only.",
+        "Removed 1 cache of removed builds.",
+        "Each runtime keeps its current and its previous build; --all keeps only the current one.",
     ]
     assert sparkctl("runtime", "prune", "--all", cwd=folder).out.splitlines() == [f"Removed {two}"]
     assert sparkctl("runtime", "prune", "--all", cwd=folder).out.splitlines() == [
-        "There was no build to remove."
+        "There is no build to remove."
     ]
     output = json.loads(sparkctl("runtime", "prune", "--json", cwd=folder).out)
     assert output == {"removed": [], "in_use": {}, "caches": []}

@@ -34,11 +34,11 @@ def test_the_table_tells_at_a_glance_what_runs_and_what_is_wrong(served: FakeDae
     assert result.out.splitlines() == [
         "sparkd 0.1.0 on 127.0.0.1:8009, up 3 h 12 min",
         "memory: 20.0 GiB of 112.0 GiB reserved, 8.0 GiB kept for the system",
-        "queue: 1 request waiting (queue of 1024)",
+        "queue: 1 request waiting (limit 1024)",
         "",
         "MODEL  STATE                        SINCE  IN FLIGHT  WAITING  IDLE LEFT    MEMORY",
         "qwen   ready                   3 min 12 s          2        -     in use  20.0 GiB",
-        "tiny   backoff, again in 17 s       3.0 s          -        1          -   1.0 GiB",
+        "tiny   backoff, retry in 17 s       3.0 s          -        1          -   1.0 GiB",
         "",
         "tiny: Out of memory. Lower `memory`.",
         "",
@@ -63,7 +63,7 @@ def test_states_say_what_makes_them_worth_knowing(served: FakeDaemon) -> None:
     result = sparkctl("status", "--all", "--socket", served.socket)
     assert "starting: loading weights 40 %" in result.out
     assert "quarantined" in result.out
-    assert "`sparkctl retry tiny` lifts it" in result.out
+    assert "then run `sparkctl retry tiny`" in result.out
     assert "disabled " in result.out
 
 

@@ -33,7 +33,7 @@ def test_a_socket_that_a_killed_daemon_left_is_3(tmp_path: Path) -> None:
     assert result.code == 3
     error = json.loads(result.err)["error"]
     assert error["code"] == "daemon_unreachable"
-    assert "nobody listens at" in error["message"]
+    assert "nothing listens at" in error["message"]
 
 
 def test_without_a_catalogue_it_says_where_it_looked(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_somebody_else_s_socket_is_6_and_names_its_owner(
         check=False,
     )
     assert result.returncode == 6
-    assert f"may only be opened by {served.socket.owner()}; run this as that user" in result.stderr
+    assert f"belongs to {served.socket.owner()}; run the command with sudo, or as that user" in result.stderr
 
 
 @contextlib.contextmanager
@@ -116,7 +116,7 @@ def test_something_that_is_not_sparkd_is_3(tmp_path: Path, answer: bytes) -> Non
     with serve_response(tmp_path / "s", answer) as path:
         result = sparkctl("status", "--socket", path)
     assert result.code == 3
-    assert result.err == f"sparkctl: what answers at {path} is not sparkd, or another version of it\n"
+    assert result.err == f"sparkctl: the program at {path} is not sparkd, or an incompatible version of it\n"
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_a_daemon_that_breaks_off_is_3(tmp_path: Path, answer: bytes) -> None:
     with serve_response(tmp_path / "s", answer) as path:
         result = sparkctl("status", "--socket", path)
     assert result.code == 3
-    assert result.err == f"sparkctl: what listens at {path} broke off; has sparkd stopped?\n"
+    assert result.err == f"sparkctl: the connection to {path} broke off; sparkd may have stopped\n"
 
 
 def test_a_followed_log_whose_daemon_dies_is_3_after_what_was_read(tmp_path: Path) -> None:

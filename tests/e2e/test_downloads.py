@@ -143,7 +143,7 @@ def test_a_request_that_waits_too_long_is_refused_with_retry_after(open_daemon: 
     sparkd = open_daemon({"m": takes("org/m", download="auto")}, queue={"max_wait": 2.5})
     answer = sparkd.chat("m")
     assert (answer.status_code, error_of(answer)["code"]) == (503, "model_downloading")
-    assert "is still being downloaded (" in error_of(answer)["message"]
+    assert "is still downloading (" in error_of(answer)["message"]
     assert 1 <= int(answer.headers["retry-after"]) < 30
     wait_until("it goes on without anybody", lambda: (sparkd.model("m").progress or 0) > 0.5, 20)
 

@@ -52,7 +52,9 @@ def test_an_invalid_catalogue_changes_nothing_and_every_problem_is_reported(buil
     assert 'models.a.idle_timeuot = 5.0: unknown key; did you mean "idle_timeout"?' in done.stderr
     assert "sparkctl: " in (line := done.stderr.splitlines()[1]), done.stderr
     assert "models.b.engine" in line
-    assert done.stderr.endswith("sparkctl: sparkd goes on with the catalogue it has\n")
+    assert done.stderr.endswith(
+        "sparkctl: sparkd keeps the catalogue that it has; fix these problems and reload again\n"
+    )
     assert "catalogue not taken: " in sparkd.log()
     assert text(sparkd, "a") == "one two three"
     assert sparkd.model("a").pid == pid

@@ -76,7 +76,7 @@ def test_anthropics_clients_are_refused_in_their_own_shape() -> None:
 def test_an_image_for_a_model_of_text_starts_nothing() -> None:
     answer, asked, wanted = ask({"model": "m", **IMAGE})
     assert (answer.status, answer.code) == (400, "images_not_supported")
-    assert answer.json["error"]["message"] == 'Model "m" takes no images. These do: large.'
+    assert answer.json["error"]["message"] == 'Model "m" does not accept images. These models do: large.'
     assert (asked, wanted) == ([], [])
 
 

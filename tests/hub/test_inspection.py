@@ -231,7 +231,7 @@ def test_a_repository_is_not_removed_during_its_download(tmp_path: Path) -> None
     with (tmp_path / "downloads" / "models--org--m.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert inspect_source(Need("org/m"), tmp_path).downloading
-        with pytest.raises(FilesInUse, match="is being downloaded"):
+        with pytest.raises(FilesInUse, match="is downloading"):
             remove("org/m", tmp_path)
     assert not inspect_source(Need("org/m"), tmp_path).downloading
 

@@ -36,7 +36,7 @@ def test_a_prompt_that_cannot_fit_is_refused_with_the_sum_the_limit_and_the_mode
         "messages",
     )
     assert error.message.startswith("The prompt has about 1")
-    assert error.message.endswith('tokens; "small" takes 4,096. large takes 65,536.')
+    assert error.message.endswith('tokens, but "small" takes 4,096. "large" takes 65,536.')
 
 
 def test_the_shares_of_tools_and_images_are_told() -> None:
@@ -47,14 +47,17 @@ def test_the_shares_of_tools_and_images_are_told() -> None:
     error = refusal(
         body, RewriteContext(model("small", context_length=4096, vision=True), alternatives=[SMALL, LARGE])
     )
-    assert " in what is said, " in error.message
-    assert " in tools, 1,500 in images); " in error.message
-    assert error.message.endswith("No model here takes that much.")
+    assert " in messages, " in error.message
+    assert " in tools, 1,500 in images), but " in error.message
+    assert error.message.endswith("No model here takes that many.")
 
 
 def test_a_prompt_counted_exactly_is_told_exactly() -> None:
     error = refusal({"messages": HELLO}, RewriteContext(SMALL, exact_tokens=4096, alternatives=[]))
-    assert error.message == 'The prompt has 4,096 tokens; "small" takes 4,096. No model here takes that much.'
+    assert (
+        error.message
+        == 'The prompt has 4,096 tokens, but "small" takes 4,096. No model here takes that many.'
+    )
 
 
 @pytest.mark.parametrize(

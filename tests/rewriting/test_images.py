@@ -70,7 +70,7 @@ def test_for_a_model_of_text_they_are_refused_with_the_names_of_models_that_see(
                 TEXT_MODEL, api, alternatives=[TEXT_MODEL, VISION_MODEL, model("a-b", vision=True)]
             ),
         )
-    assert refused.value.message == 'Model "blind" takes no images. These do: a-b, seeing.'
+    assert refused.value.message == 'Model "blind" does not accept images. These models do: a-b, seeing.'
     assert (refused.value.status, refused.value.code) == (400, "images_not_supported")
     assert refused.value.param == field
 

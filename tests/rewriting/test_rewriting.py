@@ -73,7 +73,7 @@ def test_values_that_are_not_touched_keep_their_exact_bytes() -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "The request has no body; a JSON object was expected."),
+        (b"", "The request has no body; expected a JSON object."),
         (b"[1]", "The body is not a JSON object."),
         (b'"text"', "The body is not a JSON object."),
         (b"model=a", "The body is not JSON: JSON is malformed: invalid character (byte 0)."),

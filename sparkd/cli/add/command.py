@@ -1,4 +1,4 @@
-"""`sparkctl add SOURCE`: a model of one's own, as a drop-in with everything that its files let guess."""
+"""`sparkctl add SOURCE`: add a model as a drop-in, with everything that can be derived from its files."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from sparkd.errors import CatalogueError, InvalidRequest, ModelNotAdded
 from sparkd.guessing import AddOptions, Guess, GuessedEntry, guess_model
 
 TUNING_OPTIONS = ("enforce-eager", "max-num-seqs")
-"""Options that nothing else guessed depends on: what a runtime or a family says of them stands."""
+"""Options that no other guess depends on: if a runtime or a family sets them, its value is kept."""
 
 
 class AddResult(Struct, frozen=True, kw_only=True):
-    """What `sparkctl add --json` prints. `written` is false with `--dry-run`; `next` are the commands that follow."""
+    """What `sparkctl add --json` prints. `written` is false with `--dry-run`; `next` are the commands to run next."""
 
     id: str
     file: Path
@@ -50,7 +50,7 @@ class AddResult(Struct, frozen=True, kw_only=True):
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Look, guess, try the result in the catalogue, show it, ask, write it."""
+    """Read the model's files, guess an entry, check it in the catalogue, show it, ask for confirmation, write it."""
     catalogue = read_catalogue(catalogue_path(arguments.catalogue))
     options = _read_options(arguments)
     found = inspect_source(arguments.source, options, catalogue)
@@ -84,7 +84,7 @@ def _read_options(arguments: argparse.Namespace) -> AddOptions:
 
 @dataclass(frozen=True, slots=True)
 class _NewModel:
-    """A model on its way into the catalogue."""
+    """A new catalogue entry."""
 
     catalogue: Catalogue
     found: SourceFacts
@@ -96,7 +96,7 @@ class _NewModel:
         return drop_in_file(self.catalogue.path, self.guessed.id)
 
     def require_unused_id(self) -> None:
-        """Raise ModelNotAdded where the id, or its drop-in, is taken."""
+        """Raise ModelNotAdded if the id, or its drop-in, already exists."""
         if self.file.exists():
             raise self._build_conflict_error(self.catalogue)
         for model in self.catalogue.models.values():
@@ -104,14 +104,14 @@ class _NewModel:
                 what = "the id" if self.guessed.id == model.id else "an alias"
                 raise ModelNotAdded(
                     f'"{self.guessed.id}" is {what} of a model in {self.catalogue.locate_key(model)[0]} (its source is '
-                    f"{model.source}): give another with --id"
+                    f"{model.source}): choose another id with --id"
                 )
             if model.source == self.found.facts.source:
-                self.guessed.notes.append(f"{model.id} has the same source already")
+                self.guessed.notes.append(f"{model.id} already has this source")
         self.guessed.notes += warn_about_hidden_folder(self.found.facts.source)
 
     def drop_inherited_options(self) -> None:
-        """Take out what the model's runtime or family says: it was not guessed. Raises CatalogueError."""
+        """Remove options that the model's runtime or family sets. Raises CatalogueError."""
         base_keys = ("runtime", "source", "family")
         base_values = {guess.key: guess.value for guess in self.guessed.guesses if guess.key in base_keys}
         table = {"models": {self.guessed.id: base_values}}
@@ -126,25 +126,27 @@ class _NewModel:
                 self.guessed.guesses.remove(guess)
                 inherited.append(f"{name} = {format_value(inherited_options[name])}")
         if inherited:
-            self.guessed.notes.append(f"left to its runtime or family: {', '.join(inherited)}")
+            self.guessed.notes.append(f"set by its runtime or family: {', '.join(inherited)}")
 
     def validate(self) -> str:
-        """The drop-in's text, once the whole catalogue has been read with it. Raises CatalogueError."""
+        """The drop-in's text, after the whole catalogue was checked with it. Raises CatalogueError."""
         catalogue, text = try_drop_in(self.catalogue.path, self.guessed.id, self._table())
         if problems := find_engine_problems(catalogue):
             raise CatalogueError(problems)
         return text
 
     def write(self) -> None:
-        """Put the drop-in in its place. Raises ModelNotAdded."""
+        """Write the drop-in. Raises ModelNotAdded."""
         try:
             write_drop_in(self.catalogue.path, self.guessed.id, self._table(), replace=False)
-        except FileExistsError as error:  # somebody else has just added it
+        except FileExistsError as error:  # another process has just added it
             raise self._build_conflict_error(read_catalogue(self.catalogue.path)) from error
         except PermissionError as error:
-            raise ModelNotAdded(f"{self.file} may not be written by this user: try it with sudo") from error
+            raise ModelNotAdded(
+                f"cannot write {self.file}: permission denied. Try again with sudo"
+            ) from error
         except OSError as error:
-            raise ModelNotAdded(f"{self.file} cannot be written: {error.strerror}") from error
+            raise ModelNotAdded(f"cannot write {self.file}: {error.strerror}") from error
 
     def _table(self) -> dict[str, Any]:
         return {"models": {self.guessed.id: self.guessed.table()}}
@@ -157,19 +159,23 @@ class _NewModel:
 
 
 def _confirm(entry: _NewModel, arguments: argparse.Namespace) -> None:
-    """Ask on a terminal; `--yes` answers everything but whether foreign code may run. Raises ModelNotAdded."""
+    """Ask on a terminal. `--yes` answers all questions except about code from the repository. Raises ModelNotAdded."""
     guessed = entry.guessed
     is_interactive = sys.stdin.isatty() and not arguments.json
     if guessed.untrusted:
-        if not (is_interactive and ask_confirmation(f"\n{guessed.untrusted}. May it run on this machine?")):
-            raise ModelNotAdded(f"{guessed.untrusted}: read it, and if you trust it add --trust-remote-code")
-        guessed.add("options.trust-remote-code", True, "as said when asked")
+        if not (
+            is_interactive and ask_confirmation(f"\n{guessed.untrusted}. Allow it to run on this machine?")
+        ):
+            raise ModelNotAdded(
+                f"{guessed.untrusted}. Review it, and if you trust it, add --trust-remote-code"
+            )
+        guessed.add("options.trust-remote-code", True, "confirmed on the terminal")
         guessed.untrusted = ""
     if arguments.yes:
         return
     if not is_interactive:
         raise InvalidRequest(
-            "nothing is written, as there is nobody to ask: --yes writes it, --dry-run only shows it"
+            "cannot ask for confirmation without a terminal; --yes writes the entry, --dry-run only prints it"
         )
     if not ask_confirmation(f"\nWrite {entry.file}?", default=True):
         raise ModelNotAdded("nothing was written")
@@ -195,6 +201,6 @@ def _report(entry: _NewModel, text: str, arguments: argparse.Namespace) -> None:
             )
         )
     elif written:
-        print_line(f"\n{entry.file} is written. Next: {', '.join(f'`{step}`' for step in next_steps)}.")
+        print_line(f"\nWrote {entry.file}. Next: {', '.join(f'`{step}`' for step in next_steps)}.")
     else:
         print_line(f"\n{entry.file} would be:\n\n{text.rstrip()}")

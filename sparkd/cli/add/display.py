@@ -1,4 +1,4 @@
-"""What `sparkctl add` shows: each guess with what it was taken from, the arithmetic, what is amiss, what comes next."""
+"""What `sparkctl add` prints: each guess with its origin, the memory arithmetic, warnings, and the next commands."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from sparkd.catalog.messages import format_value
 from sparkd.guessing import GuessedEntry
 
 HIDDEN_FOLDERS = ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")  # noqa: S108 - named, not used
-"""Folders that units/sparkd.service hides: ProtectHome and PrivateTmp of systemd.exec(5)."""
+"""Folders hidden by units/sparkd.service: ProtectHome and PrivateTmp of systemd.exec(5)."""
 
 
 def render_guesses(entry: GuessedEntry, origin: str) -> Group:
-    """Everything that was guessed."""
+    """All guesses."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for heading in ("KEY", "VALUE", "FROM"):
         table.add_column(heading, overflow="fold")
@@ -32,23 +32,23 @@ def render_guesses(entry: GuessedEntry, origin: str) -> Group:
 
 
 def list_next_commands(entry: GuessedEntry, *, on_disk: bool) -> list[str]:
-    """What is still to be done before it answers."""
+    """The commands to run before the model can respond."""
     steps = [] if on_disk else [f"sparkctl pull {entry.id}"]
     return [*steps, "sparkctl reload", f"sparkctl plan {entry.id}", f"sparkctl load {entry.id}"]
 
 
 def warn_about_hidden_folder(source: str) -> list[str]:
-    """What is to be said of a folder that sparkd sees from a terminal and not as a service."""
+    """A warning about a folder that sparkd can read from a terminal but not as a service."""
     folder = next((folder for folder in HIDDEN_FOLDERS if source.startswith(folder)), None)
     if folder is None:
         return []
-    return [f"run by systemd sparkd sees nothing below {folder}: move the folder into the models folder then"]
+    return [f"under systemd, sparkd cannot read {folder}; move the model into the models folder"]
 
 
 def describe_conflict(file: Path, defined: list[str]) -> str:
-    """Why a drop-in of that name is not written."""
+    """Why the drop-in is not written."""
     what = f"it defines {', '.join(defined)}" if defined else "it defines no model"
-    return f"{file} is there already ({what}): delete it, edit it, or give another name with --id"
+    return f"{file} already exists ({what}); delete it, edit it, or choose another id with --id"
 
 
 def _render_notes(entry: GuessedEntry) -> Iterator[Text]:

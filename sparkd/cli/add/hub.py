@@ -1,8 +1,8 @@
 """A model's small files from the Hugging Face hub, or a mirror of it: HF_ENDPOINT.
 
 `GET /api/models/<repository>/revision/<revision>?blobs=true` lists files with their sizes, `GET
-/<repository>/resolve/<revision>/<file>` gives one, and `X-Error-Code` says why not (huggingface_hub, utils/_http.py).
-Nothing of the weights is downloaded.
+/<repository>/resolve/<revision>/<file>` returns one. `X-Error-Code` is the reason of an error (huggingface_hub,
+utils/_http.py). No weights are downloaded.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from sparkd.guessing.files import parse_object
 HUB = "https://huggingface.co"
 TIMEOUT = httpx.Timeout(20.0, connect=10.0)
 TOTAL_TIMEOUT = 120.0
-"""Seconds for everything together: a server that sends a byte now and then is not waited for."""
+"""Seconds for all requests together, in case a server responds very slowly."""
 
 LARGEST_LISTING = 32 * MIB
 TRUE_VALUES = ("1", "ON", "YES", "TRUE")
 
 
 class HubClient:
-    """One conversation with the hub about one repository."""
+    """Requests to the hub about one repository."""
 
     def __init__(
         self, repository: str, revision: str, token: str | None, environ: Mapping[str, str] = os.environ
@@ -43,9 +43,9 @@ class HubClient:
         self._deadline = time.monotonic() + TOTAL_TIMEOUT
 
     def fetch_facts(self) -> Facts:
-        """What the repository's small files say.
+        """The facts in the repository's small files.
 
-        Raises SourceNotFound, SourceUnreachable, and ModelNotAdded for files that are no use.
+        Raises SourceNotFound, SourceUnreachable, and ModelNotAdded for unusable files.
         """
         if self._offline:
             raise SourceUnreachable(f"HF_HUB_OFFLINE is set, and {self._repository} is not downloaded")
@@ -55,12 +55,12 @@ class HubClient:
                 return self._fetch(client)
         except httpx.InvalidURL as error:
             raise SourceUnreachable(
-                f"HF_ENDPOINT is {self.endpoint!r}, which is no address: {error}"
+                f"HF_ENDPOINT is {self.endpoint!r}, which is not an address: {error}"
             ) from error
         except httpx.HTTPError as error:
             reason = str(error) or type(error).__name__
             raise SourceUnreachable(
-                f"{self.endpoint} cannot be asked about {self._repository}: {reason}"
+                f"cannot get {self._repository} from {self.endpoint}: {reason}"
             ) from error
 
     def _fetch(self, client: httpx.Client) -> Facts:
@@ -76,7 +76,7 @@ class HubClient:
         return parse_facts(self._repository, self._repository.rpartition("/")[2], texts, sizes)
 
     def _fetch_sizes(self, client: httpx.Client) -> dict[str, int | None]:
-        """Files of the top folder and their bytes; empty where a mirror has no such listing."""
+        """Files of the top folder and their sizes in bytes; empty if a mirror has no such listing."""
         path = f"/api/models/{self._repository}/revision/{self._revision}?blobs=true"
         status, code, data = self._get(client, path, LARGEST_LISTING)
         if status in (401, 403) or code in ("RepoNotFound", "RevisionNotFound", "GatedRepo"):
@@ -93,7 +93,7 @@ class HubClient:
         return sizes
 
     def _fetch_file(self, client: httpx.Client, file: str, limit: int) -> bytes | None:
-        """A file, None where there is none."""
+        """The content of a file, None if it does not exist."""
         path = f"/{self._repository}/resolve/{self._revision}/{file}"
         status, code, data = self._get(client, path, limit)
         if status == 200:
@@ -112,11 +112,11 @@ class HubClient:
                 data += chunk
                 if len(data) > limit:
                     raise ModelNotAdded(
-                        f"{self.endpoint}{path} is larger than {limit // MIB} MiB, which no such file is"
+                        f"{self.endpoint}{path} is larger than {limit // MIB} MiB, too large for such a file"
                     )
                 if time.monotonic() > self._deadline:
                     raise SourceUnreachable(
-                        f"{self.endpoint} takes more than {TOTAL_TIMEOUT:.0f} s to answer"
+                        f"{self.endpoint} has not sent the files within {TOTAL_TIMEOUT:.0f} s"
                     )
         return 200, "", bytes(data)
 
@@ -125,9 +125,9 @@ class HubClient:
         if code == "RevisionNotFound":
             return SourceNotFound(f"{self._label}: the repository has no such revision; see {page}/tree/main")
         if code == "GatedRepo" or status == 403:
-            token = "your HF_TOKEN has no access" if self._token else "set HF_TOKEN to a token of yours"
-            return SourceNotFound(f"{self._label} is gated: accept its terms on {page}, and {token}")
+            token = "your HF_TOKEN has no access" if self._token else "set HF_TOKEN to your token"
+            return SourceNotFound(f"{self._label} is gated: accept its terms on {page}; {token}")
         if status in (401, 404):
             token = "" if self._token else ", or it is private and HF_TOKEN is not set"
             return SourceNotFound(f"{self.endpoint} has no repository {self._label}{token}")
-        return SourceUnreachable(f"{self.endpoint} answers {status} when it is asked about {self._label}")
+        return SourceUnreachable(f"{self.endpoint} responded with status {status} for {self._label}")

@@ -1,4 +1,4 @@
-"""A model's files that are on this machine: in a folder, or in the models folder where they were downloaded to."""
+"""A model's files on this machine: in a folder, or downloaded to the models folder."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from sparkd.hub.layout import read_commit, repository_folder
 
 
 def read_folder_facts(folder: Path, source: str, name: str) -> Facts:
-    """What the files of a folder say. Raises SourceNotFound and ModelNotAdded."""
+    """The facts in the files of a folder. Raises SourceNotFound and ModelNotAdded."""
     try:
         sizes = {path.name: path.stat().st_size for path in folder.iterdir() if path.is_file()}
     except NotADirectoryError as error:
-        raise SourceNotFound(f"{folder} is a file; a model is a folder with a config.json") from error
+        raise SourceNotFound(f"{folder} is a file; expected a folder with a config.json") from error
     except FileNotFoundError as error:
         raise SourceNotFound(f"there is no folder {folder}") from error
     except OSError as error:
-        raise SourceNotFound(f"{folder} cannot be read: {error.strerror}") from error
+        raise SourceNotFound(f"cannot read {folder}: {error.strerror}") from error
     texts = {
         file: _read_limited(folder / file, limit) for file, limit in FILE_LIMITS.items() if file in sizes
     }
@@ -26,7 +26,7 @@ def read_folder_facts(folder: Path, source: str, name: str) -> Facts:
 
 
 def find_downloaded(source: str, revision: str | None, models: Path) -> Path | None:
-    """The folder of a repository's files at a revision, where the models folder has it."""
+    """The folder of a repository's files at a revision, None if the models folder does not have it."""
     root = repository_folder(models, source)
     commit = read_commit(root, revision)
     folder = root / "snapshots" / (commit or "")
@@ -38,7 +38,7 @@ def _read_limited(file: Path, limit: int) -> bytes:
         with file.open("rb") as stream:
             data = stream.read(limit + 1)
     except OSError as error:
-        raise ModelNotAdded(f"{file} cannot be read: {error.strerror}") from error
+        raise ModelNotAdded(f"cannot read {file}: {error.strerror}") from error
     if len(data) > limit:
-        raise ModelNotAdded(f"{file} is larger than {limit // 2**20} MiB, which no such file is")
+        raise ModelNotAdded(f"{file} is larger than {limit // 2**20} MiB, too large for such a file")
     return data

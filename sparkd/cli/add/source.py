@@ -1,4 +1,4 @@
-"""Where a model's files are: a folder, the models folder, or the hub; and what the machine is that shall run it."""
+"""Where a model's files are (a folder, the models folder, or the hub), and the machine that will run it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _page_pattern = re.compile(r"https?://[^/]+/(?P<repository>[^/]+/[^/]+?)(?:/tree
 
 
 class SourceFacts(NamedTuple):
-    """The facts about a model, where they are from, and whether its weights are on this machine."""
+    """The facts about a model, their origin, and whether its weights are on this machine."""
 
     facts: Facts
     origin: str
@@ -32,7 +32,7 @@ class SourceFacts(NamedTuple):
 
 
 def inspect_source(source: str, options: AddOptions, catalogue: Catalogue) -> SourceFacts:
-    """Find out about a model that this catalogue is to have.
+    """Collect the facts about a model that will be added to this catalogue.
 
     Raises SourceNotFound, SourceUnreachable and ModelNotAdded.
     """
@@ -45,7 +45,7 @@ def inspect_source(source: str, options: AddOptions, catalogue: Catalogue) -> So
         hint = f"; ./{source} means the folder" if Path(source).is_dir() else ""
         raise ModelNotAdded(f'"{source}" is neither a repository `org/name` nor a folder (/… or ./…){hint}')
     if page and page["revision"] not in (None, MAIN, options.revision):
-        raise ModelNotAdded(f"{source} is the page of a revision: add --revision {page['revision']}")
+        raise ModelNotAdded(f"{source} is the page of a revision; add --revision {page['revision']}")
     name = repository.rpartition("/")[2]
     downloaded = find_downloaded(repository, options.revision, catalogue.folder("models"))
     on_disk = read_folder_facts(downloaded, repository, name) if downloaded is not None else None
@@ -60,13 +60,13 @@ def inspect_source(source: str, options: AddOptions, catalogue: Catalogue) -> So
             return SourceFacts(on_disk, str(downloaded), on_disk=False)
         if options.context is not None and options.memory is not None:
             no_facts = Facts(repository, name, JsonObject(CONFIG, {}), empty=True)
-            return SourceFacts(no_facts, f"what was said alone: {error.message}", on_disk=False)
-        text = "with --context and --memory it is added all the same, and the rest is yours to say"
+            return SourceFacts(no_facts, f"the command line only: {error.message}", on_disk=False)
+        text = "to add it anyway, pass --context and --memory, and write the rest yourself"
         raise SourceUnreachable(f"{error.message}; {text}") from error
 
 
 def describe_machine(catalogue: Catalogue) -> Machine:
-    """The machine, as sparkd counts its memory."""
+    """This machine, with its memory as sparkd counts it."""
     settings = catalogue.settings.memory
     probe = MemoryProbe()
     try:

@@ -1,6 +1,6 @@
-"""`sparkctl check`: read the catalogue, and name everything wrong with it and what is still to be done.
+"""`sparkctl check`: read the catalogue, and report every problem and what is missing before models can start.
 
-With `--runtime` the engines' own parsers are asked about the models' flags too: that takes some ten seconds.
+With `--runtime`, the engines' own parsers also check the models' flags, which takes about ten seconds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from sparkd.errors import CatalogueError, InvalidRequest
 
 
 class CheckResult(Struct, frozen=True, kw_only=True):
-    """What `sparkctl check --json` prints. `notes` are no problems: sparkd starts, some models do not yet."""
+    """What `sparkctl check --json` prints. `notes` are not problems: sparkd starts, but some models cannot yet."""
 
     catalogue: Path
     problems: list[str]
@@ -38,9 +38,9 @@ class CheckResult(Struct, frozen=True, kw_only=True):
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print problems (and fail), or what the catalogue has."""
+    """Print the problems and fail, or print what the catalogue contains."""
     if not arguments.runtime and (arguments.models or arguments.all or arguments.stand_in):
-        print_error(InvalidRequest("MODEL, --all and --stand-in go with --runtime"), as_json=arguments.json)
+        print_error(InvalidRequest("MODEL, --all and --stand-in need --runtime"), as_json=arguments.json)
         return exit_codes.USAGE
     path = catalogue_path(arguments.catalogue)
     result = check_catalogue(path)
@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def check_catalogue(path: Path) -> CheckResult:
-    """Everything wrong with the catalogue: first its files, and only if these are right what engines say of them."""
+    """All problems of the catalogue: those of its files, or if there are none, those that engines find."""
     try:
         catalogue = read_catalogue(path)
     except CatalogueError as error:
@@ -77,7 +77,7 @@ def _check_flags(result: CheckResult, catalogue: Catalogue, arguments: argparse.
     requested = [catalogue.find_including_disabled(name) for name in arguments.models]
     models = requested or [model for model in known if model.enabled or arguments.all]
     flags = check_engine_flags(catalogue, models, arguments.stand_in)
-    # Who asks for a model by name, or is told of none, has not been told that all is well.
+    # A named model that was not checked, or no check at all, is a problem and not a note.
     is_incomplete = bool(requested) or not flags.parsers
     return structs.replace(
         result,
@@ -105,9 +105,9 @@ def _render(result: CheckResult) -> list[str]:
         f"{format_count(result.models, 'model')}{disabled}, "
         f"{result.aliases} {'alias' if result.aliases == 1 else 'aliases'}, {format_count(result.runtimes, 'runtime')}"
     )
-    lines = [f"{result.catalogue} is right: {counts}"]
+    lines = [f"{result.catalogue} is valid: {counts}"]
     for parser in result.parsers:
-        stand_in = f"; it stood in for {', '.join(parser.stand_in_for)}" if parser.stand_in_for else ""
+        stand_in = f"; also used for {', '.join(parser.stand_in_for)}" if parser.stand_in_for else ""
         models = format_count(parser.models, "model")
-        lines.append(f"{parser.version} of runtime {parser.runtime} takes the flags of {models}{stand_in}")
+        lines.append(f"{parser.version} of runtime {parser.runtime} accepts the flags of {models}{stand_in}")
     return [*lines, *(f"note: {note}" for note in result.notes)]

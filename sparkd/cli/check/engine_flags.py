@@ -1,7 +1,7 @@
-"""Asks the engines' own parsers what they think of the models' command lines, before anybody waits for a start.
+"""Checks the models' command lines with the engines' own parsers, before a client waits for a start.
 
-The parser is a runtime's: a small program of sparkd/engines/parsers runs there and takes all models at once, as
-importing an engine takes seconds. Where a runtime is not built another one with the same kind of engine may stand in.
+A small program of sparkd/engines/parsers runs in the runtime and checks all models at once, because importing an engine
+takes seconds. If a runtime is not built, another one with the same kind of engine can be used instead.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ from sparkd.runtimes import environment_of, find_installed
 PROGRAM = Path(parsers.__file__).with_name("program.py")
 
 PARSER_TIMEOUT = 300.0
-"""Seconds that a parser may take: importing an engine for the first time takes a minute on a slow disk."""
+"""Seconds that a parser may take: on a slow disk, the first import of an engine takes a minute."""
 
 DEFAULT_TOTAL_MEMORY = 128 * GIB
-"""Of a GB10, where the catalogue does not say what the machine has: a share of the memory is one of the flags."""
+"""A GB10's memory, if the catalogue does not set `memory.total`: one of the flags is a share of it."""
 
 
 MAX_LISTED_CHOICES = 12
-"""Choices that a line does not list where one of them is probably meant."""
+"""With more choices than this, a line suggests the nearest one instead of listing all."""
 
 
 class ParserReport(Struct, frozen=True, kw_only=True):
-    """A parser: its engine and version, its runtime, the runtimes that it stands in for, and the number of models."""
+    """A parser that was used: engine and version, its runtime, the runtimes it was used for, number of models."""
 
     version: str
     runtime: str
@@ -53,7 +53,7 @@ class ParserReport(Struct, frozen=True, kw_only=True):
 
 @dataclass(slots=True)
 class FlagReport:
-    """What came of it, in lines. `unchecked`: which models nobody could be asked about, and why."""
+    """The result, as lines. `unchecked`: the models that could not be checked, and why."""
 
     problems: list[str] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
@@ -61,7 +61,7 @@ class FlagReport:
 
 
 class FlagProblem(Struct, frozen=True):
-    """A problem as sparkd/engines/parsers/program.py reports it."""
+    """A problem as sparkd/engines/parsers/program.py writes it."""
 
     flag: str
     kind: str
@@ -70,7 +70,7 @@ class FlagProblem(Struct, frozen=True):
 
 
 class ParserOutput(Struct, frozen=True):
-    """Of that program."""
+    """The output of that program."""
 
     version: str
     flags: list[str]
@@ -78,9 +78,9 @@ class ParserOutput(Struct, frozen=True):
 
 
 def check_engine_flags(catalogue: Catalogue, models: Iterable[Model], stand_ins: Sequence[str]) -> FlagReport:
-    """Ask about the models. `stand_ins`: `other`, or `name=other`, for runtimes that are not built.
+    """Check the models. `stand_ins`: `other`, or `name=other`, for runtimes that are not built.
 
-    Raises RuntimeNotFound when one of these is not there.
+    Raises RuntimeNotFound if one of them does not exist or is not built.
     """
     report = FlagReport()
     built = {
@@ -101,12 +101,14 @@ def check_engine_flags(catalogue: Catalogue, models: Iterable[Model], stand_ins:
         for (name, _), group in groups.items():
             program = (built[name] or Path()) / "bin"
             _FlagChecker(catalogue, catalogue.runtimes[name], program, Path(directory), report).check(group)
-    report.problems = list(dict.fromkeys(report.problems))  # a family's mistake is one of each of its models
+    report.problems = list(
+        dict.fromkeys(report.problems)
+    )  # an error in a family appears for each of its models
     return report
 
 
 def _parse_stand_ins(built: Mapping[str, Path | None], stand_ins: Sequence[str]) -> dict[str, str]:
-    """Runtimes that stand in, by the name of the one they stand in for; by "" for any."""
+    """Substitute runtimes, by the name of the runtime they replace; "" for any."""
     substitutes = {}
     for text in stand_ins:
         replaced, separator, other = text.rpartition("=")
@@ -122,24 +124,24 @@ def _parse_stand_ins(built: Mapping[str, Path | None], stand_ins: Sequence[str])
 def _choose_parser(
     catalogue: Catalogue, model: Model, built: Mapping[str, Path | None], substitutes: Mapping[str, str]
 ) -> tuple[str, str]:
-    """The runtime whose parser is asked about a model, and why none is, if so."""
+    """The runtime whose parser checks a model, and why none can, or ""."""
     own = model.runtime or ""
     if ENGINES[model.engine].parser is None:
-        return own, f'engine "{model.engine}" has no parser that could be asked'
+        return own, f'engine "{model.engine}" has no parser to check flags with'
     if built[own] is not None:
         return own, ""
     other = substitutes.get(own) or substitutes.get("")
     peers = {peer.engine for peer in catalogue.models.values() if peer.runtime == other}
     if other and peers <= {model.engine}:
         return other, ""
-    build = f"`sparkctl runtime build {own}`, or --stand-in with one that is built"
-    return own, f'nobody asked, as runtime "{own}" is not built: {build}'
+    build = f"`sparkctl runtime build {own}`, or use --stand-in with one that is built"
+    return own, f'not checked, because runtime "{own}" is not built: {build}'
 
 
 class _FlagChecker:
-    """Asks the parser of one runtime, whose programs are in `program`.
+    """Runs the parser of one runtime, whose programs are in `program`.
 
-    `directory` is where engines would listen and keep files, if they were started.
+    `directory` is where engines would have their sockets and files, if they were started.
     """
 
     def __init__(
@@ -152,12 +154,12 @@ class _FlagChecker:
         self._report = report
 
     def check(self, models: Sequence[Model]) -> None:
-        """Ask about models with engines of one kind."""
+        """Check models with engines of one kind."""
         commands: dict[str, Command] = {}
         for model in models:
             try:
                 commands[model.id] = self._build_command(model)
-            except LaunchError as error:  # a disabled model may be defined by half
+            except LaunchError as error:  # a disabled model may be incomplete
                 self._report.problems.append(
                     format_problem(*self._catalogue.locate_key(model), error.message)
                 )
@@ -167,9 +169,7 @@ class _FlagChecker:
         try:
             output = self._run_parser(checkable, commands)
         except _ParserFailed as reason:
-            self._report.problems.append(
-                f'runtime "{self._runtime.name}": its parser could not be asked: {reason}'
-            )
+            self._report.problems.append(f'runtime "{self._runtime.name}": its parser failed: {reason}')
             return
         for model in checkable:
             for flag_problem in output.problems[model.id]:
@@ -203,7 +203,7 @@ class _FlagChecker:
         return engine.build_command(model, context)
 
     def _run_parser(self, models: Sequence[Model], commands: Mapping[str, Command]) -> ParserOutput:
-        """One process for all of them. Raises _ParserFailed."""
+        """Run one process for all of them. Raises _ParserFailed."""
         request = {
             model.id: {"argv": commands[model.id].argv[1:], "variables": list(model.environment)}
             for model in models
@@ -220,7 +220,7 @@ class _FlagChecker:
                 timeout=PARSER_TIMEOUT,
                 check=True,
             )
-            # What an engine says while it is imported, and at its end, comes before and after.
+            # An engine may print other lines while it is imported and when it exits.
             outputs = [line for line in result.stdout.splitlines() if line.startswith(b'{"version"')]
             return msgspec.json.decode(outputs[-1], type=ParserOutput)
         except subprocess.TimeoutExpired as error:
@@ -229,7 +229,7 @@ class _FlagChecker:
             last_line = error.stderr.decode(errors="replace").strip().splitlines()[-1:] or [str(error)]
             raise _ParserFailed(last_line[0]) from error
         except IndexError as error:
-            raise _ParserFailed("it said nothing") from error
+            raise _ParserFailed("it printed no result") from error
         except (OSError, msgspec.MsgspecError) as error:
             raise _ParserFailed(str(error)) from error
 
@@ -240,14 +240,14 @@ class _FlagChecker:
             values, kind, key = model.environment, "environment", flag_problem.flag
         value = values[key] if key else None
         text = _problem_text(flag_problem, value, output, ENGINES[model.engine].reserved_options.keys())
-        if key is None:  # a flag that sparkd itself wrote, or no single one
+        if key is None:  # a flag that sparkd itself adds, or not a single one
             flag = f"{flag_problem.flag}: " if flag_problem.flag else ""
             return format_problem(*self._catalogue.locate_key(model), f"{flag}{text}")
         return format_value_problem(*self._catalogue.locate_key(model, kind, key), value, text)
 
 
 class _ParserFailed(Exception):
-    """A parser gave no answer. The message says why."""
+    """A parser gave no result. The message is the reason."""
 
 
 def _problem_text(flag_problem: FlagProblem, value: object, output: ParserOutput, reserved: Set[str]) -> str:
@@ -265,7 +265,9 @@ def _problem_text(flag_problem: FlagProblem, value: object, output: ParserOutput
         case "choice":
             suggestion = did_you_mean(str(value), flag_problem.choices)
             if suggestion and len(flag_problem.choices) > MAX_LISTED_CHOICES:
-                return f"is none of the {len(flag_problem.choices)} that {output.version} knows{suggestion}"
+                return (
+                    f"is not one of the {len(flag_problem.choices)} that {output.version} knows{suggestion}"
+                )
             return f"expected {join_with_or(flag_problem.choices)}{suggestion}"
         case _:
             return flag_problem.text

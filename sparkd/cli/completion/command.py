@@ -1,4 +1,4 @@
-"""`sparkctl completion SHELL`: what a shell needs to complete sparkctl and sparkd, made from their own parsers."""
+"""`sparkctl completion SHELL`: print a completion script for sparkctl and sparkd, made from their own parsers."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ COMPLETION_KINDS = {
     "names": "runtimes",
     "runtime": "runtimes",
 } | dict.fromkeys(("catalogue", "socket"), "files")
-"""What completes an argument, by its name in the parser; the scripts ask for the names of models and runtimes."""
+"""What completes an argument, by its name in the parser. The scripts ask for the names of models and runtimes."""
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print a shell's script; or the names that it asks for: models with their aliases, or runtimes, a line each."""
+    """Print a shell's script, or the names that it asks for, one per line: models and aliases, or runtimes."""
     if arguments.what in scripts.SHELLS:
         print_line(scripts.SHELLS[arguments.what](list_command_nodes()).rstrip("\n"))
     else:
@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def list_names(catalogue: Catalogue, kind: str) -> list[str]:
-    """What may stand for MODEL ("models", the disabled left out) or for the NAME of a runtime ("runtimes")."""
+    """The values of MODEL ("models", without disabled ones) or of a runtime's NAME ("runtimes")."""
     if kind == "runtimes":
         return sorted(catalogue.runtimes)
     enabled = [model for model in catalogue.models.values() if model.enabled]
@@ -51,7 +51,7 @@ def list_command_nodes() -> list[CommandNode]:
 
 
 class _ParserContents(Struct):
-    """What the actions of one parser come to."""
+    """The options and commands of one parser."""
 
     options: list[Option]
     commands: dict[str, str]
@@ -61,7 +61,7 @@ class _ParserContents(Struct):
 
 def _walk_parser(parser: argparse.ArgumentParser, path: str) -> Iterator[CommandNode]:
     contents = _ParserContents([], {}, {})
-    for action in parser._actions:  # noqa: SLF001 - argparse has no other way to ask what a parser knows
+    for action in parser._actions:  # noqa: SLF001 - argparse has no public way to list a parser's actions
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
             contents.commands = {choice.dest: choice.help or "" for choice in action._get_subactions()}  # noqa: SLF001
             contents.subparsers = action.choices
@@ -77,7 +77,7 @@ def _walk_parser(parser: argparse.ArgumentParser, path: str) -> Iterator[Command
 
 
 def _find_value_kind(action: argparse.Action) -> str:
-    """What completes the value of an option or of an argument: "" for an option without one."""
+    """What completes the value of an option or an argument; "" for an option without a value."""
     if action.nargs == 0:
         return ""
     if action.choices is not None:

@@ -16,20 +16,20 @@ from sparkd.cli.demo.models import CHAT, EMBEDDINGS
 CHAT_ID = "smollm2"
 EMBEDDINGS_ID = "minilm"
 
-# Without --kv-cache-memory-bytes vLLM takes a share of what it believes the machine to have; without eager mode it
-# looks for a C++ compiler. In 32-bit floats these models answer alike on every processor.
+# Without --kv-cache-memory-bytes, vLLM uses a share of the machine's memory. Without eager mode, it needs a C++
+# compiler. With 32-bit floats, these models give the same responses on every processor.
 _OPTIONS = {"enforce-eager": True, "dtype": "float32", "max-num-seqs": 8}
 
 
 def write_catalogue(home: Path, port: int) -> Catalogue:
-    """Writes and reads `<home>/.sparkd/demo/models.toml`. `home` is the folder that has `venvs/`.
+    """Write and read `<home>/.sparkd/demo/models.toml`. `home` is the folder that has `venvs/`.
 
     Raises CatalogueError.
     """
     folder = home / ".sparkd" / "demo"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "models.toml"
-    # No other user of the machine has any business with the demo's logs and sockets.
+    # Other users must not read the demo's logs or use its sockets.
     folder.chmod(0o700)
     text = "# Written by `sparkctl demo`, again at every run.\n\n" + tomli_w.dumps(_tables(home, port))
     replace_file(path, text.encode())
@@ -38,7 +38,7 @@ def write_catalogue(home: Path, port: int) -> Catalogue:
 
 def _tables(home: Path, port: int) -> dict[str, Any]:
     models = home / ".sparkd" / "models"
-    # Half of the processors: the machine's owner is watching the demo on the others.
+    # Half of the processors, so that the machine stays responsive.
     threads = str(max(1, (os.cpu_count() or 1) // 2))
     return {
         "server": {"listen": f"127.0.0.1:{port}"},

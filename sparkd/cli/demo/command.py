@@ -1,7 +1,7 @@
-"""`sparkctl demo`: from a fresh clone to an answer of a real model on this machine.
+"""`sparkctl demo`: from a fresh clone to a response from a real model on this machine.
 
 catalogue.py       what it serves
-models.py          where its models come from (convert_gguf.py runs in the runtime)
+models.py          its models (convert_gguf.py runs in the runtime)
 first_request.py   the first request
 """
 
@@ -40,7 +40,7 @@ _STOP_TIMEOUT = 60.0  # seconds it has to end its engines
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Sets up, starts sparkd, asks, and serves until Ctrl-C; with `once` it leaves after the first answer."""
+    """Set up, start sparkd, send a request, and serve until Ctrl-C. With `once`, exit after the first response."""
     started_at = time.monotonic()
     home = _find_repository()
     require_free_port(arguments.port)
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     _prepare_models(catalogue)
     address = f"http://127.0.0.1:{arguments.port}"
     with _interrupt_on_signals(), _run_daemon(catalogue, address) as daemon:
-        print_note(f"Asking {CHAT_ID} through {address} …")
+        print_note(f"Sending a request to {CHAT_ID} at {address} …")
         with ControlClient(control_socket(catalogue.folder("run"))) as control:
             answer = ask_question(address, control, CHAT_ID, print_note)
         if arguments.json:
@@ -65,25 +65,25 @@ def run(arguments: argparse.Namespace) -> int:
 def _find_repository() -> Path:
     home = Path(sparkd.__file__).resolve().parent.parent
     if not (home / "venvs" / "cpu").is_dir():
-        raise DemoError("The demo runs in a clone of sparkd's repository: start it there with scripts/demo.")
+        raise DemoError("The demo needs a clone of sparkd's repository. Run scripts/demo there.")
     return home
 
 
 def require_free_port(port: int) -> None:
-    """Raises DemoError, naming whoever has `port`, when it cannot be listened on."""
+    """Raise DemoError, with the program that uses it, if `port` cannot be opened."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             raise DemoError(
-                f"Port {port} cannot be listened on: {error.strerror}{_describe_listener(port)}. "
+                f"Cannot listen on port {port}: {error.strerror}{_describe_listener(port)}. "
                 f"Choose another with --port, for example --port {port + 1}."
             ) from error
 
 
 def _describe_listener(port: int) -> str:
-    """Who listens there, as far as this user may know."""
+    """The program that listens there, if this user may see it."""
     for connection in psutil.net_connections("tcp"):
         if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port:
             with contextlib.suppress(psutil.Error):
@@ -103,8 +103,8 @@ def _prepare_models(catalogue: Catalogue) -> None:
 
 @contextlib.contextmanager
 def _run_daemon(catalogue: Catalogue, address: str) -> Iterator[subprocess.Popen[bytes]]:
-    """The daemon, answering at `address`; stopped at the end. It logs to our stderr."""
-    # A group of its own: Ctrl-C reaches us alone, and it is told once, by us.
+    """The daemon, ready at `address`; stopped at the end. It logs to our stderr."""
+    # A process group of its own: Ctrl-C reaches only us, and we forward it once.
     argv = (sys.executable, "-m", "sparkd", "--catalogue", str(catalogue.path))
     daemon = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=sys.stderr, process_group=0)
     try:
@@ -128,12 +128,12 @@ def _wait_until_healthy(daemon: subprocess.Popen[bytes], address: str) -> None:
             time.sleep(0.05)
         else:
             return
-    raise DemoError("sparkd did not start; its own words are above.")
+    raise DemoError("sparkd did not start. Its log is above.")
 
 
 @contextlib.contextmanager
 def _interrupt_on_signals() -> Iterator[None]:
-    """SIGTERM and a closed terminal end the demo as Ctrl-C does: with the daemon stopped."""
+    """SIGTERM and a closed terminal end the demo like Ctrl-C, and stop the daemon."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -154,11 +154,11 @@ def _wait_for_interrupt(daemon: subprocess.Popen[bytes]) -> int:
     except KeyboardInterrupt:
         print_note("Stopping …")
         return exit_codes.SUCCESS
-    raise NoAnswer(f"sparkd ended by itself (exit code {daemon.returncode}).")
+    raise NoAnswer(f"sparkd exited by itself (exit code {daemon.returncode}).")
 
 
 def _print_answer(answer: DemoAnswer, elapsed: float) -> None:
-    started = "was ready already" if answer.start is None else f"started in {answer.start:.1f} s"
+    started = "was already ready" if answer.start is None else f"started in {answer.start:.1f} s"
     print_line("")
     print_line(f"  Question   {answer.question}")
     print_line(f"  Answer     {answer.answer}")
@@ -167,26 +167,26 @@ def _print_answer(answer: DemoAnswer, elapsed: float) -> None:
         f"  {answer.model} {started}; first token after {answer.first_token:.2f} s, "
         f"then {answer.tokens_per_second:.0f} tokens/s ({answer.tokens} tokens)."
     )
-    print_line(f"  From the command to the answer: {elapsed:.0f} s.")
+    print_line(f"  Time from the command to the answer: {elapsed:.0f} s.")
     print_line("")
 
 
 def _print_next_steps(home: Path, catalogue: Catalogue, address: str) -> None:
     sparkctl = Path(sys.executable).with_name("sparkctl")
     idle = catalogue.settings.defaults.idle_timeout / 60
-    print_line(f"sparkd serves on {address} until Ctrl-C. In another terminal, in {home}:")
+    print_line(f"sparkd serves at {address} until Ctrl-C. Try this in another terminal, in {home}:")
     print_line("")
     print_line(f"  curl {address}/v1/chat/completions -H 'Content-Type: application/json' \\")
     print_line(
         f'    -d \'{{"model": "{CHAT_ID}", "messages": [{{"role": "user", "content": "Tell me a joke."}}]}}\''
     )
     print_line("")
-    print_line("Another model, started because you name it:")
+    print_line("Another model, which starts when you name it:")
     print_line("")
     print_line(f"  curl {address}/v1/embeddings -H 'Content-Type: application/json' \\")
     print_line(f'    -d \'{{"model": "{EMBEDDINGS_ID}", "input": "The sun shines."}}\'')
     print_line("")
-    print_line(f"What runs (a model unused for {idle:.0f} minutes is stopped):")
+    print_line(f"Show what runs (a model is stopped after {idle:.0f} minutes without requests):")
     print_line("")
     print_line(f"  {_relative_to(home, sparkctl)} --catalogue {_relative_to(home, catalogue.path)} status")
     print_line("")

@@ -1,4 +1,4 @@
-"""Unpacks a GGUF file into a Hugging Face folder. A program of its own: only the runtime's Python has its imports.
+"""Converts a GGUF file to a Hugging Face folder. A separate program, because only the runtime's Python has its imports.
 
 python convert_gguf.py MODEL.gguf FOLDER
 """
@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 
 def convert(gguf: Path, folder: Path) -> None:
-    """Writes model, tokenizer and chat template of `gguf` to `folder`, the weights as 32-bit floats."""
+    """Write model, tokenizer and chat template of `gguf` to `folder`, with the weights as 32-bit floats."""
     source = {"pretrained_model_name_or_path": gguf.parent, "gguf_file": gguf.name}
     model = AutoModelForCausalLM.from_pretrained(
         **source, quantization_config=GgufConfig(dequantize=True), dtype=torch.float32

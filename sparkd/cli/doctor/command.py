@@ -1,4 +1,4 @@
-"""`sparkctl doctor`: look over catalogue, daemon and machine, and say of each what mends it."""
+"""`sparkctl doctor`: check the catalogue, the daemon and the machine, and suggest a fix for each problem."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sparkd.cli.output.messages import print_json, print_line
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print a line per finding; fail when one of them is wrong. Warnings are none of that."""
+    """Print a line for each finding; fail if one of them is an error. Warnings do not fail."""
     findings = run_checks(inspect_system(arguments.catalogue, arguments.socket))
     if arguments.json:
         print_json(findings)
@@ -30,6 +30,6 @@ def _render_findings(findings: list[Finding]) -> list[str]:
 
 
 def _render_finding(finding: Finding) -> str:
-    """What was found and what mends it, on one line: why an engine failed may be several."""
+    """The finding and its fix on one line: an engine's cause of failure may have several."""
     text = f"{finding.message}; {finding.fix}" if finding.fix else finding.message
     return " ".join(text.split())

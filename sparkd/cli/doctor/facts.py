@@ -1,4 +1,4 @@
-"""What `sparkctl doctor` looks at, as plain values: facts about a machine go in, findings come out."""
+"""What `sparkctl doctor` checks, as plain values: facts about a machine go in, findings come out."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from sparkd.scheduling.status import Status
 Level = Literal["ok", "warning", "error"]
 
 DaemonState = Literal["running", "absent", "forbidden", "foreign", "unknown"]
-"""Who answers at the control socket: sparkd, nobody, a sparkd that rejects this user, another program, or unknown."""
+"""What is at the control socket: sparkd, nothing, a sparkd that denies access, another program, or unknown."""
 
 
 class Finding(Struct, frozen=True, kw_only=True):
-    """The result of one check. `fix` is the command or the step that solves the problem, None without a problem."""
+    """The result of one check. `fix` is the command or the step that fixes the problem, None if there is none."""
 
     check: str
     level: Level
@@ -34,7 +34,7 @@ Findings = Iterator[Finding]
 
 @dataclass(frozen=True, slots=True)
 class UnitState:
-    """What systemd says of a unit, in its own words: `is-enabled` and `is-active`. `enabled` is empty without one."""
+    """A unit's `is-enabled` and `is-active`, in systemd's own terms. `enabled` is empty if there is no such unit."""
 
     enabled: str
     active: str
@@ -42,7 +42,7 @@ class UnitState:
 
 @dataclass(frozen=True, slots=True)
 class KeyFile:
-    """The file of API keys. `mode` is None where it cannot be looked at, `problem` why the daemon could not read it."""
+    """The API key file. `mode` is None if unknown, `problem` is why the daemon could not read it."""
 
     path: Path
     mode: int | None = None
@@ -51,7 +51,7 @@ class KeyFile:
 
 @dataclass(frozen=True, slots=True)
 class PortState:
-    """`server.listen`, tried: `problem` is why it cannot be opened, `taken` that another has it, `holder` who."""
+    """`server.listen`, tested: `problem` is why it cannot be opened, `taken` that it is in use, `holder` by what."""
 
     listen: str
     problem: str | None = None
@@ -61,7 +61,7 @@ class PortState:
 
 @dataclass(frozen=True, slots=True)
 class DiskSpace:
-    """Space left for a folder of `[paths]`, in bytes. The folder itself may not be there yet."""
+    """Free space for a folder of `[paths]`, in bytes. The folder itself may not exist yet."""
 
     key: str
     folder: Path
@@ -70,7 +70,7 @@ class DiskSpace:
 
 @dataclass(frozen=True, slots=True)
 class ModelNeeds:
-    """An enabled model: the runtime it needs, if any, and all that it needs on disk, its source first."""
+    """An enabled model: its runtime, if any, and everything it needs on disk, its source first."""
 
     model: str
     runtime: str | None = None
@@ -84,8 +84,8 @@ class ModelNeeds:
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """What models can start with: the enabled ones, the runtimes that they need (built or not), and the one among
-    them to begin with. `needs_sudo`: fetching and building is for root."""
+    """The enabled models, the runtimes that they need (built or not), and the model to begin with. `needs_sudo`:
+    downloads and builds need root."""
 
     models: tuple[ModelNeeds, ...] = ()
     runtimes: Mapping[str, bool] = field(default_factory=dict)
@@ -95,8 +95,8 @@ class Readiness:
 
 @dataclass(frozen=True, slots=True)
 class Delegation:
-    """The systemd unit that the daemon runs as, whether its cgroup was delegated to it, and which of the controllers
-    that engines are weighed and measured by they have to do without."""
+    """The systemd unit that the daemon runs as, whether its cgroup is delegated, and which controllers for weighing
+    and measuring engines are missing."""
 
     unit: str
     delegated: bool
@@ -105,7 +105,7 @@ class Delegation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogueFacts:
-    """What the catalogue leads to."""
+    """What the catalogue refers to."""
 
     enabled: int = 0
     disabled: int = 0
@@ -117,12 +117,11 @@ class CatalogueFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """Everything that was looked at. Sizes are bytes.
+    """All facts. Sizes are bytes.
 
-    `path` is the catalogue, None where none was found; `catalogue` is None where its files could not be read. `units`
-    is None where systemd does not run. `memory` is None where the machine does not say, and `probe_error` then why.
-    `has_driver` tells whether there is an NVIDIA driver's device. `swap_used` is swap in use,
-    `version` this program's own.
+    `path` is the catalogue's file, None if there is none; `catalogue` is None if its files could not be read. `units`
+    is None without systemd. `memory` is None if unknown, and `probe_error` is why. `has_driver`: the NVIDIA driver's
+    device exists. `swap_used` is the swap in use, `version` the version of this program.
     """
 
     path: Path | None = None

@@ -1,4 +1,4 @@
-"""Where `sparkctl doctor` looks: catalogue, control socket, systemd, /proc, NVML. Nothing it finds ever raises."""
+"""The sources of `sparkctl doctor`: catalogue, control socket, systemd, /proc, NVML. Nothing here raises."""
 
 from __future__ import annotations
 
@@ -44,18 +44,18 @@ from sparkd.scheduling.memory import default_floor
 from sparkd.scheduling.status import Status
 
 SYSTEMD: Final = Path("/run/systemd/system")
-"""There exactly where systemd is the machine's init: sd_booted(3)."""
+"""Exists exactly if systemd is the machine's init: sd_booted(3)."""
 
 DRIVER: Final = Path("/dev/nvidiactl")
 UNIT_KEYS: Final = Path("/etc/sparkd/keys")
-"""The file that the unit opens for the daemon as its standard input."""
+"""The file that the unit opens as the daemon's standard input."""
 
 SYSTEMCTL_TIMEOUT: Final = 5.0
 """Seconds."""
 
 
 def inspect_system(catalogue_option: str | None, socket_option: str | None) -> Facts:
-    """Look at everything once. `catalogue_option` and `socket_option` are what the command line names."""
+    """Collect all facts. `catalogue_option` and `socket_option` come from the command line."""
     path, catalogue, problems = _read_catalogue(catalogue_option)
     state, daemon_error, status = _query_daemon(socket_option, catalogue_option)
     memory, gpu, probe_error = _probe_hardware()
@@ -128,7 +128,7 @@ def _inspect_key_file(catalogue: Catalogue) -> KeyFile | None:
     if key_file is None:
         return None
     path = catalogue.path.absolute().parent / key_file
-    if path == STDIN:  # the service manager's to open: ours is a terminal, or anything at all
+    if path == STDIN:  # systemd opens it for the daemon; our own standard input is something else
         return KeyFile(UNIT_KEYS, _read_mode(UNIT_KEYS)) if _exists(UNIT_KEYS) else KeyFile(STDIN)
     problem = None
     if os.access(path, os.R_OK) or _exists(path) is False:
@@ -171,7 +171,7 @@ def _inspect_port(listen: str) -> PortState:
 
 
 def _find_listener(port: int) -> str | None:
-    """Who listens there, where this user may know."""
+    """The program that listens there, if this user may see it."""
     with suppress(psutil.Error, OSError):
         for connection in psutil.net_connections("tcp"):
             listens = connection.status == psutil.CONN_LISTEN and connection.laddr
@@ -193,7 +193,7 @@ def _inspect_units() -> dict[str, UnitState] | None:
 
 
 def _run_systemctl(verb: str, unit: str) -> str:
-    """The one word that systemctl answers; for a unit that is not there versions before 253 have none."""
+    """The output of systemctl; versions before 253 print nothing for a missing unit."""
     result = subprocess.run(
         ["systemctl", verb, unit], capture_output=True, text=True, timeout=SYSTEMCTL_TIMEOUT, check=False
     )
@@ -201,7 +201,7 @@ def _run_systemctl(verb: str, unit: str) -> str:
 
 
 def _inspect_delegation(pid: int) -> Delegation | None:
-    """The unit that the daemon runs as, and whether its cgroup is its own."""
+    """The unit that the daemon runs as, and whether its cgroup is delegated."""
     with suppress(OSError):
         unit, mount = parse_unit(Path(f"/proc/{pid}/cgroup").read_text()), find_mount()
         if unit and mount:
@@ -224,7 +224,7 @@ def _probe_hardware() -> tuple[Memory | None, Gpu | None, str]:
 
 
 def _find_memory_floor(status: Status | None, catalogue: Catalogue | None, memory: Memory | None) -> int:
-    """What the running daemon defends, else what one that is started now would."""
+    """The floor of the running daemon, or of one that would start now."""
     if status is not None:
         return status.memory.floor
     settings = catalogue.settings.memory if catalogue else None

@@ -1,4 +1,4 @@
-"""What `sparkctl doctor` makes of the machine: GPU, memory, swap, page cache, systemd. Facts in, findings out."""
+"""`sparkctl doctor`'s checks of the machine: GPU, memory, swap, page cache, systemd. Facts in, findings out."""
 
 from __future__ import annotations
 
@@ -9,42 +9,38 @@ from sparkd.cli.doctor.facts import Facts, Finding, Findings, UnitState
 from sparkd.cli.output.formatting import format_duration, format_size
 
 SWAP_WARNING_SIZE: Final = 256 * MIB
-"""Bytes: Linux moves a few idle pages out on any machine."""
+"""Bytes: Linux swaps out a few idle pages on any machine."""
 
 GUARD_WARNING_AGE: Final = 86400.0
-"""Seconds: what happened earlier has been seen, or has not come again."""
+"""Seconds: an earlier event is no longer a warning."""
 
 MEMORY_KINDS: Final = {"unified": "CPU and GPU share it", "separate": "the GPU's own", "host": "the host's"}
 
 SERVICE: Final = "sparkd.service"
 SOCKETS: Final = ("sparkd.socket", "sparkd-control.socket")
 UNITS: Final = (*SOCKETS, SERVICE)
-"""What install.sh puts in place and systemd is asked about."""
+"""The units that install.sh installs."""
 
 
 def check_gpu(facts: Facts) -> Findings:
-    """Whether NVIDIA's driver answers."""
+    """Whether the NVIDIA driver responds."""
     if facts.gpu is not None:
-        yield Finding(check="gpu", level="ok", message=f"NVML answers: {facts.gpu.name}")
+        yield Finding(check="gpu", level="ok", message=f"NVML responds: {facts.gpu.name}")
         return
-    fix = (
-        "`nvidia-smi` tells why"
-        if facts.has_driver
-        else "`sudo ubuntu-drivers install`, where there is a GPU"
-    )
-    message = "NVIDIA's driver does not answer" if facts.has_driver else "there is no NVIDIA driver"
-    yield Finding(check="gpu", level="warning", message=f"{message}: models run on the CPU only", fix=fix)
+    fix = "see `nvidia-smi`" if facts.has_driver else "if there is a GPU, run `sudo ubuntu-drivers install`"
+    message = "the NVIDIA driver does not respond" if facts.has_driver else "there is no NVIDIA driver"
+    yield Finding(check="gpu", level="warning", message=f"{message}, so models run on the CPU only", fix=fix)
 
 
 def check_memory(facts: Facts) -> Findings:
-    """Kind, total, and what is available against the floor that the memory guard defends."""
+    """Kind, total and available memory, compared with the memory guard's floor."""
     memory = facts.memory
     if memory is None:
         yield Finding(
             check="memory",
             level="error",
-            message=f"the machine does not say how much memory it has: {facts.probe_error}",
-            fix="sparkd needs a readable /proc/meminfo",
+            message=f"the memory of the machine is unknown: {facts.probe_error}",
+            fix="make /proc/meminfo readable",
         )
         return
     message = (
@@ -59,18 +55,18 @@ def check_memory(facts: Facts) -> Findings:
     yield Finding(
         check="memory",
         level="error" if below else "warning",
-        message=f"{message}: {'the memory guard ends models' if below else 'little is left above the floor'}",
-        fix="`sparkctl stop MODEL`, or end other programs; `ps aux --sort=-rss | head` names the largest",
+        message=f"{message}: {'the memory guard kills models' if below else 'little is left above the floor'}",
+        fix="run `sparkctl stop MODEL`, or stop other programs; `ps aux --sort=-rss | head` lists the largest",
     )
 
 
 def check_guard(facts: Facts) -> Findings:
-    """When the memory guard last ended a model; only the daemon knows."""
+    """When the memory guard last killed a model; from the daemon."""
     if facts.status is None:
         return
     last = facts.status.memory.last_guard_action
     if last is None:
-        yield Finding(check="memory guard", level="ok", message="it has never had to act")
+        yield Finding(check="memory guard", level="ok", message="it has never acted")
         return
     message = f"the memory guard last acted {format_duration(last.seconds_ago)} ago on {last.model}"
     if last.seconds_ago > GUARD_WARNING_AGE:
@@ -80,28 +76,28 @@ def check_guard(facts: Facts) -> Findings:
         check="memory guard",
         level="warning",
         message=message,
-        fix=f"`sparkctl status {last.model}` tells what it takes; give it less, or raise `memory.reserve`",
+        fix=f"see `sparkctl status {last.model}`; lower the model's memory, or raise `memory.reserve`",
     )
 
 
 def check_leaks(facts: Facts) -> Findings:
-    """Memory that never came back after a process had ended; only the daemon knows."""
+    """Memory that was not freed after a process ended; from the daemon."""
     if facts.status is None:
         return
     if leaked := facts.status.memory.leaked:
         yield Finding(
             check="leaked memory",
             level="warning",
-            message=f"{format_size(leaked)} ({leaked} bytes) never came back after a model had ended: "
-            "no model can have it",
-            fix="`sudo reboot` brings it back",
+            message=f"{format_size(leaked)} ({leaked} bytes) were not freed after a model ended, "
+            "so no model can use them",
+            fix="a reboot frees them: `sudo reboot`",
         )
     else:
         yield Finding(check="leaked memory", level="ok", message="none")
 
 
 def check_swap(facts: Facts) -> Findings:
-    """Swap in use: sparkd never counts on it, and a GPU's memory that is swapped stands still."""
+    """Swap in use: sparkd never counts it as memory, and a GPU stalls on swapped memory."""
     if facts.swap_used < SWAP_WARNING_SIZE:
         used = f"{facts.swap_used // MIB} MiB in use" if facts.swap_used else "none in use"
         yield Finding(check="swap", level="ok", message=used)
@@ -111,17 +107,17 @@ def check_swap(facts: Facts) -> Findings:
         level="warning",
         message=f"{format_size(facts.swap_used)} in use: engines become slow, "
         "and with unified memory the machine may freeze",
-        fix="`sudo swapoff -a` once models have stopped, and raise `memory.reserve`",
+        fix="stop the models, run `sudo swapoff -a`, and raise `memory.reserve`",
     )
 
 
 def check_page_cache(facts: Facts) -> Findings:
-    """Page cache that CUDA counts as used where CPU and GPU share one memory: little free, much available."""
+    """Page cache, which CUDA counts as used if CPU and GPU share one memory: little free, much available."""
     memory = facts.memory
     if memory is None or memory.kind != "unified":
         return
     cached = max(0, memory.host_available - memory.free)
-    message = f"{format_size(memory.free)} free, {format_size(cached)} more were it not for page cache"
+    message = f"{format_size(memory.free)} free, {format_size(cached)} more in the page cache"
     if memory.free >= 2 * facts.floor or cached < memory.host_total // 4:
         yield Finding(check="page cache", level="ok", message=message)
         return
@@ -129,28 +125,28 @@ def check_page_cache(facts: Facts) -> Findings:
         check="page cache",
         level="warning",
         message=f"{message}, which CUDA counts as used",
-        fix="`echo 3 | sudo tee /proc/sys/vm/drop_caches` (before a load sparkd lets go of weight files only)",
+        fix="run `echo 3 | sudo tee /proc/sys/vm/drop_caches` (before a load, sparkd releases only weight files)",
     )
 
 
 def check_delegation(facts: Facts) -> Findings:
-    """Whether each engine can have a cgroup of its own."""
+    """Whether each engine can have its own cgroup."""
     if (cgroup := facts.delegation) is None:
         return
     if not cgroup.delegated:
         yield Finding(
             check="cgroup",
             level="warning",
-            message=f"the cgroup of {cgroup.unit} is not delegated: engines are ended without one of their own",
-            fix=f"`sudo systemctl edit {cgroup.unit}` with `Delegate=yes` under [Service], then restart it",
+            message=f"the cgroup of {cgroup.unit} is not delegated, so engines have no cgroups of their own",
+            fix=f"run `sudo systemctl edit {cgroup.unit}`, add `Delegate=yes` under [Service], then restart it",
         )
     elif cgroup.missing_controllers:
         yield Finding(
             check="cgroup",
             level="warning",
             message=f"{cgroup.unit} has its cgroup delegated without {', '.join(cgroup.missing_controllers)}: "
-            "engines are not weighed or measured by that",
-            fix=f"`journalctl -u {cgroup.unit} EVENT=cgroups`; a kernel with cgroup v2 alone has all of them",
+            "engines are not weighed or measured by it",
+            fix=f"see `journalctl -u {cgroup.unit} EVENT=cgroups`; a kernel with only cgroup v2 has all controllers",
         )
     else:
         yield Finding(
@@ -159,7 +155,7 @@ def check_delegation(facts: Facts) -> Findings:
 
 
 def check_systemd(facts: Facts) -> Findings:
-    """Whether sparkd is installed under systemd, comes back after a boot, and has not failed there."""
+    """Whether sparkd is installed under systemd, starts after a boot, and has not failed."""
     if facts.units is None:
         return
     installed = {name: unit for name, unit in facts.units.items() if unit.enabled not in ("", "not-found")}
@@ -167,15 +163,15 @@ def check_systemd(facts: Facts) -> Findings:
         yield Finding(
             check="systemd",
             level="warning",
-            message="sparkd is not installed: it does not come back by itself",
-            fix="`sudo ./install.sh` in a copy of the repository",
+            message="sparkd is not installed, so it does not start after a boot",
+            fix="run `sudo ./install.sh` in a copy of the repository",
         )
     elif missing := [name for name in UNITS if name not in installed]:
         yield Finding(
             check="systemd",
             level="error",
-            message=f"installed by half: there is no {' nor '.join(missing)}",
-            fix="`sudo ./install.sh` in a copy of the repository",
+            message=f"the installation is incomplete: there is no {' nor '.join(missing)}",
+            fix="run `sudo ./install.sh` in a copy of the repository",
         )
     else:
         yield from _check_units(installed)
@@ -190,21 +186,21 @@ def _check_units(installed: dict[str, UnitState]) -> Findings:
             check="systemd",
             level="error",
             message=f"{name} has failed",
-            fix=f"`journalctl -e -u {name}` tells why",
+            fix=f"see `journalctl -e -u {name}`",
         )
     if disabled:
         yield Finding(
             check="systemd",
             level="warning",
-            message=f"sparkd does not come back after a boot: {', '.join(disabled)} not enabled",
-            fix=f"`sudo systemctl enable --now {' '.join(disabled)}`",
+            message=f"sparkd does not start after a boot: {', '.join(disabled)} not enabled",
+            fix=f"run `sudo systemctl enable --now {' '.join(disabled)}`",
         )
     elif inactive and not failed:
         yield Finding(
             check="systemd",
             level="warning",
-            message=f"no client starts sparkd: {', '.join(inactive)} not active",
-            fix=f"`sudo systemctl start {' '.join(inactive)}`",
+            message=f"clients cannot start sparkd: {', '.join(inactive)} not active",
+            fix=f"run `sudo systemctl start {' '.join(inactive)}`",
         )
     elif not failed:
         yield Finding(

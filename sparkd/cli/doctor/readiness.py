@@ -1,5 +1,5 @@
-"""What stands between the models of a catalogue and their start: files and runtimes. A catalogue has more models than a
-disk, so one that nobody has fetched is not amiss, nor is a runtime that no model on this disk needs.
+"""What models need before they can start: files and runtimes. A catalogue has more models than fit on a disk, so a
+model that was never downloaded is not a problem, nor is a runtime that no model on this disk needs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sparkd.runtimes import find_installed
 
 
 def inspect_readiness(catalogue: Catalogue, *, gpu: bool) -> Readiness:
-    """What there is. With a GPU one begins with a model whose runtime is built for CUDA, without with another."""
+    """Inspect the disk. The model to begin with has a runtime for CUDA if there is a GPU, and another one if not."""
     enabled = [model for model in catalogue.models.values() if model.enabled]
     models, runtimes_folder = catalogue.folder("models"), catalogue.folder("runtimes")
     suitable = [name for name, runtime in catalogue.runtimes.items() if bool(runtime.cuda) == gpu]
@@ -39,7 +39,7 @@ def inspect_readiness(catalogue: Catalogue, *, gpu: bool) -> Readiness:
 
 
 def has_gpu() -> bool:
-    """Whether NVIDIA's driver answers."""
+    """Whether the NVIDIA driver responds."""
     nvml = Nvml()
     try:
         return nvml.read() is not None
@@ -48,10 +48,10 @@ def has_gpu() -> bool:
 
 
 def assess_readiness(readiness: Readiness) -> Findings:
-    """Warnings about models that are here and cannot start, then what to do first or how many are on disk."""
+    """Warnings about models on disk that cannot start, then what to do first or how many are on disk."""
     if not readiness.models:
-        fix = "enable one in the catalogue, or add one"
-        yield Finding(check="model", level="warning", message="there is no model that may run", fix=fix)
+        fix = "enable a model in the catalogue, or add one"
+        yield Finding(check="model", level="warning", message="no model is enabled", fix=fix)
         return
     for name, built in readiness.runtimes.items():
         if built:
@@ -62,8 +62,8 @@ def assess_readiness(readiness: Readiness) -> Findings:
             yield Finding(
                 check="runtime",
                 level="warning",
-                message=f"{name} is not built, and {abbreviate_list(users)} cannot start without it",
-                fix=_render_command(readiness, f"runtime build {name}"),
+                message=f"{name} is not built, so {abbreviate_list(users)} cannot start",
+                fix=f"run {_render_command(readiness, f'runtime build {name}')}",
             )
     yield from _assess_files(readiness)
 
@@ -71,8 +71,8 @@ def assess_readiness(readiness: Readiness) -> Findings:
 def _assess_files(readiness: Readiness) -> Findings:
     hidden = [model.model for model in readiness.models if model.presence == "unknown"]
     if hidden:
-        message = f"this user may not look at the files of {abbreviate_list(hidden)}"
-        yield Finding(check="model", level="warning", message=message, fix="`sudo sparkctl doctor`")
+        message = f"this user has no access to the files of {abbreviate_list(hidden)}"
+        yield Finding(check="model", level="warning", message=message, fix="run `sudo sparkctl doctor`")
     incomplete = [model for model in readiness.models if _is_incomplete(model)]
     yield from (_report_incomplete(readiness, model) for model in incomplete)
     on_disk = [model for model in readiness.models if model.presence == "complete"]
@@ -84,7 +84,7 @@ def _assess_files(readiness: Readiness) -> Findings:
 
 
 def _suggest_first_steps(readiness: Readiness) -> Finding:
-    """For somebody who begins: no model is on disk, and perhaps there is nothing to run one with either."""
+    """For a new installation: no model is on disk, and perhaps no runtime is built."""
     steps = list(_list_first_steps(readiness))
     models = format_count(len(readiness.models), "model")
     message = f"none of {models} is on disk" if len(readiness.models) > 1 else "the only model is not on disk"
@@ -101,17 +101,17 @@ def _list_first_steps(readiness: Readiness) -> Iterator[str]:
 
 
 def _render_command(readiness: Readiness, arguments: str) -> str:
-    """As it is to be typed: in an installation the folders are root's and the daemon's."""
+    """The command to type: in an installation, the folders belong to root and to the daemon's user."""
     return f"`{'sudo ' if readiness.needs_sudo else ''}sparkctl {arguments}`"
 
 
 def _is_on_disk(model: ModelNeeds) -> bool:
-    """Whether somebody has seen to its files, wholly or in part."""
+    """Whether at least a part of its files is on disk."""
     return model.presence == "complete" or _is_incomplete(model)
 
 
 def _is_incomplete(model: ModelNeeds) -> bool:
-    """Nobody fetches a folder of one's own, so that one is missing which is not there."""
+    """Whether it is incomplete, or its own folder is missing, which sparkd never downloads."""
     absent = model.presence == "absent" and model.parts[0].source.startswith("/")
     return absent or model.presence == "incomplete"
 
@@ -120,11 +120,11 @@ def _report_incomplete(readiness: Readiness, model: ModelNeeds) -> Finding:
     part = next(part for part in model.parts if part.state in ("absent", "incomplete"))
     name = model.model
     if part.source.startswith("/"):
-        problem = f"lacks {', '.join(part.missing[:3])}" if part.missing else "is not there"
+        problem = f"lacks {', '.join(part.missing[:3])}" if part.missing else "does not exist"
         message = f"{name} cannot start: its source {part.source} {problem}"
-        fix = f"fetch it to there, or correct `source` of models.{name}"
+        fix = f"put the model there, or correct `source` of models.{name}"
     else:
         missing = format_count(len(part.missing), "file") if part.missing else "the end"
         message = f"{name} is only partly on disk: {missing} missing of {part.source}"
-        fix = _render_command(readiness, f"pull {name}")
+        fix = f"run {_render_command(readiness, f'pull {name}')}"
     return Finding(check="model", level="warning", message=message, fix=fix)

@@ -1,4 +1,4 @@
-"""Numbers as people say them."""
+"""Numbers formatted for people."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def format_size(count: int) -> str:
 
 
 def format_count(count: int, noun: str, plural: str = "") -> str:
-    """ "1 model", "2 models"; `plural` where that is not the noun with an s."""
+    """ "1 model", "2 models"; `plural` if it is not the noun with an s."""
     return f"{count} {noun}" if count == 1 else f"{count} {plural or f'{noun}s'}"
 
 
 def abbreviate_list(names: Sequence[str]) -> str:
-    """Up to three names; of more the first two and how many there are."""
+    """Up to three names; if there are more, the first two and the number of others."""
     return ", ".join(names) if len(names) <= 3 else f"{', '.join(names[:2])} and {len(names) - 2} more"

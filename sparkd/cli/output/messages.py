@@ -19,16 +19,16 @@ def print_line(text: str) -> None:
 
 def print_json(value: Any) -> None:
     """A result for a program: one line of JSON."""
-    print_line(msgspec.json.encode(value, enc_hook=str).decode())  # a path, as its text
+    print_line(msgspec.json.encode(value, enc_hook=str).decode())  # paths become strings
 
 
 def print_note(text: str) -> None:
-    """Something for a person that is not part of the result."""
+    """A message that is not part of the result."""
     sys.stderr.write(f"sparkctl: {text}\n")
 
 
 def ask_confirmation(question: str, *, default: bool = False) -> bool:
-    """Ask a person, on stderr; an empty answer means `default`, the end of the input means no."""
+    """Ask the user, on stderr. An empty answer means `default`, the end of input means no."""
     sys.stderr.write(f"{question} {'[Y/n]' if default else '[y/N]'} ")
     sys.stderr.flush()
     answer = sys.stdin.readline()
@@ -36,7 +36,7 @@ def ask_confirmation(question: str, *, default: bool = False) -> bool:
 
 
 def print_error(error: SparkdError, *, as_json: bool) -> None:
-    """An error: a sentence, or (for `--json`) one line with the API's error body plus `retry_after` seconds."""
+    """Print an error: a sentence, or (with `--json`) one line with the API's error body and `retry_after`."""
     if as_json:
         body = {
             "message": error.message,

@@ -16,7 +16,7 @@ TRANSITION_STYLE = "yellow"
 
 
 def render_status(status: Status, *, disabled_too: bool) -> Group:
-    """The whole daemon: some lines about the machine, a row per model, who runs first, and why a model failed."""
+    """The whole daemon: lines about the machine, a row for each model (running ones first), and why models failed."""
     shown = [model for model in status.models if model.enabled or disabled_too]
     shown.sort(key=lambda model: describe_state(model) in ("stopped", "disabled"))
     hidden = len(status.models) - len(shown)
@@ -42,7 +42,7 @@ def render_model(model: ModelStatus) -> Group:
 
 
 def _render_memory(model: ModelStatus) -> list[Text]:
-    """What is known of the model's memory, and how its last run was."""
+    """The model's memory, and its last run."""
     known = (
         ("declared", model.declared),
         ("learned", model.learned),
@@ -64,13 +64,13 @@ def _render_memory(model: ModelStatus) -> list[Text]:
 
 
 def describe_state(model: ModelStatus) -> str:
-    """A model's state with what makes it worth knowing: "starting: loading weights 40 %", "quarantined"."""
+    """A model's state with details: "starting: loading weights 40 %", "quarantined"."""
     if not model.enabled:
         return "disabled"
     if model.quarantined:
         return "quarantined"
     if model.state == "backoff" and model.retry_after is not None:
-        return f"backoff, again in {format_duration(model.retry_after)}"
+        return f"backoff, retry in {format_duration(model.retry_after)}"
     if model.phase and model.state in ("starting", "stopped"):
         share = "" if model.progress is None else f" {model.progress:.0%}".replace("%", " %")
         left = (
@@ -84,9 +84,15 @@ def describe_state(model: ModelStatus) -> str:
 
 def _render_machine(status: Status) -> list[Text]:
     memory, queue = status.memory, status.queue
-    listeners = ", ".join(status.listen) or "no door open"
-    waiting = "nobody waits" if not queue.waiting else f"{format_count(queue.waiting, 'request')} waiting"
-    queue_text = f"queue of {queue.max_length}" if queue.on_busy == "wait" else "busy models refuse"
+    listeners = ", ".join(status.listen) or "no socket"
+    waiting = (
+        "no requests waiting" if not queue.waiting else f"{format_count(queue.waiting, 'request')} waiting"
+    )
+    queue_text = (
+        f"limit {queue.max_length}"
+        if queue.on_busy == "wait"
+        else "off: requests for a busy machine are refused"
+    )
     return [
         Text(f"sparkd {status.version} on {listeners}, up {format_duration(status.uptime)}"),
         Text(
@@ -98,7 +104,7 @@ def _render_machine(status: Status) -> list[Text]:
 
 
 def _render_availability(memory: MemoryStatus) -> str:
-    """What the machine adds to the books."""
+    """What the machine itself reports."""
     available = "" if memory.available is None else f", {format_size(memory.available)} available now"
     return available + (
         f", {format_size(memory.leaked)} leaked until the next reboot" if memory.leaked else ""
@@ -138,5 +144,5 @@ def _render_idle_time_left(model: ModelStatus) -> str:
 def _render_failures(models: Sequence[ModelStatus]) -> list[Text]:
     failed = [model for model in models if model.cause and model.state == "backoff"]
     lines = [Text(f"{model.id}: {model.cause}", "red") for model in failed]
-    lines += [Text(f"  `sparkctl retry {model.id}` lifts it") for model in failed if model.quarantined]
+    lines += [Text(f"  then run `sparkctl retry {model.id}`") for model in failed if model.quarantined]
     return [Text(), *lines] if lines else []

@@ -1,4 +1,4 @@
-"""How sparkctl draws on a terminal, and writes the same words where there is none.
+"""sparkctl's output on a terminal, and the same text without one.
 
 Rich drops colour by itself when the output is not a terminal, and when NO_COLOR is set.
 """
@@ -26,7 +26,7 @@ def stderr_console() -> Console:
 
 
 class _PlainConsole(Console):
-    """Leaves a broken pipe to sparkctl, which has an exit code for it. Off a terminal no line ends in blanks."""
+    """Passes a broken pipe to sparkctl, which has an exit code for it. Pipes and files get no trailing blanks."""
 
     def print(self, *objects: Any, **options: Any) -> None:
         if self.is_terminal:

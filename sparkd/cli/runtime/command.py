@@ -1,4 +1,4 @@
-"""`sparkctl runtime build|list|rollback|prune`: the virtualenvs engines run in."""
+"""`sparkctl runtime build|list|rollback|prune`: manage the virtualenvs that engines run in."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from sparkd.runtimes.pruning import PruneResult, prune, remove_stale_caches
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Build runtimes, list them, go back to the build before, or remove old builds."""
+    """Build runtimes, list them, return to the previous build, or remove old builds."""
     try:
         return _run(arguments)
     except BrokenPipeError:
         raise
     except OSError as error:
-        mend = ": run this with `sudo`" if isinstance(error, PermissionError) else ""
-        raise RuntimeBuildError(f"{error.filename}: {error.strerror}{mend}") from error
+        fix = ". Run this with `sudo`." if isinstance(error, PermissionError) else ""
+        raise RuntimeBuildError(f"{error.filename}: {error.strerror}{fix}") from error
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -53,7 +53,7 @@ def _find_runtimes(catalogue: Catalogue, names: list[str]) -> list[Runtime]:
 
 
 def _build(runtimes: list[Runtime], root: Path, *, as_json: bool) -> int:
-    """Lines of progress are the result for a person; for a program they are remarks, and the folders the result."""
+    """Progress lines go to stdout; with `as_json` they go to stderr, and the folders are the result."""
     report = print_note if as_json else print_line
     for runtime in runtimes:
         folder = build(runtime, root, report, terminal=sys.stdout.isatty() and sys.stderr.isatty())
@@ -79,10 +79,10 @@ def _roll_back(runtime: Runtime, root: Path, *, as_json: bool) -> int:
         print_json({"name": runtime.name, "from": previous, "folder": current.folder})
         return exit_codes.SUCCESS
     before = f" instead of {previous.name}" if previous else ""
-    print_line(f"Runtime {runtime.name!r} is rolled back to {current.folder.name}{before}.")
+    print_line(f"Runtime {runtime.name!r} was rolled back to {current.folder.name}{before}.")
     print_line(
-        "Engines that run now are left alone; the next start of a model takes it. "
-        f"`sparkctl runtime build {runtime.name}` goes forward again."
+        "Running engines are not affected; the next start of a model uses it. "
+        f"`sparkctl runtime build {runtime.name}` returns to the newest build."
     )
     return exit_codes.SUCCESS
 
@@ -96,11 +96,9 @@ def _prune(catalogue: Catalogue, root: Path, *, everything: bool, as_json: bool)
     for line in _render_pruned(pruned):
         print_line(line)
     if caches:
-        print_line(f"Removed {format_count(len(caches), 'cache')} of builds that are gone.")
+        print_line(f"Removed {format_count(len(caches), 'cache')} of removed builds.")
     if not everything:
-        print_line(
-            "Each runtime keeps its current build and the one before; --all keeps the current one only."
-        )
+        print_line("Each runtime keeps its current and its previous build; --all keeps only the current one.")
     return exit_codes.SUCCESS
 
 
@@ -109,4 +107,4 @@ def _render_pruned(pruned: PruneResult) -> list[str]:
     for folder, pids in pruned.in_use.items():
         pid_list = ", ".join(map(str, pids))
         lines.append(f"Kept {folder}: processes run from it ({pid_list})")
-    return lines or ["There was no build to remove."]
+    return lines or ["There is no build to remove."]

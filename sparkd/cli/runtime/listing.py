@@ -19,9 +19,9 @@ from sparkd.runtimes.store import find_built, find_rolled_back
 
 
 class BuildStatus(Struct, frozen=True, kw_only=True):
-    """A build of a runtime. `created` is in seconds since 1970; `usable`: its Python is there.
+    """A build of a runtime. `created` is in seconds since 1970; `usable`: its Python exists.
 
-    `size` is in bytes; files that it shares with the cache of packages count.
+    `size` is in bytes, including files shared with the package cache.
     """
 
     folder: Path
@@ -35,7 +35,7 @@ class BuildStatus(Struct, frozen=True, kw_only=True):
 class RuntimeStatus(Struct, frozen=True, kw_only=True):
     """A runtime and its builds, the newest first.
 
-    `folder` is that of the current build, None while there is none; `outdated`: only an older definition was built;
+    `folder` is the current build's, None if there is none; `outdated`: only an older definition was built;
     `rolled_back`: engines run in an older build on purpose.
     """
 
@@ -48,7 +48,7 @@ class RuntimeStatus(Struct, frozen=True, kw_only=True):
 
 
 def read_status(runtime: Runtime, root: Path) -> RuntimeStatus:
-    """What there is of a runtime under `root`. Reads the sizes of all its files."""
+    """The builds of a runtime under `root`. Reads the sizes of all its files."""
     folder = find_installed(runtime, root)
     builds = [build for build in reversed(list_builds(root)) if build.record.name == runtime.name]
     return RuntimeStatus(
@@ -62,7 +62,7 @@ def read_status(runtime: Runtime, root: Path) -> RuntimeStatus:
 
 
 def describe_state(status: RuntimeStatus) -> str:
-    """ "built", or what is to be done."""
+    """ "built", or why it is not."""
     if status.rolled_back:
         return "rolled back"
     if status.folder:
@@ -71,7 +71,7 @@ def describe_state(status: RuntimeStatus) -> str:
 
 
 def print_table(statuses: Sequence[RuntimeStatus]) -> None:
-    """A row for each runtime, and one for each build of it that is not the current one."""
+    """A row for each runtime, and one for each of its other builds."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for heading in ("RUNTIME", "STATE", "BUILD", "DATE", "SIZE", "DESCRIPTION"):
         table.add_column(heading, overflow="fold", justify="right" if heading == "SIZE" else "left")
@@ -88,7 +88,7 @@ def print_table(statuses: Sequence[RuntimeStatus]) -> None:
             if not build.current:
                 table.add_row(
                     "",
-                    Text("kept" if build.usable else "its Python is gone", "dim"),
+                    Text("kept" if build.usable else "its Python is missing", "dim"),
                     *_render_build(build),
                     "",
                 )

@@ -1,4 +1,4 @@
-"""Fetching into the models' folder from here: what `pull`, `models` and `rm` share."""
+"""Downloads into the models folder: what `pull`, `models` and `rm` share."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from sparkd.hub.request import DownloadRequest, build_command, build_environment
 
 
 def load_catalogue(given: str | None) -> Catalogue:
-    """The catalogue that the command line names, or the usual one. Raises CatalogueError."""
+    """The catalogue from the command line, or the default one. Raises CatalogueError."""
     return read_catalogue(catalogue_path(given))
 
 
 def is_not_running(error: DaemonUnreachable) -> bool:
-    """Whether no daemon runs, rather than one that does not answer or not to us."""
+    """Whether no daemon runs, rather than one that does not respond or denies access."""
     return isinstance(error.__cause__, OSError | httpx.ConnectError)
 
 
 @contextmanager
 def act_as_owner(models: Path) -> Iterator[None]:
-    """Be the folder's owner meanwhile, where root works for them.
+    """Run the block as the folder's owner, if this user is root.
 
-    What root made there the owner could not change, and by a link there the owner could lead root anywhere.
+    The owner could not change files created by root, and could redirect root anywhere with a symbolic link.
     """
     owner, groups, group = _find_owner(models), os.getgroups(), os.getegid()
     if owner is None:
@@ -53,7 +53,7 @@ def act_as_owner(models: Path) -> Iterator[None]:
 
 
 def fetch(order: DownloadRequest, report_progress: Callable[[Progress], None]) -> Done:
-    """Fetch here and now, as the folder's owner; `report_progress` is told how far it is. Raises DownloadFailed."""
+    """Download now, as the folder's owner; `report_progress` gets the progress. Raises DownloadFailed."""
     last: Done | Failed | None = None
     order = structs.replace(order, owner=_find_owner(Path(order.models)))
     with subprocess.Popen(
@@ -62,7 +62,7 @@ def fetch(order: DownloadRequest, report_progress: Callable[[Progress], None]) -
         stdout=subprocess.PIPE,
         env=build_environment(order, os.environ),
         cwd="/",
-        start_new_session=True,  # Ctrl-C is ours: closing its standard input ends it
+        start_new_session=True,  # we handle Ctrl-C: closing its standard input ends it
     ) as process:
         try:
             for text in process.stdout or ():
@@ -80,7 +80,7 @@ def fetch(order: DownloadRequest, report_progress: Callable[[Progress], None]) -
 
 
 def _find_owner(models: Path) -> tuple[int, int] | None:
-    """User and group of the folder, for whom root fetches: the daemon must be able to read what comes."""
+    """User and group that root downloads as, so that the daemon can read the files; None if it need not change."""
     status = nearest_existing(models).stat()
     if os.geteuid() != 0 or status.st_uid == 0:
         return None
@@ -88,5 +88,5 @@ def _find_owner(models: Path) -> tuple[int, int] | None:
 
 
 def is_terminal() -> bool:
-    """Whether a person watches."""
+    """Whether stderr is a terminal."""
     return sys.stderr.isatty()

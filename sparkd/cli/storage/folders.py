@@ -1,4 +1,4 @@
-"""Folders that may be another's, or not there yet: what every command may ask of them."""
+"""Folders that may belong to another user, or not exist yet."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def is_writable(folder: Path) -> bool:
-    """Whether this user may write there, and everything would belong to whom it must: its owner, or root for them."""
+    """Whether this user can write there with the correct owner: as the owner, or as root."""
     existing = nearest_existing(folder)
     return os.geteuid() == 0 or (
         existing.stat().st_uid == os.geteuid() and os.access(existing, os.W_OK | os.X_OK)
@@ -16,18 +16,18 @@ def is_writable(folder: Path) -> bool:
 
 
 def requires_sudo(folder: Path) -> bool:
-    """Whether whoever is at the keyboard must say `sudo` to change it: it is another's, or they have said so."""
+    """Whether the user needs `sudo` to change it: it belongs to another user, or sudo is in use."""
     return "SUDO_USER" in os.environ or not is_writable(folder)
 
 
 def free_space(folder: Path) -> int:
-    """Bytes free where the folder is, or will be once it is made."""
+    """Free bytes where the folder is, or will be created."""
     filesystem = os.statvfs(nearest_existing(folder))
     return filesystem.f_bavail * filesystem.f_frsize
 
 
 def nearest_existing(folder: Path) -> Path:
-    """The folder, or the nearest one above it that is there."""
+    """The folder, or its nearest parent that exists."""
     for candidate in (folder, *folder.parents):
         with suppress(OSError):
             if candidate.is_dir():
