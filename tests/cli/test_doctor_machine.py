@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import msgspec
 import pytest
+from msgspec import structs
 
 from sparkd.catalog.quantities import GIB
 from sparkd.cli.doctor import machine_checks
@@ -15,7 +15,7 @@ from tests.cli.doctor_facts import HEALTHY, SPARK, STATUS, UNITS, check_with, wi
 
 
 def test_leaked_memory_is_told_in_bytes_and_that_a_reboot_brings_it_back() -> None:
-    leaking = with_status(memory=msgspec.structs.replace(STATUS.memory, leaked=3 * GIB))
+    leaking = with_status(memory=structs.replace(STATUS.memory, leaked=3 * GIB))
     level, found, fix = check_with(machine_checks.check_leaks, status=leaking)
     assert level == "warning"
     assert found.startswith(f"3.0 GiB ({3 * GIB} bytes) ")
@@ -30,7 +30,7 @@ def test_a_machine_without_a_driver_is_told_that_models_run_on_the_cpu_only() ->
 
 @pytest.mark.parametrize(("available", "level"), [(4, "error"), (5, "warning"), (10, "ok")])
 def test_what_is_available_is_judged_by_the_floor(available: int, level: str) -> None:
-    memory = replace(SPARK, available=available * GIB)
+    memory = structs.replace(SPARK, available=available * GIB)
     assert check_with(machine_checks.check_memory, memory=memory)[0] == level
 
 
@@ -49,14 +49,20 @@ def test_swap_in_use_is_a_warning_from_a_quarter_gib_on() -> None:
 
 
 def test_page_cache_is_a_warning_where_little_is_free_and_much_available_on_unified_memory_alone() -> None:
-    crowded = replace(SPARK, free=2 * GIB)
+    crowded = structs.replace(SPARK, free=2 * GIB)
     assert check_with(machine_checks.check_page_cache, memory=crowded)[0] == "warning"
     assert (
-        check_with(machine_checks.check_page_cache, memory=replace(crowded, host_available=20 * GIB))[0]
+        check_with(machine_checks.check_page_cache, memory=structs.replace(crowded, host_available=20 * GIB))[
+            0
+        ]
         == "ok"
     )
     assert (
-        list(machine_checks.check_page_cache(replace(HEALTHY, memory=replace(crowded, kind="separate"))))
+        list(
+            machine_checks.check_page_cache(
+                replace(HEALTHY, memory=structs.replace(crowded, kind="separate"))
+            )
+        )
         == []
     )
 
@@ -110,9 +116,7 @@ def test_controllers_that_a_delegated_cgroup_has_not_are_named() -> None:
 
 def test_when_the_memory_guard_last_acted_is_told_and_worth_a_warning_for_a_day() -> None:
     def check_guard_after(ago: float) -> tuple[str, str, str]:
-        memory = msgspec.structs.replace(
-            STATUS.memory, last_guard_action=GuardAction(model="qwen", seconds_ago=ago)
-        )
+        memory = structs.replace(STATUS.memory, last_guard_action=GuardAction(model="qwen", seconds_ago=ago))
         return check_with(machine_checks.check_guard, status=with_status(memory=memory))
 
     assert check_with(machine_checks.check_guard)[:2] == ("ok", "it has never acted")

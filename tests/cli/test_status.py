@@ -49,7 +49,7 @@ def test_the_table_tells_at_a_glance_what_runs_and_what_is_wrong(served: FakeDae
 def test_one_model_alone_tells_what_is_known_of_its_memory(served: FakeDaemon) -> None:
     last = LastRun(peak=18 * GIB, final=17 * GIB, load_time=95.0, phases={"loading weights": 60.0})
     figures = {"declared": 20 * GIB, "learned": 18 * GIB, "memory_used": 17 * GIB, "host_memory": 3 * GIB}
-    served.supervisor.set("qwen", **figures, last=last)
+    served.supervisor.set("qwen", **figures, last_run=last)
     output = sparkctl("status", "qwen", "--socket", served.socket).out.splitlines()
     assert "memory: declared 20.0 GiB, learned 18.0 GiB, used now 17.0 GiB, host memory now 3.0 GiB" in output
     assert output[-1] == (
