@@ -1,4 +1,4 @@
-"""sparkd: names a model on one port, gets its answer from an engine that was not running a moment ago."""
+"""sparkd serves many models on one port and starts and stops their engines as needed."""
 
 from typing import Final
 

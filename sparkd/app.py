@@ -1,4 +1,4 @@
-"""The composition root: every collaborator is built and joined here, once."""
+"""The composition root: creates and connects all objects of the daemon, once."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 
 class App(Struct, frozen=True):
-    """Everything a daemon serves, joined together."""
+    """The objects that the daemon serves and controls."""
 
     supervisor: Supervisor
     gateway: Gateway
@@ -47,10 +47,10 @@ class App(Struct, frozen=True):
 def build_app(
     catalogue: Catalogue, run_directories: RunDirectories, snapshot: DaemonSnapshot | None = None
 ) -> App:
-    """Join everything for one catalogue, and go on with what an earlier sparkd `held`.
+    """Create the daemon's objects for one catalogue. `snapshot` is what an earlier sparkd has handed over.
 
-    Needs a running event loop. Raises CatalogueError where only engines or files beside the catalogue can tell that
-    something is wrong, and ProbeError where the machine does not say how much memory it has.
+    Needs a running event loop. Raises CatalogueError for problems that only engines or the API key files reveal, and
+    ProbeError if the machine's memory cannot be read.
     """
     if problems := find_engine_problems(catalogue):
         raise CatalogueError(problems)

@@ -1,4 +1,4 @@
-"""The daemon: doors, signals, and the order in which things begin and end."""
+"""The daemon: listening sockets, signals, and the order of start, replacement and stop."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from sparkd.continuity.handover import FORMAT, DaemonSnapshot, Handover, read_ha
 from sparkd.continuity.replacement import exec_replacement, kill_children
 from sparkd.engines import find_engine_problems
 from sparkd.errors import AlreadyRunning, CatalogueError, HandoverError, ListenError, ProbeError
-from sparkd.gateway.server import GatewayServer
+from sparkd.gateway.server import HttpServer
 from sparkd.journal.handler import make_handler
 from sparkd.processes.run_directories import RunDirectories
 from sparkd.scheduling.headline import format_headline
@@ -38,16 +38,16 @@ from sparkd.service.unix_sockets import control_socket
 
 EXIT_FAILED: Final = 1
 EXIT_CONFIG: Final = 78
-"""EX_CONFIG of sysexits.h: systemd need not restart a daemon that cannot read its catalogue."""
+"""EX_CONFIG of sysexits.h. systemd does not restart a daemon that cannot read its catalogue."""
 
 FINAL_SEND_TIMEOUT: Final = 2.0
-"""Seconds that clients have to take what was already answered, once no engine is left."""
+"""Seconds for clients to receive their responses, once no engine is left."""
 
 STOPPING_TIMEOUT: Final = 120.0
-"""Seconds that models which are stopping have to be gone, so that a successor can take over the others."""
+"""Seconds to wait for stopping models before a replacement, so that the next program can take over the others."""
 
 ACCEPT_GRACE: Final = 0.05
-"""Seconds that clients whose connection was just accepted have to send their request, and be served."""
+"""Seconds for clients whose connection was just accepted to send their request."""
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = sparkd_parser().parse_args(argv)
     if arguments.check_handover is not None:
         return _check_takeover(arguments)
-    faulthandler.enable()  # a watchdog's SIGABRT then tells where we stood
+    faulthandler.enable()  # SIGABRT of the watchdog then prints the stack
     logging.basicConfig(handlers=[make_handler()], level=arguments.log_level.upper())
     status, handover = EXIT_FAILED, None
     try:
@@ -66,7 +66,7 @@ def main(argv: list[str] | None = None) -> int:
     except HandoverError as error:
         print(f"sparkd: {error.message}", file=sys.stderr)  # noqa: T201
     finally:
-        if status:  # where we have taken over, engines are there before we serve
+        if status:  # after a handover, engines run before the daemon serves
             kill_children(handover.snapshot.folders if handover else ())
     return status
 
@@ -86,7 +86,7 @@ def _run(arguments: argparse.Namespace, handover: Handover | None) -> int:
 
 
 def sparkd_parser() -> argparse.ArgumentParser:
-    """Everything that the command line knows; completions are made from it."""
+    """Return the parser of the command line. The shell completions are generated from it."""
     parser = argparse.ArgumentParser(
         prog="sparkd", description="Serve the catalogue's models; start and stop their engines as needed."
     )
@@ -96,20 +96,22 @@ def sparkd_parser() -> argparse.ArgumentParser:
         "--check-handover",
         type=int,
         metavar="FORMAT",
-        help="only say whether this program could take the place of a sparkd that hands over in that format",
+        help="only check whether this program could replace a sparkd that hands over in this format",
     )
     parser.add_argument("--version", action="version", version=f"sparkd {__version__}")
     return parser
 
 
 def _check_takeover(arguments: argparse.Namespace) -> int:
-    """Whether a start would succeed, as far as that can be told beside a running sparkd."""
+    """Check whether a start would succeed, as far as possible beside a running sparkd; return the exit status."""
     try:
         problems = find_engine_problems(read_catalogue(catalogue_path(arguments.catalogue)))
     except CatalogueError as error:
         problems = error.problems
     if arguments.check_handover != FORMAT:
-        problems.append(f"sparkd {__version__} takes over in format {FORMAT}, not {arguments.check_handover}")
+        problems.append(
+            f"sparkd {__version__} reads handover format {FORMAT}, not {arguments.check_handover}"
+        )
     for problem in problems:
         print(problem, file=sys.stderr)  # noqa: T201
     return EXIT_FAILED if problems else 0
@@ -132,7 +134,7 @@ async def _serve(catalogue: Catalogue, handover: Handover | None) -> None:
             logger.warning("%s", line)
         app.reloader.apply_to_resumed(snapshot.definitions())
         if handover:
-            message = "took over from sparkd %s; engines that go on: %d"
+            message = "Replaced sparkd %s; engines that keep running: %d"
             logger.info(message, handover.version, len(resumed), extra={"fields": {"EVENT": "replaced"}})
         await _Daemon(app, listeners, lock).run()
 
@@ -154,7 +156,7 @@ def _open_listeners(catalogue: Catalogue, handover: Handover | None) -> sockets.
 
 
 class _Daemon:
-    """From the first open door to the last closed one."""
+    """Runs from the opening of the listening sockets until they are closed."""
 
     def __init__(self, app: App, listeners: sockets.Listeners, lock: int) -> None:
         self._supervisor = app.supervisor
@@ -164,8 +166,8 @@ class _Daemon:
         self._reloads: set[asyncio.Task[None]] = set()
         self._listeners = listeners
         self._lock = lock
-        self._gateway = GatewayServer(app.gateway)
-        self._control = GatewayServer(app.control)
+        self._gateway = HttpServer(app.gateway, shortcut=app.gateway.forward_now)
+        self._control = HttpServer(app.control)
         self._stop = asyncio.Event()
         self._systemd = Systemd()
 
@@ -196,8 +198,8 @@ class _Daemon:
 
     async def _open(self) -> None:
         self._supervisor.listen = tuple(map(sockets.format_address, self._listeners.clients))
-        self._control.start(self._listeners.control)
-        self._gateway.start(self._listeners.clients)
+        await self._control.start(self._listeners.control)
+        await self._gateway.start(self._listeners.clients)
         # What is created from here on is short-lived. Modules and catalogue are kept: the collector never needs to
         # search them. The start leaves 300 KB of garbage, too little to look for (20 ms).
         gc.freeze()
@@ -215,16 +217,18 @@ class _Daemon:
                 await replacing
 
     async def _replace_when_requested(self) -> None:
-        """Let the program that is installed now take our place once somebody wants that. Returns if it cannot."""
+        """Wait for a request to replace this program, then execute the installed one. Returns if that fails."""
         await self._replacement.requested.wait()
-        logger.info("replacing itself: finishing what has begun", extra={"fields": {"EVENT": "replacing"}})
+        logger.info(
+            "Replacing this program: waiting for current requests", extra={"fields": {"EVENT": "replacing"}}
+        )
         self._supervisor.replacing = True
         self._gateway.stop_accepting()
         await asyncio.sleep(ACCEPT_GRACE)
         await _finishes_within(
             self._supervisor.catalogue.settings.defaults.drain_timeout, self._gateway.drained()
         )
-        self._succession.begin()  # an operator's `load` too: what it has started goes on
+        self._succession.begin()  # also rejects a waiting `sparkctl load`; the model that it loads keeps running
         await _finishes_within(FINAL_SEND_TIMEOUT, self._gateway.drained())
         await self._gateway.close()
         if await _finishes_within(STOPPING_TIMEOUT, self._wait_until_transferable()):
@@ -232,20 +236,23 @@ class _Daemon:
             await _finishes_within(FINAL_SEND_TIMEOUT, self._control.drained())
             await self._control.close()
         await self._replace()
-        logger.error("not replaced: a model was still stopping", extra={"fields": {"EVENT": "not-replaced"}})
+        logger.error(
+            "Not replaced, because a model was still stopping. Try again.",
+            extra={"fields": {"EVENT": "not-replaced"}},
+        )
         self._succession.cancel()
         self._supervisor.replacing = False
         self._replacement.requested.clear()
-        self._gateway.start(self._listeners.clients)
-        self._control.start(self._listeners.control)
+        await self._gateway.start(self._listeners.clients)
+        await self._control.start(self._listeners.control)
 
     async def _replace(self) -> None:
-        """Become the next program. Returns if something is still on its way out."""
+        """Execute the next program. Returns if a request is still in progress or a model is still stopping."""
         block_signals()
         try:
-            await asyncio.sleep(ACCEPT_GRACE)  # an order that came before takes effect
+            await asyncio.sleep(ACCEPT_GRACE)  # a control request that arrived before takes effect
             await _finishes_within(FINAL_SEND_TIMEOUT, self._wait_until_transferable())
-            # Nothing awaits from here on: what was found is what is passed on.
+            # There is no `await` from here on, so the snapshot stays correct.
             if (snapshot := self._succession.snapshot()) is None:
                 return
             self._succession.close()
@@ -257,14 +264,14 @@ class _Daemon:
             unblock_signals()
 
     async def _wait_until_transferable(self) -> None:
-        """Wait until everything can be passed on."""
+        """Wait until everything can be handed over."""
         while True:
             if self._succession.snapshot():
                 return
             await asyncio.sleep(ACCEPT_GRACE)
 
     async def _close(self) -> None:
-        """Stop taking connections, let what is being answered be answered, end the engines, close."""
+        """Stop accepting connections, finish current requests, stop the engines, close the sockets."""
         self._systemd.report_stopping()
         self._gateway.stop_accepting()
         if not self._supervisor.tasks.failure.done():
@@ -273,7 +280,7 @@ class _Daemon:
         for server in (self._gateway, self._control):
             await _finishes_within(FINAL_SEND_TIMEOUT, server.drained())
             await server.close()
-        logger.info("stopped")
+        logger.info("sparkd has stopped")
 
     def _headline(self) -> str:
         return format_headline(self._supervisor.status(), stopping=self._stop.is_set())
@@ -285,20 +292,22 @@ class _Daemon:
         self._supervisor.tasks.watch(reload)
 
     async def _reload_catalogue(self) -> None:
-        with suppress(CatalogueError):  # told in the journal
+        with suppress(CatalogueError):  # the reloader has logged it
             await self._reloader.reload()
 
     def _on_signal(self, number: signal.Signals) -> None:
         if self._stop.is_set():
-            logger.warning("%s again: ending every engine now", number.name)
+            logger.warning("%s received again: killing every engine now", number.name)
             self._supervisor.abort()
             return
-        logger.info("%s: finishing what has begun; again to stop at once", number.name)
+        logger.info(
+            "%s received: stopping after current requests. Send it again to stop at once.", number.name
+        )
         self._stop.set()
 
 
 async def _finishes_within(seconds: float, work: Coroutine[None, None, None]) -> bool:
-    """Whether it came true in time; it is given up otherwise."""
+    """Run `work` for at most `seconds`; return whether it has finished. Cancels it otherwise."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await work

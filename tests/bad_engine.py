@@ -1,13 +1,13 @@
-"""A stand-alone program that behaves as a bad engine: what a real one won't do on demand, on demand.
+"""A stand-alone program that simulates a bad engine: it fails on demand.
 
-Started as any engine is (`python -S -E bad_engine.py --socket {socket} --model {model}`), or under the name
-`vllm` with vLLM's own argv (`serve SOURCE --served-model-name NAME --uds PATH …`; flags it does not know are
-ignored). Without faults it is a good engine: refuses until ready as vLLM does, echoes what it is told, and
-notices that a client left. A request may carry its own faults:
+Start it like any engine (`python -S -E bad_engine.py --socket {socket} --model {model}`), or under the name `vllm`
+with vLLM's own arguments (`serve SOURCE --served-model-name NAME --uds PATH …`; unknown flags are ignored). Without
+faults it behaves well: like vLLM it refuses connections until it is ready; it echoes the request's text, and notices
+when a client disconnects. A request may contain faults of its own:
 `{"messages": […], "bad": {"tokens": 5, "pace": 0.1, "die_at_chunk": 3}}`.
-`--journal FILE` gets one JSON line per event (started, ready, begin, end, cancelled, dies, stalls, sigterm, exit,
-grandchild, runaway), each with event, t (time.time()), model, pid, and id for requests. The standard library
-only, few imports, ready in some 30 ms.
+`--journal FILE` writes one JSON line per event (started, ready, begin, end, cancelled, dies, stalls, sigterm, exit,
+grandchild, runaway), each with event, t (time.time()), model, pid, and id for requests. Uses only the standard
+library and few imports, and is ready in about 30 ms.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-POLLRDHUP = getattr(select, "POLLRDHUP", 0x2000)  # the client has shut its side: it left
+GATE_INTERVAL = 0.01  # seconds between two checks of a gate
+POLLRDHUP = getattr(select, "POLLRDHUP", 0x2000)  # the client has closed its side: it has disconnected
 REASONS = {200: "OK", 404: "Not Found", 500: "Internal Server Error", 503: "Service Unavailable"}
 
 
@@ -37,53 +38,58 @@ class Request(NamedTuple):
 
 
 class ClientLeft(Exception):
-    """The client closed its connection while an answer was due."""
+    """The client closed its connection before the response was complete."""
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     add = parser.add_argument
-    add("positional", nargs="*", help="`serve SOURCE`, as vLLM has it; ignored")
+    add("positional", nargs="*", help="`serve SOURCE`, as for vLLM; ignored")
     add("--socket", "--uds", help="Unix socket to listen on")
     add("--host", default="127.0.0.1")
     add("--port", type=int)
     add("--model", "--served-model-name", default="bad")
     add("--max-model-len", type=int, default=4096)
     add("--journal", help="file that gets a JSON line per event")
-    add("--tokens", type=int, help="chunks per answer; unset: the words of the last message")
+    add(
+        "--tokens", type=int, help="chunks per response; unset: the text of the last message, split at blanks"
+    )
     add("--pace", type=float, default=0.0, help="seconds before each chunk")
     add(
-        "--think", type=float, default=0.0, help="seconds before the first byte of an answer (a long prefill)"
+        "--think",
+        type=float,
+        default=0.0,
+        help="seconds before the first byte of a response (a long prefill)",
     )
     # Starting
-    add("--start-delay", type=float, default=0.0, help="seconds until ready; refuses connections till then")
+    add("--start-delay", type=float, default=0.0, help="seconds until ready; refuses connections until then")
+    add("--start-gate", metavar="FILE", help="not ready before that file exists")
     add("--say", action="append", default=[], help="line to print at the start; may be repeated")
-    add("--print", dest="print_file", help="file whose lines are printed while starting")
-    add("--print-pace", type=float, default=0.0, help="seconds before each of those lines")
+    add("--print", dest="print_file", help="file (or FIFO) whose lines are printed while starting")
     add("--exit-at-start", type=int, metavar="CODE")
-    add("--exit-after", type=float, metavar="S", help="exit that long after being ready")
+    add("--exit-after", type=float, metavar="S", help="exit this long after being ready")
     add("--exit-code", type=int, default=0, help="code of --exit-after")
-    add("--allocate", type=int, default=0, metavar="BYTES", help="memory really held")
+    add("--allocate", type=int, default=0, metavar="BYTES", help="memory to allocate and keep")
     # Health
     add(
         "--health",
         choices=["honest", "never", "early", "slow"],
         default="honest",
-        help="never: 503 for ever; "
-        "early: 200 though chat answers 503 until --start-delay is over; slow: --health-delay late",
+        help="never: always 503; "
+        "early: 200 although chat answers 503 until --start-delay is over; slow: --health-delay late",
     )
     add("--health-lies", dest="health", action="store_const", const="never")
     add("--health-delay", type=float, default=2.0)
     # Ending
     add("--deaf", action="store_true", help="ignores SIGTERM, SIGINT and SIGHUP")
     add("--deaf-to", type=int, default=0, metavar="N", help="ignores the first N SIGTERMs only")
-    add("--shutdown-delay", type=float, default=0.0, help="seconds between SIGTERM and the end")
+    add("--shutdown-delay", type=float, default=0.0, help="seconds between SIGTERM and the exit")
     add(
         "--fork-grandchildren",
         type=int,
         default=0,
         metavar="N",
-        help="children that outlive it, deaf to SIGTERM",
+        help="children that outlive it and ignore SIGTERM",
     )
     add(
         "--fork-runaways",
@@ -93,35 +99,53 @@ def arguments() -> argparse.Namespace:
         help="the same, in sessions of their own, re-parented",
     )
     add("--runaways-leave", action="store_true", help="runaways also change their working folder to /")
-    add("--hoard", type=int, metavar="BYTES/S", help="never gets ready, and holds so much more each second")
+    add(
+        "--hoard",
+        type=int,
+        metavar="BYTES/S",
+        help="never becomes ready, and allocates this much each second",
+    )
     add(
         "--counters",
         choices=["working", "still"],
-        help="/metrics tells of an engine that works, or stands still",
+        help="/metrics shows an engine that makes progress, or none",
     )
     # Output
     add(
-        "--flood-stdout", nargs="?", type=int, const=0, metavar="BYTES/S", help="without a figure: all it can"
+        "--flood-stdout",
+        nargs="?",
+        type=int,
+        const=0,
+        metavar="BYTES/S",
+        help="without a number: as fast as possible",
     )
     # Requests
+    add(
+        "--chunk-gate", metavar="FILE", help="sends only the first chunk of an answer before that file exists"
+    )
     add("--die-at-chunk", type=int, metavar="N", help="SIGKILLs itself instead of sending chunk N (from 0)")
     add("--error-at-chunk", type=int, metavar="N", help="sends an error event and [DONE], as vLLM does")
     add("--stall-at-chunk", type=int, metavar="N", help="sends nothing more from chunk N on")
-    add("--ignore-close", action="store_true", help="does not notice that the client left")
-    add("--garbage", action="store_true", help="answers with bytes that are not HTTP, but for /health")
+    add("--ignore-close", action="store_true", help="does not notice that the client has disconnected")
+    add("--garbage", action="store_true", help="answers with bytes that are not HTTP, except for /health")
     add(
         "--early-close",
         action="store_true",
-        help="closes kept-alive connections after an answer without a word",
+        help="closes kept-alive connections after a response without notice",
     )
     add(
         "--slow-headers",
         type=float,
         default=0.0,
         metavar="S",
-        help="sends the head of an answer over S seconds",
+        help="takes S seconds to send the headers of a response",
     )
-    add("--big-body", type=int, metavar="BYTES", help="content of that size in answers that are not streamed")
+    add(
+        "--big-body",
+        type=int,
+        metavar="BYTES",
+        help="content of this size in responses that are not streamed",
+    )
     return parser.parse_known_args()[0]
 
 
@@ -138,7 +162,7 @@ class Engine:
             self.journal = os.open(args.journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
     def note(self, event: str, **details: Any) -> None:
-        """One line, one write(2): several engines may share a journal."""
+        """Write one line with one write(2), because several engines may share a journal."""
         if self.journal >= 0:
             line = {"event": event, "t": time.time(), "model": self.args.model, "pid": os.getpid(), **details}
             os.write(self.journal, json.dumps(line).encode() + b"\n")
@@ -159,7 +183,7 @@ class Engine:
         if args.hoard:
             hoard(args.hoard)
         if args.print_file:
-            print_slowly(args.print_file, args.print_pace)
+            print_lines(args.print_file)
         if args.health == "early":
             listening.listen(1024)
             threading.Thread(target=self.become_ready, daemon=True).start()
@@ -175,6 +199,8 @@ class Engine:
         left = self.args.start_delay - (time.monotonic() - self.born)
         if left > 0:
             time.sleep(left)
+        while not is_open(self.args.start_gate):
+            time.sleep(GATE_INTERVAL)
         self.ready = True
         self.note("ready")
         print("INFO:     Application startup complete.", flush=True)
@@ -249,7 +275,7 @@ class Engine:
                     self.answer(connection, request)
                     if self.args.early_close:
                         return
-            except OSError:  # the client is gone
+            except OSError:  # the client has disconnected
                 return
 
     def read(self, connection: socket.socket) -> Iterator[Request]:
@@ -325,7 +351,7 @@ class Engine:
     def answer_chat(self, connection: socket.socket, body: dict[str, Any], number: int) -> None:
         faults = {**vars(self.args), **body.get("bad", {})}
         self.pause(connection, faults["think"], faults["ignore_close"])
-        tokens = spoken(body, faults["tokens"])
+        tokens = split_text(body, faults["tokens"])
         usage = {"prompt_tokens": 1, "completion_tokens": len(tokens), "total_tokens": len(tokens) + 1}
         shared = {
             "id": f"chatcmpl-{os.getpid()}-{number}",
@@ -336,10 +362,10 @@ class Engine:
             for index in range(len(tokens)):
                 self.misbehave(connection, index, faults)
             text = "x" * faults["big_body"] if faults["big_body"] is not None else "".join(tokens)
-            said = (
+            message = (
                 {"message": {"role": "assistant", "content": text}} if "messages" in body else {"text": text}
             )
-            choice = {"index": 0, **said, "finish_reason": "stop"}
+            choice = {"index": 0, **message, "finish_reason": "stop"}
             self.send_json(
                 connection, 200, {**shared, "object": "chat.completion", "choices": [choice], "usage": usage}
             )
@@ -364,6 +390,8 @@ class Engine:
 
     def misbehave(self, connection: socket.socket, index: int, faults: dict[str, Any]) -> None:
         self.pause(connection, faults["pace"], faults["ignore_close"])
+        while index and not is_open(faults["chunk_gate"]):
+            self.pause(connection, GATE_INTERVAL, faults["ignore_close"])
         if faults["die_at_chunk"] == index:
             self.note("dies", chunk=index)
             os.kill(os.getpid(), signal.SIGKILL)
@@ -408,6 +436,10 @@ class Engine:
         connection.sendall(head + body)
 
 
+def is_open(gate: str | None) -> bool:
+    return gate is None or os.path.exists(gate)  # noqa: PTH110 - pathlib costs 5 ms of the start
+
+
 def chunks(reader: Any) -> Iterator[bytes]:
     while size := int(reader.readline().split(b";")[0], 16):
         yield reader.read(size)
@@ -416,11 +448,11 @@ def chunks(reader: Any) -> Iterator[bytes]:
         continue
 
 
-def spoken(body: dict[str, Any], count: int | None) -> list[str]:
-    """The last message's words (or `count` of them, going round), each with the space that follows it."""
-    said = body["messages"][-1]["content"] if body.get("messages") else body.get("prompt", "")
-    words = str(said).split() or ["…"]
-    return [f"{words[i % len(words)]} " for i in range(len(words) if count is None else count)]
+def split_text(body: dict[str, Any], count: int | None) -> list[str]:
+    """Return the last message's text split at blanks, or `count` parts of it, repeated; each with a space after it."""
+    text = body["messages"][-1]["content"] if body.get("messages") else body.get("prompt", "")
+    parts = str(text).split() or ["…"]
+    return [f"{parts[i % len(parts)]} " for i in range(len(parts) if count is None else count)]
 
 
 def delta(content: dict[str, str], finish: str | None = None) -> dict[str, Any]:
@@ -436,17 +468,16 @@ def send_chunk(connection: socket.socket, data: bytes) -> None:
 
 
 def hoard(rate: int) -> None:
-    """As a load that has been given too much: twenty pieces a second, every page of them written."""
-    held = []
+    """Allocate memory like a load that is too large: twenty blocks a second, with every page written."""
+    blocks = []
     while True:
-        held.append(b"\x01" * (rate // 20))
+        blocks.append(b"\x01" * (rate // 20))
         time.sleep(0.05)
 
 
-def print_slowly(path: str, pace: float) -> None:
+def print_lines(path: str) -> None:
     with open(path, "rb") as lines:  # noqa: PTH123 - pathlib costs 5 ms of the start
         for line in lines:
-            time.sleep(pace)
             os.write(1, line)
 
 

@@ -1,6 +1,12 @@
-"""What holds for every test."""
+"""Applies to every test."""
 
 import signal
 
-# A shell that is no person's starts `pytest &` with SIGINT ignored, and whatever we start would inherit that.
+from hypothesis import HealthCheck, settings
+
+# Other programs on the machine can make any example slow.
+settings.register_profile("sparkd", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("sparkd")
+
+# A non-interactive shell starts `pytest &` with SIGINT ignored, and every process that a test starts would inherit it.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,6 +1,6 @@
-"""The real runtime and the small models that tests serve, in `.sparkd/` of the clone, where the demo has them too.
+"""The real runtime and the small models for tests, in `.sparkd/` of the clone. The demo uses the same folder.
 
-`python -m tests.models` makes whatever is missing; scripts/test does so before pytest.
+`python -m tests.models` builds what is missing. scripts/test runs it before pytest.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ EMBEDDINGS_MODEL = MODELS / EMBEDDINGS.folder
 """all-MiniLM-L6-v2: 384 dimensions; serve it with `runner = "pooling"`."""
 
 TINY_MODEL = MODELS / "tiny-llama"
-"""A Llama of 2 layers with random weights: words without sense, 3 ms a token."""
+"""A Llama of 2 layers with random weights: generates nonsense, 3 ms a token."""
 
 _TINY_RECIPE = Path(__file__).with_name("tiny_llama.py")
 
 
 @cache
 def cpu() -> Runtime:
-    """The definition of the cpu runtime, as the catalogue reads it."""
+    """Return the definition of the cpu runtime, as the catalogue reads it."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "models.toml"
         path.write_text(f'[paths]\nvenvs = "{VENVS}"\n')
@@ -45,14 +45,14 @@ def cpu() -> Runtime:
 
 
 def cpu_folder() -> Path:
-    """The finished build of the cpu runtime. Fails when scripts/test has not made it."""
+    """Return the folder of the cpu runtime's build. Fails if scripts/test has not built it."""
     folder = find_installed(cpu(), RUNTIMES)
     assert folder, "the cpu runtime is not built: run scripts/test, or python -m tests.models"
     return folder
 
 
 def make_all(report: Callable[[str], None]) -> None:
-    """Builds the runtime and makes the models, whatever of it is missing or outdated."""
+    """Build the runtime and prepare the models, if they are missing or outdated."""
     folder = build(cpu(), RUNTIMES, report)
     for model in (CHAT, EMBEDDINGS):
         prepare_model(model, MODELS, folder, report)

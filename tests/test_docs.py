@@ -1,4 +1,4 @@
-"""What the documents promise is there: files, headings, commands and their options, keys of the catalogue."""
+"""Everything that the documentation refers to exists: files, headings, commands and options, catalogue keys."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ _command = re.compile(r"(?:`|^|\$ )(?:sudo )?sparkctl ((?:runtime )?[a-z]+)([^`\
 
 
 def anchors(document: Path) -> Iterator[str]:
-    """The names that GitHub gives to headings."""
+    """Yield the names that GitHub gives to headings."""
     for heading in re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE):
         yield re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_every_link_leads_somewhere(document: Path) -> None:
+def test_every_link_has_a_target(document: Path) -> None:
     for name, anchor in _link.findall(document.read_text()):
         target = (document.parent / name).resolve() if name else document
         assert target.exists(), name
         assert not anchor or anchor in anchors(target), f"{name}#{anchor}"
 
 
-def test_every_command_that_is_named_is_there_with_the_options_it_is_named_with() -> None:
+def test_every_command_in_the_documentation_exists_with_its_options() -> None:
     known = {
         node.path: {name for option in node.options for name in option.names} for node in list_command_nodes()
     }
-    named = [found for document in DOCUMENTS for found in _command.findall(document.read_text())]
+    named = [match for document in DOCUMENTS for match in _command.findall(document.read_text())]
     assert len({command for command, _ in named}) >= 20
     for command, rest in named:
         assert f"sparkctl {command}" in known, command
@@ -47,12 +47,16 @@ def test_every_command_that_is_named_is_there_with_the_options_it_is_named_with(
         assert options <= known[f"sparkctl {command}"], f"{command}{rest}"
 
 
-def test_where_the_compose_stack_went_names_keys_that_are_there() -> None:
+def test_the_page_about_compose_refers_to_existing_keys() -> None:
     text = (CLONE / "docs" / "from-compose.md").read_text()
-    is_ = [row.split("|")[2] for row in text.splitlines() if row.startswith("| ")]
-    words = re.findall(r"`(\w+(?:\.[\w-]+)?)`", " ".join(is_))
+    column = [row.split("|")[2] for row in text.splitlines() if row.startswith("| ")]
+    names_in_text = re.findall(r"`(\w+(?:\.[\w-]+)?)`", " ".join(column))
     tables = {**SETTINGS, "rewriting": Rewriting}
-    keys = [word for word in words if word.partition(".")[0] in tables and "." in word]
+    keys = [
+        name_in_text
+        for name_in_text in names_in_text
+        if name_in_text.partition(".")[0] in tables and "." in name_in_text
+    ]
     assert len(keys) >= 7
     for key in keys:
         table, _, name = key.partition(".")
@@ -67,4 +71,4 @@ def test_where_the_compose_stack_went_names_keys_that_are_there() -> None:
         "context_length",
     }
     own |= {"runtime", "encodings", "lifecycle", "vision", "status", "reason", "pinned"}
-    assert own <= set(words) & set(keys_of(Model))
+    assert own <= set(names_in_text) & set(keys_of(Model))

@@ -1,8 +1,8 @@
-"""Makes a Llama of 2 layers with random weights. A program of its own: it runs with the cpu runtime's Python.
+"""Creates a Llama of 2 layers with random weights. A separate program, because it needs the cpu runtime's Python.
 
     python tiny_llama.py FOLDER
 
-The tokenizer is trained on the license of this repository, which no edit of ours changes.
+The tokenizer is trained on the license of this repository, because that text never changes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CHAT_TEMPLATE = """\
 
 
 def make(folder: Path) -> None:
-    """Writes configuration, weights, tokenizer and chat template to `folder`. The same ones each time."""
+    """Write configuration, weights, tokenizer and chat template to `folder`. They are the same each time."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()

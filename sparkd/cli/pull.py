@@ -72,7 +72,7 @@ def _pull(catalogue: Catalogue, model: Model, arguments: argparse.Namespace) -> 
 def _check_local_folder(model: Model, folder: Path) -> Done:
     for part in inspection.inspect_model(model, folder):
         if part.state != "complete":
-            problem = f"lacks {', '.join(part.missing)}" if part.missing else "is not there"
+            problem = f"lacks {', '.join(part.missing)}" if part.missing else "does not exist"
             raise SparkdError(
                 f"{part.source} {problem}; it is your own folder, so sparkd does not download it."
             )

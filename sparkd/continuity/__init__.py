@@ -1,1 +1,1 @@
-"""What outlives a program or a catalogue: reload, handover to the next program, succession."""
+"""Reloads of the catalogue, and the replacement of the program while its engines keep running."""

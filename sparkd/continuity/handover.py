@@ -1,7 +1,7 @@
-"""What a sparkd passes on to the program that takes its place under the same PID: doors, engines, books.
+"""The handover: what a sparkd passes to the program that replaces it under the same PID: sockets, engines, ledger.
 
-Only numbers and text travel, in an anonymous file of which the environment names the descriptor: descriptors stay
-open, children stay children, and the steady clock goes on. What is not in here is read again, as at any start.
+It consists of numbers and text in an anonymous file, whose descriptor is in an environment variable. Descriptors stay
+open, children stay children, and the steady clock continues. Everything else is read again, as at any start.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from sparkd.scheduling.snapshot import EntrySnapshot
 from sparkd.supervising.run_snapshot import RunSnapshot
 
 FORMAT: Final = 4
-"""Of everything below and in the structs it holds. A program that expects another one is not put in our place."""
+"""Version of the structs below and of those in them. A program that expects another one cannot replace this one."""
 
 HANDOVER_VARIABLE: Final = "SPARKD_HANDOVER"
 
 
 class DaemonSnapshot(Struct, frozen=True, kw_only=True):
-    """What the supervisor passes on. `logs` are the files of models' last runs, by model; `started` (steady clock,
-    seconds) is when this service was."""
+    """The supervisor's part of the handover. `logs` are the log files of the models' last runs, by model. `started` is
+    when this service was started (steady clock, seconds)."""
 
     runs: tuple[RunSnapshot, ...] = ()
     entries: tuple[EntrySnapshot, ...] = ()
@@ -37,28 +37,29 @@ class DaemonSnapshot(Struct, frozen=True, kw_only=True):
 
     @property
     def models(self) -> frozenset[str]:
-        """Ids of the models that run."""
+        """Ids of the running models."""
         return frozenset(str(run.definition.get("id")) for run in self.runs)
 
     @property
     def folders(self) -> list[Path]:
-        """Private folders of their engines."""
+        """Private folders of the running engines."""
         return [Path(run.process.directory) for run in self.runs]
 
     def definitions(self) -> dict[str, Model]:
-        """The models that run, as they were defined when they were launched, if that can still be understood."""
-        found = {}
+        """Return the running models as they were defined at their launch, without those that cannot be parsed."""
+        models = {}
         for run in self.runs:
             try:
                 model = msgspec.convert(run.definition, Model)
             except msgspec.ValidationError:
                 continue
-            found[model.id] = model
-        return found
+            models[model.id] = model
+        return models
 
 
 class Handover(Struct, frozen=True, kw_only=True):
-    """Everything. `clients` and `control` are the descriptors of the doors, `lock` that of the run folder's lock."""
+    """The complete handover. `clients` and `control` are descriptors of listening sockets; `lock` is that of the run
+    folder's lock."""
 
     clients: tuple[int, ...]
     control: tuple[int, ...]
@@ -69,13 +70,13 @@ class Handover(Struct, frozen=True, kw_only=True):
 
     @property
     def descriptors(self) -> list[int]:
-        """Everything that has to stay open."""
+        """All descriptors that must stay open."""
         outputs = (run.process.output for run in self.snapshot.runs)
         return [*self.clients, *self.control, self.lock, *(fd for fd in outputs if fd is not None)]
 
 
 def write_handover(handover: Handover) -> dict[str, str]:
-    """Write it where the next program finds it, and leave open what it names; return the environment it needs."""
+    """Write the handover and make its descriptors inheritable; return the environment for the next program."""
     for fd in handover.descriptors:
         os.set_inheritable(fd, True)
     descriptor = os.memfd_create("sparkd-handover", 0)  # without MFD_CLOEXEC
@@ -86,18 +87,18 @@ def write_handover(handover: Handover) -> dict[str, str]:
 
 
 def read_handover() -> Handover | None:
-    """What the program before us under this PID has passed on, None at any other start. Raises HandoverError."""
+    """Read the handover of the previous program under this PID. None at any other start. Raises HandoverError."""
     descriptor = os.environ.pop(HANDOVER_VARIABLE, None)
     if descriptor is None:
         return None
     try:
         with open(int(descriptor), "rb") as file:  # noqa: PTH123 - it has no path
             file.seek(0)
-            found = msgspec.msgpack.decode(file.read(), type=dict[str, Any])
-        if found.get("format") != FORMAT:
+            handover = msgspec.msgpack.decode(file.read(), type=dict[str, Any])
+        if handover.get("format") != FORMAT:
             raise HandoverError(
-                f"sparkd {found.get('version')} hands over in another format than {__version__} takes"
+                f"sparkd {handover.get('version')} hands over in another format than sparkd {__version__} reads"
             )
-        return msgspec.convert(found, Handover)
+        return msgspec.convert(handover, Handover)
     except (OSError, ValueError, msgspec.MsgspecError) as error:
-        raise HandoverError(f"what the sparkd before this one passed on cannot be read: {error}") from error
+        raise HandoverError(f"cannot read what the previous sparkd handed over: {error}") from error

@@ -1,4 +1,4 @@
-"""The catalogue, read again while everything runs: all of it is taken, or nothing."""
+"""Reloads the catalogue while everything runs. A catalogue with an error changes nothing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 class CatalogueReloader:
-    """Reads the catalogue of one daemon again. `found` is the memory of the machine, in bytes."""
+    """Reloads the catalogue of one daemon. `machine_total` is the machine's memory in bytes."""
 
     def __init__(
         self,
@@ -42,13 +42,13 @@ class CatalogueReloader:
         self._gateway = gateway
         self._learning = learning
         self._machine_total = machine_total
-        self._lock = asyncio.Lock()  # else the one that was read first could be taken last
+        self._lock = asyncio.Lock()  # otherwise an older catalogue could replace a newer one
 
     async def reload(self) -> Reload:
-        """Read the catalogue and its keys again and go by them; return what has changed.
+        """Reload the catalogue and its API keys; return what has changed.
 
-        Models that would be started differently now are drained and stopped, removed and disabled ones too; nothing
-        else notices. Raises CatalogueError, and then everything stays as it is.
+        Running models that would now be started differently, and removed or disabled ones, are drained and stopped.
+        Others are not affected. Raises CatalogueError; then nothing changes.
         """
         async with self._lock:
             old = self._supervisor.catalogue
@@ -58,13 +58,13 @@ class CatalogueReloader:
             except CatalogueError as error:
                 for problem in error.problems:
                     logger.error(
-                        "catalogue not taken: %s", problem, extra={"fields": {"EVENT": "reload-failed"}}
+                        "Catalogue not reloaded: %s", problem, extra={"fields": {"EVENT": "reload-failed"}}
                     )
                 raise
-            before = self._command_keys(old)
+            old_keys = self._command_keys(old)
             self._learning.use_catalogue(new, declared_budget(new, self._machine_total))
-            after = self._command_keys(new)
-            restart = {id_ for id_ in before.keys() & after.keys() if before[id_] != after[id_]}
+            new_keys = self._command_keys(new)
+            restart = {id_ for id_ in old_keys.keys() & new_keys.keys() if old_keys[id_] != new_keys[id_]}
             self._clear_quarantines(new)
             self._supervisor.use_catalogue(
                 new, restart, memory_policy_for(new, self._machine_total, self._learning)
@@ -74,11 +74,11 @@ class CatalogueReloader:
             restore_quarantines(
                 self._supervisor, self._scheduler, self._learning, [new.models[id_] for id_ in change.added]
             )
-        logger.info("catalogue read again: %s", change.describe(), extra={"fields": {"EVENT": "reload"}})
+        logger.info("Catalogue reloaded: %s", change.describe(), extra={"fields": {"EVENT": "reload"}})
         return change
 
     def apply_to_resumed(self, definitions: Mapping[str, Model]) -> None:
-        """Go by the catalogue as it is now with models that an earlier sparkd has launched by these definitions."""
+        """Apply the current catalogue to models that an earlier sparkd launched with these definitions."""
         catalogue = self._supervisor.catalogue
         running = [entry.model.id for entry in self._scheduler.entries() if entry.is_resident]
         restart = {
@@ -93,7 +93,7 @@ class CatalogueReloader:
         )
 
     def _command_keys(self, catalogue: Catalogue) -> dict[str, str]:
-        """How each model that holds memory is started, by this catalogue."""
+        """Return the command key, by this catalogue, of each model that uses memory."""
         resident = [entry.model.id for entry in self._scheduler.entries() if entry.is_resident]
         return {
             id_: self._learning.command_key(model)
@@ -102,7 +102,7 @@ class CatalogueReloader:
         }
 
     def _clear_quarantines(self, new: Catalogue) -> None:
-        """Forget why a model was not to be started, where that was another definition."""
+        """Lift the quarantine of models whose definition has changed."""
         for entry in self._scheduler.entries():
             model = new.models.get(entry.model.id)
             if entry.is_quarantined and model and not model.launches_same_as(entry.model):
@@ -112,17 +112,18 @@ class CatalogueReloader:
 def restore_quarantines(
     supervisor: Supervisor, scheduler: Scheduler, learning: Learning, models: list[Model]
 ) -> None:
-    """Tell the scheduler what an earlier sparkd knew of the models, and the journal what must not start by itself."""
+    """Report guard kills and quarantines from the history to the scheduler, and log the quarantines."""
     for model in models:
         kills, cause = learning.guard_kills(model), learning.quarantine_cause(model)
         if kills or cause:
             supervisor.carry_out(scheduler.on_remembered(model.id, kills, cause, time.monotonic()))
         if cause:
-            logger.warning("%s is in quarantine: %s `sparkctl retry %s` lifts it", model.id, cause, model.id)
+            message = 'Model "%s" is in quarantine: %s Then run `sparkctl retry %s`.'
+            logger.warning(message, model.id, cause, model.id)
 
 
 def _read_changes(old: Catalogue) -> tuple[Catalogue, Reload]:
-    """The catalogue as it is now, and what is new in it. In a thread: 10,000 models take a second."""
+    """Read the catalogue; return it and its changes. Call it in a thread: 10,000 models take a second."""
     new = read_catalogue(old.path)
     if problems := [*find_engine_problems(new), *_find_fixed_changes(old, new)]:
         raise CatalogueError(problems)
@@ -130,7 +131,7 @@ def _read_changes(old: Catalogue) -> tuple[Catalogue, Reload]:
 
 
 def _find_fixed_changes(old: Catalogue, new: Catalogue) -> list[str]:
-    """What cannot change while sparkd runs: doors are open already, engines live in their folders."""
+    """Return the changes that need a restart: of the listening address, and of folders that engines use."""
     changed = ["server.listen"] if new.settings.server.listen != old.settings.server.listen else []
     changed += changed_paths(old.settings.paths, new.settings.paths)
     return [
@@ -140,7 +141,7 @@ def _find_fixed_changes(old: Catalogue, new: Catalogue) -> list[str]:
 
 
 def changed_paths(old: Paths, new: Paths) -> list[str]:
-    """Keys of the folders that are elsewhere now."""
+    """Return the keys of the folders that have changed."""
     return [f"paths.{name}" for name in Paths.__struct_fields__ if getattr(old, name) != getattr(new, name)]
 
 

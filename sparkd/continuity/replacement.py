@@ -1,4 +1,4 @@
-"""The program that is to take our place: found, tried, and started with everything that is ours."""
+"""Replaces this program by the installed one: tests the new program, then executes it with the handover."""
 
 from __future__ import annotations
 
@@ -21,24 +21,26 @@ from sparkd.errors import ReplacementRefused
 from sparkd.processes import pids
 
 TRIAL_TIMEOUT: Final = 30.0
-"""Seconds that the new program has to say that it would start."""
+"""Seconds to wait for the test of the new program."""
 
 MAX_OUTPUT: Final = 2000
-"""Characters of what it printed that are told where it would not."""
+"""Characters of its output that are reported if the test fails."""
 
 
 class Replacement:
-    """Whether this program is to be replaced by what is installed in its place now. `catalogue` is what it serves."""
+    """A request to replace this program by the installed one. `catalogue` is the one that this program serves."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
         self.requested = asyncio.Event()
-        self._lock = asyncio.Lock()  # a trial that outlasted us would be our successor's zombie
+        self._lock = (
+            asyncio.Lock()
+        )  # a test that still runs at the exec would become a zombie of the next program
 
     async def prepare(self) -> None:
-        """Try whether the new program would start here and take over, and if so, have it do that soon.
+        """Test whether the installed program can start here and take over; if so, request the replacement.
 
-        Raises ReplacementRefused.
+        Raises ReplacementRefused if it cannot.
         """
         async with self._lock:
             if self.requested.is_set():
@@ -49,14 +51,12 @@ class Replacement:
                 text = (trial.stdout or "").strip()[
                     -MAX_OUTPUT:
                 ] or f"it exited with status {trial.returncode}"
-                raise ReplacementRefused(
-                    f"the sparkd that is installed now would not start in this one's place: {text}"
-                )
+                raise ReplacementRefused(f"the installed sparkd would not start in place of this one: {text}")
             self.requested.set()
 
 
 def exec_replacement(handover: Handover, environment: Mapping[str, str]) -> NoReturn:
-    """Become the new program. Raises OSError if that cannot even be begun."""
+    """Execute the new program in this process. Raises OSError if that fails."""
     environment = {**os.environ, **environment, **write_handover(handover)}
     for handler in logging.getLogger().handlers:
         handler.flush()
@@ -65,9 +65,11 @@ def exec_replacement(handover: Handover, environment: Mapping[str, str]) -> NoRe
 
 
 def kill_children(folders: Iterable[Path]) -> None:
-    """End every process that is still below ours, and what has left engines for their private `folders`: a program
-    that fails leaves no engine behind."""
-    import psutil  # noqa: PLC0415 - a start that goes well need not wait for it
+    """Kill all descendants of this process, and every process that works in one of the private `folders`.
+
+    A program that fails must not leave an engine behind.
+    """
+    import psutil  # noqa: PLC0415 - a successful start does not need it
 
     for child in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess):
@@ -78,7 +80,8 @@ def kill_children(folders: Iterable[Path]) -> None:
 
 
 def _own_command() -> list[str]:
-    """How this program was started. A script is named, not its interpreter: the new one may want another."""
+    """Return the command that started this program: the script, not its interpreter, because a new script may need
+    another one."""
     script = Path(sys.argv[0])
     if script.suffix != ".py" and os.access(script, os.X_OK):
         return [str(script.absolute()), *sys.argv[1:]]
@@ -86,11 +89,12 @@ def _own_command() -> list[str]:
 
 
 def _check_paths(catalogue: Catalogue) -> None:
-    """Refuse where folders have moved: what runs lives in the old ones. All else is for the next program to judge."""
+    """Raise ReplacementRefused if folders have changed, because engines use the old ones. The new program checks the
+    rest."""
     if changed := changed_paths(catalogue.settings.paths, read_paths(catalogue.path)):
         raise ReplacementRefused(
-            f"{' and '.join(changed)} changed in {catalogue.path}, and that takes a restart "
-            "(`systemctl restart sparkd`)"
+            f"{' and '.join(changed)} changed in {catalogue.path}; this needs a restart: run "
+            "`systemctl restart sparkd`"
         )
 
 
@@ -108,4 +112,4 @@ def _run_trial() -> subprocess.CompletedProcess[str]:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise ReplacementRefused(f"the sparkd that is installed now cannot be started: {error}") from error
+        raise ReplacementRefused(f"cannot start the installed sparkd: {error}") from error

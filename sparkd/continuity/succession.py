@@ -1,4 +1,4 @@
-"""From one sparkd to the next under the same PID: what is passed on of its engines and books, and taken up again."""
+"""Passes engines and ledger from one sparkd to the next under the same PID, and takes them over there."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 class Succession:
-    """Both ends of it, for one supervisor and the books and the memory that it works with."""
+    """Both sides of a succession, for one supervisor, its scheduler and its history."""
 
     def __init__(self, supervisor: Supervisor, scheduler: Scheduler, learning: Learning) -> None:
         self._supervisor = supervisor
@@ -29,17 +29,17 @@ class Succession:
         self._learning = learning
 
     def begin(self) -> None:
-        """Refuse who waits from now on, so that everything comes to rest."""
+        """Reject waiting requests from now on, so that everything becomes transferable."""
         self._supervisor.downloads.interrupt()
         self._supervisor.carry_out(self._scheduler.on_replacing(time.monotonic()))
 
     def cancel(self) -> None:
-        """Let wait again who wants to: there is no successor."""
+        """Accept waiting requests again, because the replacement failed."""
         self._supervisor.downloads.reopen()
         self._scheduler.reopen()
 
     def snapshot(self) -> DaemonSnapshot | None:
-        """Everything that a successor needs to go on; None while somebody is served, or something is leaving."""
+        """Return what the next program needs. None while a request is in progress or a model is stopping."""
         supervisor = self._supervisor
         if not self._scheduler.is_transferable or supervisor.downloads.busy:
             return None
@@ -56,13 +56,13 @@ class Succession:
         )
 
     def close(self) -> None:
-        """Write what is to be remembered: nothing is done here any more."""
+        """Finish the writes to the history. Nothing may be started after this."""
         self._learning.close()
 
     def resume(self, snapshot: DaemonSnapshot) -> list[Path]:
-        """Go on where another sparkd has stopped; return the private folders of the engines that go on.
+        """Continue where the previous sparkd stopped; return the private folders of the engines that keep running.
 
-        The scheduler knows by now of every model that `held` has a definition of.
+        The scheduler must already know every model that `snapshot` has a definition of.
         """
         definitions = snapshot.definitions()
         resumed = [run for run in snapshot.runs if self._resume(run, definitions)]
@@ -87,7 +87,8 @@ class Succession:
         try:
             self._supervisor.create_run(model, snapshot.number, snapshot)
         except (LaunchError, OSError) as error:
-            logger.warning("%s: its engine cannot go on: %s", model_id, error)
+            logger.warning('Cannot take over the engine of model "%s", so it is stopped: %s', model_id, error)
             return False
-        logger.info("%s: goes on (run %d)", model_id, snapshot.number, extra=event("resumed", model_id))
+        message = 'Model "%s" keeps running (run %d)'
+        logger.info(message, model_id, snapshot.number, extra=event("resumed", model_id))
         return True

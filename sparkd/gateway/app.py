@@ -1,122 +1,109 @@
-"""The gateway as an ASGI application: a dispatcher by path, ahead of any framework.
+"""Everything that the gateway's port serves.
 
-    any      /healthz               "ok", open to everybody
-    OPTIONS  /v1/…                  CORS, open to everybody
-    GET      /v1/models[/{name}]    the catalogue; /v1/<model>/models is that model alone
-    any      /v1/…, /v1/<model>/…   forwarded, and a few paths beside /v1 (sparkd.gateway.paths)
-
-A key is checked before a body is read and before anything is started.
+An API key is checked before a body is read and before anything is started.
 """
 
 from __future__ import annotations
 
-from sparkd.catalog import Catalogue
-from sparkd.errors import MethodNotAllowed, NotSupported, PathForbidden, PathNotFound
-from sparkd.gateway import model_list
-from sparkd.gateway.answer import Answer
-from sparkd.gateway.asgi import Receive, Scope, Send
-from sparkd.gateway.body import STALL, Limits
-from sparkd.gateway.errors import error_body, error_headers
-from sparkd.gateway.forward import Lender, forward, told
-from sparkd.gateway.incidents import Incidents
-from sparkd.gateway.keys import Keys
-from sparkd.gateway.naming import named_in_head
-from sparkd.gateway.outgoing import Preparation
-from sparkd.gateway.paths import SERVED, reaches_engines, read_path
-from sparkd.gateway.presence import ClientLeft, Presence, presence_in
-from sparkd.gateway.request import Request
-from sparkd.rewriting import RequestRewriter
-from sparkd.upstream.headers import Headers
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
 
-_JSON: Headers = [(b"content-type", b"application/json")]
+from sparkd.catalog import Catalogue
+from sparkd.errors import NotSupported, PathForbidden
+from sparkd.gateway.body import STALL
+from sparkd.gateway.endpoints import Forward, KeyRequired, Model, Models, ModelsOfOne, health, preflight
+from sparkd.gateway.error_responses import EXCEPTION_HANDLERS
+from sparkd.gateway.forwarding import Forwarding, Lender
+from sparkd.gateway.keys import Keys
+from sparkd.gateway.model_list import ModelList
+from sparkd.gateway.paths import Path, parse_path
+from sparkd.gateway.prepared_request import PreparedRequest, Preparer
+from sparkd.gateway.request_head import RequestHead
+from sparkd.gateway.request_log import RequestLog
+from sparkd.gateway.response_writer import ResponseWriter
+
+
+def _routes() -> list[BaseRoute]:
+    forward = Forward()
+    return [
+        Route("/healthz", health),
+        Route("/v1/{path:path}", preflight, methods=["OPTIONS"]),  # CORS
+        KeyRequired(
+            [
+                Route("/v1/models", Models),  # the catalogue
+                Route("/v1/models/{name:path}", Model),
+                Route("/v1/{name:path}/models", ModelsOfOne),  # for clients whose base URL is /v1/<model>
+                Route("/v1/{path:path}", forward),  # /v1/… and /v1/<model>/…, any method
+                # Paths of vLLM beside /v1 that only answer about a model (vllm/entrypoints, 0.33)
+                Route("/tokenize", forward),
+                Route("/detokenize", forward),
+                Route("/classify", forward),
+                Route("/pooling", forward),
+                Route("/rerank", forward),
+                Route("/score", forward),
+                # Paths of Cohere's API that vLLM serves
+                Route("/v2/embed", forward),
+                Route("/v2/rerank", forward),
+            ]
+        ),
+    ]
 
 
 class Gateway:
-    """ASGI application on the port that clients connect to.
-
-    `body_stall` is how long (seconds) a client may pause in the middle of a body.
-    """
+    """The ASGI application. `body_stall` is how long (seconds) a client may pause within a body."""
 
     def __init__(
         self, catalogue: Catalogue, supervisor: Lender, keys: Keys, *, body_stall: float = STALL
     ) -> None:
         self._supervisor = supervisor
         self._body_stall = body_stall
-        self._models = model_list.ModelList()
-        self._incidents = Incidents()
+        self.models = ModelList()
+        self.log = RequestLog()
         self.serve(catalogue, keys)
+        self._app = Starlette(routes=_routes(), exception_handlers=EXCEPTION_HANDLERS)
+        self._app.state.gateway = self
 
     def serve(self, catalogue: Catalogue, keys: Keys) -> None:
-        """Answer requests by this catalogue and these keys from now on."""
+        """Use this catalogue and these keys from now on."""
         self.catalogue = catalogue
         self._keys = keys
-        self._rewriter = RequestRewriter()
-        # Engines never see sparkd's keys, nor a page's origin: some engines refuse those that they don't know.
-        self._without = frozenset(
-            {b"origin"} | ({b"authorization", b"x-api-key"} if keys.required else set())
-        )
+        # Engines never see sparkd's keys, nor a page's origin: some reject origins that they don't know.
+        without = frozenset({b"origin"} | ({b"authorization", b"x-api-key"} if keys.required else set()))
+        self.preparer = Preparer(catalogue, self._body_stall, without)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] != "http":
-            return
-        request = Request(scope)
-        try:
-            await self._answer(request, presence_in(scope), receive, send)
-        except ClientLeft:
-            return
-        except Exception as error:  # noqa: BLE001  # nothing of an answer has been sent: it can still be told
-            told_error = told(error, f"{scope['method']} {scope['path']}", request)
-            self._incidents.refused(request, told_error)
-            headers = [(name.encode(), value.encode()) for name, value in error_headers(told_error).items()]
-            body = error_body(told_error, request.dialect)
-            await _reply(send, request, told_error.status, headers, body)
+        await self._app(scope, receive, send)
 
-    async def _answer(self, request: Request, presence: Presence, receive: Receive, send: Send) -> None:
-        path = read_path(request.raw_path)
-        segments = path.segments
-        if segments == ("healthz",):
-            await _reply(send, request, 200, [(b"content-type", b"text/plain")], b"ok\n")
-            return
-        if request.method == b"OPTIONS" and segments[:1] == ("v1",):
-            await _reply(send, request, 204, request.preflight(), b"")
-            return
+    def admit(self, request: RequestHead) -> Path:
+        """Check key and path. Raises InvalidRequest, Unauthorized, PathForbidden and NotSupported."""
+        path = parse_path(request.raw_path)
         self._keys.check(request.fields)
         if path.forbidden is not None:
-            raise PathForbidden(f"/{'/'.join(segments)} is not reachable through sparkd.")
-        if not reaches_engines(segments):
-            raise PathNotFound(f"Nothing is served at /{'/'.join(segments)}. {SERVED}")
+            raise PathForbidden(f"/{'/'.join(path.segments)} cannot be reached through sparkd.")
         if b"websocket" in request.fields.get(b"upgrade", b"").lower():
             raise NotSupported("WebSockets are not supported.")
-        if segments[1:2] == ("models",):
-            await _reply(send, request, 200, _JSON, self._listed(request, segments[2:]))
-            return
-        named = named_in_head(self.catalogue, segments, request.query)
-        request.model = named.model.id if named.model is not None else None
-        if named.model is not None and named.target == b"/v1/models":
-            await _reply(send, request, 200, _JSON, model_list.only(named.model))
-            return
-        answer = Answer(send, request)  # first: it gives the request the id that the engine gets, too
-        limits = Limits(self.catalogue.settings.server.max_body, self._body_stall)
-        preparation = Preparation(
-            request, named, self.catalogue, self._rewriter, receive, limits, self._without
-        )
-        outgoing = await preparation.finish()
-        if outgoing.rewrites:
-            answer.extra.append((b"x-sparkd-rewrites", ", ".join(outgoing.rewrites).encode()))
-        await forward(self._supervisor, outgoing, answer, presence, self._incidents)
+        return path
 
-    def _listed(self, request: Request, name: tuple[str, ...]) -> bytes:
-        if request.method not in (b"GET", b"HEAD"):
-            raise MethodNotAllowed(f"/v1/models does not take {request.method.decode()}.")
-        if not name:
-            return self._models.all(self.catalogue)
-        return model_list.card(self.catalogue.find("/".join(name)))
+    def forward_now(self, writer: ResponseWriter) -> bool:
+        """The shortcut past the router: forward JSON to a model below /v1 if nothing has to be waited for.
 
+        False for everything else, and for whatever is wrong with a request: the router's endpoints report it.
+        """
+        request = writer.request
+        if request.method != b"POST" or not request.is_json or not request.is_plain:
+            return False
+        try:
+            segments = self.admit(request).segments
+            if segments[0] != "v1" or "models" in (segments[1], segments[-1]):
+                return False
+            named = self.preparer.name(request, segments)
+            prepared = self.preparer.prepare_json(request, named, writer.cycle.body)
+            return self.forwarding(prepared, writer).start()
+        except Exception:  # noqa: BLE001  # nothing was sent: the router's endpoint meets the same error, and reports it
+            return False
 
-async def _reply(send: Send, request: Request, status: int, headers: Headers, body: bytes) -> None:
-    """Send an answer of our own."""
-    length = [] if status == 204 else [(b"content-length", b"%d" % len(body))]
-    whole = [*headers, *length, *request.own_headers()]
-    await send({"type": "http.response.start", "status": status, "headers": whole})
-    await send({"type": "http.response.body", "body": body})
+    def forwarding(self, prepared: PreparedRequest, writer: ResponseWriter) -> Forwarding:
+        """A forwarding that has not begun."""
+        return Forwarding(prepared, self._supervisor.lease(prepared.model), writer, self.log)

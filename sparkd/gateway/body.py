@@ -1,4 +1,4 @@
-"""Request bodies: read whole where sparkd must read them, passed on as they come where it need not."""
+"""Request bodies: read in full where sparkd looks into them, streamed to the engine where it does not."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ import asyncio
 from collections import deque
 
 from msgspec import Struct
+from starlette.types import Message, Receive
 
 from sparkd.errors import BodyTooLarge, RequestTimeout
-from sparkd.gateway.asgi import Message, Ready, Receive
-from sparkd.gateway.presence import ClientLeft
 
 STALL = 60.0
 """Seconds a client may send nothing in the middle of a body."""
 
 AHEAD = 1024 * 1024
-"""Bytes read ahead of what the engine takes. While a longer body waits its client is not read from, so that its
-leaving is noticed only when the engine's turn has come."""
+"""Bytes read ahead of what the engine takes. While more than that waits, nothing is read from the client, so that its
+disconnecting is noticed only when the engine reads on."""
 
 
 class Limits(Struct, frozen=True):
@@ -28,29 +27,29 @@ class Limits(Struct, frozen=True):
     def check(self, size: int) -> None:
         """Raise BodyTooLarge for a body of `size` bytes or more to come."""
         if size > self.size:
-            raise BodyTooLarge(f"The body is longer than {self.size} bytes, the most that is taken here.")
+            raise BodyTooLarge(f"The body is longer than {self.size} bytes, the limit (`server.max_body`).")
+
+
+class ClientDisconnected(Exception):
+    """The client closed its connection before its request was complete."""
 
 
 async def receive_body(receive: Receive, stall: float) -> Message:
-    """The next piece of a body. Raises ClientLeft, and RequestTimeout when none comes for `stall` seconds."""
-    coming = receive()
-    if isinstance(coming, Ready):
-        message = coming.message
-    else:
-        try:
-            async with asyncio.timeout(stall):
-                message = await coming
-        except TimeoutError:
-            raise RequestTimeout(f"Nothing more of the body came for {stall:.0f} seconds.") from None
+    """The next piece of a body. Raises ClientDisconnected, and RequestTimeout if none arrives for `stall` seconds."""
+    try:
+        async with asyncio.timeout(stall):
+            message = await receive()
+    except TimeoutError:
+        raise RequestTimeout(f"The rest of the body did not arrive for {stall:.0f} seconds.") from None
     if message["type"] == "http.disconnect":
-        raise ClientLeft
+        raise ClientDisconnected
     return message
 
 
-async def read_whole(receive: Receive, length: int | None, limits: Limits) -> bytes:
-    """A whole body. Raises BodyTooLarge, RequestTimeout, ClientLeft.
+async def read_body(receive: Receive, length: int | None, limits: Limits) -> bytes:
+    """A complete body. Raises BodyTooLarge, RequestTimeout, ClientDisconnected.
 
-    One that is announced as too long (`length`) is not read at all.
+    A body whose announced `length` is too long is not read at all.
     """
     limits.check(length or 0)
     pieces: list[bytes] = []
@@ -66,10 +65,10 @@ async def read_whole(receive: Receive, length: int | None, limits: Limits) -> by
 
 
 class Upload:
-    """A body passed on as it comes, and counted.
+    """A body that is streamed to the engine, and counted.
 
-    Iterate over it for the pieces; that raises BodyTooLarge, RequestTimeout and ClientLeft. `ahead` has been read
-    already; `more` says whether anything follows.
+    Iterate over it for the pieces; that raises BodyTooLarge, RequestTimeout and ClientDisconnected. `ahead` has been
+    read already; `more` says whether anything follows.
     """
 
     def __init__(self, receive: Receive, limits: Limits, *, ahead: bytes = b"", more: bool = True) -> None:

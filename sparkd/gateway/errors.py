@@ -1,8 +1,8 @@
-"""Errors as answers and as the last event of a stream, in the shape that the client's API has for them.
+"""Renders errors as responses and as the last event of a stream, in the format of the client's API.
 
 OpenAI's: https://platform.openai.com/docs/guides/error-codes; Anthropic's (`/v1/messages`):
-https://docs.anthropic.com/en/api/errors. A busy machine with the queue switched off is answered as sparkd's
-predecessor did, field for field.
+https://docs.anthropic.com/en/api/errors. The error of a busy machine whose queue is switched off has the fields that
+clients of sparkd's predecessor expect.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def error_body(error: SparkdError, dialect: Dialect = "openai") -> bytes:
 
 
 def error_event(error: SparkdError, dialect: Dialect) -> bytes:
-    """Server-sent events that end a stream whose engine broke off: the error, and the API's own end mark."""
+    """Server-sent events that end a stream whose engine broke off: the error, and the end mark of the API."""
     if dialect == "anthropic":
         return b"event: error\ndata: " + _encode(_anthropic(error)) + b"\n\n"
     if dialect == "responses":
@@ -49,7 +49,7 @@ def error_event(error: SparkdError, dialect: Dialect) -> bytes:
 
 
 def error_headers(error: SparkdError) -> dict[str, str]:
-    """The headers of an error's answer; Retry-After in whole seconds, rounded up, where it is known."""
+    """The headers of an error response; Retry-After in whole seconds, rounded up, if it is known."""
     headers = {"content-type": "application/json"}
     if error.retry_after is not None:
         headers["retry-after"] = str(_whole(error.retry_after))
@@ -88,7 +88,7 @@ def _busy(error: ModelBusy) -> dict[str, Any]:
 
 
 def _summary(holder: Holder) -> dict[str, Any]:
-    """All the predecessor's fields but `healthUrl`: engines are not to be reached from outside."""
+    """All of the predecessor's fields but `healthUrl`: engines cannot be reached from outside."""
     now = time.time()
     return {
         "name": holder.model,

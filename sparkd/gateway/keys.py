@@ -1,4 +1,4 @@
-"""API keys: who may ask."""
+"""API keys: which clients may send requests."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from sparkd.catalog import Catalogue
 from sparkd.errors import CatalogueError, Unauthorized
 
 STDIN: Final = Path("/dev/stdin")
-"""A key file of this name is one that was opened for us, and that we, and so our engines, may not open ourselves."""
+"""A key file of this name was opened by the service manager: neither sparkd nor its engines may open it themselves."""
 
 
 class Keys:
-    """The keys clients may use. Without any, everybody may ask.
+    """The keys that clients may use. Without any, no client needs one.
 
-    Kept as digests under a secret of this process, so how long a comparison takes says nothing about a key,
-    its length included; however many keys there are, a check costs the same.
+    Kept as digests under a secret of this process: the time that a check takes reveals nothing about a key, not even
+    its length, and does not depend on the number of keys.
     """
 
     def __init__(self, keys: Iterable[tuple[str, str]] = ()) -> None:
         """Take pairs of name and key."""
-        self._secret = os.urandom(32)
+        self._keyed = hashlib.blake2b(key=os.urandom(32), digest_size=32)
         self._names = {self._digest(key.encode()): name for name, key in keys}
 
     @property
@@ -40,25 +40,25 @@ class Keys:
         if not self._names:
             return None
         scheme, _, bearer = headers.get(b"authorization", b"").partition(b" ")
-        given = [bearer.strip()] if scheme.lower() == b"bearer" else []
-        given.append(headers.get(b"x-api-key", b""))
+        given = (bearer.strip() if scheme.lower() == b"bearer" else b"", headers.get(b"x-api-key", b""))
         for key in given:
-            name = self._names.get(self._digest(key))
-            if name is not None:
+            if key and (name := self._names.get(self._digest(key))) is not None:
                 return name
         if any(given):
-            raise Unauthorized("That API key is not known here.")
-        raise Unauthorized("An API key is needed: send `Authorization: Bearer KEY` or `x-api-key: KEY`.")
+            raise Unauthorized("Unknown API key.")
+        raise Unauthorized("An API key is required: send `Authorization: Bearer KEY` or `x-api-key: KEY`.")
 
     def _digest(self, key: bytes) -> bytes:
-        return hashlib.blake2b(key, key=self._secret, digest_size=32).digest()
+        digest = self._keyed.copy()
+        digest.update(key)
+        return digest.digest()
 
 
 def read_keys(catalogue: Catalogue) -> Keys:
-    """The keys in the file that `server.api_key_file` names; none where it names none.
+    """The keys in the file that `server.api_key_file` names; none if it is not set.
 
     Lines are `name: key` or just the key; `#` begins a comment line. Raises CatalogueError when the file cannot
-    be read, or has no key: an empty file must not open the door.
+    be read, or has no key: an empty file must not admit everybody.
     """
     named = catalogue.settings.server.api_key_file
     if named is None:

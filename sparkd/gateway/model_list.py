@@ -1,8 +1,8 @@
-"""`GET /v1/models`: the catalogue as clients read it, without starting anything.
+"""`GET /v1/models`: the catalogue for clients; it starts nothing.
 
-One list for OpenAI's, vLLM's, llama.cpp's and Anthropic's clients: each dialect's fields stand beside the others'
-(`max_model_len` is vLLM's word for the context length, `meta.n_ctx` llama.cpp's, `display_name` Anthropic's). The
-catalogue's own words stand there too: `status`, `tags`, `family`, `parameters`, `vision`.
+One list serves clients of OpenAI, vLLM, llama.cpp and Anthropic: it has the fields of each (vLLM calls the context
+length `max_model_len`, llama.cpp `meta.n_ctx`; `display_name` is Anthropic's), and some of the catalogue's own:
+`status`, `tags`, `family`, `parameters`, `vision`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class ModelList:
         self._catalogue: Catalogue | None = None
         self._encoded = b""
 
-    def all(self, catalogue: Catalogue) -> bytes:
+    def encode_all(self, catalogue: Catalogue) -> bytes:
         """Every enabled model."""
         if catalogue is not self._catalogue:
             self._encoded = _list([model for model in catalogue.models.values() if model.enabled])
@@ -36,12 +36,12 @@ class ModelList:
         return self._encoded
 
 
-def only(model: Model) -> bytes:
+def encode_only(model: Model) -> bytes:
     """A list of one, for clients whose base URL is `/v1/<model>`."""
     return _list([model])
 
 
-def card(model: Model) -> bytes:
+def encode_card(model: Model) -> bytes:
     """One model."""
     return _encode(_card(model))
 

@@ -1,4 +1,4 @@
-"""Finding one field of a form (multipart/form-data, RFC 7578) without reading more of it than needed."""
+"""Finds one field of a form (multipart/form-data, RFC 7578) without reading more of it than needed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LONGEST_VALUE = 1024
 
 
 class FieldFinder:
-    """Looks for a field in a form that comes piece by piece. Each byte is looked at once."""
+    """Looks for a field in a form that arrives piece by piece. Each byte is examined once."""
 
     def __init__(self, content_type: bytes, field: bytes) -> None:
         """Raises InvalidRequest where the content type has no boundary."""
@@ -32,7 +32,7 @@ class FieldFinder:
         self.ended = False
 
     def feed(self, data: bytes) -> None:
-        """Look at the next piece: sets `value` when the field is there, `ended` when the form is over."""
+        """Examine the next piece. Sets `value` once the field is found, `ended` at the end of the form."""
         self._data += data
         while not self.ended and self.value is None and self._step():
             continue

@@ -1,4 +1,4 @@
-"""Which model a request is for, as far as its head says: in the path, else in the query."""
+"""The model that the head of a request names: in the path, otherwise in the query."""
 
 from __future__ import annotations
 
@@ -11,33 +11,37 @@ from sparkd.catalog.definitions import Model
 from sparkd.catalog.names import RESERVED_PATH_SEGMENTS
 from sparkd.errors import InvalidRequest, ModelNotFound, SparkdError
 from sparkd.gateway.paths import target
+from sparkd.rewriting import detect_api
+from sparkd.rewriting.rewrite_context import Api
 
 
 class Named(Struct, frozen=True):
-    """What the head says: the model, if it names one (`name` as it does), and the target to ask its engine for.
+    """What the head says: the model, if it names one, and the target to request from its engine.
 
-    `model` None: the body must name it. `missing` is what to answer when the body doesn't either.
+    `api` is the target's, `name` the name that the head uses. If `model` is None, the body must name it, and
+    `missing` is the error if it does not.
     """
 
     model: Model | None
     target: bytes
+    api: Api
     missing: SparkdError
     name: str | None = None
 
 
-_NOWHERE = InvalidRequest(
-    "No model is named: put `model` into the JSON body or the form, `?model=` into the query, "
-    "or ask for /v1/<model>/…",
+_NOT_NAMED = InvalidRequest(
+    "The request names no model. Set `model` in the JSON body or the form, or `?model=` in the query, "
+    "or use the path /v1/<model>/…",
     param="model",
 )
 
 
 def named_in_head(catalogue: Catalogue, segments: tuple[str, ...], query: bytes) -> Named:
-    """Read path and query. The path's word counts first: `/v1/<model>/…` reaches the engine as `/v1/…`.
+    """Read path and query; the path takes precedence. `/v1/<model>/…` reaches the engine as `/v1/…`.
 
     Raises ModelNotFound and ModelDisabled.
     """
-    missing: SparkdError = _NOWHERE
+    missing: SparkdError = _NOT_NAMED
     model: Model | None = None
     name: str | None = None
     if len(segments) > 2 and segments[0] == "v1" and segments[1] not in RESERVED_PATH_SEGMENTS:
@@ -45,13 +49,13 @@ def named_in_head(catalogue: Catalogue, segments: tuple[str, ...], query: bytes)
             model, name = catalogue.find(segments[1]), segments[1]
             segments = ("v1", *segments[2:])
         except ModelNotFound as error:
-            missing = error  # or a path of some engine that we don't know: the query or the body will tell
+            missing = error  # unless it is a path of an engine: then query or body name the model
     path = target(segments)
     if b"model=" in query:
         wanted, query = _take_model(query)
         if model is None and wanted:
             model, name = catalogue.find(wanted), wanted
-    return Named(model, path + b"?" + query if query else path, missing, name)
+    return Named(model, path + b"?" + query if query else path, detect_api(path.decode()), missing, name)
 
 
 def _take_model(query: bytes) -> tuple[str | None, bytes]:

@@ -1,1 +1,1 @@
-"""What past runs teach about models, and the database that keeps it."""
+"""Learns from past runs of models, and keeps the results in a database."""

@@ -1,8 +1,8 @@
-"""What sparkd has learned, in SQLite: footprints and load times per (model, key), guard kills, leaks, and what starts.
+"""The history in SQLite: footprints and load times per (model, key), kills by the guard, leaks, and current starts.
 
-Nothing here needs to be correct for sparkd to be: a file that cannot be read is set aside and said, and one that cannot
-be written is done without. Figures are read from memory; the file is written where a run begins or ends. `key` is
-whatever makes two runs of a model comparable: see `run_key`.
+sparkd works without this file. A file that cannot be read is renamed and reported; write errors are ignored. Figures
+are read from memory, and the file is written when a run starts or ends. `key` identifies what makes two runs of a
+model comparable: see `run_key`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from typing import Final
 from msgspec import Struct, field
 
 SCHEMA: Final = 2
-"""Version of the tables, in SQLite's user_version. Another version's file is set aside: it is only a memory."""
+"""Version of the tables, in SQLite's user_version. A file with another version is renamed: sparkd can learn again."""
 
 MAX_RUNS: Final = 5
-"""Runs that a learned footprint looks back on: one that was asked little must not hide what others have needed."""
+"""Runs that a learned footprint is based on: a run with few requests must not hide what other runs needed."""
 
 TABLES: Final = """
 CREATE TABLE runs (
@@ -39,7 +39,8 @@ CREATE TABLE leaks (boot TEXT PRIMARY KEY, bytes INTEGER NOT NULL);
 
 
 class PastRun(Struct, frozen=True):
-    """A run that was ready: its highest and its final memory in bytes, seconds until ready, and for each step."""
+    """A run that became ready: its peak and final memory in bytes, and the seconds until it was ready,
+    in total and per phase."""
 
     peak: int
     final: int
@@ -48,7 +49,7 @@ class PastRun(Struct, frozen=True):
 
 
 class ModelProfile(Struct, frozen=True):
-    """What the last runs of a model teach: the footprint of the next one, and the last one as it was."""
+    """Learned from the last runs of a model: the footprint of the next one, and the last run itself."""
 
     footprint: int
     last: PastRun
@@ -56,13 +57,13 @@ class ModelProfile(Struct, frozen=True):
 
 
 def run_key(argv: Sequence[str], environment: Mapping[str, str], runtime: str) -> str:
-    """Return what two runs must share to be comparable: command line, model's own environment, build of the runtime."""
+    """Return the key that comparable runs share: a digest of command line, model's environment and runtime build."""
     text = json.dumps([list(argv), sorted(environment.items()), runtime])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 class History:
-    """One file, and the part of it in memory that decisions look at. Whoever writes from two threads takes turns."""
+    """One database file, and the part of it that decisions read from memory. Only one thread at a time may write."""
 
     def __init__(self, connection: sqlite3.Connection, boot: str, notices: tuple[str, ...] = ()) -> None:
         self.notices = notices
@@ -70,14 +71,15 @@ class History:
         self._boot = boot
         self._runs: dict[tuple[str, str], list[PastRun]] = {}
         self.last_guard_action: tuple[str, float] | None = None
-        """Whom the memory guard ended last, and when, in seconds since the epoch."""
+        """The model that the memory guard stopped last, and when, in seconds since the epoch."""
         self._load()
 
     @classmethod
     def open(cls, path: Path, boot: str) -> History:
-        """Open the file, or make it. `boot` names this boot of the machine.
+        """Open the file, or create it. `boot` identifies this boot of the machine.
 
-        Never fails: what is corrupt is renamed, where nothing can be written it is kept in memory; `notices` tells.
+        Never fails. A corrupt file is renamed; if the file cannot be opened, the history is in memory only. `notices`
+        reports both.
         """
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,10 +89,10 @@ class History:
                 if isinstance(error, sqlite3.OperationalError) and "disk" not in str(error):
                     raise
                 backup = _move_to_backup(path)
-                notice = f"what sparkd had learned cannot be read ({error}): it is kept as {backup}"
+                notice = f"Cannot read {path}: {error}. sparkd starts to learn again; the old file is kept as {backup}."
                 return cls(_connect(path), boot, (notice,))
         except (OSError, sqlite3.Error) as error:
-            notice = f"what sparkd learns is forgotten when it stops: {path}: {error}"
+            notice = f"Cannot open {path}: {error}. sparkd will forget what it learns when it stops."
             return cls(_prepare(sqlite3.connect(":memory:", check_same_thread=False)), boot, (notice,))
 
     def close(self) -> None:
@@ -100,12 +102,12 @@ class History:
     # Footprints and load times -----------------------------------------------------------------------------
 
     def profile(self, model: str, key: str) -> ModelProfile | None:
-        """What earlier runs of exactly this teach."""
+        """Return what was learned from earlier runs with the same key. None if there are none."""
         past = self._runs.get((model, key))
         return ModelProfile(max(run.peak for run in past), past[-1], len(past)) if past else None
 
     def add_run(self, model: str, key: str, run: PastRun) -> None:
-        """Note a run that was ready and has ended."""
+        """Add a run that became ready and has ended."""
         # A new list: another thread may be reading the old one.
         self._runs[model, key] = [*self._runs.get((model, key), ()), run][-MAX_RUNS:]
         self._write(
@@ -121,65 +123,65 @@ class History:
     # What was starting when the machine died ---------------------------------------------------------------
 
     def record_start(self, model: str, key: str) -> None:
-        """Note, on disk before anything is launched, that this model starts."""
+        """Record on disk, before the launch, that this model is starting."""
         self._write("INSERT OR REPLACE INTO starting VALUES (?, ?, ?)", (model, key, self._boot))
 
     def clear_start(self, model: str) -> None:
-        """Note that the model starts no longer: it is ready, or has ended while sparkd looked on."""
+        """Record that the model is no longer starting: it is ready, or sparkd saw it end."""
         self._write("DELETE FROM starting WHERE model = ?", (model,))
 
     def find_interrupted_starts(self) -> dict[str, tuple[str, bool]]:
-        """What was starting when sparkd last ended without a word: each model's key, and whether the machine did."""
+        """Return the models that were starting when sparkd was last killed: key, and whether the machine went down."""
         rows = self._connection.execute("SELECT model, key, boot FROM starting").fetchall()
         return {model: (key, boot != self._boot) for model, key, boot in rows}
 
-    # What only an operator's word brings back --------------------------------------------------------------
+    # Quarantine: only `sparkctl retry` lifts it --------------------------------------------------------------
 
     def quarantine(self, model: str, key: str, cause: str) -> None:
-        """Note that this model, as it is defined now, is not to be started without an operator's word."""
+        """Record that this model, as it is defined now, must not be started until `sparkctl retry`."""
         self._write("INSERT OR REPLACE INTO quarantined VALUES (?, ?, ?)", (model, key, cause))
 
     def quarantine_cause(self, model: str, key: str) -> str | None:
-        """Why the model is quarantined; None if it is not, or was under another definition."""
+        """Return why the model is in quarantine. None if it is not, or if its definition has changed."""
         return self._query_value("SELECT cause FROM quarantined WHERE model = ? AND key = ?", (model, key))
 
     def models_with_records(self) -> set[str]:
-        """Models, under whatever definition, that are quarantined or that the guard has ended."""
+        """Return the models that, with any definition, are in quarantine or were stopped by the guard."""
         rows = self._connection.execute(
             "SELECT model FROM quarantined UNION SELECT model FROM guard_kills"
         ).fetchall()
         return {model for (model,) in rows}
 
     def clear_quarantine(self, model: str) -> None:
-        """Forget that the model was quarantined, was starting, or was killed by the guard: the operator's word."""
+        """Delete quarantine, start and guard kills of the model, as `sparkctl retry` requests."""
         for table in ("quarantined", "starting", "guard_kills"):
-            self._write(f"DELETE FROM {table} WHERE model = ?", (model,))  # noqa: S608 - names of our own
+            self._write(f"DELETE FROM {table} WHERE model = ?", (model,))  # noqa: S608 - fixed names
 
     def count_guard_kill(self, model: str, key: str) -> int:
-        """Count a kill by the guard; return how many there have been of this definition."""
+        """Count a kill by the guard; return the number of kills of this definition."""
         count = self.guard_kills(model, key) + 1
         self._write("INSERT OR REPLACE INTO guard_kills VALUES (?, ?, ?)", (model, key, count))
         return count
 
     def guard_kills(self, model: str, key: str) -> int:
-        """How often the guard has killed this definition of the model since an operator last said otherwise."""
-        found = self._query_value("SELECT count FROM guard_kills WHERE model = ? AND key = ?", (model, key))
-        return int(found or 0)
+        """Return how often the guard has killed this definition of the model since the last `sparkctl retry`."""
+        count = self._query_value("SELECT count FROM guard_kills WHERE model = ? AND key = ?", (model, key))
+        return int(count or 0)
 
     def record_guard_action(self, model: str) -> None:
-        """Note that the guard has just ended this model. An operator's word does not undo it."""
+        """Record that the guard has just stopped this model. `clear_quarantine` does not delete this record."""
         self.last_guard_action = model, time.time()
         self._write("INSERT OR REPLACE INTO last_guard_action VALUES (1, ?, ?)", self.last_guard_action)
 
-    # Memory that never came back ---------------------------------------------------------------------------
+    # Memory that was not released --------------------------------------------------------------------------
 
     @property
     def leaked(self) -> int:
-        """Bytes missing since this boot."""
+        """Bytes that were not released since this boot."""
         return int(self._query_value("SELECT bytes FROM leaks WHERE boot = ?", (self._boot,)) or 0)
 
     def record_leak(self, size: int) -> None:
-        """Note how much is missing now."""
+        """Record how many bytes are missing now."""
         self._write("INSERT OR REPLACE INTO leaks VALUES (?, ?)", (self._boot, size))
 
     # SQLite ------------------------------------------------------------------------------------------------
@@ -202,7 +204,7 @@ class History:
         return None
 
     def _write(self, statement: str, values: tuple[object, ...]) -> None:
-        """A disk that is full costs us what was learned, and no request."""
+        """Run a statement. Errors are ignored: a full disk must not fail a request."""
         with suppress(sqlite3.Error):
             self._connection.execute(statement, values)
 
@@ -219,15 +221,17 @@ def _connect(path: Path) -> sqlite3.Connection:
 def _prepare(connection: sqlite3.Connection) -> sqlite3.Connection:
     connection.isolation_level = None  # every statement is a transaction of its own
     connection.execute("PRAGMA journal_mode = WAL")
-    # What starts must be on the disk before it can freeze the machine.
+    # A start must be recorded on the disk before it can freeze the machine.
     connection.execute("PRAGMA synchronous = FULL")
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version == 0:
         connection.executescript(TABLES + f"PRAGMA user_version = {SCHEMA};")
     elif version != SCHEMA:
-        raise sqlite3.DatabaseError(f"its tables are of version {version}, and this sparkd knows {SCHEMA}")
+        raise sqlite3.DatabaseError(
+            f"its tables have version {version}, but this sparkd needs version {SCHEMA}"
+        )
     if connection.execute("PRAGMA quick_check").fetchone() != ("ok",):
-        raise sqlite3.DatabaseError("it is damaged")
+        raise sqlite3.DatabaseError("the file is damaged")
     return connection
 
 

@@ -1,7 +1,7 @@
-"""What past runs teach about a model as it is defined now, and what of it must not start by itself.
+"""Learned figures and quarantine of each model, as it is defined now.
 
-Reading is from memory and at once; writing goes to a thread of its own, in order, so that no disk ever holds up the
-event loop. Only the note that something starts is waited for: it must be on the disk before the machine can freeze.
+Reads are from memory. Writes run in order on a separate thread, so that a slow disk never blocks the event loop. Only
+`record_start` waits for the disk: a start must be recorded before it can freeze the machine.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from sparkd.service.signals import block_signals
 
 ANY_PATH: Final = Path("/")
 INTERRUPTED_CAUSES: Final = {
-    True: "The machine was restarted while this model was starting, so it may be what froze it.",
-    False: "sparkd was killed while this model was starting, maybe for want of memory.",
+    True: "the machine restarted while this model was starting, so the model may have frozen it. Lower its memory.",
+    False: "sparkd was killed while this model was starting, so memory may have run out. Lower its memory.",
 }
-"""By whether the machine itself went down."""
+"""The cause of a quarantine, by whether the machine itself went down."""
 
 
 class Learning:
-    """Joins a catalogue to its history. `total` is the machine's memory, `budget` what models may have, in bytes.
-    `resumed`: the models whose runs an earlier sparkd has handed on."""
+    """Connects a catalogue with its history. `total` is the machine's memory and `budget` the memory for models, in
+    bytes. `resumed` are the models whose runs an earlier sparkd has handed over."""
 
     def __init__(
         self,
@@ -55,45 +55,45 @@ class Learning:
         self._quarantine_interrupted(resumed)
 
     def use_catalogue(self, catalogue: Catalogue, budget: Budget) -> None:
-        """Go by another catalogue, and by the budget that follows from it."""
+        """Use another catalogue and its budget."""
         self._catalogue, self._budget = catalogue, budget
         self._keys.clear()
 
     def command_key(self, model: Model) -> str:
-        """Names how the model's engine is started: another one means that it would be started differently now."""
+        """Return a key of how the model's engine is started. If it changes, the engine would be started differently."""
         return self._make_key(model, "")
 
     def allowance(self, model: Model) -> int:
-        """Bytes that the model's engine is told it may take: what is declared, else the model's share.
+        """Return the bytes that the model's engine may use: what is declared, otherwise the model's share.
 
-        Never what was learned: an engine that is allowed less each time takes less each time.
+        Never the learned footprint: an engine that may use less each time uses less each time.
         """
         return self._budget.limit_for(model) if model.memory is None else model.memory
 
     def profile(self, model: Model) -> ModelProfile | None:
-        """What past runs of exactly this definition teach."""
+        """Return what was learned from past runs of this definition. None if there are none."""
         return self._history.profile(model.id, self._key(model))
 
     def learned_footprint(self, model: Model) -> int | None:
-        """The learned footprint, None where there is none, or the owner wants what is declared."""
-        found = self.profile(model) if self._catalogue.settings.memory.learn else None
-        return found.footprint if found else None
+        """Return the learned footprint. None if there is none, or if `memory.learn` is off."""
+        profile = self.profile(model) if self._catalogue.settings.memory.learn else None
+        return profile.footprint if profile else None
 
     def load_time(self, model: Model) -> float | None:
-        """Seconds that its last start took, None where none is known."""
-        found = self.profile(model)
-        return found.last.load_time if found else None
+        """Return the seconds that its last start took. None if unknown."""
+        profile = self.profile(model)
+        return profile.last.load_time if profile else None
 
     def quarantine_cause(self, model: Model) -> str | None:
-        """Why the model must not start without an operator's word, if so."""
+        """Return why the model is in quarantine. None if it is not."""
         return self._history.quarantine_cause(model.id, self._key(model))
 
     def guard_kills(self, model: Model) -> int:
-        """How often the memory guard has ended it."""
+        """Return how often the memory guard has killed it."""
         return self._history.guard_kills(model.id, self._key(model))
 
     def models_with_records(self) -> list[Model]:
-        """The few models of which there is anything to remember at a start; nothing is worked out for the others."""
+        """Return the few models with a quarantine or guard kills. Nothing is computed for the others at a start."""
         return [
             self._catalogue.models[name]
             for name in self._history.models_with_records() & self._catalogue.models.keys()
@@ -101,12 +101,12 @@ class Learning:
 
     @property
     def leaked(self) -> int:
-        """Bytes that are missing since this boot of the machine."""
+        """Bytes that were not released since this boot of the machine."""
         return self._history.leaked
 
     async def record_start(self, model: Model) -> str:
-        """Note on the disk that the model starts now; return what this run is known under."""
-        self._keys.pop(model.id, None)  # its runtime may have been built anew
+        """Record on disk that the model is starting now; return the run's key."""
+        self._keys.pop(model.id, None)  # its runtime may have been rebuilt
         key = self._key(model)
         await asyncio.get_running_loop().run_in_executor(
             self._thread, self._history.record_start, model.id, key
@@ -114,52 +114,52 @@ class Learning:
         return key
 
     def clear_start(self, model: Model) -> None:
-        """Note that it starts no longer."""
+        """Record that it is no longer starting."""
         self._submit(self._history.clear_start, model.id)
 
     def add_run(self, model: Model, key: str, run: PastRun) -> None:
-        """Note what a run that was ready has shown."""
+        """Record the figures of a run that became ready."""
         self._submit(self._history.add_run, model.id, key, run)
 
     def record_guard_kill(self, model: Model, key: str, quarantine_cause: str | None) -> None:
-        """Note that the memory guard has ended it, and why it is not to start again, if so."""
+        """Record that the memory guard has killed it, and the cause of a quarantine, if any."""
         self._submit(self._history.count_guard_kill, model.id, key)
         if quarantine_cause:
             self._submit(self._history.quarantine, model.id, key, quarantine_cause)
 
     def record_guard_action(self, model_id: str) -> None:
-        """Note that the memory guard has just ended somebody."""
+        """Record that the memory guard has just stopped a model."""
         self._submit(self._history.record_guard_action, model_id)
 
     def last_guard_action(self) -> GuardAction | None:
-        """Whom the memory guard ended last, and how long ago; None if it never has."""
-        if (found := self._history.last_guard_action) is None:
+        """Return the model that the memory guard stopped last, and how long ago. None if it never has."""
+        if (last := self._history.last_guard_action) is None:
             return None
-        model, moment = found
-        return GuardAction(model=model, seconds_ago=max(0.0, time.time() - moment))
+        model, time_of_action = last
+        return GuardAction(model=model, seconds_ago=max(0.0, time.time() - time_of_action))
 
     def clear_quarantine(self, model: Model) -> None:
-        """Note the operator's word that it may start."""
+        """Record that it may start again."""
         self._submit(self._history.clear_quarantine, model.id)
 
     def record_leak(self, size: int) -> None:
-        """Note how much is missing now."""
+        """Record how many bytes are missing now."""
         self._submit(self._history.record_leak, size)
 
     def close(self) -> None:
-        """Write what is still to be written, and close the file."""
+        """Finish the pending writes, and close the file."""
         self._thread.shutdown()
         self._history.close()
 
     def _submit(self, write: Callable[..., object], *values: object) -> None:
-        """In its turn. Nothing is written once the file is closed: what is told so late can be learned again."""
+        """Queue a write. After `close` it is dropped: such late figures can be learned again."""
         with suppress(RuntimeError):
             self._thread.submit(write, *values)
 
     def _quarantine_interrupted(self, resumed: Collection[str]) -> None:
         for model_id, (key, machine_died) in self._history.find_interrupted_starts().items():
             if model_id in resumed:
-                continue  # it is starting still
+                continue  # it is still starting
             self._history.quarantine(model_id, key, INTERRUPTED_CAUSES[machine_died])
             self._history.clear_start(model_id)
 
@@ -174,7 +174,7 @@ class Learning:
         return find_installed(runtime, self._catalogue.folder("runtimes")) if runtime else None
 
     def _make_key(self, model: Model, build: str) -> str:
-        """What the engine would be started with, in a place that is the same for every run."""
+        """Return the key of the command that would start the engine, with paths that are the same for every run."""
         runtime = self._catalogue.runtimes.get(model.runtime or "")
         environment = environment_of(runtime) if runtime else {}
         engine = ENGINES[model.engine]
@@ -192,6 +192,6 @@ class Learning:
         )
         try:
             argv = engine.build_command(model, context).argv
-        except LaunchError:  # a disabled model may be defined by half
+        except LaunchError:  # a disabled model may have an incomplete definition
             argv = ()
         return run_key(argv, {**environment, **model.environment}, build)

@@ -36,7 +36,7 @@ _CLASSES: Mapping[str, _CharacterClass] = {
     "digit": _CharacterClass(tuple(range(0x30, 0x3A)), 0.92, 1.10, 0.35),
     "space": _CharacterClass((0x20, 0x09), 0.27, 0.30, 0.60),
     "line": _CharacterClass((0x0A, 0x0D), 0.30, 1.00, 0.10),
-    "sign": _CharacterClass(
+    "punctuation": _CharacterClass(
         (*range(0x21, 0x30), *range(0x3A, 0x41), *range(0x5B, 0x61), *range(0x7B, 0x80)), 0.42, 0.48, 0.30
     ),
     "latin": _CharacterClass(tuple(range(0xC2, 0xCE)), 1.00, 2.80, 0.40),
@@ -63,7 +63,7 @@ _DEAREST_SMALL = max(class_.small for class_ in _CLASSES.values())
 
 _MOST_COMMON = "lower"
 _CODES = {name: 0x80 + place for place, name in enumerate(_CLASSES)}
-_ASCII: tuple[str, ...] = ("upper", "digit", "space", "line", "sign")
+_ASCII: tuple[str, ...] = ("upper", "digit", "space", "line", "punctuation")
 _NON_ASCII = tuple(name for name in _CLASSES if name not in (_MOST_COMMON, *_ASCII))
 _CONTINUATION_BYTES = bytes(range(0x80, 0xC0))
 """Bytes that continue a character."""

@@ -1,1 +1,1 @@
-"""Decisions become effects: the supervisor, the life of a run, leases, downloads, and the watch over memory."""
+"""Carries out the scheduler's decisions: the supervisor, the life of a run, leases, downloads, and the memory watch."""

@@ -1,4 +1,4 @@
-"""The clock of the event loop, set to the next moment at which the books want to be looked at."""
+"""A timer on the event loop, set to the scheduler's next deadline."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sparkd.scheduling.ledger import NEVER
 
 
 class Alarm:
-    """Rings once per setting. It changes nothing by itself: whoever is rung compares deadlines with the clock."""
+    """Calls `callback` once per `set`. The callback must compare its deadlines with the clock."""
 
     def __init__(self, callback: Callable[[], None]) -> None:
         self._callback = callback
@@ -18,8 +18,8 @@ class Alarm:
         self._deadline = NEVER
 
     def set(self, deadline: float) -> None:
-        """Ring at `deadline` (steady clock, seconds) at the latest. A timer that is due earlier stays: whoever is rung
-        then finds nothing to do and sets it anew."""
+        """Call back at `deadline` (steady clock, seconds) or earlier. An earlier timer stays: the callback then finds
+        nothing to do and sets the alarm again."""
         if deadline >= self._deadline:
             return
         self.stop()
@@ -28,7 +28,7 @@ class Alarm:
         self._timer = asyncio.get_running_loop().call_later(delay, self._fire)
 
     def stop(self) -> None:
-        """Ring no more."""
+        """Cancel the timer."""
         if self._timer:
             self._timer.cancel()
         self._timer, self._deadline = None, NEVER

@@ -1,4 +1,4 @@
-"""Models that are not on disk: refused, or fetched while requests wait. Nothing is reserved or evicted meanwhile."""
+"""Models that are not on disk: their requests are rejected, or wait for a download. Meanwhile nothing is evicted."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from sparkd.scheduling.status import ModelStatus
 logger = logging.getLogger(__name__)
 
 DEFAULT_RETRY: Final = 60.0
-"""Seconds after which to ask again where nobody knows how long it takes."""
+"""Seconds after which a client should retry, if the duration of the download is unknown."""
 
 
 class _Failure(Struct):
@@ -48,12 +48,12 @@ class _Failure(Struct):
 
 
 class Downloads:
-    """What is on disk of the models of one daemon, and the processes that fetch the rest."""
+    """Knows which models of one daemon are on disk, and runs the processes that download the others."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
         self._on_disk: dict[str, Model] = {}
-        self._fetches: dict[DownloadRequest, DownloadJob] = {}
+        self._jobs: dict[DownloadRequest, DownloadJob] = {}
         self._failures: dict[DownloadRequest, _Failure] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed_error: Callable[[], SparkdError] | None = None
@@ -61,211 +61,212 @@ class Downloads:
     # For requests ------------------------------------------------------------------------------------------
 
     def is_on_disk(self, model: Model) -> bool:
-        """Whether the model was found whole, as it is defined now. True until its process has ended."""
+        """Return whether the model, as it is defined now, was found complete. True until its process has ended."""
         return self._on_disk.get(model.id) is model
 
     def forget(self, model_id: str) -> None:
-        """Look again before the model is next started."""
+        """Check the disk again before the next start of the model."""
         self._on_disk.pop(model_id, None)
 
     async def ensure_on_disk(self, model: Model) -> None:
-        """Return once the model is on disk. Raises Refusal: it is not and will not be, or not soon."""
-        if (
-            self.catalogue.models.get(model.id) is not model
-        ):  # it was found before the catalogue was read again
-            model = self.catalogue.find(model.id)
+        """Return once the model is on disk. Raises Refusal if it is not, or cannot be downloaded in time."""
+        if self.catalogue.models.get(model.id) is not model:
+            model = self.catalogue.find(model.id)  # it was looked up before the catalogue was reloaded
         needs = find_needs(model)
-        anything = needs.sources or needs.encodings
-        found = await asyncio.to_thread(inspection.inspect_model, model, self._folder) if anything else []
-        missing = [part for part in found if part.state not in ("complete", "unknown")]
+        has_needs = needs.sources or needs.encodings
+        parts = await asyncio.to_thread(inspection.inspect_model, model, self._folder) if has_needs else []
+        missing = [part for part in parts if part.state not in ("complete", "unknown")]
         if not missing:
             self._on_disk[model.id] = model
             return
-        order = self._order(model)
-        if (fetch := self._fetches.get(order)) is None:
+        request = self._make_request(model)
+        if (job := self._jobs.get(request)) is None:
             if model.download != "auto" or any(part.source.startswith("/") for part in missing):
-                raise missing_files_error(model, found)
-            self._raise_recent_failure(order)
-            fetch = self._start_download(order, model)
-        with self._count_waiter(fetch, model):
+                raise missing_files_error(model, parts)
+            self._raise_recent_failure(request)
+            job = self._start_download(request, model)
+        with self._count_waiter(job, model):
             try:
                 async with asyncio.timeout(self.catalogue.settings.queue.max_wait):
-                    error = await asyncio.shield(fetch.ended)
+                    error = await asyncio.shield(job.ended)
             except TimeoutError:
-                raise self._still_downloading_error(model, fetch) from None
+                raise self._still_downloading_error(model, job) from None
         if error is not None:
             raise error
 
     @contextmanager
-    def _count_waiter(self, fetch: DownloadJob, model: Model) -> Iterator[None]:
+    def _count_waiter(self, job: DownloadJob, model: Model) -> Iterator[None]:
         max_waiting = self.catalogue.settings.queue.max_length
-        if sum(sum(other.waiting.values()) for other in self._fetches.values()) >= max_waiting:
+        if sum(sum(other.waiting.values()) for other in self._jobs.values()) >= max_waiting:
             raise QueueFull(
-                f"{max_waiting} requests wait already.",
-                retry_after=fetch.progress.seconds_left or DEFAULT_RETRY,
+                f"{max_waiting} requests are waiting already, which is the limit.",
+                retry_after=job.progress.seconds_left or DEFAULT_RETRY,
             )
-        fetch.waiting[model.id] = fetch.waiting.get(model.id, 0) + 1
+        job.waiting[model.id] = job.waiting.get(model.id, 0) + 1
         try:
             yield
         finally:
-            fetch.waiting[model.id] -= 1
+            job.waiting[model.id] -= 1
 
-    def _still_downloading_error(self, model: Model, fetch: DownloadJob) -> ModelDownloading:
-        share = fetch.progress.share
-        progress = (
-            "" if share is None else f" ({share:.0%} of {format_bytes(fetch.progress.total)} are there)"
-        )
-        text = f"Model {model.id} is still being downloaded{progress}."
-        return ModelDownloading(text, param="model", retry_after=fetch.progress.seconds_left or DEFAULT_RETRY)
+    def _still_downloading_error(self, model: Model, job: DownloadJob) -> ModelDownloading:
+        share = job.progress.share
+        progress = "" if share is None else f" ({share:.0%} of {format_bytes(job.progress.total)})"
+        text = f'Model "{model.id}" is still being downloaded{progress}.'
+        return ModelDownloading(text, param="model", retry_after=job.progress.seconds_left or DEFAULT_RETRY)
 
-    def _raise_recent_failure(self, order: DownloadRequest) -> None:
-        """A failure of a moment ago is told again, not had again: clients ask again and again."""
-        failure = self._failures.get(order)
+    def _raise_recent_failure(self, request: DownloadRequest) -> None:
+        """Raise the last failure again instead of repeating the download: clients retry often."""
+        failure = self._failures.get(request)
         if failure and (left := failure.until - time.monotonic()) > 0:
             error = failure.error
             raise DownloadFailed(error.message, reason=error.reason, param="model", retry_after=left)
 
-    # For the operator --------------------------------------------------------------------------------------
+    # For the owner -----------------------------------------------------------------------------------------
 
     async def pull(self, model: Model) -> None:
-        """Fetch what the model needs, or join who does; return once it is there. Raises Refusal.
+        """Download what the model needs, or wait for a running download; return once it is on disk. Raises Refusal.
 
-        Goes on when the caller leaves.
+        The download continues if the caller disconnects.
         """
-        order = self._order(model)
-        fetch = self._fetches.get(order) or self._start_download(order, model)
-        if (error := await asyncio.shield(fetch.ended)) is not None:
+        request = self._make_request(model)
+        job = self._jobs.get(request) or self._start_download(request, model)
+        if (error := await asyncio.shield(job.ended)) is not None:
             raise error
 
     def stop(self, model: Model) -> None:
-        """End the fetching of the model; what has arrived is kept."""
-        if fetch := self._fetches.get(self._order(model)):
-            fetch.stop(ModelStopped(f"The download of model {model.id} was stopped.", param="model"))
+        """Stop the model's download. Downloaded data is kept."""
+        if job := self._jobs.get(self._make_request(model)):
+            job.stop(ModelStopped(f'The download of model "{model.id}" was stopped.', param="model"))
 
     async def remove(self, model: Model, resident: Container[str]) -> int:
-        """Remove the model's own repository; return the bytes that were freed. `resident`: ids that hold memory.
+        """Remove the model's own repository; return the freed bytes. `resident` are ids of models that use memory.
 
-        Raises FilesInUse where it, or another one that needs the same, runs or is fetched.
+        Raises FilesInUse if this model, or another one that needs the same files, runs or is being downloaded.
         """
         sharing = find_models_needing(model.source, self.catalogue.models.values())
-        fetched = {name for fetch in self._fetches.values() for name in fetch.names}
-        if using := [id_ for id_ in sharing if id_ in resident or id_ in fetched]:
+        downloading = {name for job in self._jobs.values() for name in job.names}
+        if using := [id_ for id_ in sharing if id_ in resident or id_ in downloading]:
             raise FilesInUse(
-                f"{', '.join(using)} is in use: `sparkctl stop {using[0]}` first.", param="model"
+                f"The files are in use by {_quote(using)}. Run `sparkctl stop {using[0]}` first.",
+                param="model",
             )
         for id_ in sharing:
             self.forget(id_)
         return await asyncio.to_thread(remove, model.source or "", self._folder)
 
     async def files(self) -> list[ModelFiles]:
-        """What is on disk of every model, and what no model needs."""
+        """Return the files on disk of every model, and files that no model needs."""
         return await asyncio.to_thread(
             inspection.take_inventory, list(self.catalogue.models.values()), self._folder
         )
 
     def with_download(self, status: ModelStatus) -> ModelStatus:
-        """The model's status, with what is being fetched for it."""
-        for fetch in self._fetches.values():
-            if status.id in fetch.names:
+        """Return the model's status with the progress of its download."""
+        for job in self._jobs.values():
+            if status.id in job.names:
                 return structs.replace(
                     status,
                     phase="downloading",
-                    progress=fetch.progress.share,
-                    download_seconds_left=fetch.progress.seconds_left,
-                    waiting=status.waiting + fetch.waiting.get(status.id, 0),
+                    progress=job.progress.share,
+                    download_seconds_left=job.progress.seconds_left,
+                    waiting=status.waiting + job.waiting.get(status.id, 0),
                 )
         return status
 
     @property
     def busy(self) -> bool:
-        """Whether any process that fetches is left."""
+        """Whether a download is running."""
         return bool(self._tasks)
 
     def interrupt(self) -> None:
-        """Refuse who waits from now on and end what fetches, for a successor: what it needs it goes on with itself."""
-        self._refuse(refusals.replacing_error)
+        """Reject waiting requests and stop downloads before a replacement. The next program continues what it needs."""
+        self._reject_all(refusals.replacing_error)
 
     def reopen(self) -> None:
-        """Fetch again: there is no successor."""
+        """Allow downloads again, after a replacement was cancelled."""
         self._closed_error = None
 
     async def close(self) -> None:
-        """Refuse who waits and end what fetches; return once none of it is left."""
-        self._refuse(refusals.shutdown_error)
+        """Reject waiting requests and stop downloads; return once none is running."""
+        self._reject_all(refusals.shutdown_error)
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    def _refuse(self, why: Callable[[], SparkdError]) -> None:
-        self._closed_error = why
-        for fetch in self._fetches.values():
-            fetch.stop(why())
+    def _reject_all(self, make_error: Callable[[], SparkdError]) -> None:
+        self._closed_error = make_error
+        for job in self._jobs.values():
+            job.stop(make_error())
 
     # Processes ---------------------------------------------------------------------------------------------
 
-    def _start_download(self, order: DownloadRequest, model: Model) -> DownloadJob:
+    def _start_download(self, request: DownloadRequest, model: Model) -> DownloadJob:
         if self._closed_error:
             raise self._closed_error()
-        if not order.sources and not order.encodings:
+        if not request.sources and not request.encodings:
             raise missing_files_error(model, inspection.inspect_model(model, self._folder))
-        names = [other.id for other in self.catalogue.models.values() if self._order(other) == order]
-        fetch = DownloadJob(order, names, asyncio.get_running_loop().create_future())
-        self._fetches[order] = fetch
-        logger.info("%s: downloading", model.id, extra=event("downloading", model.id))
-        task = asyncio.create_task(self._run_download(fetch, model.id), name=f"download of {model.id}")
+        names = [other.id for other in self.catalogue.models.values() if self._make_request(other) == request]
+        job = DownloadJob(request, names, asyncio.get_running_loop().create_future())
+        self._jobs[request] = job
+        logger.info('Downloading model "%s"', model.id, extra=event("downloading", model.id))
+        task = asyncio.create_task(self._run_download(job, model.id), name=f"download of {model.id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return fetch
+        return job
 
-    async def _run_download(self, fetch: DownloadJob, name: str) -> None:
-        """The life of one process."""
-        error = await fetch.run(build_command(fetch.request), build_environment(fetch.request, os.environ))
-        del self._fetches[fetch.request]
+    async def _run_download(self, job: DownloadJob, name: str) -> None:
+        """Run one download and record its result."""
+        error = await job.run(build_command(job.request), build_environment(job.request, os.environ))
+        del self._jobs[job.request]
         if error is None:
-            self._failures.pop(fetch.request, None)
-            logger.info("%s: downloaded", name, extra=event("downloaded", name))
+            self._failures.pop(job.request, None)
+            logger.info('Downloaded model "%s"', name, extra=event("downloaded", name))
         else:
-            logger.warning(
-                "%s: not downloaded: %s", name, error.message, extra=event("download-failed", name)
-            )
+            message = 'Download of model "%s" failed: %s'
+            logger.warning(message, name, error.message, extra=event("download-failed", name))
         if isinstance(error, DownloadFailed):
-            error = self._record_failure(fetch.request, error)
-        for id_ in fetch.names:
+            error = self._record_failure(job.request, error)
+        for id_ in job.names:
             self.forget(id_)
-        fetch.ended.set_result(error)
+        job.ended.set_result(error)
 
-    def _record_failure(self, order: DownloadRequest, error: DownloadFailed) -> DownloadFailed:
-        """Have it wait before the next try, longer each time: as after a failed start."""
-        failures, before = self.catalogue.settings.failures, self._failures.get(order)
-        count = before.count + 1 if before else 1
+    def _record_failure(self, request: DownloadRequest, error: DownloadFailed) -> DownloadFailed:
+        """Record a failure, and wait longer before each retry, as after a failed start."""
+        failures, last = self.catalogue.settings.failures, self._failures.get(request)
+        count = last.count + 1 if last else 1
         pause = min(failures.backoff * 2.0 ** min(count - 1, 30), failures.backoff_max)
         pause = max(pause, error.retry_after or 0.0)
-        self._failures[order] = _Failure(error, time.monotonic() + pause, count)
+        self._failures[request] = _Failure(error, time.monotonic() + pause, count)
         return DownloadFailed(error.message, reason=error.reason, param="model", retry_after=pause)
 
     @property
     def _folder(self) -> Path:
         return self.catalogue.folder("models")
 
-    def _order(self, model: Model) -> DownloadRequest:
+    def _make_request(self, model: Model) -> DownloadRequest:
         return make_request(model, self._folder, self.catalogue.folder("state"))
 
 
 def missing_files_error(model: Model, parts: list[SourceOnDisk]) -> FilesMissing | ModelDownloading:
-    """Why a model that is not on disk is refused, and what puts it there."""
+    """Return the error for a request of a model that is not on disk, with the command that downloads it."""
     folders = [
         part for part in parts if part.source.startswith("/") and part.state in ("absent", "incomplete")
     ]
     if folders:
-        lacking = folders[0]
-        state = f"lacks {lacking.missing[0]}" if lacking.missing else "is not there"
-        text = f"Model {model.id} is not on disk: its source {lacking.source} {state}."
+        part = folders[0]
+        problem = f"does not contain {part.missing[0]}" if part.missing else "does not exist"
+        text = f'Model "{model.id}" is not on disk: its source {part.source} {problem}.'
         return FilesMissing(text, param="model")
     if any(part.downloading for part in parts):
-        text = f"Model {model.id} is being downloaded."
+        text = f'Model "{model.id}" is being downloaded.'
         return ModelDownloading(text, param="model", retry_after=DEFAULT_RETRY)
-    lefts = [part.bytes_left for part in parts if part.state in ("absent", "incomplete")]
-    # Where nobody has told how big one of them is, the sum of the others would mislead.
-    size = f" ({format_bytes(sum(left or 0 for left in lefts))})" if lefts and None not in lefts else ""
-    half = "only partly on disk" if combine_states(parts) == "incomplete" else "not on disk"
-    text = f"Model {model.id} is {half}: `sparkctl pull {model.id}` downloads it{size}."
+    remaining = [part.bytes_left for part in parts if part.state in ("absent", "incomplete")]
+    # If the size of one part is unknown, the sum of the others would be misleading.
+    known = remaining and None not in remaining
+    size = f" ({format_bytes(sum(left or 0 for left in remaining))})" if known else ""
+    state = "only partly on disk" if combine_states(parts) == "incomplete" else "not on disk"
+    text = f'Model "{model.id}" is {state}. Run `sparkctl pull {model.id}` to download it{size}.'
     return FilesMissing(text, param="model")
+
+
+def _quote(model_ids: list[str]) -> str:
+    return " and ".join(f'"{model_id}"' for model_id in model_ids)

@@ -1,4 +1,4 @@
-"""How the engine of one run is started: where it listens, which runtime it has, what it may take."""
+"""Builds the command that starts an engine: its address, its runtime, and the memory it may use."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from sparkd.runtimes import environment_of, find_installed
 def build_engine_command(
     model: Model, catalogue: Catalogue, directory: Path, allowance: tuple[int, int]
 ) -> tuple[Command, Address]:
-    """The command that starts the model's engine in its private `directory`, and where it will listen.
+    """Return the command that starts the model's engine in its private `directory`, and the address it will listen on.
 
-    `allowance`: bytes it may take, bytes the machine has. Raises LaunchError.
+    `allowance` is the memory the engine may use and the machine's total, in bytes. Raises LaunchError.
     """
     engine = ENGINES[model.engine]
     address: Address = (
@@ -43,11 +43,13 @@ def build_engine_command(
 
 
 def _find_runtime(model: Model, catalogue: Catalogue) -> tuple[Path | None, dict[str, str]]:
-    """The folder of its programs and its environment. Raises LaunchError if it is not built."""
+    """Return the folder of the runtime's programs, and its environment. Raises LaunchError if it is not built."""
     if model.runtime is None:
         return None, {}
     runtime = catalogue.runtimes[model.runtime]
     folder = find_installed(runtime, catalogue.folder("runtimes"))
     if folder is None:
-        raise LaunchError(f"runtime {runtime.name} is not built: run `sparkctl runtime build {runtime.name}`")
+        raise LaunchError(
+            f'runtime "{runtime.name}" is not built: run `sparkctl runtime build {runtime.name}`'
+        )
     return folder / "bin", environment_of(runtime)

@@ -1,4 +1,4 @@
-"""What follows from a catalogue for memory: the budget, and what each model reserves of it. All in bytes."""
+"""Computes the memory budget of a catalogue, and the footprint that each model reserves. All in bytes."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from sparkd.scheduling.memory import Budget, Footprint, FootprintEstimator, comp
 
 
 class MemoryPolicy(NamedTuple):
-    """What the scheduler decides by. `footprint` gives what a model's next launch reserves."""
+    """The memory figures for the scheduler. `footprint` returns what a model's next launch reserves."""
 
     budget: Budget
     footprint: Callable[[Model, Budget], Footprint]
 
 
 def declared_budget(catalogue: Catalogue, machine_total: int) -> Budget:
-    """The budget as the catalogue has it, on a machine that was `found` to have so much; nothing learned counts."""
+    """Return the budget from the catalogue and the machine's total memory. Ignores learned footprints."""
     total = catalogue.settings.memory.total or machine_total
     return compute_budget(
         catalogue.models.values(), total, catalogue.settings.memory.reserve, _implied_estimator(total)
@@ -30,7 +30,7 @@ def declared_budget(catalogue: Catalogue, machine_total: int) -> Budget:
 
 
 def memory_policy_for(catalogue: Catalogue, machine_total: int, learning: Learning) -> MemoryPolicy:
-    """The terms on a machine that was `found` to have so much. `learning` goes by the same catalogue."""
+    """Return the policy for a machine with this total memory. `learning` must use the same catalogue."""
     memory = catalogue.settings.memory
     total = memory.total or machine_total
     implied = _implied_estimator(total)

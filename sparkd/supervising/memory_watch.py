@@ -1,7 +1,7 @@
-"""Looks at the machine's memory, often while something starts, and tells whoever decides.
+"""Reads the machine's memory, often while a model starts, and reports it to the supervisor.
 
-A driver that hangs hangs a thread of ours, never the event loop: meanwhile the host's own figures, which nobody has to
-be waited for, are told alone.
+A driver that hangs blocks a thread, never the event loop. Meanwhile only the host's figures are reported, because
+reading them never waits.
 """
 
 from __future__ import annotations
@@ -28,37 +28,37 @@ from sparkd.scheduling.reclaim import ReclaimTracker
 logger = logging.getLogger(__name__)
 
 DRIVER_TIMEOUT: Final = 0.2
-"""Seconds that the GPU's driver gets to answer; some milliseconds are usual."""
+"""Seconds to wait for the GPU's driver. It usually needs some milliseconds."""
 
 USAGE_INTERVAL: Final = 1.0
-"""Seconds between two looks at what each model's processes hold: finding them reads all of /proc."""
+"""Seconds between two measurements of each model's memory: finding its processes reads all of /proc."""
 
 READING_TIMEOUT: Final = 1.5
-"""Seconds after which a look is not waited for any more."""
+"""Seconds to wait for the next reading."""
 
 PidFinder = Callable[[], Iterable[int]]
-"""Finds the PIDs of one run; called from a thread."""
+"""Returns the PIDs of one run. Called from a thread."""
 
 
 class MemoryReading(Struct, frozen=True):
-    """The machine's memory at a moment, and what each run has of it, in bytes, where that was measured this time."""
+    """The machine's memory at one moment, and the bytes that each run uses, if they were measured this time."""
 
     memory: Memory
     used: Mapping[int, int] = field(default_factory=dict)
 
 
 def find_idle_weights(catalogue: Catalogue, running: Container[str]) -> list[Path]:
-    """Where the weights of models are that do not run."""
+    """Return the paths of the weights of models that are not running."""
     folder = catalogue.folder("models")
     idle = (model for model in catalogue.models.values() if model.id not in running)
-    return [place for model in idle if (place := weights_path(model.source, folder))]
+    return [path for model in idle if (path := weights_path(model.source, folder))]
 
 
 class MemoryWatch:
-    """Looks at one machine. `memory` is what it saw first, then last."""
+    """Watches the memory of this machine. `memory` is the last reading."""
 
     def __init__(self, probe: MemoryProbe) -> None:
-        """Look once. Raises ProbeError."""
+        """Take the first reading. Raises ProbeError."""
         self.memory = probe.read()
         self._probe = probe
         self._thread = ThreadPoolExecutor(1, "memory")
@@ -73,7 +73,7 @@ class MemoryWatch:
     async def run(
         self, on_reading: Callable[[MemoryReading], float], pid_finders: Callable[[], Mapping[int, PidFinder]]
     ) -> None:
-        """Look until cancelled. `on_reading` takes each look and says how many seconds later the next one is due."""
+        """Take readings until cancelled. `on_reading` returns the seconds until the next one."""
         try:
             while True:
                 pause = USAGE_INTERVAL
@@ -85,7 +85,9 @@ class MemoryWatch:
                     self._next_reading = asyncio.get_running_loop().create_future()
                 except ProbeError as error:
                     if not self._is_failing:
-                        logger.error("the machine's memory cannot be watched: %s", error.message)
+                        logger.error(
+                            "Memory guard inactive: cannot read the machine's memory: %s", error.message
+                        )
                     self._is_failing = True
                 with suppress(TimeoutError):
                     await asyncio.wait_for(
@@ -96,7 +98,7 @@ class MemoryWatch:
             self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def next_reading(self, *, at_once: bool = False) -> Memory | None:
-        """The next look, `at_once` or when it is due; None if there is none for long."""
+        """Return the next reading, taken `at_once` or when it is due. None after READING_TIMEOUT."""
         if at_once:
             self._wake.set()
         with suppress(TimeoutError):
@@ -105,20 +107,22 @@ class MemoryWatch:
         return None
 
     async def release_page_cache(self, needed: int, weights: Sequence[Path], *, drop: bool) -> None:
-        """Release page cache if a GPU that takes it for used memory would not find `needed` bytes beside it: that of
-        these weight files and folders, and all of it where we may `drop` it."""
+        """Free page cache if the GPU counts it as used and less than `needed` bytes are free: first the pages of these
+        weight files and folders; with `drop`, the whole page cache."""
         if self.memory.kind != "unified" or self.memory.free >= needed:
             return
         released = await asyncio.to_thread(drop_files, weights)
-        logger.info("%.1f GiB of weight files released from the page cache", released / GIB)
+        logger.info("Dropped %.1f GiB of weight files from the page cache", released / GIB)
         if drop and not await asyncio.to_thread(drop_page_cache):
-            logger.warning("the page cache cannot be dropped: memory.drop_caches needs root")
+            logger.warning(
+                "Cannot drop the page cache: memory.drop_caches needs root. Turn it off, or run as root."
+            )
 
     async def wait_for_reclaim(self, model_id: str, used: int, available: int, timeout: float) -> int:  # noqa: ASYNC109
-        """Wait until the model's `used` bytes are back that it had when `available` were left; at most `timeout` s.
+        """Wait until the `used` bytes of a model that has ended are released; at most `timeout` seconds.
 
-        Return how many are missing. Without a GPU that shares memory, or has its own, the kernel has all of it back
-        with the last PID.
+        `available` is what the machine had left while the model used them. Return the bytes that are still missing.
+        Does not wait on a machine without a GPU: there, the kernel has released everything when the last PID is gone.
         """
         reclaim = ReclaimTracker(available, used, time.monotonic() + timeout)
         await self.next_reading(at_once=True)
@@ -132,17 +136,18 @@ class MemoryWatch:
         self._reclaims -= 1
         if reclaim.missing:
             logger.warning(
-                "%s: %.1f GiB of its memory have not come back in %.0f seconds: they count as leaked",
+                'Model "%s" ended, but %.1f GiB of its memory were not released within %.0f seconds. '
+                "sparkd counts them as leaked.",
                 *(model_id, reclaim.missing / GIB, timeout),
             )
         return reclaim.missing
 
     def stop_waiting(self) -> None:
-        """Wait for no memory any more: nothing will be launched."""
+        """Stop waiting for memory, because nothing will be launched any more."""
         self._stopped_waiting = True
 
     async def _take_reading(self, pid_finders: Callable[[], Mapping[int, PidFinder]]) -> MemoryReading:
-        """Look now. Raises ProbeError."""
+        """Take a reading now. Raises ProbeError."""
         loop = asyncio.get_running_loop()
         if self._pending is None:
             measured: Mapping[int, PidFinder] = {}

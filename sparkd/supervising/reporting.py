@@ -1,4 +1,4 @@
-"""What the daemon tells about itself, put together from the books, the runs, and what was learned."""
+"""Builds the daemon's status from the ledger, the runs and the history; logs the end of runs."""
 
 from __future__ import annotations
 
@@ -33,21 +33,23 @@ logger = logging.getLogger(__name__)
 
 
 def log_run_end(model_id: str, entry: Entry | None) -> None:
-    """Have the journal say how a run has ended."""
+    """Log how a run ended."""
     if entry is None or entry.state is not State.BACKOFF:
-        logger.info("%s: stopped", model_id, extra=event("stopped", model_id))
+        logger.info('Model "%s" stopped', model_id, extra=event("stopped", model_id))
     elif entry.is_quarantined:
-        message = "%s: failed %d times in a row: %s In quarantine until `sparkctl retry %s`"
-        names = model_id, entry.failures, entry.cause, model_id
-        logger.error(message, *names, extra=event("quarantined", model_id))
+        message = (
+            'Model "%s" failed %d times in a row and is now in quarantine: %s Then run `sparkctl retry %s`.'
+        )
+        values = model_id, entry.failures, entry.cause, model_id
+        logger.error(message, *values, extra=event("quarantined", model_id))
     else:
         pause = max(0.0, entry.retry_at - time.monotonic())
-        message = "%s: failed: %s Not tried again for %.0f seconds"
+        message = 'Model "%s" failed: %s sparkd starts it again at the next request, in %.0f seconds at the earliest.'
         logger.error(message, model_id, entry.cause, pause, extra=event("model-failed", model_id))
 
 
 class StatusReporter(Struct, frozen=True):
-    """Reads what others own: the books, the runs by their number, what past runs have taught."""
+    """Builds the status. Only reads the scheduler, the runs (by number), the history and the downloads."""
 
     scheduler: Scheduler
     runs: Mapping[int, Run]
@@ -57,10 +59,10 @@ class StatusReporter(Struct, frozen=True):
     replacements: int
 
     def status(self, catalogue: Catalogue, listen: tuple[str, ...], *, replacing: bool) -> Status:
-        """Everything an operator may want to see, as of now."""
+        """Return the current status of the daemon."""
         scheduler, queue = self.scheduler, catalogue.settings.queue
-        leaving = [entry.model for entry in scheduler.entries() if entry.withdrawn and entry.is_resident]
-        models = {model.id: model for model in (*leaving, *catalogue.models.values())}
+        withdrawn = [entry.model for entry in scheduler.entries() if entry.withdrawn and entry.is_resident]
+        models = {model.id: model for model in (*withdrawn, *catalogue.models.values())}
         return Status(
             version=__version__,
             pid=os.getpid(),

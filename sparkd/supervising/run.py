@@ -1,4 +1,4 @@
-"""One run of one model, from its launch until nothing of it is left. Runs obey; the supervisor commands."""
+"""One run of one model, from its launch until nothing of it is left. The supervisor controls it."""
 
 from __future__ import annotations
 
@@ -31,51 +31,51 @@ from sparkd.upstream.client import Upstream
 logger = logging.getLogger(__name__)
 
 PROBE_INTERVAL: Final = 0.025
-"""Seconds between two health probes: what sparkd adds at most to the moment an engine is ready."""
+"""Seconds between two health probes. sparkd detects a ready engine at most this much later."""
 
 PROBE_TIMEOUT: Final = 5.0
-"""Seconds an engine may take to answer one health probe before the next one is sent."""
+"""Seconds to wait for the answer to a health probe before the next one is sent."""
 
 STARTING_GRACE: Final = 1.0
-"""Seconds between SIGTERM and SIGKILL while a model loads: it has nothing to finish, and vLLM mostly wedges on a
-SIGTERM then."""
+"""Seconds between SIGTERM and SIGKILL while a model loads. It has no requests to finish, and vLLM often hangs after a
+SIGTERM at that stage."""
 
 METRICS_PATH: Final = "/metrics"
-"""Where engines tell their counters; vLLM wants no key for it."""
+"""Path of an engine's counters. vLLM requires no API key for it."""
 
 WEDGED: Final = Cause(
     "engine_wedged",
-    "The engine stood still with requests in it, though it answered.",
-    "It was ended to be started anew; if this repeats, try another runtime or fewer requests at once (max-num-seqs).",
+    "its engine stopped making progress on its requests, so sparkd stopped it.",
+    "If this repeats, try another runtime or fewer concurrent requests (max-num-seqs).",
 )
 
 EXPLAINED_LINES: Final = 400
-"""Last lines of a log that are read for the cause of an exit."""
+"""Last lines of the log that are searched for the cause of an exit."""
 
 
 class RunObserver(Protocol):
-    """Who is told what happens to a run while it lives."""
+    """Receives the events of a run."""
 
     def on_healthy(self) -> None:
-        """The engine answers its health path."""
+        """The engine is healthy: it answers its health path."""
         ...
 
     def is_busy(self) -> bool:
-        """Whether requests are being answered: only then can an engine stand still."""
+        """Return whether requests are in progress. Only then can an engine be wedged."""
         ...
 
     def on_wedged(self, cause: str) -> None:
-        """The engine makes no progress, though it is busy. The observer ends it."""
+        """The engine is busy but makes no progress. The observer must stop it."""
         ...
 
 
 class Run:
-    """One process of a model: its private folder, its log, where it listens.
+    """One process of a model: its private folder, its log, its address.
 
-    `memory_used` is what it had when it was last measured, `available` what the machine had left then, `peak` the
-    most it has ever had, `available_at_launch` what was available before it, all in bytes; `phases` are seconds.
-    `allowance`: what its engine may take, and what the machine has. `key`: its key in the history, once it has
-    begun. `snapshot`: what the sparkd before this one handed over of it.
+    In bytes: `memory_used` is its memory at the last measurement, `available` what the machine had left then, `peak`
+    its maximum, and `available_at_launch` what was available before it started. `phases` are in seconds. `allowance`
+    is the memory its engine may use, and the machine's total. `key` is its key in the history, empty before the start.
+    `snapshot` is the run as the previous sparkd handed it over, if it did.
     """
 
     def __init__(
@@ -118,18 +118,18 @@ class Run:
 
     @property
     def pid(self) -> int | None:
-        """The engine's process, None before it is started."""
+        """The PID of the engine. None before it is started."""
         return self._process.pid if self._process else None
 
     @property
     def upstream(self) -> Upstream:
-        """Where the engine listens; only a run that has been launched has one."""
+        """The client of the engine. Only a launched run has one."""
         if self._upstream is None:
-            raise LifecycleError(f"run {self.number} of {self.model.id} was never launched")
+            raise LifecycleError(f"run {self.number} of {self.model.id} has not been launched")
         return self._upstream
 
     def snapshot(self) -> RunSnapshot | None:
-        """What a successor needs to go on with it; None where there is no process yet, or none any more."""
+        """Return what the next program needs to take over the run. None without a running process."""
         process = self._process.snapshot() if self._process else None
         if process is None:
             return None
@@ -151,7 +151,7 @@ class Run:
         )
 
     def _resume(self, snapshot: RunSnapshot) -> None:
-        """Go on with the process of an earlier sparkd. Raises LaunchError."""
+        """Take over the process of an earlier sparkd. Raises LaunchError."""
         self.log.resume(snapshot.log_state)
         self._healthy, self._load_time = snapshot.healthy, snapshot.load_time
         self.phases = dict(snapshot.phases)
@@ -162,63 +162,63 @@ class Run:
         self._process = Process.adopt(snapshot.process, self.log)
 
     def record_usage(self, used: int, available: int | None) -> None:
-        """Note what its processes hold, and what was available at the same moment, in bytes."""
+        """Record the memory of its processes, and what was available at the same moment, in bytes."""
         if used and available is not None:
             self.memory_used, self.available = used, available
             self.peak = max(self.peak, used)
 
     def set_cpu_weight(self, cpu_weight: int) -> None:
-        """Give its process, if it has one already, another share of busy CPUs."""
+        """Set its share of busy CPUs, if its process has started."""
         if self._process:
             self._process.set_cpu_weight(cpu_weight)
 
     def memory_figures(self) -> dict[str, int | None]:
-        """Bytes that it has: `memory_used` when last measured; of host memory alone, now and at its highest."""
+        """Return its memory in bytes: `memory_used` when last measured, and its host memory now and at the peak."""
         now, peak = self._process.host_memory() if self._process else (None, None)
         return {"memory_used": self.memory_used or None, "host_memory": now, "host_memory_peak": peak}
 
     def record_ready(self, load_time: float, memory: Memory) -> None:
-        """Note that it is ready. On unified memory what the machine has less by now was its doing: nothing else has
-        started or stopped meanwhile, and a driver that tells no figures must not make it look small."""
+        """Record that it is ready. On unified memory, count the decrease of available memory as its memory: no
+        other model has started or stopped meanwhile, and a driver may report no figures per process."""
         self._load_time = load_time
         self._end_phase()
         if memory.kind == "unified" and memory.available is not None and self.available_at_launch is not None:
             self.peak = max(self.peak, self.available_at_launch - memory.available)
 
     def to_past_run(self) -> PastRun | None:
-        """What it has shown, None where it never was ready, or was not there for long enough to be measured."""
+        """Return its figures for the history. None if it never became ready, or ended before it was measured."""
         if self._load_time is None or not self.peak:
             return None
         return PastRun(self.peak, self.memory_used, self._load_time, self.phases)
 
     def remaining_pids(self) -> list[int]:
-        """PIDs of it that still live."""
+        """Return the PIDs of its processes that still run."""
         return self._process.remaining_pids() if self._process else []
 
     async def run_to_exit(self, observer: RunObserver) -> Cause:
-        """Start the process, unless it was taken over, and return why it ended. Reports to `observer` meanwhile."""
+        """Start the process, unless it was taken over; return why it ended. Meanwhile, report events to `observer`."""
         try:
             process = self._process or await self._start()
         except LaunchError as error:
-            return Cause("launch_failed", error.message)
+            return Cause("launch_failed", f"{error.message.rstrip('.')}.")
         except OSError as error:
-            return Cause("launch_failed", f"Its private folder cannot be made: {error}.")
-        # A group: a mistake of ours in the probe must not go unseen until the start deadline.
+            return Cause("launch_failed", f"sparkd cannot create its private folder: {error}.")
+        # A task group, so that a bug in the probe is reported at once and not only at the start deadline.
         async with asyncio.TaskGroup() as group:
             watching = group.create_task(self._watch_health(observer))
             ending = group.create_task(self._stop_when_requested(process))
-            ended = await process.wait()
+            exited = await process.wait()
             watching.cancel()
             ending.cancel()
-        return self._engine.explain_exit(ended, self.log.tail(EXPLAINED_LINES))
+        return self._engine.explain_exit(exited, self.log.tail(EXPLAINED_LINES))
 
     def terminate(self) -> None:
-        """Have the process ended: SIGTERM, the model's grace, SIGKILL."""
+        """Request the process's end: SIGTERM, the model's grace period, then SIGKILL."""
         grace = self.model.stop_grace
         self._request_end(grace if self._healthy else min(grace, STARTING_GRACE))
 
     def kill(self) -> None:
-        """Have the process ended now, also where an earlier end is still being waited for."""
+        """Kill the process now, even if an earlier `terminate` still waits."""
         self._request_end(0)
         if self._process:
             self._process.kill()
@@ -228,7 +228,7 @@ class Run:
             self._grace.set_result(grace)
 
     async def clean_up(self) -> None:
-        """End whatever outlived the process, and remove its sockets, folder and connections."""
+        """Kill what outlived the process, close its connections, and remove its folder with its sockets."""
         if self._process:
             await self._process.stop(0)
         if self._upstream:
@@ -256,7 +256,7 @@ class Run:
             observer.on_wedged(str(WEDGED))
 
     async def _wait_until_healthy(self) -> None:
-        """Probe until the engine is ready. Before that nobody listens, so a probe costs next to nothing."""
+        """Probe until the engine is ready. Until then it does not listen, so a probe costs almost nothing."""
         while True:
             if await self.upstream.probe(self.model.health, PROBE_TIMEOUT) == 200:
                 break
@@ -264,8 +264,8 @@ class Run:
         self._healthy = True
 
     async def _watch_progress(self, pause: float, observer: RunObserver) -> None:
-        """Return when the engine stands still though it is in use. One that has no such counters never does."""
-        liveness, known = Liveness(), False
+        """Return when the engine is in use but makes no progress. Never returns for an engine without counters."""
+        liveness, has_counters = Liveness(), False
         while not liveness.wedged:
             await asyncio.sleep(pause)
             if not observer.is_busy():
@@ -273,23 +273,28 @@ class Run:
                 continue
             metrics = await self.upstream.fetch(METRICS_PATH, max(pause, PROBE_TIMEOUT))
             if metrics is None:
-                if known:
+                if has_counters:
                     liveness.record_no_answer()
             elif progress := parse_progress(metrics):
-                known = True
+                has_counters = True
                 liveness.record_progress(progress)
 
     async def _stop_when_requested(self, process: Process) -> None:
         await process.stop(await self._grace)
 
     def _observe_line(self, line: str) -> None:
-        found = self._engine.parse_milestone(line)
-        if found and self.milestone and found.phase != self.milestone.phase and self._load_time is None:
+        milestone = self._engine.parse_milestone(line)
+        if (
+            milestone
+            and self.milestone
+            and milestone.phase != self.milestone.phase
+            and self._load_time is None
+        ):
             self._end_phase()
-        self.milestone = found or self.milestone
+        self.milestone = milestone or self.milestone
 
     def _end_phase(self) -> None:
-        """Add up how long each step of loading took."""
+        """Add the time since the last phase began to the current phase."""
         now = time.monotonic()
         if self.milestone:
             phase = self.milestone.phase
@@ -300,5 +305,6 @@ class Run:
         try:
             return self._run_directories.new_log_path(self.model.id, self.number)
         except OSError as error:
-            logger.warning("%s: its output is kept in memory only: %s", self.model.id, error)
+            message = 'Cannot create a log file for model "%s"; its output is kept in memory only: %s'
+            logger.warning(message, self.model.id, error)
             return None

@@ -1,4 +1,4 @@
-"""The life of one run, from its launch until nothing of it is left: what happens to it is reported to the scheduler."""
+"""The life of one run, from its launch until nothing of it is left. Reports its events to the scheduler."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 class RunServices(Struct, frozen=True):
-    """What the lives of all runs share. `runs` are those of which something is left, by number."""
+    """Shared by the lives of all runs. `runs` contains every run that is not cleaned up yet, by number."""
 
     catalogue: Callable[[], Catalogue]
     scheduler: Scheduler
@@ -36,7 +36,7 @@ class RunServices(Struct, frozen=True):
 
 
 class RunLife:
-    """Drives one run through its states. `on_gone` is called once nothing of the run is left."""
+    """Drives one run through its states. Calls `on_gone` once nothing of the run is left."""
 
     def __init__(self, run: Run, services: RunServices, on_gone: Callable[[Run], None]) -> None:
         self._run = run
@@ -66,56 +66,55 @@ class RunLife:
         await run.clean_up()
         await self._reclaim()
 
-    # What the run reports (sparkd.supervising.run.RunObserver)
+    # Events of the run (sparkd.supervising.run.RunObserver)
 
     def on_healthy(self) -> None:
-        """Report the engine as ready, and note how long that took."""
+        """Report the engine as ready, and record how long that took."""
         run, services = self._run, self._services
         services.carry_out(services.scheduler.on_healthy(run.model.id, run.number, time.monotonic()))
         entry = services.scheduler.entry(run.model.id)
         services.learning.clear_start(run.model)
         if entry is not None:
             run.record_ready(entry.load_time, services.watch.memory)
-            took = event("ready", run.model.id, DURATION_MS=round(entry.load_time * 1000))
-            logger.info("%s: ready after %.1f seconds", run.model.id, entry.load_time, extra=took)
+            fields = event("ready", run.model.id, DURATION_MS=round(entry.load_time * 1000))
+            logger.info('Model "%s" is ready after %.1f seconds', run.model.id, entry.load_time, extra=fields)
 
     def is_busy(self) -> bool:
-        """Whether requests are being answered."""
+        """Return whether requests are in progress."""
         entry = self._services.scheduler.entry(self._run.model.id)
         return entry is not None and entry.run == self._run.number and bool(entry.leases)
 
     def on_wedged(self, cause: str) -> None:
-        """Have an engine ended that makes no progress."""
+        """Have the scheduler stop an engine that makes no progress."""
         run, services = self._run, self._services
-        logger.error("%s: %s", run.model.id, cause, extra=event("wedged", run.model.id))
+        logger.error('Model "%s" hangs: %s', run.model.id, cause, extra=event("wedged", run.model.id))
         services.carry_out(services.scheduler.on_wedged(run.model.id, run.number, cause, time.monotonic()))
 
-    # What the memory guard does to it
+    # Calls from the memory watch
 
     def on_measured(self, used: int, memory: Memory) -> None:
-        """Note what the run's processes use, in bytes, and what the machine had left at that moment."""
+        """Record what the run's processes use, in bytes, and the machine's memory at that moment."""
         run, services = self._run, self._services
         run.record_usage(used, memory.available)
         services.carry_out(
             services.scheduler.on_measured(run.model.id, run.number, run.memory_used, time.monotonic())
         )
 
-    def kill(self, why: str) -> None:
-        """Kill the engine for the memory guard, and remember that this model ran the machine out of memory."""
+    def kill(self, reason: str) -> None:
+        """Kill the engine for the memory guard, and record that this model used up the machine's memory."""
         run, services = self._run, self._services
         run.kill()  # first: every millisecond counts
-        logger.error(
-            "%s: killed by the memory guard: %s", run.model.id, why, extra=event("guard-kill", run.model.id)
-        )
+        message = 'The memory guard killed model "%s": %s'
+        logger.error(message, run.model.id, reason, extra=event("guard-kill", run.model.id))
         services.learning.record_guard_action(run.model.id)
         entry = services.scheduler.entry(run.model.id)
-        if entry is not None and entry.state is State.BACKOFF:  # else it was about to end anyway
+        if entry is not None and entry.state is State.BACKOFF:  # otherwise it was already stopping
             services.learning.record_guard_kill(
                 run.model, run.key, entry.cause if entry.is_quarantined else None
             )
 
     async def _release_page_cache(self) -> None:
-        """Release page cache that the GPU would take for used memory."""
+        """Free page cache that the GPU would count as used memory."""
         services = self._services
         entry = services.scheduler.entry(self._run.model.id)
         catalogue = services.catalogue()
@@ -126,7 +125,7 @@ class RunLife:
         )
 
     async def _reclaim(self) -> None:
-        """Wait until the run's memory is back; what is missing then counts as leaked."""
+        """Wait until the run's memory is released. What is missing after that counts as leaked."""
         run, services = self._run, self._services
         timeout = services.catalogue().settings.memory.reclaim_timeout
         missing = await services.watch.wait_for_reclaim(run.model.id, run.memory_used, run.available, timeout)
@@ -136,4 +135,4 @@ class RunLife:
         services.carry_out(
             services.scheduler.on_reclaimed(run.model.id, run.number, time.monotonic(), missing=missing)
         )
-        logger.debug("%s: nothing of run %d is left", run.model.id, run.number)
+        logger.debug('Cleaned up run %d of model "%s"', run.number, run.model.id)

@@ -1,4 +1,4 @@
-"""A run as it is passed on to the program that replaces this one under the same PID."""
+"""A run as passed to the program that replaces this one under the same PID."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from sparkd.processes.process import ProcessSnapshot
 
 
 class RunSnapshot(Struct, frozen=True, kw_only=True):
-    """A run as it is passed on to the program that replaces ours. `definition` is its model's, as plain values; the
-    rest are a Run's."""
+    """A run as passed to the program that replaces this one. `definition` is its model as plain values; the other
+    fields are those of Run."""
 
     number: int
     definition: dict[str, Any]
@@ -32,5 +32,5 @@ class RunSnapshot(Struct, frozen=True, kw_only=True):
 
     @property
     def log_path(self) -> Path | None:
-        """The file of its log, where it has one."""
+        """The path of its log file, if it has one."""
         return Path(self.log) if self.log else None

@@ -1,7 +1,7 @@
-"""The supervisor: carries out what the scheduler decides, and lends out ready models.
+"""The supervisor: carries out the scheduler's decisions and grants leases for ready models.
 
-The only place where decisions become effects. Its methods that touch the ledger are ordinary functions, so each
-event is atomic on the event loop: no locks, no "already starting" flags.
+Decisions have effects only here. Methods that use the ledger are not coroutines, so each event is atomic on the event
+loop. This needs no locks and no "already starting" flags.
 """
 
 from __future__ import annotations
@@ -38,11 +38,10 @@ logger = logging.getLogger(__name__)
 
 
 class Supervisor:
-    """Runs the models of one catalogue. Lives on one event loop, until `shut_down`.
+    """Runs the models of one catalogue. Belongs to one event loop, until `shut_down`.
 
-    `runs` are those of which something is left, by number; `logs` the last log of each model. `started` is when this
-    service was started (steady clock, seconds), by this daemon or by an earlier one; `replacements` counts
-    the earlier ones.
+    `runs` contains every run that is not cleaned up yet, by number, and `logs` the last log of each model. `started` is
+    when this daemon, or the first of those it replaced, started (steady clock, seconds). `replacements` counts those.
     """
 
     def __init__(
@@ -87,12 +86,12 @@ class Supervisor:
         return Lease(self, model)
 
     def request(self, model: Model) -> tuple[int, asyncio.Future[Run]]:
-        """Queue a request for the model; return its ticket, and its run as soon as that is ready.
+        """Queue a request for the model; return its ticket, and a future of its run.
 
-        Raises ModelNotFound and ModelDisabled where a reload has removed the model meanwhile.
+        Raises ModelNotFound or ModelDisabled if a reload has removed or disabled the model meanwhile.
         """
         if self.catalogue.models.get(model.id) is not model:
-            model = self.catalogue.find(model.id)  # it was found before the catalogue was reloaded
+            model = self.catalogue.find(model.id)  # it was looked up before the catalogue was reloaded
         ticket, actions = self._scheduler.on_request(model.id, time.monotonic())
         granted: asyncio.Future[Run] = asyncio.get_running_loop().create_future()
         self._granted[ticket] = granted
@@ -100,14 +99,14 @@ class Supervisor:
         return ticket, granted
 
     def release(self, ticket: int) -> None:
-        """Return a granted ticket, or give up a waiting one. A refused one has left the queue already."""
+        """Return a granted ticket, or cancel a waiting one. A rejected one has already left the queue."""
         if self._granted.pop(ticket, None) is not None:
             self.carry_out(self._scheduler.on_leave(ticket, time.monotonic()))
 
     # For the owner
 
     async def load(self, model: Model) -> None:
-        """Make the model ready as if a client had requested it. Raises Refusal."""
+        """Load the model as if a client had requested it. Raises Refusal."""
         async with self.lease(model):
             pass
 
@@ -126,21 +125,21 @@ class Supervisor:
         self.carry_out(self._scheduler.on_retry(model.id, time.monotonic()))
 
     def log(self, model: Model) -> Log | None:
-        """Output of the model's current or last process, None if it had none since sparkd started."""
+        """Return the output of the model's current or last process. None if it had none since sparkd started."""
         return self.logs.get(model.id)
 
     def plan(self, model: Model) -> Plan:
-        """What would happen if a client requested the model now. Changes nothing."""
+        """Return what would happen if a client requested the model now. Changes nothing."""
         return make_plan(self._scheduler, model.id, time.monotonic(), self._learning.load_time)
 
     def status(self) -> Status:
-        """Everything an owner may want to see, as of now."""
+        """Return the current status of the daemon."""
         return self._reporter.status(self.catalogue, self.listen, replacing=self.replacing)
 
     def use_catalogue(
         self, catalogue: Catalogue, restart: Container[str], memory_policy: MemoryPolicy
     ) -> None:
-        """Serve a catalogue that was reloaded. The models in `restart` must be started anew: their command changed."""
+        """Use a reloaded catalogue. The models in `restart` must restart, because their command has changed."""
         self.catalogue = self.downloads.catalogue = catalogue
         for run in self.runs.values():
             if model := catalogue.models.get(run.model.id):
@@ -157,7 +156,7 @@ class Supervisor:
         )
 
     async def shut_down(self) -> None:
-        """Refuse waiting requests, drain the others, stop everything; return once nothing is left."""
+        """Reject waiting requests, finish the others, stop every model; return once nothing is left."""
         await self.downloads.close()
         self._watch.stop_waiting()
         self.carry_out(self._scheduler.on_shutdown(time.monotonic()))
@@ -166,37 +165,39 @@ class Supervisor:
         self._learning.close()
 
     def abort(self) -> None:
-        """Kill every process now, in use or not."""
+        """Kill every engine now, even if it is in use."""
         for run in self.runs.values():
             run.kill()
 
-    # Effects
+    # Carrying out decisions
 
     def carry_out(self, actions: list[Action]) -> None:
         """Carry out the scheduler's decisions."""
         for action in actions:
             match action:
                 case Grant(ticket, _, number):
-                    # A waiter that was cancelled just now has not run yet: it will return the ticket.
+                    # If the waiting task was cancelled just now, it will return the ticket itself when it runs.
                     if not (granted := self._granted[ticket]).cancelled():
                         granted.set_result(self.runs[number])
                 case Refuse(ticket, error):
                     if not (granted := self._granted.pop(ticket)).cancelled():
                         granted.set_exception(error)
-                        granted.exception()  # retrieved, even if the client has left: no warning later
+                        granted.exception()  # retrieved, so that asyncio does not warn if the client has disconnected
                 case Launch(model_id, number):
                     self._launch(self.catalogue.models[model_id], number)
-                case Kill(_, number, why):
-                    self._lives[number].kill(why)
+                case Kill(_, number, reason):
+                    self._lives[number].kill(reason)
                 case Terminate(model_id, number, reason):
-                    logger.info("%s: stopping: %s", model_id, reason, extra=event("stopping", model_id))
+                    logger.info(
+                        'Stopping model "%s": %s', model_id, reason, extra=event("stopping", model_id)
+                    )
                     self.runs[number].terminate()
         self._alarm.set(self._scheduler.deadline)
 
     def create_run(self, model: Model, number: int, snapshot: RunSnapshot | None = None) -> Run:
-        """Make a run of the model, or take over the one that an earlier daemon passed on.
+        """Create a run of the model, or take over the run in `snapshot` from the previous program.
 
-        Raises LaunchError where the latter cannot be taken over.
+        Raises LaunchError if it cannot be taken over.
         """
         run = Run(
             model,
@@ -213,7 +214,7 @@ class Supervisor:
         return run
 
     def follow_run(self, run: Run) -> None:
-        """Follow a run that an earlier daemon launched."""
+        """Follow a run that an earlier program launched."""
         self.tasks.start(self._lives[run.number].follow(), f"{run.model.id} run {run.number}")
 
     async def watch_memory(self) -> None:
@@ -224,7 +225,7 @@ class Supervisor:
 
     def _launch(self, model: Model, number: int) -> None:
         run = self.create_run(model, number)
-        logger.info("%s: starting (run %d)", model.id, number, extra=event("starting", model.id))
+        logger.info('Starting model "%s" (run %d)', model.id, number, extra=event("starting", model.id))
         self.tasks.start(self._lives[number].launch(), f"{run.model.id} run {number}")
 
     def _forget(self, run: Run) -> None:
@@ -232,7 +233,7 @@ class Supervisor:
         run.gone.set()
 
     def _on_reading(self, reading: MemoryReading) -> float:
-        """Report the machine's memory to the scheduler; return the seconds until the next look is due."""
+        """Report the machine's memory to the scheduler; return the seconds until the next reading."""
         memory, scheduler = reading.memory, self._scheduler
         for number, used in reading.used.items():
             if life := self._lives.get(number):

@@ -1,4 +1,4 @@
-"""Background tasks of the daemon. None of them may fail: an exception in one is a bug, and the daemon must end."""
+"""Background tasks of the daemon. None of them may fail: an exception in one is a bug, and the daemon must exit."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ logger = logging.getLogger(__name__)
 
 
 class Tasks:
-    """Tasks that run until they are done. `broken` fails with the first exception that one of them raises.
+    """A group of tasks. The future `failure` gets the first exception that one of them raises.
 
-    After that the scheduler's ledger cannot be trusted, so the daemon exits. Needs a running event loop.
+    After an exception the scheduler's ledger may be wrong, so the daemon exits. Needs a running event loop.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class Tasks:
         return task
 
     def watch(self, task: asyncio.Task[None]) -> None:
-        """Report an exception of a task that somebody else waits for or cancels."""
+        """Report an exception of a task that other code waits for or cancels."""
         task.add_done_callback(self._check)
 
     async def wait(self) -> None:
@@ -38,5 +38,7 @@ class Tasks:
 
     def _check(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) and not self.failure.done():
-            logger.critical("%s: bug in sparkd", task.get_name(), exc_info=error)
+            logger.critical(
+                "Bug in sparkd: the task %s failed, so sparkd exits", task.get_name(), exc_info=error
+            )
             self.failure.set_exception(error)

@@ -1,1 +1,1 @@
-"""The HTTP/1.1 client of an engine: connections kept alive, requests sent, responses passed on as they arrive."""
+"""The HTTP/1.1 client for engines: keeps connections alive, sends requests, passes responses on as they arrive."""

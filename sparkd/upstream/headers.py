@@ -1,6 +1,6 @@
-"""Headers that belong to one connection, and heads that pass between sparkd and an engine (RFC 9110 7.6.1, RFC 9112).
+"""Request and response headers between sparkd and an engine, without hop-by-hop ones (RFC 9110 7.6.1, RFC 9112).
 
-Raw lists of pairs, lower-case names, order and duplicates kept.
+Headers are lists of raw pairs with lower-case names. Order and duplicates are kept.
 """
 
 from __future__ import annotations
@@ -25,29 +25,30 @@ HOP_BY_HOP = frozenset(
         b"http2-settings",
     }
 )
-"""Never passed on. Trailers are dropped too: hardly any client reads them, and `TE` is not passed on."""
+"""Headers that are never passed on. Trailers are dropped too: few clients read them, and `TE` is not passed on."""
 
-_OURS = HOP_BY_HOP | {b"host", b"expect", b"content-length"}
-"""Of a request also those that are written anew: `expect` has been answered, the length may have changed."""
+_REWRITTEN = HOP_BY_HOP | {b"host", b"expect", b"content-length"}
+"""Request headers that are not passed on. `host` and `content-length` are written again, because the length may have
+changed; `expect` has already been answered."""
 
 
 def named_by_connection(values: Iterable[bytes]) -> set[bytes]:
-    """Header names listed in `Connection` headers: they go no further either."""
+    """Return the header names that `Connection` headers list. These headers are hop-by-hop too."""
     return {token.strip().lower() for value in values for token in value.split(b",")}
 
 
 def request_head(
     method: bytes, target: bytes, headers: Headers, length: int | None, without: Set[bytes] = frozenset()
 ) -> bytes:
-    """Encode a request's head. `length` is the body's in bytes, 0 for none, None for a chunked body.
+    """Encode a request line and headers. `length` is the body's in bytes: 0 without a body, None if it is chunked.
 
-    `headers` are the client's, names in lower case; `without` names more of them to leave out.
+    `headers` are the client's, names in lower case; `without` names headers to leave out.
     """
     connection = [value for name, value in headers if name == b"connection"]
     named = named_by_connection(connection) if connection else ()
     lines = [method, b" ", target, b" HTTP/1.1\r\nhost: localhost\r\n"]
     for name, value in headers:
-        if name not in _OURS and name not in without and name not in named:
+        if name not in _REWRITTEN and name not in without and name not in named:
             lines += (name, b": ", value, b"\r\n")
     if length is None:
         lines.append(b"transfer-encoding: chunked\r\n\r\n")
@@ -59,7 +60,7 @@ def request_head(
 
 
 def end_to_end(headers: Headers) -> tuple[Headers, bool]:
-    """Of an answer's headers those to pass on, and whether they say where its body ends. Raises UpstreamError."""
+    """Return a response's headers to pass on, and whether they state where its body ends. Raises UpstreamError."""
     kept: Headers = []
     connection: list[bytes] = []
     framed = False
@@ -71,7 +72,9 @@ def end_to_end(headers: Headers) -> tuple[Headers, bool]:
             connection.append(value)
         elif name == b"transfer-encoding":
             if value.strip().lower() != b"chunked":
-                raise UpstreamError(f"the engine answered in transfer coding {value.decode('latin-1')}")
+                raise UpstreamError(
+                    f"the engine used the unsupported transfer coding {value.decode('latin-1')}"
+                )
             framed = True
     if connection:
         named = named_by_connection(connection) - {b"content-length", b"close", b"keep-alive"}

@@ -36,7 +36,7 @@ def sparkctl(
         input=stdin.encode(),
         env=clean_environment(environment),
         cwd=cwd,
-        timeout=30,
+        timeout=120,
         check=False,
     )
     return CommandResult(done.returncode, done.stdout.decode(), done.stderr.decode())

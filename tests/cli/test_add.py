@@ -232,7 +232,7 @@ def run_on_terminal(answer: str, *arguments: str | Path) -> int:
             stdin=child_side,
             capture_output=True,
             env=clean_environment(),
-            timeout=30,
+            timeout=120,
             check=False,
         ).returncode
     finally:

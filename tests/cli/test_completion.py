@@ -170,7 +170,7 @@ def complete_on_terminal(argv: list[str], begin: str, typed: str, environment: d
     return shown.decode(errors="replace")
 
 
-def _read_until(terminal: int, is_enough: Callable[[bytes], bool], seconds: float = 10.0) -> bytes:
+def _read_until(terminal: int, is_enough: Callable[[bytes], bool], seconds: float = 60.0) -> bytes:
     shown, deadline = b"", time.monotonic() + seconds
     while time.monotonic() < deadline and not is_enough(shown):
         if select.select([terminal], [], [], 0.1)[0]:

@@ -97,9 +97,9 @@ def test_ctrl_c_takes_a_load_back_quietly(served: FakeDaemon) -> None:
     ) as loading:
         wait_until(lambda: served.supervisor.waiting == ["qwen"])
         loading.send_signal(signal.SIGINT)
-        assert loading.communicate(timeout=10)[0] == b""
+        assert loading.communicate(timeout=60)[0] == b""
         assert loading.returncode == 130
-    wait_until(lambda: served.supervisor.waiting == [], within=1.0)
+    wait_until(lambda: served.supervisor.waiting == [])
 
 
 def test_logs_prints_the_last_lines_that_were_asked_for(served: FakeDaemon) -> None:
@@ -136,7 +136,7 @@ def test_following_prints_each_line_as_it_comes_until_the_process_ends(served: F
         served.write_log("qwen", "two")
         assert following.stdout.readline() == "two\n"
         served.end_process("qwen")
-        assert following.communicate(timeout=10) == ("", "sparkctl: the process of qwen has ended\n")
+        assert following.communicate(timeout=60) == ("", "sparkctl: the process of qwen has ended\n")
         assert following.returncode == 0
 
 
@@ -148,7 +148,7 @@ def test_a_follower_piped_into_head_ends_quietly(served: FakeDaemon) -> None:
         capture_output=True,
         env=clean_environment(),
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
     assert (piped.stdout, piped.stderr) == ("line 0\n", "")

@@ -54,6 +54,6 @@ def test_what_a_model_cannot_start_without_is_said_first(served: FakeDaemon) -> 
     result = sparkctl("plan", "far", "--socket", served.socket)
     assert result.code == 5
     assert result.out.splitlines()[:2] == [
-        "Model far is not on disk: `sparkctl pull far` downloads it.",
+        'Model "far" is not on disk. Run `sparkctl pull far` to download it.',
         "then far would be launched, and answer in about 14 s",
     ]

@@ -21,7 +21,7 @@ def sparkd() -> Iterator[SparkdProcess]:
     """A sparkd with an engine that is quick, one that is slow to start, and one that is broken."""
     models = {
         "quick": engine("--say", "hello ✓", aliases=["org/quick"]),
-        "slow": engine("--start-delay", "60"),
+        "slow": engine("--start-gate", "never"),
         "broken": {
             "engine": "command",
             "command": ["/bin/sh", "-c", "echo 'no such flag'; exit 3", "{socket}"],
@@ -82,16 +82,16 @@ def test_ctrl_c_during_a_load_leaves_the_queue(sparkd: SparkdProcess) -> None:
     with start_sparkctl(sparkd, "load", "slow") as loading:
         wait_until("the load waits", lambda: sparkd.model("slow").waiting == 1)
         loading.send_signal(signal.SIGINT)
-        assert loading.communicate(timeout=10) == ("", "")
+        assert loading.communicate(timeout=60) == ("", "")
         assert loading.returncode == 130
-    wait_until("no requests waiting", lambda: sparkd.model("slow").waiting == 0, 1.0)
+    wait_until("no requests waiting", lambda: sparkd.model("slow").waiting == 0)
 
 
 def test_an_operators_stop_ends_a_load_that_waits(sparkd: SparkdProcess) -> None:
     with start_sparkctl(sparkd, "load", "slow", "--json") as loading:
         sparkd.until("slow", "starting")
         assert sparkctl("stop", "slow", cwd=sparkd.folder).code == 0
-        out, err = loading.communicate(timeout=10)
+        out, err = loading.communicate(timeout=60)
     assert (loading.returncode, out) == (5, "")
     assert json.loads(err)["error"]["code"] == "model_stopped"
 
@@ -104,7 +104,7 @@ def test_following_ends_when_the_engine_is_killed(sparkd: SparkdProcess) -> None
         pid = sparkd.model("quick").pid
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
-        assert following.communicate(timeout=10)[1] == "sparkctl: the process of quick has ended\n"
+        assert following.communicate(timeout=60)[1] == "sparkctl: the process of quick has ended\n"
         assert following.returncode == 0
 
 
@@ -118,8 +118,8 @@ def test_a_daemon_that_stops_lets_nobody_wait_for_ever(sparkd: SparkdProcess) ->
         assert following.stdout is not None
         following.stdout.readline()
         assert sparkd.stop() == 0
-        assert following.wait(10) == 0
-        assert "sparkd is stopping" in loading.communicate(timeout=10)[1]
+        assert following.wait(60) == 0
+        assert "sparkd is stopping" in loading.communicate(timeout=60)[1]
         assert loading.returncode == 5
     assert sparkctl("status", cwd=sparkd.folder).code == 3
 
@@ -128,6 +128,6 @@ def test_commands_that_wait_fail_when_the_daemon_is_killed(sparkd: SparkdProcess
     with start_sparkctl(sparkd, "load", "slow") as loading:
         wait_until("the load waits", lambda: sparkd.model("slow").waiting == 1)
         sparkd.stop(signal.SIGKILL)
-        assert "broke off; sparkd may have stopped" in loading.communicate(timeout=10)[1]
+        assert "broke off; sparkd may have stopped" in loading.communicate(timeout=60)[1]
         assert loading.returncode == 3
     sparkd.start()  # ends what the killed one left

@@ -148,7 +148,7 @@ class FakeDaemon:
             done.set()
 
         self._loop.call_soon_threadsafe(run)
-        assert done.wait(5)
+        assert done.wait(60)
 
     def write_log(self, model_id: str, *lines: str) -> None:
         """Have the model's process print these lines."""
@@ -196,7 +196,7 @@ def serve_fake_daemon(folder: Path) -> Iterator[FakeDaemon]:
         listener.close()
 
 
-def wait_until(condition: Callable[[], bool], within: float = 5.0) -> None:
+def wait_until(condition: Callable[[], bool], within: float = 60.0) -> None:
     """Wait until `condition()` is; fail after `within` seconds."""
     deadline = time.monotonic() + within
     while not condition():

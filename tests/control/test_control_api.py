@@ -116,7 +116,7 @@ def test_a_client_that_leaves_during_load_is_taken_out_of_the_queue(served: Fake
         connection.connect(str(served.socket))
         connection.sendall(b"POST /models/qwen/load HTTP/1.1\r\nhost: sparkd\r\ncontent-length: 0\r\n\r\n")
         wait_until(lambda: supervisor.waiting == ["qwen"])
-    wait_until(lambda: supervisor.waiting == [], within=1.0)
+    wait_until(lambda: supervisor.waiting == [])
     assert supervisor.models["qwen"].state == "stopped"
 
 
@@ -186,7 +186,7 @@ def test_a_follower_that_leaves_while_the_log_is_silent_is_forgotten(served: Fak
         connection.connect(str(served.socket))
         connection.sendall(b"GET /models/qwen/logs?follow=1 HTTP/1.1\r\nhost: sparkd\r\n\r\n")
         wait_until(lambda: len(log._followers) == 1)
-    wait_until(lambda: not log._followers, within=1.0)
+    wait_until(lambda: not log._followers)
 
 
 def test_a_follower_that_reads_too_slowly_is_told_how_many_lines_it_lost(

@@ -1,1 +1,1 @@
-"""The daemon as its owner meets it: a real process, real sockets, real engines."""
+"""End-to-end tests of the daemon: a real process, real sockets, real engines."""

@@ -15,14 +15,14 @@ Build = Callable[..., SparkdProcess]
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A short path: Unix sockets live below it."""
+    """Yield a folder with a short path, because it contains Unix sockets."""
     with tempfile.TemporaryDirectory(prefix="sparkd-e2e-") as made:
         yield Path(made)
 
 
 @pytest.fixture
 def build(folder: Path) -> Iterator[Build]:
-    """Start a sparkd with the models and settings given; at the end it must stop and leave nothing."""
+    """Start a sparkd with these models and settings. At the end, check that it stops and leaves nothing."""
     built: list[SparkdProcess] = []
 
     def start(models: dict[str, Any], **settings: Any) -> SparkdProcess:

@@ -1,4 +1,4 @@
-"""A real sparkd on a port of its own, with a catalogue made for one test, and eyes for what it leaves behind."""
+"""A real sparkd on a port of its own, with a catalogue for one test, and checks for what it leaves."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from sparkd.scheduling.status import ModelStatus, Status
 BAD_ENGINE = Path(__file__).resolve().parent.parent / "bad_engine.py"
 
 
-def wait_until(what: str, true: Callable[[], Any], seconds: float = 10.0) -> Any:
-    """Return what `true` returns as soon as that is truthy; fail after `seconds`."""
+def wait_until(what: str, true: Callable[[], Any], seconds: float = 60.0) -> Any:
+    """Return what `true` returns as soon as that is truthy; fail after `seconds`, which only limits a hang."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if found := true():
@@ -36,14 +36,14 @@ def wait_until(what: str, true: Callable[[], Any], seconds: float = 10.0) -> Any
 
 
 def engine(*faults: str, tcp: bool = False, **fields: Any) -> dict[str, Any]:
-    """A model that the stand-alone bad engine serves."""
+    """Return a model that the bad engine serves."""
     listen_flags = ["--host", "{host}", "--port", "{port}"] if tcp else ["--socket", "{socket}"]
     program = [sys.executable, "-S", "-E", str(BAD_ENGINE), *listen_flags, "--model", "{model}", *faults]
     return {"engine": "command", "command": program, "memory": "1 GiB", **fields}
 
 
 class SparkdProcess:
-    """One sparkd process: its catalogue, its output, its doors."""
+    """One sparkd process: its catalogue, its log, its sockets."""
 
     def __init__(self, folder: Path, catalogue: Mapping[str, Any]) -> None:
         self.folder = folder
@@ -60,7 +60,7 @@ class SparkdProcess:
     def start(
         self, environment: Mapping[str, str] = os.environ, stdin: IO[str] | int = subprocess.DEVNULL
     ) -> None:
-        """Start sparkd and wait until its doors are open."""
+        """Start sparkd and wait until it listens."""
         environment = {**environment, "NO_COLOR": "1"}
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
@@ -82,7 +82,7 @@ class SparkdProcess:
                 return None
         return self.status().listen
 
-    def stop(self, number: int = signal.SIGTERM, seconds: float = 30.0) -> int:
+    def stop(self, number: int = signal.SIGTERM, seconds: float = 120.0) -> int:
         """Send a signal and return the exit status."""
         self.process.send_signal(number)
         return self.process.wait(seconds)
@@ -92,30 +92,39 @@ class SparkdProcess:
         return f"http://127.0.0.1:{self.port}"
 
     def openai(self, **fields: Any) -> OpenAI:
-        """The client most callers use."""
+        """Return an OpenAI client of this sparkd."""
         return OpenAI(
             **{"base_url": f"{self.url}/v1", "api_key": "none", "max_retries": 0, "timeout": 120, **fields}
         )
 
     def chat(self, model: str, text: str = "one two three", **fields: Any) -> httpx.Response:
-        """One chat request, not streamed."""
+        """Send one chat request, not streamed."""
         body = {"model": model, "messages": [{"role": "user", "content": text}], **fields}
         return httpx.post(f"{self.url}/v1/chat/completions", json=body, timeout=120)
 
     @contextmanager
     def streaming(self, model: str, text: str = "one two three", **fields: Any) -> Iterator[Iterator[str]]:
-        """One streamed chat request: its `data:` lines as they come."""
+        """Send one streamed chat request; yield its `data:` lines as they arrive."""
         body = {"model": model, "stream": True, "messages": [{"role": "user", "content": text}], **fields}
         with httpx.stream("POST", f"{self.url}/v1/chat/completions", json=body, timeout=120) as answer:
             assert answer.status_code == 200, answer.read()
             yield (line for line in answer.iter_lines() if line)
 
+    @contextmanager
+    def waiting_client(self, model: str) -> Iterator[None]:
+        """A client that has sent a request, reads nothing, and disconnects at the end of the block."""
+        body = json.dumps({"model": model, "messages": []}).encode()
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", self.port)) as connection:
+            connection.sendall(head.encode() + body)
+            yield
+
     def command(self, *arguments: str) -> list[str]:
-        """The real sparkctl's command line against this sparkd."""
+        """Return the command line of the real sparkctl for this sparkd."""
         return [sys.executable, "-m", "sparkd.cli", "--catalogue", str(self.catalogue), *arguments]
 
     def sparkctl(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run it."""
+        """Run sparkctl."""
         command = self.command(*arguments)
         environment = {**os.environ, "NO_COLOR": "1"}
         return subprocess.run(
@@ -127,22 +136,22 @@ class SparkdProcess:
             return control.status()
 
     def model(self, model: str) -> ModelStatus:
-        found = self.status().model(model)
-        assert found is not None
-        return found
+        status = self.status().model(model)
+        assert status is not None
+        return status
 
-    def until(self, model: str, state: str, seconds: float = 15.0) -> ModelStatus:
+    def until(self, model: str, state: str, seconds: float = 60.0) -> ModelStatus:
         """Wait until the model is in that state."""
 
-        def there() -> ModelStatus | None:
-            found = self.model(model)
-            return found if found.state == state else None
+        def read_status() -> ModelStatus | None:
+            status = self.model(model)
+            return status if status.state == state else None
 
-        found: ModelStatus = wait_until(f"{model} is {state}", there, seconds)
-        return found
+        status: ModelStatus = wait_until(f"{model} is {state}", read_status, seconds)
+        return status
 
     def journal(self) -> list[dict[str, Any]]:
-        """What the bad engines noted, if they were started with `--journal` at `events`."""
+        """Return the events of the bad engines, if they were started with `--journal` at `events`."""
         if not self.events.exists():
             return []
         return [json.loads(line) for line in self.events.read_text().splitlines()]
@@ -151,11 +160,11 @@ class SparkdProcess:
         return self.output.read_text()
 
     def processes(self) -> list[psutil.Process]:
-        """Every process that works in this house's run folder: engines and all they forked."""
+        """Return every process that works in this sparkd's run folder: engines and everything they forked."""
         return [process for process in psutil.process_iter() if _works_in(process, self.folder / "run")]
 
     def assert_nothing_left(self) -> None:
-        """No process, no private folder, no socket."""
+        """Check that no process, no private folder and no socket is left."""
         wait_until("every engine process is gone", lambda: not self.processes())
         engines = self.folder / "run" / "engines"
         assert not (list(engines.iterdir()) if engines.exists() else [])

@@ -1,6 +1,6 @@
-"""`sparkctl check --runtime` with the real parser of vLLM: the models that are shipped, and mistakes of our own.
+"""`sparkctl check --runtime` with vLLM's real parser, for the shipped models and for deliberate mistakes.
 
-One process is asked about all of them; it takes some ten seconds.
+One process checks all of them, which takes about ten seconds.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sparkd.catalog.reading import read_catalogue
 from tests.models import CLONE, RUNTIMES, VENVS, cpu_folder
 
 STOCK = "vllm"
-"""The runtime whose flags are those of the cpu runtime: both are vLLM as it is published."""
+"""The runtime that has the same flags as the cpu runtime: both are unmodified vLLM."""
 
 LABELS = {"runtime": "cpu", "source": "org/mine", "status": "disabled", "reason": "wrong on purpose"}
 GOOD: dict[str, Any] = {
@@ -59,12 +59,12 @@ WRONG: dict[str, tuple[Any, str]] = {
     "gpu-memory-utilization": (1.7, "should be less than or equal to 1"),
     "chat-template": ("./nowhere.jinja", "doesn't exist"),
 }
-"""Options that vLLM refuses, and what of the line about each must be said."""
+"""Options that vLLM rejects, and the text that the message about each must contain."""
 
 
 @pytest.fixture(scope="module")
 def check_report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What the command says of the models that are shipped and of two of our own."""
+    """Return the command's report about the shipped models and two of our own."""
     cpu_folder()
     folder = tmp_path_factory.mktemp("flags")
     shutil.copy(CLONE / "models.toml", folder)
@@ -96,21 +96,21 @@ def check_report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         timeout=300,
     )
     assert ran.returncode == 1, ran.stderr
-    found: dict[str, Any] = json.loads(ran.stdout)
-    return found
+    report: dict[str, Any] = json.loads(ran.stdout)
+    return report
 
 
 def about(check_report: dict[str, Any], model: str) -> list[str]:
     return [line for line in check_report["problems"] if f"mine.toml: models.{model}" in line]
 
 
-def test_vllm_takes_the_flags_of_every_model_that_is_shipped(check_report: dict[str, Any]) -> None:
+def test_vllm_accepts_the_flags_of_every_shipped_model(check_report: dict[str, Any]) -> None:
     ours = [line for model in ("good", "wrong", "toolless") for line in about(check_report, model)]
     assert [line for line in check_report["problems"] if line not in ours] == []
     assert check_report["parsers"][0]["runtime"] == "cpu"
 
 
-def test_flags_of_every_kind_that_are_right_are_taken(check_report: dict[str, Any]) -> None:
+def test_correct_flags_of_every_kind_are_accepted(check_report: dict[str, Any]) -> None:
     assert about(check_report, "good") == []
 
 

@@ -1,7 +1,8 @@
-"""`sparkctl reexec`: a new program takes sparkd's place under the same PID, and engines notice nothing."""
+"""`sparkctl reexec`: a new program replaces sparkd under the same PID, and engines keep running."""
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import threading
@@ -23,13 +24,13 @@ def replace(sparkd: SparkdProcess) -> str:
     return done.stdout
 
 
-def test_engines_go_on_under_the_next_sparkd(build: Build) -> None:
+def test_engines_keep_running_under_the_next_sparkd(build: Build) -> None:
     sparkd = build({"a": engine(), "b": engine(tcp=True)})
     text(sparkd, "a")
     text(sparkd, "b")
     before = sparkd.status()
-    assert " has taken the place of " in (said := replace(sparkd))
-    assert said.endswith("; a and b went on.\n")
+    assert " has replaced " in (output := replace(sparkd))
+    assert output.endswith("; a and b kept running.\n")
     after = sparkd.status()
     assert after.replacements == 1
     assert after.uptime > before.uptime
@@ -38,13 +39,13 @@ def test_engines_go_on_under_the_next_sparkd(build: Build) -> None:
         assert sparkd.model(name).pid == next(model.pid for model in before.models if model.id == name)
         assert sparkd.model(name).state == "ready"
         assert text(sparkd, name) == "one two three"
-    assert sparkd.log().count("starting (run") == 2
-    assert sparkd.sparkctl("stop", "a").returncode == 0, "it is the next one's to stop, too"
+    assert sparkd.log().count("Starting model") == 2
+    assert sparkd.sparkctl("stop", "a").returncode == 0, "the next sparkd can stop it too"
     assert text(sparkd, "a") == "one two three"
-    assert "a: starting (run 3)" in sparkd.log()
+    assert 'Starting model "a" (run 3)' in sparkd.log()
 
 
-def test_it_may_be_done_again_and_again(build: Build) -> None:
+def test_a_reexec_may_be_repeated(build: Build) -> None:
     sparkd = build({"a": engine()})
     text(sparkd, "a")
     descriptors = psutil.Process(sparkd.process.pid).num_fds()
@@ -52,24 +53,26 @@ def test_it_may_be_done_again_and_again(build: Build) -> None:
         replace(sparkd)
         assert sparkd.status().replacements == count
         assert text(sparkd, "a") == "one two three"
-    assert psutil.Process(sparkd.process.pid).num_fds() <= descriptors + 2, "nothing is left open on the way"
-    assert sparkd.log().count("starting (run") == 1
+    assert psutil.Process(sparkd.process.pid).num_fds() <= descriptors + 2, "no descriptor is left open"
+    assert sparkd.log().count("Starting model") == 1
 
 
-def test_a_response_in_progress_is_finished_and_new_requests_wait(build: Build) -> None:
-    sparkd = build({"a": engine("--pace", "0.5")})
+def test_a_response_in_progress_is_finished_and_new_requests_wait(build: Build, folder: Path) -> None:
+    gate = folder / "gate"
+    sparkd = build({"a": engine("--chunk-gate", str(gate))})
     with ThreadPoolExecutor() as pool, sparkd.streaming("a", "one two three four five six") as lines:
         next(lines)
         replacing = pool.submit(replace, sparkd)
         wait_until("it has begun", lambda: sparkd.status().replacing)
         late = pool.submit(sparkd.chat, "a", "seven")
+        gate.touch()
         assert list(lines)[-1] == "data: [DONE]"
-        assert "has taken the place" in replacing.result(20)
-        assert late.result(20).status_code == 200
-    assert sparkd.log().count("starting (run") == 1
+        assert "has replaced" in replacing.result(120)
+        assert late.result(120).status_code == 200
+    assert sparkd.log().count("Starting model") == 1
 
 
-def test_no_request_is_lost_while_it_is_done_under_load(build: Build) -> None:
+def test_no_request_is_lost_during_a_reexec_under_load(build: Build) -> None:
     sparkd = build({"a": engine()})
     text(sparkd, "a")
     stop = threading.Event()
@@ -79,34 +82,41 @@ def test_no_request_is_lost_while_it_is_done_under_load(build: Build) -> None:
         while not stop.is_set():
             answers.append(sparkd.chat("a").status_code)
 
+    def wait_for_answers(more: int) -> None:
+        before = len(answers)
+        wait_until("requests are answered", lambda: len(answers) >= before + more)
+
     with ThreadPoolExecutor() as pool:
         asking = [pool.submit(ask) for _ in range(3)]
         for _ in range(2):
-            time.sleep(0.3)
+            wait_for_answers(10)
             replace(sparkd)
-        time.sleep(0.3)
+        wait_for_answers(10)
         stop.set()
         for each in asking:
-            each.result(30)
+            each.result(120)
     assert set(answers) == {200}
-    assert len(answers) > 20
 
 
-def test_a_model_that_is_starting_goes_on_starting(build: Build) -> None:
-    sparkd = build({"a": engine("--start-delay", "6")})
+def test_a_model_that_is_starting_continues_to_start(build: Build, folder: Path) -> None:
+    gate = folder / "gate"
+    sparkd = build({"a": engine("--start-gate", str(gate))})
     with subprocess.Popen(
         sparkd.command("load", "a"), stderr=subprocess.PIPE, stdout=subprocess.PIPE
     ) as load:
         sparkd.until("a", "starting")
         wait_until("it has a process", lambda: sparkd.model("a").pid)
         pid = sparkd.model("a").pid
+        launched = time.monotonic()
         load.send_signal(signal.SIGINT)
     replace(sparkd)
     assert sparkd.model("a").state == "starting"
+    elapsed = time.monotonic() - launched
+    gate.touch()
     assert sparkd.until("a", "ready").pid == pid
     load_time = sparkd.model("a").load_time
     assert load_time is not None
-    assert load_time > 5.5, "counted from its launch"
+    assert load_time > elapsed, "counted from its launch"
     replace(sparkd)
     assert not sparkd.model("a").quarantined
 
@@ -124,7 +134,7 @@ def test_a_new_program_that_would_not_start_is_reported_and_changes_nothing(buil
     assert sparkd.model("a").pid == pid
 
 
-def test_folders_that_have_moved_take_a_restart(build: Build) -> None:
+def test_changed_folders_need_a_restart(build: Build) -> None:
     sparkd = build({"a": engine()})
     text(sparkd, "a")
     write(sparkd, {"a": engine()}, paths={"run": "elsewhere"})
@@ -134,7 +144,7 @@ def test_folders_that_have_moved_take_a_restart(build: Build) -> None:
     assert text(sparkd, "a") == "one two three"
 
 
-def test_what_changed_in_the_catalogue_meanwhile_holds_for_the_next_sparkd(build: Build) -> None:
+def test_the_next_sparkd_uses_the_changed_catalogue(build: Build) -> None:
     sparkd = build({"same": engine(), "changed": engine(), "gone": engine()})
     for name in ("same", "changed", "gone"):
         text(sparkd, name)
@@ -147,22 +157,25 @@ def test_what_changed_in_the_catalogue_meanwhile_holds_for_the_next_sparkd(build
     assert sparkd.model("changed").pid != pids["changed"]
 
 
-def test_the_log_of_an_engine_goes_on_and_that_of_a_stopped_one_is_kept(build: Build, folder: Path) -> None:
-    said = [f"line {number}" for number in range(50)]
-    (folder / "said").write_text("\n".join(said) + "\n")
-    sparkd = build({"a": engine("--print", f"{folder}/said", "--print-pace", "0.2"), "b": engine()})
+def test_the_log_of_an_engine_continues_and_that_of_a_stopped_one_is_kept(build: Build, folder: Path) -> None:
+    printed = [f"line {number}" for number in range(50)]
+    os.mkfifo(folder / "printed")
+    sparkd = build({"a": engine("--print", f"{folder}/printed"), "b": engine()})
     text(sparkd, "b")
     sparkd.sparkctl("stop", "b")
     other = sparkd.sparkctl("logs", "b").stdout
-    with ThreadPoolExecutor() as pool:
-        asked = pool.submit(sparkd.sparkctl, "load", "a")
-        wait_until("it is printing", lambda: "line 5" in sparkd.sparkctl("logs", "a").stdout)
+    with ThreadPoolExecutor() as pool, (folder / "printed").open("r+b", buffering=0) as lines:
+        loading = pool.submit(sparkd.sparkctl, "load", "a")
+        lines.write("".join(f"{line}\n" for line in printed[:25]).encode())
+        wait_until("it is printing", lambda: "line 24" in sparkd.sparkctl("logs", "a").stdout)
         replace(sparkd)
-        assert asked.result().returncode == 5, "what it has started goes on without it"
-        assert "line 49" not in sparkd.sparkctl("logs", "a").stdout
+        assert loading.result().returncode == 5, "the model continues to load without it"
+        lines.write("".join(f"{line}\n" for line in printed[25:]).encode())
         assert sparkd.sparkctl("logs", "b").stdout == other
-        wait_until("it has printed all", lambda: "line 49" in sparkd.sparkctl("logs", "a").stdout, 30)
-        assert [line for line in sparkd.sparkctl("logs", "a").stdout.splitlines() if line in said] == said
+        wait_until("it has printed all", lambda: "line 49" in sparkd.sparkctl("logs", "a").stdout)
+        assert [
+            line for line in sparkd.sparkctl("logs", "a").stdout.splitlines() if line in printed
+        ] == printed
 
 
 def test_backoff_and_quarantine_are_not_forgotten(build: Build) -> None:
@@ -186,38 +199,39 @@ def test_an_engine_that_dies_afterwards_is_noticed(build: Build) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_after_it_sparkd_ends_as_cleanly_as_ever(build: Build, number: signal.Signals) -> None:
+def test_after_a_reexec_sparkd_stops_as_cleanly_as_before(build: Build, number: signal.Signals) -> None:
     sparkd = build({"a": engine()})
     text(sparkd, "a")
     replace(sparkd)
     sparkd.stop(number)
     if number == signal.SIGKILL:
         sparkd.start()
-        assert "ended what a killed sparkd left of it" in sparkd.log()
+        assert "that a killed sparkd left: PID" in sparkd.log()
         sparkd.stop()
     sparkd.assert_nothing_left()
 
 
-def test_a_stop_while_it_waits_for_an_answer_is_a_stop(build: Build) -> None:
-    sparkd = build({"a": engine("--pace", "0.5")})
+def test_a_stop_while_a_reexec_waits_for_a_response_takes_effect(build: Build, folder: Path) -> None:
+    gate = folder / "gate"
+    sparkd = build({"a": engine("--chunk-gate", str(gate))})
     with sparkd.streaming("a", "one two three four five six") as lines:
         next(lines)
         with subprocess.Popen(sparkd.command("reexec"), stderr=subprocess.DEVNULL) as replacing:
             wait_until("it has begun", lambda: sparkd.status().replacing)
             sparkd.process.send_signal(signal.SIGTERM)
+            wait_until("the signal is logged", lambda: "stopping after current requests" in sparkd.log())
+            gate.touch()
             assert list(lines)[-1] == "data: [DONE]"
-            assert sparkd.process.wait(20) == 0
+            assert sparkd.process.wait(120) == 0
             replacing.kill()
     sparkd.assert_nothing_left()
 
 
-def test_what_was_passed_on_and_cannot_be_read_ends_the_start_and_every_engine(
-    build: Build, folder: Path
-) -> None:
-    """As a next version may do that the trial did not find out."""
+def test_a_handover_that_cannot_be_read_ends_the_start_and_every_engine(build: Build, folder: Path) -> None:
+    """A later version may fail like this although its test succeeded."""
     sparkd = build({"a": engine()})
     text(sparkd, "a")
-    program = folder / "liar.py"
+    program = folder / "false_handover.py"
     program.write_text(
         "import os, sys\n"
         "os.environ['SPARKD_HANDOVER'] = '0'\n"
@@ -229,7 +243,7 @@ def test_what_was_passed_on_and_cannot_be_read_ends_the_start_and_every_engine(
         text=True,
         stdin=subprocess.DEVNULL,
         check=False,
-        timeout=30,
+        timeout=120,
     )
     assert done.returncode == 1
-    assert "what the sparkd before this one passed on cannot be read" in done.stderr
+    assert "cannot read what the previous sparkd handed over" in done.stderr

@@ -1,6 +1,7 @@
-"""The engine kind `sglang` in a whole sparkd.
+"""The engine kind `sglang` in a real sparkd.
 
-SGLang itself needs a GPU; what is started here takes its command line and prints its lines, as read from its source.
+SGLang itself needs a GPU. The program started here accepts SGLang's command line and prints its lines, according to
+SGLang's source.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ MODEL = {
 
 
 def new_sparkd(folder: Path, **more: object) -> SparkdProcess:
-    """A house with a runtime that has a package of SGLang's name in it."""
+    """Return a sparkd whose runtime contains a package with SGLang's name."""
     definition = folder / "venvs" / "sglang"
     definition.mkdir(parents=True)
     (definition / "runtime.toml").touch()

@@ -90,7 +90,7 @@ class Engine:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Engine:
-        self._server = await asyncio.start_unix_server(self._connected, self.path)
+        self._server = await asyncio.start_unix_server(self._connected, self.path, limit=2**20)
         return self
 
     async def __aexit__(self, *_: object) -> None:

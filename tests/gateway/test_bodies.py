@@ -20,7 +20,7 @@ from tests.gateway.engines import (
     read_request,
     request,
 )
-from tests.gateway.house import catalogue, house, model, run
+from tests.gateway.gateways import catalogue, house, model, run
 
 
 @pytest.mark.parametrize(

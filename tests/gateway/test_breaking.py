@@ -8,7 +8,7 @@ import json
 import pytest
 
 from tests.gateway.engines import OK, SSE, Asked, Script, chunk, read_answer, read_request, request
-from tests.gateway.house import House, house, run
+from tests.gateway.gateways import House, house, run
 
 
 def once(answer: bytes) -> Script:

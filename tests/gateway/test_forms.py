@@ -16,7 +16,7 @@ from tests.gateway.engines import (
     read_body,
     read_request,
 )
-from tests.gateway.house import house, run
+from tests.gateway.gateways import house, run
 
 WAV = bytes(range(256)) * 2000
 

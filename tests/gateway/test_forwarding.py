@@ -8,7 +8,7 @@ import json
 import pytest
 
 from tests.gateway.engines import OK, SSE, Asked, answering, chunk, read_answer, read_request, request
-from tests.gateway.house import catalogue, house, model, run
+from tests.gateway.gateways import catalogue, house, model, run
 
 
 def asked_for(raw: bytes) -> Asked:

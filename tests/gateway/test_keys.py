@@ -11,7 +11,7 @@ from sparkd.catalog.settings import Server, Settings
 from sparkd.errors import CatalogueError, Unauthorized
 from sparkd.gateway.keys import Keys, read_keys
 from tests.gateway.engines import OK, Asked, answering, read_answer, request
-from tests.gateway.house import house, run
+from tests.gateway.gateways import house, run
 
 KEYS = Keys([("ada", "sk-one"), ("line 2", "sk-zwei-ü")])
 

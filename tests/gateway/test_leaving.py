@@ -17,7 +17,7 @@ from tests.gateway.engines import (
     read_request,
     request,
 )
-from tests.gateway.house import house, run, until
+from tests.gateway.gateways import house, run, until
 
 
 async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 
+from sparkd.gateway.keys import Keys
 from tests.gateway.engines import OK, SSE, answering, chunk, read_answer, read_request, request
-from tests.gateway.house import House, catalogue, house, model, run, until
+from tests.gateway.gateways import House, catalogue, house, model, run, until
 
 
 def test_a_hundred_requests_at_once_are_all_answered() -> None:
@@ -49,7 +50,7 @@ def test_ten_thousand_models_cost_a_request_nothing() -> None:
     async def test() -> None:
         many = catalogue(*(model(f"m{n}") for n in range(10_000)))
         async with house(answering(OK)) as small, house(answering(OK), models=many) as large:
-            small.gateway.catalogue = catalogue(model("m7"))
+            small.gateway.serve(catalogue(model("m7")), Keys())
             pairs = [(await timed(small), await timed(large)) for _ in range(5)]
             few, lot = (min(side) for side in zip(*pairs, strict=True))
             assert lot < few * 1.5

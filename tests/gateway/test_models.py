@@ -6,7 +6,7 @@ import pytest
 
 from sparkd.catalog import Catalogue
 from tests.gateway.engines import OK, Answer, answering, request
-from tests.gateway.house import catalogue, house, model, run
+from tests.gateway.gateways import catalogue, house, model, run
 
 LABELS: dict[str, object] = {
     "family": "bigs",

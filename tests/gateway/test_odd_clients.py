@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from tests.gateway.engines import OK, Asked, answering, read_answer, request
-from tests.gateway.house import house, run
+from tests.gateway.engines import OK, SSE, Asked, answering, chunk, read_answer, request
+from tests.gateway.gateways import house, run
 
 
 @pytest.mark.parametrize(
@@ -191,6 +191,19 @@ def test_a_client_of_http_1_0_is_answered_and_closed() -> None:
             answer = await reader.read()
             assert answer.endswith(b"{}")
             assert b"connection: close" in answer
+
+    run(test)
+
+
+def test_a_client_of_http_1_0_gets_a_stream_until_the_end_of_the_connection() -> None:
+    async def test() -> None:
+        async with house(answering(SSE + chunk(b"ab") + chunk(b"cd") + chunk(b""))) as here:
+            reader, writer = await here.connect()
+            writer.write(request(extra="connection: keep-alive\r\n").replace(b"HTTP/1.1", b"HTTP/1.0"))
+            head, body = (await reader.read()).split(b"\r\n\r\n")
+            assert body == b"abcd"
+            assert b"transfer-encoding" not in head
+            assert b"connection: close" in head
 
     run(test)
 

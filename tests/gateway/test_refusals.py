@@ -9,7 +9,7 @@ import pytest
 from sparkd.catalog.settings import Server, Settings
 from sparkd.errors import Holder, ModelBusy, ModelFailed, QueueFull, Refusal
 from tests.gateway.engines import Answer, request
-from tests.gateway.house import catalogue, house, model, run
+from tests.gateway.gateways import catalogue, house, model, run
 
 
 def refused(raw: bytes) -> Answer:

@@ -9,7 +9,7 @@ import pytest
 from sparkd.catalog import Catalogue
 from sparkd.catalog.rewriting import Rewriting
 from tests.gateway.engines import OK, Answer, Asked, answering, request
-from tests.gateway.house import catalogue, house, model, run
+from tests.gateway.gateways import catalogue, house, model, run
 
 PRESETS = {"m:high": {"reasoning_effort": "high"}}
 WORDS = "The keeper climbed the stairs and cleaned the lamp. "
@@ -63,7 +63,7 @@ def test_a_prompt_that_cannot_fit_starts_nothing() -> None:
     answer, asked, wanted = ask({"model": "m", "messages": [{"role": "user", "content": WORDS * 1000}]})
     assert (answer.status, answer.code) == (400, "context_length_exceeded")
     assert answer.json["error"]["type"] == "invalid_request_error"
-    assert answer.json["error"]["message"].endswith('"m" takes 4,096. large takes 65,536.')
+    assert answer.json["error"]["message"].endswith('"m" takes 4,096. "large" takes 65,536.')
     assert (asked, wanted) == ([], [])
 
 

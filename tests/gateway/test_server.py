@@ -6,10 +6,11 @@ import asyncio
 import socket
 from pathlib import Path
 
-from sparkd.gateway.asgi import Receive, Scope, Send
-from sparkd.gateway.server import GatewayServer
+from starlette.types import Receive, Scope, Send
+
+from sparkd.gateway.server import HttpServer
 from tests.gateway.engines import OK, SSE, chunk, read_answer, read_request, request
-from tests.gateway.house import house, run, until
+from tests.gateway.gateways import house, run, until
 
 
 def test_after_stopping_new_connections_wait_in_the_kernel_for_the_next_server() -> None:
@@ -21,8 +22,8 @@ def test_after_stopping_new_connections_wait_in_the_kernel_for_the_next_server()
             writer.write(request())
             await asyncio.sleep(0.05)
             await here.server.drained()
-            successor = GatewayServer(here.gateway)
-            successor.start([listener])
+            successor = HttpServer(here.gateway)
+            await successor.start([listener])
             assert (await read_answer(reader)).status == 200
             await successor.close()
 
@@ -76,8 +77,8 @@ def test_any_application_is_served_on_a_unix_socket_too(tmp_path: Path) -> None:
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(tmp_path / "s"))
             listener.listen()
-            server = GatewayServer(app)
-            server.start([listener])
+            server = HttpServer(app)
+            await server.start([listener])
             reader, writer = await asyncio.open_unix_connection(str(tmp_path / "s"))
             writer.write(b"GET /a HTTP/1.1\r\n\r\n")
             assert (await read_answer(reader)).body == b"/a"

@@ -13,7 +13,6 @@ import json
 import re
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -67,8 +66,8 @@ class Faults:
     ignore_range: bool = False
     garbage: bool = False
     """Every answer is a login page."""
-    pace: float = 0.0
-    """Seconds between pieces of 16 KiB."""
+    hold_after: int | None = None
+    """Where in a file nothing more is sent until `Hub.release()`."""
 
 
 class Hub:
@@ -81,6 +80,12 @@ class Hub:
         self.faults = Faults()
         self.asked: list[tuple[str, str, str, str]] = []
         self.lock = threading.Lock()
+        self.released = threading.Event()
+
+    def release(self) -> None:
+        """Send the rest of every body that is held back, and hold back no other."""
+        self.faults.hold_after = None
+        self.released.set()
 
     def add(self, source: str, files: dict[str, bytes], commit: str = COMMIT) -> None:
         self.repositories[source] = files
@@ -108,6 +113,7 @@ def running_hub() -> Iterator[Hub]:
     try:
         yield hub
     finally:
+        hub.release()
         server.shutdown()
         server.server_close()
         thread.join()
@@ -228,23 +234,23 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         if self.command == "GET":
-            self._send(data[start:])
+            self._send(data[start:], start)
 
-    def _send(self, body: bytes) -> None:
-        faults = self.house.faults
+    def _send(self, body: bytes, start: int) -> None:
+        faults, hold_after = self.house.faults, self.house.faults.hold_after
         cut = faults.cut_after if len(body) > faults.cut_after and self._use_fault("cuts") else None
         stall = faults.stall_after if len(body) > faults.stall_after and self._use_fault("stalls") else None
         try:
             for at in range(0, len(body), 16384):
                 if stall is not None and at >= stall:
-                    time.sleep(30)
+                    self.house.released.wait()
+                if hold_after is not None and start + at >= hold_after:
+                    self.house.released.wait()
                 if cut is not None and at >= cut:
                     self.connection.shutdown(socket.SHUT_RDWR)
                     self.close_connection = True
                     return
                 self.wfile.write(body[at : at + 16384])
-                if faults.pace:
-                    time.sleep(faults.pace)
         except OSError:
             self.close_connection = True
 

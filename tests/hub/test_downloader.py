@@ -28,9 +28,17 @@ def snapshot(harness: DownloadHarness, commit: str = COMMIT) -> Path:
 
 
 def add_large_repository(hub: Hub, size: int = 3_000_000) -> bytes:
-    """A repository with one file that takes a while."""
+    """A repository with one large file."""
     data = safetensors(size)
     hub.add("org/m", {"model.safetensors": data, "config.json": b"{}"})
+    return data
+
+
+def hold_large_repository(hub: Hub, harness: DownloadHarness) -> bytes:
+    """A repository with one large file, of which the hub sends half, and the rest after `hub.release()`."""
+    data = add_large_repository(hub)
+    hub.faults.hold_after = len(data) // 2
+    harness.environment["HF_HUB_DOWNLOAD_TIMEOUT"] = "120"
     return data
 
 
@@ -39,7 +47,7 @@ def partial_path(harness: DownloadHarness, data: bytes) -> Path:
 
 
 def wait_for(path: Path, size: int) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if path.exists() and path.stat().st_size >= size:
             return
@@ -110,8 +118,7 @@ def test_a_token_is_shown_to_the_hub_and_not_to_where_it_sends_us(hub: Hub, harn
 
 
 def test_after_kill_9_it_goes_on_where_it_was(hub: Hub, harness: DownloadHarness) -> None:
-    data = add_large_repository(hub)
-    hub.faults.pace = 0.02
+    data = hold_large_repository(hub, harness)
     process = harness.start(harness.request(M))
     wait_for(partial_path(harness, data), 500_000)
     assert is_downloading(harness.models, "org/m")
@@ -121,7 +128,7 @@ def test_after_kill_9_it_goes_on_where_it_was(hub: Hub, harness: DownloadHarness
     found = inspect_source(M, harness.models)
     assert (found.state, found.bytes_left) == ("incomplete", len(data) - had)
     assert not found.downloading
-    hub.faults.pace = 0
+    hub.release()
     hub.asked.clear()
     done = harness.download()
     assert isinstance(done, Done), done
@@ -130,13 +137,12 @@ def test_after_kill_9_it_goes_on_where_it_was(hub: Hub, harness: DownloadHarness
 
 
 def test_it_exits_with_the_process_that_started_it(hub: Hub, harness: DownloadHarness) -> None:
-    data = add_large_repository(hub)
-    hub.faults.pace = 0.05
+    data = hold_large_repository(hub, harness)
     with harness.start(harness.request(M)) as process:
         wait_for(partial_path(harness, data), 100_000)
         assert process.stdin
         process.stdin.close()
-        assert process.wait(5) != 0
+        assert process.wait(120) != 0
     assert inspect_source(M, harness.models).state == "incomplete"
 
 
@@ -155,9 +161,8 @@ def test_a_connection_that_is_cut_again_and_again_is_no_reason_to_give_up(
 def test_a_hub_that_falls_silent_in_the_middle_is_asked_again(hub: Hub, harness: DownloadHarness) -> None:
     data = add_large_repository(hub, 400_000)
     hub.faults.stall_after, hub.faults.stalls = 100_000, 1
-    began = time.monotonic()
     assert isinstance(harness.download(), Done)
-    assert time.monotonic() - began < 10
+    assert len(hub.requests("/cdn/")) == 2
     assert (snapshot(harness) / "model.safetensors").read_bytes() == data
 
 
@@ -339,15 +344,14 @@ def test_a_commit_that_is_none_is_refused(hub: Hub, harness: DownloadHarness) ->
 
 
 def test_two_processes_download_the_same_repository_once(hub: Hub, harness: DownloadHarness) -> None:
-    data = add_large_repository(hub, 5_000_000)
-    hub.faults.pace = 0.02
+    data = hold_large_repository(hub, harness)
     first = harness.start(harness.request(M))
     wait_for(partial_path(harness, data), 100_000)
     with harness.start(harness.request(M)) as second:
         assert second.stdout
         result = (decode_line(text) for text in second.stdout)
         assert any(isinstance(one, Progress) and one.step == "waiting" for one in result)
-        hub.faults.pace = 0
+        hub.release()
         assert isinstance(list(result)[-1], Done)
     assert isinstance(harness.wait_for_end(first), Done)
     assert len(hub.requests("/cdn/")) == 1

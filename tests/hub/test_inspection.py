@@ -182,13 +182,13 @@ def test_a_size_is_reported_only_if_every_missing_part_has_one(tmp_path: Path) -
     one = model(tmp_path, source="org/m", encodings=["o200k_base"])
     assert [part.state for part in inspect_model(one, tmp_path)] == ["absent", "absent"]
     assert missing_files_error(one, inspect_model(one, tmp_path)).message == (
-        "Model m is not on disk: `sparkctl pull m` downloads it."
+        'Model "m" is not on disk. Run `sparkctl pull m` to download it.'
     )
     weights(repository_folder(tmp_path, "org/m") / "snapshots" / "abc", "model.safetensors")
     (repository_folder(tmp_path, "org/m") / "refs").mkdir()
     (repository_folder(tmp_path, "org/m") / "refs" / "main").write_text("abc")
     assert missing_files_error(one, inspect_model(one, tmp_path)).message == (
-        "Model m is only partly on disk: `sparkctl pull m` downloads it (4 MiB)."
+        'Model "m" is only partly on disk. Run `sparkctl pull m` to download it (4 MiB).'
     )
 
 
@@ -231,7 +231,7 @@ def test_a_repository_is_not_removed_during_its_download(tmp_path: Path) -> None
     with (tmp_path / "downloads" / "models--org--m.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert inspect_source(Need("org/m"), tmp_path).downloading
-        with pytest.raises(FilesInUse, match="is downloading"):
+        with pytest.raises(FilesInUse, match="is being downloaded"):
             remove("org/m", tmp_path)
     assert not inspect_source(Need("org/m"), tmp_path).downloading
 

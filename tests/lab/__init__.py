@@ -1,4 +1,4 @@
-"""A real systemd for tests: PID 1 of fresh namespaces over a copy of this machine that is thrown away."""
+"""A real systemd for tests: PID 1 of new namespaces, over a temporary copy of this machine."""
 
 from tests.lab.lab import Lab
 

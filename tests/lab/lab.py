@@ -1,7 +1,7 @@
-"""Boots a real systemd in half a second, runs commands in it, and takes it down.
+"""Boots a real systemd in half a second, runs commands in it, and shuts it down.
 
-Everything it needs is on any Linux machine with systemd installed: root, cgroup v2, overlayfs, util-linux. Several may
-run side by side; each has its own processes, files and network, so each has its own port 8009.
+It needs what any Linux machine with systemd has: root, cgroup v2, overlayfs, util-linux. Several labs may run at the
+same time: each has its own processes, files and network, and therefore its own port 8009.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from typing import Any, Final, Self
 
 BOOT: Final = Path(__file__).with_name("boot")
 TREE: Final = Path(os.environ.get("SPARKD_LAB_TREE", "/"))
-"""The system that labs are copies of: this machine's own, or another that debootstrap has put into a folder."""
+"""The system that labs copy: this machine's own, or one that debootstrap has created in a folder."""
 
 INIT: Final = TREE / "lib/systemd/systemd"
 TOOLS: Final = ("unshare", "nsenter", "setpriv", "mount", "ip", "systemctl")
 SEARCH_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 POWEROFF: Final = signal.SIGRTMIN + 4
-"""Tells a systemd that is PID 1 to power off: systemd(1), “Signals”."""
+"""Makes a systemd that is PID 1 power off: systemd(1), “Signals”."""
 
-BOOT_TIME: Final = 30.0
-"""Seconds a machine with other work may take to boot; half a second is usual."""
+BOOT_TIME: Final = 120.0
+"""Seconds that a boot may take on a busy machine. It usually takes half a second."""
 
 _numbers = itertools.count()
 
@@ -38,7 +38,7 @@ _numbers = itertools.count()
 class Lab:
     """One booted systemd: `with Lab(share) as lab: lab.run("systemctl", "status")`.
 
-    `share` is a folder of this machine that is seen inside, read-only, as /srv/lab.
+    `share` is a folder of this machine. Inside it is /srv/lab, read-only.
     """
 
     def __init__(self, share: Path) -> None:
@@ -46,7 +46,7 @@ class Lab:
         self._name = f"sparkd-lab-{os.getpid()}-{next(_numbers)}"
         self._unshare: subprocess.Popen[bytes] | None = None
         self.pid = 0
-        """systemd's PID, seen from outside."""
+        """systemd's PID outside the lab."""
 
     def __enter__(self) -> Self:
         missing = find_missing_requirement()
@@ -69,7 +69,7 @@ class Lab:
         self._tree.mkdir()
         log = self._folder / "boot.log"
         (self._folder / "root").mkdir()
-        # The shell is in the new cgroup before it unshares, so that the new cgroup namespace is rooted there.
+        # The shell moves into the new cgroup before it unshares, so that this is the root of the new cgroup namespace.
         enter = 'echo $$ >"$1/cgroup.procs" && shift && exec "$@"'
         namespaces = ["--mount", "--pid", "--uts", "--ipc", "--cgroup", "--net", "--fork", "--kill-child"]
         stage_two = [str(BOOT), self._name, str(self._folder / "root"), str(self._share), str(TREE)]
@@ -82,7 +82,7 @@ class Lab:
                 start_new_session=True,
             )
         self.pid = self.wait_until("systemd is there", lambda: self._child(log), BOOT_TIME)
-        # No process may sit inside a delegated root.
+        # A delegated root must not contain a process.
         (self._tree.parent / "cgroup.procs").write_text(str(self._unshare.pid))
         private_socket = Path(f"/proc/{self.pid}/root/run/systemd/private")
         self.wait_until(
@@ -100,18 +100,18 @@ class Lab:
         return int(children[0]) if children else None
 
     def _is_systemd(self) -> bool:
-        """Whether stage two has become systemd; before that its root may be the machine's own."""
+        """Return whether stage two has become systemd. Before that, its root may be the machine's own."""
         return Path(f"/proc/{self.pid}/comm").read_text() == "systemd\n"
 
     def shut_down(self) -> None:
-        """Power off, and leave nothing."""
+        """Power off, and remove everything."""
         if self._unshare is not None:
             if self.pid and self._unshare.poll() is None:
                 os.kill(self.pid, POWEROFF)
             try:
-                self._unshare.wait(5)
+                self._unshare.wait(30)
             except subprocess.TimeoutExpired:
-                self._unshare.kill()  # --kill-child: systemd, and with it its whole PID namespace, goes too
+                self._unshare.kill()  # --kill-child also kills systemd, and with it the whole PID namespace
                 self._unshare.wait()
             self._unshare = None
         if self._tree.exists():
@@ -131,7 +131,7 @@ class Lab:
     # Inside ------------------------------------------------------------------------------------------------
 
     def run(
-        self, *argv: str, check: bool = True, timeout: float = 120.0, **environment: str
+        self, *argv: str, check: bool = True, timeout: float = 600.0, **environment: str
     ) -> subprocess.CompletedProcess[str]:
         """Run a command inside; unless `check` is False it must succeed."""
         result = subprocess.run(
@@ -148,38 +148,38 @@ class Lab:
         return result
 
     def command_inside(self, *argv: str, **environment: str) -> list[str]:
-        """The command line that runs a command inside."""
+        """Return the command line that runs a command inside."""
         settings = {"PATH": SEARCH_PATH, "LANG": "C.UTF-8", "NO_COLOR": "1", **environment}
         variables = [f"{name}={value}" for name, value in settings.items()]
         return ["nsenter", "--target", str(self.pid), "--all", "--", "env", "-i", *variables, *argv]
 
     def path(self, inside: str) -> Path:
-        """A file inside, seen from outside."""
+        """Return the path outside of a file inside."""
         return Path(f"/proc/{self.pid}/root{inside}")
 
     def show(self, unit: str, *properties: str) -> dict[str, str]:
-        """Properties of a unit."""
+        """Return properties of a unit."""
         output = self.run("systemctl", "show", unit, f"--property={','.join(properties)}").stdout
         return dict(line.split("=", 1) for line in output.splitlines())
 
     def journal(self, *matches: str) -> list[dict[str, Any]]:
-        """What the journal has, up to now."""
+        """Return the current entries of the journal."""
         self.run("journalctl", "--sync")
         output = self.run("journalctl", "--output=json", "--no-pager", *matches).stdout
         return [json.loads(line) for line in output.splitlines()]
 
-    def wait_until(self, description: str, condition: Callable[[], Any], seconds: float = 15.0) -> Any:
+    def wait_until(self, description: str, condition: Callable[[], Any], seconds: float = 60.0) -> Any:
         """Return what `condition` returns as soon as that is truthy; fail after `seconds`."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            if found := condition():
-                return found
+            if result := condition():
+                return result
             time.sleep(0.01)
         raise AssertionError(f"not within {seconds} seconds: {description}")
 
 
 def find_missing_requirement() -> str:
-    """What this machine lacks for a lab, as the end of a sentence; empty where nothing."""
+    """Return what this machine is missing for a lab, as the end of a sentence. Empty if nothing is missing."""
     if os.geteuid() != 0:
         return "root: run the tests with sudo, or leave these out with `--ignore=tests/systemd`"
     missing_tools = [tool for tool in TOOLS if shutil.which(tool) is None]
@@ -191,14 +191,14 @@ def find_missing_requirement() -> str:
 
 
 def _cgroup2() -> Path:
-    found = _cgroup2_or_none()
-    assert found is not None
-    return found
+    path = _cgroup2_or_none()
+    assert path is not None
+    return path
 
 
 def _cgroup2_or_none() -> Path | None:
     for line in Path("/proc/mounts").read_text().splitlines():
-        _, place, kind, *_ = line.split()
-        if kind == "cgroup2" and os.access(place, os.W_OK):
-            return Path(place)
+        _, mount_point, kind, *_ = line.split()
+        if kind == "cgroup2" and os.access(mount_point, os.W_OK):
+            return Path(mount_point)
     return None

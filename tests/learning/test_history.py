@@ -1,4 +1,4 @@
-"""What sparkd has learned outlives it, and a file that is not what it should be costs nothing but that."""
+"""The history outlives sparkd, and a file that cannot be read loses only what was learned."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def reopen(history: History, path: Path, boot: str = "boot 1") -> History:
     return History.open(path, boot)
 
 
-def a_run(peak: int) -> PastRun:
+def make_run(peak: int) -> PastRun:
     return PastRun(peak=peak, final=peak // 2, load_time=3.5, phases={"loading weights": 2.0})
 
 
-def test_a_model_that_has_never_run_has_taught_nothing(history: History) -> None:
+def test_a_model_that_has_never_run_has_no_profile(history: History) -> None:
     assert history.profile("a", "k") is None
 
 
@@ -41,26 +41,26 @@ def test_the_footprint_is_the_highest_of_the_last_runs_and_outlives_sparkd(
     history: History, path: Path
 ) -> None:
     for peak in (90, 20, 40):
-        history.add_run("a", "k", a_run(peak))
+        history.add_run("a", "k", make_run(peak))
     later = reopen(history, path)
     profile = later.profile("a", "k")
     assert profile is not None
-    assert (profile.footprint, profile.last, profile.runs) == (90, a_run(40), 3)
+    assert (profile.footprint, profile.last, profile.runs) == (90, make_run(40), 3)
     later.close()
 
 
-def test_what_was_long_ago_is_forgotten(history: History, path: Path) -> None:
-    history.add_run("a", "k", a_run(90))
+def test_old_runs_are_forgotten(history: History, path: Path) -> None:
+    history.add_run("a", "k", make_run(90))
     for _ in range(MAX_RUNS):
-        history.add_run("a", "k", a_run(40))
-    for seen in (history, reopen(history, path)):
-        profile = seen.profile("a", "k")
+        history.add_run("a", "k", make_run(40))
+    for each in (history, reopen(history, path)):
+        profile = each.profile("a", "k")
         assert profile is not None
         assert (profile.footprint, profile.runs) == (40, MAX_RUNS)
-    seen.close()
+    each.close()
 
 
-def test_another_command_line_environment_or_runtime_is_another_model_to_learn() -> None:
+def test_another_command_line_environment_or_runtime_has_another_key() -> None:
     first = run_key(["vllm", "serve"], {"A": "1"}, "r-1")
     assert first == run_key(["vllm", "serve"], {"A": "1"}, "r-1")
     others = [
@@ -71,7 +71,7 @@ def test_another_command_line_environment_or_runtime_is_another_model_to_learn()
     assert first not in {run_key(*other) for other in others}
 
 
-def test_what_was_starting_when_sparkd_died_is_known_to_the_next(history: History, path: Path) -> None:
+def test_the_next_sparkd_knows_what_was_starting_when_sparkd_was_killed(history: History, path: Path) -> None:
     history.record_start("a", "k")
     history.record_start("b", "k")
     history.clear_start("b")
@@ -79,7 +79,7 @@ def test_what_was_starting_when_sparkd_died_is_known_to_the_next(history: Histor
     assert History.open(path, "boot 2").find_interrupted_starts() == {"a": ("k", True)}
 
 
-def test_a_quarantine_lasts_until_the_operator_or_another_definition_lifts_it(
+def test_a_quarantine_lasts_until_a_retry_or_another_definition_lifts_it(
     history: History, path: Path
 ) -> None:
     history.quarantine("a", "k", "It froze.")
@@ -101,7 +101,7 @@ def test_kills_by_the_guard_add_up_across_restarts(history: History, path: Path)
     later.close()
 
 
-def test_a_leak_lasts_until_the_machine_is_booted_again(history: History, path: Path) -> None:
+def test_a_leak_lasts_until_the_machine_restarts(history: History, path: Path) -> None:
     history.record_leak(3 * 2**40)
     later = reopen(history, path)
     assert later.leaked == 3 * 2**40
@@ -115,24 +115,24 @@ def test_a_corrupt_file_is_moved_to_a_backup_and_reported(path: Path, content: b
     path.parent.mkdir()
     path.write_bytes(content)
     history = History.open(path, "boot")
-    (aside,) = [other for other in path.parent.iterdir() if other.name.startswith("history.sqlite.")]
-    assert aside.read_bytes() == content
-    assert str(aside) in history.notices[0]
-    history.add_run("a", "k", a_run(1))
+    (backup,) = [other for other in path.parent.iterdir() if other.name.startswith("history.sqlite.")]
+    assert backup.read_bytes() == content
+    assert str(backup) in history.notices[0]
+    history.add_run("a", "k", make_run(1))
     assert reopen(history, path, "boot").profile("a", "k")
 
 
 def test_a_damaged_page_is_found_when_the_file_is_opened(history: History, path: Path) -> None:
     for number in range(300):
-        history.add_run(f"model {number}", "k", a_run(number))
+        history.add_run(f"model {number}", "k", make_run(number))
     history.close()
     content = bytearray(path.read_bytes())
     content[4096 * 2 : 4096 * 4] = b"\xff" * 8192
     path.write_bytes(content)
-    assert "cannot be read" in History.open(path, "boot").notices[0]
+    assert "Cannot read" in History.open(path, "boot").notices[0]
 
 
-def test_tables_of_a_later_sparkd_are_set_aside(history: History, path: Path) -> None:
+def test_a_file_of_a_later_sparkd_is_moved_to_a_backup(history: History, path: Path) -> None:
     history.close()
     with sqlite3.connect(path) as database:
         database.execute("PRAGMA user_version = 99")
@@ -140,15 +140,15 @@ def test_tables_of_a_later_sparkd_are_set_aside(history: History, path: Path) ->
     assert "version 99" in History.open(path, "boot").notices[0]
 
 
-def test_a_folder_that_cannot_be_written_costs_only_the_memory(tmp_path: Path) -> None:
+def test_without_a_writable_folder_the_history_is_kept_in_memory(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file where a folder should be")
     history = History.open(tmp_path / "state" / "history.sqlite", "boot")
-    assert "forgotten when it stops" in history.notices[0]
-    history.add_run("a", "k", a_run(7))
+    assert "forget what it learns when it stops" in history.notices[0]
+    history.add_run("a", "k", make_run(7))
     assert history.profile("a", "k") is not None
 
 
-def test_only_models_with_a_past_are_looked_at_when_sparkd_starts(tmp_path: Path) -> None:
+def test_only_models_with_records_are_returned_for_a_start(tmp_path: Path) -> None:
     history = History.open(tmp_path / "history.sqlite", "boot")
     history.quarantine("frozen", "key", "It may be what froze the machine.")
     history.count_guard_kill("greedy", "key")
@@ -159,9 +159,7 @@ def test_only_models_with_a_past_are_looked_at_when_sparkd_starts(tmp_path: Path
     history.close()
 
 
-def test_when_the_guard_last_acted_is_known_across_restarts_and_no_retry_undoes_it(
-    history: History, path: Path
-) -> None:
+def test_the_last_action_of_the_guard_outlives_restarts_and_retries(history: History, path: Path) -> None:
     assert history.last_guard_action is None
     before = time.time()
     history.record_guard_action("a")
@@ -169,7 +167,7 @@ def test_when_the_guard_last_acted_is_known_across_restarts_and_no_retry_undoes_
     history.clear_quarantine("b")
     later = reopen(history, path)
     assert later.last_guard_action is not None
-    model, moment = later.last_guard_action
+    model, acted_at = later.last_guard_action
     assert model == "b"
-    assert before <= moment <= time.time()
+    assert before <= acted_at <= time.time()
     later.close()

@@ -1,7 +1,7 @@
-/* NVML's symbols, as far as sparkd asks for them, answering as a GB10, as an H100, or as a driver that fails mid-run.
+/* A fake NVML with the functions that sparkd calls. It acts as a GB10, an H100, an H200, or a failing driver.
  *
- * Which, says the file named by FAKE_NVML, read at every call: `gb10`, `gb10-total`, `h100`, `h200`, `gone`, `absent`.
- * The file named by FAKE_NVML_PROCESSES has lines "PID bytes". Signatures and codes: NVIDIA's nvml.h, API version 12.
+ * Every call reads the kind from the file in FAKE_NVML: `gb10`, `gb10-total`, `h100`, `h200`, `gone`, `absent`.
+ * The file in FAKE_NVML_PROCESSES has lines "PID bytes". Signatures and codes: NVIDIA's nvml.h, API version 12.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -25,7 +25,7 @@ def python(program: str) -> Command:
     return Command((sys.executable, "-S", "-E", "-c", program), ENVIRONMENT)
 
 
-async def wait_until(condition: Callable[[], object], within: float = 10.0) -> None:
+async def wait_until(condition: Callable[[], object], within: float = 60.0) -> None:
     deadline = time.monotonic() + within
     while not condition():
         assert time.monotonic() < deadline, f"not true within {within} seconds"

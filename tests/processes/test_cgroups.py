@@ -83,7 +83,7 @@ if TREE is not None:  # without a writable tree, the tests of find_family cover 
         async def scenario() -> None:
             for _ in range(5):
                 process = await Process.start(
-                    python("import time; time.sleep(60)"), tmp_path, Log(None), cgroups=cgroups
+                    python("import time; time.sleep(600)"), tmp_path, Log(None), cgroups=cgroups
                 )
                 assert process.pid in process.remaining_pids()
                 await process.stop(0)
@@ -95,7 +95,7 @@ if TREE is not None:  # without a writable tree, the tests of find_family cover 
         program = (
             f"import os, time; own = '{TREE}' + open('/proc/self/cgroup').read().split('0::')[1].strip();"
             "os.mkdir(own + '/inner'); open(own + '/inner/cgroup.procs', 'w').write(str(os.getpid()));"
-            "print('moved', flush=True); time.sleep(60)"
+            "print('moved', flush=True); time.sleep(600)"
         )
 
         async def scenario() -> None:

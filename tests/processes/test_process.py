@@ -145,9 +145,7 @@ def test_a_cooperative_process_exits_at_the_first_sigterm(tmp_path: Path, run: R
     async def scenario() -> None:
         process = await start_process(tmp_path)
         assert process.remaining_pids() == [process.pid]
-        before = time.monotonic()
-        await process.stop(30)
-        assert time.monotonic() - before < 5
+        await asyncio.wait_for(process.stop(600), 60)
         assert await process.wait() == Exit(0)
         assert process.remaining_pids() == []
 
@@ -169,7 +167,7 @@ def test_a_process_that_ignores_sigterm_is_killed_after_the_grace_period(tmp_pat
         process = await start_process(tmp_path, "--deaf")
         before = time.monotonic()
         await process.stop(0.3)
-        assert 0.3 <= time.monotonic() - before < 5
+        assert time.monotonic() - before >= 0.3
         assert await process.wait() == Exit(None, signal.SIGKILL)
 
     run(scenario())
@@ -206,7 +204,7 @@ def test_a_suspended_process_is_resumed_to_handle_sigterm(tmp_path: Path, run: R
     async def scenario() -> None:
         process = await start_process(tmp_path)
         os.kill(process.pid, signal.SIGSTOP)
-        await process.stop(30)
+        await asyncio.wait_for(process.stop(600), 60)
         assert await process.wait() == Exit(0)
 
     run(scenario())
@@ -215,10 +213,10 @@ def test_a_suspended_process_is_resumed_to_handle_sigterm(tmp_path: Path, run: R
 def test_a_stop_with_less_grace_shortens_an_earlier_stop(tmp_path: Path, run: Runner) -> None:
     async def scenario() -> None:
         process = await start_process(tmp_path, "--deaf")
-        long_stop = asyncio.create_task(process.stop(60))
+        long_stop = asyncio.create_task(process.stop(600))
         await wait_until(lambda: any(event["event"] == "sigterm" for event in read_events(tmp_path)))
         await process.stop(0)
-        await asyncio.wait_for(long_stop, 5)
+        await asyncio.wait_for(long_stop, 60)
         await process.stop(1)  # another call is harmless
 
     run(scenario())
@@ -241,7 +239,7 @@ def test_foreign_processes_are_never_signalled(tmp_path: Path, run: Runner) -> N
     own, other = tmp_path / "m.1", tmp_path / "m.10"  # one name is a prefix of the other
     own.mkdir()
     other.mkdir()
-    foreign_process = subprocess.Popen(["sleep", "60"], cwd=other)
+    foreign_process = subprocess.Popen(["sleep", "600"], cwd=other)
 
     async def scenario() -> None:
         process = await start_process(own, "--fork-runaways", "1")
@@ -267,10 +265,10 @@ def test_a_flood_of_output_blocks_neither_the_engine_nor_the_event_loop(tmp_path
             return int(counters.read_text().split("wchar: ")[1].split()[0])
 
         while count_written() < 100_000_000:
-            before = time.monotonic()
+            before = time.thread_time()
             await asyncio.sleep(0)
-            longest = max(longest, time.monotonic() - before)
-        assert longest < 0.25
+            longest = max(longest, time.thread_time() - before)
+        assert longest < 0.25, "seconds of our own work in one turn of the event loop"
         await process.stop(5)
         log.close()
         assert any(line.endswith("lines dropped]") for line in log.tail(2000))
@@ -295,7 +293,7 @@ def test_no_descriptor_is_left_open(tmp_path: Path, run: Runner) -> None:
 
 def test_an_adopted_process_keeps_its_output_unless_it_has_closed_it(tmp_path: Path, run: Runner) -> None:
     """By then, the number of the closed descriptor may belong to another file."""
-    program = "import os, time; print('first', flush=True); os.close(1); os.close(2); time.sleep(60)"
+    program = "import os, time; print('first', flush=True); os.close(1); os.close(2); time.sleep(600)"
 
     async def scenario() -> None:
         log = Log(None)

@@ -49,7 +49,7 @@ build(runtime, Path(sys.argv[2]), print)
 
 
 def wait_for(path: Path) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while not path.exists():
         assert time.monotonic() < deadline, f"{path} never came"
         time.sleep(0.01)
@@ -80,8 +80,8 @@ def test_a_build_killed_in_its_download_does_not_fall_into_the_next_one(tiny: Ti
         ):
             wait_for(asked)
         assert list_builds(tiny.root) == []
-        # The killed build's uv continues until the index closes the connection.
-        threading.Timer(0.5, stop.set).start()
+        # The killed build's uv continues until the index closes the connection: once the next build waits for it.
+        tiny.on_wait = stop.set
         assert_cleared_and_built(tiny)
     assert any(line.startswith("Waiting for another build") for line in tiny.lines)
 
@@ -101,7 +101,7 @@ def stalling_index(wheel: Path, asked: Path, stop: threading.Event) -> Iterator[
             self.end_headers()
             if not whole:
                 asked.touch()
-                stop.wait(30)
+                stop.wait(120)
                 return
             self.wfile.write(content)
 

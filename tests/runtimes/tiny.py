@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,8 @@ class Tiny:
 
     place: Path
     lines: list[str] = field(default_factory=list)
+    on_wait: Callable[[], None] = field(default=lambda: None)
+    """Called when a build reports that it waits for another one."""
 
     def __post_init__(self) -> None:
         self.wheel = make_wheel(self.wheels, "tiny", "1.0")
@@ -96,7 +99,12 @@ class Tiny:
 
     def build(self, *, terminal: bool = False, **environment: str) -> Path:
         inherited = {**self.environment, **environment}
-        return build(self.runtime, self.root, self.lines.append, terminal=terminal, inherited=inherited)
+        return build(self.runtime, self.root, self.report, terminal=terminal, inherited=inherited)
+
+    def report(self, line: str) -> None:
+        self.lines.append(line)
+        if line.startswith("Waiting for another build"):
+            self.on_wait()
 
     @property
     def lock(self) -> str:

@@ -23,9 +23,9 @@ import os, subprocess, sys, sysconfig, time, zipfile
 name, wheels = sys.argv[1:]
 with open(os.environ["JOURNAL"], "a") as journal:
     journal.write(name + " " + os.environ["MAX_JOBS"] + "\\n")
-if os.path.exists(os.environ["JOURNAL"] + ".stop-" + name):
+while os.path.exists(os.environ["JOURNAL"] + ".stop-" + name):
     open(os.environ["JOURNAL"] + ".stopped", "w").close()
-    time.sleep(1)
+    time.sleep(0.05)
 library = name + sysconfig.get_config_var("EXT_SUFFIX")
 headers = sysconfig.get_path("include")
 subprocess.run(["cc", "-shared", "-fPIC", "-O0", "-I" + headers, "-Icommon", "ext.c", "-o", library], check=True)

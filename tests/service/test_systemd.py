@@ -139,5 +139,5 @@ def test_without_a_service_manager_nothing_is_sent(monkeypatch: pytest.MonkeyPat
         monkeypatch.delenv(name, raising=False)
     systemd = Systemd()
     systemd.report_ready()
-    asyncio.run(asyncio.wait_for(systemd.send_heartbeats(lambda: "ready"), 20))
+    asyncio.run(asyncio.wait_for(systemd.send_heartbeats(lambda: "ready"), 60))
     assert systemd.environment == {}

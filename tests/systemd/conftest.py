@@ -1,4 +1,4 @@
-"""sparkd, installed by its own install.sh in a booted systemd."""
+"""Fixtures: sparkd, installed by install.sh in a booted systemd."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tests.lab.lab import TREE
 from tests.systemd.installation import BAD_ENGINE, CLONE, Installation
 
 PYTHON = "/usr/bin/python3"
-"""What install.sh finds in a lab: a Python that every user may run."""
+"""The Python that install.sh finds in a lab. Every user may run it."""
 
 LOCKS = ("requirements-build.lock", "requirements.lock")
 
 
 @pytest.fixture(scope="session")
 def share(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a lab, which has no network, needs from outside: packages of every pin, sparkd's sources, the bad engine."""
+    """Return a folder with what a lab needs, because it has no network: packages, sparkd's sources, bad engine."""
     folder = tmp_path_factory.mktemp("lab")
     folder.chmod(0o755)
     subprocess.run([PYTHON, "-m", "venv", str(folder / "pip")], check=True)
@@ -55,7 +55,7 @@ def share(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def boot(share: Path) -> Iterator[Callable[[], Installation]]:
-    """Boot a lab of one's own; all are taken down at the end."""
+    """Return a function that boots a new lab. All labs are shut down at the end."""
     labs: list[Lab] = []
 
     def boot_lab() -> Installation:
@@ -70,7 +70,7 @@ def boot(share: Path) -> Iterator[Callable[[], Installation]]:
 
 @pytest.fixture(scope="session")
 def machine(boot: Callable[[], Installation]) -> Installation:
-    """One installation that tests share, with models that the bad engine serves."""
+    """Return an installation that tests share, with models that the bad engine serves."""
     installed = boot()
     installed.install()
     installed.catalogue(installed.models())
@@ -79,6 +79,6 @@ def machine(boot: Callable[[], Installation]) -> Installation:
 
 @pytest.fixture
 def sparkd(machine: Installation) -> Installation:
-    """The shared installation, with nothing running and the sockets open."""
+    """Return the shared installation, with open sockets and nothing running."""
     machine.reset()
     return machine

@@ -1,4 +1,4 @@
-"""An installation of sparkd in a lab, and the eyes and hands of its owner."""
+"""An installation of sparkd in a lab, with the commands of its owner."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ URL: Final = "http://127.0.0.1:8009"
 
 
 class Installation:
-    """A lab, and sparkd in it."""
+    """A lab with sparkd in it."""
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
@@ -30,15 +30,15 @@ class Installation:
     def install(
         self, *options: str, source: str = "/srv/lab/sparkd", check: bool = True
     ) -> subprocess.CompletedProcess[str]:
-        """Run install.sh as its user does."""
+        """Run install.sh as a user does."""
         return self.lab.run(f"{source}/install.sh", "--wheels", "/srv/lab/wheels", *options, check=check)
 
     def models(self, *faults: str) -> dict[str, Any]:
-        """Two models that the bad engine serves; only one of them fits at a time."""
+        """Return two models that the bad engine serves. Only one of them fits at a time."""
         return {"a": _engine(*faults), "b": _engine(*faults)}
 
     def catalogue(self, models: Mapping[str, Any], **settings: Any) -> None:
-        """Put models into a drop-in, as an owner does."""
+        """Write models into a drop-in, as an owner does."""
         memory = {"total": "10 GiB", "reserve": 0}
         changes = {
             "qwen3.5-0.8b": {"status": "disabled", "reason": "its place is kept, and the lab is small"}
@@ -48,7 +48,7 @@ class Installation:
 
     @contextmanager
     def override(self, text: str) -> Iterator[None]:
-        """Change [Service] settings by a drop-in, as an owner does, for a while."""
+        """Change [Service] settings with a drop-in, as an owner does, during the block."""
         drop_in = self.lab.path("/run/systemd/system/sparkd.service.d/lab.conf")
         drop_in.parent.mkdir(parents=True)
         drop_in.write_text(f"[Service]\n{text}\n")
@@ -61,33 +61,33 @@ class Installation:
             self.lab.run("systemctl", "daemon-reload")
 
     def reset(self) -> None:
-        """Nothing runs, and the sockets are open."""
+        """Stop everything, and open the sockets."""
         self.lab.run("systemctl", "stop", *SOCKETS, SERVICE)
         self.lab.run("systemctl", "reset-failed")
         self.lab.run("systemctl", "start", *SOCKETS)
 
     @property
     def key(self) -> str:
-        """The first API key."""
+        """Return the first API key."""
         keys = self.lab.path("/etc/sparkd/keys").read_text()
         return keys.split("owner: ")[1].split()[0]
 
     def ask(self, path: str, body: Mapping[str, Any] | None = None) -> tuple[int, str]:
-        """Status and body of one HTTP request with the key."""
+        """Send one HTTP request with the key; return status and body."""
         answer, _, code = self.lab.run(*self.curl(path, body)).stdout.rpartition("\n")
         return int(code), answer
 
     def curl(self, path: str, body: Mapping[str, Any] | None = None) -> list[str]:
-        """The command that asks, and prints the body and then the status."""
+        """Return the command that sends a request and prints the body, then the status."""
         return [
-            *("curl", "--silent", "--show-error", "--max-time", "60", "--write-out", "\n%{http_code}"),
+            *("curl", "--silent", "--show-error", "--max-time", "120", "--write-out", "\n%{http_code}"),
             *("--header", f"Authorization: Bearer {self.key}", "--header", "content-type: application/json"),
             *(["--data", json.dumps(body)] if body is not None else []),
             f"{URL}{path}",
         ]
 
     def chat(self, model: str, **fields: Any) -> tuple[int, str]:
-        """One chat request, not streamed."""
+        """Send one chat request, not streamed."""
         body = {"model": model, "messages": [{"role": "user", "content": "one two three"}], **fields}
         return self.ask("/v1/chat/completions", body)
 
@@ -95,28 +95,28 @@ class Installation:
         return self.lab.show(SERVICE, "ActiveState")["ActiveState"]
 
     def pid(self) -> int:
-        """The daemon's PID inside."""
+        """Return the daemon's PID inside."""
         return int(self.lab.show(SERVICE, "MainPID")["MainPID"])
 
     def status(self) -> dict[str, Any]:
-        """What sparkctl tells."""
+        """Return the output of `sparkctl status`."""
         status: dict[str, Any] = json.loads(self.lab.run("sparkctl", "status", "--json").stdout)
         return status
 
     def engine_pid(self, model: str) -> int:
-        """An engine's PID inside."""
+        """Return an engine's PID inside."""
         return int(self.model(model)["pid"])
 
     def in_flight(self, model: str) -> int:
-        """Requests that an engine is answering."""
+        """Return the number of requests that an engine is answering."""
         return int(self.model(model)["in_flight"])
 
     def model(self, model: str) -> dict[str, Any]:
-        """What sparkctl tells of one model."""
+        """Return one model's status."""
         return next(status for status in self.status()["models"] if status["id"] == model)
 
     def list_processes(self) -> list[str]:
-        """Every process that sparkd's user has."""
+        """Return every process of sparkd's user."""
         return self.lab.run("ps", "-u", "sparkd", "-o", "pid=,args=", check=False).stdout.splitlines()
 
 

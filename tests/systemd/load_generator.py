@@ -1,6 +1,8 @@
-"""Clients that never stop asking, each on a new connection: `load_generator.py THREADS`, until a line comes on stdin.
+"""Clients that send requests without a pause, each on a new connection, until a line arrives on stdin.
 
-Prints what became of every request as JSON: {"200": 1234, "lost": 0, …}. The standard library only.
+    load_generator.py THREADS
+
+Prints the results of all requests as JSON: {"200": 1234, "lost": 0, …}. Uses only the standard library.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ HEADERS = {
 
 
 def ask() -> str:
-    """The status of one request, or how its connection was lost."""
+    """Send one request; return its status, or how its connection was lost."""
     connection = http.client.HTTPConnection("127.0.0.1", 8009, timeout=60)
     try:
         connection.request("POST", "/v1/chat/completions", BODY, HEADERS)

@@ -1,4 +1,4 @@
-"""Where daemon and engines live in the tree of cgroups, with delegation and without."""
+"""The cgroups of daemon and engines, with and without delegation."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_daemon_and_engines_have_cgroups_of_their_own_under_the_delegated_one(sp
     assert folders(sparkd) == ["daemon"]
 
 
-def test_engines_are_weighed_and_measured_by_the_controllers_that_the_machine_has(
+def test_engines_get_weights_and_figures_from_the_machines_controllers(
     sparkd: Installation,
 ) -> None:
     models = sparkd.models()
@@ -56,7 +56,7 @@ def test_engines_are_weighed_and_measured_by_the_controllers_that_the_machine_ha
         sparkd.catalogue(sparkd.models())
 
 
-def test_without_delegation_engines_are_ended_all_the_same_and_one_warning_says_why(
+def test_without_delegation_engines_are_stopped_too_and_one_warning_explains_it(
     sparkd: Installation,
 ) -> None:
     with sparkd.override("Delegate=no"):
@@ -68,7 +68,7 @@ def test_without_delegation_engines_are_ended_all_the_same_and_one_warning_says_
             ours = f"_PID={sparkd.pid()}"
             (warning,) = sparkd.lab.journal("--priority=warning", ours)
             assert warning["EVENT"] == "cgroups"
-            assert "`sudo systemctl edit sparkd.service`, Delegate=yes under [Service]" in warning["MESSAGE"]
+            assert "run `sudo systemctl edit sparkd.service` and add it under [Service]" in warning["MESSAGE"]
             for model in ("a", "b"):
                 sparkd.lab.run("sparkctl", "stop", model)
             assert len(sparkd.list_processes()) == 1
@@ -85,17 +85,17 @@ def test_systemctl_kill_reaches_daemon_and_engines_and_the_next_daemon_starts_cl
     assert sparkd.chat("a")[0] == 200
     before = sparkd.pid(), sparkd.engine_pid("a")
     sparkd.lab.run("systemctl", "kill", "--signal=KILL", SERVICE)
-    sparkd.lab.wait_until("all of it is gone", lambda: sparkd.pid() != before[0])
+    sparkd.lab.wait_until("all of its processes have exited", lambda: sparkd.pid() != before[0])
     assert not any(sparkd.lab.path(f"/proc/{pid}").exists() for pid in before)
     assert sparkd.chat("a")[0] == 200
     assert {name.partition("-")[0] for name in folders(sparkd)} == {"daemon", "sparkd"}
     assert len(folders(sparkd)) == 2
 
 
-def test_an_engine_that_outlives_its_unit_does_not_keep_the_next_daemon_from_starting(
+def test_an_engine_that_outlives_its_unit_does_not_prevent_the_next_daemon_from_starting(
     sparkd: Installation,
 ) -> None:
-    """As one does that hangs in a driver; with controllers in its cgroup the next main process would not fit in."""
+    """Such an engine hangs in a driver. If its cgroup had controllers, the next main process could not start in it."""
     with sparkd.override("KillMode=process"):
         assert sparkd.chat("a")[0] == 200
         daemon, engine = sparkd.pid(), sparkd.engine_pid("a")

@@ -1,4 +1,4 @@
-"""install.sh, as its user runs it: first time, again, with a new version, with a broken one, and away again."""
+"""install.sh as a user runs it: first install, repeated install, upgrade, failed upgrade, uninstall."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SEARCHED_FOLDERS = (
 )
 
 USER_FILES = {f"/etc/{name}-" for name in ("passwd", "shadow", "group", "gshadow", "subuid", "subgid")}
-"""Copies that useradd and userdel keep of the files they change."""
+"""Backups that useradd and userdel keep of the files they change."""
 
 FAULTY = """#!/bin/bash
 read -r n at how <"${0%/*}/plan"
@@ -37,7 +37,7 @@ if [[ $((n + 1)) == "$at" ]]; then
 fi
 PATH=${PATH#*:} exec "${0##*/}" "$@"
 """
-"""Stands for a command before the real one in PATH: the call with a number `at` fails, or kills who made it."""
+"""Replaces a command: it comes first in PATH. The call with the number `at` fails, or kills its caller."""
 
 COMMANDS = ("mv", "cp", "install", "ln", "rm", "mkdir", "systemctl", "touch", "sed")
 
@@ -46,14 +46,14 @@ Boot = Callable[[], Installation]
 
 @pytest.fixture(scope="module")
 def installation(boot: Boot) -> Installation:
-    """A machine whose owner installs, upgrades and removes; each test here goes on from the one before."""
+    """Return a machine whose owner installs, upgrades and removes sparkd. Each test continues from the one before."""
     installed = boot()
     installed.before = files(installed.lab)
     return installed
 
 
 def files(lab: Lab, form: str = "%p") -> set[str]:
-    """Every path in the places where an installation may leave something, each as find's `form` tells it."""
+    """Return every path in folders where an installation may leave files, each formatted by find's `form`."""
     # systemd's own run-time state comes and goes; a user's home is not ours and may be large.
     excluded = [
         "(",
@@ -77,7 +77,7 @@ def files(lab: Lab, form: str = "%p") -> set[str]:
 
 
 def change_source(installed: Installation, name: str, file: str, old: str, new: str) -> str:
-    """A copy of sparkd's sources with a change in it; where it lies inside."""
+    """Copy sparkd's sources with one change; return the copy's path inside."""
     copy = f"/tmp/{name}"
     installed.lab.run("cp", "--recursive", "/srv/lab/sparkd", copy)
     path = installed.lab.path(f"{copy}/{file}")
@@ -88,8 +88,8 @@ def change_source(installed: Installation, name: str, file: str, old: str, new: 
 
 
 def mode(path: Path) -> str:
-    found = path.stat()
-    return f"{stat.S_IMODE(found.st_mode):o} {found.st_uid}"
+    status = path.stat()
+    return f"{stat.S_IMODE(status.st_mode):o} {status.st_uid}"
 
 
 def current(installed: Installation) -> str:
@@ -97,7 +97,7 @@ def current(installed: Installation) -> str:
 
 
 def list_leftovers(installed: Installation) -> str:
-    """What is there of an unfinished installation."""
+    """Return the files of an unfinished installation."""
     return installed.lab.run("find", "/etc", "/opt", "/usr/local", "-name", "*.sparkd-*").stdout
 
 
@@ -105,10 +105,10 @@ def is_answering(installed: Installation) -> bool:
     return installed.ask("/v1/models")[0] == 200
 
 
-# Before there is anything ------------------------------------------------------------------------------------
+# Before the first install ------------------------------------------------------------------------------------
 
 
-def test_a_dry_run_tells_everything_and_does_nothing(installation: Installation) -> None:
+def test_a_dry_run_reports_everything_and_changes_nothing(installation: Installation) -> None:
     everything = "%p %y %m %U %s %T@"
     before = files(installation.lab, everything)
     output = installation.install("--dry-run").stdout
@@ -123,7 +123,7 @@ def test_a_dry_run_tells_everything_and_does_nothing(installation: Installation)
     assert files(installation.lab, everything) == before
 
 
-def test_a_mistake_on_the_command_line_is_told(installation: Installation) -> None:
+def test_a_mistake_on_the_command_line_is_reported(installation: Installation) -> None:
     for options, output in ((["--perfix"], "unknown option --perfix"), (["--prefix", "/"], "absolute path"),
                           (["--prefix", "/home/me/sparkd"], "no access to /home"),
                           (["--wheels", "/no/such"], "/no/such: no such directory")):  # fmt: skip
@@ -133,7 +133,9 @@ def test_a_mistake_on_the_command_line_is_told(installation: Installation) -> No
     assert files(installation.lab) == installation.before
 
 
-def test_what_the_machine_lacks_is_told_with_the_command_that_gets_it(installation: Installation) -> None:
+def test_missing_requirements_are_reported_with_the_command_that_installs_them(
+    installation: Installation,
+) -> None:
     lab, ask = installation.lab, "import ensurepip, sys, sysconfig; print({})"
     header, ensurepip, version = (
         lab.run("/usr/bin/python3", "-c", ask.format(what)).stdout.strip()
@@ -155,7 +157,7 @@ def test_what_the_machine_lacks_is_told_with_the_command_that_gets_it(installati
 
 
 def test_a_first_install_that_fails_leaves_nothing(installation: Installation) -> None:
-    """No wheels, no network: the environment cannot be built. A port that is taken: the last step of all."""
+    """Without wheels and network, the environment cannot be built. With a port in use, the last step fails."""
     installation.lab.run("mkdir", "-p", "/tmp/empty")
     assert installation.install("--wheels", "/tmp/empty", check=False).returncode != 0
     assert files(installation.lab) == installation.before
@@ -175,7 +177,7 @@ def test_a_first_install_that_fails_leaves_nothing(installation: Installation) -
     assert installation.lab.show("sparkd.socket", "LoadState")["LoadState"] == "not-found"
 
 
-# The flow: install, start, ask, upgrade, remove -----------------------------------------------------------------
+# Install, start, request, upgrade, remove ------------------------------------------------------------------------
 
 
 def test_a_first_install_opens_the_sockets_and_starts_nothing(installation: Installation) -> None:
@@ -227,7 +229,7 @@ def test_a_second_install_changes_nothing_and_restarts_nothing(installation: Ins
     ) == before
 
 
-def test_an_upgrade_keeps_models_and_replaces_a_catalogue_that_nobody_has_changed(
+def test_an_upgrade_keeps_models_and_replaces_an_unchanged_catalogue(
     installation: Installation,
 ) -> None:
     before, running = (installation.pid(), installation.engine_pid("a")), current(installation)
@@ -247,7 +249,9 @@ def test_an_upgrade_keeps_models_and_replaces_a_catalogue_that_nobody_has_change
     assert installation.chat("a")[0] == 200
 
 
-def test_a_changed_default_comes_beside_a_catalogue_that_is_the_owners(installation: Installation) -> None:
+def test_a_changed_default_is_written_beside_a_catalogue_that_the_owner_changed(
+    installation: Installation,
+) -> None:
     catalogue = installation.lab.path("/etc/sparkd/models.toml")
     catalogue.write_text(catalogue.read_text() + "# mine\n")
     newest = change_source(installation, "newest", "models.toml", "Instruct:", "Instruct, newest:")
@@ -257,7 +261,7 @@ def test_a_changed_default_comes_beside_a_catalogue_that_is_the_owners(installat
     )
     assert "newest:" in installation.lab.path("/etc/sparkd/models.toml.new").read_text()
     assert catalogue.read_text().endswith("# mine\n")
-    assert "models.toml.new" not in installation.install(source=newest).stdout, "told once"
+    assert "models.toml.new" not in installation.install(source=newest).stdout, "reported once"
 
 
 def test_a_socket_with_connections_in_it_stays_open(installation: Installation) -> None:
@@ -291,10 +295,10 @@ def test_a_socket_at_another_address_is_opened_there(installation: Installation)
 
 
 @pytest.mark.parametrize("how", ["fails", "kills"])
-def test_whichever_step_ends_it_somebody_answers_and_the_next_run_finishes(
+def test_no_matter_which_step_fails_a_sparkd_answers_and_the_next_run_finishes(
     installation: Installation, how: str
 ) -> None:
-    """From a version to the one before it, which is built already; and back."""
+    """From a version to the previous one, which is already built, and back."""
     folder = installation.lab.path("/tmp/faulty")
     folder.mkdir(exist_ok=True)
     for command in COMMANDS:
@@ -343,7 +347,7 @@ def test_a_full_disk_leaves_the_old_one_alone(installation: Installation) -> Non
     used = int(lab.run("df", "--output=used", "/tmp/small").stdout.split()[-1])
     lab.run("mount", "-o", f"remount,size={used + 40000}k", "/tmp/small")
     lab.run("mount", "--bind", "/tmp/small", versions)
-    # install.sh looks whether there is room; here the room is gone after it has looked.
+    # install.sh checks for free space. Here the disk fills up after that check.
     lab.path("/tmp/lie/df").write_text("#!/bin/sh\necho 99999999\n")
     lab.path("/tmp/lie/df").chmod(0o755)
     install = [f"{source}/install.sh", "--wheels", "/srv/lab/wheels"]
@@ -354,7 +358,7 @@ def test_a_full_disk_leaves_the_old_one_alone(installation: Installation) -> Non
     assert (installation.pid(), installation.engine_pid("a"), files(lab)) == before
 
 
-def test_an_installer_that_is_killed_while_it_builds_is_followed_by_one_that_finishes(
+def test_after_an_installer_is_killed_while_it_builds_the_next_one_finishes(
     installation: Installation,
 ) -> None:
     source = change_source(installation, "killed", "models.toml", "Instruct:", "Instruct, killed:")
@@ -382,7 +386,7 @@ def test_an_installer_that_is_killed_while_it_builds_is_followed_by_one_that_fin
     assert installation.chat("a")[0] == 200
 
 
-def test_a_version_that_does_not_start_makes_way_for_the_old_one(installation: Installation) -> None:
+def test_a_version_that_does_not_start_is_replaced_by_the_old_one(installation: Installation) -> None:
     assert installation.chat("a")[0] == 200
     running = current(installation)
     start = (
@@ -398,10 +402,10 @@ def test_a_version_that_does_not_start_makes_way_for_the_old_one(installation: I
     assert installation.chat("a")[0] == 200
 
 
-# Away again -------------------------------------------------------------------------------------------------------
+# Uninstall --------------------------------------------------------------------------------------------------------
 
 
-def test_an_uninstall_leaves_what_it_says_and_nothing_else(installation: Installation) -> None:
+def test_an_uninstall_leaves_only_what_it_reports(installation: Installation) -> None:
     assert installation.chat("a")[0] == 200
     kept = {path for path in files(installation.lab) if path.startswith(("/etc/sparkd", "/var/lib/sparkd"))}
     output = installation.install("--uninstall").stdout
@@ -420,7 +424,7 @@ def test_an_uninstall_leaves_what_it_says_and_nothing_else(installation: Install
     assert installation.lab.show(SERVICE, "LoadState")["LoadState"] == "not-found"
 
 
-def test_what_was_kept_is_taken_up_again(installation: Installation) -> None:
+def test_an_install_uses_the_files_that_an_uninstall_kept(installation: Installation) -> None:
     key, catalogue = installation.key, installation.lab.path("/etc/sparkd/models.toml").read_text()
     output = installation.install().stdout
     assert "random API key" not in output
@@ -439,7 +443,7 @@ def test_a_purge_leaves_nothing(installation: Installation) -> None:
     assert installation.lab.run("getent", "passwd", "sparkd", check=False).returncode == 2
 
 
-def test_a_package_can_be_laid_out_without_touching_the_machine(boot: Boot) -> None:
+def test_a_package_can_be_built_without_changing_the_machine(boot: Boot) -> None:
     installed = boot()
     before = files(installed.lab)
     ran = installed.lab.run("env", "DESTDIR=/tmp/package", "/srv/lab/sparkd/install.sh",
@@ -455,8 +459,8 @@ def test_a_package_can_be_laid_out_without_touching_the_machine(boot: Boot) -> N
     assert not (package / "etc/sparkd/keys").exists()
     installed.lab.run("cp", "--recursive", "/tmp/package/opt/other", "/opt/other")
     assert installed.lab.run("/opt/other/current/bin/sparkd", "--version").stdout.startswith("sparkd ")
-    found = installed.lab.run("grep", "-rlF", "/tmp/package", "/opt/other", check=False)
-    assert found.stdout == ""
+    matches = installed.lab.run("grep", "-rlF", "/tmp/package", "/opt/other", check=False)
+    assert matches.stdout == ""
     installed.lab.run("rm", "-r", "/opt/other")
     installed.lab.run(
         "env", "DESTDIR=/tmp/package", "/srv/lab/sparkd/install.sh", "--purge", "--prefix", "/opt/other"

@@ -1,15 +1,15 @@
-"""What journalctl finds."""
+"""Entries that journalctl finds."""
 
 from __future__ import annotations
 
 from tests.systemd.installation import SERVICE, Installation
 
 
-def test_lines_about_a_model_are_found_by_its_name_and_by_what_happened(sparkd: Installation) -> None:
+def test_lines_about_a_model_are_found_by_its_name_and_by_event(sparkd: Installation) -> None:
     assert sparkd.chat("a")[0] == 200
     assert {entry["MODEL"] for entry in sparkd.lab.journal("--unit", SERVICE, "MODEL=a")} == {"a"}
     ready = sparkd.lab.journal("--unit", SERVICE, "MODEL=a", "EVENT=ready")[-1]
-    assert ready["MESSAGE"].startswith("a: ready after ")
+    assert ready["MESSAGE"].startswith('Model "a" is ready after ')
     assert ready["PRIORITY"] == "6"
     assert ready["SYSLOG_IDENTIFIER"] == "sparkd"
     assert int(ready["DURATION_MS"]) > 0
@@ -18,13 +18,13 @@ def test_lines_about_a_model_are_found_by_its_name_and_by_what_happened(sparkd: 
 def test_a_crash_is_an_error_with_its_cause(sparkd: Installation) -> None:
     assert sparkd.chat("a")[0] == 200
     sparkd.lab.run("kill", "-KILL", str(sparkd.engine_pid("a")))
-    sparkd.lab.wait_until("the crash is noticed", lambda: sparkd.model("a")["state"] != "ready")
+    sparkd.lab.wait_until("the crash is detected", lambda: sparkd.model("a")["state"] != "ready")
     crash = sparkd.lab.journal("--unit", SERVICE, "MODEL=a", "EVENT=model-failed")[-1]
     assert crash["PRIORITY"] == "3"
     assert "SIGKILL" in crash["MESSAGE"]
 
 
-def test_what_an_engine_prints_is_found_under_an_identifier_of_its_own(sparkd: Installation) -> None:
+def test_an_engines_output_is_found_under_its_own_identifier(sparkd: Installation) -> None:
     sparkd.catalogue(sparkd.models("--say", "(EngineCore pid=7) WARNING 11-22 05:51:05 [x.py:1] slow"))
     try:
         assert sparkd.chat("a")[0] == 200
@@ -43,7 +43,7 @@ def test_what_an_engine_prints_is_found_under_an_identifier_of_its_own(sparkd: I
         sparkd.catalogue(sparkd.models())
 
 
-def test_an_engine_that_shouts_is_cut_and_the_daemon_is_still_heard(sparkd: Installation) -> None:
+def test_a_flood_of_an_engine_is_limited_and_the_daemons_lines_still_arrive(sparkd: Installation) -> None:
     sparkd.catalogue(sparkd.models("--flood-stdout", str(2 * 1024 * 1024)))
     try:
         assert sparkd.chat("a")[0] == 200
@@ -59,7 +59,7 @@ def test_an_engine_that_shouts_is_cut_and_the_daemon_is_still_heard(sparkd: Inst
         sparkd.catalogue(sparkd.models())
 
 
-def test_a_request_that_was_refused_is_found_by_the_id_that_its_client_got(sparkd: Installation) -> None:
+def test_a_rejected_request_is_found_by_the_id_that_its_client_got(sparkd: Installation) -> None:
     head = ["--dump-header", "-", "--header", "x-request-id: mine-7"]
     answered = sparkd.lab.run(*sparkd.curl("/v1/chat/completions", {"model": "nosuch"}), *head).stdout
     assert "x-request-id: mine-7" in answered
@@ -73,7 +73,7 @@ def test_a_request_that_was_refused_is_found_by_the_id_that_its_client_got(spark
     }  # fmt: skip
 
 
-def test_an_answer_that_is_cut_is_a_warning_with_its_model(sparkd: Installation) -> None:
+def test_an_interrupted_response_is_a_warning_with_its_model(sparkd: Installation) -> None:
     assert sparkd.chat("a")[0] == 200
     sparkd.chat("a", stream=True, bad={"tokens": 5, "die_at_chunk": 2})
     cut = sparkd.lab.journal("--unit", SERVICE, "MODEL=a", "EVENT=cut")[-1]

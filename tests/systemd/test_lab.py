@@ -1,4 +1,4 @@
-"""The lab itself: a real systemd, several of them, and nothing left of any."""
+"""The lab itself: several real systemds, and nothing left of any."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""sparkd under a real systemd: it starts when somebody comes, loses nobody, and leaves nothing."""
+"""sparkd under a real systemd: it starts on the first connection, loses no request, and leaves nothing."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from sparkd import __version__
 from tests.systemd.installation import SERVICE, Installation
 
 LOAD_GENERATOR = Path(__file__).with_name("load_generator.py")
@@ -27,9 +28,9 @@ def test_sparkctl_starts_it_too_and_finds_its_socket_by_itself(sparkd: Installat
     assert sparkd.state() == "active"
 
 
-def test_the_status_line_tells_what_goes_on(sparkd: Installation) -> None:
+def test_the_status_line_shows_the_current_state(sparkd: Installation) -> None:
     assert sparkd.chat("a")[0] == 200
-    sparkd.lab.wait_until("the line tells it", lambda: "a resident" in _line(sparkd))
+    sparkd.lab.wait_until("the status line shows it", lambda: "a resident" in _line(sparkd))
     assert re.fullmatch(r"ready · a resident · \d+ GiB free", _line(sparkd))
 
 
@@ -56,7 +57,7 @@ def test_a_restart_under_load_loses_no_connection(sparkd: Installation) -> None:
         sparkd.lab.run("systemctl", "restart", SERVICE)
         before.add(sparkd.pid())
         sparkd.lab.wait_until("the model is back", lambda: "a resident" in _line(sparkd))
-    output, errors = clients.communicate("enough\n", timeout=60)
+    output, errors = clients.communicate("enough\n", timeout=120)
     counts = json.loads(output)
     print(f"requests over ten restarts: {counts}")
     assert len(before) == 11
@@ -65,7 +66,7 @@ def test_a_restart_under_load_loses_no_connection(sparkd: Installation) -> None:
     assert set(counts) == {"200"}, counts
 
 
-def test_a_reload_tells_whether_the_catalogue_is_right_and_stops_nothing(sparkd: Installation) -> None:
+def test_a_reload_reports_whether_the_catalogue_is_valid_and_stops_nothing(sparkd: Installation) -> None:
     assert sparkd.chat("a")[0] == 200
     before = sparkd.pid(), sparkd.engine_pid("a")
     sparkd.catalogue({**sparkd.models(), "c": sparkd.models()["b"]})
@@ -82,27 +83,29 @@ def test_a_reload_tells_whether_the_catalogue_is_right_and_stops_nothing(sparkd:
         sparkd.catalogue(sparkd.models())
 
 
-def test_a_new_program_takes_over_and_systemd_notices_no_more_than_the_engines(sparkd: Installation) -> None:
-    with sparkd.override("WatchdogSec=3s"):
+def test_a_new_program_takes_over_unnoticed_by_systemd_and_engines(sparkd: Installation) -> None:
+    with sparkd.override("WatchdogSec=8s"):
         assert sparkd.chat("a")[0] == 200
         before = sparkd.pid(), sparkd.engine_pid("a"), sparkd.status()["uptime"]
         done = sparkd.lab.run("sparkctl", "reexec")
-        assert "a went on" in done.stdout
+        assert "a kept running" in done.stdout
         assert (sparkd.pid(), sparkd.engine_pid("a")) == before[:2]
         sparkd.lab.wait_until(
-            "it is older than its watchdog", lambda: sparkd.status()["uptime"] > before[2] + 6
+            "it is older than its watchdog", lambda: sparkd.status()["uptime"] > before[2] + 10
         )
         assert sparkd.chat("a")[0] == 200
         assert (sparkd.pid(), sparkd.engine_pid("a"), sparkd.status()["replacements"]) == (*before[:2], 1)
         assert _line(sparkd).startswith("ready · a resident")
         messages = sparkd.lab.journal("--unit", SERVICE, "EVENT=replaced")
-        assert [str(entry["MESSAGE"]).split()[:3] for entry in messages] == [["took", "over", "from"]]
+        assert [str(entry["MESSAGE"]).split()[:3] for entry in messages] == [
+            ["Replaced", "sparkd", f"{__version__};"]
+        ]
         sparkd.lab.run("systemctl", "stop", SERVICE)
         assert sparkd.list_processes() == []
         assert sparkd.lab.show(SERVICE, "Result")["Result"] == "success"
 
 
-def test_a_kill_of_the_daemon_takes_the_engines_with_it_and_the_next_request_is_answered(
+def test_killing_the_daemon_kills_the_engines_and_the_next_request_is_answered(
     sparkd: Installation,
 ) -> None:
     sparkd.catalogue(sparkd.models("--fork-grandchildren", "2", "--fork-runaways", "2", "--deaf"))
@@ -122,8 +125,8 @@ def test_a_kill_of_the_daemon_takes_the_engines_with_it_and_the_next_request_is_
         sparkd.catalogue(sparkd.models())
 
 
-def test_the_watchdog_ends_a_daemon_that_stands_still(sparkd: Installation) -> None:
-    with sparkd.override("WatchdogSec=1s"):
+def test_the_watchdog_kills_a_daemon_that_hangs(sparkd: Installation) -> None:
+    with sparkd.override("WatchdogSec=5s"):
         assert sparkd.chat("a")[0] == 200
         daemon, engine = sparkd.pid(), sparkd.engine_pid("a")
         sparkd.lab.run("kill", "-STOP", str(daemon))
@@ -135,8 +138,8 @@ def test_the_watchdog_ends_a_daemon_that_stands_still(sparkd: Installation) -> N
         assert any("Fatal Python error: Aborted" in str(line) for line in messages)
 
 
-def test_a_stop_takes_as_long_as_answers_do(sparkd: Installation) -> None:
-    """Longer than TimeoutStopSec=: the daemon asks for more."""
+def test_a_stop_takes_as_long_as_responses_do(sparkd: Installation) -> None:
+    """Even longer than TimeoutStopSec=, because the daemon extends it."""
     with sparkd.override("TimeoutStopSec=2s"):
         assert sparkd.chat("a")[0] == 200
         body = {
@@ -151,7 +154,7 @@ def test_a_stop_takes_as_long_as_answers_do(sparkd: Installation) -> None:
         )
         sparkd.lab.wait_until("it is being answered", lambda: sparkd.in_flight("a") == 1)
         sparkd.lab.run("systemctl", "stop", SERVICE)
-        assert asking.communicate(timeout=10)[0].endswith("\n200")
+        assert asking.communicate(timeout=60)[0].endswith("\n200")
         assert sparkd.lab.show(SERVICE, "Result")["Result"] == "success"
 
 

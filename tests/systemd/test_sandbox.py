@@ -1,4 +1,4 @@
-"""What an engine may touch: its folders and its accelerator, and nothing of the owner's."""
+"""An engine may access its folders and its accelerator, and nothing of the owner's."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ try 'cat /etc/sparkd/models.toml'
 /usr/bin/python3 -m http.server 7070 --bind :: --directory $TMPDIR >/dev/null 2>&1 &
 exec "$@"
 """
-"""A shell that tries things, says how each went, opens one more port, and becomes the engine."""
+"""A shell script that tries commands, prints each result, opens one more port, and becomes the engine."""
 
 ALLOWED = {"echo x >/var/lib/sparkd/models/x", "echo x >/var/lib/sparkd/x", "echo x >$TMPDIR/x",
            "cat /etc/sparkd/models.toml"}  # fmt: skip
@@ -77,7 +77,7 @@ def test_an_engine_reads_no_secrets_and_writes_only_into_its_folders(prober_mach
 
 @pytest.fixture
 def neighbour(prober_machine: Installation) -> Iterator[list[str]]:
-    """Another machine on the LAN, where we are 192.0.2.1 and 2001:db8::1: what runs a command on it."""
+    """Yield the command that runs a program on another machine of the LAN. There we are 192.0.2.1 and 2001:db8::1."""
     in_neighbour = ["ip", "netns", "exec", "neighbour"]
     for command in (
         "ip netns add neighbour",
@@ -94,7 +94,7 @@ def neighbour(prober_machine: Installation) -> Iterator[list[str]]:
     prober_machine.lab.run("ip", "netns", "delete", "neighbour")
 
 
-def test_an_engine_that_listens_everywhere_is_reached_from_this_machine_alone(
+def test_an_engine_that_listens_everywhere_is_reached_only_from_this_machine(
     prober_machine: Installation, neighbour: list[str]
 ) -> None:
     lab = prober_machine.lab
@@ -114,7 +114,7 @@ def test_an_engine_that_listens_everywhere_is_reached_from_this_machine_alone(
         assert probe_from_neighbour() == [0, 0]
 
 
-def test_an_engine_reaches_nobody_else(prober_machine: Installation, neighbour: list[str]) -> None:
+def test_an_engine_reaches_no_other_machine(prober_machine: Installation, neighbour: list[str]) -> None:
     lab = prober_machine.lab
     serve = ["systemd-run", "--quiet", "--unit=there", *neighbour, "/usr/bin/python3", "-m", "http.server"]
     lab.run(*serve, "7000", "--directory", "/tmp")
@@ -129,7 +129,7 @@ def test_an_engine_reaches_nobody_else(prober_machine: Installation, neighbour: 
     lab.run("systemctl", "stop", "there")
 
 
-def test_whoever_has_no_key_gets_nothing_and_no_engine_starts(sparkd: Installation) -> None:
+def test_without_a_key_a_client_gets_nothing_and_no_engine_starts(sparkd: Installation) -> None:
     output = sparkd.lab.run(
         *("curl", "--silent", "--write-out", "%{http_code}", "--output", "/dev/null"),
         *("--data", '{"model": "a"}', "http://127.0.0.1:8009/v1/chat/completions"),

@@ -1,4 +1,4 @@
-"""What systemd itself thinks of the units."""
+"""systemd's own checks of the units."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ UNITS = (SERVICE, "sparkd.socket", "sparkd-control.socket", "sparkd.slice")
 MOST_EXPOSED = 2.0
 
 
-def test_every_unit_is_right(machine: Installation) -> None:
+def test_every_unit_is_valid(machine: Installation) -> None:
     output = machine.lab.run("systemd-analyze", "verify", *UNITS)
     assert output.stdout + output.stderr == ""
 
 
-def test_the_service_is_hardly_exposed(machine: Installation) -> None:
+def test_the_service_has_a_low_exposure(machine: Installation) -> None:
     output = machine.lab.run("systemd-analyze", "security", "--no-pager", SERVICE).stdout
     exposure = re.search(r"Overall exposure level for sparkd.service: ([0-9.]+)", output)
     assert exposure
@@ -34,7 +34,7 @@ def test_the_system_keeps_memory_that_engines_cannot_push_out(machine: Installat
     assert output == {"Slice": "sparkd.slice", "OOMPolicy": "continue", "OOMScoreAdjust": "-900"}
 
 
-def test_however_often_it_fails_the_sockets_stay_open(sparkd: Installation) -> None:
+def test_the_sockets_stay_open_no_matter_how_often_sparkd_fails(sparkd: Installation) -> None:
     with sparkd.override("ExecStart=\nExecStart=/bin/false\nRestartSec=50ms"):
         sparkd.lab.run("systemctl", "start", SERVICE, check=False)
         sparkd.lab.wait_until(

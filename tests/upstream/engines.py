@@ -1,4 +1,4 @@
-"""What tests of the client of engines share: a sink that keeps everything, and engines that answer once."""
+"""Shared by tests of the engine client: a sink that keeps everything, and engines that respond respond once."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from sparkd.upstream.client import EngineRequest, Upstream
 from sparkd.upstream.connection import Flow
 from sparkd.upstream.headers import Headers
 from tests.gateway.engines import Engine, Script, read_request
-from tests.gateway.house import run
+from tests.gateway.gateways import run
 
 GET = EngineRequest(b"GET", b"/v1/x", [])
 POST = EngineRequest(b"POST", b"/v1/x", [], b'{"model":"m"}')
 
 
-class Heard:
-    """A sink that keeps everything, and may hold back its engine."""
+class RecordingSink:
+    """A sink that keeps everything and may pause the engine."""
 
     def __init__(self) -> None:
         self.status: int | None = None
@@ -48,26 +48,26 @@ class Heard:
 def with_engine(
     script: Script, test: Callable[[Engine, Upstream], Awaitable[None]], **options: float
 ) -> None:
-    """Run a test with an engine and a client of it."""
+    """Run a test with an engine and its client."""
 
-    async def whole() -> None:
+    async def run_test() -> None:
         with tempfile.TemporaryDirectory() as folder:
             async with Engine(Path(folder) / "s", script) as engine:
                 upstream = Upstream(UnixAddress(str(engine.path)), **options)
                 await test(engine, upstream)
                 await upstream.close()
 
-    run(whole)
+    run(run_test)
 
 
-async def ask(upstream: Upstream, request: EngineRequest = GET) -> Heard:
-    heard = Heard()
-    await upstream.exchange(request, heard)
-    return heard
+async def ask(upstream: Upstream, request: EngineRequest = GET) -> RecordingSink:
+    sink = RecordingSink()
+    await upstream.exchange(request, sink)
+    return sink
 
 
-def once(answer: bytes, *, close: bool = True) -> Script:
-    """An engine that answers one request with these bytes, then closes or stays silent."""
+def respond_once(answer: bytes, *, close: bool = True) -> Script:
+    """Return an engine that answers one request with these bytes, then disconnects or stays silent."""
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)

@@ -1,4 +1,4 @@
-"""What an engine may answer, and what is made of it: the corners of HTTP/1.1."""
+"""Responses of engines, and how special cases of HTTP/1.1 are handled."""
 
 from __future__ import annotations
 
@@ -10,49 +10,50 @@ from sparkd.errors import UpstreamError
 from sparkd.upstream.client import EngineRequest, Upstream
 from sparkd.upstream.headers import Headers
 from tests.gateway.engines import OK, SSE, Asked, Engine, answering, chunk, read_request
-from tests.upstream.engines import POST, ask, once, with_engine
+from tests.upstream.engines import POST, ask, respond_once, with_engine
 
 
 @pytest.mark.parametrize(
     "interim", [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n"]
 )
-def test_interim_answers_are_swallowed(interim: bytes) -> None:
+def test_interim_responses_are_ignored(interim: bytes) -> None:
     async def test(engine: Engine, upstream: Upstream) -> None:
-        heard = await ask(upstream, POST)
-        assert (heard.status, heard.text) == (200, b"{}")
-        assert b"link" not in dict(heard.headers)
+        sink = await ask(upstream, POST)
+        assert (sink.status, sink.text) == (200, b"{}")
+        assert b"link" not in dict(sink.headers)
         await ask(upstream, POST)
         assert engine.connections == 1
 
     with_engine(answering(interim + OK, OK), test)
 
 
-def test_an_engine_that_switches_protocols_is_in_error() -> None:
+def test_switching_protocols_is_an_error() -> None:
     async def test(_: Engine, upstream: Upstream) -> None:
         with pytest.raises(UpstreamError, match="switched protocols"):
             await ask(upstream)
 
     with_engine(
-        once(b"HTTP/1.1 101 Go\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n", close=False), test
+        respond_once(b"HTTP/1.1 101 Go\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n", close=False),
+        test,
     )
 
 
 @pytest.mark.parametrize("status", [204, 304])
-def test_answers_without_a_body_end_with_their_head(status: int) -> None:
+def test_responses_without_a_body_end_with_their_headers(status: int) -> None:
     async def test(engine: Engine, upstream: Upstream) -> None:
         for _ in range(2):
-            heard = await ask(upstream)
-            assert (heard.status, heard.text, heard.ended) == (status, b"", True)
+            sink = await ask(upstream)
+            assert (sink.status, sink.text, sink.ended) == (status, b"", True)
         assert engine.connections == 1
 
     with_engine(answering(b"HTTP/1.1 %d X\r\n\r\n" % status), test)
 
 
-def test_head_ends_with_the_head_and_its_connection_is_not_used_again() -> None:
+def test_a_response_to_head_ends_with_its_headers_and_its_connection_is_not_used_again() -> None:
     async def test(engine: Engine, upstream: Upstream) -> None:
-        heard = await ask(upstream, EngineRequest(b"HEAD", b"/v1/x", []))
-        assert (heard.status, heard.text, heard.ended) == (200, b"", True)
-        assert (b"content-length", b"99") in heard.headers
+        sink = await ask(upstream, EngineRequest(b"HEAD", b"/v1/x", []))
+        assert (sink.status, sink.text, sink.ended) == (200, b"", True)
+        assert (b"content-length", b"99") in sink.headers
         assert (await ask(upstream)).text == b"{}"
         assert engine.connections == 2
 
@@ -64,9 +65,9 @@ def test_trailers_are_dropped() -> None:
 
     async def test(engine: Engine, upstream: Upstream) -> None:
         for _ in range(2):
-            heard = await ask(upstream)
-            assert heard.text == b"data: x\n\n"
-            assert b"x-checksum" not in dict(heard.headers)
+            sink = await ask(upstream)
+            assert sink.text == b"data: x\n\n"
+            assert b"x-checksum" not in dict(sink.headers)
         assert engine.connections == 1
 
     with_engine(answering(answer), test)
@@ -82,44 +83,44 @@ def test_one_read_is_passed_on_as_one_piece() -> None:
         writer.write(chunk(b""))
 
     async def test(_: Engine, upstream: Upstream) -> None:
-        heard = await ask(upstream)
-        assert len(heard.pieces) <= 3
-        assert heard.text.count(b"data:") == 100
+        sink = await ask(upstream)
+        assert len(sink.pieces) <= 3
+        assert sink.text.count(b"data:") == 100
 
     with_engine(script, test)
 
 
 def test_a_body_without_length_ends_when_the_engine_closes() -> None:
     async def test(_: Engine, upstream: Upstream) -> None:
-        heard = await ask(upstream)
-        assert (heard.text, heard.ended) == (b"until the end", True)
+        sink = await ask(upstream)
+        assert (sink.text, sink.ended) == (b"until the end", True)
 
-    with_engine(once(b"HTTP/1.1 200 OK\r\n\r\nuntil the end"), test)
+    with_engine(respond_once(b"HTTP/1.1 200 OK\r\n\r\nuntil the end"), test)
 
 
 @pytest.mark.parametrize(
-    ("answer", "words"),
+    ("answer", "message"),
     [
-        (b"hello\r\n\r\n", "not HTTP"),
+        (b"hello\r\n\r\n", "not valid HTTP"),
         (b"HTTP/1.1 999 Odd\r\ncontent-length: 0\r\n\r\n", "status 999"),
         (b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n", "transfer coding"),
-        (b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n", "not HTTP"),
-        (b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\n", "not HTTP"),
-        (b"HTTP/1.1 200 OK\r\ncontent-len", "before it answered"),
-        (b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nabc", "middle of its answer"),
-        (SSE + b"5\r\nab", "middle of its answer"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n", "not valid HTTP"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\n", "not valid HTTP"),
+        (b"HTTP/1.1 200 OK\r\ncontent-len", "before it responded"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nabc", "middle of its response"),
+        (SSE + b"5\r\nab", "middle of its response"),
     ],
 )
-def test_an_answer_that_is_not_whole_http_is_an_error(answer: bytes, words: str) -> None:
+def test_an_incomplete_or_invalid_response_is_an_error(answer: bytes, message: str) -> None:
     async def test(engine: Engine, upstream: Upstream) -> None:
-        with pytest.raises(UpstreamError, match=words):
+        with pytest.raises(UpstreamError, match=message):
             await ask(upstream)
         await engine.closed()
 
-    with_engine(once(answer), test)
+    with_engine(respond_once(answer), test)
 
 
-def test_headers_of_the_connection_stay_behind_in_both_directions() -> None:
+def test_hop_by_hop_headers_are_dropped_in_both_directions() -> None:
     seen: list[Asked] = []
     answer = (
         b"HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nset-cookie: b=2\r\nkeep-alive: timeout=5\r\nconnection: X-Own\r\n"
@@ -142,8 +143,8 @@ def test_headers_of_the_connection_stay_behind_in_both_directions() -> None:
 
     async def test(_: Engine, upstream: Upstream) -> None:
         request = EngineRequest(b"POST", b"/v1/x?a=b", sent, b"12345", without=frozenset({b"authorization"}))
-        heard = await ask(upstream, request)
-        assert heard.headers == [
+        sink = await ask(upstream, request)
+        assert sink.headers == [
             (b"set-cookie", b"a=1"),
             (b"set-cookie", b"b=2"),
             (b"content-length", b"2"),
@@ -160,7 +161,7 @@ def test_headers_of_the_connection_stay_behind_in_both_directions() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
-def test_an_answer_may_come_in_pieces_of_any_size(size: int) -> None:
+def test_a_response_may_arrive_in_pieces_of_any_size(size: int) -> None:
     answer = SSE + chunk("data: größer\n\n".encode()) + chunk(b"x" * 40) + chunk(b"")
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

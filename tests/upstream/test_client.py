@@ -1,4 +1,4 @@
-"""The client of one engine: its connections, how they are kept, and how they end."""
+"""The client of one engine: how its connections are kept, used again and closed."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from sparkd.engines.engine import TcpAddress, UnixAddress
 from sparkd.errors import UpstreamError
 from sparkd.upstream.client import EngineRequest, Upstream
 from tests.gateway.engines import OK, Asked, Engine, answering, read_request
-from tests.gateway.house import run
-from tests.upstream.engines import GET, POST, Heard, ask, once, with_engine
+from tests.gateway.gateways import run
+from tests.upstream.engines import GET, POST, RecordingSink, ask, respond_once, with_engine
 
 
-def test_requests_one_after_the_other_share_a_connection() -> None:
+def test_consecutive_requests_share_a_connection() -> None:
     async def test(engine: Engine, upstream: Upstream) -> None:
         for _ in range(5):
-            heard = await ask(upstream, POST)
-            assert (heard.status, heard.text, heard.ended) == (200, b"{}", True)
+            sink = await ask(upstream, POST)
+            assert (sink.status, sink.text, sink.ended) == (200, b"{}", True)
         assert engine.connections == 1
 
     with_engine(answering(OK), test)
 
 
-def test_an_engine_is_reached_over_tcp_as_well() -> None:
+def test_an_engine_is_reached_over_tcp_too() -> None:
     async def test() -> None:
         closed = asyncio.Event()
 
@@ -53,18 +53,18 @@ def test_an_engine_is_reached_over_tcp_as_well() -> None:
 def test_connections_expire_before_the_engine_closes_them() -> None:
     async def test(engine: Engine, upstream: Upstream) -> None:
         await ask(upstream)
-        await engine.closed()  # by the pool's own sweep: the script never closes
+        await engine.closed()  # the pool closes it: the script never does
         await ask(upstream)
         assert engine.connections == 2
 
     with_engine(answering(OK), test, keep_alive=0.05)
 
 
-def test_a_connection_that_died_in_the_pool_is_replaced_once() -> None:
+def test_a_connection_that_was_closed_in_the_pool_is_replaced_once() -> None:
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)
         writer.write(OK)
-        await read_request(reader)  # takes the second request, and leaves without a word
+        await read_request(reader)  # reads the second request, then disconnects without a response
 
     async def test(engine: Engine, upstream: Upstream) -> None:
         for _ in range(3):
@@ -75,7 +75,7 @@ def test_a_connection_that_died_in_the_pool_is_replaced_once() -> None:
 
 
 @pytest.mark.parametrize("size", [5, 5_000_000])
-def test_a_body_may_be_a_bytearray_and_is_sent_whole(size: int) -> None:
+def test_a_body_may_be_a_bytearray_and_is_sent_completely(size: int) -> None:
     seen: list[Asked] = []
 
     async def test(_: Engine, upstream: Upstream) -> None:
@@ -86,19 +86,19 @@ def test_a_body_may_be_a_bytearray_and_is_sent_whole(size: int) -> None:
     with_engine(answering(OK, asked=seen), test)
 
 
-def test_a_new_connection_that_dies_is_not_tried_again() -> None:
+def test_a_request_is_not_retried_after_a_new_connection_is_closed() -> None:
     async def script(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await read_request(reader)
 
     async def test(engine: Engine, upstream: Upstream) -> None:
-        with pytest.raises(UpstreamError, match="before it answered"):
+        with pytest.raises(UpstreamError, match="before it responded"):
             await ask(upstream, POST)
         assert engine.connections == 1
 
     with_engine(script, test)
 
 
-def test_a_connection_that_dies_after_a_byte_of_the_answer_is_not_tried_again() -> None:
+def test_a_request_is_not_retried_after_a_byte_of_the_response() -> None:
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)
         writer.write(OK)
@@ -107,14 +107,14 @@ def test_a_connection_that_dies_after_a_byte_of_the_answer_is_not_tried_again() 
 
     async def test(engine: Engine, upstream: Upstream) -> None:
         await ask(upstream)
-        with pytest.raises(UpstreamError, match="before it answered"):
+        with pytest.raises(UpstreamError, match="before it responded"):
             await ask(upstream)
         assert engine.connections == 1
 
     with_engine(script, test)
 
 
-def test_bytes_nobody_asked_for_close_the_connection() -> None:
+def test_unexpected_bytes_close_the_connection() -> None:
     async def test(engine: Engine, upstream: Upstream) -> None:
         assert (await ask(upstream)).text == b"{}"
         await asyncio.sleep(0.02)
@@ -124,7 +124,7 @@ def test_bytes_nobody_asked_for_close_the_connection() -> None:
     with_engine(answering(OK + OK), test)
 
 
-def test_connection_close_is_respected() -> None:
+def test_connection_close_is_obeyed() -> None:
     answer = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}"
 
     async def test(engine: Engine, upstream: Upstream) -> None:
@@ -135,7 +135,7 @@ def test_connection_close_is_respected() -> None:
     with_engine(answering(answer), test)
 
 
-def test_an_engine_is_held_back_while_its_answer_is_not_taken() -> None:
+def test_an_engine_is_paused_while_its_response_is_not_read() -> None:
     written = 0
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -148,33 +148,34 @@ def test_an_engine_is_held_back_while_its_answer_is_not_taken() -> None:
             written += 65536
 
     async def test(_: Engine, upstream: Upstream) -> None:
-        heard = Heard()
-        exchange = asyncio.ensure_future(upstream.exchange(GET, heard))
-        await heard.got.wait()
-        assert heard.flow is not None
-        heard.flow.pause()
+        sink = RecordingSink()
+        exchange = asyncio.ensure_future(upstream.exchange(GET, sink))
+        await sink.got.wait()
+        assert sink.flow is not None
+        sink.flow.pause()
         await asyncio.sleep(0.2)
         assert written < 4 * 2**20
-        heard.flow.resume()
+        sink.flow.resume()
         await exchange
-        assert len(heard.text) == 65536 * 500
+        assert len(sink.text) == 65536 * 500
 
     with_engine(script, test)
 
 
 def test_a_cancelled_exchange_closes_its_connection_at_once() -> None:
-    closed = asyncio.Event()
+    asked, closed = asyncio.Event(), asyncio.Event()
 
     async def script(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await read_request(reader)
+        asked.set()
         assert await reader.read() == b""
         closed.set()
 
     async def test(engine: Engine, upstream: Upstream) -> None:
         exchange = asyncio.ensure_future(ask(upstream))
-        await asyncio.sleep(0.05)
+        await asked.wait()
         exchange.cancel()
-        async with asyncio.timeout(0.5):
+        async with asyncio.timeout(60):
             await closed.wait()
         with pytest.raises(asyncio.CancelledError):
             await exchange
@@ -183,8 +184,8 @@ def test_a_cancelled_exchange_closes_its_connection_at_once() -> None:
     with_engine(script, test)
 
 
-def test_what_the_sink_raises_ends_the_exchange_and_its_connection() -> None:
-    class Picky(Heard):
+def test_an_exception_of_the_sink_ends_the_exchange_and_its_connection() -> None:
+    class Picky(RecordingSink):
         def body(self, data: bytes, *, more: bool) -> None:  # noqa: ARG002
             raise KeyError
 
@@ -196,7 +197,7 @@ def test_what_the_sink_raises_ends_the_exchange_and_its_connection() -> None:
     with_engine(answering(OK), test)
 
 
-def test_closing_ends_what_is_under_way_and_what_comes_later() -> None:
+def test_closing_ends_current_and_later_exchanges() -> None:
     async def test(engine: Engine, upstream: Upstream) -> None:
         exchange = asyncio.ensure_future(ask(upstream))
         await asyncio.sleep(0.05)
@@ -207,10 +208,10 @@ def test_closing_ends_what_is_under_way_and_what_comes_later() -> None:
             await ask(upstream)
         await engine.closed()
 
-    with_engine(once(b"", close=False), test)
+    with_engine(respond_once(b"", close=False), test)
 
 
-def test_nobody_listening_is_an_error() -> None:
+def test_an_engine_that_does_not_listen_is_an_error() -> None:
     async def test() -> None:
         with pytest.raises(UpstreamError, match="does not accept connections"):
             await ask(Upstream(UnixAddress("/nowhere/s")))
@@ -218,7 +219,7 @@ def test_nobody_listening_is_an_error() -> None:
     run(test)
 
 
-def test_a_full_backlog_is_waited_for(tmp_path: Path) -> None:
+def test_the_client_waits_for_a_full_backlog(tmp_path: Path) -> None:
     async def test() -> None:
         path = str(tmp_path / "s")
         with socket.socket(socket.AF_UNIX) as listener:
@@ -227,7 +228,7 @@ def test_a_full_backlog_is_waited_for(tmp_path: Path) -> None:
             listener.setblocking(False)
             upstream = Upstream(UnixAddress(path))
             exchanges = [asyncio.ensure_future(ask(upstream)) for _ in range(5)]
-            await asyncio.sleep(0.05)  # one fits the backlog; the others have been told EAGAIN
+            await asyncio.sleep(0.05)  # one connection fits into the backlog; the others got EAGAIN
             for _ in exchanges:
                 connection, _ = await asyncio.get_running_loop().sock_accept(listener)
                 with connection:

@@ -1,4 +1,4 @@
-"""Bodies that are passed on to an engine as they come."""
+"""Request bodies that are passed on to an engine as they arrive."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_an_upload_is_passed_on_in_chunks_or_by_length(length: int | None) -> No
     with_engine(answering(OK, asked=seen), test)
 
 
-def test_an_upload_takes_a_new_connection_which_may_then_be_used_again() -> None:
+def test_an_upload_uses_a_new_connection_which_may_then_be_used_again() -> None:
     async def test(engine: Engine, upstream: Upstream) -> None:
         await ask(upstream)
         await ask(upstream, EngineRequest(b"POST", b"/x", [], pieces(b"a"), None))
@@ -42,22 +42,22 @@ def test_an_upload_takes_a_new_connection_which_may_then_be_used_again() -> None
     with_engine(answering(OK), test)
 
 
-def test_an_early_answer_to_an_upload_is_passed_on_and_ends_the_connection() -> None:
+def test_an_early_response_to_an_upload_is_passed_on_and_ends_the_connection() -> None:
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader, body=False)
         writer.write(b"HTTP/1.1 413 No\r\ncontent-length: 2\r\n\r\nno")
         await reader.read()
 
     async def test(engine: Engine, upstream: Upstream) -> None:
-        asked = ask(upstream, EngineRequest(b"POST", b"/x", [], pieces(b"abc", then=600), 100))
-        heard = await asyncio.wait_for(asked, 60)
-        assert (heard.status, heard.text) == (413, b"no")
+        exchange = ask(upstream, EngineRequest(b"POST", b"/x", [], pieces(b"abc", then=600), 100))
+        sink = await asyncio.wait_for(exchange, 60)
+        assert (sink.status, sink.text) == (413, b"no")
         await engine.closed()
 
     with_engine(script, test)
 
 
-def test_what_a_body_raises_ends_the_exchange() -> None:
+def test_an_exception_of_the_body_ends_the_exchange() -> None:
     async def broken() -> AsyncIterator[bytes]:
         yield b"abc"
         raise KeyError

@@ -81,5 +81,5 @@ def _find_value_kind(action: argparse.Action) -> str:
     if action.nargs == 0:
         return ""
     if action.choices is not None:
-        return f"words {' '.join(map(str, action.choices))}"
+        return f"choices {' '.join(map(str, action.choices))}"
     return COMPLETION_KINDS.get(action.dest, "nothing")

@@ -24,7 +24,7 @@ class Option(Struct, frozen=True):
 class CommandNode(Struct, frozen=True):
     """A point of a command line, such as "sparkctl logs": what may follow.
 
-    `value_kind` of an argument: "models", "runtimes", "files", "words a b c" or "nothing" if unknown.
+    `value_kind` of an argument: "models", "runtimes", "files", "choices a b c" or "nothing" if unknown.
     """
 
     path: str
@@ -59,9 +59,9 @@ _sparkd_complete() {
     elif [[ $word == --*=* ]]; then
         kind=${_sparkd_values["$at ${word%%=*}"]-}
     elif [[ $word == -* ]]; then
-        kind="words ${_sparkd_options["$at"]}"
+        kind="choices ${_sparkd_options["$at"]}"
     elif [[ -n ${_sparkd_commands["$at"]} ]]; then
-        kind="words ${_sparkd_commands["$at"]}"
+        kind="choices ${_sparkd_commands["$at"]}"
     else
         kind=${_sparkd_takes["$at"]}
     fi
@@ -73,7 +73,7 @@ _sparkd_complete() {
             compopt -o filenames 2> /dev/null
             mapfile -t COMPREPLY < <(compgen -f -- "$word")
             ;;
-        words\ *) mapfile -t COMPREPLY < <(compgen -W "${kind#words }" -- "$word") ;;
+        choices\ *) mapfile -t COMPREPLY < <(compgen -W "${kind#choices }" -- "$word") ;;
         models | runtimes)
             mapfile -t COMPREPLY < <(compgen -W "$("${ask[@]}" completion "$kind" 2> /dev/null)" -- "$word")
             COMPREPLY=("${COMPREPLY[@]#"$broken"}")
@@ -121,7 +121,7 @@ _sparkd_complete() {
     fi
     case $kind in
         files) _files ;;
-        words\ *) compadd -- ${=kind#words } ;;
+        choices\ *) compadd -- ${=kind#choices } ;;
         models|runtimes) compadd -- ${(f)"$(_call_program names $ask completion $kind 2> /dev/null)"} ;;
         *) return 1 ;;
     esac
@@ -261,8 +261,8 @@ def _render_fish_position(nodes: Sequence[CommandNode]) -> Iterator[str]:
 def _render_fish_values(value_kind: str) -> str:
     if value_kind == "files":
         return "-F"
-    if value_kind.startswith("words "):
-        return f"-a {_quote_fish(value_kind.removeprefix('words '))}"
+    if value_kind.startswith("choices "):
+        return f"-a {_quote_fish(value_kind.removeprefix('choices '))}"
     return f"-a {_quote_fish(f'(__sparkd_ask {value_kind})')}" if value_kind != "nothing" else ""
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from sparkd.errors import QueueFull
-from sparkd.gateway.incidents import BURST
+from sparkd.gateway.request_log import BURST
 from tests.gateway.engines import OK, SSE, Asked, answering, chunk, read_answer, request
-from tests.gateway.house import House, house, run
+from tests.gateway.gateways import House, house, run
 from tests.gateway.test_breaking import once
 
 MINE = "x-request-id: mine-1\r\n"

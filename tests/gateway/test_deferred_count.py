@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.gateway.engines import OK, Answer, Asked, answering, request
-from tests.gateway.house import catalogue, house, model, run
+from tests.gateway.gateways import catalogue, house, model, run
 
 WORDS = "The keeper climbed the stairs and cleaned the lamp. "
 
@@ -45,7 +45,7 @@ def test_a_prompt_that_turns_out_to_fit_gets_all_that_is_left() -> None:
 def test_a_prompt_that_turns_out_not_to_fit_is_refused_with_the_exact_sum() -> None:
     answer, asked = ask(370, counted(b"200 OK", b'{"count":4100}'), OK)
     assert (answer.status, answer.code) == (400, "context_length_exceeded")
-    assert answer.json["error"]["message"].startswith('The prompt has 4,100 tokens; "m" takes 4,096.')
+    assert answer.json["error"]["message"].startswith('The prompt has 4,100 tokens, but "m" takes 4,096.')
     assert len(asked) == 1
 
 

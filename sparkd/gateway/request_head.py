@@ -1,4 +1,4 @@
-"""One request as the gateway sees it: what its head says, and sparkd's own headers for its answer."""
+"""A request's head, parsed once, and sparkd's own headers for its response."""
 
 from __future__ import annotations
 
@@ -6,20 +6,23 @@ import itertools
 import os
 import re
 import time
+from collections.abc import Mapping
+from typing import Any
 
-from sparkd.gateway.asgi import Scope
+from starlette.types import Scope
+
 from sparkd.gateway.errors import Dialect
 from sparkd.upstream.headers import Headers
 
 _ids = itertools.count(1)
 _run = os.urandom(4).hex()
 
-_SANE_ID = re.compile(rb"[!-~]{1,128}")
-"""What a client may call its request: it stands in the journal, in the engine's log and in the answer."""
+_ID = re.compile(rb"[!-~]{1,128}")
+"""Accepted values of `x-request-id`: it is written to the journal, to the engine's log and to the response."""
 
 _LOCAL_ORIGIN = re.compile(rb"(https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?|vscode-webview://.*)")
-"""Pages allowed to read answers: those of this machine's own programs, as with sparkd's predecessor. A page
-from the network could else talk to models behind its visitor's back."""
+"""Web pages that may read responses: those of this machine's own programs. Any other page could otherwise use the
+models without its visitor's knowledge."""
 
 _EXPOSED = (
     b"access-control-expose-headers",
@@ -27,11 +30,15 @@ _EXPOSED = (
 )
 
 
-class Request:
+HEAD = "head"
+"""Key of `scope["state"]` under which an ASGI application finds the head of its request."""
+
+
+class RequestHead:
     """The head of a request. `fields` has each header once (the last wins); `headers` has them all, in order.
 
-    `length` is the bytes that its body is announced to have, None for a chunked one. `began` is when it came, in
-    seconds of the monotonic clock; `model` the id of the model it is for, as soon as that is known.
+    `length` is the announced length of the body in bytes, None for a chunked one. `began` is when the request arrived,
+    in seconds of the monotonic clock; `model` is the id of the requested model, once it is known.
     """
 
     __slots__ = (
@@ -47,7 +54,7 @@ class Request:
         "raw_path",
     )
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Mapping[str, Any]) -> None:
         self.began = time.monotonic()
         self.model: str | None = None
         self.method: bytes = scope["method"].encode("ascii")
@@ -66,19 +73,19 @@ class Request:
 
     @property
     def dialect(self) -> Dialect:
-        """Whose API it speaks, by its path."""
+        """The API that the client uses, by its path."""
         if b"/messages" in self.raw_path:
             return "anthropic"
         return "responses" if b"/responses" in self.raw_path else "openai"
 
     @property
     def is_json(self) -> bool:
-        """Whether the body is said to be JSON."""
+        """Whether the content type is JSON."""
         return b"json" in self.content_type
 
     @property
     def is_form(self) -> bool:
-        """Whether the body is a form with files."""
+        """Whether the content type is a multipart form."""
         return self.content_type.startswith(b"multipart/form-data")
 
     @property
@@ -87,10 +94,10 @@ class Request:
         return self.fields.get(b"content-encoding", b"identity") == b"identity"
 
     def identify(self) -> bytes:
-        """The request's id: the client's own if it is fit to be one, or a new one that goes to the engine as well."""
+        """The request's id: the client's own if it is acceptable, otherwise a new one. The engine gets it as well."""
         given = self.fields.get(b"x-request-id")
         if given is not None:
-            if _SANE_ID.fullmatch(given):
+            if _ID.fullmatch(given):
                 return given
             self.headers[:] = [header for header in self.headers if header[0] != b"x-request-id"]
         made = b"%s-%x" % (_run.encode(), next(_ids))
@@ -99,11 +106,11 @@ class Request:
         return made
 
     def own_headers(self) -> Headers:
-        """Sparkd's headers for any answer to this: the id, and CORS for pages of this machine."""
+        """Sparkd's headers for any response to this: the id, and CORS for pages of this machine."""
         return [(b"x-request-id", self.identify()), *self.cors()]
 
     def cors(self) -> Headers:
-        """Headers that let a page of this machine's own programs read the answer."""
+        """Headers that let a page of this machine's own programs read the response."""
         origin = self.fields.get(b"origin")
         if origin is None:
             return []
@@ -112,7 +119,7 @@ class Request:
         return [(b"access-control-allow-origin", origin), _EXPOSED, (b"vary", b"Origin")]
 
     def preflight(self) -> Headers:
-        """What a browser's OPTIONS is told besides: what the request itself may be."""
+        """Further headers for a browser's preflight request: what the request itself may contain."""
         if _LOCAL_ORIGIN.fullmatch(self.fields.get(b"origin", b"")) is None:
             return []
         asked = self.fields.get(b"access-control-request-headers", b"Authorization, Content-Type, X-Api-Key")
@@ -121,3 +128,9 @@ class Request:
             (b"access-control-allow-headers", asked),
             (b"access-control-max-age", b"86400"),
         ]
+
+
+def request_head(scope: Scope) -> RequestHead:
+    """The head of the request that a scope belongs to, as its connection has parsed it."""
+    head: RequestHead = scope["state"][HEAD]
+    return head

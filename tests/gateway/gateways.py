@@ -19,12 +19,12 @@ from sparkd.catalog.settings import Settings
 from sparkd.errors import Refusal
 from sparkd.gateway import Gateway
 from sparkd.gateway.keys import Keys
-from sparkd.gateway.server import GatewayServer
+from sparkd.gateway.server import HttpServer
 from sparkd.upstream.client import Upstream
 from tests.gateway.engines import OK, Answer, Engine, Script, answering, read_answer
 
 
-def run(test: Callable[[], Awaitable[None]], limit: float = 30.0) -> None:
+def run(test: Callable[[], Awaitable[None]], limit: float = 10.0) -> None:
     """Run an asynchronous test on the loop that production uses."""
 
     async def limited() -> None:
@@ -51,11 +51,45 @@ def catalogue(*models: Model, settings: Settings | None = None) -> Catalogue:
     )
 
 
-@dataclass
 class Lease:
-    """What `Supervisor.lease` enters to."""
+    """A lease of a `Supervisor`."""
 
-    upstream: Upstream
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+        self._is_held = False
+        self.upstream = supervisor.upstream
+
+    def request(self) -> bool:
+        """Granted at once where the model is ready."""
+        if not self._supervisor.ready.is_set() or self._supervisor.refusal is not None:
+            return False
+        self._hold()
+        return True
+
+    async def wait(self) -> None:
+        """Wait in line, then hold."""
+        if self._is_held:
+            return
+        supervisor = self._supervisor
+        supervisor.waiting += 1
+        try:
+            if not supervisor.ready.is_set():
+                await supervisor.ready.wait()
+            if supervisor.refusal is not None:
+                raise supervisor.refusal
+        finally:
+            supervisor.waiting -= 1
+        self._hold()
+
+    def release(self) -> None:
+        """Hold no longer."""
+        self._supervisor.held -= self._is_held
+        self._is_held = False
+
+    def _hold(self) -> None:
+        self._is_held = True
+        self._supervisor.granted += 1
+        self._supervisor.held += 1
 
 
 @dataclass
@@ -70,24 +104,10 @@ class Supervisor:
     held: int = 0
     asked: list[str] = field(default_factory=list)
 
-    @contextlib.asynccontextmanager
-    async def lease(self, wanted: Model) -> AsyncIterator[Lease]:
-        """Wait in line, then hold."""
+    def lease(self, wanted: Model) -> Lease:
+        """A lease that has not been requested yet."""
         self.asked.append(wanted.id)
-        self.waiting += 1
-        try:
-            if not self.ready.is_set():
-                await self.ready.wait()
-            if self.refusal is not None:
-                raise self.refusal
-        finally:
-            self.waiting -= 1
-        self.granted += 1
-        self.held += 1
-        try:
-            yield Lease(self.upstream)
-        finally:
-            self.held -= 1
+        return Lease(self)
 
 
 async def until(condition: Callable[[], bool], within: float = 5.0) -> None:
@@ -105,7 +125,7 @@ class House:
     port: int
     engine: Engine
     supervisor: Supervisor
-    server: GatewayServer
+    server: HttpServer
     gateway: Gateway
     listener: socket.socket
     clients: list[asyncio.StreamWriter] = field(default_factory=list)
@@ -139,6 +159,8 @@ async def house(
     ready: bool = True,
     body_stall: float = 60.0,
     head_timeout: float = 30.0,
+    keep_alive: float = 75.0,
+    shortcut: bool = True,
 ) -> AsyncIterator[House]:
     """Start an engine with a script, a supervisor and a gateway; in the end nothing of them is left."""
     with (
@@ -150,8 +172,13 @@ async def house(
             if ready:
                 supervisor.ready.set()
             gateway = Gateway(models or catalogue(), supervisor, keys or Keys(), body_stall=body_stall)
-            server = GatewayServer(gateway, head_timeout=head_timeout)
-            server.start([listener])
+            server = HttpServer(
+                gateway,
+                head_timeout=head_timeout,
+                keep_alive=keep_alive,
+                shortcut=gateway.forward_now if shortcut else None,
+            )
+            await server.start([listener])
             here = House(listener.getsockname()[1], engine, supervisor, server, gateway, listener)
             try:
                 yield here

@@ -1,0 +1,117 @@
+"""The endpoints of the gateway's routes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from starlette.datastructures import URLPath
+from starlette.endpoints import HTTPEndpoint
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Match, NoMatchFound, Router
+from starlette.types import Receive, Scope, Send
+
+from sparkd.gateway import model_list
+from sparkd.gateway.body import ClientDisconnected
+from sparkd.gateway.forwarding import FORWARDING, Forwarding
+from sparkd.gateway.paths import parse_path
+from sparkd.gateway.request_head import request_head
+from sparkd.gateway.response_writer import EXTENSION, ResponseWriter
+
+if TYPE_CHECKING:
+    from sparkd.gateway.app import Gateway
+
+
+class KeyRequired(BaseRoute):
+    """Routes for clients that have a key. Any request that no route before this one matches comes here."""
+
+    def __init__(self, routes: list[BaseRoute]) -> None:
+        self._router = Router(routes, redirect_slashes=False)
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:  # noqa: ARG002
+        """Match everything."""
+        return Match.FULL, {}
+
+    def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
+        """Nothing here needs URLs from names."""
+        raise NoMatchFound(name, path_params)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Raise SparkdError, or route the request by its path as it was parsed, without a slash at its end."""
+        path = _gateway(scope).admit(request_head(scope))
+        scope["path"] = "/" + "/".join(path.segments)
+        await self._router(scope, receive, send)
+
+
+class Forward:
+    """Forwards to engines. An ASGI object: a response is written by a ResponseWriter, past ASGI's `send`."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        """Forward one request, or go on with one that was begun. Raises SparkdError before anything is sent."""
+        try:
+            forwarding = scope["state"].pop(FORWARDING, None) or await self._prepare(scope, receive)
+            await forwarding.run()
+        except ClientDisconnected:
+            return
+
+    async def _prepare(self, scope: Scope, receive: Receive) -> Forwarding:
+        gateway, request = _gateway(scope), request_head(scope)
+        named = gateway.preparer.name(request, parse_path(request.raw_path).segments)
+        prepared = await gateway.preparer.prepare(request, named, receive)
+        writer: ResponseWriter = scope["extensions"].pop(
+            EXTENSION
+        )  # no circle that only the garbage collector finds
+        return gateway.forwarding(prepared, writer)
+
+
+class Models(HTTPEndpoint):
+    """The list of all models."""
+
+    async def get(self, request: Request) -> Response:
+        """The list in the formats of all clients at once."""
+        gateway = _gateway(request.scope)
+        return respond(request, gateway.models.encode_all(gateway.catalogue))
+
+
+class Model(HTTPEndpoint):
+    """One model."""
+
+    async def get(self, request: Request) -> Response:
+        """Its entry. Raises ModelNotFound and ModelDisabled."""
+        model = _gateway(request.scope).catalogue.find(request.path_params["name"])
+        return respond(request, model_list.encode_card(model))
+
+
+class ModelsOfOne(HTTPEndpoint):
+    """The list of one model."""
+
+    async def get(self, request: Request) -> Response:
+        """A list with this model alone. Raises ModelNotFound and ModelDisabled."""
+        model = _gateway(request.scope).catalogue.find(request.path_params["name"])
+        return respond(request, model_list.encode_only(model))
+
+
+async def health(request: Request) -> Response:
+    """Whether sparkd serves."""
+    return respond(request, b"ok\n", media_type="text/plain")
+
+
+async def preflight(request: Request) -> Response:
+    """What a browser asks before a page's request."""
+    response = respond(request, b"", status=204)
+    response.raw_headers += request_head(request.scope).preflight()
+    return response
+
+
+def respond(
+    request: Request, body: bytes, *, status: int = 200, media_type: str = "application/json"
+) -> Response:
+    """A response with sparkd's own headers."""
+    response = Response(body, status, media_type=media_type)
+    response.raw_headers += request_head(request.scope).own_headers()
+    return response
+
+
+def _gateway(scope: Scope) -> Gateway:
+    gateway: Gateway = scope["app"].state.gateway
+    return gateway

@@ -1,0 +1,48 @@
+"""Errors that endpoints raise, as responses. Each is logged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from sparkd.errors import MethodNotAllowed, PathNotFound, SparkdError
+from sparkd.gateway.endpoints import respond
+from sparkd.gateway.errors import error_body, error_headers
+from sparkd.gateway.forwarding import public_error
+from sparkd.gateway.request_head import request_head
+
+SERVED = (
+    "Served here: /v1/…, /v1/<model>/…, /v1/models, /healthz, "
+    "/classify, /detokenize, /pooling, /rerank, /score, /tokenize."
+)
+
+
+def _respond(request: Request, error: Exception) -> Response:
+    head = request_head(request.scope)
+    public = public_error(error, f"{request.method} {request.url.path}", head)
+    request.app.state.gateway.log.refused(head, public)
+    response = respond(request, error_body(public, head.dialect), status=public.status)
+    for name, value in error_headers(public).items():
+        response.headers[name] = value
+    return response
+
+
+def _not_routed(request: Request, error: Exception) -> Response:
+    """Starlette's own 404 and 405."""
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        response = _respond(
+            request, MethodNotAllowed(f"{request.url.path} does not accept {request.method}.")
+        )
+        response.headers["allow"] = (error.headers or {}).get("Allow", "")
+        return response
+    return _respond(request, PathNotFound(f"Nothing is served at {request.url.path}. {SERVED}"))
+
+
+EXCEPTION_HANDLERS: Mapping[type[Exception], Callable[[Request, Exception], Response]] = {
+    SparkdError: _respond,
+    HTTPException: _not_routed,
+    Exception: _respond,
+}

@@ -1,0 +1,189 @@
+"""One request on its way to an engine and back.
+
+The lease of its model covers the whole response. Three things end it early: the client disconnects (the request leaves
+the queue, or its engine connection is closed, at once), the engine breaks off, or the queue refuses the request.
+
+`start` does all of it from callbacks, without a task, if nothing has to be waited for: the model is ready and a
+connection to its engine is idle. `run` does everything else, and may go on where `start` stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any, Protocol, cast
+
+from sparkd.catalog.definitions import Model
+from sparkd.errors import SparkdError
+from sparkd.gateway.body import Upload
+from sparkd.gateway.prepared_request import PreparedRequest
+from sparkd.gateway.request_head import RequestHead
+from sparkd.gateway.request_log import RequestLog
+from sparkd.gateway.response_writer import ResponseWriter
+from sparkd.journal.handler import event
+from sparkd.upstream.client import Upstream
+from sparkd.upstream.connection import Connection, StaleConnection
+
+FORWARDING = "forwarding"
+"""Key of `scope["state"]` under which the application finds a forwarding that was begun without it."""
+
+journal = logging.getLogger("sparkd.gateway")
+
+
+class Lease(Protocol):
+    """The right to use a model."""
+
+    @property
+    def upstream(self) -> Upstream:
+        """The client of the model's engine, once the lease is granted."""
+        ...
+
+    def request(self) -> bool:
+        """Ask for the model; whether the lease is granted already."""
+        ...
+
+    async def wait(self) -> None:
+        """Wait until the model is ready. Raises Refusal; leaves the queue when cancelled."""
+        ...
+
+    def release(self) -> None:
+        """Give the lease back, or leave the queue."""
+        ...
+
+
+class Lender(Protocol):
+    """Lends out ready models: the supervisor."""
+
+    def lease(self, model: Model) -> Lease:
+        """A lease that has not been requested yet."""
+        ...
+
+
+class Forwarding:
+    """Forwards one prepared request. Until it ends, it is the `observer` of its client's connection."""
+
+    def __init__(
+        self, prepared: PreparedRequest, lease: Lease, writer: ResponseWriter, log: RequestLog
+    ) -> None:
+        self._prepared = prepared
+        self._lease = lease
+        self._writer = writer
+        self._log = log
+        self._exchange: Connection | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._error: Exception | None = None
+        self._disconnected = False
+        writer.client.observer = self
+        writer.extra = writer.request.own_headers()
+        if prepared.rewrites:
+            writer.extra.append((b"x-sparkd-rewrites", ", ".join(prepared.rewrites).encode()))
+
+    # Without waiting
+
+    def start(self) -> bool:
+        """Send the request to its engine if that is possible at once; otherwise the application calls `run`."""
+        if self._prepared.deferred_count is None and self._lease.request():
+            self._exchange = self._lease.upstream.try_exchange(
+                self._prepared.request, self._writer, self._engine_ended
+            )
+        if self._exchange is None:
+            self._writer.cycle.scope["state"][FORWARDING] = self
+        return self._exchange is not None
+
+    def _engine_ended(self, error: Exception | None) -> None:
+        self._exchange = None
+        if error is not None and not self._writer.started:
+            # Nothing was sent yet: the application sends the request again where that is safe, or an error.
+            self._error = None if isinstance(error, StaleConnection) else error
+            self._writer.cycle.scope["state"][FORWARDING] = self
+            self._writer.client.start_application(self._writer)
+        elif error is not None or self._writer.complete:
+            self._finish(error)
+
+    # The client
+
+    def client_disconnected(self) -> None:
+        """End everything that is done for this client."""
+        self._disconnected = True
+        if self._task is not None:
+            self._task.cancel()
+        else:
+            if self._exchange is not None:
+                self._exchange.abort()
+            self._finish(None)
+
+    def client_writable(self) -> None:
+        """Write what was kept while the client was slow."""
+        self._writer.flush()
+        if self._writer.complete and self._task is None:
+            self._finish(None)
+
+    # With waiting
+
+    async def run(self) -> None:
+        """Forward the request; returns when its response is complete, or the client has disconnected.
+
+        Raises SparkdError only as long as nothing of a response has been sent.
+        """
+        if self._client_is_gone():
+            return
+        self._task = task = cast("asyncio.Task[Any]", asyncio.current_task())
+        error: Exception | None = None
+        try:
+            await self._exchange_when_ready()
+        except asyncio.CancelledError:
+            if not self._client_is_gone():
+                self._release()
+                raise
+            task.uncancel()  # the cancellation has done its work
+        except Exception as failure:
+            error = failure
+            if not self._writer.started:
+                self._release()
+                raise
+        self._finish(error)
+
+    def _client_is_gone(self) -> bool:
+        return self._disconnected
+
+    async def _exchange_when_ready(self) -> None:
+        if self._error is not None:
+            raise self._error
+        await self._lease.wait()
+        request = self._prepared.request
+        if self._prepared.deferred_count is not None:
+            request = await self._prepared.deferred_count.apply(self._lease.upstream, request)
+        await self._lease.upstream.exchange(request, self._writer)
+        await self._writer.flushed()
+
+    # The end
+
+    def _finish(self, error: Exception | None) -> None:
+        """Release what is held, log the outcome, end the response."""
+        self._release()
+        request = self._writer.request
+        if self._disconnected:
+            self._log.disconnected(request)
+            return
+        if error is None:
+            self._log.answered(request, self._writer.status)
+        else:
+            public = public_error(error, f"response of {self._prepared.model.id}", request)
+            self._log.cut(request, public)
+            self._writer.break_off(public)
+        self._writer.end()
+
+    def _release(self) -> None:
+        self._writer.client.observer = None
+        self._lease.release()
+        if isinstance(self._prepared.request.body, Upload):
+            self._prepared.request.body.close()
+
+
+def public_error(error: Exception, where: str, request: RequestHead) -> SparkdError:
+    """The error as a client gets it: a bug in sparkd is logged, and the client learns no more than that it is one."""
+    if isinstance(error, SparkdError):
+        return error
+    fields = event("bug", request.model, REQUEST_ID=request.identify().decode())
+    journal.error("bug in sparkd: %s", where, exc_info=error, extra=fields)
+    return SparkdError(f"sparkd has a bug ({type(error).__name__}); its journal has the details.")

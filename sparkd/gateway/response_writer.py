@@ -1,0 +1,199 @@
+"""The client's side of one request: writes an engine's response from inside the read that brought it.
+
+uvicorn's `send` is a coroutine, so it needs a task to wake up for each event. A `ResponseWriter` writes to the same
+transport without one, keeps the state of uvicorn's request cycle true, and frames the body by RFC 9112.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+
+from sparkd.errors import SparkdError
+from sparkd.gateway.errors import error_event
+from sparkd.gateway.request_head import RequestHead
+from sparkd.upstream.connection import Flow
+from sparkd.upstream.headers import Headers
+
+EXTENSION = "sparkd.response"
+"""Key of `scope["extensions"]` under which an ASGI application finds the writer of its response."""
+
+MAX_UNSENT = 256 * 1024
+"""Bytes held for a client that reads slowly before its engine is paused, besides the 64 KiB of its transport."""
+
+_FIXED = frozenset({b"content-length", b"content-encoding"})
+"""Headers of a response that nothing can be added to."""
+
+_OWN = frozenset({b"x-request-id", b"x-sparkd-rewrites"})
+"""Headers that only sparkd sets."""
+
+_JOIN_BELOW = 16 * 1024
+"""Bytes: a piece up to this long is written together with its framing; copying a longer one would cost more."""
+
+
+class Observer(Protocol):
+    """Follows what happens to the client while its request is being answered."""
+
+    def client_disconnected(self) -> None:
+        """The client has closed its connection."""
+        ...
+
+    def client_writable(self) -> None:
+        """The client has read what was sent; more may be written."""
+        ...
+
+
+class Client(Protocol):
+    """What a writer needs of its connection."""
+
+    transport: asyncio.Transport
+    flow: FlowControl
+    observer: Observer | None
+
+    def start_application(self, writer: ResponseWriter) -> None:
+        """Run the ASGI application for the writer's request."""
+        ...
+
+
+class ResponseWriter:
+    """Writes the response to `request`.
+
+    `started`: the client has got a status line; `status` is the engine's, 0 before that. `complete`: everything has
+    been written. `extra` headers are sparkd's own; they replace the engine's of the same names.
+    """
+
+    started = False
+    status = 0
+    _head = b""
+    _chunked = False
+    _without_body = False
+    _takes_events = False
+    _is_fixed = False
+    _ended = False
+    complete = False
+    _flow: Flow | None = None
+    _flushed: asyncio.Future[None] | None = None
+
+    def __init__(self, client: Client, cycle: RequestResponseCycle) -> None:
+        self.client = client
+        self.cycle = cycle
+        self.request = RequestHead(cycle.scope)
+        self.extra: Headers = []
+        self._unsent: list[bytes] = []
+        self._unsent_size = 0
+
+    # From the engine ------------------------------------------------------------------------------------------
+
+    def head(self, status: int, headers: Headers, flow: Flow) -> None:
+        """Take status and headers; they are written with the first piece of the body."""
+        cycle = self.cycle
+        self.started = cycle.response_started = True
+        cycle.waiting_for_100_continue = False
+        self.status = status
+        self._flow = flow
+        lines = [STATUS_LINE[status]]
+        has_length = False
+        for name, value in headers:
+            if name == b"content-type" and value.startswith(b"text/event-stream"):
+                self._takes_events = True
+                lines.append(
+                    b"x-accel-buffering: no\r\n"
+                )  # otherwise an nginx in front would hold events back
+            elif name in _FIXED:
+                self._is_fixed = True
+                has_length = has_length or name == b"content-length"
+            elif name in _OWN or name.startswith(b"access-control-"):
+                continue  # browsers reject two Access-Control-Allow-Origin
+            lines += (name, b": ", value, b"\r\n")
+        for name, value in self.extra:
+            lines += (name, b": ", value, b"\r\n")
+        lines.append(self._framing(status, has_length=has_length))
+        self._head = b"".join(lines)
+
+    def _framing(self, status: int, *, has_length: bool) -> bytes:
+        """The last lines of the head."""
+        cycle = self.cycle
+        framing = b""
+        if cycle.scope["method"] == "HEAD" or status in (204, 304):
+            self._without_body = True
+        elif not has_length and cycle.scope["http_version"] == "1.1":
+            self._chunked = True
+            framing = b"transfer-encoding: chunked\r\n"
+        elif not has_length:
+            cycle.keep_alive = False  # HTTP/1.0 knows no chunks: the end of the connection ends the body
+        return framing + (b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n")
+
+    def body(self, data: bytes, *, more: bool) -> None:
+        """Write a piece, or keep it while the client is slow."""
+        if not more:
+            self._flow = None  # the connection may soon carry another response
+        if not self.client.flow.write_paused:
+            self._write(data, more=more)
+            return
+        self._ended = not more
+        self._unsent.append(data)
+        self._unsent_size += len(data)
+        if self._unsent_size > MAX_UNSENT and self._flow is not None:
+            self._flow.pause()
+
+    def _write(self, data: bytes, *, more: bool) -> None:
+        head, self._head = self._head, b""
+        if self._chunked:
+            before = b"%b%x\r\n" % (head, len(data)) if data else head
+            after = (b"\r\n" if data else b"") if more else (b"\r\n0\r\n\r\n" if data else b"0\r\n\r\n")
+        else:
+            before, after = head, b""
+            if self._without_body:
+                data = b""
+        if len(data) < _JOIN_BELOW:
+            self.client.transport.write(b"%b%b%b" % (before, data, after))
+        else:
+            self.client.transport.writelines((before, data, after))
+        if not more:
+            self.complete = True
+
+    # To the client --------------------------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Write what was kept for a slow client, in one piece, and let the engine go on."""
+        if not self._unsent:
+            return
+        data = b"".join(self._unsent)
+        self._unsent.clear()
+        self._unsent_size = 0
+        if self._flow is not None:
+            self._flow.resume()
+        self._write(data, more=not self._ended)
+        if self._flushed is not None and not self._flushed.done():
+            self._flushed.set_result(None)
+
+    async def flushed(self) -> None:
+        """Wait until the client has taken a response that has come in full."""
+        if not self.complete:
+            self._flushed = asyncio.get_running_loop().create_future()
+            await self._flushed
+
+    def break_off(self, error: SparkdError) -> None:
+        """End a response whose engine broke off: an event stream with an error event.
+
+        Any other response is cut short and its connection closed: the client notices that the body is incomplete.
+        """
+        data = b"".join(self._unsent)
+        self._unsent.clear()
+        if self._takes_events and not self._is_fixed:
+            # The blank line ends an event that was cut in the middle.
+            self._write(data + b"\n\n" + error_event(error, self.request.dialect), more=False)
+        else:
+            self._write(data, more=True)
+
+    def end(self) -> None:
+        """Let the connection go on to its next request, or close where this response cannot be followed by another."""
+        cycle = self.cycle
+        cycle.response_complete = True
+        cycle.message_event.set()  # wakes a task that still reads the request's body
+        if not (cycle.keep_alive and self.complete):
+            self.client.transport.close()
+        cycle.on_response()
