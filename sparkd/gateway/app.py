@@ -96,7 +96,7 @@ class Gateway:
             return False
         try:
             segments = self.admit(request).segments
-            if segments[0] != "v1" or "models" in (segments[1], segments[-1]):
+            if len(segments) < 2 or segments[0] != "v1" or "models" in (segments[1], segments[-1]):
                 return False
             named = self.preparer.name(request, segments)
             prepared = self.preparer.prepare_json(request, named, writer.cycle.body)

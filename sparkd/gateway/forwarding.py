@@ -81,11 +81,18 @@ class Forwarding:
     # Without waiting
 
     def start(self) -> bool:
-        """Send the request to its engine if that is possible at once; otherwise the application calls `run`."""
-        if self._prepared.deferred_count is None and self._lease.request():
-            self._exchange = self._lease.upstream.try_exchange(
-                self._prepared.request, self._writer, self._engine_ended
-            )
+        """Send the request to its engine if that is possible at once; otherwise the application calls `run`.
+
+        Raises ModelNotFound and ModelDisabled if a reload has removed the model meanwhile.
+        """
+        try:
+            if self._prepared.deferred_count is None and self._lease.request():
+                self._exchange = self._lease.upstream.try_exchange(
+                    self._prepared.request, self._writer, self._engine_ended
+                )
+        except Exception:
+            self._release()
+            raise
         if self._exchange is None:
             self._writer.cycle.scope["state"][FORWARDING] = self
         return self._exchange is not None

@@ -73,7 +73,7 @@ class Preparer:
         model = named.model
         if not request.has_body:
             if model is None:
-                raise named.missing
+                raise named.missing.with_traceback(None)  # it is one object for many requests
             return PreparedRequest(model, self._engine_request(request, named, b"", 0))
         self._limits.check(request.length or 0)
         if model is not None and not (request.is_plain and (request.is_json or named.api != "other")):
@@ -136,7 +136,7 @@ class Preparer:
 
     def _find(self, request: RequestHead, named: Named, name: str | None) -> Model:
         if not name:
-            raise named.missing
+            raise named.missing.with_traceback(None)  # it is one object for many requests
         model = self._catalogue.find(name)
         request.model = model.id
         return model

@@ -51,6 +51,7 @@ class Crowd:
 
     port: int
     pace: float
+    there: int = 0
     connecting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(100))
     closed_after: dict[str, list[float]] = field(default_factory=lambda: {"idle": [], "slow": []})
 
@@ -82,6 +83,7 @@ class Crowd:
         self, kind: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         began = time.monotonic()
+        self.there += 1
         with contextlib.suppress(ConnectionError):
             assert await reader.read() == b""
         self.closed_after[kind].append(time.monotonic() - began)
@@ -110,7 +112,8 @@ async def scene(idle: int, slow: int, head_timeout: float, keep_alive: float, pa
         members = [asyncio.ensure_future(crowd.idle()) for _ in range(idle)]
         pieces = (b"x-header: 1\r\n", b"0123456789")
         members += [asyncio.ensure_future(crowd.slow(pieces[n % 2])) for n in range(slow)]
-        await until(lambda: process.num_fds() >= descriptors + idle + slow, within=30.0)
+        await until(lambda: crowd.there == idle + slow, within=60.0)
+        await until(lambda: process.num_fds() >= descriptors + idle + slow)
         among_them = min([await median_of(port, 200) for _ in range(3)])
         memory = process.memory_info().rss
         await asyncio.gather(*members)
