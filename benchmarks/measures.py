@@ -30,7 +30,7 @@ def _load(
 ) -> tuple[dict[str, Any], float]:
     """Run the load generator; return its report, and the CPU time that the contestant used, in seconds.
 
-    `behaviour` tells the engine how to respond. Raises RuntimeError if a request failed.
+    The engine responds as `behaviour` says. Raises RuntimeError if a request failed.
     """
     argv = [bench.load, to.port, connections, seconds, requests, body, to.headers, behaviour]
     before = to.cpu()

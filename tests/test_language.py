@@ -131,3 +131,12 @@ def test_the_project_is_read_when_no_file_is_named() -> None:
     ran = run("--count")
     assert ran.returncode == 0
     assert ran.stdout.splitlines()[-1].endswith(" in all")
+
+
+def test_names_of_functions_and_classes_are_checked(tmp_path: Path) -> None:
+    file = tmp_path / "module.py"
+    file.write_text("class Door:\n    def was_told(self): ...\n\n\ndef folding(): ...\n")
+    ran = run(file)
+    assert (ran.returncode, len(ran.stdout.splitlines())) == (1, 2)
+    assert "Door" in ran.stdout
+    assert "was_told" in ran.stdout

@@ -47,7 +47,7 @@ class Forward:
     """Forwards to engines. An ASGI object: a response is written by a ResponseWriter, past ASGI's `send`."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
-        """Forward one request, or go on with one that was begun. Raises SparkdError before anything is sent."""
+        """Forward one request, or continue one that was started. Raises SparkdError before anything is sent."""
         try:
             forwarding = scope["state"].pop(FORWARDING, None) or await self._prepare(scope, receive)
             await forwarding.run()

@@ -4,7 +4,7 @@ The lease of its model covers the whole response. Three things end it early: the
 the queue, or its engine connection is closed, at once), the engine breaks off, or the queue refuses the request.
 
 `start` does all of it from callbacks, without a task, if nothing has to be waited for: the model is ready and a
-connection to its engine is idle. `run` does everything else, and may go on where `start` stopped.
+connection to its engine is idle. `run` does everything else, and can continue where `start` stopped.
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ class Forwarding:
             self._log.answered(request, self._writer.status)
         else:
             public = public_error(error, f"response of {self._prepared.model.id}", request)
-            self._log.cut(request, public)
+            self._log.interrupted(request, public)
             self._writer.break_off(public)
         self._writer.end()
 
@@ -191,6 +191,6 @@ def public_error(error: Exception, where: str, request: RequestHead) -> SparkdEr
     """The error as a client gets it: a bug in sparkd is logged, and the client learns no more than that it is one."""
     if isinstance(error, SparkdError):
         return error
-    fields = event("bug", request.model, REQUEST_ID=request.identify().decode())
+    fields = event("internal-error", request.model, REQUEST_ID=request.identify().decode())
     journal.error("bug in sparkd: %s", where, exc_info=error, extra=fields)
     return SparkdError(f"sparkd has a bug ({type(error).__name__}); its journal has the details.")

@@ -33,7 +33,7 @@ class Keys:
         return bool(self._names)
 
     def check(self, headers: Mapping[bytes, bytes]) -> str | None:
-        """The name of the key in `Authorization: Bearer` or `x-api-key`, None where none is needed.
+        """The name of the key in `Authorization: Bearer` or `x-api-key`, None if no key is needed.
 
         Raises Unauthorized.
         """

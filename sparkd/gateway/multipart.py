@@ -23,7 +23,7 @@ class FieldFinder:
             raise InvalidRequest("The form's content type has no boundary.")
         self._delimiter = b"\r\n--" + (found[1] or found[2])
         self._field = field
-        # The first delimiter has no line break before it where nothing precedes it.
+        # The first delimiter has no line break before it if it is at the start.
         self._data = bytearray(b"\r\n")
         self._from = 0
         self._wanted = False
@@ -43,7 +43,7 @@ class FieldFinder:
         return bytes(self._data[2 : self._value_at]) + value + bytes(self._data[end:])
 
     def _step(self) -> bool:
-        """Go on by one delimiter and the head that follows; False when more data is needed."""
+        """Advance past one delimiter and the head that follows; False when more data is needed."""
         at = self._data.find(self._delimiter, self._from)
         if at < 0:
             if self._wanted:

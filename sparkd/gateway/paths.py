@@ -1,7 +1,7 @@
 """Paths: parsed before anything is decided, and rebuilt for the engine, so that it sees what was checked here.
 
 A path that two programs might read differently is rejected: double slashes, dot segments, encoded slashes and percent
-signs.
+characters.
 """
 
 from __future__ import annotations

@@ -32,6 +32,9 @@ HEAD_TIMEOUT = 30.0
 KEEP_ALIVE = 75.0
 """Seconds an idle connection is kept; more than the 60 of most proxies, so that they close first."""
 
+ARRIVAL_TIMEOUT = 1.0
+"""Seconds a client that has just connected has to send its first request once the server stops."""
+
 Shortcut = Callable[[ResponseWriter], bool]
 """Takes a complete request without running the ASGI application. False: it has not, and nothing was written."""
 
@@ -86,6 +89,8 @@ class ClientConnection(HttpToolsProtocol):
         self._begun: tuple[RequestResponseCycle, ASGI3Application] | None = None
         self._in_read = False
         self._in_head = False
+        self._fresh = True
+        self._stopping = False
         self._head_size = 0
         self._deadline = math.inf
         self._timer: asyncio.TimerHandle
@@ -114,7 +119,17 @@ class ClientConnection(HttpToolsProtocol):
                 min(self._deadline, now + self.config.keep_alive), self._check_deadline
             )
 
-    # Disconnecting: uvicorn tells the request that came last; with pipelining that is not the one being answered.
+    # Stopping: uvicorn closes a connection whose first request is still on its way, and so loses that request.
+
+    def shutdown(self) -> None:
+        """Close the connection after its current request, after its first one, or now if it is idle."""
+        self._stopping = True
+        if self._fresh:
+            self._expire_in(ARRIVAL_TIMEOUT)
+        else:
+            super().shutdown()
+
+    # Disconnecting: uvicorn informs only the latest request; with pipelining that is not the one being answered.
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Report to everything that works for this client that it has disconnected."""
@@ -196,7 +211,7 @@ class ClientConnection(HttpToolsProtocol):
     # Errors: uvicorn's are plain text, and may be written into a response that has begun.
 
     def _reject(self, error: RequestError) -> None:
-        """Answer bytes that are no HTTP between responses; during one, cut the connection."""
+        """Reject bytes that are not HTTP between responses; during one, cut the connection."""
         self._begun = None
         if self._current is not None:
             self.transport.abort()
@@ -210,6 +225,9 @@ class ClientConnection(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         """Begin a request when the read that brought its head has been parsed: often it has brought the body, too."""
+        self._fresh = False
+        if self._stopping:
+            cycle.keep_alive = False
         self._current = cycle
         self._deadline = math.inf
         if self._in_read:

@@ -22,7 +22,7 @@ _ID = re.compile(rb"[!-~]{1,128}")
 
 _LOCAL_ORIGIN = re.compile(rb"(https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?|vscode-webview://.*)")
 """Web pages that may read responses: those of this machine's own programs. Any other page could otherwise use the
-models without its visitor's knowledge."""
+models without its reader's knowledge."""
 
 _EXPOSED = (
     b"access-control-expose-headers",

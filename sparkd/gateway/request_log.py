@@ -37,9 +37,9 @@ class RequestLog:
         name = "refused" if isinstance(error, RequestError | Refusal) else "failed"
         self._write(request, name, error.status, error.code, error.message)
 
-    def cut(self, request: RequestHead, error: SparkdError) -> None:
-        """The response had started and was cut off."""
-        self._write(request, "cut", error.status, error.code, error.message)
+    def interrupted(self, request: RequestHead, error: SparkdError) -> None:
+        """The response had started and was interrupted."""
+        self._write(request, "interrupted", error.status, error.code, error.message)
 
     def answered(self, request: RequestHead, status: int) -> None:
         """The engine's response is complete, with this status."""
@@ -52,7 +52,7 @@ class RequestLog:
     def disconnected(self, request: RequestHead) -> None:
         """The client disconnected before its response was complete."""
         if journal.isEnabledFor(logging.DEBUG):
-            journal.debug("%s: the client disconnected", _describe(request), extra=_fields(request, "left"))
+            journal.debug("%s: the client disconnected", _describe(request), extra=_fields(request, "disconnected"))
 
     def _write(self, request: RequestHead, name: str, status: int, code: str, why: str) -> None:
         if not self._rate_limit.try_take():
@@ -67,7 +67,7 @@ class RequestLog:
 
 
 def _describe(request: RequestHead) -> str:
-    """A request in words, for readers of a journal without fields."""
+    """A request as a sentence, for readers of a journal without fields."""
     path = request.raw_path[:LONGEST].decode("latin-1")
     model = f" for {request.model}" if request.model else ""
     return f"{request.method.decode()} {path}{model} (request {request.identify().decode()})"

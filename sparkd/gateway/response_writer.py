@@ -158,7 +158,7 @@ class ResponseWriter:
     # To the client --------------------------------------------------------------------------------------------
 
     def flush(self) -> None:
-        """Write what was kept for a slow client, in one piece, and let the engine go on."""
+        """Write what was kept for a slow client, in one piece, and let the engine continue."""
         if not self._unsent:
             return
         data = b"".join(self._unsent)
@@ -179,7 +179,7 @@ class ResponseWriter:
     def break_off(self, error: SparkdError) -> None:
         """End a response whose engine broke off: an event stream with an error event.
 
-        Any other response is cut short and its connection closed: the client notices that the body is incomplete.
+        Any other response ends early and its connection is closed, so the client notices that the body is incomplete.
         """
         data = b"".join(self._unsent)
         self._unsent.clear()

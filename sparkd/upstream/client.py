@@ -83,7 +83,7 @@ class Upstream:
     def try_exchange(
         self, request: EngineRequest, sink: Sink, on_end: Callable[[Exception | None], None]
     ) -> Connection | None:
-        """Like `exchange`, on a connection that is there already; None, and nothing is sent, where there is none.
+        """Like `exchange`, on an idle connection. Returns None, and sends nothing, if there is none.
 
         The body must be bytes. `on_end` is called with None or with what `exchange` would raise, StaleConnection
         included. Call `abort` on the connection that is returned to end it early.

@@ -134,7 +134,7 @@ def test_zsh_and_fish_complete_where_they_are(environment: dict[str, str], tmp_p
         for line, expected in (
             ("load ", {"qwen", "org/qwen:latest", "tiny"}),
             ("--json logs -n 3 t", {"tiny"}),
-            ("runtime ", {"build", "list"}),
+            ("runtime ", {"build", "list", "prune", "rollback"}),
             ("explain --api ", {"chat", "completions", "messages", "responses"}),
         ):
             ask = [shell, "--no-config", "-c", f"source {made}; complete -C 'sparkctl {line}'"]

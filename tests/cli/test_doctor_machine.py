@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import msgspec
 import pytest
 from msgspec import structs
 
@@ -16,7 +15,7 @@ from tests.cli.doctor_facts import HEALTHY, SPARK, STATUS, UNITS, check_with, wi
 
 
 def test_leaked_memory_is_told_in_bytes_and_that_a_reboot_brings_it_back() -> None:
-    leaking = with_status(memory=msgspec.structs.replace(STATUS.memory, leaked=3 * GIB))
+    leaking = with_status(memory=structs.replace(STATUS.memory, leaked=3 * GIB))
     level, found, fix = check_with(machine_checks.check_leaks, status=leaking)
     assert level == "warning"
     assert found.startswith(f"3.0 GiB ({3 * GIB} bytes) ")
@@ -117,9 +116,7 @@ def test_controllers_that_a_delegated_cgroup_has_not_are_named() -> None:
 
 def test_when_the_memory_guard_last_acted_is_told_and_worth_a_warning_for_a_day() -> None:
     def check_guard_after(ago: float) -> tuple[str, str, str]:
-        memory = msgspec.structs.replace(
-            STATUS.memory, last_guard_action=GuardAction(model="qwen", seconds_ago=ago)
-        )
+        memory = structs.replace(STATUS.memory, last_guard_action=GuardAction(model="qwen", seconds_ago=ago))
         return check_with(machine_checks.check_guard, status=with_status(memory=memory))
 
     assert check_with(machine_checks.check_guard)[:2] == ("ok", "it has never acted")

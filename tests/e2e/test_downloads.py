@@ -251,7 +251,7 @@ def test_a_source_folder_that_does_not_exist_is_reported(open_daemon: Open) -> N
     )
     pulled = sparkd.sparkctl("pull", "m")
     assert pulled.returncode == 1
-    assert "a folder of your own, which nobody downloads" in pulled.stderr
+    assert "it is your own folder, so sparkd does not download it" in pulled.stderr
 
 
 def test_files_of_a_model_in_use_are_kept_and_those_of_a_stopped_one_can_be_removed(
@@ -268,7 +268,7 @@ def test_files_of_a_model_in_use_are_kept_and_those_of_a_stopped_one_can_be_remo
     assert sparkd.sparkctl("rm", "m").returncode == 1  # no terminal to ask for confirmation
     removed = sparkd.sparkctl("rm", "m", "--yes")
     assert removed.returncode == 0, removed.stderr
-    assert "org/m is removed" in removed.stdout
+    assert "org/m is deleted" in removed.stdout
     assert not repository_folder(sparkd.folder / "models", "org/m").exists()
     assert error_of(sparkd.chat("m"))["code"] == "model_not_on_disk"
 
@@ -288,7 +288,7 @@ def test_root_downloads_and_removes_as_the_folders_owner(hub: Hub, monkeypatch: 
         assert owners == {65534}
         shutil.rmtree(folder / "models" / "downloads")  # as for a model that another program has downloaded
         removed = sparkd.sparkctl("rm", "m", "--yes")
-        assert "org/m is removed" in removed.stdout, removed.stderr
+        assert "org/m is deleted" in removed.stdout, removed.stderr
         owners = {path.lstat().st_uid for path in (folder / "models").rglob("*")}
         assert owners == {65534}
     finally:

@@ -82,7 +82,7 @@ def test_an_engine_that_breaks_off_is_a_failure_before_its_answer_and_a_cut_in_i
         lambda here: here.ask(request(extra=MINE)),
     )
     ((level, _, fields),) = told()
-    assert (level, fields["EVENT"], fields["REQUEST_ID"]) == (logging.WARNING, "cut", "mine-1")
+    assert (level, fields["EVENT"], fields["REQUEST_ID"]) == (logging.WARNING, "interrupted", "mine-1")
 
 
 def test_an_engines_own_failure_is_passed_on_and_told(told: Told) -> None:

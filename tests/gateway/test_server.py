@@ -58,6 +58,24 @@ def test_draining_closes_idle_connections_and_lets_answers_end() -> None:
     run(test)
 
 
+def test_a_request_that_is_on_its_way_when_the_server_stops_is_answered() -> None:
+    async def test() -> None:
+        async with house() as here:
+            reader, writer = await here.connect()
+            silent, _ = await here.connect()
+            await until(lambda: len(here.server.server_state.connections) == 2)
+            here.server.stop_accepting()
+            draining = asyncio.ensure_future(here.server.drained())
+            await asyncio.sleep(0.05)
+            writer.write(request())
+            assert (await read_answer(reader)).status == 200
+            assert await reader.read() == b""
+            assert await silent.read() == b"", "one that sends nothing does not hold up the end"
+            await draining
+
+    run(test)
+
+
 def test_a_thousand_connections_at_once_are_all_accepted() -> None:
     async def test() -> None:
         async with house() as here:

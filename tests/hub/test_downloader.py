@@ -121,6 +121,7 @@ def test_after_kill_9_it_goes_on_where_it_was(hub: Hub, harness: DownloadHarness
     data = hold_large_repository(hub, harness)
     process = harness.start(harness.request(M))
     wait_for(partial_path(harness, data), 500_000)
+    wait_for(snapshot(harness) / "config.json", 2)  # the small file is on its way beside the large one
     assert is_downloading(harness.models, "org/m")
     process.kill()
     process.communicate()

@@ -294,6 +294,7 @@ def test_a_socket_at_another_address_is_opened_there(installation: Installation)
 # Upgrades that fail -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["fails", "kills"])
 def test_no_matter_which_step_fails_a_sparkd_answers_and_the_next_run_finishes(
     installation: Installation, how: str

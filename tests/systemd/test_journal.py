@@ -76,6 +76,6 @@ def test_a_rejected_request_is_found_by_the_id_that_its_client_got(sparkd: Insta
 def test_an_interrupted_response_is_a_warning_with_its_model(sparkd: Installation) -> None:
     assert sparkd.chat("a")[0] == 200
     sparkd.chat("a", stream=True, bad={"tokens": 5, "die_at_chunk": 2})
-    cut = sparkd.lab.journal("--unit", SERVICE, "MODEL=a", "EVENT=cut")[-1]
-    assert (cut["PRIORITY"], cut["STATUS"]) == ("4", "502")
-    assert "one two three" not in cut["MESSAGE"]
+    interrupted = sparkd.lab.journal("--unit", SERVICE, "MODEL=a", "EVENT=interrupted")[-1]
+    assert (interrupted["PRIORITY"], interrupted["STATUS"]) == ("4", "502")
+    assert "one two three" not in interrupted["MESSAGE"]

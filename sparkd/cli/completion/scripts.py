@@ -239,10 +239,10 @@ def _render_descriptions(texts: Mapping[str, str]) -> str:
 def _render_fish_position(nodes: Sequence[CommandNode]) -> Iterator[str]:
     """The function that prints the current point of the command line."""
     yield "function __sparkd_at"
-    yield "    set -l words (commandline -opc)"
-    yield "    set -l at (string replace -r '.*/' '' -- $words[1])"
+    yield "    set -l typed (commandline -opc)"
+    yield "    set -l at (string replace -r '.*/' '' -- $typed[1])"
     yield "    set -l value no"
-    yield "    for word in $words[2..]"
+    yield "    for word in $typed[2..]"
     yield "        if test $value = yes; set value no; continue; end"
     yield '        switch "$at $word"'
     for key, _ in _value_options(nodes):
