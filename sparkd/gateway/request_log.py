@@ -52,7 +52,9 @@ class RequestLog:
     def disconnected(self, request: RequestHead) -> None:
         """The client disconnected before its response was complete."""
         if journal.isEnabledFor(logging.DEBUG):
-            journal.debug("%s: the client disconnected", _describe(request), extra=_fields(request, "disconnected"))
+            journal.debug(
+                "%s: the client disconnected", _describe(request), extra=_fields(request, "disconnected")
+            )
 
     def _write(self, request: RequestHead, name: str, status: int, code: str, why: str) -> None:
         if not self._rate_limit.try_take():
