@@ -1,4 +1,14 @@
-"""The door: authenticate, find the model, forward, answer."""
+"""The port that clients connect to: keys, naming, forwarding, errors, model lists.
+
+app                the route table, and the shortcut past it
+endpoints          what the routes call; error_responses renders what they raise
+protocol           a client's connection: uvicorn's protocol with its gaps filled; server starts and stops it
+request_head, paths, naming, body, multipart, keys    how a request is read
+prepared_request   the request for the engine; deferred_count counts its tokens if an estimate is not enough
+forwarding         a prepared request: lease, engine, response
+response_writer    the response, written from inside the read that brought it
+request_log        what the journal has of requests
+"""
 
 from sparkd.gateway.app import Gateway
 
