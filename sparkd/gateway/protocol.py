@@ -261,4 +261,4 @@ class ClientConnection(HttpToolsProtocol):
         """Keep nothing of an answered request while the connection is idle: with 5,000 of them that is 12 MB."""
         cycle, self._current = self._current, None
         if cycle is not None and cycle is self.cycle:
-            self.scope = cycle.scope = None  # type: ignore[assignment]  # set anew with the next head
+            self.scope = cycle.scope = None  # type: ignore[assignment]  # set again with the next head
