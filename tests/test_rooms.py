@@ -132,7 +132,16 @@ def test_the_daemon_imports_nothing_that_slows_its_start() -> None:
         "huggingface_hub",
         "jinja2",
     }
-    heavy |= {"psutil", "pynvml", "unittest", "xml", "difflib", "python_multipart"}
+    heavy |= {
+        "psutil",
+        "pynvml",
+        "click",
+        "multiprocessing",
+        "unittest",
+        "xml",
+        "difflib",
+        "python_multipart",
+    }
     heavy |= {"urllib.request", "sparkd.cli", "sparkd.guessing", "sparkd.hub.transfer"}
     heavy |= {"sparkd.catalog.reading.drop_ins", "sparkd.catalog.reference", "sparkd.engines.parsers"}
     heavy |= {"sparkd.runtimes.building", "sparkd.control.client"}

@@ -3,6 +3,7 @@
 app                the route table, and the shortcut past it
 endpoints          what the routes call; error_responses renders what they raise
 protocol           a client's connection: uvicorn's protocol with its gaps filled; server starts and stops it
+uvicorn_import     imports uvicorn without its command line
 request_head, paths, naming, body, multipart, keys    how a request is read
 prepared_request   the request for the engine; deferred_count counts its tokens if an estimate is not enough
 forwarding         a prepared request: lease, engine, response
@@ -10,6 +11,7 @@ response_writer    the response, written from inside the read that brought it
 request_log        what the journal has of requests
 """
 
+from sparkd.gateway import uvicorn_import  # noqa: F401  # before any module that imports uvicorn
 from sparkd.gateway.app import Gateway
 
 __all__ = ["Gateway"]
