@@ -72,3 +72,19 @@ def test_the_page_about_compose_refers_to_existing_keys() -> None:
     }
     own |= {"runtime", "encodings", "lifecycle", "vision", "status", "reason", "pinned"}
     assert own <= set(names_in_text) & set(keys_of(Model))
+
+
+def test_the_readme_shows_what_the_demo_prints() -> None:
+    block = (CLONE / "README.md").read_text().partition("$ scripts/demo\n")[2].partition("```")[0]
+    sources = "".join(
+        path.read_text()
+        for path in (CLONE / "scripts" / "install", *(CLONE / "sparkd" / "cli" / "demo").glob("*.py"))
+    )
+    fixed = re.findall(
+        r"==> ([\w' ]+into \.venv)|^(sparkd serves at)|(until Ctrl-C\. Try this in another terminal, in)",
+        block,
+        re.MULTILINE,
+    )
+    texts = [text for match in fixed for text in match if text]
+    assert len(texts) == 3
+    assert [text for text in texts if text not in sources] == []

@@ -18,7 +18,7 @@ class ClientDisconnected(Exception):
 async def run_while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
     """Do `work`, and cancel it if the client disconnects, which Starlette does not report to endpoints.
 
-    Raises ClientLeft in that case, and everything that `work` raises.
+    Raises ClientDisconnected in that case, and everything that `work` raises.
     """
     task = asyncio.ensure_future(work)
     disconnect = asyncio.ensure_future(_wait_for_disconnect(receive))

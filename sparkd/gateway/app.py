@@ -10,11 +10,11 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from sparkd.catalog import Catalogue
-from sparkd.errors import NotSupported, PathForbidden
+from sparkd.errors import NotSupported, PathForbidden, SparkdError
 from sparkd.gateway.body import STALL
-from sparkd.gateway.endpoints import Forward, KeyRequired, Model, Models, ModelsOfOne, health, preflight
+from sparkd.gateway.endpoints import Forward, Health, KeyRequired, Model, Models, ModelsOfOne, preflight
 from sparkd.gateway.error_responses import EXCEPTION_HANDLERS
-from sparkd.gateway.forwarding import Forwarding, Lender
+from sparkd.gateway.forwarding import Forwarding, Lender, public_error
 from sparkd.gateway.keys import Keys
 from sparkd.gateway.model_list import ModelList
 from sparkd.gateway.paths import Path, parse_path
@@ -23,11 +23,19 @@ from sparkd.gateway.request_head import RequestHead
 from sparkd.gateway.request_log import RequestLog
 from sparkd.gateway.response_writer import ResponseWriter
 
+ENGINE_PATHS = (
+    # vLLM's paths beside /v1 that only answer about a model (vllm/entrypoints, 0.33)
+    *("/tokenize", "/detokenize", "/classify", "/pooling", "/rerank", "/score"),
+    # Cohere's API, as vLLM serves it
+    *("/v2/embed", "/v2/rerank"),
+)
+"""Paths beside /v1 that are forwarded."""
+
 
 def _routes() -> list[BaseRoute]:
     forward = Forward()
     return [
-        Route("/healthz", health),
+        Route("/healthz", Health),
         Route("/v1/{path:path}", preflight, methods=["OPTIONS"]),  # CORS
         KeyRequired(
             [
@@ -35,16 +43,7 @@ def _routes() -> list[BaseRoute]:
                 Route("/v1/models/{name:path}", Model),
                 Route("/v1/{name:path}/models", ModelsOfOne),  # for clients whose base URL is /v1/<model>
                 Route("/v1/{path:path}", forward),  # /v1/… and /v1/<model>/…, any method
-                # Paths of vLLM beside /v1 that only answer about a model (vllm/entrypoints, 0.33)
-                Route("/tokenize", forward),
-                Route("/detokenize", forward),
-                Route("/classify", forward),
-                Route("/pooling", forward),
-                Route("/rerank", forward),
-                Route("/score", forward),
-                # Paths of Cohere's API that vLLM serves
-                Route("/v2/embed", forward),
-                Route("/v2/rerank", forward),
+                *(Route(path, forward) for path in ENGINE_PATHS),  # /tokenize, /rerank, …
             ]
         ),
     ]
@@ -52,6 +51,8 @@ def _routes() -> list[BaseRoute]:
 
 class Gateway:
     """The ASGI application. `body_stall` is how long (seconds) a client may pause within a body."""
+
+    served = f"Served here: /v1/…, /v1/<model>/…, /v1/models, /healthz, {', '.join(ENGINE_PATHS)}."
 
     def __init__(
         self, catalogue: Catalogue, supervisor: Lender, keys: Keys, *, body_stall: float = STALL
@@ -101,7 +102,10 @@ class Gateway:
             named = self.preparer.name(request, segments)
             prepared = self.preparer.prepare_json(request, named, writer.cycle.body)
             return self.forwarding(prepared, writer).start()
-        except Exception:  # noqa: BLE001  # nothing was sent: the router's endpoint meets the same error, and reports it
+        except SparkdError:  # nothing was sent: the router's endpoint meets the same error, and reports it
+            return False
+        except Exception as error:  # noqa: BLE001  # a bug here must not cost the request, which the router can serve
+            public_error(error, "forwarding without a task", request)
             return False
 
     def forwarding(self, prepared: PreparedRequest, writer: ResponseWriter) -> Forwarding:

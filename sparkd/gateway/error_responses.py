@@ -14,15 +14,10 @@ from sparkd.gateway.errors import error_body, error_headers
 from sparkd.gateway.forwarding import public_error
 from sparkd.gateway.request_head import request_head
 
-SERVED = (
-    "Served here: /v1/…, /v1/<model>/…, /v1/models, /healthz, "
-    "/classify, /detokenize, /pooling, /rerank, /score, /tokenize."
-)
-
 
 def _respond(request: Request, error: Exception) -> Response:
     head = request_head(request.scope)
-    public = public_error(error, f"{request.method} {request.url.path}", head)
+    public = public_error(error, f"{request.method} {request.scope['path']}", head)
     request.app.state.gateway.log.refused(head, public)
     response = respond(request, error_body(public, head.dialect), status=public.status)
     for name, value in error_headers(public).items():
@@ -34,11 +29,12 @@ def _not_routed(request: Request, error: Exception) -> Response:
     """Starlette's own 404 and 405."""
     if isinstance(error, HTTPException) and error.status_code == 405:
         response = _respond(
-            request, MethodNotAllowed(f"{request.url.path} does not accept {request.method}.")
+            request, MethodNotAllowed(f"{request.scope['path']} does not accept {request.method}.")
         )
         response.headers["allow"] = (error.headers or {}).get("Allow", "")
         return response
-    return _respond(request, PathNotFound(f"Nothing is served at {request.url.path}. {SERVED}"))
+    served = request.app.state.gateway.served
+    return _respond(request, PathNotFound(f"Nothing is served at {request.scope['path']}. {served}"))
 
 
 EXCEPTION_HANDLERS: Mapping[type[Exception], Callable[[Request, Exception], Response]] = {

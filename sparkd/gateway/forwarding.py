@@ -27,7 +27,7 @@ from sparkd.upstream.connection import Connection, StaleConnection
 FORWARDING = "forwarding"
 """Key of `scope["state"]` under which the application finds a forwarding that was begun without it."""
 
-journal = logging.getLogger("sparkd.gateway")
+logger = logging.getLogger(__name__)
 
 
 class Lease(Protocol):
@@ -192,5 +192,5 @@ def public_error(error: Exception, where: str, request: RequestHead) -> SparkdEr
     if isinstance(error, SparkdError):
         return error
     fields = event("internal-error", request.model, REQUEST_ID=request.identify().decode())
-    journal.error("bug in sparkd: %s", where, exc_info=error, extra=fields)
+    logger.error("bug in sparkd: %s", where, exc_info=error, extra=fields)
     return SparkdError(f"sparkd has a bug ({type(error).__name__}); its journal has the details.")

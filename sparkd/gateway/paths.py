@@ -20,6 +20,10 @@ FORBIDDEN = frozenset(
 )
 """Names of engine paths that change or expose the engine itself (vLLM's development mode, LoRA, profiling)."""
 
+MAX_CACHED = 512
+"""Bytes of path and query together up to which what was parsed is cached. Clients without a key choose them too, and
+1,024 of 64 KiB each would take 100 MB for good."""
+
 
 @dataclass(frozen=True, slots=True)
 class Path:
@@ -29,9 +33,12 @@ class Path:
     forbidden: str | None
 
 
-@lru_cache(maxsize=1024)
 def parse_path(raw: bytes) -> Path:
     """Parse a path. Raises InvalidRequest if it is ambiguous."""
+    return _parse_cached(raw) if len(raw) <= MAX_CACHED else _parse(raw)
+
+
+def _parse(raw: bytes) -> Path:
     text = raw.removeprefix(b"/")
     if text.endswith(b"/"):
         text = text[:-1]
@@ -40,7 +47,9 @@ def parse_path(raw: bytes) -> Path:
     return Path(segments, forbidden)
 
 
-@lru_cache(maxsize=1024)
+_parse_cached = lru_cache(maxsize=1024)(_parse)
+
+
 def target(segments: tuple[str, ...]) -> bytes:
     """The path to request from an engine. Raises InvalidRequest if a segment has a slash in it."""
     if any("/" in segment for segment in segments):

@@ -26,13 +26,14 @@ from sparkd.gateway.body import Limits, Upload, read_body, receive_body
 from sparkd.gateway.deferred_count import DeferredTokenCount
 from sparkd.gateway.multipart import FieldFinder
 from sparkd.gateway.naming import Named, named_in_head
+from sparkd.gateway.paths import MAX_CACHED
 from sparkd.gateway.request_head import RequestHead
 from sparkd.rewriting import JsonBody, RequestRewriter, RewriteContext
 from sparkd.rewriting.rewrite_context import Api
 from sparkd.rewriting.summary import summarize
 from sparkd.upstream.client import EngineRequest
 
-journal = logging.getLogger("sparkd.gateway")
+logger = logging.getLogger(__name__)
 
 
 class PreparedRequest(Struct, frozen=True):
@@ -52,7 +53,8 @@ class Preparer:
 
     def __init__(self, catalogue: Catalogue, body_stall: float, without: Set[bytes]) -> None:
         self._catalogue = catalogue
-        self._named = lru_cache(maxsize=1024)(partial(named_in_head, catalogue))
+        self._named = partial(named_in_head, catalogue)
+        self._named_cached = lru_cache(maxsize=1024)(self._named)
         self._rewriter = RequestRewriter()
         self._contexts: dict[tuple[str, Api, str | None], RewriteContext] = {}
         self._limits = Limits(catalogue.settings.server.max_body, body_stall)
@@ -60,7 +62,9 @@ class Preparer:
 
     def name(self, request: RequestHead, segments: tuple[str, ...]) -> Named:
         """The model and the target that the head names. Raises ModelNotFound, ModelDisabled and InvalidRequest."""
-        named = self._named(segments, request.query)
+        is_short = len(request.raw_path) + len(request.query) <= MAX_CACHED
+        find = self._named_cached if is_short else self._named
+        named = find(segments, request.query)
         if named.model is not None:
             request.model = named.model.id
         return named
@@ -94,8 +98,8 @@ class Preparer:
         model = named.model or self._find(request, named, body.model)
         context = self._context(model, named, body.model)
         rewritten = self._rewriter.rewrite(context, body)
-        if rewritten.steps and journal.isEnabledFor(logging.DEBUG):
-            journal.debug("%s: %s", request.identify().decode("latin-1"), summarize(rewritten))
+        if rewritten.steps and logger.isEnabledFor(logging.DEBUG):
+            logger.debug("%s: %s", request.identify().decode("latin-1"), summarize(rewritten))
         return PreparedRequest(
             model,
             self._engine_request(request, named, rewritten.body.encode(), 0),

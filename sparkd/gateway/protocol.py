@@ -22,6 +22,7 @@ from sparkd.errors import HeadersTooLarge, InvalidRequest, RequestError
 from sparkd.gateway.errors import error_body
 from sparkd.gateway.request_head import HEAD
 from sparkd.gateway.response_writer import EXTENSION, Observer, ResponseWriter
+from sparkd.service.sockets import BACKLOG
 
 MAX_HEAD = 64 * 1024
 """Bytes of request line and headers, besides those of the first read."""
@@ -64,6 +65,7 @@ class Config(uvicorn.Config):
             proxy_headers=False,
             server_header=False,
             date_header=False,
+            backlog=BACKLOG,  # uvicorn calls listen(2) again, and its own 2048 would halve the queue
         )
         self.connection_lost = asyncio.Event()
         self.head_timeout = head_timeout
@@ -159,11 +161,9 @@ class ClientConnection(HttpToolsProtocol):
             self._head_size += len(data)
         self._in_read = True
         try:
-            self.parser.feed_data(data)
+            self._parse(data)
         except httptools.HttpParserError as error:
             self._reject(InvalidRequest(f"This is not HTTP: {error}."))
-        except httptools.HttpParserUpgrade as upgrade:
-            self._ignore_upgrade(data[upgrade.args[0] :])
         else:
             if self._in_head and self._head_size > MAX_HEAD:
                 self._reject(HeadersTooLarge(f"The request's head is longer than {MAX_HEAD} bytes."))
@@ -181,7 +181,7 @@ class ClientConnection(HttpToolsProtocol):
             self._expire_in(self.config.head_timeout)
 
     def on_headers_complete(self) -> None:
-        """Leave a head that offers an upgrade to `_ignore_upgrade`. Trailers go to a list that nobody reads."""
+        """Leave a head that offers an upgrade to `_parse`. Trailers go to a list that nobody reads."""
         self._in_head = False
         if not self.parser.should_upgrade():
             super().on_headers_complete()
@@ -195,18 +195,32 @@ class ClientConnection(HttpToolsProtocol):
     # Upgrades: uvicorn drops what follows such a head, and with it the body of each POST of Java's HttpClient,
     # which offers h2c every time. RFC 9110 7.8 allows to ignore the offer.
 
-    def _ignore_upgrade(self, rest: bytes) -> None:
-        """Parse the head once more without its `Connection` headers, then what follows it."""
-        method = self.parser.get_method()
-        if method == b"CONNECT":
-            self._reject(InvalidRequest("This is not a proxy for CONNECT."))
-            return
-        lines = [method, b" ", self.url, b" HTTP/1.1\r\n"]
+    def _parse(self, data: bytes) -> None:
+        """Parse one read. Raises HttpParserError.
+
+        A loop, and no copies: one read may bring thousands of pipelined heads that each offer an upgrade.
+        """
+        rest: bytes | memoryview = data
+        while rest:
+            try:
+                self.parser.feed_data(rest)
+            except httptools.HttpParserUpgrade as upgrade:
+                rest = memoryview(rest)[upgrade.args[0] :]
+                if self.parser.get_method() == b"CONNECT":
+                    self._reject(InvalidRequest("This is not a proxy for CONNECT."))
+                    return
+                self._parse_without_upgrade()
+            else:
+                return
+
+    def _parse_without_upgrade(self) -> None:
+        """Parse the head again without its `Connection` headers."""
+        lines = [self.parser.get_method(), b" ", self.url, b" HTTP/1.1\r\n"]
         for name, value in self.headers:
             if name != b"connection":
                 lines += [name, b": ", value, b"\r\n"]
         self.parser = httptools.HttpRequestParser(self)
-        self.data_received(b"".join((*lines, b"\r\n", rest)))
+        self.parser.feed_data(b"".join((*lines, b"\r\n")))
 
     # Errors: uvicorn's are plain text, and may be written into a response that has begun.
 

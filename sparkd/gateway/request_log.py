@@ -15,7 +15,7 @@ from sparkd.gateway.request_head import RequestHead
 from sparkd.journal.handler import event
 from sparkd.journal.token_bucket import TokenBucket
 
-journal = logging.getLogger("sparkd.gateway")
+logger = logging.getLogger(__name__)
 
 RATE: Final = 10.0
 BURST: Final = 200.0
@@ -45,14 +45,14 @@ class RequestLog:
         """The engine's response is complete, with this status."""
         if status >= 500:
             self._write(request, "failed", status, UpstreamError.code, f"the engine answered {status}")
-        elif journal.isEnabledFor(logging.DEBUG):
+        elif logger.isEnabledFor(logging.DEBUG):
             extra = _fields(request, "answered", STATUS=status)
-            journal.debug("%s: answered %d", _describe(request), status, extra=extra)
+            logger.debug("%s: answered %d", _describe(request), status, extra=extra)
 
     def disconnected(self, request: RequestHead) -> None:
         """The client disconnected before its response was complete."""
-        if journal.isEnabledFor(logging.DEBUG):
-            journal.debug(
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug(
                 "%s: the client disconnected", _describe(request), extra=_fields(request, "disconnected")
             )
 
@@ -65,7 +65,7 @@ class RequestLog:
         why = " ".join(why[:LONGEST].split()) + " …" * (len(why) > LONGEST)
         level = logging.INFO if status < 500 else logging.WARNING
         fields = _fields(request, name, STATUS=status, CODE=code)
-        journal.log(level, "%s: %s: %s%s", _describe(request), name, why, more, extra=fields)
+        logger.log(level, "%s: %s: %s%s", _describe(request), name, why, more, extra=fields)
 
 
 def _describe(request: RequestHead) -> str:

@@ -99,9 +99,8 @@ class ResponseWriter:
         for name, value in headers:
             if name == b"content-type" and value.startswith(b"text/event-stream"):
                 self._takes_events = True
-                lines.append(
-                    b"x-accel-buffering: no\r\n"
-                )  # otherwise an nginx in front would hold events back
+                # Otherwise an nginx in front would hold events back.
+                lines.append(b"x-accel-buffering: no\r\n")
             elif name in _FIXED:
                 self._is_fixed = True
                 has_length = has_length or name == b"content-length"

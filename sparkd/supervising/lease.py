@@ -52,30 +52,35 @@ class Lease:
         """Ask for the model; whether the lease is granted already. Raises ModelNotFound and ModelDisabled."""
         if not self._supervisor.downloads.is_on_disk(self.model):
             return False
-        self._ticket, self._granted = self._supervisor.request(self.model)
-        if not self._granted.done() or self._granted.exception() is not None:
+        granted = self._request()
+        if not granted.done() or granted.exception() is not None:
             return False
-        self._use(self._granted.result())
+        self._use(granted.result())
         return True
 
     async def wait(self) -> None:
         """Wait until the model is ready. Raises Refusal."""
-        if self._granted is None:
+        granted = self._granted
+        if granted is None:
             # Before there is a ticket: nothing is reserved or evicted for a model that is not on disk.
             if not (downloads := self._supervisor.downloads).is_on_disk(self.model):
                 await downloads.ensure_on_disk(self.model)
-            self._ticket, self._granted = self._supervisor.request(self.model)
-        if not self._granted.done():
+            granted = self._request()
+        if not granted.done():
             try:
-                await self._granted
+                await granted
             except asyncio.CancelledError:
                 self.release()
                 raise
-        self._use(self._granted.result())
+        self._use(granted.result())
 
     def release(self) -> None:
         """Give the lease back, or leave the queue."""
         self._supervisor.release(self._ticket)
+
+    def _request(self) -> asyncio.Future[Run]:
+        self._ticket, self._granted = self._supervisor.request(self.model)
+        return self._granted
 
     def _use(self, run: Run) -> None:
         self.upstream, self.run = run.upstream, run.number

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
+import tracemalloc
 
 from sparkd.gateway.keys import Keys
 from tests.gateway.engines import OK, SSE, answering, chunk, read_answer, read_request, request
@@ -109,5 +111,21 @@ def test_answers_are_never_mixed_up_while_clients_come_and_go_at_random() -> Non
             await asyncio.gather(*(client(here, name) for name in range(40)))
             await until(lambda: here.supervisor.held == 0)
             assert served > 200
+
+    run(test)
+
+
+def test_paths_and_queries_that_clients_make_up_are_not_kept() -> None:
+    async def test() -> None:
+        async with house(keys=Keys([("owner", "sk-right")])) as here:
+            await here.ask(request())  # imports what the first request imports
+            tracemalloc.start()
+            for number in range(200):
+                path = b"/v1/%d%s/chat/completions?a=%s" % (number, b"%C3%A9" * 5000, b"b" * 20_000)
+                assert (await here.ask(b"GET " + path + b" HTTP/1.1\r\n\r\n")).status == 401
+            gc.collect()
+            kept, _ = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+            assert kept < 2 * 2**20
 
     run(test)

@@ -116,3 +116,15 @@ def test_every_answer_has_the_origin_once_and_the_engines_own_word_for_it_is_dro
                 assert "Retry-After" in (answer.header("access-control-expose-headers") or "")
 
     run(test)
+
+
+def test_health_takes_no_other_method() -> None:
+    async def test() -> None:
+        async with house() as here:
+            answer = await here.ask(b"DELETE /healthz HTTP/1.1\r\n\r\n")
+            assert (answer.status, answer.json["error"]["message"]) == (
+                405,
+                "/healthz does not accept DELETE.",
+            )
+
+    run(test)

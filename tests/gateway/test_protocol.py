@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator
 from importlib.metadata import version
 
@@ -14,6 +15,7 @@ import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sparkd.gateway.server import HttpServer
+from sparkd.service.sockets import BACKLOG
 from tests.gateway.engines import OK, Asked, answering, chunk, read_answer, read_request, request
 from tests.gateway.gateways import house, run, until
 
@@ -23,7 +25,7 @@ GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 @contextlib.asynccontextmanager
 async def server_of(app: ASGIApp) -> AsyncIterator[tuple[HttpServer, socket.socket]]:
     """A server of this application, and its listening socket."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server(("127.0.0.1", 0), backlog=BACKLOG) as listener:
         server = HttpServer(app)
         await server.start([listener])
         try:
@@ -71,6 +73,59 @@ def test_trailers_do_not_become_headers() -> None:
         assert [name for name, _ in seen[0]["headers"]] == [b"transfer-encoding", b"trailer"]
 
     run(test)
+
+
+def test_the_backlog_of_a_listening_socket_stays_as_long_as_it_was() -> None:
+    async def app(_: Scope, __: Receive, send: Send) -> None:
+        await respond(send)
+
+    async def test() -> None:
+        with socket.create_server(("127.0.0.1", 0), backlog=BACKLOG) as opened:
+            expected = listen_queue_length(opened)
+        async with server_of(app) as (_, listener):
+            assert listen_queue_length(listener) == expected
+
+    run(test)
+
+
+def listen_queue_length(listener: socket.socket) -> int:
+    """The most connections that may wait: tcpi_sacked of a listening socket, as `ss` reads it (tcp(7), TCP_INFO)."""
+    info = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+    return int.from_bytes(info[28:32], sys.byteorder)
+
+
+def test_thousands_of_pipelined_requests_that_offer_an_upgrade_are_all_answered() -> None:
+    offers = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n"
+
+    async def app(_: Scope, __: Receive, send: Send) -> None:
+        await respond(send)
+
+    async def test() -> None:
+        async with server_of(app) as (_, listener):
+            reader, writer = await asyncio.open_connection(*listener.getsockname())
+            writer.write(offers * 3000)
+            for _ in range(3000):
+                assert (await read_answer(reader)).status == 200
+            writer.close()
+
+    run(test)
+
+
+def test_a_server_that_is_closed_does_not_log_the_requests_that_it_cancels_as_errors(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def app(_: Scope, __: Receive, ___: Send) -> None:
+        await asyncio.Event().wait()
+
+    async def test() -> None:
+        async with server_of(app) as (server, listener):
+            _, writer = await asyncio.open_connection(*listener.getsockname())
+            writer.write(GET)
+            await until(lambda: len(server.server_state.tasks) == 1)
+        writer.close()
+
+    run(test)
+    assert caplog.records == []
 
 
 def test_a_client_that_sends_requests_ahead_is_not_read_from_while_one_of_them_waits() -> None:
