@@ -14,7 +14,6 @@ from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
 from sparkd.engines import ENGINES
 from sparkd.engines.engine import Cause, Milestone, parse_address
-from sparkd.engines.liveness import Liveness, parse_progress
 from sparkd.errors import LaunchError
 from sparkd.journal.engine_output import open_engine_journal
 from sparkd.learning.history import PastRun
@@ -24,30 +23,16 @@ from sparkd.processes.log import Log
 from sparkd.processes.process import Process
 from sparkd.processes.run_directories import RunDirectories
 from sparkd.scheduling.lifecycle import LifecycleError
+from sparkd.supervising.health_watch import HealthWatch
 from sparkd.supervising.launching import build_engine_command
 from sparkd.supervising.run_snapshot import RunSnapshot
 from sparkd.upstream.client import Upstream
 
 logger = logging.getLogger(__name__)
 
-PROBE_INTERVAL: Final = 0.025
-"""Seconds between two health probes. sparkd detects a ready engine at most this much later."""
-
-PROBE_TIMEOUT: Final = 5.0
-"""Seconds to wait for the answer to a health probe before the next one is sent."""
-
 STARTING_GRACE: Final = 1.0
 """Seconds between SIGTERM and SIGKILL while a model loads. It has no requests to finish, and vLLM often hangs after a
 SIGTERM at that stage."""
-
-METRICS_PATH: Final = "/metrics"
-"""Path of an engine's counters. vLLM requires no API key for it."""
-
-WEDGED: Final = Cause(
-    "engine_wedged",
-    "its engine stopped making progress on its requests, so sparkd stopped it.",
-    "If this repeats, try another runtime or fewer concurrent requests (max-num-seqs).",
-)
 
 EXPLAINED_LINES: Final = 400
 """Last lines of the log that are searched for the cause of an exit."""
@@ -248,36 +233,13 @@ class Run:
         return self._process
 
     async def _watch_health(self, observer: RunObserver) -> None:
+        watch = HealthWatch(self.upstream, self.model.health)
         if not self._healthy:
-            await self._wait_until_healthy()
+            await watch.wait_until_healthy()
+            self._healthy = True
             observer.on_healthy()
-        if pause := self._catalogue.settings.failures.liveness:
-            await self._watch_progress(pause, observer)
-            observer.on_wedged(str(WEDGED))
-
-    async def _wait_until_healthy(self) -> None:
-        """Probe until the engine is ready. Until then it does not listen, so a probe costs almost nothing."""
-        while True:
-            if await self.upstream.probe(self.model.health, PROBE_TIMEOUT) == 200:
-                break
-            await asyncio.sleep(PROBE_INTERVAL)
-        self._healthy = True
-
-    async def _watch_progress(self, pause: float, observer: RunObserver) -> None:
-        """Return when the engine is in use but makes no progress. Never returns for an engine without counters."""
-        liveness, has_counters = Liveness(), False
-        while not liveness.wedged:
-            await asyncio.sleep(pause)
-            if not observer.is_busy():
-                liveness.reset()
-                continue
-            metrics = await self.upstream.fetch(METRICS_PATH, max(pause, PROBE_TIMEOUT))
-            if metrics is None:
-                if has_counters:
-                    liveness.record_no_answer()
-            elif progress := parse_progress(metrics):
-                has_counters = True
-                liveness.record_progress(progress)
+        if interval := self._catalogue.settings.failures.liveness:
+            observer.on_wedged(str(await watch.wait_until_wedged(interval, observer.is_busy)))
 
     async def _stop_when_requested(self, process: Process) -> None:
         await process.stop(await self._grace)
