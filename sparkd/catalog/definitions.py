@@ -173,6 +173,13 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     health: Annotated[str, Meta(description="Path that responds with 200 once the engine is ready.")] = (
         "/health"
     )
+    warm: Annotated[
+        bool,
+        Meta(
+            description="Whether its engine is forked from a launcher, a process of its runtime that has imported the "
+            'engine\'s modules already. Only for the engine "vllm". False: its engine imports them itself.'
+        ),
+    ] = True
     idle_timeout: IdleTimeout
     start_timeout: StartTimeout
     stop_grace: StopGrace

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from sparkd.catalog.definitions import PLACEHOLDERS, Model
 from sparkd.engines.causes import COMMON_FAILURES, explain_exit
-from sparkd.engines.engine import Cause, Command, Exit, LaunchContext, Milestone, UnixAddress
+from sparkd.engines.engine import Cause, Command, Exit, LaunchContext, Milestone, UnixAddress, WarmStart
 from sparkd.engines.environment import build_environment, model_file_variables
 from sparkd.errors import LaunchError
 
@@ -26,6 +26,11 @@ class CommandEngine:
     name = "command"
     reserved_options: Mapping[str, str] = MappingProxyType({})
     parser: str | None = None
+    warm_start: WarmStart | None = None
+
+    def find_warm_obstacle(self, model: Model) -> str | None:  # noqa: ARG002
+        """Always an obstacle."""
+        return "a command may be any program"
 
     def find_problems(self, model: Model) -> list[str]:
         """Problems with the model's definition."""

@@ -13,7 +13,7 @@ from typing import Final
 
 from sparkd.catalog.definitions import Model
 from sparkd.engines.causes import COMMON_FAILURES, MODEL_FILE_FAILURES, SEE_LOG, FailurePattern, explain_exit
-from sparkd.engines.engine import Cause, Command, Exit, LaunchContext, Milestone, UnixAddress
+from sparkd.engines.engine import Cause, Command, Exit, LaunchContext, Milestone, UnixAddress, WarmStart
 from sparkd.engines.environment import build_environment, cache_variables, model_file_variables
 from sparkd.engines.flags import find_option, format_flags, memory_fraction
 from sparkd.engines.phases import parse_milestone
@@ -86,6 +86,11 @@ class SglangEngine:
     name = "sglang"
     reserved_options = RESERVED_FLAGS
     parser: str | None = "sglang_serve"
+    warm_start: WarmStart | None = None
+
+    def find_warm_obstacle(self, model: Model) -> str | None:  # noqa: ARG002
+        """Always an obstacle."""
+        return "SGLang has not been shown to start warm"
 
     def find_problems(self, model: Model) -> list[str]:
         """Problems with the model's definition."""

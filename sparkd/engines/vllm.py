@@ -14,7 +14,15 @@ from typing import Final
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.quantities import GIB
 from sparkd.engines.causes import COMMON_FAILURES, MODEL_FILE_FAILURES, SEE_LOG, FailurePattern, explain_exit
-from sparkd.engines.engine import Cause, Command, Exit, LaunchContext, Milestone, UnixAddress
+from sparkd.engines.engine import (
+    Cause,
+    Command,
+    Exit,
+    LaunchContext,
+    Milestone,
+    UnixAddress,
+    WarmStart,
+)
 from sparkd.engines.environment import build_environment, cache_variables, model_file_variables
 from sparkd.engines.flags import find_option, format_flags, memory_fraction
 from sparkd.engines.phases import parse_milestone
@@ -26,6 +34,7 @@ from sparkd.engines.reserved import (
     READABLE_REASON,
     find_definition_problems,
 )
+from sparkd.engines.vllm_warm import WARM_START, find_warm_obstacle
 from sparkd.errors import LaunchError
 
 _METRICS_REASON: Final = "sparkd needs the engine's metrics to see that it makes progress"
@@ -137,6 +146,11 @@ class VllmEngine:
     name = "vllm"
     reserved_options = RESERVED_FLAGS
     parser: str | None = "vllm_serve"
+    warm_start: WarmStart | None = WARM_START
+
+    def find_warm_obstacle(self, model: Model) -> str | None:
+        """Options that need processes which are not forked."""
+        return find_warm_obstacle(model)
 
     def find_problems(self, model: Model) -> list[str]:
         """Problems with the model's definition."""

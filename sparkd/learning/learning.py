@@ -142,6 +142,18 @@ class Learning:
         """Record that it may start again."""
         self._submit(self._history.clear_quarantine, model.id)
 
+    def warm_failures(self) -> list[tuple[str, str, str, int]]:
+        """Return the failures of warm starts, as History does."""
+        return self._history.warm_failures()
+
+    def record_warm_failure(self, build: str, model: str, cause: str, recent: int) -> None:
+        """Record a failure of a warm start, or that its number has changed."""
+        self._submit(self._history.record_warm_failure, build, model, cause, recent)
+
+    def clear_warm_failures(self, build: str) -> None:
+        """Record that a build may be used warm again."""
+        self._submit(self._history.clear_warm_failures, build)
+
     def record_leak(self, size: int) -> None:
         """Record how many bytes are missing now."""
         self._submit(self._history.record_leak, size)
