@@ -32,7 +32,7 @@ class MemoryStatus(Struct, frozen=True, kw_only=True):
 
     `available` is the machine's available memory at the last sample, None if unknown. Below `floor` the memory guard
     kills a model; `last_guard_action` is the last time, None if never. `leaked` was not freed after a process ended,
-    and is missing until a reboot.
+    and is missing until a reboot. `launchers` is what launchers use; they end if a launch needs it.
     """
 
     total: int
@@ -42,6 +42,7 @@ class MemoryStatus(Struct, frozen=True, kw_only=True):
     floor: int = 0
     available: int | None = None
     leaked: int = 0
+    launchers: int = 0
     last_guard_action: GuardAction | None = None
 
 

@@ -76,6 +76,7 @@ class StatusReporter(Struct, frozen=True):
                 floor=scheduler.guard.floor,
                 available=scheduler.available,
                 leaked=scheduler.budget.leaked,
+                launchers=scheduler.budget.launchers,
                 last_guard_action=self.learning.last_guard_action(),
             ),
             queue=QueueStatus(waiting=scheduler.waiting, max_length=queue.max_length, on_busy=queue.on_busy),

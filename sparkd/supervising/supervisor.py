@@ -18,7 +18,17 @@ from sparkd.learning.learning import Learning
 from sparkd.processes.cgroups import Cgroups
 from sparkd.processes.log import Log
 from sparkd.processes.run_directories import RunDirectories
-from sparkd.scheduling.actions import Action, Grant, Kill, Launch, Refuse, Terminate
+from sparkd.scheduling.actions import (
+    Action,
+    Discard,
+    EndLaunchers,
+    Grant,
+    Kill,
+    Launch,
+    Prepare,
+    Refuse,
+    Terminate,
+)
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.plan import Plan, make_plan
 from sparkd.scheduling.scheduler import Scheduler
@@ -192,6 +202,8 @@ class Supervisor:
                         'Stopping model "%s": %s', model_id, reason, extra=event("stopping", model_id)
                     )
                     self.runs[number].terminate()
+                case Prepare() | Discard() | EndLaunchers():
+                    pass  # only asked for if there are launchers
         self._alarm.set(self._scheduler.deadline)
 
     def create_run(self, model: Model, number: int, snapshot: RunSnapshot | None = None) -> Run:
