@@ -54,6 +54,8 @@ SPAWNING_OPTIONS: Final = {
 
 def find_warm_obstacle(model: Model) -> str | None:
     """Return why the model must start cold, None if it may start warm."""
+    if model.environment.get("VLLM_ENABLE_V1_MULTIPROCESSING") == "0":
+        return "its engine core is part of the API server, which cannot wait for memory"
     return next(
         (
             reason

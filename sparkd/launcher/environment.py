@@ -13,7 +13,14 @@ PREFIXES_READ_BY_C: Final = (
     *("LD_", "MALLOC_", "GLIBC_", "LC_", "LANG", "TZ"),  # the loader and the C library, ld.so(8), mallopt(3)
     "PYTHON",  # the interpreter
     *("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "GOTO_", "BLIS_", "ARMPL_", "NVPL_"),  # thread pools
-    *("TORCH_", "PYTORCH_", "ATEN_", "C10_", "CUBLAS_", "CUDNN_"),  # static initialisers of PyTorch's libraries
+    *(
+        "TORCH_",
+        "PYTORCH_",
+        "ATEN_",
+        "C10_",
+        "CUBLAS_",
+        "CUDNN_",
+    ),  # static initialisers of PyTorch's libraries
     "TCMALLOC_",
 )
 """Prefixes of variables that C code may read when a library is loaded. Python cannot see that. PyTorch reads

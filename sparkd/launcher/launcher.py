@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -86,9 +86,7 @@ class Launcher:
             self._ready.set_result(report)
 
     @classmethod
-    async def start(
-        cls, spec: LauncherSpec, directory: Path, log: Log, cgroups: Cgroups | None
-    ) -> Launcher:
+    async def start(cls, spec: LauncherSpec, directory: Path, log: Log, cgroups: Cgroups | None) -> Launcher:
         """Start the program in its private `directory` and have it import its modules. Raises LaunchError."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
@@ -225,7 +223,8 @@ class Launcher:
         self._open = False
         self._loop.remove_reader(self._channel)
         self._channel.close()
-        for future in (self._ready, *self._replies):
+        pending: list[asyncio.Future[Any]] = [self._ready, *self._replies]
+        for future in pending:
             if not future.done():
                 future.set_exception(LaunchError(reason))
                 future.exception()  # retrieved: nobody may be waiting

@@ -18,7 +18,6 @@ import json
 import os
 import signal
 import socket
-import stat
 import sys
 import threading
 import time
@@ -216,7 +215,7 @@ class Launcher:
         except SystemExit as error:
             status = report_exit(error.code)
         except BaseException:  # noqa: BLE001 - as a new process would
-            sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+            sys.excepthook(*sys.exc_info())
         finally:
             exit_process(status)
 
@@ -259,16 +258,17 @@ def hold_children_until(gate: int) -> None:
     """
     from multiprocessing.process import BaseProcess  # noqa: PLC0415
 
-    start = BaseProcess.start
+    kind: Any = BaseProcess
+    start = kind.start
 
     def start_when_open(process: BaseProcess) -> None:
-        BaseProcess.start = start  # type: ignore[method-assign]
+        kind.start = start
         if not os.read(gate, 1):
             os._exit(0)
         os.close(gate)
         start(process)
 
-    BaseProcess.start = start_when_open  # type: ignore[method-assign]
+    kind.start = start_when_open
 
 
 def run_program(argv: list[str], *, forks: bool) -> int:

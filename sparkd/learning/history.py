@@ -185,14 +185,14 @@ class History:
     def warm_failures(self) -> list[tuple[str, str, str, int]]:
         """Return all failures of warm starts: build, model, cause, and the number since the last success."""
         with suppress(sqlite3.Error):
-            return self._connection.execute("SELECT build, model, cause, recent FROM warm_failures").fetchall()
+            return self._connection.execute(
+                "SELECT build, model, cause, recent FROM warm_failures"
+            ).fetchall()
         return []
 
     def record_warm_failure(self, build: str, model: str, cause: str, recent: int) -> None:
         """Record a failure of a warm start, or that its number has changed."""
-        self._write(
-            "INSERT OR REPLACE INTO warm_failures VALUES (?, ?, ?, ?)", (build, model, cause, recent)
-        )
+        self._write("INSERT OR REPLACE INTO warm_failures VALUES (?, ?, ?, ?)", (build, model, cause, recent))
 
     def clear_warm_failures(self, build: str) -> None:
         """Delete the failures of a build."""

@@ -104,10 +104,14 @@ class Learning:
         """Bytes that were not released since this boot of the machine."""
         return self._history.leaked
 
+    def key(self, model: Model) -> str:
+        """Return the key of the model's definition and of the build that it would start with now."""
+        self._keys.pop(model.id, None)  # its runtime may have been rebuilt
+        return self._key(model)
+
     async def record_start(self, model: Model) -> str:
         """Record on disk that the model is starting now; return the run's key."""
-        self._keys.pop(model.id, None)  # its runtime may have been rebuilt
-        key = self._key(model)
+        key = self.key(model)
         await asyncio.get_running_loop().run_in_executor(
             self._thread, self._history.record_start, model.id, key
         )

@@ -66,6 +66,13 @@ class Scheduler(SchedulingPolicy):
             entry.load_time = now - launched
         return self._decide(now)
 
+    def on_restarted(self, model_id: str, run: int, now: float) -> list[Action]:
+        """The run's engine did not start and is started anew, differently. Its start deadline begins again."""
+        entry = self._require_running(model_id, run)
+        if entry.state is State.STARTING:
+            entry.since = now
+        return self._decide(now)
+
     def on_exited(self, model_id: str, run: int, cause: str, now: float) -> list[Action]:
         """The run's process has ended. That is a failure unless sparkd terminated it, whatever its exit code."""
         entry = self._require_running(model_id, run)
@@ -232,6 +239,11 @@ class Scheduler(SchedulingPolicy):
         entries = self._ledger.active.values()
         busy = self._ledger.queue or self._ledger.leases or self._ledger.preparation
         return not busy and all(entry.state in TRANSFERABLE_STATES for entry in entries if entry.is_resident)
+
+    def has_room(self, size: int) -> bool:
+        """Whether `size` bytes are free in the ledger and on the machine, beside everything that runs now."""
+        on_machine = self.available is None or self.available - self.guard.floor >= size
+        return on_machine and self.reserved + size <= self.budget.beside_launchers().bytes
 
     def copy(self) -> Scheduler:
         """A copy of the scheduler, for simulations."""

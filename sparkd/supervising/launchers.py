@@ -18,7 +18,6 @@ from msgspec import Struct, field
 from sparkd.catalog.settings import Launchers as LauncherSettings
 from sparkd.engines.causes import COMMON_FAILURES, explain_exit
 from sparkd.errors import LaunchError
-from sparkd.journal.handler import event
 from sparkd.launcher.failures import WarmFailure, WarmFailures
 from sparkd.launcher.launcher import Launcher, LauncherSnapshot, LauncherSpec
 from sparkd.learning.learning import Learning
@@ -86,19 +85,27 @@ class Launchers:
             WarmFailure(build=build, model=model, cause=cause, recent=recent)
             for build, model, cause, recent in learning.warm_failures()
         )
-        self._cold_reasons: dict[str, str] = {}
+        self._off: dict[str, str] = {}
         self._closed = False
 
     # Use -----------------------------------------------------------------------------------------------------
 
     def want(self, spec: LauncherSpec) -> None:
         """Start the launcher of this runtime, if it may be used and does not run yet."""
-        if not self._closed and self._failures.find_build_reason(spec.build) is None:
+        if self._find_build_reason(spec) is None:
             self._find_or_start(spec)
 
-    async def obtain(self, spec: LauncherSpec, model_id: str) -> Launcher | str:
-        """Return a launcher that has done its imports, or why the model starts cold. Waits for the imports."""
-        if reason := self._failures.find_reason(spec.build, model_id):
+    def is_ready(self, spec: LauncherSpec) -> bool:
+        """Whether an engine could be forked now."""
+        slot = self._slots.get(spec.runtime)
+        return slot is not None and slot.spec == spec and slot.ready.done()
+
+    async def obtain(self, spec: LauncherSpec, key: str) -> Launcher | str:
+        """Return a launcher that has done its imports, or why the model starts cold. Waits for the imports.
+
+        `key` identifies the model's definition.
+        """
+        if reason := self._find_build_reason(spec) or self._failures.find_reason(spec.build, key):
             return reason
         slot = self._find_or_start(spec)
         if slot is None:
@@ -108,7 +115,7 @@ class Launchers:
                 launcher = await asyncio.shield(slot.ready)
         except TimeoutError:
             reason = f"its imports took more than {READY_TIMEOUT:.0f} seconds"
-            self._record_failure(spec, "", reason)
+            self.record_failure(spec, "", reason)
             self._end(slot, reason)
             return f"the launcher is not ready: {reason}"
         except LaunchError as error:
@@ -127,13 +134,20 @@ class Launchers:
         for failure in self._failures.record_success(spec.build):
             self._save(failure)
 
-    def record_failure(self, spec: LauncherSpec, model_id: str, cause: str) -> None:
-        """Record that a warm start of this model has failed where a cold one succeeded. It starts cold from now on."""
-        self._record_failure(spec, model_id, cause)
+    def record_failure(self, spec: LauncherSpec, key: str, cause: str, *, final: bool = False) -> None:
+        """Record that a warm start has failed where a cold one succeeded. This definition starts cold from now on.
+
+        `key` is empty if the launcher itself is to blame. With `final`, the build is not used warm again.
+        """
+        self._save(self._failures.add(spec.build, key, cause, final=final))
+        if reason := self._find_build_reason(spec):
+            message = 'Engines of runtime "%s" start cold until it is rebuilt: %s'
+            logger.error(message, spec.runtime, reason, extra={"fields": {"EVENT": "launcher-off"}})
 
     def forget_failures(self, spec: LauncherSpec) -> None:
         """Forget the failures of this build, as `sparkctl retry` requests."""
         self._failures.clear(spec.build)
+        self._off.pop(spec.runtime, None)
         self._learning.clear_warm_failures(spec.build)
 
     # Life ----------------------------------------------------------------------------------------------------
@@ -149,19 +163,18 @@ class Launchers:
         for slot in list(self._slots.values()):
             self._end(slot, reason)
 
-    def kill_all(self) -> None:
-        """Kill all launchers now, because memory runs out."""
-        for slot in list(self._slots.values()):
-            self._end(slot, "memory runs out")
-
     def close(self) -> None:
         """End all launchers, and start no more."""
         self._closed = True
         self.end_all("sparkd is stopping")
 
     def status(self) -> tuple[LauncherStatus, ...]:
-        """Return the status of each launcher."""
-        return tuple(map(_describe, self._slots.values()))
+        """Return the status of each launcher, and of each runtime whose engines start cold after failures."""
+        off = (
+            LauncherStatus(runtime=runtime, state="off", reason=reason)
+            for runtime, reason in self._off.items()
+        )
+        return (*map(_describe, self._slots.values()), *off)
 
     # Handover ------------------------------------------------------------------------------------------------
 
@@ -255,7 +268,7 @@ class Launchers:
             self._fail(slot, str(explain_exit(exited, launcher.log.tail(LOG_LINES), COMMON_FAILURES)))
         else:
             if report.problem:
-                self._record_failure(slot.spec, "", report.problem, final=True)
+                self.record_failure(slot.spec, "", report.problem, final=True)
                 self._end(slot, report.problem)
             else:
                 self._report_ready(slot, launcher)
@@ -284,7 +297,7 @@ class Launchers:
     def _fail(self, slot: _Slot, reason: str) -> None:
         """The launcher could not start, unless it was ended on purpose."""
         if not slot.end_reason:
-            self._record_failure(slot.spec, "", reason)
+            self.record_failure(slot.spec, "", reason)
         self._end(slot, reason)
 
     def _end(self, slot: _Slot, reason: str) -> None:
@@ -320,12 +333,12 @@ class Launchers:
         launchers = [slot.launcher for slot in (*self._slots.values(), *self._ending) if slot.launcher]
         self._on_memory(sum(measure_host_memory([launcher.process.pid]) for launcher in launchers))
 
-    def _record_failure(self, spec: LauncherSpec, model_id: str, cause: str, *, final: bool = False) -> None:
-        self._save(self._failures.add(spec.build, model_id, cause, final=final))
-        reason = self._failures.find_build_reason(spec.build)
-        if reason is not None:
-            message = 'Engines of runtime "%s" start cold until it is rebuilt: %s'
-            logger.error(message, spec.runtime, reason, extra={"fields": {"EVENT": "launcher-off"}})
+    def _find_build_reason(self, spec: LauncherSpec) -> str | None:
+        """Return why no engine of this build may start warm, and remember it for the status."""
+        self._off.pop(spec.runtime, None)
+        if reason := self._failures.find_build_reason(spec.build):
+            self._off[spec.runtime] = reason
+        return reason
 
     def _save(self, failure: WarmFailure) -> None:
         self._learning.record_warm_failure(failure.build, failure.model, failure.cause, failure.recent)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
 
@@ -84,7 +85,8 @@ class EngineStarter:
         if start.cold_reason or start.spec is None:
             return start.cold_reason or "it has no runtime"
         finding = asyncio.ensure_future(self.launchers.obtain(start.spec, request.key))
-        await asyncio.wait({finding, request.end}, return_when=asyncio.FIRST_COMPLETED)
+        either: tuple[asyncio.Future[Any], ...] = (finding, request.end)
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if not finding.done():
             finding.cancel()
             return None
