@@ -13,7 +13,7 @@ import msgspec
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
 from sparkd.engines import ENGINES
-from sparkd.engines.engine import Cause, Milestone, parse_address
+from sparkd.engines.engine import Cause, Exit, Milestone, parse_address
 from sparkd.errors import LaunchError
 from sparkd.journal.engine_output import open_engine_journal
 from sparkd.learning.history import PastRun
@@ -23,6 +23,7 @@ from sparkd.processes.log import Log
 from sparkd.processes.process import Process
 from sparkd.processes.run_directories import RunDirectories
 from sparkd.scheduling.lifecycle import LifecycleError
+from sparkd.supervising.failure_watch import FailureWatch
 from sparkd.supervising.health_watch import HealthWatch
 from sparkd.supervising.launching import build_engine_command
 from sparkd.supervising.run_snapshot import RunSnapshot
@@ -91,6 +92,7 @@ class Run:
         self._run_directories = run_directories
         self._cgroups = cgroups
         self._engine = ENGINES[model.engine]
+        self._failure_watch = FailureWatch(self._engine, self._explain_exit, self._break_off)
         self._process: Process | None = None
         self._healthy = False
         self._grace: asyncio.Future[float] = asyncio.get_running_loop().create_future()
@@ -139,6 +141,8 @@ class Run:
         """Take over the process of an earlier sparkd. Raises LaunchError."""
         self.log.resume(snapshot.log_state)
         self._healthy, self._load_time = snapshot.healthy, snapshot.load_time
+        if self._healthy:
+            self._failure_watch.on_healthy()
         self.phases = dict(snapshot.phases)
         self.available_at_launch, self.memory_used = snapshot.available_at_launch, snapshot.memory_used
         self.peak, self.available = snapshot.peak, snapshot.available
@@ -176,9 +180,12 @@ class Run:
             return None
         return PastRun(self.peak, self.memory_used, self._load_time, self.phases)
 
-    def remaining_pids(self) -> list[int]:
-        """Return the PIDs of its processes that still run."""
-        return self._process.remaining_pids() if self._process else []
+    def find_processes(self) -> list[int]:
+        """Return the PIDs of its processes that still run, and watch the vital ones from now on. May be called from any
+        thread."""
+        remaining = self._process.remaining_pids() if self._process else []
+        self._failure_watch.find_vital_processes(remaining)
+        return remaining
 
     async def run_to_exit(self, observer: RunObserver) -> Cause:
         """Start the process, unless it was taken over; return why it ended. Meanwhile, report events to `observer`."""
@@ -192,10 +199,24 @@ class Run:
         async with asyncio.TaskGroup() as group:
             watching = group.create_task(self._watch_health(observer))
             ending = group.create_task(self._stop_when_requested(process))
-            exited = await process.wait()
+            cause = await self._failure_watch.wait_for_end(process)
             watching.cancel()
             ending.cancel()
-        return self._engine.explain_exit(exited, self.log.tail(EXPLAINED_LINES))
+        return cause
+
+    def _break_off(self, cause: Cause) -> None:
+        """End an engine that has failed although its main process still runs.
+
+        Its connections are closed first: otherwise it may end its responses with an error of its own.
+        """
+        self.upstream.break_off(f'Model "{self.model.id}" failed: {cause}')
+        if self._process:
+            self._process.kill()
+
+    def _explain_exit(self, exit_: Exit, process: str) -> Cause:
+        if self._process:
+            self._process.read_output()
+        return self._engine.explain_exit(exit_, self.log.tail(EXPLAINED_LINES), process)
 
     def terminate(self) -> None:
         """Request the process's end: SIGTERM, the model's grace period, then SIGKILL."""
@@ -209,11 +230,13 @@ class Run:
             self._process.kill()
 
     def _request_end(self, grace: float) -> None:
+        self._failure_watch.close()
         if not self._grace.done():
             self._grace.set_result(grace)
 
     async def clean_up(self) -> None:
         """Kill what outlived the process, close its connections, and remove its folder with its sockets."""
+        self._failure_watch.close()
         if self._process:
             await self._process.stop(0)
         if self._upstream:
@@ -233,10 +256,17 @@ class Run:
         return self._process
 
     async def _watch_health(self, observer: RunObserver) -> None:
-        watch = HealthWatch(self.upstream, self.model.health)
+        watch = HealthWatch(
+            self.upstream,
+            self.model.health,
+            self._engine.health_errors,
+            fail=self._failure_watch.fail,
+            read_log=lambda: self.log.tail(EXPLAINED_LINES),
+        )
         if not self._healthy:
             await watch.wait_until_healthy()
             self._healthy = True
+            self._failure_watch.on_healthy()
             observer.on_healthy()
         if interval := self._catalogue.settings.failures.liveness:
             observer.on_wedged(str(await watch.wait_until_wedged(interval, observer.is_busy)))
@@ -246,6 +276,7 @@ class Run:
 
     def _observe_line(self, line: str) -> None:
         milestone = self._engine.parse_milestone(line)
+        self._failure_watch.observe(line, milestone)
         if (
             milestone
             and self.milestone
