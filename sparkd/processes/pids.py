@@ -31,6 +31,10 @@ class Stat(NamedTuple):
     parent: int
     session: int
     start_time: int
+    name: str
+    """The first 15 characters of its title: of its program's name, unless it has set another."""
+    exit_status: int
+    """The wait status of a zombie. 0 before, and if this user may not read it."""
 
     @property
     def ended(self) -> bool:
@@ -45,8 +49,10 @@ def read_stat(pid: int) -> Stat | None:
             text = file.read()
     except OSError:
         return None
-    fields = text[text.rindex(b")") + 2 :].split()  # the name before it may contain blanks and brackets
-    return Stat(chr(fields[0][0]), int(fields[1]), int(fields[3]), int(fields[19]))
+    before, _, after = text.rpartition(b") ")  # the name may contain blanks and brackets
+    fields = after.split()
+    name = before.partition(b"(")[2].decode(errors="replace")
+    return Stat(chr(fields[0][0]), int(fields[1]), int(fields[3]), int(fields[19]), name, int(fields[49]))
 
 
 def identify(pid: int) -> Identity | None:

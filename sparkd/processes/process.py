@@ -162,6 +162,10 @@ class Process:
             cgroup=str(self._cgroup.path) if self._cgroup else None,
         )
 
+    def read_output(self) -> None:
+        """Read what its processes have written so far into the log now."""
+        self._output.drain()
+
     async def wait(self) -> Exit:
         """Wait for the process to exit; return how it did. Several tasks may wait. Its children may still run: see
         `stop`."""

@@ -293,7 +293,7 @@ class Supervisor:
     async def watch_memory(self) -> None:
         """Watch the machine's memory until cancelled."""
         await self._watch.run(
-            self._on_reading, lambda: {number: run.remaining_pids for number, run in self.runs.items()}
+            self._on_reading, lambda: {number: run.find_processes for number, run in self.runs.items()}
         )
 
     def _add(self, run: Run) -> None:
