@@ -63,12 +63,14 @@ def build_engine_start(
         memory=allowance[0],
         total=allowance[1],
     )
+    command = engine.build_command(model, context)
+    is_text = _is_text(command)
     return EngineStart(
-        command=engine.build_command(model, context),
+        command=command,
         address=address,
-        spec=_make_launcher_spec(model, context, build),
+        spec=_make_launcher_spec(model, context, build) if is_text else None,
         warm_environment=engine.warm_start.environment if engine.warm_start else {},
-        cold_reason=find_cold_reason(model) or "",
+        cold_reason=find_cold_reason(model) or ("" if is_text else "its environment is not UTF-8"),
     )
 
 
@@ -106,6 +108,15 @@ def _make_launcher_spec(model: Model, context: LaunchContext, build: Path | None
         environment={**engine.warm_start.environment, **environment},
         program=program_digest(),
     )
+
+
+def _is_text(command: Command) -> bool:
+    """Whether the command can be sent to a launcher. Inherited variables may contain any bytes."""
+    try:
+        "".join((*command.argv, *command.environment, *command.environment.values())).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _find_runtime(model: Model, catalogue: Catalogue) -> tuple[Path | None, dict[str, str]]:
