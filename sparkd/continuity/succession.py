@@ -41,7 +41,8 @@ class Succession:
     def snapshot(self) -> DaemonSnapshot | None:
         """Return what the next program needs. None while a request is in progress or a model is stopping."""
         supervisor = self._supervisor
-        if not self._scheduler.is_transferable or supervisor.downloads.busy:
+        launchers = supervisor.launchers
+        if not self._scheduler.is_transferable or supervisor.downloads.busy or not launchers.is_transferable:
             return None
         snapshots = [run.snapshot() for run in supervisor.runs.values()]
         runs = tuple(run for run in snapshots if run is not None)
@@ -50,6 +51,7 @@ class Succession:
         return DaemonSnapshot(
             runs=runs,
             entries=tuple(self._scheduler.snapshot()),
+            launchers=launchers.snapshot(),
             logs={model_id: str(log.path) for model_id, log in supervisor.logs.items() if log.path},
             started=supervisor.started,
             replacements=supervisor.replacements + 1,
@@ -60,7 +62,7 @@ class Succession:
         self._learning.close()
 
     def resume(self, snapshot: DaemonSnapshot) -> list[Path]:
-        """Continue where the previous sparkd stopped; return the private folders of the engines that keep running.
+        """Continue where the previous sparkd stopped; return the private folders of the processes that keep running.
 
         The scheduler must already know every model that `snapshot` has a definition of.
         """
@@ -77,7 +79,8 @@ class Succession:
                 self._supervisor.carry_out(self._scheduler.on_held(entry, now))
         for number in numbers:
             self._supervisor.follow_run(self._supervisor.runs[number])
-        return [Path(run.process.directory) for run in resumed]
+        engines = [Path(run.attempt.process.directory) for run in resumed]
+        return engines + self._supervisor.launchers.resume(snapshot.launchers)
 
     def _resume(self, snapshot: RunSnapshot, definitions: dict[str, Model]) -> bool:
         model_id = str(snapshot.definition.get("id"))

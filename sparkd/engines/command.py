@@ -17,6 +17,7 @@ from sparkd.engines.engine import (
     LaunchContext,
     Milestone,
     UnixAddress,
+    WarmStart,
 )
 from sparkd.engines.environment import build_environment, model_file_variables
 from sparkd.errors import LaunchError
@@ -38,6 +39,11 @@ class CommandEngine:
     # A simple server may answer 500 while a thread of it loads the model.
     health_errors = HealthErrors(timeout=60.0, inconclusive=frozenset({408, 425, 429, 502, 503, 504}))
     parser: str | None = None
+    warm_start: WarmStart | None = None
+
+    def find_warm_obstacle(self, model: Model) -> str | None:  # noqa: ARG002
+        """Always an obstacle."""
+        return "a command may be any program"
 
     def find_problems(self, model: Model) -> list[str]:
         """Problems with the model's definition."""

@@ -85,6 +85,19 @@ class LaunchContext(Struct, frozen=True):
     total: int | None = None
 
 
+class WarmStart(Struct, frozen=True):
+    """How an engine starts from a process that has imported its modules already.
+
+    `modules` are imported in this order: "NAME if cuda" and "NAME if cpu" only if PyTorch is built so. `environment`
+    are variables of that process and of the engines forked from it, unless a model sets them. `early_phases` are the
+    phases of its milestones that take seconds for any model.
+    """
+
+    modules: tuple[str, ...]
+    environment: Mapping[str, str]
+    early_phases: tuple[str, ...]
+
+
 class Milestone(Struct, frozen=True):
     """A step of loading, read from a log line. `progress` is 0 to 1, None if the line has none."""
 
@@ -146,6 +159,13 @@ class Engine(Protocol):
 
     parser: str | None
     """The module of sparkd/engines/parsers that runs the program's own parser; None if there is none."""
+
+    warm_start: WarmStart | None
+    """How it starts warm; None if it cannot."""
+
+    def find_warm_obstacle(self, model: Model) -> str | None:
+        """Why this model must start cold, None if it may start warm."""
+        ...
 
     def find_problems(self, model: Model) -> list[str]:
         """Problems that the engine finds in the model's definition, one line each."""

@@ -22,6 +22,7 @@ from sparkd.engines.engine import (
     LaunchContext,
     Milestone,
     UnixAddress,
+    WarmStart,
 )
 from sparkd.engines.environment import build_environment, cache_variables, model_file_variables
 from sparkd.engines.flags import find_option, format_flags, memory_fraction
@@ -104,6 +105,11 @@ class SglangEngine:
     # 503 until its warmup is done, and later if it is too busy to generate a token.
     health_errors = HealthErrors(timeout=5.0, inconclusive=frozenset({503}))
     parser: str | None = "sglang_serve"
+    warm_start: WarmStart | None = None
+
+    def find_warm_obstacle(self, model: Model) -> str | None:  # noqa: ARG002
+        """Always an obstacle."""
+        return "SGLang has not been shown to start warm"
 
     def find_problems(self, model: Model) -> list[str]:
         """Problems with the model's definition."""

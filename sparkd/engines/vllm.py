@@ -23,6 +23,7 @@ from sparkd.engines.engine import (
     LaunchContext,
     Milestone,
     UnixAddress,
+    WarmStart,
 )
 from sparkd.engines.environment import build_environment, cache_variables, model_file_variables
 from sparkd.engines.flags import find_option, format_flags, memory_fraction
@@ -35,6 +36,7 @@ from sparkd.engines.reserved import (
     READABLE_REASON,
     find_definition_problems,
 )
+from sparkd.engines.vllm_warm import WARM_START, find_warm_obstacle
 from sparkd.errors import LaunchError
 
 _METRICS_REASON: Final = "sparkd needs the engine's metrics to see that it makes progress"
@@ -154,6 +156,11 @@ class VllmEngine:
     # It listens only when it is ready, and its health path answers 503 only once its engine core is dead.
     health_errors = HealthErrors(timeout=5.0)
     parser: str | None = "vllm_serve"
+    warm_start: WarmStart | None = WARM_START
+
+    def find_warm_obstacle(self, model: Model) -> str | None:
+        """Options that need processes which are not forked."""
+        return find_warm_obstacle(model)
 
     def find_problems(self, model: Model) -> list[str]:
         """Problems with the model's definition."""

@@ -87,7 +87,7 @@ def find_family(directory: Path, leader: Identity | None) -> set[Identity]:
     These are the leader's session, its descendants, and every process whose working directory is in `directory`. The
     last rule finds a grandchild that left the session and was re-parented to init. Zombies are not included.
     """
-    table = _read_processes()
+    table = read_processes()
     family: set[int] = set()
     if leader is not None:
         present = leader.pid in table and table[leader.pid].start_time == leader.start_time
@@ -110,7 +110,7 @@ def boot_id() -> str:
         return ""
 
 
-def _read_processes() -> dict[int, Stat]:
+def read_processes() -> dict[int, Stat]:
     """Return all processes of our own user; only these can be our engines."""
     table: dict[int, Stat] = {}
     me = os.getuid()

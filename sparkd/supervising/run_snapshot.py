@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from sparkd.processes.log import LogState
-from sparkd.processes.process import ProcessSnapshot
+from sparkd.supervising.attempt import AttemptSnapshot, WarmStartFailure
 
 
 class RunSnapshot(Struct, frozen=True, kw_only=True):
@@ -17,8 +17,8 @@ class RunSnapshot(Struct, frozen=True, kw_only=True):
 
     number: int
     definition: dict[str, Any]
-    process: ProcessSnapshot
-    address: str
+    attempt: AttemptSnapshot
+    warm_failure: WarmStartFailure | None
     key: str
     log: str | None
     log_state: LogState
