@@ -89,7 +89,6 @@ def build_app(
         cgroups=claimed,
         learning=learning,
         tasks=tasks,
-        settings=lambda: supervisor.catalogue.settings.launchers,
         has_room=lambda: _has_room_for_launcher(scheduler, watch),
         on_memory=lambda used: supervisor.on_launchers(used),  # noqa: PLW0108 - created below
     )

@@ -107,13 +107,6 @@ class Launchers(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "one of their models."
         ),
     ] = ()
-    idle_timeout: Annotated[
-        Seconds,
-        Meta(
-            description="sparkd ends a launcher this long after its last use: the start of an engine, or the end of one "
-            "that it has started. 0: never."
-        ),
-    ] = 86400.0
 
 
 class Failures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -56,8 +56,8 @@ class LauncherSpec(Struct, frozen=True, kw_only=True):
 
 
 class LauncherSnapshot(Struct, frozen=True, kw_only=True):
-    """A launcher as passed to the program that replaces this one. `channel` is the descriptor of its socket. `report` is
-    None while it imports."""
+    """A launcher as passed to the program that replaces this one. `channel` is the descriptor of its socket.
+    `report` is None while it imports."""
 
     spec: LauncherSpec
     process: ProcessSnapshot

@@ -96,30 +96,19 @@ def find_fork_problem(before: set[int]) -> str:
             return "an import initialised CUDA, which a fork could not use"
     for descriptor in sorted(list_descriptors() - before):
         with suppress(OSError):
-            path = os.readlink(f"/proc/self/fd/{descriptor}")
+            path = os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115
             if path.startswith(SHARED_KINDS):
                 return f"an import opened {path}, which two engines would share"
-    if is_cuda_initialised():
+    cuda = getattr(sys.modules.get("torch"), "cuda", None)
+    if cuda is not None and cuda.is_initialized():  # asking does not initialise it
         return "an import initialised CUDA, which a fork could not use"
-    fork_and_exit()
     # OpenBLAS ends its threads before a fork and starts them again when it needs them. Others stay.
+    if (pid := os.fork()) == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
     if (count := len(os.listdir("/proc/self/task"))) > 1:  # noqa: PTH208
         return f"an import started {count - 1} native threads, which a fork would not have"
     return ""
-
-
-def is_cuda_initialised() -> bool:
-    """Whether PyTorch has initialised CUDA. Asking does not initialise it."""
-    cuda = getattr(sys.modules.get("torch"), "cuda", None)
-    return bool(cuda is not None and cuda.is_initialized())
-
-
-def fork_and_exit() -> None:
-    """Fork a process that exits at once."""
-    pid = os.fork()
-    if pid == 0:
-        os._exit(0)
-    os.waitpid(pid, 0)
 
 
 def list_descriptors() -> set[int]:
@@ -153,8 +142,10 @@ class Launcher:
 
     def _prepare(self, modules: list[str]) -> dict[str, Any]:
         began, before = time.monotonic(), list_descriptors()
+        find_title()
         with RecordedEnvironment() as recorded:
             failed = import_modules(modules)
+        set_title(["sparkd-launcher"])  # also because it does not work after the environment has changed
         problem = find_fork_problem(before)
         self._kept = list_descriptors() - before
         # Objects of the imports never become garbage. Without this, each engine's collector would copy their pages.
@@ -299,10 +290,20 @@ def load_console_script(name: str) -> Callable[[], Any]:
     return function
 
 
-def set_title(argv: list[str]) -> None:
-    """Have ps(1) show the engine's command instead of this program's, if the runtime can."""
+def find_title() -> None:
+    """Let setproctitle find where the title of a process is. It cannot once the environment has changed.
+
+    sparkd finds an engine's processes by the titles that they set.
+    """
     with suppress(ImportError):
-        importlib.import_module("setproctitle").setproctitle(" ".join(argv))
+        importlib.import_module("setproctitle").getproctitle()
+
+
+def set_title(argv: list[str]) -> None:
+    """Have ps(1) show this command, if the runtime can."""
+    with suppress(ImportError):
+        title = " ".join([os.path.basename(argv[0]), *argv[1:]])  # noqa: PTH119
+        importlib.import_module("setproctitle").setproctitle(title)
 
 
 def report_exit(code: object) -> int:

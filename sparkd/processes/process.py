@@ -98,7 +98,9 @@ class Process:
 
         async def spawn(output: int, cgroup: Cgroup | None) -> int:
             try:
-                return spawn_program(program, command, directory, output, cgroup, pass_fds)
+                return spawn_program(
+                    program, command, directory, output=output, cgroup=cgroup, pass_fds=pass_fds
+                )
             except (OSError, ValueError) as error:
                 raise LaunchError(f"cannot start {program}: {explain_error(error, program)}") from error
 

@@ -56,6 +56,7 @@ def spawn_program(
     program: str,
     command: Command,
     directory: Path,
+    *,
     output: int,
     cgroup: Cgroup | None,
     pass_fds: Collection[int] = (),

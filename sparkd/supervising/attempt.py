@@ -41,7 +41,7 @@ class AttemptSnapshot(Struct, frozen=True, kw_only=True):
 class Attempt:
     """A started engine. `spec` is that of its runtime's launcher, None if it has none.
 
-    `cold_reason` is why it was not forked from the launcher, empty if it was, and `failure` is set if a fork has failed.
+    `cold_reason` is why it was not forked from the launcher, empty if it was. `failure` is set if a fork has failed.
     `gate` is the write end of its gate, if it has one: until it is opened, the engine does not start its own processes.
     """
 

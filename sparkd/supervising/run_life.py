@@ -64,7 +64,7 @@ class RunLife:
         run, services = self._run, self._services
         run.key = await services.learning.record_start(run.model)
         await self._release_page_cache()
-        run.available_at_launch = services.watch.memory.available
+        run.figures.available_at_launch = services.watch.memory.available
         await self._wait_until_prepared()
         await self.follow()
 
@@ -81,7 +81,7 @@ class RunLife:
         log_run_end(run.model.id, services.scheduler.entry(run.model.id))
         services.downloads.forget(run.model.id)
         services.learning.clear_start(run.model)
-        if (past_run := run.to_past_run()) is not None:
+        if (past_run := run.figures.to_past_run()) is not None:
             services.learning.add_run(run.model, run.key, past_run)
         await run.clean_up()
         await self._reclaim()
@@ -115,9 +115,9 @@ class RunLife:
     def on_measured(self, used: int, memory: Memory) -> None:
         """Record what the run's processes use, in bytes, and the machine's memory at that moment."""
         run, services = self._run, self._services
-        run.record_usage(used, memory.available)
+        run.figures.record_usage(used, memory.available)
         services.carry_out(
-            services.scheduler.on_measured(run.model.id, run.number, run.memory_used, time.monotonic())
+            services.scheduler.on_measured(run.model.id, run.number, run.figures.used, time.monotonic())
         )
 
     def kill(self, reason: str) -> None:
@@ -142,7 +142,7 @@ class RunLife:
         run, services = self._run, self._services
         message = 'The warm start of model "%s" failed, so it starts cold: %s'
         logger.warning(message, run.model.id, cause, extra=event("cold-start", run.model.id))
-        used, available = run.memory_used, run.available
+        used, available = run.figures.used, run.figures.available
         await run.prepare_retry(cause)
         timeout = services.catalogue().settings.memory.reclaim_timeout
         await services.watch.wait_for_reclaim(run.model.id, used, available, timeout)
@@ -163,7 +163,9 @@ class RunLife:
         """Wait until the run's memory is released. What is missing after that counts as leaked."""
         run, services = self._run, self._services
         timeout = services.catalogue().settings.memory.reclaim_timeout
-        missing = await services.watch.wait_for_reclaim(run.model.id, run.memory_used, run.available, timeout)
+        missing = await services.watch.wait_for_reclaim(
+            run.model.id, run.figures.used, run.figures.available, timeout
+        )
         if missing:
             services.learning.record_leak(services.scheduler.budget.leaked + missing)
         self._on_gone(run)

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from sparkd.processes.log import LogState
 from sparkd.supervising.attempt import AttemptSnapshot, WarmStartFailure
+from sparkd.supervising.run_figures import RunFigures
 
 
 class RunSnapshot(Struct, frozen=True, kw_only=True):
@@ -23,12 +24,7 @@ class RunSnapshot(Struct, frozen=True, kw_only=True):
     log: str | None
     log_state: LogState
     healthy: bool
-    load_time: float | None
-    phases: dict[str, float]
-    available_at_launch: int | None
-    memory_used: int
-    peak: int
-    available: int
+    figures: RunFigures
 
     @property
     def log_path(self) -> Path | None:

@@ -1,4 +1,4 @@
-"""Ends a warm start that hangs at its beginning, so that a cold one can take its place.
+"""Notices a warm start that hangs at its beginning, so that a cold one can take its place.
 
 A fork of a process whose libraries use threads may wait for ever for a lock that no thread holds any more. The launcher
 proves that this should not happen. If it does, it happens early: the late steps of a start may take minutes anyway.
@@ -7,42 +7,37 @@ proves that this should not happen. If it does, it happens early: the late steps
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import Final
 
 from sparkd.engines.engine import Cause, Milestone
-from sparkd.processes.process import Process
 
 STALL_TIMEOUT: Final = 90.0
 """Seconds without a milestone. Between two early ones, a warm start takes some seconds, and ten with a cold cache."""
 
-CHECK_INTERVAL: Final = 1.0
-
 
 class StallWatch:
-    """Watches the early phases of one process. `milestone` returns the last milestone of its log."""
+    """Watches the early phases of one start."""
 
-    def __init__(
-        self, process: Process, early_phases: Collection[str], milestone: Callable[[], Milestone | None]
-    ) -> None:
-        self._process = process
+    def __init__(self, early_phases: Collection[str]) -> None:
         self._early_phases = early_phases
-        self._milestone = milestone
-        self.cause: Cause | None = None
-        """Why it has killed the process, None if it has not."""
+        self._last: Milestone | None = None
+        self._changed = asyncio.Event()
 
-    async def kill_when_stalled(self) -> None:
-        """Kill the process if it makes no progress. Return once it is past its early phases."""
-        loop = asyncio.get_running_loop()
-        last, since = self._milestone(), loop.time()
-        while last is None or last.phase in self._early_phases:
-            await asyncio.sleep(CHECK_INTERVAL)
-            if (now := self._milestone()) != last:
-                last, since = now, loop.time()
-            elif loop.time() >= since + STALL_TIMEOUT:
-                step = f' after "{last.phase}"' if last else ""
-                self.cause = Cause(
-                    "engine_wedged", f"it made no progress for {STALL_TIMEOUT:.0f} seconds{step}."
-                )
-                self._process.kill()
-                return
+    def record_milestone(self, milestone: Milestone) -> None:
+        """Record a step of loading."""
+        self._last = milestone
+        self._changed.set()
+
+    async def wait_until_stalled(self) -> Cause | None:
+        """Return a cause once the start makes no progress. None once it is past its early phases."""
+        while self._last is None or self._last.phase in self._early_phases:
+            self._changed.clear()
+            try:
+                async with asyncio.timeout(STALL_TIMEOUT):
+                    await self._changed.wait()
+            except TimeoutError:
+                step = f' after "{self._last.phase}"' if self._last else ""
+                sentence = f"it made no progress for {STALL_TIMEOUT:.0f} seconds{step}."
+                return Cause("engine_wedged", sentence)
+        return None

@@ -42,8 +42,8 @@ from sparkd.supervising.memory_policy import MemoryPolicy
 from sparkd.supervising.memory_watch import MemoryReading, MemoryWatch
 from sparkd.supervising.reporting import StatusReporter
 from sparkd.supervising.run import Run
-from sparkd.supervising.run_life import RunLife, RunServices
-from sparkd.supervising.run_snapshot import RunSnapshot
+from sparkd.supervising.run_life import RunServices
+from sparkd.supervising.runs import Runs
 from sparkd.supervising.starting import EngineStarter
 from sparkd.supervising.tasks import Tasks
 
@@ -53,7 +53,6 @@ logger = logging.getLogger(__name__)
 class Supervisor:
     """Runs the models of one catalogue. Belongs to one event loop, until `shut_down`.
 
-    `runs` contains every launched run that is not cleaned up yet, by number, and `logs` the last log of each model.
     `started` is when this daemon, or the first of those it replaced, started (steady clock, seconds). `replacements`
     counts those.
     """
@@ -80,22 +79,31 @@ class Supervisor:
         self.listen: tuple[str, ...] = ()
         self.tasks = tasks
         self.launchers = starter.launchers
-        self.runs: dict[int, Run] = {}
-        self.logs: dict[str, Log] = {}
-        self._lives: dict[int, RunLife] = {}
-        self._prepared: dict[int, Run] = {}
+        self.runs = Runs(
+            catalogue=lambda: self.catalogue,
+            run_directories=run_directories,
+            starter=starter,
+            learning=learning,
+            tasks=tasks,
+        )
         self._granted: dict[int, asyncio.Future[Run]] = {}
         self._scheduler = scheduler
-        self._run_directories = run_directories
-        self._starter = starter
         self._watch = watch
         self._learning = learning
         self._alarm = Alarm(self._on_tick)
         self._reporter = StatusReporter(
-            scheduler, self.runs, learning, downloads, self.launchers, self.started, replacements
+            scheduler, self.runs.launched, learning, downloads, self.launchers, self.started, replacements
         )
-        self._services = RunServices(
-            lambda: self.catalogue, scheduler, watch, learning, downloads, self.runs, self.carry_out
+        self.runs.connect(
+            RunServices(
+                lambda: self.catalogue,
+                scheduler,
+                watch,
+                learning,
+                downloads,
+                self.runs.launched,
+                self.carry_out,
+            )
         )
 
     # For clients
@@ -155,7 +163,7 @@ class Supervisor:
         self.downloads.stop(model)
         self.carry_out(self._scheduler.on_stop(model.id, time.monotonic()))
         entry = self._scheduler.entry(model.id)
-        run = self.runs.get(entry.run) if entry else None
+        run = self.runs.launched.get(entry.run) if entry else None
         if run is not None:
             await run.gone.wait()
 
@@ -169,7 +177,7 @@ class Supervisor:
 
     def log(self, model: Model) -> Log | None:
         """Return the output of the model's current or last process. None if it had none since sparkd started."""
-        return self.logs.get(model.id)
+        return self.runs.logs.get(model.id)
 
     def plan(self, model: Model) -> Plan:
         """Return what would happen if a client requested the model now. Changes nothing."""
@@ -184,7 +192,7 @@ class Supervisor:
     ) -> None:
         """Use a reloaded catalogue. The models in `restart` must restart, because their command has changed."""
         self.catalogue = self.downloads.catalogue = catalogue
-        for run in self.runs.values():
+        for run in self.runs.launched.values():
             if model := catalogue.models.get(run.model.id):
                 run.set_cpu_weight(model.cpu_weight)
         self.carry_out(
@@ -211,8 +219,7 @@ class Supervisor:
     def abort(self) -> None:
         """Kill every engine now, even if it is in use."""
         self.launchers.close()
-        for run in (*self.runs.values(), *self._prepared.values()):
-            run.kill()
+        self.runs.kill_all()
 
     # Carrying out decisions
 
@@ -233,7 +240,7 @@ class Supervisor:
     def _grant(self, ticket: int, number: int) -> None:
         # If the waiting task was cancelled just now, it will return the ticket itself when it runs.
         if not (granted := self._granted[ticket]).cancelled():
-            granted.set_result(self.runs[number])
+            granted.set_result(self.runs.launched[number])
 
     def _refuse(self, ticket: int, error: Refusal) -> None:
         if not (granted := self._granted.pop(ticket)).cancelled():
@@ -244,41 +251,17 @@ class Supervisor:
         """Carry out a decision about the run of a model."""
         match action:
             case Prepare(model_id, number):
-                self._prepare(self.catalogue.models[model_id], number)
+                self.runs.prepare(self.catalogue.models[model_id], number)
             case Discard(_, number):
-                self._discard(number)
+                self.runs.discard(number)
             case Launch(model_id, number):
-                self._launch(self.catalogue.models[model_id], number)
+                self.runs.launch(self.catalogue.models[model_id], number)
             case Kill(_, number, reason):
-                self._lives[number].kill(reason)
+                if life := self.runs.life(number):
+                    life.kill(reason)
             case Terminate(model_id, number, reason):
                 logger.info('Stopping model "%s": %s', model_id, reason, extra=event("stopping", model_id))
-                self.runs[number].terminate()
-
-    def create_run(
-        self, model: Model, number: int, snapshot: RunSnapshot | None = None, *, prepared: bool = False
-    ) -> Run:
-        """Create a run of the model, or take over the run in `snapshot` from the previous program.
-
-        A `prepared` one is not launched yet. Raises LaunchError if it cannot be taken over.
-        """
-        run = Run(
-            model,
-            number,
-            self.catalogue,
-            run_directories=self._run_directories,
-            starter=self._starter,
-            allowance=(self._learning.allowance(model), self._learning.total),
-            snapshot=snapshot,
-        )
-        self._lives[number] = RunLife(run, self._services, self._forget)
-        if not prepared:
-            self._add(run)
-        return run
-
-    def follow_run(self, run: Run) -> None:
-        """Follow a run that an earlier program launched."""
-        self.tasks.start(self._lives[run.number].follow(), f"{run.model.id} run {run.number}")
+                self.runs.launched[number].terminate()
 
     async def watch_launchers(self) -> None:
         """Watch the launchers until cancelled, after starting those that the catalogue preloads."""
@@ -287,46 +270,21 @@ class Supervisor:
             if model := next((each for each in models if each.runtime == runtime and each.warm), None):
                 self.want_launcher(model)
         await self.launchers.watch(
-            lambda: {run.model.runtime for run in self.runs.values() if run.model.runtime}
+            lambda: {run.model.runtime for run in self.runs.launched.values() if run.model.runtime}
         )
 
     async def watch_memory(self) -> None:
         """Watch the machine's memory until cancelled."""
         await self._watch.run(
-            self._on_reading, lambda: {number: run.find_processes for number, run in self.runs.items()}
+            self._on_reading,
+            lambda: {number: run.find_processes for number, run in self.runs.launched.items()},
         )
-
-    def _add(self, run: Run) -> None:
-        self.runs[run.number] = run
-        self.logs[run.model.id] = run.log
-
-    def _prepare(self, model: Model, number: int) -> None:
-        self._prepared[number] = self.create_run(model, number, prepared=True)
-        logger.info('Preparing model "%s" (run %d)', model.id, number, extra=event("preparing", model.id))
-        self._lives[number].prepare(self.tasks)
-
-    def _discard(self, number: int) -> None:
-        run = self._prepared.pop(number)
-        self.tasks.start(self._lives[number].discard(), f"{run.model.id} run {number}")
-
-    def _launch(self, model: Model, number: int) -> None:
-        if run := self._prepared.pop(number, None):
-            self._add(run)
-        else:
-            run = self.create_run(model, number)
-        logger.info('Starting model "%s" (run %d)', model.id, number, extra=event("starting", model.id))
-        self.tasks.start(self._lives[number].launch(), f"{run.model.id} run {number}")
-
-    def _forget(self, run: Run) -> None:
-        self.runs.pop(run.number, None)  # a prepared one was never launched
-        del self._lives[run.number]
-        run.gone.set()
 
     def _on_reading(self, reading: MemoryReading) -> float:
         """Report the machine's memory to the scheduler; return the seconds until the next reading."""
         memory, scheduler = reading.memory, self._scheduler
         for number, used in reading.used.items():
-            if life := self._lives.get(number):
+            if life := self.runs.life(number):
                 life.on_measured(used, memory)
         leaked = scheduler.budget.leaked
         self.carry_out(scheduler.on_memory(memory.available, memory.scarcest, time.monotonic()))
