@@ -11,6 +11,7 @@ child of sparkd, which is a subreaper, so it lives on if this program ends.
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib
 import importlib.metadata
@@ -19,6 +20,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -233,8 +235,6 @@ class Launcher:
 
 def reset_process_state() -> None:
     """Reset what a library computed at its import from this process's directory or from random numbers."""
-    import tempfile  # noqa: PLC0415
-
     tempfile.tempdir = None
     time.tzset()
     if numpy_random := sys.modules.get("numpy.random"):
@@ -315,16 +315,10 @@ def report_exit(code: object) -> int:
 
 
 def exit_process(status: int) -> None:
-    """End this process as Python would at the end of its main module."""
-    with suppress(BaseException):
-        threading._shutdown()  # type: ignore[attr-defined] # noqa: SLF001 - waits for threads
-    with suppress(BaseException):
-        import atexit  # noqa: PLC0415
-
-        atexit._run_exitfuncs()  # noqa: SLF001
-    with suppress(BaseException):
-        sys.stdout.flush()
-        sys.stderr.flush()
+    """End this process as Python does at the end of its main module: wait for threads, run exit functions, flush."""
+    for step in (threading._shutdown, atexit._run_exitfuncs, sys.stdout.flush, sys.stderr.flush):  # type: ignore[attr-defined] # noqa: SLF001
+        with suppress(BaseException):
+            step()
     os._exit(status)
 
 

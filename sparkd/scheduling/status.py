@@ -47,7 +47,7 @@ class MemoryStatus(Struct, frozen=True, kw_only=True):
 
 
 class LauncherStatus(Struct, frozen=True, kw_only=True):
-    """The launcher of a runtime. `state` is "off" if engines start cold after failures, for this `reason`.
+    """The launcher of a runtime. `state` is "off" if engines start cold after failures; see `reason`.
 
     `memory` is bytes, `load_time` the seconds that its imports took, and `starts` the engines forked from it.
     """
@@ -89,7 +89,7 @@ class ModelStatus(Struct, frozen=True, kw_only=True):
     `host_memory_peak` are what its cgroup is charged now and was charged at most; they include page cache, but no GPU
     memory. `phase` and `progress` (0 to 1) are the last loading step from its log, or "downloading";
     `download_seconds_left` is the rest of that. `start` is "warm" if its process was forked from a launcher, otherwise
-    "cold", for this `cold_reason`. `cause` is why its last process failed, `retry_after` the time until it
+    "cold"; see `cold_reason`. `cause` is why its last process failed, `retry_after` the time until it
     may start again. `load_time` is the duration of its last start.
     """
 

@@ -147,7 +147,7 @@ class Run:
     async def prepare(self) -> None:
         """Start the engine as far as it needs no memory of models, if it can be forked from a launcher.
 
-        If that fails, `run_to_exit` starts it anew.
+        If that fails, `run_to_exit` starts it from the beginning.
         """
         with suppress(LaunchError, OSError):
             await self._start(gated=True)

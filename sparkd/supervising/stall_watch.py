@@ -1,7 +1,8 @@
 """Notices a warm start that hangs at its beginning, so that a cold one can take its place.
 
-A fork of a process whose libraries use threads may wait for ever for a lock that no thread holds any more. The launcher
-proves that this should not happen. If it does, it happens early: the late steps of a start may take minutes anyway.
+A fork of a process whose libraries use threads may wait without end for a lock that no thread holds any more. The
+launcher proves that this should not happen. If it does, it happens early: the late steps of a start may take minutes
+anyway.
 """
 
 from __future__ import annotations
