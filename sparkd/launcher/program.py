@@ -144,7 +144,8 @@ class Launcher:
 
     def _prepare(self, modules: list[str]) -> dict[str, Any]:
         began, before = time.monotonic(), list_descriptors()
-        find_title()
+        with suppress(ImportError):  # it finds the title's memory only in the first environment
+            importlib.import_module("setproctitle").getproctitle()
         with RecordedEnvironment() as recorded:
             failed = import_modules(modules)
         set_title(["sparkd-launcher"])  # also because it does not work after the environment has changed
@@ -288,15 +289,6 @@ def load_console_script(name: str) -> Callable[[], Any]:
     (script,) = importlib.metadata.entry_points(group="console_scripts", name=name)
     function: Callable[[], Any] = script.load()
     return function
-
-
-def find_title() -> None:
-    """Let setproctitle find where the title of a process is. It cannot once the environment has changed.
-
-    sparkd finds an engine's processes by the titles that they set.
-    """
-    with suppress(ImportError):
-        importlib.import_module("setproctitle").getproctitle()
 
 
 def set_title(argv: list[str]) -> None:
