@@ -9,6 +9,7 @@ from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
 from sparkd.engines import ENGINES
 from sparkd.engines.engine import Address, Command, LaunchContext, TcpAddress, UnixAddress
+from sparkd.engines.environment import cache_folder
 from sparkd.errors import LaunchError
 from sparkd.processes.ports import LOOPBACK, find_free_port
 from sparkd.runtimes import environment_of, find_installed
@@ -40,6 +41,12 @@ def build_engine_command(
         total=allowance[1],
     )
     return engine.build_command(model, context), address
+
+
+def find_cache_folder(model: Model, catalogue: Catalogue) -> Path:
+    """Return the folder that has the caches of the model's engine. Raises LaunchError if its runtime is not built."""
+    program, _ = _find_runtime(model, catalogue)
+    return cache_folder(catalogue.folder("state") / "cache", program)
 
 
 def _find_runtime(model: Model, catalogue: Catalogue) -> tuple[Path | None, dict[str, str]]:
