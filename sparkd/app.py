@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
+from typing import Final
 
 from msgspec import Struct
 from starlette.applications import Starlette
 
 from sparkd.catalog import Catalogue
+from sparkd.catalog.quantities import GIB
 from sparkd.continuity.handover import DaemonSnapshot
 from sparkd.continuity.reloading import CatalogueReloader, restore_quarantines
 from sparkd.continuity.replacement import Replacement
@@ -26,11 +28,17 @@ from sparkd.processes.pids import boot_id
 from sparkd.processes.run_directories import RunDirectories
 from sparkd.scheduling.scheduler import Scheduler
 from sparkd.supervising.downloads import Downloads
+from sparkd.supervising.launchers import Launchers
 from sparkd.supervising.memory_policy import declared_budget, memory_policy_for
 from sparkd.supervising.memory_watch import MemoryWatch
+from sparkd.supervising.starting import EngineStarter
 from sparkd.supervising.supervisor import Supervisor
+from sparkd.supervising.tasks import Tasks
 
 logger = logging.getLogger(__name__)
+
+LAUNCHER_MEMORY: Final = GIB
+"""Bytes that must be free for a launcher. vLLM's uses half of it."""
 
 
 class App(Struct, frozen=True):
@@ -65,18 +73,34 @@ def build_app(
     )
     budget, footprint = memory_policy_for(catalogue, machine_total, learning)
     models = {**catalogue.models, **snapshot.definitions()}
-    scheduler = Scheduler(models, budget=budget, footprint=footprint, settings=catalogue.settings)
+    scheduler = Scheduler(
+        models,
+        budget=budget,
+        footprint=footprint,
+        settings=catalogue.settings,
+        can_prepare=lambda model: supervisor.can_prepare(model),  # noqa: PLW0108 - created below
+    )
     keys = read_keys(catalogue)
     known = {entry.model for entry in snapshot.entries}
     scheduler.on_memory(watch.memory.available, watch.memory.scarcest, time.monotonic())
+    tasks, claimed = Tasks(), cgroups.claim()
+    launchers = Launchers(
+        run_directories=run_directories,
+        cgroups=claimed,
+        learning=learning,
+        tasks=tasks,
+        has_room=lambda: _has_room_for_launcher(scheduler, watch),
+        on_memory=lambda used: supervisor.on_launchers(used),  # noqa: PLW0108 - created below
+    )
     supervisor = Supervisor(
         catalogue,
         scheduler,
         run_directories=run_directories,
-        cgroups=cgroups.claim(),
+        starter=EngineStarter(run_directories, claimed, launchers),
         watch=watch,
         learning=learning,
         downloads=Downloads(catalogue),
+        tasks=tasks,
         started=snapshot.started,
         replacements=snapshot.replacements,
     )
@@ -91,3 +115,10 @@ def build_app(
     succession, replacement = Succession(supervisor, scheduler, learning), Replacement(catalogue)
     control = create_control_app(supervisor, reloader, replacement)
     return App(supervisor, gateway, reloader, succession, replacement, control)
+
+
+def _has_room_for_launcher(scheduler: Scheduler, watch: MemoryWatch) -> bool:
+    """Whether a launcher fits beside what runs now. On a GPU with its own memory, it uses the host's."""
+    if watch.memory.kind == "separate":
+        return watch.memory.host_available - scheduler.guard.floor >= LAUNCHER_MEMORY
+    return scheduler.has_room(LAUNCHER_MEMORY)

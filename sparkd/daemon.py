@@ -179,7 +179,9 @@ class _Daemon:
         unblock_signals()
         tasks = self._supervisor.tasks
         memory_watch = asyncio.create_task(self._supervisor.watch_memory(), name="memory watch")
-        tasks.watch(memory_watch)
+        launcher_watch = asyncio.create_task(self._supervisor.watch_launchers(), name="launcher watch")
+        for watch in (memory_watch, launcher_watch):
+            tasks.watch(watch)
         await self._open()
         tasks.failure.add_done_callback(lambda _: self._stop.set())
         heartbeat = asyncio.create_task(
@@ -193,6 +195,7 @@ class _Daemon:
         heartbeat.cancel()
         self._systemd.close()
         memory_watch.cancel()
+        launcher_watch.cancel()
         if tasks.failure.done():
             tasks.failure.result()
 

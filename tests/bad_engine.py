@@ -6,7 +6,7 @@ faults it behaves well: like vLLM it refuses connections until it is ready; it e
 when a client disconnects. A request may contain faults of its own:
 `{"messages": […], "bad": {"tokens": 5, "pace": 0.1, "die_at_chunk": 3}}`.
 `--journal FILE` writes one JSON line per event (started, ready, begin, end, cancelled, dies, stalls, sigterm, exit,
-grandchild, runaway), each with event, t (time.time()), model, pid, and id for requests. Uses only the standard
+grandchild, runaway, vital), each with event, t (time.time()), model, pid, and id for requests. Uses only the standard
 library and few imports, and is ready in about 30 ms.
 """
 
@@ -27,6 +27,9 @@ from typing import Any, NamedTuple
 GATE_INTERVAL = 0.01  # seconds between two checks of a gate
 POLLRDHUP = getattr(select, "POLLRDHUP", 0x2000)  # the client has closed its side: it has disconnected
 REASONS = {200: "OK", 404: "Not Found", 500: "Internal Server Error", 503: "Service Unavailable"}
+TRACEBACK = """Traceback (most recent call last):
+  File "engine.py", line 12, in connect
+ConnectionError: attempt {} to reach the cache failed"""
 
 
 class Request(NamedTuple):
@@ -80,6 +83,13 @@ def arguments() -> argparse.Namespace:
     )
     add("--health-lies", dest="health", action="store_const", const="never")
     add("--health-delay", type=float, default=2.0)
+    add("--sick", metavar="FILE", help="health answers 500 with a message while that file exists")
+    add(
+        "--traceback-every",
+        type=float,
+        metavar="S",
+        help="never ready; logs the same traceback every S seconds",
+    )
     # Ending
     add("--deaf", action="store_true", help="ignores SIGTERM, SIGINT and SIGHUP")
     add("--deaf-to", type=int, default=0, metavar="N", help="ignores the first N SIGTERMs only")
@@ -97,6 +107,11 @@ def arguments() -> argparse.Namespace:
         default=0,
         metavar="N",
         help="the same, in sessions of their own, re-parented",
+    )
+    add(
+        "--vital",
+        metavar="NAME",
+        help="forks a process that has this name, outlives it and does nothing else",
     )
     add("--runaways-leave", action="store_true", help="runaways also change their working folder to /")
     add(
@@ -184,6 +199,10 @@ class Engine:
             hoard(args.hoard)
         if args.print_file:
             print_lines(args.print_file)
+        while args.traceback_every:
+            self.requests += 1
+            print(TRACEBACK.format(self.requests), flush=True)
+            time.sleep(args.traceback_every)
         if args.health == "early":
             listening.listen(1024)
             threading.Thread(target=self.become_ready, daemon=True).start()
@@ -245,6 +264,10 @@ class Engine:
         os._exit(0)
 
     def fork(self) -> None:
+        if self.args.vital and os.fork() == 0:
+            with open("/proc/self/comm", "w") as name:  # noqa: PTH123 - pathlib costs 5 ms of the start
+                name.write(self.args.vital)
+            self.outlive("vital")
         for _ in range(self.args.fork_grandchildren):
             if os.fork() == 0:
                 self.outlive("grandchild")
@@ -317,6 +340,11 @@ class Engine:
     def answer_health(self, connection: socket.socket) -> None:
         if self.args.health == "slow":
             time.sleep(self.args.health_delay)
+        if self.args.sick and is_open(self.args.sick):
+            self.send_json(
+                connection, 500, {"error": {"message": "the database is unreachable", "code": 500}}
+            )
+            return
         self.send(connection, 503 if self.args.health == "never" else 200, b"")
 
     def answer_api(self, connection: socket.socket, request: Request, path: str) -> None:

@@ -21,7 +21,7 @@ FLOORS = [
     ["catalog", "machine", "service"],
     ["catalog.reading", "engines", "rewriting", "scheduling"],
     ["catalog.reference", "guessing", "hub", "processes", "runtimes", "upstream"],
-    ["gateway", "learning"],
+    ["gateway", "launcher", "learning"],
     ["supervising"],
     ["continuity", "control"],
     ["app"],

@@ -170,9 +170,20 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Clients,
         Meta(description="Its limits in client configurations: `[models.<id>.clients.<client>]`."),
     ] = Clients()
-    health: Annotated[str, Meta(description="Path that responds with 200 once the engine is ready.")] = (
-        "/health"
-    )
+    health: Annotated[
+        str,
+        Meta(
+            description="Path that responds with 200 once the engine is ready. Until then it may refuse connections or "
+            "answer 503. An engine that answers only other errors has failed."
+        ),
+    ] = "/health"
+    warm: Annotated[
+        bool,
+        Meta(
+            description="Whether its engine is forked from a launcher, a process of its runtime that has imported the "
+            'engine\'s modules already. Only for the engine "vllm". False: its engine imports them itself.'
+        ),
+    ] = True
     idle_timeout: IdleTimeout
     start_timeout: StartTimeout
     stop_grace: StopGrace

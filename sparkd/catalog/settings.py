@@ -97,6 +97,18 @@ class Memory(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = False
 
 
+class Launchers(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[launchers]`: processes that have imported an engine's modules, from which engines start in seconds."""
+
+    preload: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Runtimes whose launcher starts together with sparkd. Others start when a request waits for "
+            "one of their models."
+        ),
+    ] = ()
+
+
 class Failures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[failures]`: what sparkd does when the process of a model fails."""
 
@@ -146,6 +158,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     server: Server = Server()
     queue: Queue = Queue()
     memory: Memory = Memory()
+    launchers: Launchers = Launchers()
     failures: Failures = Failures()
     defaults: Defaults = Defaults()
     paths: Paths = Paths()

@@ -16,10 +16,12 @@ from msgspec import Struct
 from sparkd import __version__
 from sparkd.catalog.definitions import Model
 from sparkd.errors import HandoverError
+from sparkd.launcher.launcher import LauncherSnapshot
+from sparkd.processes.process import ProcessSnapshot
 from sparkd.scheduling.snapshot import EntrySnapshot
 from sparkd.supervising.run_snapshot import RunSnapshot
 
-FORMAT: Final = 4
+FORMAT: Final = 5
 """Version of the structs below and of those in them. A program that expects another one cannot replace this one."""
 
 HANDOVER_VARIABLE: Final = "SPARKD_HANDOVER"
@@ -31,6 +33,7 @@ class DaemonSnapshot(Struct, frozen=True, kw_only=True):
 
     runs: tuple[RunSnapshot, ...] = ()
     entries: tuple[EntrySnapshot, ...] = ()
+    launchers: tuple[LauncherSnapshot, ...] = ()
     logs: dict[str, str] = {}
     started: float = 0.0
     replacements: int = 0
@@ -41,9 +44,14 @@ class DaemonSnapshot(Struct, frozen=True, kw_only=True):
         return frozenset(str(run.definition.get("id")) for run in self.runs)
 
     @property
+    def processes(self) -> list[ProcessSnapshot]:
+        """The processes of the running engines and launchers."""
+        return [run.attempt.process for run in self.runs] + [each.process for each in self.launchers]
+
+    @property
     def folders(self) -> list[Path]:
-        """Private folders of the running engines."""
-        return [Path(run.process.directory) for run in self.runs]
+        """Private folders of the running engines and launchers."""
+        return [Path(each.directory) for each in self.processes]
 
     def definitions(self) -> dict[str, Model]:
         """Return the running models as they were defined at their launch, without those that cannot be parsed."""
@@ -71,8 +79,10 @@ class Handover(Struct, frozen=True, kw_only=True):
     @property
     def descriptors(self) -> list[int]:
         """All descriptors that must stay open."""
-        outputs = (run.process.output for run in self.snapshot.runs)
-        return [*self.clients, *self.control, self.lock, *(fd for fd in outputs if fd is not None)]
+        outputs = (process.output for process in self.snapshot.processes)
+        channels = (launcher.channel for launcher in self.snapshot.launchers)
+        inherited = (*self.clients, *self.control, self.lock, *channels)
+        return [*inherited, *(fd for fd in outputs if fd is not None)]
 
 
 def write_handover(handover: Handover) -> dict[str, str]:

@@ -41,16 +41,18 @@ class Succession:
     def snapshot(self) -> DaemonSnapshot | None:
         """Return what the next program needs. None while a request is in progress or a model is stopping."""
         supervisor = self._supervisor
-        if not self._scheduler.is_transferable or supervisor.downloads.busy:
+        launchers = supervisor.launchers
+        if not self._scheduler.is_transferable or supervisor.downloads.busy or not launchers.is_transferable:
             return None
-        snapshots = [run.snapshot() for run in supervisor.runs.values()]
+        snapshots = [run.snapshot() for run in supervisor.runs.launched.values()]
         runs = tuple(run for run in snapshots if run is not None)
         if len(runs) < len(snapshots):
             return None
         return DaemonSnapshot(
             runs=runs,
             entries=tuple(self._scheduler.snapshot()),
-            logs={model_id: str(log.path) for model_id, log in supervisor.logs.items() if log.path},
+            launchers=launchers.snapshot(),
+            logs={model_id: str(log.path) for model_id, log in supervisor.runs.logs.items() if log.path},
             started=supervisor.started,
             replacements=supervisor.replacements + 1,
         )
@@ -60,7 +62,7 @@ class Succession:
         self._learning.close()
 
     def resume(self, snapshot: DaemonSnapshot) -> list[Path]:
-        """Continue where the previous sparkd stopped; return the private folders of the engines that keep running.
+        """Continue where the previous sparkd stopped; return the private folders of the processes that keep running.
 
         The scheduler must already know every model that `snapshot` has a definition of.
         """
@@ -68,7 +70,7 @@ class Succession:
         resumed = [run for run in snapshot.runs if self._resume(run, definitions)]
         numbers = {run.number for run in resumed}
         for model_id, path in snapshot.logs.items():
-            self._supervisor.logs.setdefault(model_id, load_ended_log(Path(path)))
+            self._supervisor.runs.logs.setdefault(model_id, load_ended_log(Path(path)))
         now = time.monotonic()
         for entry in snapshot.entries:
             if self._scheduler.has_model(entry.model) and (
@@ -76,8 +78,9 @@ class Succession:
             ):
                 self._supervisor.carry_out(self._scheduler.on_held(entry, now))
         for number in numbers:
-            self._supervisor.follow_run(self._supervisor.runs[number])
-        return [Path(run.process.directory) for run in resumed]
+            self._supervisor.runs.follow(number)
+        engines = [Path(run.attempt.process.directory) for run in resumed]
+        return engines + self._supervisor.launchers.resume(snapshot.launchers)
 
     def _resume(self, snapshot: RunSnapshot, definitions: dict[str, Model]) -> bool:
         model_id = str(snapshot.definition.get("id"))
@@ -85,7 +88,7 @@ class Succession:
         if model is None:
             return False
         try:
-            self._supervisor.create_run(model, snapshot.number, snapshot)
+            self._supervisor.runs.resume(model, snapshot)
         except (LaunchError, OSError) as error:
             logger.warning('Cannot take over the engine of model "%s", so it is stopped: %s', model_id, error)
             return False

@@ -59,7 +59,7 @@ _FRAME: Final = re.compile(r'^File "(?P<file>[^"]+)", line \d+(?:, in (?P<functi
 
 _STANDARD_LIBRARY: Final = re.compile(r"^<frozen |/lib/python3\.\d+/(?!(?:site|dist)-packages/)")
 
-_UNEXPLAINED: Final = ("unknown", "engine_died")
+_UNEXPLAINED: Final = ("unknown", "engine_died", "repeated_error")
 """Kinds of causes that a damaged cache may have. The other kinds have an explanation, such as a lack of memory."""
 
 

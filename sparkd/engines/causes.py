@@ -9,7 +9,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from sparkd.engines.engine import Cause, CauseKind, Exit
+from sparkd.engines.engine import ENGINE, Cause, CauseKind, Exit
 
 MAX_QUOTE: Final = 300
 
@@ -125,46 +125,50 @@ MODEL_FILE_FAILURES: Final = (
 SIGNAL_CAUSES: Final[dict[int, tuple[CauseKind, str, str]]] = {
     signal.SIGILL: (
         "illegal_instruction",
-        "the engine ran an instruction that this processor does not have (SIGILL).",
+        "{process} ran an instruction that this processor does not have (SIGILL).",
         "Its runtime was built for another machine. Build one for this machine.",
     ),
     signal.SIGBUS: (
         "engine_died",
-        "the engine crashed (SIGBUS).",
+        "{process} crashed (SIGBUS).",
         "Check whether the disk or /dev/shm is full.",
     ),
     signal.SIGKILL: (
         "engine_died",
-        "the engine was killed (SIGKILL).",
+        "{process} was killed (SIGKILL).",
         "Either someone killed it or the kernel ran out of memory; check `dmesg`.",
     ),
 }
 """Causes that follow from the signal that killed a process."""
 
 
-def explain_exit(exit_: Exit, lines: Sequence[str], patterns: Iterable[FailurePattern]) -> Cause:
-    """Return the cause: the first entry of `signs` that matches any line, or else what the exit itself shows.
+def explain_exit(
+    exit_: Exit, lines: Sequence[str], patterns: Iterable[FailurePattern], process: str = ENGINE
+) -> Cause:
+    """Return the cause: the first of `patterns` that matches any line, or else what the exit itself shows.
 
-    `signs` are in order of rank, because a root cause is often followed by lines about its consequences. If several
-    lines match one entry, the last one counts: the engine may have survived the earlier ones.
+    `patterns` are in order of rank, because a root cause is often followed by lines about its consequences. If several
+    lines match one pattern, the last one counts: the engine may have survived the earlier ones. Lines that only report
+    a death say less than the death of a vital `process` itself.
     """
     for pattern in patterns:
+        if pattern.kind == "engine_died" and process != ENGINE:
+            continue
         for line in reversed(lines):
             if cause := pattern.match(line):
                 return cause
     if exit_.signal is not None:
-        fallback: tuple[CauseKind, str, str] = (
-            "engine_died",
-            f"the engine crashed ({exit_}).",
-            SEE_LOG,
-        )
-        return Cause(*SIGNAL_CAUSES.get(exit_.signal, fallback))
+        fallback: tuple[CauseKind, str, str] = ("engine_died", f"{{process}} crashed ({exit_}).", SEE_LOG)
+        kind, sentence, remedy = SIGNAL_CAUSES.get(exit_.signal, fallback)
+        return Cause(kind, sentence.format(process=process), remedy)
     if exit_.code == 0:
-        return Cause("engine_died", "the engine exited by itself (exit code 0).", SEE_LOG)
-    detail = _last_exception(lines) or (strip_logger_prefix(lines[-1]) if lines else "")
-    kind: CauseKind = "launch_failed" if exit_.code in (126, 127) else "unknown"  # sh(1) could not run it
+        return Cause("engine_died", f"{process} exited by itself (exit code 0).", SEE_LOG)
+    detail = last_exception(lines)
+    if not detail and lines and exit_.code is not None:
+        detail = strip_logger_prefix(lines[-1])
+    kind = "launch_failed" if exit_.code in (126, 127) else "unknown"  # sh(1) could not run it
     return Cause(
-        kind, f"the engine failed ({exit_}){f': {detail}' if detail else ''}".rstrip(".") + ".", SEE_LOG
+        kind, f"{process} failed ({exit_}){f': {detail}' if detail else ''}".rstrip(".") + ".", SEE_LOG
     )
 
 
@@ -174,7 +178,7 @@ def strip_logger_prefix(line: str) -> str:
     return text if len(text) <= MAX_QUOTE else f"{text[:MAX_QUOTE]}…"
 
 
-def _last_exception(lines: Sequence[str]) -> str:
+def last_exception(lines: Sequence[str]) -> str:
     """The last exception of a Python traceback that does not only repeat another one."""
     for line in reversed(lines):
         text = strip_logger_prefix(line)

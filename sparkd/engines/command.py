@@ -8,7 +8,17 @@ from types import MappingProxyType
 
 from sparkd.catalog.definitions import PLACEHOLDERS, Model
 from sparkd.engines.causes import COMMON_FAILURES, explain_exit
-from sparkd.engines.engine import Cause, Command, Exit, LaunchContext, Milestone, UnixAddress
+from sparkd.engines.engine import (
+    ENGINE,
+    Cause,
+    Command,
+    Exit,
+    HealthErrors,
+    LaunchContext,
+    Milestone,
+    UnixAddress,
+    WarmStart,
+)
 from sparkd.engines.environment import build_environment, model_file_variables
 from sparkd.errors import LaunchError
 
@@ -25,7 +35,15 @@ class CommandEngine:
 
     name = "command"
     reserved_options: Mapping[str, str] = MappingProxyType({})
+    # 408, 425, 429 and 503 may mean that it loads or is busy (llama-server: 503), 502 and 504 that a proxy waits.
+    # A simple server may answer 500 while a thread of it loads the model.
+    health_errors = HealthErrors(timeout=60.0, inconclusive=frozenset({408, 425, 429, 502, 503, 504}))
     parser: str | None = None
+    warm_start: WarmStart | None = None
+
+    def find_warm_obstacle(self, model: Model) -> str | None:  # noqa: ARG002
+        """Always an obstacle."""
+        return "a command may be any program"
 
     def find_problems(self, model: Model) -> list[str]:
         """Problems with the model's definition."""
@@ -67,9 +85,13 @@ class CommandEngine:
         """None: the lines of such a program are unknown."""
         return None
 
-    def explain_exit(self, exit_: Exit, lines: Sequence[str]) -> Cause:
+    def name_vital_process(self, name: str) -> str | None:  # noqa: ARG002 - such a program is unknown
+        """None: it may start a process again that has ended."""
+        return None
+
+    def explain_exit(self, exit_: Exit, lines: Sequence[str], process: str = ENGINE) -> Cause:
         """Why it ended, from lines that any program may print."""
-        return explain_exit(exit_, lines, COMMON_FAILURES)
+        return explain_exit(exit_, lines, COMMON_FAILURES, process)
 
     def implied_footprint(self, model: Model, total: int) -> int | None:  # noqa: ARG002
         """None: the flags of such a program are unknown."""

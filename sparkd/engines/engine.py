@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from msgspec import Struct
 
@@ -23,6 +23,8 @@ CauseKind = Literal[
     "engine_wedged",
     "launch_failed",
     "engine_died",
+    "unhealthy",
+    "repeated_error",
     "unknown",
 ]
 
@@ -84,6 +86,19 @@ class LaunchContext(Struct, frozen=True):
     total: int | None = None
 
 
+class WarmStart(Struct, frozen=True):
+    """How an engine starts from a process that has imported its modules already.
+
+    `modules` are imported in this order: "NAME if cuda" and "NAME if cpu" only if PyTorch is built so. `environment`
+    are variables of that process and of the engines forked from it, unless a model sets them. `early_phases` are the
+    phases of its milestones that take seconds for any model.
+    """
+
+    modules: tuple[str, ...]
+    environment: Mapping[str, str]
+    early_phases: tuple[str, ...]
+
+
 class Milestone(Struct, frozen=True):
     """A step of loading, read from a log line. `progress` is 0 to 1, None if the line has none."""
 
@@ -103,18 +118,33 @@ class Cause(Struct, frozen=True):
 
 
 class Exit(Struct, frozen=True):
-    """How a process ended: an exit code, or the signal that killed it."""
+    """How a process ended: an exit code, or the signal that killed it. Neither if that is unknown."""
 
     code: int | None
     signal: int | None = None
 
     def __str__(self) -> str:
         if self.signal is None:
-            return f"exit code {self.code}"
+            return "exit code unknown" if self.code is None else f"exit code {self.code}"
         try:
             return f"killed by {signal.Signals(self.signal).name}"
         except ValueError:
             return f"killed by signal {self.signal}"
+
+
+class HealthErrors(Struct, frozen=True):
+    """When errors of the health path mean that an engine has failed.
+
+    It has failed after `timeout` seconds of errors only. `inconclusive` statuses never count: such an engine may answer
+    them while it loads, or if it is busy.
+    """
+
+    timeout: float
+    inconclusive: frozenset[int] = frozenset()
+
+
+ENGINE: Final = "the engine"
+"""The subject of a cause that is about an engine as a whole."""
 
 
 class Engine(Protocol):
@@ -125,8 +155,18 @@ class Engine(Protocol):
     reserved_options: Mapping[str, str]
     """Options that a model must not set, because sparkd sets or needs them, with the reason. Names have dashes."""
 
+    health_errors: HealthErrors
+    """When errors of its health path mean that it has failed."""
+
     parser: str | None
     """The module of sparkd/engines/parsers that runs the program's own parser; None if there is none."""
+
+    warm_start: WarmStart | None
+    """How it starts warm; None if it cannot."""
+
+    def find_warm_obstacle(self, model: Model) -> str | None:
+        """Why this model must start cold, None if it may start warm."""
+        ...
 
     def find_problems(self, model: Model) -> list[str]:
         """Problems that the engine finds in the model's definition, one line each."""
@@ -147,8 +187,18 @@ class Engine(Protocol):
         """The step of loading that this log line shows, None if it shows none."""
         ...
 
-    def explain_exit(self, exit_: Exit, lines: Sequence[str]) -> Cause:
-        """Why the process ended, from its last log lines (oldest first): the root cause, not its consequences."""
+    def name_vital_process(self, name: str) -> str | None:
+        """What the process of this name is, for messages, if the engine cannot work without it. Otherwise None.
+
+        `name` is the kernel's name of the process: the first 15 characters of its title.
+        """
+        ...
+
+    def explain_exit(self, exit_: Exit, lines: Sequence[str], process: str = ENGINE) -> Cause:
+        """Why the process ended, from its last log lines (oldest first): the root cause, not its consequences.
+
+        `process` is what a vital process is, if that has ended and not the engine's main process.
+        """
         ...
 
     def implied_footprint(self, model: Model, total: int) -> int | None:

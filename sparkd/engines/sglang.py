@@ -13,7 +13,17 @@ from typing import Final
 
 from sparkd.catalog.definitions import Model
 from sparkd.engines.causes import COMMON_FAILURES, MODEL_FILE_FAILURES, SEE_LOG, FailurePattern, explain_exit
-from sparkd.engines.engine import Cause, Command, Exit, LaunchContext, Milestone, UnixAddress
+from sparkd.engines.engine import (
+    ENGINE,
+    Cause,
+    Command,
+    Exit,
+    HealthErrors,
+    LaunchContext,
+    Milestone,
+    UnixAddress,
+    WarmStart,
+)
 from sparkd.engines.environment import build_environment, cache_variables, model_file_variables
 from sparkd.engines.flags import find_option, format_flags, memory_fraction
 from sparkd.engines.phases import parse_milestone
@@ -55,6 +65,13 @@ PHASES: Final = (
 )
 """Log lines of its start."""
 
+VITAL_PROCESSES: Final = {
+    "sglang::schedul": "SGLang's scheduler",  # sglang::scheduler_TP0
+    "sglang::detoken": "SGLang's detokenizer",
+    "sglang::data_pa": "SGLang's data parallel controller",
+}
+"""Names of its processes, as long as the kernel keeps them."""
+
 FAILURE_PATTERNS: Final = (
     FailurePattern(
         r"context_length \((?P<asked>\d+)\) is greater than the derived context_length \((?P<limit>\d+)\)",
@@ -85,7 +102,14 @@ class SglangEngine:
 
     name = "sglang"
     reserved_options = RESERVED_FLAGS
+    # 503 until its warmup is done, and later if it is too busy to generate a token.
+    health_errors = HealthErrors(timeout=5.0, inconclusive=frozenset({503}))
     parser: str | None = "sglang_serve"
+    warm_start: WarmStart | None = None
+
+    def find_warm_obstacle(self, model: Model) -> str | None:  # noqa: ARG002
+        """Always an obstacle."""
+        return "SGLang has not been shown to start warm"
 
     def find_problems(self, model: Model) -> list[str]:
         """Problems with the model's definition."""
@@ -123,9 +147,13 @@ class SglangEngine:
         """The step of loading that this line shows."""
         return parse_milestone(line, PHASES)
 
-    def explain_exit(self, exit_: Exit, lines: Sequence[str]) -> Cause:
+    def name_vital_process(self, name: str) -> str | None:
+        """Its schedulers, which hold the model, and its detokenizer."""
+        return VITAL_PROCESSES.get(name)
+
+    def explain_exit(self, exit_: Exit, lines: Sequence[str], process: str = ENGINE) -> Cause:
         """Why it ended."""
-        return explain_exit(exit_, lines, FAILURE_PATTERNS)
+        return explain_exit(exit_, lines, FAILURE_PATTERNS, process)
 
     def implied_footprint(self, model: Model, total: int) -> int | None:
         """The value of `mem-fraction-static` in bytes; None if it is not set."""

@@ -14,7 +14,17 @@ from typing import Final
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.quantities import GIB
 from sparkd.engines.causes import COMMON_FAILURES, MODEL_FILE_FAILURES, SEE_LOG, FailurePattern, explain_exit
-from sparkd.engines.engine import Cause, Command, Exit, LaunchContext, Milestone, UnixAddress
+from sparkd.engines.engine import (
+    ENGINE,
+    Cause,
+    Command,
+    Exit,
+    HealthErrors,
+    LaunchContext,
+    Milestone,
+    UnixAddress,
+    WarmStart,
+)
 from sparkd.engines.environment import build_environment, cache_variables, model_file_variables
 from sparkd.engines.flags import find_option, format_flags, memory_fraction
 from sparkd.engines.phases import parse_milestone
@@ -26,6 +36,7 @@ from sparkd.engines.reserved import (
     READABLE_REASON,
     find_definition_problems,
 )
+from sparkd.engines.vllm_warm import WARM_START, find_warm_obstacle
 from sparkd.errors import LaunchError
 
 _METRICS_REASON: Final = "sparkd needs the engine's metrics to see that it makes progress"
@@ -59,6 +70,12 @@ PHASES: Final = (
     (re.compile(r"Application startup complete"), "up"),
 )
 """Log lines of its start."""
+
+VITAL_PROCESSES: Final = (
+    (re.compile(r"::EngineCor"), "vLLM's engine core"),  # VLLM::EngineCore, VLLM::EngineCore_DP0
+    (re.compile(r"::Worker"), "vLLM's worker"),  # VLLM::Worker, VLLM::Worker_TP0
+)
+"""Names of its processes. VLLM_PROCESS_NAME_PREFIX may change what is before the colons."""
 
 _LOWER_UTILIZATION: Final = "Lower gpu-memory-utilization, or stop other programs that use memory."
 
@@ -136,7 +153,14 @@ class VllmEngine:
 
     name = "vllm"
     reserved_options = RESERVED_FLAGS
+    # It listens only when it is ready, and its health path answers 503 only once its engine core is dead.
+    health_errors = HealthErrors(timeout=5.0)
     parser: str | None = "vllm_serve"
+    warm_start: WarmStart | None = WARM_START
+
+    def find_warm_obstacle(self, model: Model) -> str | None:
+        """Options that need processes which are not forked."""
+        return find_warm_obstacle(model)
 
     def find_problems(self, model: Model) -> list[str]:
         """Problems with the model's definition."""
@@ -171,9 +195,13 @@ class VllmEngine:
         """The step of loading that this line shows."""
         return parse_milestone(line, PHASES)
 
-    def explain_exit(self, exit_: Exit, lines: Sequence[str]) -> Cause:
+    def name_vital_process(self, name: str) -> str | None:
+        """Its engine cores and workers."""
+        return next((vital for pattern, vital in VITAL_PROCESSES if pattern.search(name)), None)
+
+    def explain_exit(self, exit_: Exit, lines: Sequence[str], process: str = ENGINE) -> Cause:
         """Why it ended."""
-        return explain_exit(exit_, lines, FAILURE_PATTERNS)
+        return explain_exit(exit_, lines, FAILURE_PATTERNS, process)
 
     def implied_footprint(self, model: Model, total: int) -> int | None:
         """`gpu-memory-utilization` in bytes, plus `cpu-offload-gb`; None if it is not set.

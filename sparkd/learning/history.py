@@ -37,6 +37,13 @@ CREATE TABLE last_guard_action (one INTEGER PRIMARY KEY CHECK (one = 1), model T
 CREATE TABLE leaks (boot TEXT PRIMARY KEY, bytes INTEGER NOT NULL);
 """
 
+ADDED_TABLES: Final = """
+CREATE TABLE IF NOT EXISTS warm_failures (
+    build TEXT NOT NULL, model TEXT NOT NULL, cause TEXT NOT NULL, recent INTEGER NOT NULL, PRIMARY KEY (build, model)
+);
+"""
+"""Tables that a file of this version may not have yet. An earlier sparkd ignores them."""
+
 
 class PastRun(Struct, frozen=True):
     """A run that became ready: its peak and final memory in bytes, and the seconds until it was ready,
@@ -173,6 +180,24 @@ class History:
         self.last_guard_action = model, time.time()
         self._write("INSERT OR REPLACE INTO last_guard_action VALUES (1, ?, ?)", self.last_guard_action)
 
+    # Warm starts that failed ----------------------------------------------------------------------------------
+
+    def warm_failures(self) -> list[tuple[str, str, str, int]]:
+        """Return all failures of warm starts: build, model, cause, and the number since the last success."""
+        with suppress(sqlite3.Error):
+            return self._connection.execute(
+                "SELECT build, model, cause, recent FROM warm_failures"
+            ).fetchall()
+        return []
+
+    def record_warm_failure(self, build: str, model: str, cause: str, recent: int) -> None:
+        """Record a failure of a warm start, or that its number has changed."""
+        self._write("INSERT OR REPLACE INTO warm_failures VALUES (?, ?, ?, ?)", (build, model, cause, recent))
+
+    def clear_warm_failures(self, build: str) -> None:
+        """Delete the failures of a build."""
+        self._write("DELETE FROM warm_failures WHERE build = ?", (build,))
+
     # Memory that was not released --------------------------------------------------------------------------
 
     @property
@@ -230,6 +255,7 @@ def _prepare(connection: sqlite3.Connection) -> sqlite3.Connection:
         raise sqlite3.DatabaseError(
             f"its tables have version {version}, but this sparkd needs version {SCHEMA}"
         )
+    connection.executescript(ADDED_TABLES)
     if connection.execute("PRAGMA quick_check").fetchone() != ("ok",):
         raise sqlite3.DatabaseError("the file is damaged")
     return connection

@@ -104,10 +104,14 @@ class Learning:
         """Bytes that were not released since this boot of the machine."""
         return self._history.leaked
 
+    def key(self, model: Model) -> str:
+        """Return the key of the model's definition and of the build that it would start with now."""
+        self._keys.pop(model.id, None)  # its runtime may have been rebuilt
+        return self._key(model)
+
     async def record_start(self, model: Model) -> str:
         """Record on disk that the model is starting now; return the run's key."""
-        self._keys.pop(model.id, None)  # its runtime may have been rebuilt
-        key = self._key(model)
+        key = self.key(model)
         await asyncio.get_running_loop().run_in_executor(
             self._thread, self._history.record_start, model.id, key
         )
@@ -141,6 +145,18 @@ class Learning:
     def clear_quarantine(self, model: Model) -> None:
         """Record that it may start again."""
         self._submit(self._history.clear_quarantine, model.id)
+
+    def warm_failures(self) -> list[tuple[str, str, str, int]]:
+        """Return the failures of warm starts, as History does."""
+        return self._history.warm_failures()
+
+    def record_warm_failure(self, build: str, model: str, cause: str, recent: int) -> None:
+        """Record a failure of a warm start, or that its number has changed."""
+        self._submit(self._history.record_warm_failure, build, model, cause, recent)
+
+    def clear_warm_failures(self, build: str) -> None:
+        """Record that a build may be used warm again."""
+        self._submit(self._history.clear_warm_failures, build)
 
     def record_leak(self, size: int) -> None:
         """Record how many bytes are missing now."""

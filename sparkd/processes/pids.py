@@ -31,6 +31,10 @@ class Stat(NamedTuple):
     parent: int
     session: int
     start_time: int
+    name: str
+    """The first 15 characters of its title: of its program's name, unless it has set another."""
+    exit_status: int
+    """The wait status of a zombie. 0 before, and if this user may not read it."""
 
     @property
     def ended(self) -> bool:
@@ -45,8 +49,10 @@ def read_stat(pid: int) -> Stat | None:
             text = file.read()
     except OSError:
         return None
-    fields = text[text.rindex(b")") + 2 :].split()  # the name before it may contain blanks and brackets
-    return Stat(chr(fields[0][0]), int(fields[1]), int(fields[3]), int(fields[19]))
+    before, _, after = text.rpartition(b") ")  # the name may contain blanks and brackets
+    fields = after.split()
+    name = before.partition(b"(")[2].decode(errors="replace")
+    return Stat(chr(fields[0][0]), int(fields[1]), int(fields[3]), int(fields[19]), name, int(fields[49]))
 
 
 def identify(pid: int) -> Identity | None:
@@ -81,7 +87,7 @@ def find_family(directory: Path, leader: Identity | None) -> set[Identity]:
     These are the leader's session, its descendants, and every process whose working directory is in `directory`. The
     last rule finds a grandchild that left the session and was re-parented to init. Zombies are not included.
     """
-    table = _read_processes()
+    table = read_processes()
     family: set[int] = set()
     if leader is not None:
         present = leader.pid in table and table[leader.pid].start_time == leader.start_time
@@ -104,7 +110,7 @@ def boot_id() -> str:
         return ""
 
 
-def _read_processes() -> dict[int, Stat]:
+def read_processes() -> dict[int, Stat]:
     """Return all processes of our own user; only these can be our engines."""
     table: dict[int, Stat] = {}
     me = os.getuid()

@@ -11,13 +11,11 @@ PID, which is also the number of its session, to no other process.
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import os
-import shutil
 import signal
-import subprocess
-from contextlib import ExitStack, suppress
+from collections.abc import Awaitable, Callable, Collection
+from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -26,10 +24,11 @@ from msgspec import Struct
 
 from sparkd.engines.engine import Command, Exit
 from sparkd.errors import LaunchError
-from sparkd.processes import pids
+from sparkd.processes import children, pids
 from sparkd.processes.cgroups import ENGINE_WEIGHT, Cgroup, Cgroups
 from sparkd.processes.log import Log
 from sparkd.processes.output import OutputPipe
+from sparkd.processes.spawning import explain_error, find_program, spawn_program
 
 logger = logging.getLogger(__name__)
 
@@ -44,12 +43,8 @@ POLL_FIRST: Final = 0.005
 POLL_LAST: Final = 0.05
 """Seconds between two checks for remaining processes: first, and at most."""
 
-ENTER_CGROUP: Final = 'echo $$ >"$1" && shift && exec "$@"'
-"""Shell code that moves a process into its cgroup before its program starts, so that all its forks are inside."""
-
-OOM_SCORE: Final = 500
-"""oom_score_adj of an engine. If memory runs out, the kernel must kill an engine and never sparkd, whose -900 the
-children would inherit."""
+Spawn = Callable[[int, Cgroup | None], Awaitable[int]]
+"""Starts a program whose output is this descriptor, in this cgroup; returns its PID. Raises LaunchError."""
 
 
 class ProcessSnapshot(Struct, frozen=True, kw_only=True):
@@ -80,6 +75,7 @@ class Process:
         self._loop = asyncio.get_running_loop()
         self._exit: asyncio.Future[Exit] = self._loop.create_future()
         self._pidfd = os.pidfd_open(pid)
+        children.watched.add(pid)
         self._loop.add_reader(self._pidfd, self._on_exit)
 
     @classmethod
@@ -91,23 +87,50 @@ class Process:
         *,
         cgroups: Cgroups | None = None,
         cpu_weight: int = ENGINE_WEIGHT,
+        pass_fds: Collection[int] = (),
     ) -> Process:
         """Start the program in its private `directory`, inside a cgroup of its own if `cgroups` are given.
 
-        `cpu_weight` is that cgroup's share of busy CPUs. Raises LaunchError.
+        `cpu_weight` is that cgroup's share of busy CPUs. The program inherits the descriptors `pass_fds`. Raises
+        LaunchError.
         """
-        program = _find_program(command, directory)
+        program = find_program(command, directory)
+
+        async def spawn(output: int, cgroup: Cgroup | None) -> int:
+            try:
+                return spawn_program(
+                    program, command, directory, output=output, cgroup=cgroup, pass_fds=pass_fds
+                )
+            except (OSError, ValueError) as error:
+                raise LaunchError(f"cannot start {program}: {explain_error(error, program)}") from error
+
+        return await cls.start_with(spawn, directory, log, cgroups=cgroups, cpu_weight=cpu_weight)
+
+    @classmethod
+    async def start_with(
+        cls,
+        spawn: Spawn,
+        directory: Path,
+        log: Log,
+        *,
+        cgroups: Cgroups | None = None,
+        cpu_weight: int = ENGINE_WEIGHT,
+    ) -> Process:
+        """Start a program with `spawn`, which makes it a child of this process. Otherwise as `start`."""
         with ExitStack() as undo:
             try:
                 output = OutputPipe(log)
                 undo.callback(output.close)
                 cgroup = _make_cgroup(cgroups, directory, cpu_weight)
                 undo.callback(_remove_cgroup, cgroup)
-                pid = _spawn(program, command, directory, output, cgroup)
+                try:
+                    pid = await spawn(output.writer, cgroup)
+                finally:
+                    output.close_writer()
                 undo.callback(_kill_unwatched, pid)
                 process = cls(pid, output, directory, cgroup)
-            except (OSError, ValueError) as error:
-                raise LaunchError(f"cannot start {program}: {_explain_error(error, program)}") from error
+            except OSError as error:
+                raise LaunchError(f"cannot start an engine: {error.strerror or error}") from error
             undo.pop_all()
         return process
 
@@ -140,6 +163,10 @@ class Process:
             directory=str(self._directory),
             cgroup=str(self._cgroup.path) if self._cgroup else None,
         )
+
+    def read_output(self) -> None:
+        """Read what its processes have written so far into the log now."""
+        self._output.drain()
 
     async def wait(self) -> Exit:
         """Wait for the process to exit; return how it did. Several tasks may wait. Its children may still run: see
@@ -222,37 +249,10 @@ class Process:
         if not self._cleaned_up:
             self._cleaned_up = True
             os.waitid(os.P_PID, self.pid, os.WEXITED)
+            children.watched.discard(self.pid)
             self._output.close()
             if self._cgroup:
                 self._cgroup.remove()
-
-
-def _find_program(command: Command, directory: Path) -> str:
-    """Return the program's path, found in the PATH that the program itself gets."""
-    name = command.argv[0]
-    if "/" in name:
-        # Relative to its working directory, as in execve.
-        path = directory / name
-        if not path.exists():
-            raise LaunchError(f"cannot start {name}: the file does not exist")
-        if path.is_dir() or not os.access(path, os.X_OK):
-            raise LaunchError(f"cannot start {name}: it is not an executable file")
-        return name
-    search_path = command.environment.get("PATH", os.defpath)
-    program = shutil.which(name, path=search_path)
-    if program is None:
-        raise LaunchError(f"cannot start {name}: no program of this name in PATH ({search_path})")
-    return program
-
-
-def _explain_error(error: OSError | ValueError, program: str) -> str:
-    if isinstance(error, ValueError):
-        return f"its command line or environment contains an {error}"
-    if error.errno == errno.ENOENT and Path(program).exists():
-        return "the interpreter named in its first line is missing"
-    if error.errno == errno.ENOEXEC:
-        return "it is not a program for this machine"
-    return error.strerror or str(error)
 
 
 def _make_cgroup(cgroups: Cgroups | None, directory: Path, weight: int) -> Cgroup | None:
@@ -269,29 +269,6 @@ def _make_cgroup(cgroups: Cgroups | None, directory: Path, weight: int) -> Cgrou
 def _remove_cgroup(cgroup: Cgroup | None) -> None:
     if cgroup:
         cgroup.remove()
-
-
-def _spawn(program: str, command: Command, directory: Path, output: OutputPipe, cgroup: Cgroup | None) -> int:
-    argv = [program, *command.argv[1:]]
-    if cgroup:
-        argv = ["/bin/sh", "-c", ENTER_CGROUP, "sparkd", str(cgroup.procs_file), *argv]
-    try:
-        popen = subprocess.Popen(
-            argv,
-            env=dict(command.environment),
-            cwd=directory,
-            stdin=subprocess.DEVNULL,
-            stdout=output.writer,
-            stderr=output.writer,
-            start_new_session=True,
-            umask=0o077,
-        )
-    finally:
-        output.close_writer()
-    with suppress(OSError):  # it has already exited
-        Path(f"/proc/{popen.pid}/oom_score_adj").write_text(str(OOM_SCORE))
-    popen.returncode = 0  # this module waits for it from now on; without a return code, Popen would try to
-    return popen.pid
 
 
 def _kill_unwatched(pid: int) -> None:

@@ -125,6 +125,15 @@ def undo_roll_back(root: Path, name: str) -> bool:
     return True
 
 
+def identify_build(folder: Path) -> str:
+    """Return what identifies one build: its folder and when it was finished. A rebuild has another identity."""
+    try:
+        finished = (folder / RECORD).stat().st_mtime_ns
+    except OSError:
+        finished = 0
+    return f"{folder.name}@{finished}"
+
+
 def find_previous(name: str, builds: Sequence[Build], current: Path | None) -> Build | None:
     """The newest usable build of a runtime that is older than its `current` build."""
     created = next((build.record.created for build in builds if build.folder == current), float("inf"))

@@ -14,6 +14,28 @@ class Launch(Struct, frozen=True):
     run: int
 
 
+class Prepare(Struct, frozen=True):
+    """Begin the start of the model that launches next, up to what needs GPU memory, while its rivals still leave.
+
+    Either `Launch` or `Discard` follows, with the same `run`. Nothing is lost if the preparation fails or is ignored:
+    the launch then begins at the start.
+    """
+
+    model: str
+    run: int
+
+
+class Discard(Struct, frozen=True):
+    """End the preparation with that run number at once: it is not launched, or memory runs out."""
+
+    model: str
+    run: int
+
+
+class EndLaunchers(Struct, frozen=True):
+    """End all launchers, because a launch needs their memory. `on_launchers` reports when it is free."""
+
+
 class Terminate(Struct, frozen=True):
     """End the process of that run: SIGTERM, a grace period, then SIGKILL to all of it. `reason` is for the log."""
 
@@ -45,4 +67,4 @@ class Refuse(Struct, frozen=True):
     error: Refusal
 
 
-Action = Launch | Terminate | Kill | Grant | Refuse
+Action = Prepare | Discard | Launch | EndLaunchers | Terminate | Kill | Grant | Refuse

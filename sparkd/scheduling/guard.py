@@ -67,7 +67,7 @@ class MemoryGuard:
         return since >= RECOVERY_TIMEOUT or (falling and since >= FALLING_TIMEOUT)
 
     def record_kill(self) -> None:
-        """Record that a model was killed because of the last sample."""
+        """Record that a model was killed, or a preparation discarded, because of the last sample."""
         self._last_kill = self.samples[-1]
 
     def sample_interval(self, *, starting: bool) -> float:

@@ -24,6 +24,13 @@ class Ticket(Struct, frozen=True):
     deadline: float
 
 
+class Preparation(Struct, frozen=True):
+    """The model whose start has begun before its launch, and the number that its launch will have."""
+
+    model: str
+    run: int
+
+
 class Entry(Struct, eq=False):
     """One model: the state of its process, the requests that wait for it, and the requests that use it.
 
@@ -101,6 +108,7 @@ class Ledger:
         self.inactive: dict[str, Entry] = {}
         self.queue: OrderedDict[int, Ticket] = OrderedDict()
         self.leases: dict[int, tuple[Entry, int]] = {}
+        self.preparation: Preparation | None = None
 
     def copy(self) -> Ledger:
         """An independent copy; models are shared, because they never change."""

@@ -29,22 +29,28 @@ class Footprint(NamedTuple):
 
 class Budget(Struct, frozen=True):
     """What all models may use. `utility` is kept free for the utility model. `leaked` was not freed after its process
-    ended. `slots` is the largest number of normal models that may be resident; None: as many as fit."""
+    ended. `launchers` is what launchers use: they end before they make a launch impossible. `slots` is the largest
+    number of normal models that may be resident; None: as many as fit."""
 
     total: int
     reserve: int
     utility: int = 0
     leaked: int = 0
+    launchers: int = 0
     slots: int | None = None
 
     @property
     def bytes(self) -> int:
-        """Bytes that all models may use."""
+        """Bytes that all models may use when no launchers are left."""
         return max(0, self.total - self.reserve - self.leaked)
 
     def limit_for(self, model: Model) -> int:
         """Bytes that this model may use when everything evictable is evicted."""
         return self.bytes - (self.utility if model.lifecycle == "normal" else 0)
+
+    def beside_launchers(self) -> Budget:
+        """Return the budget while the launchers keep their memory."""
+        return replace(self, reserve=self.reserve + self.launchers, launchers=0)
 
     def limited_to(self, size: int) -> Budget:
         """Return this budget with at most `size` bytes for models."""

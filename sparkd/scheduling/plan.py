@@ -134,6 +134,8 @@ class _Simulation:
         """All events that may come next, with their times."""
         scheduler = self._scheduler
         yield scheduler.deadline, lambda: scheduler.on_tick(self._now)
+        if scheduler.is_ending_launchers:
+            yield self._now, self._finish_launchers
         for entry in scheduler.entries():
             if entry.state is State.STARTING:
                 load = entry.load_time or self._load_time(entry.model) or ASSUMED_LOAD_TIME
@@ -146,6 +148,12 @@ class _Simulation:
 
     def _finish_start(self, entry: Entry) -> list[Action]:
         return self._scheduler.on_healthy(entry.model.id, entry.run, self._now)
+
+    def _finish_launchers(self) -> list[Action]:
+        scheduler = self._scheduler
+        if scheduler.available is not None:
+            scheduler.available += scheduler.budget.launchers
+        return scheduler.on_launchers(0, self._now)
 
     def _finish_stop(self, entry: Entry) -> list[Action]:
         """Its process exits, and its memory is free again."""

@@ -8,58 +8,21 @@ its residency ends, unless half of the waiting request's `max_wait` has passed. 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterable
 
-from sparkd.catalog.definitions import Model
-from sparkd.catalog.settings import Settings
 from sparkd.errors import Refusal
 from sparkd.scheduling import refusals
-from sparkd.scheduling.actions import Action, Grant, Kill, Launch, Refuse, Terminate
+from sparkd.scheduling.actions import Action, Grant
 from sparkd.scheduling.deadlines import eviction_time, idle_deadline, next_deadline
 from sparkd.scheduling.evictions import choose_evictions, fits
-from sparkd.scheduling.guard import MemoryGuard
-from sparkd.scheduling.ledger import NEVER, Entry, Ledger
-from sparkd.scheduling.lifecycle import Event, State, next_state
-from sparkd.scheduling.memory import Budget, Footprint, default_floor
-
-GUARD_KILLS: Final = 2
-"""Kills by the memory guard after which only an operator can start the model again."""
+from sparkd.scheduling.ledger import Entry
+from sparkd.scheduling.lifecycle import Event, State
+from sparkd.scheduling.memory import Budget
+from sparkd.scheduling.steps import PREPARE_MEMORY, PREPARED_MEMORY, SchedulingSteps
 
 
-class SchedulingPolicy:
+class SchedulingPolicy(SchedulingSteps):
     """Reads the ledger and decides for every model. Scheduler, its subclass, adds the events."""
-
-    def __init__(
-        self,
-        ledger: Ledger,
-        budget: Budget,
-        footprint: Callable[[Model, Budget], Footprint],
-        settings: Settings,
-    ) -> None:
-        self._ledger = ledger
-        self.guard = MemoryGuard(0)
-        self._apply_settings(budget, footprint, settings)
-        self.available: int | None = None
-        self._actions: list[Action] = []
-        self._last_run = 0
-        self._closing_error: Callable[[], Refusal] | None = None
-        self.deadline = NEVER
-
-    def _apply_settings(
-        self, budget: Budget, footprint: Callable[[Model, Budget], Footprint], settings: Settings
-    ) -> None:
-        """Use this budget, these footprints and these settings from now on."""
-        self._queue_settings = settings.queue
-        self._failure_settings = settings.failures
-        self._footprint = footprint
-        floor = settings.memory.floor
-        self.guard.floor = default_floor(budget.total) if floor is None else floor
-        self.budget = budget
-
-    def footprint(self, model: Model) -> Footprint:
-        """What the next launch of the model would reserve."""
-        return self._footprint(model, self.budget)
 
     def _decide(self, now: float, touched: Entry | None = None) -> list[Action]:
         """Make all decisions that are due. `touched`: the only event was a request for this model, or its end.
@@ -77,9 +40,11 @@ class SchedulingPolicy:
         self._refuse_expired(now)
         for entry in list(self._ledger.active.values()):
             self._advance(entry, now)
+        heads: list[Entry] = []
         if self._ledger.queue:
-            self._launch_next(now)
+            heads = self._launch_next(now)
             self._refuse_excess(now)
+        self._update_preparation(heads)
         self.deadline = next_deadline(self._ledger, now)
         return self._take_actions()
 
@@ -129,16 +94,11 @@ class SchedulingPolicy:
         if now >= idle_deadline(entry) and not self._starting_entry():
             self._evict(entry, now, f"idle for {entry.model.idle_timeout:.0f} seconds")
 
-    def _terminate_if_drained(self, entry: Entry, now: float) -> None:
-        """Terminate a drained model, but not while another one starts and measures the machine's memory."""
-        if entry.killed:
-            return  # the guard has killed it already
-        if (not entry.leases or now >= entry.drain_deadline) and (entry.urgent or not self._starting_entry()):
-            self._transition(entry, Event.DRAINED, now)
-            self._actions.append(Terminate(entry.model.id, entry.run, entry.reason))
+    def _launch_next(self, now: float) -> list[Entry]:
+        """Launch a model, or free memory, for the oldest ticket of each lane whose model is stopped.
 
-    def _launch_next(self, now: float) -> None:
-        """Launch a model, or free memory, for the oldest ticket of each lane whose model is stopped."""
+        Return the models that are next in their lanes and must wait.
+        """
         waiting = [e for e in self._ledger.active.values() if e.waiting and e.state is State.STOPPED]
         ahead: dict[bool, Entry] = {}
         for entry in sorted(waiting, key=lambda entry: next(iter(entry.waiting))):
@@ -149,6 +109,7 @@ class SchedulingPolicy:
                 # An exclusive model waits for an empty machine; the utility model must not start meanwhile.
                 lanes = (True, False) if entry.model.lifecycle == "exclusive" else (lane,)
                 ahead |= dict.fromkeys(lanes, entry)
+        return list(ahead.values())
 
     def _launch_or_refuse(self, entry: Entry, now: float) -> bool:
         """Return whether the entry was launched or refused. If not, it waits and blocks its lane."""
@@ -182,29 +143,55 @@ class SchedulingPolicy:
         others_changing = any(
             each.killed or each.state not in (State.READY, State.DRAINING) for each in residents
         )
-        if others_changing or not fits(entry, residents, self._available_budget(entry, residents)):
+        budget = self._available_budget(entry, residents)
+        if others_changing or not fits(entry, residents, budget):
             return False
-        self._last_run += 1
-        entry.run, entry.has_process = self._last_run, True
-        entry.ready_at, entry.urgent, entry.drain_deadline, entry.cause = None, False, NEVER, ""
-        entry.killed = False
-        self._transition(entry, Event.LAUNCH, now)
-        self._actions.append(Launch(entry.model.id, entry.run))
+        if not fits(entry, residents, budget.beside_launchers()):
+            self._end_launchers()
+            return False
+        self._launch(entry, now)
         return True
 
+    def _update_preparation(self, heads: Iterable[Entry]) -> None:
+        """Prepare the model that launches once others have left. Discard the preparation of any other model."""
+        residents = list(self._ledger.residents())
+        next_models = [entry for entry in heads if self._only_waits_for_others_to_leave(entry, residents)]
+        prepared = self._ledger.preparation
+        if prepared and all(entry.model.id != prepared.model for entry in next_models):
+            self._discard()
+        is_leaving = any(resident.state is not State.READY for resident in residents)
+        if next_models and is_leaving and not self._ledger.preparation and self._has_memory_to_prepare():
+            able = (entry for entry in next_models if self._can_prepare(entry.model))
+            if entry := next(able, None):
+                self._prepare(entry)
+
+    def _only_waits_for_others_to_leave(self, entry: Entry, residents: list[Entry]) -> bool:
+        """Whether the model launches as soon as the models that are leaving have left."""
+        if not entry.waiting or self._starting_entry():
+            return False
+        return choose_evictions(entry, residents, self.budget) == []
+
+    def _has_memory_to_prepare(self) -> bool:
+        return self.available is None or self.available - self.guard.floor >= PREPARE_MEMORY
+
     def _available_budget(self, entry: Entry, residents: list[Entry]) -> Budget:
-        """The budget within the machine's memory: what residents have reserved, plus what is available beyond the
-        floor. A guessed footprint is everything a model may use: it runs alone, and the guard watches its real use."""
+        """The budget within the machine's memory: what residents have reserved and launchers use, plus what is
+        available beyond the floor. A guessed footprint is everything a model may use: it runs alone, and the guard
+        watches its real use."""
         if self.available is None or entry.basis == "guessed":
             return self.budget
         reserved = sum(resident.footprint for resident in residents)
-        return self.budget.limited_to(max(0, self.available - self.guard.floor) + reserved)
+        if (prepared := self._ledger.preparation) and prepared.model == entry.model.id:
+            reserved += PREPARED_MEMORY
+        free = max(0, self.available - self.guard.floor) + self.budget.launchers
+        return self.budget.limited_to(free + reserved)
 
     def _refuse_if_memory_short(self, entry: Entry, residents: list[Entry]) -> bool:
         """The model fits the budget but not the machine: wait for a model that is leaving. If there is none, refuse."""
         if any(resident.state not in (State.STARTING, State.READY) for resident in residents):
             return False
-        shortage = refusals.memory_shortage_error(entry, self.available or 0, self.guard.floor)
+        available = (self.available or 0) + self.budget.launchers
+        shortage = refusals.memory_shortage_error(entry, available, self.guard.floor)
         self._refuse_waiting(entry, lambda: shortage)
         return True
 
@@ -222,73 +209,3 @@ class SchedulingPolicy:
         while len(self._ledger.queue) > longest:
             newest = next(reversed(self._ledger.queue))
             self._refuse(newest, refusals.queue_full_error(longest, list(self._ledger.residents()), now))
-
-    # Steps -------------------------------------------------------------------------------------------------
-
-    def _evict(self, entry: Entry, now: float, reason: str, *, urgent: bool = False) -> None:
-        entry.urgent = entry.urgent or urgent
-        if entry.state in (State.STARTING, State.READY) or urgent:
-            entry.reason = reason
-        if entry.state is State.STARTING:
-            self._transition(entry, Event.EVICT, now)
-            self._actions.append(Terminate(entry.model.id, entry.run, entry.reason))
-        elif entry.state is State.READY:
-            self._transition(entry, Event.EVICT, now)
-            entry.drain_deadline = now + entry.model.drain_timeout
-            self._terminate_if_drained(entry, now)
-
-    def _time_out_start(self, entry: Entry, now: float) -> None:
-        self._fail(
-            entry,
-            f"it was not ready within {entry.model.start_timeout:.0f} seconds. Check its log, or raise start_timeout.",
-            now,
-        )
-        self._terminate(entry, "start timeout")
-
-    def _terminate(self, entry: Entry, reason: str) -> None:
-        entry.reason = reason
-        self._actions.append(Terminate(entry.model.id, entry.run, reason))
-
-    def _fail(self, entry: Entry, cause: str, now: float) -> None:
-        """Count the failure. After a long successful run, the count starts again: it is not a crash loop."""
-        if entry.ready_at is not None and now - entry.ready_at >= self._failure_settings.backoff_max:
-            entry.failures = 0
-        entry.failures += 1
-        pause = min(
-            self._failure_settings.backoff * 2.0 ** (entry.failures - 1), self._failure_settings.backoff_max
-        )
-        entry.retry_at = NEVER if entry.failures >= self._failure_settings.max_failures else now + pause
-        entry.cause = cause
-        self._transition(entry, Event.FAILED, now)
-
-    def _kill(self, entry: Entry, now: float) -> None:
-        """Kill the model now. After the second kill only an operator can start it: a third might freeze the machine."""
-        self.guard.record_kill()
-        entry.killed = True
-        self._actions.append(Kill(entry.model.id, entry.run, self.guard.describe()))
-        if entry.state in (State.STARTING, State.READY):
-            self._fail(entry, self.guard.cause, now)
-            entry.guard_kills += 1
-            if entry.guard_kills >= GUARD_KILLS:
-                entry.retry_at = NEVER
-
-    def _take_actions(self) -> list[Action]:
-        actions, self._actions = self._actions, []
-        return actions
-
-    def _refuse_waiting(self, entry: Entry, error: Callable[[], Refusal]) -> None:
-        for ticket_id in list(entry.waiting):
-            self._refuse(ticket_id, error())
-
-    def _refuse(self, ticket_id: int, error: Refusal) -> None:
-        self._ledger.dequeue(ticket_id)
-        self._actions.append(Refuse(ticket_id, error))
-
-    def _transition(self, entry: Entry, event: Event, now: float) -> State:
-        target = next_state(entry.state, event)
-        if target is not entry.state:
-            entry.state, entry.since = target, now
-        return target
-
-    def _starting_entry(self) -> Entry | None:
-        return next((e for e in self._ledger.active.values() if e.state is State.STARTING), None)

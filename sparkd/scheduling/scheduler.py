@@ -4,7 +4,7 @@ Every `on_*` records the event in the ledger and ends in `_decide`, which makes 
 the ledger; `on_tick` compares them with `now`. `deadline` is the latest time of the next tick. It may be too early: the
 tick then does nothing and sets the next one.
 
-The policy is in decisions.py.
+The policy is in policy.py, and the steps that decisions consist of are in steps.py.
 """
 
 from __future__ import annotations
@@ -36,8 +36,10 @@ class Scheduler(SchedulingPolicy):
         budget: Budget,
         footprint: Callable[[Model, Budget], Footprint],
         settings: Settings,
+        can_prepare: Callable[[Model], bool] = lambda _: False,
     ) -> None:
-        super().__init__(Ledger(settings.queue.max_wait), budget, footprint, settings)
+        """`can_prepare`: whether the start of the model can begin before its memory is free."""
+        super().__init__(Ledger(settings.queue.max_wait), budget, footprint, settings, can_prepare)
         self._models = models
 
     # Events ------------------------------------------------------------------------------------------------
@@ -62,6 +64,13 @@ class Scheduler(SchedulingPolicy):
         if self._transition(entry, Event.HEALTHY, now) is State.READY:
             entry.ready_at = entry.last_used = now
             entry.load_time = now - launched
+        return self._decide(now)
+
+    def on_restarted(self, model_id: str, run: int, now: float) -> list[Action]:
+        """The run's engine did not start and is started again, cold. Its start deadline begins again."""
+        entry = self._require_running(model_id, run)
+        if entry.state is State.STARTING:
+            entry.since = now
         return self._decide(now)
 
     def on_exited(self, model_id: str, run: int, cause: str, now: float) -> list[Action]:
@@ -94,21 +103,27 @@ class Scheduler(SchedulingPolicy):
     def on_memory(self, available: int | None, scarcest: int, now: float) -> list[Action]:
         """Record the machine's available memory, and kill a model if it runs out.
 
-        `available` is what models may still use, None if unknown. `least` is the smaller of that and the host's own
+        `available` is what models may still use, None if unknown. `scarcest` is the smaller of that and the host's own
         available memory.
         """
         self.available = available
         self.guard.add_sample(Sample(now, scarcest))
-        if available is not None and not any(self._ledger.residents()):
+        if available is not None and not (any(self._ledger.residents()) or self._ledger.preparation):
             # No model uses memory, so what is available is not leaked.
-            found = max(0, self.budget.total - self.budget.reserve - available)
-            self.budget = replace(self.budget, leaked=min(self.budget.leaked, found))
-        if self.guard.must_kill and (victim := choose_victim(self._ledger.residents())):
-            self._kill(victim, now)
+            found = self.budget.total - self.budget.reserve - self.budget.launchers - available
+            self.budget = replace(self.budget, leaked=min(self.budget.leaked, max(0, found)))
+        if self.guard.must_kill:
+            self._free_memory_at_once(now)
+        return self._decide(now)
+
+    def on_launchers(self, used: int, now: float) -> list[Action]:
+        """Record the bytes that all launchers use now: processes that wait with a runtime's modules in memory."""
+        self.budget = replace(self.budget, launchers=used)
+        self.is_ending_launchers = self.is_ending_launchers and used > 0
         return self._decide(now)
 
     def on_measured(self, model_id: str, run: int, used: int, now: float) -> list[Action]:
-        """The run uses `held` bytes. If that is more than its reservation, it is reserved from here on."""
+        """The run uses `used` bytes. If that is more than its reservation, it is reserved from here on."""
         entry = self._require_running(model_id, run)
         entry.footprint = max(entry.footprint, used)
         return self._decide(now)
@@ -116,7 +131,7 @@ class Scheduler(SchedulingPolicy):
     def on_remembered(
         self, model_id: str, guard_kills: int, quarantine_cause: str | None, now: float
     ) -> list[Action]:
-        """Restore an earlier sparkd's records: how often the guard killed the model, and why it is `held`."""
+        """Restore an earlier sparkd's records: how often the guard killed the model, and why it is in quarantine."""
         entry = self._find_or_add_entry(model_id)
         entry.guard_kills = guard_kills
         if (
@@ -159,7 +174,9 @@ class Scheduler(SchedulingPolicy):
         start again at once.
         """
         self._models = models
-        self._apply_settings(replace(budget, leaked=self.budget.leaked), footprint, settings)
+        self._discard()  # what it has read may have changed
+        kept = replace(budget, leaked=self.budget.leaked, launchers=self.budget.launchers)
+        self._apply_settings(kept, footprint, settings)
         self._ledger.set_max_wait(settings.queue.max_wait)
         for entry in self._ledger.all_entries():
             model = models.get(entry.model.id)
@@ -220,8 +237,13 @@ class Scheduler(SchedulingPolicy):
     def is_transferable(self) -> bool:
         """Whether no request waits or runs, and every process can be handed over."""
         entries = self._ledger.active.values()
-        busy = self._ledger.queue or self._ledger.leases
+        busy = self._ledger.queue or self._ledger.leases or self._ledger.preparation
         return not busy and all(entry.state in TRANSFERABLE_STATES for entry in entries if entry.is_resident)
+
+    def has_room(self, size: int) -> bool:
+        """Whether `size` bytes are free in the ledger and on the machine, beside everything that runs now."""
+        on_machine = self.available is None or self.available - self.guard.floor >= size
+        return on_machine and self.reserved + size <= self.budget.beside_launchers().bytes
 
     def copy(self) -> Scheduler:
         """A copy of the scheduler, for simulations."""
@@ -250,6 +272,15 @@ class Scheduler(SchedulingPolicy):
         return self._ledger.total_reserved()
 
     # Parts of events -----------------------------------------------------------------------------------------
+
+    def _free_memory_at_once(self, now: float) -> None:
+        """End what is worth least: a preparation, otherwise a model; and the launchers in any case."""
+        if self._ledger.preparation:
+            self.guard.record_kill()
+            self._discard()
+        elif victim := choose_victim(self._ledger.residents()):
+            self._kill(victim, now)
+        self._end_launchers()
 
     def _clear_failures(self, entry: Entry, now: float) -> None:
         entry.failures, entry.guard_kills, entry.retry_at = 0, 0, min(entry.retry_at, now)

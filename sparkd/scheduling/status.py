@@ -32,7 +32,7 @@ class MemoryStatus(Struct, frozen=True, kw_only=True):
 
     `available` is the machine's available memory at the last sample, None if unknown. Below `floor` the memory guard
     kills a model; `last_guard_action` is the last time, None if never. `leaked` was not freed after a process ended,
-    and is missing until a reboot.
+    and is missing until a reboot. `launchers` is what launchers use; they end if a launch needs it.
     """
 
     total: int
@@ -42,7 +42,23 @@ class MemoryStatus(Struct, frozen=True, kw_only=True):
     floor: int = 0
     available: int | None = None
     leaked: int = 0
+    launchers: int = 0
     last_guard_action: GuardAction | None = None
+
+
+class LauncherStatus(Struct, frozen=True, kw_only=True):
+    """The launcher of a runtime. `state` is "off" if engines start cold after failures; see `reason`.
+
+    `memory` is bytes, `load_time` the seconds that its imports took, and `starts` the engines forked from it.
+    """
+
+    runtime: str
+    state: Literal["starting", "ready", "off"]
+    reason: str = ""
+    pid: int | None = None
+    memory: int | None = None
+    load_time: float | None = None
+    starts: int = 0
 
 
 class QueueStatus(Struct, frozen=True, kw_only=True):
@@ -72,7 +88,8 @@ class ModelStatus(Struct, frozen=True, kw_only=True):
     past runs. `memory_used` is what it uses now, `last_run` its last run that was ready. `host_memory` and
     `host_memory_peak` are what its cgroup is charged now and was charged at most; they include page cache, but no GPU
     memory. `phase` and `progress` (0 to 1) are the last loading step from its log, or "downloading";
-    `download_seconds_left` is the rest of that. `cause` is why its last process failed, `retry_after` the time until it
+    `download_seconds_left` is the rest of that. `start` is "warm" if its process was forked from a launcher, otherwise
+    "cold"; see `cold_reason`. `cause` is why its last process failed, `retry_after` the time until it
     may start again. `load_time` is the duration of its last start.
     """
 
@@ -95,6 +112,8 @@ class ModelStatus(Struct, frozen=True, kw_only=True):
     phase: str | None = None
     progress: float | None = None
     download_seconds_left: float | None = None
+    start: Literal["warm", "cold"] | None = None
+    cold_reason: str | None = None
     cause: str | None = None
     retry_after: float | None = None
     load_time: float | None = None
@@ -116,6 +135,7 @@ class Status(Struct, frozen=True, kw_only=True):
     memory: MemoryStatus
     queue: QueueStatus
     models: tuple[ModelStatus, ...]
+    launchers: tuple[LauncherStatus, ...] = ()
     replacements: int = 0
     replacing: bool = False
 

@@ -1,9 +1,13 @@
-"""Builds the command that starts an engine: its address, its runtime, and the memory it may use."""
+"""Builds what starts an engine: its command, its address, the memory it may use, and the launcher it may start from."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
@@ -11,14 +15,34 @@ from sparkd.engines import ENGINES
 from sparkd.engines.engine import Address, Command, LaunchContext, TcpAddress, UnixAddress
 from sparkd.engines.environment import cache_folder
 from sparkd.errors import LaunchError
+from sparkd.launcher.launcher import LauncherSpec, program_digest
 from sparkd.processes.ports import LOOPBACK, find_free_port
 from sparkd.runtimes import environment_of, find_installed
+from sparkd.runtimes.store import identify_build
 
 
-def build_engine_command(
+class EngineStart(Struct, frozen=True):
+    """How an engine starts: `command` cold, or forked from a launcher of this `spec`. Then it gets `warm_environment`.
+
+    `cold_reason` is why it must start cold; empty if it may start warm.
+    """
+
+    command: Command
+    address: Address
+    spec: LauncherSpec | None
+    warm_environment: Mapping[str, str]
+    cold_reason: str
+
+    @property
+    def warm_command(self) -> Command:
+        """The command of the engine that is forked."""
+        return Command(self.command.argv, {**self.warm_environment, **self.command.environment})
+
+
+def build_engine_start(
     model: Model, catalogue: Catalogue, directory: Path, allowance: tuple[int, int]
-) -> tuple[Command, Address]:
-    """Return the command that starts the model's engine in its private `directory`, and the address it will listen on.
+) -> EngineStart:
+    """Return how the model's engine starts in its private `directory`, and the address it will listen on.
 
     `allowance` is the memory the engine may use and the machine's total, in bytes. Raises LaunchError.
     """
@@ -28,9 +52,9 @@ def build_engine_command(
         if engine.listens_on_socket(model)
         else TcpAddress(LOOPBACK, find_free_port())
     )
-    program, environment = _find_runtime(model, catalogue)
+    build, environment = _find_runtime(model, catalogue)
     context = LaunchContext(
-        program=program,
+        program=build / "bin" if build else None,
         environment=environment,
         directory=directory,
         models=catalogue.folder("models"),
@@ -40,17 +64,59 @@ def build_engine_command(
         memory=allowance[0],
         total=allowance[1],
     )
-    return engine.build_command(model, context), address
+    return EngineStart(
+        command=engine.build_command(model, context),
+        address=address,
+        spec=_make_launcher_spec(model, context, build),
+        warm_environment=engine.warm_start.environment if engine.warm_start else {},
+        cold_reason=find_cold_reason(model) or "",
+    )
+
+
+def find_cold_reason(model: Model) -> str | None:
+    """Return why the model's definition makes it start cold, None if it may start warm."""
+    if not model.warm:
+        return "warm = false"
+    return ENGINES[model.engine].find_warm_obstacle(model)
+
+
+def launcher_spec(model: Model, catalogue: Catalogue) -> LauncherSpec | None:
+    """Return what the launcher of the model's runtime is made of. None if the model cannot start warm.
+
+    Raises LaunchError if the runtime is not built.
+    """
+    if find_cold_reason(model):
+        return None
+    return build_engine_start(model, catalogue, Path("/"), (0, 0)).spec
+
+
+def _make_launcher_spec(model: Model, context: LaunchContext, build: Path | None) -> LauncherSpec | None:
+    """Return the spec of the runtime's launcher. Its environment is that of a model that sets no variables."""
+    engine = ENGINES[model.engine]
+    if engine.warm_start is None or build is None or model.runtime is None:
+        return None
+    # Libraries that copy TMPDIR at their import use the launcher's, also when the launcher has ended.
+    shared = context.cache / build.name / "tmp"
+    plain = replace(model, environment={}, encodings=())
+    environment = engine.build_command(plain, replace(context, directory=shared)).environment
+    return LauncherSpec(
+        runtime=model.runtime,
+        build=identify_build(build),
+        python=str(build / "bin" / "python"),
+        modules=engine.warm_start.modules,
+        environment={**engine.warm_start.environment, **environment},
+        program=program_digest(),
+    )
 
 
 def find_cache_folder(model: Model, catalogue: Catalogue) -> Path:
     """Return the folder that has the caches of the model's engine. Raises LaunchError if its runtime is not built."""
-    program, _ = _find_runtime(model, catalogue)
-    return cache_folder(catalogue.folder("state") / "cache", program)
+    build, _ = _find_runtime(model, catalogue)
+    return cache_folder(catalogue.folder("state") / "cache", build / "bin" if build else None)
 
 
 def _find_runtime(model: Model, catalogue: Catalogue) -> tuple[Path | None, dict[str, str]]:
-    """Return the folder of the runtime's programs, and its environment. Raises LaunchError if it is not built."""
+    """Return the folder of the runtime's build, and its environment. Raises LaunchError if it is not built."""
     if model.runtime is None:
         return None, {}
     runtime = catalogue.runtimes[model.runtime]
@@ -59,4 +125,4 @@ def _find_runtime(model: Model, catalogue: Catalogue) -> tuple[Path | None, dict
         raise LaunchError(
             f'runtime "{runtime.name}" is not built: run `sparkctl runtime build {runtime.name}`'
         )
-    return folder / "bin", environment_of(runtime)
+    return folder, environment_of(runtime)

@@ -27,6 +27,7 @@ from sparkd.scheduling.status import (
     build_model_status,
 )
 from sparkd.supervising.downloads import Downloads
+from sparkd.supervising.launchers import Launchers
 from sparkd.supervising.run import Run
 
 logger = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ class StatusReporter(Struct, frozen=True):
     runs: Mapping[int, Run]
     learning: Learning
     downloads: Downloads
+    launchers: Launchers
     started: float
     replacements: int
 
@@ -76,12 +78,14 @@ class StatusReporter(Struct, frozen=True):
                 floor=scheduler.guard.floor,
                 available=scheduler.available,
                 leaked=scheduler.budget.leaked,
+                launchers=scheduler.budget.launchers,
                 last_guard_action=self.learning.last_guard_action(),
             ),
             queue=QueueStatus(waiting=scheduler.waiting, max_length=queue.max_length, on_busy=queue.on_busy),
             models=tuple(
                 self.downloads.with_download(self._model_status(model)) for model in models.values()
             ),
+            launchers=self.launchers.status(),
             replacements=self.replacements,
             replacing=replacing,
         )
@@ -100,5 +104,13 @@ class StatusReporter(Struct, frozen=True):
             ),
             learned=profile.footprint if profile else None,
             **(run.memory_figures() if run else {}),
+            **_describe_start(run.cold_reason if run else None),
             last_run=LastRun(**asdict(profile.last)) if profile else None,
         )
+
+
+def _describe_start(cold_reason: str | None) -> dict[str, str]:
+    """How the engine was started, as fields of ModelStatus. `cold_reason` is None if it was not started."""
+    if cold_reason is None:
+        return {}
+    return {"start": "cold", "cold_reason": cold_reason} if cold_reason else {"start": "warm"}

@@ -4,78 +4,43 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
+from contextlib import suppress
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
 from sparkd.engines import ENGINES
-from sparkd.engines.engine import Cause, Milestone, parse_address
-from sparkd.engines.liveness import Liveness, parse_progress
+from sparkd.engines.engine import Cause, Milestone
 from sparkd.errors import LaunchError
 from sparkd.journal.engine_output import open_engine_journal
-from sparkd.learning.history import PastRun
 from sparkd.machine.memory import Memory
-from sparkd.processes.cgroups import Cgroups
 from sparkd.processes.log import Log
-from sparkd.processes.process import Process
 from sparkd.processes.run_directories import RunDirectories
 from sparkd.scheduling.lifecycle import LifecycleError
-from sparkd.supervising.launching import build_engine_command
+from sparkd.supervising.attempt import Attempt, WarmStartFailure
+from sparkd.supervising.engine_watch import EngineWatch, RunObserver
+from sparkd.supervising.run_figures import RunFigures
 from sparkd.supervising.run_snapshot import RunSnapshot
+from sparkd.supervising.starting import EngineStarter, StartRequest
 from sparkd.upstream.client import Upstream
 
 logger = logging.getLogger(__name__)
-
-PROBE_INTERVAL: Final = 0.025
-"""Seconds between two health probes. sparkd detects a ready engine at most this much later."""
-
-PROBE_TIMEOUT: Final = 5.0
-"""Seconds to wait for the answer to a health probe before the next one is sent."""
 
 STARTING_GRACE: Final = 1.0
 """Seconds between SIGTERM and SIGKILL while a model loads. It has no requests to finish, and vLLM often hangs after a
 SIGTERM at that stage."""
 
-METRICS_PATH: Final = "/metrics"
-"""Path of an engine's counters. vLLM requires no API key for it."""
-
-WEDGED: Final = Cause(
-    "engine_wedged",
-    "its engine stopped making progress on its requests, so sparkd stopped it.",
-    "If this repeats, try another runtime or fewer concurrent requests (max-num-seqs).",
-)
-
-EXPLAINED_LINES: Final = 400
-"""Last lines of the log that are searched for the cause of an exit."""
-
-
-class RunObserver(Protocol):
-    """Receives the events of a run."""
-
-    def on_healthy(self) -> None:
-        """The engine is healthy: it answers its health path."""
-        ...
-
-    def is_busy(self) -> bool:
-        """Return whether requests are in progress. Only then can an engine be wedged."""
-        ...
-
-    def on_wedged(self, cause: str) -> None:
-        """The engine is busy but makes no progress. The observer must stop it."""
-        ...
+ENDED_BEFORE_START: Final = Cause("launch_failed", "sparkd stopped it before its engine was started.")
 
 
 class Run:
-    """One process of a model: its private folder, its log, its address.
+    """One run of a model: one attempt to start its engine, or two, with one log.
 
-    In bytes: `memory_used` is its memory at the last measurement, `available` what the machine had left then, `peak`
-    its maximum, and `available_at_launch` what was available before it started. `phases` are in seconds. `allowance`
-    is the memory its engine may use, and the machine's total. `key` is its key in the history, empty before the start.
-    `snapshot` is the run as the previous sparkd handed it over, if it did.
+    `allowance` is the memory its engine may use, and the machine's total, in bytes. `key` is its key in the history,
+    empty before the start. `snapshot` is the run as the previous sparkd handed it over, if it did.
     """
 
     def __init__(
@@ -85,7 +50,7 @@ class Run:
         catalogue: Catalogue,
         *,
         run_directories: RunDirectories,
-        cgroups: Cgroups | None,
+        starter: EngineStarter,
         allowance: tuple[int, int],
         snapshot: RunSnapshot | None = None,
     ) -> None:
@@ -94,23 +59,16 @@ class Run:
         self.key = snapshot.key if snapshot else ""
         self.milestone: Milestone | None = None
         self.gone = asyncio.Event()
-        self.phases: dict[str, float] = {}
-        self.available_at_launch: int | None = None
-        self.memory_used = 0
-        self.peak = 0
-        self.available = 0
-        self._load_time: float | None = None
-        self._phase_began = time.monotonic()
+        self.figures = snapshot.figures if snapshot else RunFigures()
         self._allowance = allowance
         self._catalogue = catalogue
         self._run_directories = run_directories
-        self._cgroups = cgroups
+        self._starter = starter
         self._engine = ENGINES[model.engine]
-        self._process: Process | None = None
-        self._healthy = False
-        self._grace: asyncio.Future[float] = asyncio.get_running_loop().create_future()
-        self._directory: Path | None = None
-        self._upstream: Upstream | None = None
+        self._attempt: Attempt | None = None
+        self._watch: EngineWatch | None = None
+        self._warm_failure: WarmStartFailure | None = None
+        self._end: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         path = self._log_path() if snapshot is None else snapshot.log_path
         self.log = Log(path, observe=self._observe_line, journal=open_engine_journal(model.engine, model.id))
         if snapshot is not None:
@@ -119,187 +77,172 @@ class Run:
     @property
     def pid(self) -> int | None:
         """The PID of the engine. None before it is started."""
-        return self._process.pid if self._process else None
+        return self._attempt.process.pid if self._attempt else None
 
     @property
     def upstream(self) -> Upstream:
         """The client of the engine. Only a launched run has one."""
-        if self._upstream is None:
+        if self._attempt is None:
             raise LifecycleError(f"run {self.number} of {self.model.id} has not been launched")
-        return self._upstream
+        return self._attempt.upstream
+
+    @property
+    def cold_reason(self) -> str | None:
+        """Why its engine was not forked from a launcher, empty if it was. None before it is started."""
+        return self._attempt.cold_reason if self._attempt else None
 
     def snapshot(self) -> RunSnapshot | None:
         """Return what the next program needs to take over the run. None without a running process."""
-        process = self._process.snapshot() if self._process else None
-        if process is None:
+        attempt = self._attempt.snapshot() if self._attempt else None
+        if attempt is None:
             return None
         return RunSnapshot(
             number=self.number,
             definition=msgspec.to_builtins(self.model),
-            process=process,
-            address=str(self.upstream.address),
+            attempt=attempt,
+            warm_failure=self._warm_failure,
             key=self.key,
             log=str(self.log.path) if self.log.path else None,
             log_state=self.log.state,
-            healthy=self._healthy,
-            load_time=self._load_time,
-            phases=self.phases,
-            available_at_launch=self.available_at_launch,
-            memory_used=self.memory_used,
-            peak=self.peak,
-            available=self.available,
+            healthy=self._is_healthy,
+            figures=self.figures,
         )
 
     def _resume(self, snapshot: RunSnapshot) -> None:
         """Take over the process of an earlier sparkd. Raises LaunchError."""
         self.log.resume(snapshot.log_state)
-        self._healthy, self._load_time = snapshot.healthy, snapshot.load_time
-        self.phases = dict(snapshot.phases)
-        self.available_at_launch, self.memory_used = snapshot.available_at_launch, snapshot.memory_used
-        self.peak, self.available = snapshot.peak, snapshot.available
-        self._directory = Path(snapshot.process.directory)
-        self._upstream = Upstream(parse_address(snapshot.address))
-        self._process = Process.adopt(snapshot.process, self.log)
-
-    def record_usage(self, used: int, available: int | None) -> None:
-        """Record the memory of its processes, and what was available at the same moment, in bytes."""
-        if used and available is not None:
-            self.memory_used, self.available = used, available
-            self.peak = max(self.peak, used)
+        self._warm_failure = snapshot.warm_failure
+        self._use(Attempt.adopt(snapshot.attempt, self.log), is_healthy=snapshot.healthy)
 
     def set_cpu_weight(self, cpu_weight: int) -> None:
         """Set its share of busy CPUs, if its process has started."""
-        if self._process:
-            self._process.set_cpu_weight(cpu_weight)
+        if self._attempt:
+            self._attempt.process.set_cpu_weight(cpu_weight)
 
     def memory_figures(self) -> dict[str, int | None]:
         """Return its memory in bytes: `memory_used` when last measured, and its host memory now and at the peak."""
-        now, peak = self._process.host_memory() if self._process else (None, None)
-        return {"memory_used": self.memory_used or None, "host_memory": now, "host_memory_peak": peak}
+        now, peak = self._attempt.process.host_memory() if self._attempt else (None, None)
+        return {"memory_used": self.figures.used or None, "host_memory": now, "host_memory_peak": peak}
 
     def record_ready(self, load_time: float, memory: Memory) -> None:
-        """Record that it is ready. On unified memory, count the decrease of available memory as its memory: no
-        other model has started or stopped meanwhile, and a driver may report no figures per process."""
-        self._load_time = load_time
-        self._end_phase()
-        if memory.kind == "unified" and memory.available is not None and self.available_at_launch is not None:
-            self.peak = max(self.peak, self.available_at_launch - memory.available)
+        """Record that it is ready, and report to the launchers whether it started warm."""
+        self.figures.record_ready(load_time, self.milestone, memory)
+        launchers, attempt = self._starter.launchers, self._attempt
+        if attempt is None or attempt.spec is None:
+            return
+        if attempt.is_warm:
+            launchers.record_success(attempt.spec)
+        elif failure := self._warm_failure:
+            launchers.record_failure(attempt.spec, failure.key, failure.cause)
 
-    def to_past_run(self) -> PastRun | None:
-        """Return its figures for the history. None if it never became ready, or ended before it was measured."""
-        if self._load_time is None or not self.peak:
-            return None
-        return PastRun(self.peak, self.memory_used, self._load_time, self.phases)
+    def find_processes(self) -> list[int]:
+        """Return the PIDs of its processes that still run, and watch the vital ones from now on. May be called from any
+        thread."""
+        attempt, watch = self._attempt, self._watch
+        remaining = attempt.process.remaining_pids() if attempt else []
+        if watch:
+            watch.find_vital_processes(remaining)
+        return remaining
 
-    def remaining_pids(self) -> list[int]:
-        """Return the PIDs of its processes that still run."""
-        return self._process.remaining_pids() if self._process else []
+    async def prepare(self) -> None:
+        """Start the engine as far as it needs no memory of models, if it can be forked from a launcher.
+
+        If that fails, `run_to_exit` starts it from the beginning.
+        """
+        with suppress(LaunchError, OSError):
+            await self._start(gated=True)
 
     async def run_to_exit(self, observer: RunObserver) -> Cause:
-        """Start the process, unless it was taken over; return why it ended. Meanwhile, report events to `observer`."""
+        """Start the process, unless there is one; return why it ended. Meanwhile, report events to `observer`."""
         try:
-            process = self._process or await self._start()
+            if self._attempt is None:
+                await self._start()
         except LaunchError as error:
             return Cause("launch_failed", f"{error.message.rstrip('.')}.")
         except OSError as error:
             return Cause("launch_failed", f"sparkd cannot create its private folder: {error}.")
-        # A task group, so that a bug in the probe is reported at once and not only at the start deadline.
-        async with asyncio.TaskGroup() as group:
-            watching = group.create_task(self._watch_health(observer))
-            ending = group.create_task(self._stop_when_requested(process))
-            exited = await process.wait()
-            watching.cancel()
-            ending.cancel()
-        return self._engine.explain_exit(exited, self.log.tail(EXPLAINED_LINES))
+        if self._attempt is None or self._watch is None:
+            return ENDED_BEFORE_START
+        self._attempt.open_gate()
+        return await self._watch.follow(observer, self._end, self._catalogue.settings.failures.liveness)
+
+    def may_retry(self, cause: Cause) -> bool:
+        """Return whether the start deserves another, cold attempt after this one ended by `cause`.
+
+        Only a start that nobody ended is tried again, and only once.
+        """
+        if self._is_healthy or self._end.done() or self._warm_failure or self._attempt is None:
+            return False
+        return self._attempt.may_differ_cold(cause)
+
+    async def prepare_retry(self, cause: Cause) -> None:
+        """Remove what the failed attempt has left. The next one is cold."""
+        self._warm_failure = WarmStartFailure(self.key, cause.sentence)
+        await self._remove_attempt()
+        self.milestone = None
+        self.figures.restart_phases()
 
     def terminate(self) -> None:
         """Request the process's end: SIGTERM, the model's grace period, then SIGKILL."""
         grace = self.model.stop_grace
-        self._request_end(grace if self._healthy else min(grace, STARTING_GRACE))
+        self._request_end(grace if self._is_healthy else min(grace, STARTING_GRACE))
 
     def kill(self) -> None:
         """Kill the process now, even if an earlier `terminate` still waits."""
         self._request_end(0)
-        if self._process:
-            self._process.kill()
-
-    def _request_end(self, grace: float) -> None:
-        if not self._grace.done():
-            self._grace.set_result(grace)
+        if self._attempt:
+            self._attempt.process.kill()
 
     async def clean_up(self) -> None:
         """Kill what outlived the process, close its connections, and remove its folder with its sockets."""
-        if self._process:
-            await self._process.stop(0)
-        if self._upstream:
-            await self._upstream.close()
-        if self._directory:
-            self._run_directories.remove(self._directory)
+        await self._remove_attempt()
         self.log.close()
 
-    async def _start(self) -> Process:
-        self._directory = directory = self._run_directories.create(self.model.id, self.number)
-        command, address = build_engine_command(self.model, self._catalogue, directory, self._allowance)
-        self._upstream = Upstream(address)
-        self._process = await Process.start(
-            command, directory, self.log, cgroups=self._cgroups, cpu_weight=self.model.cpu_weight
+    @property
+    def _is_healthy(self) -> bool:
+        return self._watch is not None and self._watch.is_healthy
+
+    async def _start(self, *, gated: bool = False) -> None:
+        """Start the engine; see EngineStarter. Raises LaunchError and OSError."""
+        failure = self._warm_failure
+        request = StartRequest(
+            model=self.model,
+            number=self.number,
+            key=self.key,
+            catalogue=self._catalogue,
+            allowance=self._allowance,
+            log=self.log,
+            end=self._end,
+            cold_reason=f"its warm start failed: {failure.cause}" if failure else "",
         )
-        self._run_directories.record_process(directory, self._process.pid)
-        return self._process
+        if attempt := await self._starter.start(request, gated=gated):
+            self._use(attempt)
 
-    async def _watch_health(self, observer: RunObserver) -> None:
-        if not self._healthy:
-            await self._wait_until_healthy()
-            observer.on_healthy()
-        if pause := self._catalogue.settings.failures.liveness:
-            await self._watch_progress(pause, observer)
-            observer.on_wedged(str(WEDGED))
+    def _use(self, attempt: Attempt, *, is_healthy: bool = False) -> None:
+        self._attempt = attempt
+        self._warm_failure = attempt.failure or self._warm_failure
+        self._watch = EngineWatch(self.model, attempt, self.log, is_healthy=is_healthy)
 
-    async def _wait_until_healthy(self) -> None:
-        """Probe until the engine is ready. Until then it does not listen, so a probe costs almost nothing."""
-        while True:
-            if await self.upstream.probe(self.model.health, PROBE_TIMEOUT) == 200:
-                break
-            await asyncio.sleep(PROBE_INTERVAL)
-        self._healthy = True
+    async def _remove_attempt(self) -> None:
+        if self._watch:
+            self._watch.close()
+        if self._attempt:
+            await self._attempt.remove(self._run_directories)
+        self._attempt = self._watch = None
 
-    async def _watch_progress(self, pause: float, observer: RunObserver) -> None:
-        """Return when the engine is in use but makes no progress. Never returns for an engine without counters."""
-        liveness, has_counters = Liveness(), False
-        while not liveness.wedged:
-            await asyncio.sleep(pause)
-            if not observer.is_busy():
-                liveness.reset()
-                continue
-            metrics = await self.upstream.fetch(METRICS_PATH, max(pause, PROBE_TIMEOUT))
-            if metrics is None:
-                if has_counters:
-                    liveness.record_no_answer()
-            elif progress := parse_progress(metrics):
-                has_counters = True
-                liveness.record_progress(progress)
-
-    async def _stop_when_requested(self, process: Process) -> None:
-        await process.stop(await self._grace)
+    def _request_end(self, grace: float) -> None:
+        if self._watch:
+            self._watch.close()
+        if not self._end.done():
+            self._end.set_result(grace)
 
     def _observe_line(self, line: str) -> None:
-        milestone = self._engine.parse_milestone(line)
-        if (
-            milestone
-            and self.milestone
-            and milestone.phase != self.milestone.phase
-            and self._load_time is None
-        ):
-            self._end_phase()
-        self.milestone = milestone or self.milestone
-
-    def _end_phase(self) -> None:
-        """Add the time since the last phase began to the current phase."""
-        now = time.monotonic()
-        if self.milestone:
-            phase = self.milestone.phase
-            self.phases[phase] = self.phases.get(phase, 0.0) + now - self._phase_began
-        self._phase_began = now
+        milestone, last = self._engine.parse_milestone(line), self.milestone
+        if self._watch:
+            self._watch.observe(line, milestone)
+        if milestone and last and milestone.phase != last.phase and self.figures.load_time is None:
+            self.figures.end_phase(last)
+        self.milestone = milestone or last
 
     def _log_path(self) -> Path | None:
         try:

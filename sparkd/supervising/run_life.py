@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -9,6 +10,7 @@ from collections.abc import Callable, Mapping
 from msgspec import Struct
 
 from sparkd.catalog import Catalogue
+from sparkd.engines.engine import Cause
 from sparkd.journal.handler import event
 from sparkd.learning.learning import Learning
 from sparkd.machine.memory import Memory
@@ -19,6 +21,7 @@ from sparkd.supervising.downloads import Downloads
 from sparkd.supervising.memory_watch import MemoryWatch, find_idle_weights
 from sparkd.supervising.reporting import log_run_end
 from sparkd.supervising.run import Run
+from sparkd.supervising.tasks import Tasks
 
 logger = logging.getLogger(__name__)
 
@@ -42,26 +45,43 @@ class RunLife:
         self._run = run
         self._services = services
         self._on_gone = on_gone
+        self._preparing: asyncio.Task[None] | None = None
+
+    def prepare(self, tasks: Tasks) -> None:
+        """Begin the start, as far as it needs no memory of models. `launch` or `discard` must follow."""
+        self._run.key = self._services.learning.key(self._run.model)
+        self._preparing = tasks.start(self._run.prepare(), f"{self._run.model.id} preparation")
+
+    async def discard(self) -> None:
+        """Remove everything that `prepare` has started."""
+        self._run.kill()
+        await self._wait_until_prepared()
+        await self._run.clean_up()
+        self._on_gone(self._run)
 
     async def launch(self) -> None:
         """Launch the engine, then follow the run to its end."""
         run, services = self._run, self._services
         run.key = await services.learning.record_start(run.model)
         await self._release_page_cache()
-        run.available_at_launch = services.watch.memory.available
+        run.figures.available_at_launch = services.watch.memory.available
+        await self._wait_until_prepared()
         await self.follow()
 
     async def follow(self) -> None:
         """Follow a run whose engine was launched, by this daemon or by the one before it, to its end."""
         run, services = self._run, self._services
         cause = await run.run_to_exit(self)
+        while run.may_retry(cause):
+            await self._retry(cause)
+            cause = await run.run_to_exit(self)
         services.carry_out(
             services.scheduler.on_exited(run.model.id, run.number, str(cause), time.monotonic())
         )
         log_run_end(run.model.id, services.scheduler.entry(run.model.id))
         services.downloads.forget(run.model.id)
         services.learning.clear_start(run.model)
-        if (past_run := run.to_past_run()) is not None:
+        if (past_run := run.figures.to_past_run()) is not None:
             services.learning.add_run(run.model, run.key, past_run)
         await run.clean_up()
         await self._reclaim()
@@ -95,9 +115,9 @@ class RunLife:
     def on_measured(self, used: int, memory: Memory) -> None:
         """Record what the run's processes use, in bytes, and the machine's memory at that moment."""
         run, services = self._run, self._services
-        run.record_usage(used, memory.available)
+        run.figures.record_usage(used, memory.available)
         services.carry_out(
-            services.scheduler.on_measured(run.model.id, run.number, run.memory_used, time.monotonic())
+            services.scheduler.on_measured(run.model.id, run.number, run.figures.used, time.monotonic())
         )
 
     def kill(self, reason: str) -> None:
@@ -112,6 +132,21 @@ class RunLife:
             services.learning.record_guard_kill(
                 run.model, run.key, entry.cause if entry.is_quarantined else None
             )
+
+    async def _wait_until_prepared(self) -> None:
+        if self._preparing:
+            await asyncio.wait({self._preparing})
+
+    async def _retry(self, cause: Cause) -> None:
+        """Prepare another attempt, a cold one, with the start deadline and the memory of the first."""
+        run, services = self._run, self._services
+        message = 'The warm start of model "%s" failed, so it starts cold: %s'
+        logger.warning(message, run.model.id, cause, extra=event("cold-start", run.model.id))
+        used, available = run.figures.used, run.figures.available
+        await run.prepare_retry(cause)
+        timeout = services.catalogue().settings.memory.reclaim_timeout
+        await services.watch.wait_for_reclaim(run.model.id, used, available, timeout)
+        services.carry_out(services.scheduler.on_restarted(run.model.id, run.number, time.monotonic()))
 
     async def _release_page_cache(self) -> None:
         """Free page cache that the GPU would count as used memory."""
@@ -128,7 +163,9 @@ class RunLife:
         """Wait until the run's memory is released. What is missing after that counts as leaked."""
         run, services = self._run, self._services
         timeout = services.catalogue().settings.memory.reclaim_timeout
-        missing = await services.watch.wait_for_reclaim(run.model.id, run.memory_used, run.available, timeout)
+        missing = await services.watch.wait_for_reclaim(
+            run.model.id, run.figures.used, run.figures.available, timeout
+        )
         if missing:
             services.learning.record_leak(services.scheduler.budget.leaked + missing)
         self._on_gone(run)

@@ -8,7 +8,8 @@ from typing import Any
 from msgspec import Struct
 
 from sparkd.processes.log import LogState
-from sparkd.processes.process import ProcessSnapshot
+from sparkd.supervising.attempt import AttemptSnapshot, WarmStartFailure
+from sparkd.supervising.run_figures import RunFigures
 
 
 class RunSnapshot(Struct, frozen=True, kw_only=True):
@@ -17,18 +18,13 @@ class RunSnapshot(Struct, frozen=True, kw_only=True):
 
     number: int
     definition: dict[str, Any]
-    process: ProcessSnapshot
-    address: str
+    attempt: AttemptSnapshot
+    warm_failure: WarmStartFailure | None
     key: str
     log: str | None
     log_state: LogState
     healthy: bool
-    load_time: float | None
-    phases: dict[str, float]
-    available_at_launch: int | None
-    memory_used: int
-    peak: int
-    available: int
+    figures: RunFigures
 
     @property
     def log_path(self) -> Path | None:

@@ -10,28 +10,41 @@ import asyncio
 import logging
 import time
 from collections.abc import Container
+from contextlib import suppress
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
+from sparkd.errors import LaunchError, Refusal
 from sparkd.journal.handler import event
 from sparkd.learning.learning import Learning
-from sparkd.processes.cgroups import Cgroups
 from sparkd.processes.log import Log
 from sparkd.processes.run_directories import RunDirectories
-from sparkd.scheduling.actions import Action, Grant, Kill, Launch, Refuse, Terminate
+from sparkd.scheduling.actions import (
+    Action,
+    Discard,
+    EndLaunchers,
+    Grant,
+    Kill,
+    Launch,
+    Prepare,
+    Refuse,
+    Terminate,
+)
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.plan import Plan, make_plan
 from sparkd.scheduling.scheduler import Scheduler
 from sparkd.scheduling.status import Status
 from sparkd.supervising.alarm import Alarm
 from sparkd.supervising.downloads import Downloads
+from sparkd.supervising.launching import launcher_spec
 from sparkd.supervising.lease import Lease
 from sparkd.supervising.memory_policy import MemoryPolicy
 from sparkd.supervising.memory_watch import MemoryReading, MemoryWatch
 from sparkd.supervising.reporting import StatusReporter
 from sparkd.supervising.run import Run
-from sparkd.supervising.run_life import RunLife, RunServices
-from sparkd.supervising.run_snapshot import RunSnapshot
+from sparkd.supervising.run_life import RunServices
+from sparkd.supervising.runs import Runs
+from sparkd.supervising.starting import EngineStarter
 from sparkd.supervising.tasks import Tasks
 
 logger = logging.getLogger(__name__)
@@ -40,8 +53,8 @@ logger = logging.getLogger(__name__)
 class Supervisor:
     """Runs the models of one catalogue. Belongs to one event loop, until `shut_down`.
 
-    `runs` contains every run that is not cleaned up yet, by number, and `logs` the last log of each model. `started` is
-    when this daemon, or the first of those it replaced, started (steady clock, seconds). `replacements` counts those.
+    `started` is when this daemon, or the first of those it replaced, started (steady clock, seconds). `replacements`
+    counts those.
     """
 
     def __init__(
@@ -50,10 +63,11 @@ class Supervisor:
         scheduler: Scheduler,
         *,
         run_directories: RunDirectories,
-        cgroups: Cgroups | None,
+        starter: EngineStarter,
         watch: MemoryWatch,
         learning: Learning,
         downloads: Downloads,
+        tasks: Tasks,
         started: float = 0.0,
         replacements: int = 0,
     ) -> None:
@@ -63,20 +77,33 @@ class Supervisor:
         self.replacements = replacements
         self.replacing = False
         self.listen: tuple[str, ...] = ()
-        self.tasks = Tasks()
-        self.runs: dict[int, Run] = {}
-        self.logs: dict[str, Log] = {}
-        self._lives: dict[int, RunLife] = {}
+        self.tasks = tasks
+        self.launchers = starter.launchers
+        self.runs = Runs(
+            catalogue=lambda: self.catalogue,
+            run_directories=run_directories,
+            starter=starter,
+            learning=learning,
+            tasks=tasks,
+        )
         self._granted: dict[int, asyncio.Future[Run]] = {}
         self._scheduler = scheduler
-        self._run_directories = run_directories
-        self._cgroups = cgroups
         self._watch = watch
         self._learning = learning
         self._alarm = Alarm(self._on_tick)
-        self._reporter = StatusReporter(scheduler, self.runs, learning, downloads, self.started, replacements)
-        self._services = RunServices(
-            lambda: self.catalogue, scheduler, watch, learning, downloads, self.runs, self.carry_out
+        self._reporter = StatusReporter(
+            scheduler, self.runs.launched, learning, downloads, self.launchers, self.started, replacements
+        )
+        self.runs.connect(
+            RunServices(
+                lambda: self.catalogue,
+                scheduler,
+                watch,
+                learning,
+                downloads,
+                self.runs.launched,
+                self.carry_out,
+            )
         )
 
     # For clients
@@ -96,12 +123,33 @@ class Supervisor:
         granted: asyncio.Future[Run] = asyncio.get_running_loop().create_future()
         self._granted[ticket] = granted
         self.carry_out(actions)
+        if not granted.done():
+            self.want_launcher(model)
         return ticket, granted
 
     def release(self, ticket: int) -> None:
         """Return a granted ticket, or cancel a waiting one. A rejected one has already left the queue."""
         if self._granted.pop(ticket, None) is not None:
             self.carry_out(self._scheduler.on_leave(ticket, time.monotonic()))
+
+    def want_launcher(self, model: Model) -> None:
+        """Start the launcher of the model's runtime, so that it is ready when the model is launched."""
+        with suppress(LaunchError):  # the launch reports it
+            if spec := launcher_spec(model, self.catalogue):
+                self.launchers.want(spec)
+
+    def can_prepare(self, model: Model) -> bool:
+        """Whether the model could be forked from a launcher now."""
+        with suppress(LaunchError):
+            spec = launcher_spec(model, self.catalogue)
+            return spec is not None and self.launchers.is_ready(spec)
+        return False
+
+    def on_launchers(self, used: int) -> None:
+        """Report to the scheduler the bytes of host memory that the launchers use, if models use that memory too."""
+        used = 0 if self._watch.memory.kind == "separate" else used
+        if used != self._scheduler.budget.launchers:
+            self.carry_out(self._scheduler.on_launchers(used, time.monotonic()))
 
     # For the owner
 
@@ -115,18 +163,21 @@ class Supervisor:
         self.downloads.stop(model)
         self.carry_out(self._scheduler.on_stop(model.id, time.monotonic()))
         entry = self._scheduler.entry(model.id)
-        run = self.runs.get(entry.run) if entry else None
+        run = self.runs.launched.get(entry.run) if entry else None
         if run is not None:
             await run.gone.wait()
 
     def retry(self, model: Model) -> None:
         """Forget the model's failures: it may be launched again at once."""
         self._learning.clear_quarantine(model)
+        with suppress(LaunchError):  # its runtime is not built
+            if spec := launcher_spec(model, self.catalogue):
+                self.launchers.forget_failures(spec)
         self.carry_out(self._scheduler.on_retry(model.id, time.monotonic()))
 
     def log(self, model: Model) -> Log | None:
         """Return the output of the model's current or last process. None if it had none since sparkd started."""
-        return self.logs.get(model.id)
+        return self.runs.logs.get(model.id)
 
     def plan(self, model: Model) -> Plan:
         """Return what would happen if a client requested the model now. Changes nothing."""
@@ -141,7 +192,7 @@ class Supervisor:
     ) -> None:
         """Use a reloaded catalogue. The models in `restart` must restart, because their command has changed."""
         self.catalogue = self.downloads.catalogue = catalogue
-        for run in self.runs.values():
+        for run in self.runs.launched.values():
             if model := catalogue.models.get(run.model.id):
                 run.set_cpu_weight(model.cpu_weight)
         self.carry_out(
@@ -160,14 +211,15 @@ class Supervisor:
         await self.downloads.close()
         self._watch.stop_waiting()
         self.carry_out(self._scheduler.on_shutdown(time.monotonic()))
+        self.launchers.close()
         await self.tasks.wait()
         self._alarm.stop()
         self._learning.close()
 
     def abort(self) -> None:
         """Kill every engine now, even if it is in use."""
-        for run in self.runs.values():
-            run.kill()
+        self.launchers.close()
+        self.runs.kill_all()
 
     # Carrying out decisions
 
@@ -176,67 +228,63 @@ class Supervisor:
         for action in actions:
             match action:
                 case Grant(ticket, _, number):
-                    # If the waiting task was cancelled just now, it will return the ticket itself when it runs.
-                    if not (granted := self._granted[ticket]).cancelled():
-                        granted.set_result(self.runs[number])
+                    self._grant(ticket, number)
                 case Refuse(ticket, error):
-                    if not (granted := self._granted.pop(ticket)).cancelled():
-                        granted.set_exception(error)
-                        granted.exception()  # retrieved, so that asyncio does not warn if the client has disconnected
-                case Launch(model_id, number):
-                    self._launch(self.catalogue.models[model_id], number)
-                case Kill(_, number, reason):
-                    self._lives[number].kill(reason)
-                case Terminate(model_id, number, reason):
-                    logger.info(
-                        'Stopping model "%s": %s', model_id, reason, extra=event("stopping", model_id)
-                    )
-                    self.runs[number].terminate()
+                    self._refuse(ticket, error)
+                case EndLaunchers():
+                    self.launchers.end_all("a model needs their memory")
+                case _:
+                    self._change_run(action)
         self._alarm.set(self._scheduler.deadline)
 
-    def create_run(self, model: Model, number: int, snapshot: RunSnapshot | None = None) -> Run:
-        """Create a run of the model, or take over the run in `snapshot` from the previous program.
+    def _grant(self, ticket: int, number: int) -> None:
+        # If the waiting task was cancelled just now, it will return the ticket itself when it runs.
+        if not (granted := self._granted[ticket]).cancelled():
+            granted.set_result(self.runs.launched[number])
 
-        Raises LaunchError if it cannot be taken over.
-        """
-        run = Run(
-            model,
-            number,
-            self.catalogue,
-            run_directories=self._run_directories,
-            cgroups=self._cgroups,
-            allowance=(self._learning.allowance(model), self._learning.total),
-            snapshot=snapshot,
+    def _refuse(self, ticket: int, error: Refusal) -> None:
+        if not (granted := self._granted.pop(ticket)).cancelled():
+            granted.set_exception(error)
+            granted.exception()  # retrieved, so that asyncio does not warn if the client has disconnected
+
+    def _change_run(self, action: Prepare | Discard | Launch | Terminate | Kill) -> None:
+        """Carry out a decision about the run of a model."""
+        match action:
+            case Prepare(model_id, number):
+                self.runs.prepare(self.catalogue.models[model_id], number)
+            case Discard(_, number):
+                self.runs.discard(number)
+            case Launch(model_id, number):
+                self.runs.launch(self.catalogue.models[model_id], number)
+            case Kill(_, number, reason):
+                if life := self.runs.life(number):
+                    life.kill(reason)
+            case Terminate(model_id, number, reason):
+                logger.info('Stopping model "%s": %s', model_id, reason, extra=event("stopping", model_id))
+                self.runs.launched[number].terminate()
+
+    async def watch_launchers(self) -> None:
+        """Watch the launchers until cancelled, after starting those that the catalogue preloads."""
+        for runtime in self.catalogue.settings.launchers.preload:
+            models = (each for each in self.catalogue.models.values() if each.enabled)
+            if model := next((each for each in models if each.runtime == runtime and each.warm), None):
+                self.want_launcher(model)
+        await self.launchers.watch(
+            lambda: {run.model.runtime for run in self.runs.launched.values() if run.model.runtime}
         )
-        self.runs[number] = run
-        self.logs[model.id] = run.log
-        self._lives[number] = RunLife(run, self._services, self._forget)
-        return run
-
-    def follow_run(self, run: Run) -> None:
-        """Follow a run that an earlier program launched."""
-        self.tasks.start(self._lives[run.number].follow(), f"{run.model.id} run {run.number}")
 
     async def watch_memory(self) -> None:
         """Watch the machine's memory until cancelled."""
         await self._watch.run(
-            self._on_reading, lambda: {number: run.remaining_pids for number, run in self.runs.items()}
+            self._on_reading,
+            lambda: {number: run.find_processes for number, run in self.runs.launched.items()},
         )
-
-    def _launch(self, model: Model, number: int) -> None:
-        run = self.create_run(model, number)
-        logger.info('Starting model "%s" (run %d)', model.id, number, extra=event("starting", model.id))
-        self.tasks.start(self._lives[number].launch(), f"{run.model.id} run {number}")
-
-    def _forget(self, run: Run) -> None:
-        del self.runs[run.number], self._lives[run.number]
-        run.gone.set()
 
     def _on_reading(self, reading: MemoryReading) -> float:
         """Report the machine's memory to the scheduler; return the seconds until the next reading."""
         memory, scheduler = reading.memory, self._scheduler
         for number, used in reading.used.items():
-            if life := self._lives.get(number):
+            if life := self.runs.life(number):
                 life.on_measured(used, memory)
         leaked = scheduler.budget.leaked
         self.carry_out(scheduler.on_memory(memory.available, memory.scarcest, time.monotonic()))

@@ -24,6 +24,17 @@ CONNECT_TIMEOUT = 5.0
 _MAX_IDLE = 256
 
 
+MAX_PROBE_BODY = 4096
+"""Bytes of the answer to a probe that are kept."""
+
+
+class ProbeAnswer(Struct, frozen=True):
+    """An engine's answer to a probe: its status, and the beginning of its body."""
+
+    status: int
+    body: str
+
+
 class EngineRequest(Struct, frozen=True):
     """A request to an engine. `target` is path and query; `headers` are the client's, names in lower case.
 
@@ -51,7 +62,7 @@ class Upstream:
         self._idle: deque[Connection] = deque()
         self._open: set[Connection] = set()
         self._expiry_timer: asyncio.TimerHandle | None = None
-        self._closed = False
+        self._closing_reason = ""
 
     async def exchange(self, request: EngineRequest, sink: Sink) -> None:
         """Send a request and pass the response to `sink`; return when the response has ended.
@@ -111,15 +122,15 @@ class Upstream:
         await connection.upload(head, body, request.length is None, sink)
         self._return_idle(connection)
 
-    async def probe(self, path: str, timeout: float) -> int | None:  # noqa: ASYNC109
-        """GET `path`; return its status. None if the engine does not answer within `timeout` seconds."""
-        sink = _StatusSink()
+    async def probe(self, path: str, timeout: float) -> ProbeAnswer | None:  # noqa: ASYNC109
+        """GET `path`; return its answer. None if the engine does not answer within `timeout` seconds."""
+        sink = _TextSink(MAX_PROBE_BODY)
         try:
             async with asyncio.timeout(timeout):
                 await self.exchange(EngineRequest(b"GET", path.encode(), []), sink)
         except (UpstreamError, TimeoutError):
             return None
-        return sink.status
+        return ProbeAnswer(sink.status, sink.text.decode(errors="replace"))
 
     async def fetch(self, path: str, timeout: float) -> str | None:  # noqa: ASYNC109
         """GET `path`; return its text, empty unless the status is 200. None after `timeout` seconds."""
@@ -133,9 +144,13 @@ class Upstream:
 
     async def close(self) -> None:
         """Close every connection at once. Current and later exchanges raise UpstreamError."""
-        self._closed = True
+        self.break_off("the engine was stopped")
+
+    def break_off(self, reason: str) -> None:
+        """Close every connection at once. Current and later exchanges raise UpstreamError with the first reason."""
+        self._closing_reason = self._closing_reason or reason
         for connection in tuple(self._open):
-            connection.fail(UpstreamError("the engine was stopped"))
+            connection.fail(UpstreamError(self._closing_reason))
             connection.abort()
         self._idle.clear()
         if self._expiry_timer is not None:
@@ -153,7 +168,7 @@ class Upstream:
         return None
 
     def _return_idle(self, connection: Connection) -> None:
-        if self._closed or not connection.reusable or len(self._idle) >= _MAX_IDLE:
+        if self._closing_reason or not connection.reusable or len(self._idle) >= _MAX_IDLE:
             connection.abort()
             return
         loop = asyncio.get_running_loop()
@@ -178,8 +193,8 @@ class Upstream:
             self._idle.remove(connection)
 
     async def _connect(self) -> Connection:
-        if self._closed:
-            raise UpstreamError("the engine was stopped")
+        if self._closing_reason:
+            raise UpstreamError(self._closing_reason)
         try:
             async with asyncio.timeout(self._connect_timeout):
                 connection = await self._open_connection()
@@ -209,24 +224,19 @@ class Upstream:
                 return connection
 
 
-class _StatusSink:
-    """A sink that keeps only the status."""
+class _TextSink:
+    """A sink that keeps the status and the body, at most `limit` bytes of it."""
 
-    status: int | None = None
+    def __init__(self, limit: int | None = None) -> None:
+        self.status = 0
+        self.text = bytearray()
+        self._limit = limit
 
     def head(self, status: int, headers: Headers, flow: Flow) -> None:  # noqa: ARG002
         self.status = status
 
-    def body(self, data: bytes, *, more: bool) -> None:
-        """Ignore a piece."""
-
-
-class _TextSink(_StatusSink):
-    """A sink that keeps the status and the body."""
-
-    def __init__(self) -> None:
-        self.text = bytearray()
-
     def body(self, data: bytes, *, more: bool) -> None:  # noqa: ARG002
         """Append a piece."""
         self.text += data
+        if self._limit is not None:
+            del self.text[self._limit :]

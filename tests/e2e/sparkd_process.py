@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -168,6 +169,17 @@ class SparkdProcess:
         wait_until("every engine process is gone", lambda: not self.processes())
         engines = self.folder / "run" / "engines"
         assert not (list(engines.iterdir()) if engines.exists() else [])
+
+
+def watched_pids(sparkd: SparkdProcess) -> set[int]:
+    """Return the processes of which sparkd has a pidfd."""
+    found: set[int] = set()
+    for file in Path(f"/proc/{sparkd.process.pid}/fdinfo").iterdir():
+        try:
+            found.update(map(int, re.findall(r"^Pid:\t(\d+)", file.read_text(), re.MULTILINE)))
+        except FileNotFoundError:
+            continue
+    return found
 
 
 def _works_in(process: psutil.Process, folder: Path) -> bool:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from sparkd.catalog.definitions import Runtime
 from sparkd.runtimes import build
@@ -17,7 +19,7 @@ from tests.e2e.sparkd_process import BAD_ENGINE, SparkdProcess
 LAUNCH_SERVER = f"""
 import os, runpy, sys
 assert "--model-path" in sys.argv and "--context-length" in sys.argv
-os.makedirs(os.environ["TRITON_CACHE_DIR"])
+os.makedirs(os.environ["TRITON_CACHE_DIR"], exist_ok=True)
 for line in ("Load weight begin. avail mem=9.00 GB", "Load weight end. elapsed=0.1 s", "Memory pool end."):
     print("[2026-11-22 06:00:00]", line, flush=True)
 if "--nope" in sys.argv:
@@ -35,7 +37,9 @@ MODEL = {
 }
 
 
-def new_sparkd(folder: Path, **more: object) -> SparkdProcess:
+def new_sparkd(
+    folder: Path, settings: Mapping[str, object] = MappingProxyType({}), **more: object
+) -> SparkdProcess:
     """Return a sparkd whose runtime contains a package with SGLang's name."""
     definition = folder / "venvs" / "sglang"
     definition.mkdir(parents=True)
@@ -52,7 +56,7 @@ def new_sparkd(folder: Path, **more: object) -> SparkdProcess:
     (folder / "weights" / "model.safetensors").write_bytes(
         struct.pack("<Q", len(weights)) + weights + bytes(4)
     )
-    return SparkdProcess(folder, {"models": {"small": {**MODEL, **more}}})
+    return SparkdProcess(folder, {"models": {"small": {**MODEL, **more}}, **settings})
 
 
 def test_a_model_of_sglang_is_started_for_a_request_and_stopped(tmp_path: Path) -> None:

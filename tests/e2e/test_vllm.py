@@ -23,7 +23,7 @@ import pytest
 from openai import OpenAI
 from openai.types.chat import ChatCompletionMessageParam
 
-from tests.e2e.sparkd_process import SparkdProcess, wait_until
+from tests.e2e.sparkd_process import SparkdProcess, wait_until, watched_pids
 from tests.hub.server import running_hub
 
 CLONE = Path(__file__).resolve().parent.parent.parent
@@ -108,9 +108,10 @@ def family(sparkd: SparkdProcess, model: str) -> list[psutil.Process]:
     return [leader, *leader.children(recursive=True)]
 
 
-def engine_core(sparkd: SparkdProcess, model: str) -> psutil.Process:
-    (core,) = [process for process in family(sparkd, model) if "EngineCore" in " ".join(process.cmdline())]
-    return core
+def find_process(sparkd: SparkdProcess, model: str, title: str) -> psutil.Process:
+    """Return the process of the model's engine that has this title."""
+    (found,) = [process for process in family(sparkd, model) if f"VLLM::{title}" in process.cmdline()[0]]
+    return found
 
 
 def have_exited(processes: list[psutil.Process]) -> bool:
@@ -270,17 +271,42 @@ def test_a_second_model_waits_for_the_first_ones_response_and_replaces_it(
 
 
 def test_the_whole_engine_stops_when_its_core_is_killed(sparkd: SparkdProcess, client: OpenAI) -> None:
-    """The API server then exits some seconds later with code 0: this is also a crash."""
+    """Without sparkd, the API server would exit some seconds later with code 0."""
+    assert "Paris" in capital(client, "twin")
     everything = family(sparkd, "twin")
+    assert {process.pid for process in everything if "VLLM::" in " ".join(process.cmdline())} <= (
+        watched_pids(sparkd)
+    )
     stream = client.chat.completions.create(
         model="twin", messages=LONG, max_tokens=900, stream=True, extra_body=TO_THE_END
     )
     next(iter(stream))
-    engine_core(sparkd, "twin").kill()
-    with pytest.raises(openai.APIError):
+    find_process(sparkd, "twin", "EngineCore").kill()
+    with pytest.raises(openai.APIError, match="vLLM's engine core was killed") as caught:
         list(stream)
-    wait_until("the crash is detected", lambda: sparkd.model("twin").cause)
+    assert caught.value.code == "engine_failed"
+    sparkd.until("twin", "backoff")
+    assert_failed_before_its_api_server_exited(sparkd, "twin", "vLLM's engine core was killed (SIGKILL)")
     wait_until("all of its processes have exited", lambda: have_exited(everything))
+
+
+def test_the_whole_engine_stops_when_its_worker_is_killed(sparkd: SparkdProcess, client: OpenAI) -> None:
+    """Nobody uses it at that moment. The sparkd that watches it has replaced the one that started it."""
+    wait_until("the backoff has ended", lambda: sparkd.model("twin").state == "stopped")
+    assert "Paris" in capital(client, "twin")
+    assert sparkd.sparkctl("reexec").returncode == 0
+    everything = family(sparkd, "twin")
+    worker = find_process(sparkd, "twin", "Worker")
+    wait_until("sparkd watches the worker", lambda: worker.pid in watched_pids(sparkd))
+    worker.kill()
+    sparkd.until("twin", "backoff")
+    assert_failed_before_its_api_server_exited(sparkd, "twin", "vLLM's worker was killed (SIGKILL)")
+    wait_until("all of its processes have exited", lambda: have_exited(everything))
+
+
+def assert_failed_before_its_api_server_exited(sparkd: SparkdProcess, model: str, cause: str) -> None:
+    assert cause in (sparkd.model(model).cause or "")
+    assert "Application shutdown complete" not in sparkd.sparkctl("logs", "-n", "500", model).stdout
 
 
 def test_the_whole_engine_stops_when_its_api_server_is_killed(sparkd: SparkdProcess, client: OpenAI) -> None:

@@ -119,3 +119,18 @@ def test_a_failure_has_its_cause(line: str, kind: str, said: str) -> None:
     )
     assert cause.kind == kind
     assert said in str(cause)
+
+
+@pytest.mark.parametrize(
+    ("title", "process"),
+    [
+        ("sglang::scheduler", "SGLang's scheduler"),
+        ("sglang::scheduler_DP0_TP1", "SGLang's scheduler"),
+        ("sglang::detokenizer", "SGLang's detokenizer"),
+        ("sglang::data_parallel_controller", "SGLang's data parallel controller"),
+        ("sglang::tokenizer_worker:7", None),
+        ("python", None),
+    ],
+)
+def test_the_processes_behind_its_server_are_vital(title: str, process: str | None) -> None:
+    assert sglang.name_vital_process(title[:15]) == process

@@ -344,3 +344,40 @@ def test_a_value_that_vllm_does_not_accept_is_named() -> None:
     cause = vllm.explain_exit(Exit(2), ["usage: vllm serve …", line])
     assert cause.kind == "bad_option"
     assert cause.sentence == "vLLM does not accept the value of --max-num-seqs: invalid int value: 'many'."
+
+
+@pytest.mark.parametrize(
+    ("name", "process"),
+    [
+        ("VLLM::EngineCor", "vLLM's engine core"),
+        ("VLLM::Worker", "vLLM's worker"),
+        ("VLLM::Worker_TP", "vLLM's worker"),
+        ("Home::EngineCor", "vLLM's engine core"),
+        ("VLLM::APIServer", None),
+        ("vllm", None),
+        ("python", None),
+    ],
+)
+def test_its_engine_cores_and_workers_are_vital(name: str, process: str | None) -> None:
+    assert vllm.name_vital_process(name) == process
+
+
+@pytest.mark.parametrize(
+    ("ended", "lines", "sentence"),
+    [
+        (Exit(None, 9), [], "vLLM's engine core was killed (SIGKILL)."),
+        (Exit(None, 11), [], "vLLM's engine core crashed (killed by SIGSEGV)."),
+        (Exit(0), [], "vLLM's engine core exited by itself (exit code 0)."),
+        (Exit(1), ["ValueError: no"], "vLLM's engine core failed (exit code 1): ValueError: no."),
+        (Exit(None), ["INFO GET /health"], "vLLM's engine core failed (exit code unknown)."),
+        (Exit(None), ["ValueError: no"], "vLLM's engine core failed (exit code unknown): ValueError: no."),
+        (
+            Exit(None, 9),
+            ["Engine core proc EngineCore died unexpectedly"],
+            "vLLM's engine core was killed (SIGKILL).",
+        ),
+        (Exit(1), ["CUDA out of memory. Tried"], "the engine ran out of memory."),
+    ],
+)
+def test_the_end_of_a_vital_process_is_explained(ended: Exit, lines: list[str], sentence: str) -> None:
+    assert vllm.explain_exit(ended, lines, "vLLM's engine core").sentence == sentence

@@ -10,7 +10,17 @@ from msgspec.structs import replace
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.settings import Failures, Memory, Queue, Settings
 from sparkd.errors import Refusal
-from sparkd.scheduling.actions import Action, Grant, Kill, Launch, Refuse, Terminate
+from sparkd.scheduling.actions import (
+    Action,
+    Discard,
+    EndLaunchers,
+    Grant,
+    Kill,
+    Launch,
+    Prepare,
+    Refuse,
+    Terminate,
+)
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.memory import compute_budget, estimate_footprint
 from sparkd.scheduling.scheduler import Scheduler
@@ -56,11 +66,19 @@ class Harness:
     launches: list[str] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     kills: list[str] = field(default_factory=list)
+    preparable: frozenset[str] = frozenset()
+    prepared: dict[int, str] = field(default_factory=dict)
+    preparations: list[str] = field(default_factory=list)
+    ended_launchers: int = 0
     floor: int | None = None
     slots: int | None = None
 
     def __post_init__(self) -> None:
-        self.scheduler = Scheduler({model.id: model for model in self.models}, **self.scheduler_arguments())
+        self.scheduler = Scheduler(
+            {model.id: model for model in self.models},
+            **self.scheduler_arguments(),
+            can_prepare=lambda model: model.id in self.preparable,
+        )
 
     def scheduler_arguments(self) -> dict[str, Any]:
         """What the scheduler decides by."""
@@ -104,6 +122,10 @@ class Harness:
         """The process exits and its memory is back."""
         self.exit(model)
         self.reclaim(model)
+
+    def use_launchers(self, used: int) -> None:
+        """All launchers together use that many bytes now."""
+        self.apply(self.scheduler.on_launchers(used, self.now))
 
     def report_memory(self, available: int, after: float = 0.0) -> None:
         """The machine is looked at, `after` seconds later."""
@@ -165,7 +187,13 @@ class Harness:
         """Let the scheduler's wishes come true in the world."""
         for action in actions:
             match action:
+                case Prepare() | Discard():
+                    self.change_preparation(action)
+                case EndLaunchers():
+                    self.ended_launchers += 1
                 case Launch(model, run):
+                    if run in self.prepared:
+                        self.change_preparation(action)
                     self.launches.append(model)
                     self.processes[run] = Process(model, run)
                 case Terminate(_, run, reason):
@@ -179,3 +207,11 @@ class Harness:
                     self.granted[ticket] = run
                 case Refuse(ticket, error):
                     self.refused[ticket] = error
+
+    def change_preparation(self, action: Prepare | Discard | Launch) -> None:
+        """Begin or end a preparation."""
+        self.preparations.append(f"{type(action).__name__.lower()} {action.model}")
+        if isinstance(action, Prepare):
+            self.prepared[action.run] = action.model
+        else:
+            assert self.prepared.pop(action.run) == action.model

@@ -9,99 +9,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from msgspec import structs
 
+from sparkd.catalog.quantities import GIB
 from sparkd.catalog.settings import Failures, Queue
-from sparkd.scheduling.actions import Action, Grant, Kill, Launch, Refuse, Terminate
 from sparkd.scheduling.lifecycle import State
-from tests.scheduling.harness import Harness, a_model
+from tests.scheduling.checked_harness import BUDGET, FLOOR, CheckedHarness
+from tests.scheduling.harness import a_model
 
-BUDGET = 100
-FLOOR = 5
 MAX_WAIT = 400.0
 MODELS = ("a", "b", "c", "utility", "exclusive", "pinned")
-
-
-class CheckedHarness(Harness):
-    """Checks each action against the world at the moment it is asked for.
-
-    The machine has FLOOR bytes more than its budget. What a process holds comes back only when the world says so, and
-    maybe not all of it: `leaked`. `strangers` have some too. `seen` is what the scheduler was told last.
-    """
-
-    leaked = 0
-    strangers = 0
-    memory_used: dict[int, int]
-    seen: int | None = None
-
-    def read_memory(self) -> None:
-        """The machine is looked at."""
-        taken = sum(self.memory_used.get(run, 0) for run in self.processes)
-        self.seen = max(0, BUDGET + FLOOR - taken - self.leaked - self.strangers)
-        self.report_memory(self.seen)
-
-    def apply(self, actions: list[Action]) -> None:
-        for action in actions:
-            self.check(action)
-            super().apply([action])
-
-    def check(self, action: Action) -> None:
-        match action:
-            case Launch(model, _):
-                self.check_launch(model)
-            case Terminate(_, run, reason):
-                self.check_terminate(run, reason)
-            case Kill(model, run, _):
-                self.check_kill(model, run)
-            case Grant(ticket, model, run):
-                process = self.processes[run]
-                assert process.healthy, "granted on a process that is not healthy"
-                assert not process.terminated, "granted on a process that was told to go"
-                assert not process.exited, "granted on a process that has exited"
-                assert process.model == model == self.tickets.get(ticket, model)
-                assert ticket not in self.granted, "granted twice"
-                assert ticket not in self.refused, "granted after it was refused"
-            case Refuse(ticket, _):
-                assert ticket not in self.granted, "refused after it was granted"
-                assert ticket not in self.refused, "refused twice"
-
-    def check_launch(self, model: str) -> None:
-        others = list(self.processes.values())
-        assert all(process.model != model for process in others), "two processes of one model"
-        assert all(process.healthy for process in others), "launched while another one starts"
-        assert not any(process.terminated or process.exited for process in others), (
-            "launched while another one stops"
-        )
-        footprints = {each.id: each.memory or 0 for each in self.models}
-        reserved = sum(footprints[process.model] for process in others) + footprints[model]
-        assert reserved <= BUDGET - self.scheduler.budget.leaked, "over budget"
-        assert self.seen is None or footprints[model] + FLOOR <= self.seen, "the machine did not agree"
-        lifecycles = {each.id: each.lifecycle for each in self.models}
-        alone = [model, *(process.model for process in others)]
-        if any(lifecycles[each] == "exclusive" for each in alone):
-            assert len(alone) == 1, "an exclusive model is not alone"
-
-    def check_kill(self, model: str, run: int) -> None:
-        assert self.seen is not None
-        assert self.seen < FLOOR, "killed without need"
-        entry = self.scheduler.entry(model)
-        assert entry is not None
-        assert entry.run == run
-        starting = [p.model for p in self.processes.values() if not (p.healthy or p.terminated or p.exited)]
-        assert not starting or model in starting, "killed another one than what starts"
-
-    def check_terminate(self, run: int, reason: str) -> None:
-        process = self.processes[run]
-        assert not process.terminated, "told twice"
-        entry = self.scheduler.entry(process.model)
-        assert entry is not None
-        if run in self.granted.values() and not process.exited:
-            assert self.now >= entry.drain_deadline, "terminated under a lease before the drain deadline"
-        if process.healthy and reason.startswith(("making room", "idle")):
-            assert process.model != "pinned", "policy evicted a pinned model"
-        if reason.startswith(("making room", "idle")):
-            starting = [
-                other for other in self.processes.values() if not other.healthy and not other.terminated
-            ]
-            assert not [other for other in starting if not other.exited], "stopped while another one starts"
 
 
 class Promises(RuleBasedStateMachine):
@@ -121,17 +36,18 @@ class Promises(RuleBasedStateMachine):
         }
         self.harness = CheckedHarness(
             (
-                a_model("a", 50, **times),
-                a_model("b", 30, **times),
-                a_model("c", 80, **times),
-                a_model("utility", 20, lifecycle="utility", **times),
-                a_model("exclusive", 90, lifecycle="exclusive", **times),
-                a_model("pinned", 30, pinned=True, **times),
+                a_model("a", 50 * GIB, **times),
+                a_model("b", 30 * GIB, **times),
+                a_model("c", 80 * GIB, **times),
+                a_model("utility", 20 * GIB, lifecycle="utility", **times),
+                a_model("exclusive", 90 * GIB, lifecycle="exclusive", **times),
+                a_model("pinned", 30 * GIB, pinned=True, **times),
             ),
             total=BUDGET,
             queue=Queue(max_wait=MAX_WAIT, max_length=6, on_busy="reject" if reject else "wait"),
             failures=Failures(backoff=5.0, backoff_max=20.0, max_failures=3),
             floor=FLOOR,
+            preparable=frozenset(MODELS) - {"b"},
         )
         self.harness.memory_used = {}
         self.asked: dict[int, float] = {}
@@ -162,7 +78,7 @@ class Promises(RuleBasedStateMachine):
         self.harness.exit(data.draw(st.sampled_from(self.processes(exited=False))))
 
     @precondition(lambda self: self.processes(exited=True))
-    @rule(data=st.data(), leak=st.sampled_from([0, 0, 10]))
+    @rule(data=st.data(), leak=st.sampled_from([0, 0, 10 * GIB]))
     def its_memory_is_back(self, data: st.DataObject, leak: int) -> None:
         process = self.harness.process(data.draw(st.sampled_from(self.processes(exited=True))))
         missing = min(leak, self.harness.memory_used.pop(process.run, 0))
@@ -172,12 +88,17 @@ class Promises(RuleBasedStateMachine):
     # The machine
 
     @precondition(lambda self: self.harness.processes)
-    @rule(data=st.data(), size=st.sampled_from([5, 30, 90]))
+    @rule(data=st.data(), size=st.sampled_from([5 * GIB, 30 * GIB, 90 * GIB]))
     def a_process_allocates(self, data: st.DataObject, size: int) -> None:
         run = data.draw(st.sampled_from(sorted(self.harness.processes)))
         self.harness.memory_used[run] = self.harness.memory_used.get(run, 0) + size
 
-    @rule(size=st.sampled_from([0, 20, 101]))
+    @rule(size=st.sampled_from([0, GIB, 3 * GIB]))
+    def launchers_use_memory(self, size: int) -> None:
+        self.harness.launchers = size
+        self.harness.use_launchers(size)
+
+    @rule(size=st.sampled_from([0, 20 * GIB, 101 * GIB]))
     def other_programs_take_memory(self, size: int) -> None:
         self.harness.strangers = size
 
@@ -237,6 +158,15 @@ class Promises(RuleBasedStateMachine):
             assert set(entry.leases) == (set() if gone else on_this_run)
 
     @invariant()
+    def what_is_prepared_is_about_to_launch(self) -> None:
+        for model in self.harness.prepared.values():
+            entry = self.harness.scheduler.entry(model)
+            assert entry is not None
+            assert entry.waiting
+            assert not entry.has_process
+            assert not self.harness.scheduler.is_transferable
+
+    @invariant()
     def nobody_waits_for_a_model_that_is_ready_or_failed(self) -> None:
         for ticket in filter(self.harness.is_waiting, self.harness.tickets):
             assert self.harness.state(self.harness.tickets[ticket]) not in (State.READY, State.BACKOFF)
@@ -248,17 +178,19 @@ class Promises(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """In a world that behaves from here on everybody is answered long before `max_wait`, rivals or not."""
-        if not hasattr(self, "house"):
+        if not hasattr(self, "harness"):
             return
         waiting = [ticket for ticket in self.harness.tickets if self.harness.is_waiting(ticket)]
         for second in range(300):
             self.let_processes_follow()
             waiting = [ticket for ticket in waiting if self.harness.is_waiting(ticket)]
             if not waiting:
-                return
+                break
             self.harness.request(("a", "b", "utility")[second % 3])
             self.harness.wait(1.0)
-        raise AssertionError(f"still waiting: {[self.harness.tickets[ticket] for ticket in waiting]}")
+        assert not waiting, f"still waiting: {[self.harness.tickets[ticket] for ticket in waiting]}"
+        self.harness.shut_down()
+        assert not self.harness.prepared, "a preparation was neither launched nor discarded"
 
     def let_processes_follow(self) -> None:
         """Answers end, starts succeed, who was told to go goes, memory comes back."""
@@ -275,7 +207,9 @@ class Promises(RuleBasedStateMachine):
             elif not process.healthy:
                 self.harness.become_healthy(process.model)
             else:
-                self.harness.memory_used[process.run] = 1
+                self.harness.memory_used[process.run] = GIB
+        self.harness.launchers = 0
+        self.harness.use_launchers(0)
         self.harness.read_memory()
 
     def live(self) -> list[int]:

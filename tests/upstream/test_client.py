@@ -11,7 +11,7 @@ import pytest
 
 from sparkd.engines.engine import TcpAddress, UnixAddress
 from sparkd.errors import UpstreamError
-from sparkd.upstream.client import EngineRequest, Upstream
+from sparkd.upstream.client import MAX_PROBE_BODY, EngineRequest, ProbeAnswer, Upstream
 from tests.gateway.engines import OK, Asked, Engine, answering, read_request
 from tests.gateway.gateways import run
 from tests.upstream.engines import GET, POST, RecordingSink, ask, respond_once, with_engine
@@ -41,7 +41,7 @@ def test_an_engine_is_reached_over_tcp_too() -> None:
             server = await asyncio.start_server(connected, sock=listener)
             upstream = Upstream(TcpAddress("127.0.0.1", listener.getsockname()[1]))
             assert (await ask(upstream, POST)).text == b"{}"
-            assert await upstream.probe("/health", 1) == 200
+            assert await upstream.probe("/health", 1) == ProbeAnswer(200, "{}")
             await upstream.close()
             await closed.wait()
             server.close()
@@ -240,12 +240,12 @@ def test_the_client_waits_for_a_full_backlog(tmp_path: Path) -> None:
     run(test)
 
 
-def test_a_probe_returns_the_status_or_none(tmp_path: Path) -> None:
+def test_a_probe_returns_the_status_with_the_body_or_none(tmp_path: Path) -> None:
     async def test(_: Engine, upstream: Upstream) -> None:
-        assert await upstream.probe("/health", 60.0) == 503
-        assert await upstream.probe("/health", 60.0) == 200
+        assert await upstream.probe("/health", 60.0) == ProbeAnswer(503, "x" * MAX_PROBE_BODY)
+        assert await upstream.probe("/health", 60.0) == ProbeAnswer(200, "{}")
         assert await asyncio.wait_for(upstream.probe("/health", 0.1), 60) is None
         assert await Upstream(UnixAddress(str(tmp_path / "none"))).probe("/health", 1.0) is None
 
-    turns = [b"HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n", OK, b""]
+    turns = [b"HTTP/1.1 503 No\r\ncontent-length: 5000\r\n\r\n" + b"x" * 5000, OK, b""]
     with_engine(answering(*turns), test)

@@ -43,7 +43,8 @@ def read_with_overrides(path: Path, overrides: Mapping[Path, bytes]) -> Catalogu
     problems += check_settings(settings, layers.settings)
     if "venvs" not in layers.settings["paths"].invalid_keys:
         venvs = Path(settings.paths.venvs)
-        problems += check_runtimes_exist(models, layers.defaults[RUNTIMES], runtimes.names, venvs)
+        launchers = layers.settings["launchers"]
+        problems += check_runtimes_exist(models, layers.defaults[RUNTIMES], launchers, runtimes.names, venvs)
     problems += check_models(models, settings, layers.settings)
     if problems:
         # A problem in a family is found in each of its models.

@@ -76,9 +76,13 @@ def check_models(drafts: Sequence[Draft], settings: Settings, tables: Mapping[st
 
 
 def check_runtimes_exist(
-    drafts: Sequence[Draft], defaults: Mapping[str, Table], runtimes: Collection[str], venvs: Path
+    drafts: Sequence[Draft],
+    defaults: Mapping[str, Table],
+    launchers: Table,
+    runtimes: Collection[str],
+    venvs: Path,
 ) -> Iterator[str]:
-    """Check that every runtime exists that a model, or a table of `defaults` for a runtime, names."""
+    """Check that every runtime exists that a model, a table of `defaults` for a runtime, or `launchers` names."""
 
     def missing(name: str) -> str:
         there = join_with_or(sorted(runtimes)[:5]) if runtimes else "none"
@@ -87,6 +91,9 @@ def check_runtimes_exist(
     for name, table in defaults.items():
         if name not in runtimes:
             yield format_problem(*table.locate_key(), missing(name))
+    for name in launchers.values.get("preload", ()):
+        if name not in runtimes:
+            yield format_value_problem(*launchers.locate_key("preload"), name, missing(name))
     for draft in drafts:
         runtime = draft.model.runtime
         if runtime and runtime not in runtimes:

@@ -106,9 +106,9 @@ def _render_machine(status: Status) -> list[Text]:
 def _render_availability(memory: MemoryStatus) -> str:
     """What the machine itself reports."""
     available = "" if memory.available is None else f", {format_size(memory.available)} available now"
-    return available + (
-        f", {format_size(memory.leaked)} leaked until the next reboot" if memory.leaked else ""
-    )
+    launchers = f", {format_size(memory.launchers)} used by launchers" if memory.launchers else ""
+    leaked = f", {format_size(memory.leaked)} leaked until the next reboot" if memory.leaked else ""
+    return available + launchers + leaked
 
 
 def _render_models(models: Sequence[ModelStatus]) -> Table:

@@ -1,0 +1,66 @@
+"""How vLLM starts from a process that has imported its modules already.
+
+The modules are those that the API server, the engine core and the worker of vLLM 0.32 import before they load a model.
+They are private to vLLM and change between versions: what is missing is imported later, by the engine itself.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Final
+
+from sparkd.catalog.definitions import Model
+from sparkd.engines.engine import WarmStart
+from sparkd.engines.flags import find_option
+
+WARM_START: Final = WarmStart(
+    modules=(
+        "vllm.entrypoints.cli.main",
+        "vllm.entrypoints.openai.api_server",
+        "vllm.entrypoints.cli.serve",
+        "vllm.v1.engine.core",
+        "vllm.v1.engine.async_llm",
+        "vllm.v1.executor.multiproc_executor",
+        "vllm.v1.executor.uniproc_executor",
+        "vllm.v1.worker.gpu_worker if cuda",
+        "vllm.v1.worker.gpu_model_runner if cuda",
+        "vllm.v1.attention.backends.flash_attn if cuda",
+        "vllm.v1.attention.backends.flashinfer if cuda",
+        "vllm.v1.attention.backends.triton_attn if cuda",
+        "vllm.v1.worker.cpu_worker if cpu",
+        "vllm.v1.worker.cpu_model_runner if cpu",
+        "vllm.v1.attention.backends.cpu_attn if cpu",
+        "vllm.model_executor.models.llama",
+        "vllm.model_executor.model_loader.default_loader",
+        "vllm.compilation.backends",
+    ),
+    environment=MappingProxyType(
+        {
+            # `vllm serve` uses spawn unless this is set. vLLM itself falls back to spawn where CUDA is initialised.
+            "VLLM_WORKER_MULTIPROC_METHOD": "fork",
+            # torch.cuda.is_available() initialises CUDA otherwise, and a fork of such a process cannot use it.
+            "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
+        }
+    ),
+    early_phases=("reading the model's configuration", "starting the engine core"),
+)
+
+SPAWNING_OPTIONS: Final = {
+    "numa-bind": (True, "numa-bind starts processes through another program"),
+    "mm-tensor-ipc": ("torch_shm", "mm-tensor-ipc torch_shm fails in forked processes"),
+}
+"""Options with which vLLM needs processes that are not forked (vllm/utils/numa_utils.py, vllm/config/vllm.py)."""
+
+
+def find_warm_obstacle(model: Model) -> str | None:
+    """Return why the model must start cold, None if it may start warm."""
+    if model.environment.get("VLLM_ENABLE_V1_MULTIPROCESSING") == "0":
+        return "its engine core is part of the API server, which cannot wait for memory"
+    return next(
+        (
+            reason
+            for option, (value, reason) in SPAWNING_OPTIONS.items()
+            if find_option(model.options, option) == value
+        ),
+        None,
+    )

@@ -1,0 +1,109 @@
+"""The runs of all models: created, prepared, launched, and forgotten once nothing of them is left."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from sparkd.catalog import Catalogue
+from sparkd.catalog.definitions import Model
+from sparkd.journal.handler import event
+from sparkd.learning.learning import Learning
+from sparkd.processes.log import Log
+from sparkd.processes.run_directories import RunDirectories
+from sparkd.supervising.run import Run
+from sparkd.supervising.run_life import RunLife, RunServices
+from sparkd.supervising.run_snapshot import RunSnapshot
+from sparkd.supervising.starting import EngineStarter
+from sparkd.supervising.tasks import Tasks
+
+logger = logging.getLogger(__name__)
+
+
+class Runs:
+    """`launched` contains every launched run that is not cleaned up yet, by number, and `logs` the last log of each
+    model. `connect` must be called before the first run is created."""
+
+    def __init__(
+        self,
+        *,
+        catalogue: Callable[[], Catalogue],
+        run_directories: RunDirectories,
+        starter: EngineStarter,
+        learning: Learning,
+        tasks: Tasks,
+    ) -> None:
+        self.launched: dict[int, Run] = {}
+        self.logs: dict[str, Log] = {}
+        self._prepared: dict[int, Run] = {}
+        self._lives: dict[int, RunLife] = {}
+        self._catalogue = catalogue
+        self._run_directories = run_directories
+        self._starter = starter
+        self._learning = learning
+        self._tasks = tasks
+        self._services: RunServices | None = None
+
+    def connect(self, services: RunServices) -> None:
+        """Set what the lives of runs use."""
+        self._services = services
+
+    def life(self, number: int) -> RunLife | None:
+        """The life of a run, None once nothing of the run is left."""
+        return self._lives.get(number)
+
+    def prepare(self, model: Model, number: int) -> None:
+        """Begin the start of a run that is launched next, as far as it needs no memory of models."""
+        logger.info('Preparing model "%s" (run %d)', model.id, number, extra=event("preparing", model.id))
+        self._prepared[number] = self._create(model, number)
+        self._lives[number].prepare(self._tasks)
+
+    def discard(self, number: int) -> None:
+        """Remove everything of a prepared run."""
+        run = self._prepared.pop(number)
+        logger.info('Discarding the preparation of model "%s"', run.model.id)
+        self._tasks.start(self._lives[number].discard(), f"{run.model.id} run {number}")
+
+    def launch(self, model: Model, number: int) -> None:
+        """Launch a run, which may have been prepared."""
+        run = self._prepared.pop(number, None) or self._create(model, number)
+        self._add(run)
+        logger.info('Starting model "%s" (run %d)', model.id, number, extra=event("starting", model.id))
+        self._tasks.start(self._lives[number].launch(), f"{run.model.id} run {number}")
+
+    def resume(self, model: Model, snapshot: RunSnapshot) -> None:
+        """Take over a run from the previous program. `follow` must follow. Raises LaunchError if that fails."""
+        self._add(self._create(model, snapshot.number, snapshot))
+
+    def follow(self, number: int) -> None:
+        """Follow a resumed run to its end."""
+        run = self.launched[number]
+        self._tasks.start(self._lives[number].follow(), f"{run.model.id} run {number}")
+
+    def kill_all(self) -> None:
+        """Kill every engine now, even if it is in use."""
+        for run in (*self.launched.values(), *self._prepared.values()):
+            run.kill()
+
+    def _create(self, model: Model, number: int, snapshot: RunSnapshot | None = None) -> Run:
+        assert self._services is not None  # noqa: S101 - `connect` was called
+        run = Run(
+            model,
+            number,
+            self._catalogue(),
+            run_directories=self._run_directories,
+            starter=self._starter,
+            allowance=(self._learning.allowance(model), self._learning.total),
+            snapshot=snapshot,
+        )
+        self._lives[number] = RunLife(run, self._services, self._forget)
+        return run
+
+    def _add(self, run: Run) -> None:
+        self.launched[run.number] = run
+        self.logs[run.model.id] = run.log
+
+    def _forget(self, run: Run) -> None:
+        self.launched.pop(run.number, None)  # a discarded one was never launched
+        del self._lives[run.number]
+        run.gone.set()

@@ -1,0 +1,129 @@
+"""A harness that checks each of the scheduler's actions against the world at the moment it is asked for."""
+
+from __future__ import annotations
+
+from sparkd.catalog.quantities import GIB
+from sparkd.scheduling.actions import (
+    Action,
+    Discard,
+    EndLaunchers,
+    Grant,
+    Kill,
+    Launch,
+    Prepare,
+    Refuse,
+    Terminate,
+)
+from sparkd.scheduling.lifecycle import State
+from sparkd.scheduling.steps import PREPARE_MEMORY, PREPARED_MEMORY
+from tests.scheduling.harness import Harness
+
+BUDGET = 100 * GIB
+FLOOR = 5 * GIB
+
+
+class CheckedHarness(Harness):
+    """Checks each action against the world at the moment it is asked for.
+
+    The machine has FLOOR bytes more than its budget. What a process holds comes back only when the world says so, and
+    maybe not all of it: `leaked`. `strangers` have some too. `seen` is what the scheduler was told last, and
+    `launchers` what launchers use.
+    """
+
+    launchers = 0
+
+    leaked = 0
+    strangers = 0
+    memory_used: dict[int, int]
+    seen: int | None = None
+
+    def read_memory(self) -> None:
+        """The machine is looked at."""
+        taken = sum(self.memory_used.get(run, 0) for run in self.processes)
+        self.seen = max(0, BUDGET + FLOOR - taken - self.leaked - self.strangers - self.launchers)
+        self.report_memory(self.seen)
+
+    def apply(self, actions: list[Action]) -> None:
+        for action in actions:
+            self.check(action)
+            super().apply([action])
+
+    def check(self, action: Action) -> None:
+        match action:
+            case Prepare() | Discard() | EndLaunchers():
+                self.check_preparation(action)
+            case Launch(model, run):
+                self.check_launch(model, run)
+            case Terminate(_, run, reason):
+                self.check_terminate(run, reason)
+            case Kill(model, run, _):
+                self.check_kill(model, run)
+            case Grant(ticket, model, run):
+                process = self.processes[run]
+                assert process.healthy, "granted on a process that is not healthy"
+                assert not process.terminated, "granted on a process that was told to go"
+                assert not process.exited, "granted on a process that has exited"
+                assert process.model == model == self.tickets.get(ticket, model)
+                assert ticket not in self.granted, "granted twice"
+                assert ticket not in self.refused, "granted after it was refused"
+            case Refuse(ticket, _):
+                assert ticket not in self.granted, "refused after it was granted"
+                assert ticket not in self.refused, "refused twice"
+
+    def check_preparation(self, action: Prepare | Discard | EndLaunchers) -> None:
+        match action:
+            case Prepare(model, _):
+                assert not self.prepared, "two models prepared at once"
+                others = self.processes.values()
+                assert any(process.terminated or process.exited for process in others) or any(
+                    self.state(process.model) is State.DRAINING for process in others
+                ), "prepared although nobody leaves"
+                assert all(process.healthy or process.terminated or process.exited for process in others)
+                assert self.state(model) is State.STOPPED
+                assert self.seen is None or self.seen >= FLOOR + PREPARE_MEMORY
+            case Discard(_, run):
+                assert run in self.prepared
+            case EndLaunchers():
+                assert self.launchers, "no launcher to end"
+
+    def check_launch(self, model: str, run: int) -> None:
+        assert self.prepared in ({}, {run: model}), "launched beside another preparation"
+        others = list(self.processes.values())
+        assert all(process.model != model for process in others), "two processes of one model"
+        assert all(process.healthy for process in others), "launched while another one starts"
+        assert not any(process.terminated or process.exited for process in others), (
+            "launched while another one stops"
+        )
+        footprints = {each.id: each.memory or 0 for each in self.models}
+        reserved = sum(footprints[process.model] for process in others) + footprints[model]
+        assert reserved <= BUDGET - self.scheduler.budget.leaked - self.launchers, "over budget"
+        seen = None if self.seen is None else self.seen + (PREPARED_MEMORY if self.prepared else 0)
+        assert seen is None or footprints[model] + FLOOR <= seen, "the machine did not agree"
+        lifecycles = {each.id: each.lifecycle for each in self.models}
+        alone = [model, *(process.model for process in others)]
+        if any(lifecycles[each] == "exclusive" for each in alone):
+            assert len(alone) == 1, "an exclusive model is not alone"
+
+    def check_kill(self, model: str, run: int) -> None:
+        assert self.seen is not None
+        assert self.seen < FLOOR, "killed without need"
+        entry = self.scheduler.entry(model)
+        assert entry is not None
+        assert entry.run == run
+        starting = [p.model for p in self.processes.values() if not (p.healthy or p.terminated or p.exited)]
+        assert not starting or model in starting, "killed another one than what starts"
+
+    def check_terminate(self, run: int, reason: str) -> None:
+        process = self.processes[run]
+        assert not process.terminated, "told twice"
+        entry = self.scheduler.entry(process.model)
+        assert entry is not None
+        if run in self.granted.values() and not process.exited:
+            assert self.now >= entry.drain_deadline, "terminated under a lease before the drain deadline"
+        if process.healthy and reason.startswith(("making room", "idle")):
+            assert process.model != "pinned", "policy evicted a pinned model"
+        if reason.startswith(("making room", "idle")):
+            starting = [
+                other for other in self.processes.values() if not other.healthy and not other.terminated
+            ]
+            assert not [other for other in starting if not other.exited], "stopped while another one starts"
