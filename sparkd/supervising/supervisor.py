@@ -140,7 +140,7 @@ class Supervisor:
                 self.launchers.want(spec)
 
     def can_prepare(self, model: Model) -> bool:
-        """Whether the model could be forked from a launcher now, as far as that can be said without reading files."""
+        """Whether the model could be forked from a launcher now, as far as that is known without reading files."""
         return find_cold_reason(model) is None and self.launchers.is_ready(model.runtime)
 
     def on_launchers(self, used: int) -> None:
