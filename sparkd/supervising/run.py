@@ -21,7 +21,8 @@ from sparkd.processes.log import Log
 from sparkd.processes.run_directories import RunDirectories
 from sparkd.scheduling.lifecycle import LifecycleError
 from sparkd.supervising.attempt import Attempt, WarmStartFailure
-from sparkd.supervising.engine_watch import EngineWatch, RunObserver
+from sparkd.supervising.engine_watch import EXPLAINED_LINES, EngineWatch, RunObserver
+from sparkd.supervising.launching import find_cache_folder
 from sparkd.supervising.run_figures import RunFigures
 from sparkd.supervising.run_snapshot import RunSnapshot
 from sparkd.supervising.starting import EngineStarter, StartRequest
@@ -166,21 +167,35 @@ class Run:
         self._attempt.open_gate()
         return await self._watch.follow(observer, self._end, self._catalogue.settings.failures.liveness)
 
+    @property
+    def failed_to_start(self) -> bool:
+        """Whether its engine has ended by itself, before it was healthy."""
+        return self._attempt is not None and not self._is_healthy and not self._end.done()
+
     def may_retry(self, cause: Cause) -> bool:
         """Return whether the start deserves another, cold attempt after this one ended by `cause`.
 
         Only a start that nobody ended is tried again, and only once.
         """
-        if self._is_healthy or self._end.done() or self._warm_failure or self._attempt is None:
+        if not self.failed_to_start or self._warm_failure or self._attempt is None:
             return False
         return self._attempt.may_differ_cold(cause)
 
-    async def prepare_retry(self, cause: Cause) -> None:
-        """Remove what the failed attempt has left. The next one is cold."""
-        self._warm_failure = WarmStartFailure(self.key, cause.sentence)
+    async def prepare_retry(self, warm_failure: Cause | None) -> None:
+        """Remove what the failed attempt has left. After a `warm_failure`, the next one is cold."""
+        if warm_failure:
+            self._warm_failure = WarmStartFailure(self.key, warm_failure.sentence)
         await self._remove_attempt()
         self.milestone = None
         self.figures.restart_phases()
+
+    def find_cache_folder(self) -> Path:
+        """Return the folder that has the caches of its engine. Raises LaunchError."""
+        return find_cache_folder(self.model, self._catalogue)
+
+    def last_lines(self) -> list[str]:
+        """Return the last lines of its log, as far as they are searched for the cause of an end."""
+        return self.log.tail(EXPLAINED_LINES)
 
     def terminate(self) -> None:
         """Request the process's end: SIGTERM, the model's grace period, then SIGKILL."""
