@@ -21,8 +21,7 @@ from sparkd.processes.log import Log
 from sparkd.processes.run_directories import RunDirectories
 from sparkd.scheduling.lifecycle import LifecycleError
 from sparkd.supervising.attempt import Attempt, WarmStartFailure
-from sparkd.supervising.engine_watch import EXPLAINED_LINES, EngineWatch, RunObserver
-from sparkd.supervising.launching import find_cache_folder
+from sparkd.supervising.engine_watch import EngineWatch, RunObserver
 from sparkd.supervising.run_figures import RunFigures
 from sparkd.supervising.run_snapshot import RunSnapshot
 from sparkd.supervising.starting import EngineStarter, StartRequest
@@ -38,7 +37,7 @@ ENDED_BEFORE_START: Final = Cause("launch_failed", "sparkd stopped it before its
 
 
 class Run:
-    """One run of a model: one attempt to start its engine, or two, with one log.
+    """One run of a model: one attempt to start its engine, or a few, with one log.
 
     `allowance` is the memory its engine may use, and the machine's total, in bytes. `key` is its key in the history,
     empty before the start. `snapshot` is the run as the previous sparkd handed it over, if it did.
@@ -168,34 +167,22 @@ class Run:
         return await self._watch.follow(observer, self._end, self._catalogue.settings.failures.liveness)
 
     @property
-    def failed_to_start(self) -> bool:
-        """Whether its engine has ended by itself, before it was healthy."""
+    def may_start_again(self) -> bool:
+        """Whether the start has failed by itself, so that another attempt may succeed."""
         return self._attempt is not None and not self._is_healthy and not self._end.done()
 
-    def may_retry(self, cause: Cause) -> bool:
-        """Return whether the start deserves another, cold attempt after this one ended by `cause`.
+    def may_retry_cold(self, cause: Cause) -> bool:
+        """Return whether a cold attempt may succeed after this one ended by `cause`. There is only one."""
+        attempt = self._attempt
+        return attempt is not None and not self._warm_failure and attempt.may_differ_cold(cause)
 
-        Only a start that nobody ended is tried again, and only once.
-        """
-        if not self.failed_to_start or self._warm_failure or self._attempt is None:
-            return False
-        return self._attempt.may_differ_cold(cause)
-
-    async def prepare_retry(self, warm_failure: Cause | None) -> None:
-        """Remove what the failed attempt has left. After a `warm_failure`, the next one is cold."""
+    async def begin_again(self, warm_failure: str = "") -> None:
+        """Remove what the failed attempt has left. The next one is cold if this one failed because it was warm."""
         if warm_failure:
-            self._warm_failure = WarmStartFailure(self.key, warm_failure.sentence)
+            self._warm_failure = WarmStartFailure(self.key, warm_failure)
         await self._remove_attempt()
         self.milestone = None
         self.figures.restart_phases()
-
-    def find_cache_folder(self) -> Path:
-        """Return the folder that has the caches of its engine. Raises LaunchError."""
-        return find_cache_folder(self.model, self._catalogue)
-
-    def last_lines(self) -> list[str]:
-        """Return the last lines of its log, as far as they are searched for the cause of an end."""
-        return self.log.tail(EXPLAINED_LINES)
 
     def terminate(self) -> None:
         """Request the process's end: SIGTERM, the model's grace period, then SIGKILL."""
