@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _json
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,6 +82,29 @@ def test_a_model_starts_with_new_caches_in_the_same_request(sparkd: SparkdProces
     stop_model(sparkd)
     assert sparkd.chat("small").status_code == 200
     assert sparkd.log().count(MOVED) == 1
+
+
+def test_a_power_cut_during_the_first_run_of_a_model(sparkd: SparkdProcess) -> None:
+    """The history has no runs of it yet, but the damaged file is evidence enough."""
+    assert sparkd.chat("small").status_code == 200
+    sparkd.stop(signal.SIGKILL)
+    os.truncate(find_kernel(sparkd), 4096)
+    sparkd.start()
+    assert sparkd.chat("small").status_code == 200
+    assert sparkd.log().count(MOVED) == 1
+
+
+def test_caches_that_were_not_the_cause_are_moved_only_once(sparkd: SparkdProcess) -> None:
+    assert sparkd.chat("small").status_code == 200
+    stop_model(sparkd)
+    break_engine(sparkd)
+    for _ in range(2):
+        assert "undefined symbol" in sparkd.chat("small").text
+        assert sparkd.sparkctl("retry", "small").returncode == 0
+    assert sparkd.log().count(MOVED) == 1
+
+    break_engine(sparkd).unlink()
+    assert sparkd.chat("small").status_code == 200
 
 
 def test_the_first_start_of_a_model_does_not_move_other_models_caches(sparkd: SparkdProcess) -> None:
