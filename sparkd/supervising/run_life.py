@@ -11,17 +11,14 @@ from msgspec import Struct
 
 from sparkd.catalog import Catalogue
 from sparkd.engines.engine import Cause
-from sparkd.errors import LaunchError
 from sparkd.journal.handler import event
 from sparkd.learning.learning import Learning
 from sparkd.machine.memory import Memory
-from sparkd.runtimes.compile_caches import move_broken_caches
 from sparkd.scheduling.actions import Action
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.scheduler import Scheduler
+from sparkd.supervising.cache_renewal import CacheRenewal
 from sparkd.supervising.downloads import Downloads
-from sparkd.supervising.engine_watch import EXPLAINED_LINES
-from sparkd.supervising.launching import find_cache_folder
 from sparkd.supervising.memory_watch import MemoryWatch, find_idle_weights
 from sparkd.supervising.reporting import log_run_end
 from sparkd.supervising.run import Run
@@ -40,6 +37,7 @@ class RunServices(Struct, frozen=True):
     downloads: Downloads
     runs: Mapping[int, Run]
     carry_out: Callable[[list[Action]], None]
+    cache_renewal: CacheRenewal
 
 
 class RunLife:
@@ -50,7 +48,6 @@ class RunLife:
         self._services = services
         self._on_gone = on_gone
         self._preparing: asyncio.Task[None] | None = None
-        self._has_fresh_caches = False
 
     def prepare(self, tasks: Tasks) -> None:
         """Begin the start, as far as it needs no memory of models. `launch` or `discard` must follow."""
@@ -100,6 +97,7 @@ class RunLife:
         services.learning.clear_start(run.model)
         if entry is not None:
             run.record_ready(entry.load_time, services.watch.memory)
+            services.cache_renewal.record_ready(run.key)
             fields = event("ready", run.model.id, DURATION_MS=round(entry.load_time * 1000))
             logger.info('Model "%s" is ready after %.1f seconds', run.model.id, entry.load_time, extra=fields)
 
@@ -148,7 +146,8 @@ class RunLife:
         """
         run, services = self._run, self._services
         used, available = run.figures.used, run.figures.available
-        if await self._replace_broken_caches(cause):
+        has_started = services.learning.profile(run.model) is not None
+        if await services.cache_renewal.renew(run, services.catalogue(), cause, has_started=has_started):
             await run.begin_again()
         elif run.may_retry_cold(cause):
             message = 'The warm start of model "%s" failed, so it starts cold: %s'
@@ -159,26 +158,6 @@ class RunLife:
         timeout = services.catalogue().settings.memory.reclaim_timeout
         await services.watch.wait_for_reclaim(run.model.id, used, available, timeout)
         services.carry_out(services.scheduler.on_restarted(run.model.id, run.number, time.monotonic()))
-        return True
-
-    async def _replace_broken_caches(self, cause: Cause) -> bool:
-        """Move the engine's compile caches away if it failed to read them although it has started before. Only once."""
-        run, services = self._run, self._services
-        if self._has_fresh_caches or services.learning.profile(run.model) is None:
-            return False
-        self._has_fresh_caches = True
-        try:
-            folder = find_cache_folder(run.model, services.catalogue())
-            lines = run.log.tail(EXPLAINED_LINES)
-            moved = await asyncio.to_thread(move_broken_caches, folder, lines, cause, time.time())
-        except (LaunchError, OSError) as error:
-            logger.warning('Cannot replace the compile caches of model "%s": %s', run.model.id, error)
-            return False
-        if moved is None:
-            return False
-        message = 'The compile caches of model "%s" are damaged, so it starts with new ones. Found: %s. Moved to %s.'
-        values = run.model.id, moved.evidence.rstrip("."), ", ".join(map(str, moved.folders))
-        logger.warning(message, *values, extra=event("new-caches", run.model.id))
         return True
 
     async def _release_page_cache(self) -> None:

@@ -35,6 +35,7 @@ from sparkd.scheduling.plan import Plan, make_plan
 from sparkd.scheduling.scheduler import Scheduler
 from sparkd.scheduling.status import Status
 from sparkd.supervising.alarm import Alarm
+from sparkd.supervising.cache_renewal import CacheRenewal
 from sparkd.supervising.downloads import Downloads
 from sparkd.supervising.launching import find_cold_reason, launcher_spec
 from sparkd.supervising.lease import Lease
@@ -103,6 +104,7 @@ class Supervisor:
                 downloads,
                 self.runs.launched,
                 self.carry_out,
+                CacheRenewal(),
             )
         )
 
