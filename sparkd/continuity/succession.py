@@ -42,7 +42,13 @@ class Succession:
         """Return what the next program needs. None while a request is in progress or a model is stopping."""
         supervisor = self._supervisor
         launchers = supervisor.launchers
-        if not self._scheduler.is_transferable or supervisor.downloads.busy or not launchers.is_transferable:
+        parts_are_transferable = (
+            self._scheduler.is_transferable
+            and not supervisor.downloads.busy
+            and supervisor.runs.is_transferable
+            and launchers.is_transferable
+        )
+        if not parts_are_transferable:
             return None
         snapshots = [run.snapshot() for run in supervisor.runs.launched.values()]
         runs = tuple(run for run in snapshots if run is not None)

@@ -85,7 +85,7 @@ COMMON_FAILURES: Final = (
     ),
     FailurePattern(
         r"No space left on device",
-        "unknown",
+        "disk_full",
         "the disk is full.",
         "Free space where the engine keeps its caches and models.",
     ),

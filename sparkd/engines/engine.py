@@ -18,6 +18,7 @@ CauseKind = Literal[
     "address_in_use",
     "context_too_long",
     "illegal_instruction",
+    "disk_full",
     "start_timeout",
     "engine_wedged",
     "launch_failed",

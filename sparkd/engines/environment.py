@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from sparkd.catalog.definitions import Model
 from sparkd.engines.engine import LaunchContext
@@ -79,13 +80,17 @@ def _build_search_path(context: LaunchContext, inherited_path: str) -> str:
     return ":".join([*own, inherited_path, CUDA_PROGRAMS])
 
 
+def cache_folder(cache: Path, program: Path | None) -> Path:
+    """Return the cache folder of a runtime's build, below `cache`. `program` is the folder of the build's programs."""
+    return cache / (program.parent.name if program else "none")
+
+
 def cache_variables(context: LaunchContext) -> dict[str, str]:
     """Return the cache folders of engines, one set per build of a runtime: stale caches break upgrades.
 
     Also limits parallel compilation, so that it does not use up the machine's memory.
     """
-    build = context.program.parent.name if context.program else "none"
-    cache = context.cache / build
+    cache = cache_folder(context.cache, context.program)
     return {
         # Many libraries always write below the home folder; a system user has none.
         "HOME": str(cache),
@@ -95,6 +100,8 @@ def cache_variables(context: LaunchContext) -> dict[str, str]:
         "TORCHINDUCTOR_CACHE_DIR": str(cache / "torchinductor"),
         "FLASHINFER_WORKSPACE_BASE": str(cache),
         "CUDA_CACHE_PATH": str(cache / "cuda"),
+        # Copies of Python code from models. Transformers does not replace a damaged copy.
+        "HF_MODULES_CACHE": str(cache / "huggingface_modules"),
         # More compilers at once have used up the memory of whole machines.
         "MAX_JOBS": "2",
         "FLASHINFER_NVCC_THREADS": "1",

@@ -27,6 +27,9 @@ MIN_GAP: Final = 1.0
 MAX_KINDS: Final = 16
 """Different exceptions that are counted at the same time."""
 
+MAX_LINE: Final = 1000
+"""Characters of a line that are compared. Removing the prefix of a longer one could take too long."""
+
 TRACEBACK: Final = "Traceback (most recent call last):"
 
 VARYING: Final = re.compile(r"0x[0-9a-fA-F]+|\d+")
@@ -64,7 +67,7 @@ class RepeatedErrors:
         if not self._in_traceback:
             self._in_traceback = TRACEBACK in line
             return None
-        text = strip_logger_prefix(line)
+        text = strip_logger_prefix(line[:MAX_LINE])
         if not EXCEPTION.match(text):
             return None
         self._in_traceback = False

@@ -74,6 +74,8 @@ class Launcher:
 
     def _prepare(self, modules: list[str]) -> dict[str, Any]:
         began, before = time.monotonic(), list_descriptors()
+        with suppress(ImportError):  # it finds the title's memory only in the first environment
+            importlib.import_module("setproctitle").getproctitle()
         with RecordedEnvironment() as recorded:
             failed = import_modules(modules)
         self._changes = find_changed_variables()

@@ -7,12 +7,12 @@ everything. *separate*: models use the GPU's own memory, and the host's memory i
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal
 
 from msgspec import Struct, field
 
+from sparkd.machine.host_memory import HostMemoryMeter
 from sparkd.machine.meminfo import MEMINFO, Meminfo, read_meminfo
 from sparkd.machine.nvml import Gpu, Nvml
 
@@ -47,11 +47,11 @@ class Memory(Struct, frozen=True):
         """The smaller of the available GPU and host memory. The memory guard watches it."""
         return self.host_available if self.available is None else min(self.available, self.host_available)
 
-    def used_by(self, pids: Iterable[int]) -> int:
-        """Return the bytes that these processes use of the memory that models use."""
+    def used_by(self, pids: Iterable[int], host: HostMemoryMeter) -> int:
+        """Return the bytes that these processes use of the memory that models use. `host` measures the host's."""
         process_ids = list(pids)
         on_gpu = sum(self.processes.get(pid, 0) for pid in process_ids)
-        return on_gpu if self.kind == "separate" else on_gpu + measure_host_memory(process_ids)
+        return on_gpu if self.kind == "separate" else on_gpu + host.measure(process_ids)
 
 
 class MemoryProbe:
@@ -97,24 +97,3 @@ def is_unified(gpu: Gpu, host_total: int) -> bool:
     if gpu.total is None or any(name in gpu.name for name in UNIFIED_NAMES):
         return True
     return SAME_MEMORY_RATIO[0] * host_total <= gpu.total <= SAME_MEMORY_RATIO[1] * host_total
-
-
-def measure_host_memory(pids: Iterable[int]) -> int:
-    """Return the bytes of host memory that stay allocated while these processes live: anonymous and shared memory.
-
-    Mapped files (weights, programs) are page cache, which the kernel reclaims when it needs memory. Processes of one
-    engine share their shared memory, so only the largest value counts. Fields: proc_pid_status(5).
-    """
-    anonymous, shared = 0, 0
-    for pid in pids:
-        with suppress(OSError, ValueError, IndexError):  # the process has exited
-            fields = _read_status(pid)
-            anonymous += fields.get("RssAnon", 0)
-            shared = max(shared, fields.get("RssShmem", 0))
-    return anonymous + shared
-
-
-def _read_status(pid: int) -> dict[str, int]:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    wanted = (line.split() for line in lines if line.startswith(("RssAnon:", "RssShmem:")))
-    return {name.rstrip(":"): int(kilobytes) * 1024 for name, kilobytes, *_ in wanted}

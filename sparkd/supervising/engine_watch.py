@@ -102,7 +102,8 @@ class EngineWatch:
             self._failure.fail(cause)
 
     async def _stop_when_requested(self, end: asyncio.Future[float]) -> None:
-        await self._attempt.process.stop(await end)
+        # Shielded: cancelling this task must not cancel `end`, which belongs to the run and its other attempts.
+        await self._attempt.process.stop(await asyncio.shield(end))
 
     def _break_off(self, cause: Cause) -> None:
         """End an engine that has failed although its main process still runs.

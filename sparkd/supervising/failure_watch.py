@@ -78,6 +78,6 @@ class FailureWatch:
         self._vital.close()
 
     def _on_death(self, death: Death) -> None:
-        logger.info("PID %d (%s) has ended: %s", death.pid, death.process, death.exit)
+        logger.debug("PID %d (%s) has ended: %s", death.pid, death.process, death.exit)
         delay = LAST_OUTPUT if self._errors is not None else 0.0
         self._loop.call_later(delay, lambda: self.fail(self._explain(death.exit, death.process)))

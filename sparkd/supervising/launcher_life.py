@@ -14,7 +14,7 @@ from msgspec import structs
 from sparkd.engines.causes import COMMON_FAILURES, explain_exit
 from sparkd.errors import LaunchError
 from sparkd.launcher.launcher import Launcher, LauncherSnapshot, LauncherSpec
-from sparkd.machine.memory import measure_host_memory
+from sparkd.machine.host_memory import read_anonymous_memory
 from sparkd.processes import children
 from sparkd.processes.cgroups import Cgroups
 from sparkd.processes.log import Log
@@ -63,8 +63,8 @@ class LauncherLife:
 
     @property
     def memory(self) -> int:
-        """Bytes of host memory that it uses."""
-        return measure_host_memory([self.launcher.process.pid]) if self.launcher else 0
+        """Bytes of host memory that it uses. Engines that were forked from it share some of them."""
+        return read_anonymous_memory(self.launcher.process.pid) if self.launcher else 0
 
     async def wait_until_ready(self) -> Launcher:
         """Wait until its imports are done. Raises LaunchError if it ends before, or takes too long."""

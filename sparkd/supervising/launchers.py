@@ -73,10 +73,10 @@ class Launchers:
         if self._find_build_reason(spec) is None:
             self._find_or_start(spec)
 
-    def is_ready(self, spec: LauncherSpec) -> bool:
-        """Whether an engine could be forked now."""
-        life = self._current.get(spec.runtime)
-        return life is not None and life.spec == spec and life.is_ready
+    def is_ready(self, runtime: str | None) -> bool:
+        """Whether the runtime has a launcher from which an engine could be forked now."""
+        life = self._current.get(runtime or "")
+        return life is not None and life.is_ready
 
     async def obtain(self, spec: LauncherSpec, key: str) -> Launcher | str:
         """Return a launcher that has done its imports, or why the model starts cold. Waits for the imports.

@@ -13,6 +13,7 @@ from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
 from sparkd.engines import ENGINES
 from sparkd.engines.engine import Address, Command, LaunchContext, TcpAddress, UnixAddress
+from sparkd.engines.environment import cache_folder
 from sparkd.errors import LaunchError
 from sparkd.launcher.launcher import LauncherSpec, program_digest
 from sparkd.processes.ports import LOOPBACK, find_free_port
@@ -117,6 +118,12 @@ def _is_text(command: Command) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def find_cache_folder(model: Model, catalogue: Catalogue) -> Path:
+    """Return the folder that has the caches of the model's engine. Raises LaunchError if its runtime is not built."""
+    build, _ = _find_runtime(model, catalogue)
+    return cache_folder(catalogue.folder("state") / "cache", build / "bin" if build else None)
 
 
 def _find_runtime(model: Model, catalogue: Catalogue) -> tuple[Path | None, dict[str, str]]:

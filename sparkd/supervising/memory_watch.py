@@ -20,6 +20,7 @@ from msgspec import Struct, field
 from sparkd.catalog import Catalogue
 from sparkd.catalog.quantities import GIB
 from sparkd.errors import ProbeError
+from sparkd.machine.host_memory import HostMemoryMeter
 from sparkd.machine.memory import Memory, MemoryProbe
 from sparkd.machine.page_cache import drop_files, drop_page_cache, weights_path
 from sparkd.scheduling.guard import STARTING_INTERVAL, Sample
@@ -61,6 +62,7 @@ class MemoryWatch:
         """Take the first reading. Raises ProbeError."""
         self.memory = probe.read()
         self._probe = probe
+        self._meter = HostMemoryMeter()
         self._thread = ThreadPoolExecutor(1, "memory")
         self._pending: asyncio.Future[MemoryReading] | None = None
         self._usage_read_at = 0.0
@@ -163,5 +165,5 @@ class MemoryWatch:
     def _read_memory(self, pid_finders: Mapping[int, PidFinder]) -> MemoryReading:
         memory = self._probe.read()
         return MemoryReading(
-            memory, {run: memory.used_by(find_pids()) for run, find_pids in pid_finders.items()}
+            memory, {run: memory.used_by(find_pids(), self._meter) for run, find_pids in pid_finders.items()}
         )

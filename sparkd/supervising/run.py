@@ -37,7 +37,7 @@ ENDED_BEFORE_START: Final = Cause("launch_failed", "sparkd stopped it before its
 
 
 class Run:
-    """One run of a model: one attempt to start its engine, or two, with one log.
+    """One run of a model: one attempt to start its engine, or a few, with one log.
 
     `allowance` is the memory its engine may use, and the machine's total, in bytes. `key` is its key in the history,
     empty before the start. `snapshot` is the run as the previous sparkd handed it over, if it did.
@@ -166,18 +166,20 @@ class Run:
         self._attempt.open_gate()
         return await self._watch.follow(observer, self._end, self._catalogue.settings.failures.liveness)
 
-    def may_retry(self, cause: Cause) -> bool:
-        """Return whether the start deserves another, cold attempt after this one ended by `cause`.
+    @property
+    def may_start_again(self) -> bool:
+        """Whether the start has failed by itself, so that another attempt may succeed."""
+        return self._attempt is not None and not self._is_healthy and not self._end.done()
 
-        Only a start that nobody ended is tried again, and only once.
-        """
-        if self._is_healthy or self._end.done() or self._warm_failure or self._attempt is None:
-            return False
-        return self._attempt.may_differ_cold(cause)
+    def may_retry_cold(self, cause: Cause) -> bool:
+        """Return whether a cold attempt may succeed after this one ended by `cause`. There is only one."""
+        attempt = self._attempt
+        return attempt is not None and not self._warm_failure and attempt.may_differ_cold(cause)
 
-    async def prepare_retry(self, cause: Cause) -> None:
-        """Remove what the failed attempt has left. The next one is cold."""
-        self._warm_failure = WarmStartFailure(self.key, cause.sentence)
+    async def begin_again(self, warm_failure: str = "") -> None:
+        """Remove what the failed attempt has left. The next one is cold if this one failed because it was warm."""
+        if warm_failure:
+            self._warm_failure = WarmStartFailure(self.key, warm_failure)
         await self._remove_attempt()
         self.milestone = None
         self.figures.restart_phases()

@@ -17,6 +17,7 @@ from sparkd.machine.memory import Memory
 from sparkd.scheduling.actions import Action
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.scheduler import Scheduler
+from sparkd.supervising.cache_renewal import CacheRenewal
 from sparkd.supervising.downloads import Downloads
 from sparkd.supervising.memory_watch import MemoryWatch, find_idle_weights
 from sparkd.supervising.reporting import log_run_end
@@ -36,6 +37,7 @@ class RunServices(Struct, frozen=True):
     downloads: Downloads
     runs: Mapping[int, Run]
     carry_out: Callable[[list[Action]], None]
+    cache_renewal: CacheRenewal
 
 
 class RunLife:
@@ -72,8 +74,7 @@ class RunLife:
         """Follow a run whose engine was launched, by this daemon or by the one before it, to its end."""
         run, services = self._run, self._services
         cause = await run.run_to_exit(self)
-        while run.may_retry(cause):
-            await self._retry(cause)
+        while run.may_start_again and await self._begin_again(cause):
             cause = await run.run_to_exit(self)
         services.carry_out(
             services.scheduler.on_exited(run.model.id, run.number, str(cause), time.monotonic())
@@ -96,6 +97,7 @@ class RunLife:
         services.learning.clear_start(run.model)
         if entry is not None:
             run.record_ready(entry.load_time, services.watch.memory)
+            services.cache_renewal.record_ready(run.key)
             fields = event("ready", run.model.id, DURATION_MS=round(entry.load_time * 1000))
             logger.info('Model "%s" is ready after %.1f seconds', run.model.id, entry.load_time, extra=fields)
 
@@ -137,16 +139,26 @@ class RunLife:
         if self._preparing:
             await asyncio.wait({self._preparing})
 
-    async def _retry(self, cause: Cause) -> None:
-        """Prepare another attempt, a cold one, with the start deadline and the memory of the first."""
+    async def _begin_again(self, cause: Cause) -> bool:
+        """Return whether another attempt may start the engine, and prepare it: with fresh caches, or cold.
+
+        It gets the start deadline and the memory that the first attempt had.
+        """
         run, services = self._run, self._services
-        message = 'The warm start of model "%s" failed, so it starts cold: %s'
-        logger.warning(message, run.model.id, cause, extra=event("cold-start", run.model.id))
         used, available = run.figures.used, run.figures.available
-        await run.prepare_retry(cause)
+        has_started = services.learning.profile(run.model) is not None
+        if await services.cache_renewal.renew(run, services.catalogue(), cause, has_started=has_started):
+            await run.begin_again()
+        elif run.may_retry_cold(cause):
+            message = 'The warm start of model "%s" failed, so it starts cold: %s'
+            logger.warning(message, run.model.id, cause, extra=event("cold-start", run.model.id))
+            await run.begin_again(warm_failure=cause.sentence)
+        else:
+            return False
         timeout = services.catalogue().settings.memory.reclaim_timeout
         await services.watch.wait_for_reclaim(run.model.id, used, available, timeout)
         services.carry_out(services.scheduler.on_restarted(run.model.id, run.number, time.monotonic()))
+        return True
 
     async def _release_page_cache(self) -> None:
         """Free page cache that the GPU would count as used memory."""

@@ -48,6 +48,11 @@ class Runs:
         """Set what the lives of runs use."""
         self._services = services
 
+    @property
+    def is_transferable(self) -> bool:
+        """Whether every run is launched. A prepared one, and what is left of a discarded one, cannot be handed over."""
+        return self._lives.keys() == self.launched.keys()
+
     def life(self, number: int) -> RunLife | None:
         """The life of a run, None once nothing of the run is left."""
         return self._lives.get(number)

@@ -68,7 +68,8 @@ class EngineStarter:
         try:
             start = build_engine_start(request.model, request.catalogue, directory, request.allowance)
             launcher = request.cold_reason or await self._find_launcher(request, start)
-            if launcher is not None and not (gated and isinstance(launcher, str)):
+            is_wanted = not request.end.done() and not (gated and isinstance(launcher, str))
+            if launcher is not None and is_wanted:
                 attempt = await self._start(request, start, directory, launcher, gated=gated)
         finally:
             if attempt is None:

@@ -35,8 +35,9 @@ from sparkd.scheduling.plan import Plan, make_plan
 from sparkd.scheduling.scheduler import Scheduler
 from sparkd.scheduling.status import Status
 from sparkd.supervising.alarm import Alarm
+from sparkd.supervising.cache_renewal import CacheRenewal
 from sparkd.supervising.downloads import Downloads
-from sparkd.supervising.launching import launcher_spec
+from sparkd.supervising.launching import find_cold_reason, launcher_spec
 from sparkd.supervising.lease import Lease
 from sparkd.supervising.memory_policy import MemoryPolicy
 from sparkd.supervising.memory_watch import MemoryReading, MemoryWatch
@@ -103,6 +104,7 @@ class Supervisor:
                 downloads,
                 self.runs.launched,
                 self.carry_out,
+                CacheRenewal(),
             )
         )
 
@@ -123,7 +125,8 @@ class Supervisor:
         granted: asyncio.Future[Run] = asyncio.get_running_loop().create_future()
         self._granted[ticket] = granted
         self.carry_out(actions)
-        if not granted.done():
+        entry = self._scheduler.entry(model.id)
+        if entry is not None and len(entry.waiting) == 1:  # the first one of those that wait
             self.want_launcher(model)
         return ticket, granted
 
@@ -139,11 +142,8 @@ class Supervisor:
                 self.launchers.want(spec)
 
     def can_prepare(self, model: Model) -> bool:
-        """Whether the model could be forked from a launcher now."""
-        with suppress(LaunchError):
-            spec = launcher_spec(model, self.catalogue)
-            return spec is not None and self.launchers.is_ready(spec)
-        return False
+        """Whether the model could be forked from a launcher now, as far as that is known without reading files."""
+        return find_cold_reason(model) is None and self.launchers.is_ready(model.runtime)
 
     def on_launchers(self, used: int) -> None:
         """Report to the scheduler the bytes of host memory that the launchers use, if models use that memory too."""

@@ -274,14 +274,13 @@ def test_the_whole_engine_stops_when_its_core_is_killed(sparkd: SparkdProcess, c
     """Without sparkd, the API server would exit some seconds later with code 0."""
     assert "Paris" in capital(client, "twin")
     everything = family(sparkd, "twin")
-    assert {process.pid for process in everything if "VLLM::" in " ".join(process.cmdline())} <= (
-        watched_pids(sparkd)
-    )
+    core, worker = (find_process(sparkd, "twin", title) for title in ("EngineCore", "Worker"))
+    wait_until("sparkd watches both", lambda: {core.pid, worker.pid} <= watched_pids(sparkd))
     stream = client.chat.completions.create(
         model="twin", messages=LONG, max_tokens=900, stream=True, extra_body=TO_THE_END
     )
     next(iter(stream))
-    find_process(sparkd, "twin", "EngineCore").kill()
+    core.kill()
     with pytest.raises(openai.APIError, match="vLLM's engine core was killed") as caught:
         list(stream)
     assert caught.value.code == "engine_failed"

@@ -126,7 +126,7 @@ def test_nothing_is_read_into_the_lines_and_flags_of_a_program_we_do_not_know() 
             "launch_failed",
             "library libcuda.so.1, which is missing.",
         ),
-        (Exit(1), ["OSError: [Errno 28] No space left on device"], "unknown", "the disk is full."),
+        (Exit(1), ["OSError: [Errno 28] No space left on device"], "disk_full", "the disk is full."),
         (Exit(None, signal.SIGABRT), ["terminate: std::bad_alloc"], "out_of_memory", "ran out of memory."),
     ],
 )

@@ -90,7 +90,7 @@ def test_nothing_is_inherited_but_what_is_named() -> None:
 def test_caches_are_the_runtimes_own_and_weights_are_everybodys() -> None:
     found = vllm.build_command(model(), launch_context()).environment
     caches = ("HOME", "XDG_CACHE_HOME", "VLLM_CACHE_ROOT", "TRITON_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR")
-    for name in (*caches, "FLASHINFER_WORKSPACE_BASE", "CUDA_CACHE_PATH"):
+    for name in (*caches, "FLASHINFER_WORKSPACE_BASE", "CUDA_CACHE_PATH", "HF_MODULES_CACHE"):
         assert Path(found[name]).is_relative_to("/cache/cpu"), name
     assert found["HF_HOME"] == "/models/huggingface"
     assert found["TMPDIR"] == "/run/m.1"

@@ -11,8 +11,9 @@ import psutil
 import pytest
 
 from sparkd.errors import ProbeError
+from sparkd.machine.host_memory import HostMemoryMeter
 from sparkd.machine.meminfo import parse_meminfo, read_meminfo
-from sparkd.machine.memory import MemoryProbe, is_unified, measure_host_memory
+from sparkd.machine.memory import MemoryProbe, is_unified
 from sparkd.machine.nvml import Gpu
 from tests.machine.drivers import Driver, build_driver
 
@@ -141,10 +142,10 @@ def test_a_processs_memory_is_what_it_allocates_without_the_files_it_maps() -> N
         assert process.stdout
         assert process.stdin
         process.stdout.readline()
-        used = measure_host_memory([process.pid])
+        used = HostMemoryMeter().measure([process.pid])
         process.stdin.close()
     assert 64 << 20 < used < 80 << 20
-    assert measure_host_memory([process.pid]) == 0
+    assert HostMemoryMeter().measure([process.pid]) == 0
 
 
 def test_memory_that_two_processes_share_counts_once() -> None:
@@ -161,7 +162,34 @@ def test_memory_that_two_processes_share_counts_once() -> None:
         assert process.stdout
         assert process.stdin
         child = int(process.stdout.readline())
-        used = measure_host_memory([process.pid, child])
+        used = HostMemoryMeter().measure([process.pid, child])
         process.stdin.close()
     assert 64 << 20 < used < 190 << 20
     assert os.getpid() != child
+
+
+def test_pages_that_forks_have_not_written_to_count_once() -> None:
+    program = (
+        "import os, sys\n"
+        "held = bytearray(os.urandom(1 << 20) * 64)\n"
+        "children = []\n"
+        "for _ in range(3):\n"
+        "    child = os.fork()\n"
+        "    if not child:\n"
+        "        os.read(0, 1); os._exit(0)\n"
+        "    children.append(child)\n"
+        "print(*children, flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdin=-1, stdout=-1) as process:
+        assert process.stdout
+        assert process.stdin
+        children = list(map(int, process.stdout.readline().split()))
+        meter = HostMemoryMeter()
+        alone = meter.measure([process.pid])
+        together = meter.measure([process.pid, *children])
+        again = meter.measure([process.pid, *children])
+        process.stdin.close()
+    assert 16 << 20 <= alone < 48 << 20
+    assert 64 << 20 <= together < 96 << 20
+    assert abs(again - together) < 1 << 20

@@ -211,6 +211,21 @@ def test_closing_ends_current_and_later_exchanges() -> None:
     with_engine(respond_once(b"", close=False), test)
 
 
+def test_breaking_off_ends_current_and_later_exchanges_with_the_first_reason() -> None:
+    async def test(engine: Engine, upstream: Upstream) -> None:
+        exchange = asyncio.ensure_future(ask(upstream))
+        await asyncio.sleep(0.05)
+        upstream.break_off("its engine core was killed")
+        upstream.break_off("something else")
+        with pytest.raises(UpstreamError, match="its engine core was killed"):
+            await exchange
+        with pytest.raises(UpstreamError, match="its engine core was killed"):
+            await ask(upstream)
+        await engine.closed()
+
+    with_engine(respond_once(b"", close=False), test)
+
+
 def test_an_engine_that_does_not_listen_is_an_error() -> None:
     async def test() -> None:
         with pytest.raises(UpstreamError, match="does not accept connections"):

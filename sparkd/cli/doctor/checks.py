@@ -105,6 +105,25 @@ def check_quarantine(facts: Facts) -> Findings:
         yield Finding(check="quarantine", level="ok", message="no model is quarantined")
 
 
+def check_launchers(facts: Facts) -> Findings:
+    """Runtimes whose engines start cold because warm starts have failed."""
+    if facts.status is None:
+        return
+    for launcher in facts.status.launchers:
+        if launcher.state == "off":
+            yield Finding(
+                check="launchers",
+                level="warning",
+                message=f"engines of runtime {launcher.runtime} start cold, because {launcher.reason}",
+                fix=f"see the newest launcher-{launcher.runtime}.*.log in paths.state/logs; `sparkctl retry MODEL` of "
+                "one of its models tries again",
+            )
+    ready = [launcher.runtime for launcher in facts.status.launchers if launcher.state == "ready"]
+    if ready:
+        message = f"engines of {', '.join(ready)} start warm"
+        yield Finding(check="launchers", level="ok", message=message)
+
+
 def check_port(facts: Facts) -> Findings:
     """The port for clients: open, or free."""
     port_state = facts.catalogue.port if facts.catalogue else None
@@ -221,6 +240,7 @@ CHECKS: Final[tuple[Callable[[Facts], Findings], ...]] = (
     machine_checks.check_page_cache,
     check_disk,
     check_readiness,
+    check_launchers,
     check_quarantine,
 )
 """All checks, in the order of the output. A check without facts finds nothing."""

@@ -25,6 +25,7 @@ def render_status(status: Status, *, disabled_too: bool) -> Group:
         Text(),
         _render_models(shown),
         *_render_failures(shown),
+        *_render_launchers(status),
     ]
     if not shown:
         parts[-1:] = [Text("The catalogue has no models." if not hidden else "Every model is disabled.")]
@@ -38,7 +39,9 @@ def render_status(status: Status, *, disabled_too: bool) -> Group:
 
 def render_model(model: ModelStatus) -> Group:
     """One model."""
-    return Group(_render_models([model]), *_render_memory(model), *_render_failures([model]))
+    return Group(
+        _render_models([model]), *_render_memory(model), *_render_start(model), *_render_failures([model])
+    )
 
 
 def _render_memory(model: ModelStatus) -> list[Text]:
@@ -61,6 +64,13 @@ def _render_memory(model: ModelStatus) -> list[Text]:
             )
         )
     return lines
+
+
+def _render_start(model: ModelStatus) -> list[Text]:
+    """How its process was started."""
+    if model.start is None:
+        return []
+    return [Text("start: warm" if model.start == "warm" else f"start: cold, because {model.cold_reason}")]
 
 
 def describe_state(model: ModelStatus) -> str:
@@ -109,6 +119,23 @@ def _render_availability(memory: MemoryStatus) -> str:
     launchers = f", {format_size(memory.launchers)} used by launchers" if memory.launchers else ""
     leaked = f", {format_size(memory.leaked)} leaked until the next reboot" if memory.leaked else ""
     return available + launchers + leaked
+
+
+def _render_launchers(status: Status) -> list[Text]:
+    """The launchers, and why there is none for a runtime."""
+    lines = []
+    for launcher in status.launchers:
+        if launcher.state == "off":
+            lines.append(
+                Text(
+                    f"launcher {launcher.runtime}: off until it is rebuilt, because {launcher.reason}", "red"
+                )
+            )
+            continue
+        memory = f", {format_size(launcher.memory)}" if launcher.memory else ""
+        starts = f", {format_count(launcher.starts, 'start')}" if launcher.starts else ""
+        lines.append(Text(f"launcher {launcher.runtime}: {launcher.state}{memory}{starts}", "dim"))
+    return [Text(), *lines] if lines else []
 
 
 def _render_models(models: Sequence[ModelStatus]) -> Table:
