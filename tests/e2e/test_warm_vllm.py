@@ -42,9 +42,9 @@ def define_models(**fields: Any) -> dict[str, Any]:
     chat = {"options": {"enable-auto-tool-choice": True, "tool-call-parser": "hermes"}}
     embeddings = {"context_length": 256, "options": {"runner": "pooling"}}
     kinds = {
-        "chat": vllm("SmolLM2-135M-Instruct", **chat, **fields),
+        "smol": vllm("SmolLM2-135M-Instruct", **chat, **fields),
         "tiny": vllm("tiny-llama", **fields),
-        "embeddings": vllm("all-MiniLM-L6-v2", **embeddings, **fields),
+        "minilm": vllm("all-MiniLM-L6-v2", **embeddings, **fields),
     }
     return {**kinds, **{f"{name}-cold": {**model, "warm": False} for name, model in kinds.items()}}
 
@@ -74,16 +74,16 @@ def ask_everything(sparkd: SparkdProcess, suffix: str) -> dict[str, Any]:
     """Return the answers of the three models, which start for them one after the other."""
     client = sparkd.openai()
     answers: dict[str, Any] = {}
-    for name in ("chat", "tiny"):
+    for name in ("smol", "tiny"):
         chat = client.chat.completions.create(model=name + suffix, messages=QUESTION, **EXACT)  # type: ignore[call-overload]
         answers[name] = chat.choices[0].message.content
     tools = client.chat.completions.create(  # type: ignore[call-overload]
-        model="chat" + suffix, messages=QUESTION, tools=TOOLS, tool_choice="required", **EXACT
+        model="smol" + suffix, messages=QUESTION, tools=TOOLS, tool_choice="required", **EXACT
     )
-    answers["tools"] = [
-        (call.function.name, call.function.arguments) for call in tools.choices[0].message.tool_calls
-    ]
-    vectors = client.embeddings.create(model="embeddings" + suffix, input=["one", "two three"])
+    message = tools.choices[0].message
+    calls = [(call.function.name, call.function.arguments) for call in message.tool_calls or ()]
+    answers["tools"] = (message.content, calls)
+    vectors = client.embeddings.create(model="minilm" + suffix, input=["one", "two three"])
     answers["embeddings"] = [[round(number, 5) for number in each.embedding] for each in vectors.data]
     return answers
 
@@ -91,10 +91,10 @@ def ask_everything(sparkd: SparkdProcess, suffix: str) -> dict[str, Any]:
 @pytest.mark.slow
 def test_answers_of_warm_and_cold_engines_are_the_same(sparkd: SparkdProcess) -> None:
     warm = ask_everything(sparkd, "")
-    assert {sparkd.model(name).start for name in ("chat", "tiny", "embeddings")} == {"warm"}, sparkd.log()
+    assert {sparkd.model(name).start for name in ("smol", "tiny", "minilm")} == {"warm"}, sparkd.log()
     assert warm == ask_everything(sparkd, "-cold")
     times = {name: sparkd.model(name).load_time or 0.0 for name in define_models()}
-    for name in ("tiny", "embeddings"):  # the first one started when the launcher was not ready yet
+    for name in ("tiny", "minilm"):  # the first one started when the launcher was not ready yet
         assert times[name] * 2 < times[f"{name}-cold"], times
 
 
