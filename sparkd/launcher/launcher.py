@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import socket
 from collections import deque
 from collections.abc import Mapping
@@ -24,9 +25,13 @@ from sparkd.processes.log import Log
 from sparkd.processes.process import Process, ProcessSnapshot
 
 PROGRAM: Final = Path(__file__).with_name("program.py")
+IMPORTS: Final = Path(__file__).with_name("imports.py")
 
 MAX_MESSAGE: Final = 1 << 18
 """Bytes of a message, as in program.py."""
+
+MAX_REQUEST: Final = 1 << 17
+"""Bytes of a request. Linux accepts messages of 208 KiB on a Unix socket by default."""
 
 FORK_TIMEOUT: Final = 10.0
 """Seconds to wait for a fork, which takes some tens of milliseconds. A launcher that takes longer hangs."""
@@ -38,7 +43,7 @@ STOP_GRACE: Final = 0.5
 @cache
 def program_digest() -> str:
     """Return a digest of the program, so that a new sparkd does not use a launcher that runs an old one."""
-    return hashlib.sha256(PROGRAM.read_bytes()).hexdigest()[:16]
+    return hashlib.sha256(PROGRAM.read_bytes() + IMPORTS.read_bytes()).hexdigest()[:16]
 
 
 class LauncherSpec(Struct, frozen=True, kw_only=True):
@@ -67,7 +72,10 @@ class LauncherSnapshot(Struct, frozen=True, kw_only=True):
 
 
 class Launcher:
-    """A running launcher. Belongs to the event loop it was started on. Always call `stop`."""
+    """A running launcher. Belongs to the event loop it was started on. Always call `stop`.
+
+    `was_ended` is whether sparkd has ended it on purpose.
+    """
 
     def __init__(
         self, spec: LauncherSpec, process: Process, channel: socket.socket, log: Log, report: Report | None
@@ -80,6 +88,8 @@ class Launcher:
         self._replies: deque[asyncio.Future[bytes]] = deque()
         self._ready: asyncio.Future[Report] = self._loop.create_future()
         self._open = True
+        self._forks = 0
+        self.was_ended = False
         channel.setblocking(False)
         self._loop.add_reader(channel, self._on_readable)
         if report is not None:
@@ -108,12 +118,13 @@ class Launcher:
     def adopt(cls, snapshot: LauncherSnapshot, log: Log) -> Launcher:
         """Take over a launcher that the program before this one started under the same PID. Raises LaunchError."""
         process = Process.adopt(snapshot.process, log)
+        os.set_inheritable(snapshot.channel, False)
         return cls(snapshot.spec, process, socket.socket(fileno=snapshot.channel), log, snapshot.report)
 
     def snapshot(self) -> LauncherSnapshot | None:
         """Return what the next program needs to take it over. None if it has exited, or is forking."""
         process = self.process.snapshot()
-        if process is None or not self._open or self._replies:
+        if process is None or not self._open or self.is_forking:
             return None
         return LauncherSnapshot(
             spec=self.spec,
@@ -135,21 +146,23 @@ class Launcher:
 
     @property
     def is_forking(self) -> bool:
-        """Whether an engine is being forked now."""
-        return bool(self._replies)
+        """Whether an engine is being forked now, which has no Process yet."""
+        return self._forks > 0
 
     async def wait_until_ready(self) -> Report:
         """Wait until its imports are done. Raises LaunchError if it ends before."""
         return await asyncio.shield(self._ready)
 
-    def find_obstacle(self, environment: Mapping[str, str]) -> str | None:
-        """Return why an engine with this environment cannot be forked from it, None if it can."""
+    def find_obstacle(self, command: Command) -> str | None:
+        """Return why this engine cannot be forked from it, None if it can."""
         report = self.report
         if report is None:
             return "the launcher is not ready"
         if report.problem:
             return report.problem
-        name = find_difference(self.spec.environment, environment, report.variables)
+        if len(msgspec.json.encode((command.argv, command.environment))) > MAX_REQUEST:
+            return "its command line and environment are too long for a request to the launcher"
+        name = find_difference(self.spec.environment, command.environment, report.variables)
         return name and f"the model sets {name}, which is read when the engine's modules are imported"
 
     async def fork(
@@ -167,6 +180,7 @@ class Launcher:
         )
         descriptors = [output] if gate is None else [output, gate]
         reply: asyncio.Future[bytes] = self._loop.create_future()
+        self._forks += 1
         try:
             if not self._open:
                 raise LaunchError("the launcher has ended")
@@ -179,12 +193,15 @@ class Launcher:
             raise LaunchError(f"the launcher did not answer within {FORK_TIMEOUT:.0f} seconds") from None
         except (OSError, msgspec.MsgspecError) as error:
             raise LaunchError(f"the launcher does not answer: {error}") from error
+        finally:
+            self._forks -= 1
         if answer.error:
             raise LaunchError(f"the launcher {answer.error}")
         return answer.pid
 
     async def stop(self) -> None:
         """End it; return when nothing of it is left. Engines that were forked from it live on."""
+        self.was_ended = True
         self._close("the launcher was stopped")
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_GRACE):
@@ -194,7 +211,8 @@ class Launcher:
 
     def kill(self) -> None:
         """Kill it now, without waiting."""
-        self._close("the launcher was killed")
+        self.was_ended = True
+        self._close("the launcher was ended")
         self.process.kill()
 
     def _on_readable(self) -> None:

@@ -1,9 +1,10 @@
 """`python -P program.py FD`: import an engine's modules once, then fork an engine for each request on a socket.
 
-Runs in a runtime's virtualenv, so it imports nothing of sparkd. FD is a Unix socket of type SEQPACKET. Each message is
-JSON, see messages.py. The first one has the modules to import; the reply has `problem` if this process must not be
-forked. Then each request has the engine's argv, environment, working directory and cgroup, and as descriptors the
-engine's output and optionally its gate. The reply has the engine's PID. The program exits when the socket is closed.
+Runs in a runtime's virtualenv, so it imports nothing of sparkd but imports.py. FD is a Unix socket of type SEQPACKET.
+Each message is JSON, see messages.py. The first one has the modules to import; the reply has `problem` if this process
+must not be forked. Then each request has the engine's argv, environment, working directory and cgroup, and as
+descriptors the engine's output and optionally its gate. The reply has the engine's PID. The program exits when the
+socket is closed.
 
 A forked engine differs from a new process only in that its imports are done. The fork is double: the engine becomes a
 child of sparkd, which is a subreaper, so it lives on if this program ends.
@@ -12,6 +13,7 @@ child of sparkd, which is a subreaper, so it lives on if this program ends.
 from __future__ import annotations
 
 import atexit
+import ctypes
 import gc
 import importlib
 import importlib.metadata
@@ -25,97 +27,26 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final
 
+if __name__ == "__main__":
+    # The engine's own search path must not contain sparkd's packages.
+    sys.path.insert(0, str(Path(__file__).parents[2]))
+from sparkd.launcher.imports import (
+    RecordedEnvironment,
+    find_changed_variables,
+    find_fork_problem,
+    find_torch_build,
+    import_modules,
+    list_descriptors,
+)
+
+if __name__ == "__main__":
+    del sys.path[0]
+
 MAX_MESSAGE: Final = 1 << 18
-"""Bytes of a message. Longer ones do not fit into a socket's default buffer."""
-
-DEVICES: Final = "/dev/nvidia"
-"""Path prefix of NVIDIA's devices. A process that uses one has initialised CUDA or NVML, and a fork of it cannot."""
-
-SHARED_KINDS: Final = ("socket:", "anon_inode:[event", "anon_inode:[io_uring", "/dev/nvidia")
-"""Descriptors that must not be shared between engines, as /proc/PID/fd shows them."""
-
-
-class RecordedEnvironment:
-    """Records the names of variables that are read from `os.environ`, including those that are not set."""
-
-    def __init__(self) -> None:
-        self.names: set[str] = set()
-        self._kind: Any = type(os.environ)
-        self._get, self._contains = self._kind.__getitem__, self._kind.__contains__
-
-    def __enter__(self) -> RecordedEnvironment:
-        def get(environ: Any, name: Any) -> Any:
-            self.names.add(os.fsdecode(name) if isinstance(name, bytes) else str(name))
-            return self._get(environ, name)
-
-        def contains(environ: Any, name: Any) -> bool:
-            self.names.add(os.fsdecode(name) if isinstance(name, bytes) else str(name))
-            return bool(self._contains(environ, name))
-
-        self._kind.__getitem__, self._kind.__contains__ = get, contains
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._kind.__getitem__, self._kind.__contains__ = self._get, self._contains
-
-
-def import_modules(names: list[str]) -> list[str]:
-    """Import the modules; return a line for each that failed. Modules differ between versions of an engine.
-
-    "NAME if cuda" and "NAME if cpu" are imported only if PyTorch, imported by an earlier name, is built so.
-    """
-    failed = []
-    for line in names:
-        name, _, condition = line.partition(" if ")
-        if condition and condition != find_torch_build():
-            continue
-        try:
-            importlib.import_module(name)
-        except ModuleNotFoundError:
-            failed.append(f"{name}: not found")
-        except Exception as error:  # noqa: BLE001 - an engine may not need the module either
-            failed.append(f"{name}: {type(error).__name__}: {error}")
-    return failed
-
-
-def find_torch_build() -> str:
-    """Return "cuda" or "cpu": what the imported PyTorch is built for."""
-    version = getattr(sys.modules.get("torch"), "version", None)
-    return "cuda" if getattr(version, "cuda", None) or getattr(version, "hip", None) else "cpu"
-
-
-def find_fork_problem(before: set[int]) -> str:
-    """Return why a fork of this process could not serve as an engine; empty if it could.
-
-    `before` are the descriptors that were open before the imports.
-    """
-    if threads := [each.name for each in threading.enumerate() if each is not threading.main_thread()]:
-        return f"an import started the thread {threads[0]!r}, which a fork would not have"
-    with open("/proc/self/maps") as file:  # noqa: PTH123 - pathlib is not needed here
-        if DEVICES in file.read():
-            return "an import initialised CUDA, which a fork could not use"
-    for descriptor in sorted(list_descriptors() - before):
-        with suppress(OSError):
-            path = os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115
-            if path.startswith(SHARED_KINDS):
-                return f"an import opened {path}, which two engines would share"
-    cuda = getattr(sys.modules.get("torch"), "cuda", None)
-    if cuda is not None and cuda.is_initialized():  # asking does not initialise it
-        return "an import initialised CUDA, which a fork could not use"
-    # OpenBLAS ends its threads before a fork and starts them again when it needs them. Others stay.
-    if (pid := os.fork()) == 0:
-        os._exit(0)
-    os.waitpid(pid, 0)
-    if (count := len(os.listdir("/proc/self/task"))) > 1:  # noqa: PTH208
-        return f"an import started {count - 1} native threads, which a fork would not have"
-    return ""
-
-
-def list_descriptors() -> set[int]:
-    """Return the open descriptors of this process."""
-    return {int(name) for name in os.listdir("/proc/self/fd")}  # noqa: PTH208
+"""Bytes of a message. sparkd sends none that is longer than half of that."""
 
 
 class Launcher:
@@ -124,11 +55,10 @@ class Launcher:
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
         self._kept: set[int] = set()
-        self._signals = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+        self._changes: dict[str, str | None] = {}
 
     def run(self) -> None:
         """Import, report, then fork engines until the socket is closed."""
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C in a terminal is for sparkd, which ends us
         while message := self._receive():
             request, descriptors = message
             if "modules" in request:
@@ -148,6 +78,7 @@ class Launcher:
             importlib.import_module("setproctitle").getproctitle()
         with RecordedEnvironment() as recorded:
             failed = import_modules(modules)
+        self._changes = find_changed_variables()
         set_title(["sparkd-launcher"])  # also because it does not work after the environment has changed
         problem = find_fork_problem(before)
         self._kept = list_descriptors() - before
@@ -175,8 +106,7 @@ class Launcher:
 
     def _fork(self, request: dict[str, Any], descriptors: list[int]) -> int:
         """Fork twice; return the engine's PID once it is a child of the subreaper."""
-        sys.stdout.flush()
-        sys.stderr.flush()
+        flush_output()
         reader, writer = os.pipe()
         middle = os.fork()
         if middle == 0:
@@ -208,8 +138,11 @@ class Launcher:
             status = run_program(request["argv"], forks=find_torch_build() == "cpu")
         except SystemExit as error:
             status = report_exit(error.code)
-        except BaseException:  # noqa: BLE001 - as a new process would
-            sys.excepthook(*sys.exc_info())
+        except BaseException as error:  # noqa: BLE001 - as a new process would
+            flush_output()
+            sys.excepthook(type(error), error, error.__traceback__)
+            if isinstance(error, KeyboardInterrupt):
+                status = -signal.SIGINT
         finally:
             exit_process(status)
 
@@ -217,8 +150,6 @@ class Launcher:
         """Undo what this program has done to itself, and take over what a new process gets from sparkd."""
         output, *gates = descriptors
         os.setsid()
-        for number, handler in self._signals.items():
-            signal.signal(number, handler)
         os.chdir(request["directory"])
         nothing = os.open(os.devnull, os.O_RDONLY)
         for source, target in ((nothing, 0), (output, 1), (output, 2)):
@@ -229,6 +160,11 @@ class Launcher:
                 os.close(descriptor)
         os.environ.clear()
         os.environ.update(request["environment"])
+        for name, value in self._changes.items():  # the imports have set these, whatever they were before
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
         reset_process_state()
         for gate in gates:
             hold_children_until(gate)
@@ -302,16 +238,30 @@ def report_exit(code: object) -> int:
     """Return the exit status for the argument of `sys.exit`, as Python does: None is 0, text is printed."""
     if code is None or isinstance(code, int):
         return (code or 0) & 0xFF
+    flush_output()
     print(code, file=sys.stderr)  # noqa: T201
     return 1
 
 
 def exit_process(status: int) -> None:
-    """End this process as Python does at the end of its main module: wait for threads, run exit functions, flush."""
-    for step in (threading._shutdown, atexit._run_exitfuncs, sys.stdout.flush, sys.stderr.flush):  # type: ignore[attr-defined] # noqa: SLF001
+    """End this process as Python does at the end of its main module: wait for threads, run exit functions, flush.
+
+    A negative status is a signal that ends it.
+    """
+    for step in (threading._shutdown, atexit._run_exitfuncs, flush_output):  # type: ignore[attr-defined] # noqa: SLF001
         with suppress(BaseException):
             step()
+    if status < 0:
+        signal.signal(-status, signal.SIG_DFL)
+        os.kill(os.getpid(), -status)
     os._exit(status)
+
+
+def flush_output() -> None:
+    """Write what Python and C have buffered. A program may have closed its output."""
+    for flush in (sys.stdout.flush, sys.stderr.flush, lambda: ctypes.CDLL(None).fflush(None)):
+        with suppress(BaseException):
+            flush()
 
 
 if __name__ == "__main__":

@@ -64,12 +64,14 @@ def build_engine_start(
         memory=allowance[0],
         total=allowance[1],
     )
+    command = engine.build_command(model, context)
+    is_text = _is_text(command)
     return EngineStart(
-        command=engine.build_command(model, context),
+        command=command,
         address=address,
-        spec=_make_launcher_spec(model, context, build),
+        spec=_make_launcher_spec(model, context, build) if is_text else None,
         warm_environment=engine.warm_start.environment if engine.warm_start else {},
-        cold_reason=find_cold_reason(model) or "",
+        cold_reason=find_cold_reason(model) or ("" if is_text else "its environment is not UTF-8"),
     )
 
 
@@ -113,6 +115,15 @@ def find_cache_folder(model: Model, catalogue: Catalogue) -> Path:
     """Return the folder that has the caches of the model's engine. Raises LaunchError if its runtime is not built."""
     build, _ = _find_runtime(model, catalogue)
     return cache_folder(catalogue.folder("state") / "cache", build / "bin" if build else None)
+
+
+def _is_text(command: Command) -> bool:
+    """Whether the command can be sent to a launcher. Inherited variables may contain any bytes."""
+    try:
+        "".join((*command.argv, *command.environment, *command.environment.values())).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _find_runtime(model: Model, catalogue: Catalogue) -> tuple[Path | None, dict[str, str]]:

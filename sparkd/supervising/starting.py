@@ -94,7 +94,7 @@ class EngineStarter:
         launcher = finding.result()
         if isinstance(launcher, str):
             return launcher
-        return launcher.find_obstacle(start.warm_command.environment) or launcher
+        return launcher.find_obstacle(start.warm_command) or launcher
 
     async def _start(
         self,
@@ -112,7 +112,7 @@ class EngineStarter:
                 return await self._fork(request, start, directory, launcher, gated=gated)
             except LaunchError as error:
                 await kill_orphans(directory, RunRecord())  # it may have been forked after all
-                failure = WarmStartFailure("", error.message)
+                failure = None if launcher.was_ended else WarmStartFailure("", error.message)
                 launcher = f"its warm start failed: {error.message}"
                 _log_cold_start(request.model.id, launcher)
             if gated or request.end.done():

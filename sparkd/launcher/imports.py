@@ -1,0 +1,144 @@
+"""Imports an engine's modules in a launcher, and finds out whether the launcher can be forked afterwards.
+
+program.py uses it in the runtime's virtualenv, so it imports only the standard library.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import threading
+import time
+from typing import Any, Final
+
+DEVICES: Final = "/dev/nvidia"
+"""Path prefix of NVIDIA's devices. A process that uses one has initialised CUDA or NVML, and a fork of it cannot."""
+
+SHARED_KINDS: Final = ("socket:", "pipe:", "anon_inode:")
+"""Descriptors that must not be shared between engines, as /proc/PID/fd shows them."""
+
+THREADS_TIMEOUT: Final = 1.0
+"""Seconds for threads that have ended to disappear from /proc. pthread_join(3) returns a moment earlier."""
+
+
+class RecordedEnvironment:
+    """Records the names of variables that are read from `os.environ`, including those that are not set."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+        self._kind: Any = type(os.environ)
+        self._get, self._contains = self._kind.__getitem__, self._kind.__contains__
+
+    def __enter__(self) -> RecordedEnvironment:
+        def get(environ: Any, name: Any) -> Any:
+            self.names.add(os.fsdecode(name) if isinstance(name, bytes) else str(name))
+            return self._get(environ, name)
+
+        def contains(environ: Any, name: Any) -> bool:
+            self.names.add(os.fsdecode(name) if isinstance(name, bytes) else str(name))
+            return bool(self._contains(environ, name))
+
+        self._kind.__getitem__, self._kind.__contains__ = get, contains
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._kind.__getitem__, self._kind.__contains__ = self._get, self._contains
+
+
+def find_changed_variables() -> dict[str, str | None]:
+    """Return the variables that the interpreter and the imports have set since the start of this process.
+
+    Those that they have removed are None. In a C locale, the interpreter sets LC_CTYPE.
+    """
+    with open("/proc/self/environ", "rb") as file:  # noqa: PTH123 - as it was at the start
+        entries = (os.fsdecode(entry).partition("=") for entry in file.read().split(b"\0") if entry)
+    before = {name: value for name, _, value in entries}
+    names = before.keys() | os.environ.keys()
+    return {name: os.environ.get(name) for name in names if before.get(name) != os.environ.get(name)}
+
+
+def import_modules(names: list[str]) -> list[str]:
+    """Import the modules; return a line for each that failed. Modules differ between versions of an engine.
+
+    "NAME if cuda" and "NAME if cpu" are imported only if PyTorch, imported by an earlier name, is built so.
+    """
+    failed = []
+    for line in names:
+        name, _, condition = line.partition(" if ")
+        if condition and condition != find_torch_build():
+            continue
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            failed.append(f"{name}: not found" if error.name == name else f"{name}: {error}")
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - an engine may not need the module either
+            failed.append(f"{name}: {type(error).__name__}: {error}")
+    return failed
+
+
+def find_torch_build() -> str:
+    """Return "cuda" or "cpu": what the imported PyTorch is built for."""
+    version = getattr(sys.modules.get("torch"), "version", None)
+    return "cuda" if getattr(version, "cuda", None) or getattr(version, "hip", None) else "cpu"
+
+
+def find_fork_problem(before: set[int]) -> str:
+    """Return why a fork of this process could not serve as an engine; empty if it could.
+
+    `before` are the descriptors that were open before the imports.
+    """
+    if threads := [each.name for each in threading.enumerate() if each is not threading.main_thread()]:
+        return f"an import started the thread {threads[0]!r}, which a fork would not have"
+    if problem := find_mapping_problem():
+        return problem
+    for descriptor in sorted(list_descriptors() - before):
+        path = os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115
+        if path.startswith((*SHARED_KINDS, DEVICES)):
+            return f"an import opened {path}, which two engines would share"
+    cuda = getattr(sys.modules.get("torch"), "cuda", None)
+    if cuda is not None and cuda.is_initialized():  # asking does not initialise it
+        return "an import initialised CUDA, which a fork could not use"
+    if count := count_lasting_threads():
+        return f"an import started {count} native threads, which a fork would not have"
+    return ""
+
+
+def find_mapping_problem() -> str:
+    """Return which mapped memory forks of this process could not use; empty if there is none. See proc_pid_maps(5)."""
+    with open("/proc/self/maps") as file:  # noqa: PTH123 - pathlib is not needed here
+        for line in file:
+            _, permissions, _, _, _, *path = line.split(maxsplit=5)
+            name = "".join(path).strip()
+            if name.startswith(DEVICES):
+                return "an import initialised CUDA, which a fork could not use"
+            if permissions.startswith("rw") and permissions.endswith(
+                "s"
+            ):  # such as a lock of multiprocessing
+                return f"an import created memory ({name}), which two engines would share"
+    return ""
+
+
+def count_lasting_threads() -> int:
+    """Return the number of native threads, besides the main one, that do not end before a fork.
+
+    OpenBLAS ends its threads before a fork and starts them again when it needs them. Others stay.
+    """
+    if (pid := os.fork()) == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+    deadline = time.monotonic() + THREADS_TIMEOUT
+    while (count := len(os.listdir("/proc/self/task")) - 1) and time.monotonic() < deadline:  # noqa: PTH208
+        time.sleep(0.01)
+    return count
+
+
+def list_descriptors() -> set[int]:
+    """Return the open descriptors of this process."""
+    found = {int(name) for name in os.listdir("/proc/self/fd")}  # noqa: PTH208
+    for descriptor in list(found):
+        try:
+            os.fstat(descriptor)
+        except OSError:  # the one with which the list was read
+            found.remove(descriptor)
+    return found
