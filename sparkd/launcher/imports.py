@@ -5,6 +5,7 @@ program.py uses it in the runtime's virtualenv, so it imports only the standard 
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import os
 import sys
@@ -14,6 +15,12 @@ from typing import Any, Final
 
 DEVICES: Final = "/dev/nvidia"
 """Path prefix of NVIDIA's devices. A process that uses one has initialised CUDA or NVML, and a fork of it cannot."""
+
+NVML: Final = "libnvidia-ml.so.1"
+"""NVIDIA's library that reports what GPUs a machine has."""
+
+MAX_NVML_INITIALISATIONS: Final = 100
+"""NVML counts its initialisations, and shuts down at the last one of as many shutdowns."""
 
 SHARED_KINDS: Final = ("socket:", "pipe:", "anon_inode:")
 """Descriptors that must not be shared between engines, as /proc/PID/fd shows them."""
@@ -81,6 +88,21 @@ def find_torch_build() -> str:
     """Return "cuda" or "cpu": what the imported PyTorch is built for."""
     version = getattr(sys.modules.get("torch"), "version", None)
     return "cuda" if getattr(version, "cuda", None) or getattr(version, "hip", None) else "cpu"
+
+
+def shut_down_nvml() -> None:
+    """Shut NVML down, as often as the imports have initialised it. Each engine initialises it again.
+
+    PyTorch and vLLM count GPUs with NVML when they are imported, and PyTorch leaves it initialised
+    (torch/cuda/__init__.py, _raw_device_count_nvml). Two engines must not share its devices.
+    """
+    try:
+        library = ctypes.CDLL(NVML, mode=os.RTLD_NOLOAD)
+    except OSError:
+        return  # no import has loaded it
+    for _ in range(MAX_NVML_INITIALISATIONS):
+        if library.nvmlShutdown() != 0:  # it is not initialised any more
+            return
 
 
 def find_fork_problem(before: set[int]) -> str:

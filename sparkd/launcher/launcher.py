@@ -62,13 +62,14 @@ class LauncherSpec(Struct, frozen=True, kw_only=True):
 
 class LauncherSnapshot(Struct, frozen=True, kw_only=True):
     """A launcher as passed to the program that replaces this one. `channel` is the descriptor of its socket.
-    `report` is None while it imports."""
+    `report` is None while it imports. No other launcher since the start of the service had its `number`."""
 
     spec: LauncherSpec
     process: ProcessSnapshot
     channel: int
     report: Report | None
     log: str | None
+    number: int = 0
 
 
 class Launcher:

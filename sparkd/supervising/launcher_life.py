@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from msgspec import structs
+
 from sparkd.engines.causes import COMMON_FAILURES, explain_exit
 from sparkd.errors import LaunchError
 from sparkd.launcher.launcher import Launcher, LauncherSnapshot, LauncherSpec
@@ -34,13 +36,16 @@ class LauncherLife:
     def __init__(
         self,
         spec: LauncherSpec,
+        number: int,
         *,
         run_directories: RunDirectories,
         cgroups: Cgroups | None,
         on_failure: Callable[[LauncherLife, str, bool], None],
     ) -> None:
-        """`on_failure` gets the reason why it cannot be used, and whether that is final for its build."""
+        """`number` makes its folder unique. `on_failure` gets the reason why it cannot be used, and whether that is
+        final for its build."""
         self.spec = spec
+        self.number = number
         self.used_at = time.monotonic()
         self.launcher: Launcher | None = None
         self._run_directories = run_directories
@@ -63,23 +68,17 @@ class LauncherLife:
 
     async def wait_until_ready(self) -> Launcher:
         """Wait until its imports are done. Raises LaunchError if it ends before, or takes too long."""
-        try:
-            async with asyncio.timeout(READY_TIMEOUT):
-                return await asyncio.shield(self._ready)
-        except TimeoutError:
-            reason = f"its imports took more than {READY_TIMEOUT:.0f} seconds"
-            self._fail(reason)
-            raise LaunchError(f"the launcher is not ready: {reason}") from None
+        return await asyncio.shield(self._ready)
 
     def record_fork(self) -> None:
         """Record that an engine was forked from it."""
         self._starts += 1
         self.used_at = time.monotonic()
 
-    async def run(self, number: int) -> None:
-        """Start it and follow it to its end. `number` makes its folder unique."""
+    async def run(self) -> None:
+        """Start it and follow it to its end."""
         try:
-            launcher = await self._start(number)
+            launcher = await self._start()
         except (LaunchError, OSError) as error:
             self._fail(error.message if isinstance(error, LaunchError) else str(error))
             self._remove_directory()
@@ -101,7 +100,10 @@ class LauncherLife:
         if launcher is None:
             return
         try:
-            report = await launcher.wait_until_ready()
+            async with asyncio.timeout(READY_TIMEOUT):
+                report = await launcher.wait_until_ready()
+        except TimeoutError:
+            self._fail(f"its imports took more than {READY_TIMEOUT:.0f} seconds")
         except LaunchError:
             exited = await launcher.process.wait()
             self._fail(str(explain_exit(exited, launcher.log.tail(LOG_LINES), COMMON_FAILURES)))
@@ -144,14 +146,15 @@ class LauncherLife:
 
     def snapshot(self) -> LauncherSnapshot | None:
         """Return what the next program needs to take it over. None if it is not started, forks, or ends."""
-        return self.launcher.snapshot() if self.launcher and not self._end_reason else None
+        snapshot = self.launcher.snapshot() if self.launcher and not self._end_reason else None
+        return structs.replace(snapshot, number=self.number) if snapshot else None
 
-    async def _start(self, number: int) -> Launcher:
+    async def _start(self) -> Launcher:
         """Start the process. Raises LaunchError and OSError."""
         name = f"launcher-{self.spec.runtime}"
-        self._directory = directory = self._run_directories.create(name, number)
+        self._directory = directory = self._run_directories.create(name, self.number)
         _make_temporary_folder(self.spec)
-        log = Log(self._run_directories.new_log_path(name, number))
+        log = Log(self._run_directories.new_log_path(name, self.number))
         try:
             children.become_subreaper()
             self.launcher = await Launcher.start(self.spec, directory, log, self._cgroups)

@@ -161,7 +161,8 @@ class Launchers:
         """Take over launchers; return their private folders. One that cannot be taken over is left to be killed."""
         directories = []
         for snapshot in snapshots:
-            life = self._create(snapshot.spec)
+            self._numbers = max(self._numbers, snapshot.number)
+            life = self._create(snapshot.spec, snapshot.number)
             try:
                 directories.append(life.resume(snapshot))
             except (LaunchError, OSError) as error:
@@ -184,13 +185,17 @@ class Launchers:
         if self._closed or not self._has_room():
             return None
         self._numbers += 1
-        life = self._current[spec.runtime] = self._create(spec)
-        self._tasks.start(self._run(life, life.run(self._numbers)), f"launcher {spec.runtime}")
+        life = self._current[spec.runtime] = self._create(spec, self._numbers)
+        self._tasks.start(self._run(life, life.run()), f"launcher {spec.runtime}")
         return life
 
-    def _create(self, spec: LauncherSpec) -> LauncherLife:
+    def _create(self, spec: LauncherSpec, number: int) -> LauncherLife:
         return LauncherLife(
-            spec, run_directories=self._run_directories, cgroups=self._cgroups, on_failure=self._on_failure
+            spec,
+            number,
+            run_directories=self._run_directories,
+            cgroups=self._cgroups,
+            on_failure=self._on_failure,
         )
 
     async def _run(self, life: LauncherLife, work: Coroutine[None, None, None]) -> None:

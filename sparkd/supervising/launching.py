@@ -111,12 +111,6 @@ def _make_launcher_spec(model: Model, context: LaunchContext, build: Path | None
     )
 
 
-def find_cache_folder(model: Model, catalogue: Catalogue) -> Path:
-    """Return the folder that has the caches of the model's engine. Raises LaunchError if its runtime is not built."""
-    build, _ = _find_runtime(model, catalogue)
-    return cache_folder(catalogue.folder("state") / "cache", build / "bin" if build else None)
-
-
 def _is_text(command: Command) -> bool:
     """Whether the command can be sent to a launcher. Inherited variables may contain any bytes."""
     try:
@@ -124,6 +118,12 @@ def _is_text(command: Command) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def find_cache_folder(model: Model, catalogue: Catalogue) -> Path:
+    """Return the folder that has the caches of the model's engine. Raises LaunchError if its runtime is not built."""
+    build, _ = _find_runtime(model, catalogue)
+    return cache_folder(catalogue.folder("state") / "cache", build / "bin" if build else None)
 
 
 def _find_runtime(model: Model, catalogue: Catalogue) -> tuple[Path | None, dict[str, str]]:

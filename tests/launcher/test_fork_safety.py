@@ -14,6 +14,7 @@ from sparkd.launcher.imports import DEVICES
 from sparkd.launcher.messages import Report
 from sparkd.processes.log import Log
 from tests.launcher.runtime import Place, finish
+from tests.machine.drivers import build_driver
 from tests.processes.children import wait_until
 
 C_THREAD = """
@@ -105,6 +106,34 @@ def test_a_process_that_uses_a_gpu_is_not_forked(place: Place) -> None:
         assert (
             read_report(place, "mapping").problem == "an import initialised CUDA, which a fork could not use"
         )
+    finally:
+        device.unlink()
+
+
+def test_nvml_that_imports_have_initialised_is_shut_down(place: Place, tmp_path: Path) -> None:
+    driver = build_driver(tmp_path, "gb10")
+    device = Path(f"{DEVICES}-of-a-driver-{os.getpid()}")
+    device.touch()
+    place.environment.update(
+        {
+            "LD_LIBRARY_PATH": str(tmp_path),
+            "FAKE_NVML": str(driver.folder / "kind"),
+            "FAKE_NVML_DEVICE": str(device),
+        }
+    )
+    place.write(
+        "counting", "import ctypes\nnvml = ctypes.CDLL('libnvidia-ml.so.1')\nassert nvml.nvmlInit() == 0"
+    )
+    place.write("counting_too", "import counting\nassert counting.nvml.nvmlInit() == 0")
+    place.write(
+        "shutting_down_later",
+        "import counting, os\n"
+        f"opened = [os.path.realpath('/proc/self/fd/' + name) for name in os.listdir('/proc/self/fd')]\n"
+        f"assert {str(device)!r} in opened",
+    )
+    try:
+        report = read_report(place, "counting", "counting_too", "shutting_down_later")
+        assert (report.problem, report.failed) == ("", ())
     finally:
         device.unlink()
 
