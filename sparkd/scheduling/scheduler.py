@@ -67,7 +67,7 @@ class Scheduler(SchedulingPolicy):
         return self._decide(now)
 
     def on_restarted(self, model_id: str, run: int, now: float) -> list[Action]:
-        """The run's engine did not start and is started again, cold. Its start deadline begins again."""
+        """The run's engine did not start, and is started again in another way. Its start deadline begins again."""
         entry = self._require_running(model_id, run)
         if entry.state is State.STARTING:
             entry.since = now
