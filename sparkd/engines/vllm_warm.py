@@ -62,7 +62,8 @@ WORKER_MODULES: Final = (
 """What a worker imports until it has loaded a model."""
 
 WARM_START: Final = WarmStart(
-    modules=(*API_SERVER_MODULES, *CORE_MODULES, *WORKER_MODULES),
+    # PyTorch first: what asks for the GPU's capability at its import must come later, see NvmlCapability.
+    modules=("torch", *API_SERVER_MODULES, *CORE_MODULES, *WORKER_MODULES),
     environment=MappingProxyType(
         {
             # `vllm serve` uses spawn unless this is set. vLLM itself falls back to spawn where CUDA is initialised.
