@@ -12,7 +12,7 @@ from benchmarks.starts.daemon import Daemon
 from sparkd.engines import ENGINES
 
 INTERVAL = 0.01
-"""Seconds between two looks. The times of a timeline are that exact."""
+"""Seconds between two checks: the precision of a timeline."""
 
 AT_GATE = ("anon_pipe_read", "pipe_read")
 """Where the kernel shows a process that waits at its gate, in /proc/PID/wchan."""

@@ -86,6 +86,14 @@ int nvmlDeviceGetName(void *device, char *name, unsigned int length)
     return lost();
 }
 
+int nvmlDeviceGetCudaComputeCapability(void *device, int *major, int *minor)
+{
+    (void)device;
+    *major = is("gb10") ? 12 : 9;
+    *minor = is("gb10") ? 1 : 0;
+    return lost();
+}
+
 int nvmlDeviceGetMemoryInfo(void *device, memory_t *memory)
 {
     unsigned long long gib = 1ULL << 30;
