@@ -101,6 +101,7 @@ class SchedulingPolicy(SchedulingSteps):
         """
         waiting = [e for e in self._ledger.active.values() if e.waiting and e.state is State.STOPPED]
         ahead: dict[bool, Entry] = {}
+        heads: list[Entry] = []
         for entry in sorted(waiting, key=lambda entry: next(iter(entry.waiting))):
             lane = entry.is_utility
             if lane in ahead:
@@ -108,8 +109,9 @@ class SchedulingPolicy(SchedulingSteps):
             elif not self._launch_or_refuse(entry, now):
                 # An exclusive model waits for an empty machine; the utility model must not start meanwhile.
                 lanes = (True, False) if entry.model.lifecycle == "exclusive" else (lane,)
-                ahead |= dict.fromkeys(lanes, entry)
-        return list(ahead.values())
+                ahead = dict.fromkeys(lanes, entry) | ahead
+                heads.append(entry)
+        return heads
 
     def _launch_or_refuse(self, entry: Entry, now: float) -> bool:
         """Return whether the entry was launched or refused. If not, it waits and blocks its lane."""
