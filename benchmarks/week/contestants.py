@@ -104,7 +104,7 @@ class LlamaSwap:
         self._busy = 0
         self._utility_queue: list[Granter] = []
 
-    def ask(self, model: str, grant: Granter, refuse: Refuser) -> None:
+    def ask(self, model: str, grant: Granter, refuse: Refuser) -> None:  # noqa: ARG002 - never refuses
         """A client asks for the model."""
         if self._simulation.household.models[model].lifecycle == "normal":
             self._queue.append((model, grant))
@@ -162,7 +162,7 @@ class Ollama:
         self._loading: str | None = None
         self._is_freeing = False
 
-    def ask(self, model: str, grant: Granter, refuse: Refuser) -> None:
+    def ask(self, model: str, grant: Granter, refuse: Refuser) -> None:  # noqa: ARG002 - never refuses
         """A client asks for the model."""
         if model in self._used_at:
             self._serve(model, grant)
