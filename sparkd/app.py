@@ -65,7 +65,13 @@ def build_app(
     )
     budget, footprint = memory_policy_for(catalogue, machine_total, learning)
     models = {**catalogue.models, **snapshot.definitions()}
-    scheduler = Scheduler(models, budget=budget, footprint=footprint, settings=catalogue.settings)
+    scheduler = Scheduler(
+        models,
+        budget=budget,
+        footprint=footprint,
+        settings=catalogue.settings,
+        load_time=learning.load_time,
+    )
     keys = read_keys(catalogue)
     known = {entry.model for entry in snapshot.entries}
     scheduler.on_memory(watch.memory.available, watch.memory.scarcest, time.monotonic())

@@ -46,6 +46,7 @@ class Sparkd:
             budget=budget,
             footprint=lambda model, budget: estimate_footprint(model, budget, lambda _: None),
             settings=Settings(),
+            load_time=lambda model: simulation.load_time(model.id),
         )
         self._clients: dict[int, tuple[Granter, Refuser]] = {}
         self._next_tick = NEVER

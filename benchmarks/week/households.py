@@ -1,4 +1,4 @@
-"""Who asks for what in a week. Each household has its models and its sessions; every random choice follows a seed."""
+"""The requests of a week, by household. Each household has its models and its sessions; every random choice follows a seed."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ RECLAIM_TIME = 10.0
 """From there until its memory is free again."""
 
 RETRY_PAUSE = 60.0
-"""After a refusal, the client goes on with its next request after this time."""
+"""After a refusal, the client continues with its next request after this time."""
 
 
 class Contestant(Protocol):

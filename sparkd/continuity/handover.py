@@ -19,7 +19,7 @@ from sparkd.errors import HandoverError
 from sparkd.scheduling.snapshot import EntrySnapshot
 from sparkd.supervising.run_snapshot import RunSnapshot
 
-FORMAT: Final = 4
+FORMAT: Final = 5
 """Version of the structs below and of those in them. A program that expects another one cannot replace this one."""
 
 HANDOVER_VARIABLE: Final = "SPARKD_HANDOVER"
