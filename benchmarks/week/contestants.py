@@ -14,6 +14,7 @@ from sparkd.scheduling.actions import Action, Grant, Launch, Refuse, Terminate
 from sparkd.scheduling.ledger import NEVER
 from sparkd.scheduling.memory import compute_budget, estimate_footprint
 from sparkd.scheduling.scheduler import Scheduler
+from sparkd.scheduling.sessions import Sessions
 
 Granter = Callable[[Callable[[], None]], None]
 Refuser = Callable[[], None]
@@ -92,6 +93,30 @@ class Sparkd:
 
     def _reclaim(self, model: str, run: int) -> None:
         self._carry_out(self._scheduler.on_reclaimed(model, run, self._simulation.now))
+
+
+class KnownSessions(Sessions, kw_only=True):
+    """What a prophet knows about a model's sessions."""
+
+    rest: Callable[[], float]
+
+    def expected_pause(self) -> float:
+        """Forever while a session has requests left, otherwise not at all."""
+        return NEVER if self.rest() else 0.0
+
+    def expected_rest(self, now: float | None) -> float:  # noqa: ARG002 - known without a clock
+        """Exactly what is left."""
+        return self.rest()
+
+
+class Prophet(Sparkd):
+    """sparkd's scheduler, but it knows how long each session that has begun will last."""
+
+    def ask(self, model: str, grant: Granter, refuse: Refuser) -> None:
+        """A client asks for the model."""
+        if (entry := self._scheduler.entry(model)) and not isinstance(entry.sessions, KnownSessions):
+            entry.sessions = KnownSessions(rest=partial(self._simulation.rest_of_sessions, model))
+        super().ask(model, grant, refuse)
 
 
 class LlamaSwap:
@@ -218,4 +243,5 @@ CONTESTANTS: dict[str, Callable[[Simulation], Sparkd | LlamaSwap | Ollama]] = {
     "llama-swap": LlamaSwap,
     "Ollama": Ollama,
     "sparkd": Sparkd,
+    "prophet": Prophet,
 }

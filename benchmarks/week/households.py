@@ -1,4 +1,4 @@
-"""The requests of a week, by household. Each household has its models and its sessions; every random choice follows a seed."""
+"""The requests of a week, by household: its models and its sessions. Every random choice follows a seed."""
 
 from __future__ import annotations
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import heapq
-from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Protocol
@@ -54,12 +54,13 @@ class Simulation:
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._number = count()
         self._sessions = household.week(seed)
+        self._open: dict[int, deque[Request]] = {}
 
     def run(self, contestant: Contestant) -> Waits:
         """Let all sessions ask the contestant; return their waits."""
         for session in self._sessions:
             for client in range(session.parallel):
-                requests = iter(session.requests[client :: session.parallel])
+                requests = deque(session.requests[client :: session.parallel])
                 self.at(session.start, self._step(requests, session.kind, contestant))
         while self._events:
             self.now, _, act = heapq.heappop(self._events)
@@ -83,18 +84,25 @@ class Simulation:
         self.waits.loads += 1
         self.after(self.load_time(model), act)
 
-    def _step(self, requests: Iterator[Request], kind: str, contestant: Contestant) -> Callable[[], None]:
+    def rest_of_sessions(self, model: str) -> float:
+        """How long the sessions that have begun will use the model yet, if no request waits."""
+        return max((_time_with(model, requests) for requests in self._open.values()), default=0.0)
+
+    def _step(self, requests: deque[Request], kind: str, contestant: Contestant) -> Callable[[], None]:
         """One client's next request, and then those that follow it."""
 
         def ask() -> None:
-            if (request := next(requests, None)) is None:
+            self._open[id(requests)] = requests
+            if not requests:
+                del self._open[id(requests)]
                 return
-            asked = self.now
+            request, asked = requests[0], self.now
 
             def grant(done: Callable[[], None]) -> None:
                 self.waits.by_kind[kind].append(self.now - asked)
 
                 def finish() -> None:
+                    requests.popleft()
                     done()
                     self.after(request.pause, ask)
 
@@ -103,8 +111,20 @@ class Simulation:
             def refuse() -> None:
                 self.waits.by_kind[kind].append(self.now - asked)
                 self.waits.refusals += 1
+                requests.popleft()
                 self.after(RETRY_PAUSE, ask)
 
             contestant.ask(request.model, grant, refuse)
 
         return ask
+
+
+def _time_with(model: str, requests: Iterable[Request]) -> float:
+    """The time from the first of these requests to the end of the last one for the model."""
+    total = last = 0.0
+    for request in requests:
+        total += request.service
+        if request.model == model:
+            last = total
+        total += request.pause
+    return last
