@@ -36,17 +36,3 @@ def test_a_start_that_hangs_in_an_early_phase_stalls() -> None:
 
 def test_a_start_that_is_past_its_early_phases_is_not_watched() -> None:
     assert watch("configuration", "core", "loading weights", timeout=60.0) is None
-
-
-def test_each_milestone_begins_the_time_again() -> None:
-    async def scenario() -> tuple[bool, Cause | None]:
-        stall = StallWatch(EARLY, 0.3)
-        waiting = asyncio.ensure_future(stall.wait_until_stalled())
-        for _ in range(10):
-            stall.record_milestone(Milestone("core"))
-            await asyncio.sleep(0.06)
-        return waiting.done(), await asyncio.wait_for(waiting, 5)
-
-    stalled_early, cause = asyncio.run(scenario())
-    assert not stalled_early
-    assert cause is not None
