@@ -13,27 +13,57 @@ from sparkd.catalog.definitions import Model
 from sparkd.engines.engine import WarmStart
 from sparkd.engines.flags import find_option
 
+API_SERVER_MODULES: Final = (
+    *("vllm.entrypoints.cli.main", "vllm.entrypoints.cli.serve", "vllm.entrypoints.cli.collect_env"),
+    *("vllm.entrypoints.openai.api_server", "vllm.entrypoints.launchers.run_batch"),
+    *("vllm.v1.engine.async_llm", "vllm.renderers.hf"),
+    # The rest is imported by functions, when the server already has its core.
+    "vllm.entrypoints.openai.chat_completion.api_router",
+    "vllm.entrypoints.openai.completion.api_router",
+    "vllm.entrypoints.openai.responses.api_router",
+    "vllm.entrypoints.anthropic.api_router",
+    "vllm.entrypoints.generate.generative_scoring.api_router",
+    "vllm.entrypoints.generate.structured_decisions.api_router",
+    "vllm.entrypoints.pooling.embed.api_router",
+    "vllm.entrypoints.pooling.pooling.api_router",
+    "vllm.entrypoints.pooling.scoring.api_router",
+    "vllm.entrypoints.scale_out.derender.api_router",
+    "vllm.entrypoints.scale_out.render.api_router",
+    "vllm.entrypoints.scale_out.token_in_token_out.api_router",
+    "vllm.entrypoints.serve.instrumentator.metrics",
+    "vllm.entrypoints.serve.profile.api_router",
+    "vllm.entrypoints.serve.tokenize.api_router",
+    "model_hosting_container_standards.sagemaker",
+    *("uvicorn.lifespan.on", "uvicorn.protocols.http.auto", "uvicorn.protocols.websockets.auto"),
+)
+"""What the API server imports, from its command line to its first request."""
+
+CORE_MODULES: Final = (
+    "vllm.v1.engine.core",
+    *("vllm.v1.core.sched.scheduler", "vllm.v1.core.sched.async_scheduler"),
+    *("vllm.v1.executor.multiproc_executor", "vllm.v1.executor.uniproc_executor"),
+)
+"""What the engine core imports."""
+
+WORKER_MODULES: Final = (
+    *("vllm.v1.worker.gpu_worker if cuda", "vllm.v1.worker.gpu_model_runner if cuda"),
+    "vllm.v1.worker.gpu.model_runner if cuda",
+    "vllm.v1.attention.backends.flash_attn if cuda",
+    "vllm.v1.attention.backends.flashinfer if cuda",
+    "vllm.v1.attention.backends.triton_attn if cuda",
+    *("vllm.v1.worker.cpu_worker if cpu", "vllm.v1.worker.cpu_model_runner if cpu"),
+    "vllm.v1.attention.backends.cpu_attn if cpu",
+    "vllm.model_executor.models.llama",
+    "vllm.model_executor.model_loader.default_loader",
+    "vllm.model_executor.layers.quantization.online.base",
+    "vllm.distributed.elastic_ep.elastic_execute",
+    "vllm.compilation.backends",
+)
+"""What a worker imports until it has loaded a model."""
+
 WARM_START: Final = WarmStart(
-    modules=(
-        "vllm.entrypoints.cli.main",
-        "vllm.entrypoints.openai.api_server",
-        "vllm.entrypoints.cli.serve",
-        "vllm.v1.engine.core",
-        "vllm.v1.engine.async_llm",
-        "vllm.v1.executor.multiproc_executor",
-        "vllm.v1.executor.uniproc_executor",
-        "vllm.v1.worker.gpu_worker if cuda",
-        "vllm.v1.worker.gpu_model_runner if cuda",
-        "vllm.v1.attention.backends.flash_attn if cuda",
-        "vllm.v1.attention.backends.flashinfer if cuda",
-        "vllm.v1.attention.backends.triton_attn if cuda",
-        "vllm.v1.worker.cpu_worker if cpu",
-        "vllm.v1.worker.cpu_model_runner if cpu",
-        "vllm.v1.attention.backends.cpu_attn if cpu",
-        "vllm.model_executor.models.llama",
-        "vllm.model_executor.model_loader.default_loader",
-        "vllm.compilation.backends",
-    ),
+    # PyTorch first: what asks for the GPU's capability at its import must come later, see NvmlCapability.
+    modules=("torch", *API_SERVER_MODULES, *CORE_MODULES, *WORKER_MODULES),
     environment=MappingProxyType(
         {
             # `vllm serve` uses spawn unless this is set. vLLM itself falls back to spawn where CUDA is initialised.

@@ -5,15 +5,23 @@ program.py uses it in the runtime's virtualenv, so it imports only the standard 
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import os
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import Any, Final
 
 DEVICES: Final = "/dev/nvidia"
 """Path prefix of NVIDIA's devices. A process that uses one has initialised CUDA or NVML, and a fork of it cannot."""
+
+NVML: Final = "libnvidia-ml.so.1"
+"""NVIDIA's library that reports what GPUs a machine has."""
+
+MAX_NVML_INITIALISATIONS: Final = 100
+"""NVML counts its initialisations, and shuts down at the last one of as many shutdowns."""
 
 SHARED_KINDS: Final = ("socket:", "pipe:", "anon_inode:")
 """Descriptors that must not be shared between engines, as /proc/PID/fd shows them."""
@@ -64,6 +72,7 @@ def import_modules(names: list[str]) -> list[str]:
     "NAME if cuda" and "NAME if cpu" are imported only if PyTorch, imported by an earlier name, is built so.
     """
     failed = []
+    capability = NvmlCapability()
     for line in names:
         name, _, condition = line.partition(" if ")
         if condition and condition != find_torch_build():
@@ -74,13 +83,81 @@ def import_modules(names: list[str]) -> list[str]:
             failed.append(f"{name}: not found" if error.name == name else f"{name}: {error}")
         except (Exception, SystemExit) as error:  # noqa: BLE001 - an engine may not need the module either
             failed.append(f"{name}: {type(error).__name__}: {error}")
+        capability.install()
+    capability.remove()
     return failed
+
+
+class NvmlCapability:
+    """Answers `torch.cuda.get_device_capability` with NVML's equal figures. PyTorch would initialise CUDA.
+
+    FlashInfer asks whenever it is imported (0.7: flashinfer/compilation_context.py, flashinfer/kda_kernels), and vLLM
+    imports it with its compiler passes.
+    """
+
+    def __init__(self) -> None:
+        self._cuda: Any = None
+        self._original: Any = None
+        self._is_active = True
+
+    def install(self) -> None:
+        """Replace the function, if PyTorch is imported by now and built for CUDA."""
+        cuda = getattr(sys.modules.get("torch"), "cuda", None)
+        original = getattr(cuda, "get_device_capability", None)
+        if self._cuda is None and original is not None and find_torch_build() == "cuda":
+            self._cuda, self._original = cuda, original
+            self._cuda.get_device_capability = self
+
+    def remove(self) -> None:
+        """Put PyTorch's function back. A module that keeps this object gets PyTorch's answers from now on."""
+        self._is_active = False
+        if self._cuda is not None:
+            self._cuda.get_device_capability = self._original
+
+    def __call__(self, device: Any = None) -> tuple[int, int]:
+        """Return the major and the minor number. `device` is as for PyTorch's function."""
+        if self._is_active:
+            # Without NVML's answer, CUDA is initialised, and `find_fork_problem` reports that.
+            with suppress(OSError, AttributeError, RuntimeError):
+                index = self._cuda._get_nvml_device_index(0 if device is None else device)  # noqa: SLF001
+                return read_capability(index)
+        capability: tuple[int, int] = self._original(device)
+        return capability
+
+
+def read_capability(index: int) -> tuple[int, int]:
+    """Return the compute capability of a GPU, by NVML's number. Leaves NVML initialised. Raises OSError."""
+    library = ctypes.CDLL(NVML)
+    handle, major, minor = ctypes.c_void_p(), ctypes.c_int(), ctypes.c_int()
+    code = (
+        library.nvmlInit_v2()
+        or library.nvmlDeviceGetHandleByIndex_v2(index, ctypes.byref(handle))
+        or library.nvmlDeviceGetCudaComputeCapability(handle, ctypes.byref(major), ctypes.byref(minor))
+    )
+    if code:
+        raise OSError(code, "NVML does not report the GPU's compute capability")
+    return major.value, minor.value
 
 
 def find_torch_build() -> str:
     """Return "cuda" or "cpu": what the imported PyTorch is built for."""
     version = getattr(sys.modules.get("torch"), "version", None)
     return "cuda" if getattr(version, "cuda", None) or getattr(version, "hip", None) else "cpu"
+
+
+def shut_down_nvml() -> None:
+    """Shut NVML down, as often as the imports have initialised it. Each engine initialises it again.
+
+    PyTorch and vLLM count GPUs with NVML when they are imported, and PyTorch leaves it initialised
+    (torch/cuda/__init__.py, _raw_device_count_nvml). Two engines must not share its devices.
+    """
+    try:
+        library = ctypes.CDLL(NVML, mode=os.RTLD_NOLOAD)
+    except OSError:
+        return  # no import has loaded it
+    for _ in range(MAX_NVML_INITIALISATIONS):
+        if library.nvmlShutdown() != 0:  # it is not initialised any more
+            return
 
 
 def find_fork_problem(before: set[int]) -> str:

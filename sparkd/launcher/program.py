@@ -40,6 +40,7 @@ from sparkd.launcher.imports import (
     find_torch_build,
     import_modules,
     list_descriptors,
+    shut_down_nvml,
 )
 
 if __name__ == "__main__":
@@ -80,6 +81,7 @@ class Launcher:
             failed = import_modules(modules)
         self._changes = find_changed_variables()
         set_title(["sparkd-launcher"])  # also because it does not work after the environment has changed
+        shut_down_nvml()
         problem = find_fork_problem(before)
         self._kept = list_descriptors() - before
         # Objects of the imports never become garbage. Without this, each engine's collector would copy their pages.

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from sparkd.errors import LaunchError
-from sparkd.launcher.imports import DEVICES
+from sparkd.launcher.imports import DEVICES, NvmlCapability
 from sparkd.launcher.messages import Report
 from sparkd.processes.log import Log
 from tests.launcher.runtime import Place, finish
+from tests.machine.drivers import build_driver
 from tests.processes.children import wait_until
 
 C_THREAD = """
@@ -109,6 +112,34 @@ def test_a_process_that_uses_a_gpu_is_not_forked(place: Place) -> None:
         device.unlink()
 
 
+def test_nvml_that_imports_have_initialised_is_shut_down(place: Place, tmp_path: Path) -> None:
+    driver = build_driver(tmp_path, "gb10")
+    device = Path(f"{DEVICES}-of-a-driver-{os.getpid()}")
+    device.touch()
+    place.environment.update(
+        {
+            "LD_LIBRARY_PATH": str(tmp_path),
+            "FAKE_NVML": str(driver.folder / "kind"),
+            "FAKE_NVML_DEVICE": str(device),
+        }
+    )
+    place.write(
+        "counting", "import ctypes\nnvml = ctypes.CDLL('libnvidia-ml.so.1')\nassert nvml.nvmlInit() == 0"
+    )
+    place.write("counting_too", "import counting\nassert counting.nvml.nvmlInit() == 0")
+    place.write(
+        "shutting_down_later",
+        "import counting, os\n"
+        f"opened = [os.path.realpath('/proc/self/fd/' + name) for name in os.listdir('/proc/self/fd')]\n"
+        f"assert {str(device)!r} in opened",
+    )
+    try:
+        report = read_report(place, "counting", "counting_too", "shutting_down_later")
+        assert (report.problem, report.failed) == ("", ())
+    finally:
+        device.unlink()
+
+
 @pytest.mark.parametrize(("initialised", "problem"), [(True, "an import initialised CUDA"), (False, "")])
 def test_pytorch_is_asked_whether_it_has_initialised_cuda(
     place: Place, initialised: bool, problem: str
@@ -118,6 +149,44 @@ def test_pytorch_is_asked_whether_it_has_initialised_cuda(
     report = read_report(place, "torch")
     assert report.problem.startswith(problem)
     assert bool(report.problem) == initialised
+
+
+@pytest.mark.parametrize(("kind", "problem"), [("gb10", ""), ("gone", "an import initialised CUDA")])
+def test_an_import_gets_the_capability_of_a_gpu_from_nvml_if_that_answers(
+    place: Place, tmp_path: Path, kind: str, problem: str
+) -> None:
+    driver = build_driver(tmp_path, kind)
+    place.environment.update({"LD_LIBRARY_PATH": str(tmp_path), "FAKE_NVML": str(driver.folder / "kind")})
+    place.write("torch/__init__", "from torch import cuda\nclass version: cuda = '13.0'")
+    place.write(
+        "torch/cuda",
+        "initialised = False\n"
+        "def is_initialized(): return initialised\n"
+        "def _get_nvml_device_index(device): return device\n"
+        "def get_device_capability(device=None):\n"
+        "    global initialised\n"
+        "    initialised = True\n"
+        "    return 12, 1\n",
+    )
+    place.write("asking", "import torch\nassert torch.cuda.get_device_capability() == (12, 1)")
+    place.write("keeping", "from torch.cuda import get_device_capability as kept\nassert kept(0) == (12, 1)")
+    report = read_report(place, "torch", "asking", "keeping")
+    assert report.failed == ()
+    assert report.problem.startswith(problem)
+    assert bool(report.problem) == bool(problem)
+
+
+def test_after_the_imports_pytorch_answers_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    cuda = SimpleNamespace(get_device_capability=lambda device=None: (7, device))
+    monkeypatch.setitem(
+        sys.modules, "torch", SimpleNamespace(cuda=cuda, version=SimpleNamespace(cuda="13.0"))
+    )
+    original, capability = cuda.get_device_capability, NvmlCapability()
+    capability.install()
+    assert cuda.get_device_capability is capability
+    capability.remove()
+    assert cuda.get_device_capability is original
+    assert capability(5) == (7, 5)
 
 
 def test_modules_depend_on_the_build_of_pytorch(place: Place) -> None:

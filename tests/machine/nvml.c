@@ -1,18 +1,21 @@
 /* A fake NVML with the functions that sparkd calls. It acts as a GB10, an H100, an H200, or a failing driver.
  *
  * Every call reads the kind from the file in FAKE_NVML: `gb10`, `gb10-total`, `h100`, `h200`, `gone`, `absent`.
- * The file in FAKE_NVML_PROCESSES has lines "PID bytes". Signatures and codes: NVIDIA's nvml.h, API version 12.
+ * The file in FAKE_NVML_PROCESSES has lines "PID bytes". Between the first nvmlInit and the last nvmlShutdown it keeps
+ * the file in FAKE_NVML_DEVICE open, as NVML keeps /dev/nvidiactl. Signatures and codes: NVIDIA's nvml.h, API version 12.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { SUCCESS = 0, UNINITIALIZED = 1, NOT_SUPPORTED = 3, INSUFFICIENT_SIZE = 7, DRIVER_NOT_LOADED = 9, GPU_IS_LOST = 15 };
 
 typedef struct { unsigned long long total, free, used; } memory_t;
 typedef struct { unsigned int pid; unsigned long long used; unsigned int gpu, compute; } process_t;
 
-static int open_count;
+static int open_count, device = -1;
 
 static int is(const char *kind)
 {
@@ -46,10 +49,22 @@ int nvmlInitWithFlags(unsigned int flags)
     if (is("absent") || is("gone"))
         return DRIVER_NOT_LOADED;
     open_count++;
+    if (device < 0 && getenv("FAKE_NVML_DEVICE"))
+        device = open(getenv("FAKE_NVML_DEVICE"), O_RDWR);
     return SUCCESS;
 }
 int nvmlInit_v2(void) { return nvmlInitWithFlags(0); }
-int nvmlShutdown(void) { open_count = 0; return SUCCESS; }
+int nvmlInit(void) { return nvmlInitWithFlags(0); }
+int nvmlShutdown(void)
+{
+    if (open_count == 0)
+        return UNINITIALIZED;
+    if (--open_count == 0 && device >= 0) {
+        close(device);
+        device = -1;
+    }
+    return SUCCESS;
+}
 
 const char *nvmlErrorString(int code)
 {
@@ -68,6 +83,14 @@ int nvmlDeviceGetName(void *device, char *name, unsigned int length)
 {
     (void)device;
     snprintf(name, length, "NVIDIA %s", is("h100") ? "H100 80GB HBM3" : is("h200") ? "H200" : is("gb10") ? "GB10" : "Grace");
+    return lost();
+}
+
+int nvmlDeviceGetCudaComputeCapability(void *device, int *major, int *minor)
+{
+    (void)device;
+    *major = is("gb10") ? 12 : 9;
+    *minor = is("gb10") ? 1 : 0;
     return lost();
 }
 
