@@ -6,6 +6,7 @@ import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
 
+import psutil
 import pytest
 
 from tests.e2e.conftest import Build
@@ -63,6 +64,24 @@ def test_no_memory_for_a_launcher_is_a_reason_to_start_cold(build: Build, runtim
     sparkd = build({"a": runtime.model(memory="900 MiB")}, paths=runtime.paths, memory=memory)
     assert text(sparkd, "a") == "one two three"
     assert sparkd.model("a").cold_reason == "there is no memory for a launcher"
+
+
+def test_a_launcher_ends_for_a_model_that_needs_its_memory_and_does_not_come_back_at_once(
+    build: Build, runtime: WarmRuntime
+) -> None:
+    memory = {"total": "4 GiB", "reserve": 0, "learn": False}
+    models = {"a": runtime.model(), "b": runtime.model(memory="3 GiB")}
+    sparkd = build(models, paths=runtime.paths, memory=memory)
+    text(sparkd, "a")
+    launcher = wait_for_launcher(sparkd)
+    wait_until("its memory is counted", lambda: sparkd.status().memory.launchers)
+    assert text(sparkd, "b") == "one two three"
+    assert "ends: a model needs their memory" in sparkd.log()
+    assert sparkd.model("b").cold_reason == "there is no memory for a launcher"
+    assert sparkd.model("a").state == "ready"
+    assert launcher.pid
+    assert not psutil.pid_exists(launcher.pid)
+    assert launcher_of(sparkd) is None
 
 
 # Launchers that fail
