@@ -152,7 +152,6 @@ class Launcher:
         """Undo what this program has done to itself, and take over what a new process gets from sparkd."""
         output, *gates = descriptors
         os.setsid()
-        os.chdir(request["directory"])
         nothing = os.open(os.devnull, os.O_RDONLY)
         for source, target in ((nothing, 0), (output, 1), (output, 2)):
             os.dup2(source, target)
@@ -160,6 +159,7 @@ class Launcher:
         for descriptor in list_descriptors() - kept:
             with suppress(OSError):
                 os.close(descriptor)
+        os.chdir(request["directory"])
         os.environ.clear()
         os.environ.update(request["environment"])
         for name, value in self._changes.items():  # the imports have set these, whatever they were before

@@ -55,7 +55,7 @@ def sparkd() -> Iterator[SparkdProcess]:
         sparkd = SparkdProcess(
             Path(folder),
             {
-                "memory": {"total": "9 GiB", "reserve": 0, "learn": False},
+                "memory": {"total": "20 GiB", "reserve": 0, "learn": False},
                 "paths": {"venvs": str(CLONE / "venvs"), "runtimes": str(CLONE / ".sparkd" / "runtimes")},
                 "models": define_models(),
             },
