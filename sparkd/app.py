@@ -79,6 +79,7 @@ def build_app(
         footprint=footprint,
         settings=catalogue.settings,
         can_prepare=lambda model: supervisor.can_prepare(model),  # noqa: PLW0108 - created below
+        load_time=learning.load_time,
     )
     keys = read_keys(catalogue)
     known = {entry.model for entry in snapshot.entries}

@@ -26,7 +26,10 @@ Source = Annotated[str, Meta(extra={"unit": "source"})]
 
 IdleTimeout = Annotated[
     Seconds,
-    Meta(description="sparkd stops a model this long after the end of its last request. 0: never."),
+    Meta(
+        description="sparkd stops a model this long after the end of its last request, even if nothing else needs "
+        "its memory. 0: never. Unset: never for a utility model."
+    ),
 ]
 StartTimeout = Annotated[
     Seconds, Meta(description="A model that is not ready this long after its launch has failed.")
@@ -37,10 +40,11 @@ DrainTimeout = Annotated[
     Meta(description="The longest time that an evicted model may take to finish its requests."),
 ]
 MinResidency = Annotated[
-    Seconds,
+    Seconds | None,
     Meta(
-        description="A ready model is not evicted for another one before this time. If it is busy and takes longer "
-        "to load, its load time counts instead."
+        description="A ready model is not evicted for another one before this time, or, while it is busy, before the "
+        "time that it took to load; afterwards it is. Unset: sparkd decides by the model's load time and by its usual "
+        "pauses between requests."
     ),
 ]
 CpuWeight = Annotated[

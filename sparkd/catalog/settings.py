@@ -134,11 +134,11 @@ class Failures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Defaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[defaults]`: values for models that do not set them."""
 
-    idle_timeout: IdleTimeout = 1200.0
+    idle_timeout: IdleTimeout = 43200.0
     start_timeout: StartTimeout = 900.0
     stop_grace: StopGrace = 10.0
     drain_timeout: DrainTimeout = 300.0
-    min_residency: MinResidency = 30.0
+    min_residency: MinResidency = None
     download: Download = "reject"
 
 

@@ -40,6 +40,7 @@ class CommandEngine:
     health_errors = HealthErrors(timeout=60.0, inconclusive=frozenset({408, 425, 429, 502, 503, 504}))
     parser: str | None = None
     warm_start: WarmStart | None = None
+    first_milestone: Milestone | None = None
 
     def find_warm_obstacle(self, model: Model) -> str | None:  # noqa: ARG002
         """Always an obstacle."""

@@ -164,6 +164,9 @@ class Engine(Protocol):
     warm_start: WarmStart | None
     """How it starts warm; None if it cannot."""
 
+    first_milestone: Milestone | None
+    """What it does before its log shows a step of loading; None if that is unknown."""
+
     def find_warm_obstacle(self, model: Model) -> str | None:
         """Why this model must start cold, None if it may start warm."""
         ...

@@ -106,6 +106,7 @@ class SglangEngine:
     health_errors = HealthErrors(timeout=5.0, inconclusive=frozenset({503}))
     parser: str | None = "sglang_serve"
     warm_start: WarmStart | None = None
+    first_milestone: Milestone | None = None
 
     def find_warm_obstacle(self, model: Model) -> str | None:  # noqa: ARG002
         """Always an obstacle."""

@@ -157,6 +157,7 @@ class VllmEngine:
     health_errors = HealthErrors(timeout=5.0)
     parser: str | None = "vllm_serve"
     warm_start: WarmStart | None = WARM_START
+    first_milestone: Milestone | None = Milestone("importing modules")
 
     def find_warm_obstacle(self, model: Model) -> str | None:
         """Options that need processes which are not forked."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from sparkd.scheduling.ledger import NEVER, Entry, Ledger
 from sparkd.scheduling.lifecycle import State
+from sparkd.scheduling.residency import eviction_time, measure_demand
 
 
 def next_deadline(ledger: Ledger, now: float) -> float:
@@ -16,7 +17,7 @@ def next_deadline(ledger: Ledger, now: float) -> float:
     deadlines = [_entry_deadline(entry) for entry in ledger.active.values()]
     if ledger.queue:
         deadlines.append(next(iter(ledger.queue.values())).deadline)
-        deadlines += _eviction_times(ledger)
+        deadlines += _eviction_times(ledger, now)
     return min((at for at in deadlines if at > now), default=NEVER)
 
 
@@ -25,12 +26,6 @@ def idle_deadline(entry: Entry) -> float:
     if not entry.is_idle or entry.model.pinned or entry.model.idle_timeout <= 0:
         return NEVER
     return entry.last_used + entry.model.idle_timeout
-
-
-def eviction_time(victim: Entry, rival: Entry, max_wait: float) -> float:
-    """When the victim may be evicted for a waiting rival: after its residency, or half of the rival's `max_wait`."""
-    oldest = next(iter(rival.waiting.values()))
-    return min(victim.residency_end(), oldest.arrived + max_wait / 2)
 
 
 def _entry_deadline(entry: Entry) -> float:
@@ -47,8 +42,9 @@ def _entry_deadline(entry: Entry) -> float:
             return NEVER
 
 
-def _eviction_times(ledger: Ledger) -> Iterator[float]:
+def _eviction_times(ledger: Ledger, now: float) -> Iterator[float]:
     ready = [entry for entry in ledger.active.values() if entry.state is State.READY]
-    for rival in ledger.active.values():
-        if rival.waiting:
-            yield from (eviction_time(victim, rival, ledger.max_wait) for victim in ready)
+    waiting = ledger.waiting_models()
+    demand = measure_demand(waiting, ledger.max_wait)
+    for rival in waiting:
+        yield from (eviction_time(victim, rival, demand, now) for victim in ready)

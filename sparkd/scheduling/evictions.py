@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from sparkd.scheduling.ledger import Entry
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.memory import Budget
+from sparkd.scheduling.residency import RELEASE_TIME, load_time
 
 
 def fits(candidate: Entry, residents: Sequence[Entry], budget: Budget) -> bool:
@@ -28,17 +29,20 @@ def fits(candidate: Entry, residents: Sequence[Entry], budget: Budget) -> bool:
     return others + candidate.footprint <= budget.limit_for(candidate.model)
 
 
-def choose_evictions(candidate: Entry, residents: Sequence[Entry], budget: Budget) -> list[Entry] | None:
+def choose_evictions(
+    candidate: Entry, residents: Sequence[Entry], budget: Budget, now: float
+) -> list[Entry] | None:
     """Return the models to evict so that the candidate fits when all leaving models have left; None if nothing helps.
 
-    Idle models are evicted before busy ones, the least recently used first. No model is evicted without need.
+    Idle models are evicted before busy ones. Among them, the first one has been idle for the longest time, compared
+    with what it takes to load again. No model is evicted without need.
     """
     staying = [entry for entry in residents if entry.state in (State.STARTING, State.READY)]
     if fits(candidate, staying, budget):
         return []
     evictable = sorted(
         (entry for entry in staying if _may_evict(candidate, entry)),
-        key=lambda entry: (not entry.is_idle, entry.last_used),
+        key=lambda entry: (not entry.is_idle, (entry.last_used - now) / (load_time(entry) + RELEASE_TIME)),
     )
     chosen: list[Entry] = []
     for victim in evictable:

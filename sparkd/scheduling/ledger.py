@@ -11,6 +11,7 @@ from msgspec import Struct, field, structs
 from sparkd.catalog.definitions import Model
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.memory import Basis
+from sparkd.scheduling.sessions import Sessions
 
 NEVER = float("inf")
 
@@ -37,7 +38,8 @@ class Entry(Struct, eq=False):
     `footprint` is bytes and `basis` where that number comes from; other numbers are counts or seconds. `leases` has
     the tickets granted on the current run, with the time of each grant. `cause` is why the last process failed,
     `reason` why this one must stop. `killed`: the memory guard killed this run; `guard_kills`: how many runs it
-    has killed. `withdrawn`: the model was removed from the catalogue, or disabled.
+    has killed. `withdrawn`: the model was removed from the catalogue, or disabled. `arrivals` is the sum of the times
+    when the waiting requests arrived.
     """
 
     model: Model
@@ -62,6 +64,8 @@ class Entry(Struct, eq=False):
     killed: bool = False
     guard_kills: int = 0
     withdrawn: bool = False
+    arrivals: float = 0.0
+    sessions: Sessions = field(default_factory=Sessions)
 
     @property
     def is_resident(self) -> bool:
@@ -87,15 +91,6 @@ class Entry(Struct, eq=False):
     def is_inactive(self) -> bool:
         """Whether nothing changes until a request for it arrives."""
         return self.state is State.STOPPED and not (self.waiting or self.failures)
-
-    def residency_end(self) -> float:
-        """When it may be evicted for another model.
-
-        An idle model stays for `min_residency` after it became ready. A busy one stays at least as long as it took
-        to load, so that it serves no shorter than it loads.
-        """
-        quantum = max(self.model.min_residency, self.load_time) if self.leases else self.model.min_residency
-        return (self.ready_at or self.since) + quantum
 
 
 class Ledger:
@@ -134,22 +129,28 @@ class Ledger:
 
     def enqueue(self, entry: Entry, now: float) -> Ticket:
         """Add a new ticket at the end of the queue."""
+        if entry.last_used and not (entry.leases or entry.waiting):
+            entry.sessions.add_pause(entry.last_used, now, is_ready=entry.state is State.READY)
         self._last_ticket += 1
         ticket = Ticket(self._last_ticket, entry.model.id, now, now + self.max_wait)
         self.queue[ticket.id] = ticket
         entry.waiting[ticket.id] = ticket
+        entry.arrivals += now
         return ticket
 
     def dequeue(self, ticket_id: int) -> Entry:
         """Remove a waiting ticket and return its model's entry."""
-        entry = self.active[self.queue.pop(ticket_id).model]
+        ticket = self.queue.pop(ticket_id)
+        entry = self.active[ticket.model]
         del entry.waiting[ticket_id]
+        entry.arrivals = entry.arrivals - ticket.arrived if entry.waiting else 0.0
         return entry
 
     def grant_lease(self, entry: Entry, ticket_id: int, now: float) -> None:
         """Turn a waiting ticket into a lease on the entry's current run."""
         self.dequeue(ticket_id)
         entry.leases[ticket_id] = now
+        entry.sessions.clients = max(entry.sessions.clients, len(entry.leases))
         entry.last_used = now
         self.leases[ticket_id] = (entry, entry.run)
 
@@ -162,6 +163,11 @@ class Ledger:
         entry.answer_time = duration if not entry.answer_time else 0.8 * entry.answer_time + 0.2 * duration
         entry.last_used = now
         return entry
+
+    def waiting_models(self) -> list[Entry]:
+        """Entries of stopped models that requests wait for, the one with the oldest request first."""
+        waiting = [entry for entry in self.active.values() if entry.waiting and entry.state is State.STOPPED]
+        return sorted(waiting, key=lambda entry: next(iter(entry.waiting)))
 
     def residents(self) -> Iterator[Entry]:
         """Entries that use memory."""

@@ -16,7 +16,7 @@ from sparkd.scheduling.actions import Action, Grant, Kill, Launch, Refuse, Termi
 from sparkd.scheduling.ledger import Entry
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.memory import Basis
-from sparkd.scheduling.refusals import ASSUMED_LOAD_TIME
+from sparkd.scheduling.residency import ASSUMED_LOAD_TIME
 from sparkd.scheduling.scheduler import Scheduler
 
 ASSUMED_STOP_TIME: Final = 2.0

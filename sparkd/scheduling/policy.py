@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterable
 from sparkd.errors import Refusal
 from sparkd.scheduling import refusals
 from sparkd.scheduling.actions import Action, Grant
-from sparkd.scheduling.deadlines import eviction_time, idle_deadline, next_deadline
+from sparkd.scheduling.deadlines import idle_deadline, next_deadline
 from sparkd.scheduling.evictions import choose_evictions, fits
 from sparkd.scheduling.ledger import Entry
 from sparkd.scheduling.lifecycle import Event, State
 from sparkd.scheduling.memory import Budget
+from sparkd.scheduling.residency import RELEASE_TIME, eviction_time, load_time, measure_demand
 from sparkd.scheduling.steps import PREPARE_MEMORY, PREPARED_MEMORY, SchedulingSteps
 
 
@@ -44,7 +45,7 @@ class SchedulingPolicy(SchedulingSteps):
         if self._ledger.queue:
             heads = self._launch_next(now)
             self._refuse_excess(now)
-        self._update_preparation(heads)
+        self._update_preparation(heads, now)
         self.deadline = next_deadline(self._ledger, now)
         return self._take_actions()
 
@@ -99,17 +100,21 @@ class SchedulingPolicy(SchedulingSteps):
 
         Return the models that are next in their lanes and must wait.
         """
-        waiting = [e for e in self._ledger.active.values() if e.waiting and e.state is State.STOPPED]
+        waiting = self._ledger.waiting_models()
+        self._demand = measure_demand(waiting, self._ledger.max_wait)
         ahead: dict[bool, Entry] = {}
-        for entry in sorted(waiting, key=lambda entry: next(iter(entry.waiting))):
+        heads: list[Entry] = []
+        for entry in waiting:
             lane = entry.is_utility
             if lane in ahead:
-                self._refuse_if_queueing_is_off(entry, [ahead[lane]], now)
+                if not self._launch_meanwhile(entry, ahead[lane], now):
+                    self._refuse_if_queueing_is_off(entry, [ahead[lane]], now)
             elif not self._launch_or_refuse(entry, now):
                 # An exclusive model waits for an empty machine; the utility model must not start meanwhile.
                 lanes = (True, False) if entry.model.lifecycle == "exclusive" else (lane,)
-                ahead |= dict.fromkeys(lanes, entry)
-        return list(ahead.values())
+                ahead = dict.fromkeys(lanes, entry) | ahead
+                heads.append(entry)
+        return heads
 
     def _launch_or_refuse(self, entry: Entry, now: float) -> bool:
         """Return whether the entry was launched or refused. If not, it waits and blocks its lane."""
@@ -119,8 +124,8 @@ class SchedulingPolicy(SchedulingSteps):
             return starting.is_utility is entry.is_utility and self._refuse_if_queueing_is_off(
                 entry, [starting], now
             )
-        leaving = choose_evictions(entry, residents, self._available_budget(entry, residents))
-        if leaving is None and choose_evictions(entry, residents, self.budget) is not None:
+        leaving = choose_evictions(entry, residents, self._available_budget(entry, residents), now)
+        if leaving is None and choose_evictions(entry, residents, self.budget, now) is not None:
             return self._refuse_if_memory_short(entry, residents)
         if leaving is None:
             self._refuse_waiting(
@@ -128,7 +133,7 @@ class SchedulingPolicy(SchedulingSteps):
             )
             return True
         if too_recent := [
-            victim for victim in leaving if now < eviction_time(victim, entry, self._ledger.max_wait)
+            victim for victim in leaving if now < eviction_time(victim, entry, self._demand, now)
         ]:
             return self._refuse_if_queueing_is_off(entry, too_recent, now)
         busy = [victim for victim in leaving if victim.leases]
@@ -137,6 +142,29 @@ class SchedulingPolicy(SchedulingSteps):
         for victim in leaving:
             self._evict(victim, now, f"making room for {entry.model.id}")
         return self._launch_if_possible(entry, now)
+
+    def _launch_meanwhile(self, entry: Entry, head: Entry, now: float) -> bool:
+        """Launch the entry although an older request waits for the head, if it is ready before the head's rivals leave.
+
+        Only idle models whose residency is over are evicted for it. Return whether it was launched.
+        """
+        residents = list(self._ledger.residents())
+        all_ready = all(each.state is State.READY for each in residents)
+        if not all_ready or "exclusive" in (entry.model.lifecycle, head.model.lifecycle):
+            return False
+        leaving = choose_evictions(entry, residents, self._available_budget(entry, residents), now)
+        rivals = choose_evictions(head, residents, self._available_budget(head, residents), now)
+        if leaving is None or not rivals or not all(self._is_free(victim, entry, now) for victim in leaving):
+            return False
+        head_begins = max(eviction_time(rival, head, self._demand, now) for rival in rivals)
+        if now + (RELEASE_TIME if leaving else 0.0) + load_time(entry) > head_begins:
+            return False
+        for victim in leaving:
+            self._evict(victim, now, f"making room for {entry.model.id}")
+        return self._launch_if_possible(entry, now)
+
+    def _is_free(self, victim: Entry, rival: Entry, now: float) -> bool:
+        return victim.is_idle and now >= eviction_time(victim, rival, self._demand, now)
 
     def _launch_if_possible(self, entry: Entry, now: float) -> bool:
         residents = list(self._ledger.residents())
@@ -152,10 +180,12 @@ class SchedulingPolicy(SchedulingSteps):
         self._launch(entry, now)
         return True
 
-    def _update_preparation(self, heads: Iterable[Entry]) -> None:
+    def _update_preparation(self, heads: Iterable[Entry], now: float) -> None:
         """Prepare the model that launches once others have left. Discard the preparation of any other model."""
         residents = list(self._ledger.residents())
-        next_models = [entry for entry in heads if self._only_waits_for_others_to_leave(entry, residents)]
+        next_models = [
+            entry for entry in heads if self._only_waits_for_others_to_leave(entry, residents, now)
+        ]
         prepared = self._ledger.preparation
         if prepared and all(entry.model.id != prepared.model for entry in next_models):
             self._discard()
@@ -165,11 +195,11 @@ class SchedulingPolicy(SchedulingSteps):
             if entry := next(able, None):
                 self._prepare(entry)
 
-    def _only_waits_for_others_to_leave(self, entry: Entry, residents: list[Entry]) -> bool:
+    def _only_waits_for_others_to_leave(self, entry: Entry, residents: list[Entry], now: float) -> bool:
         """Whether the model launches as soon as the models that are leaving have left."""
         if not entry.waiting or self._starting_entry():
             return False
-        return choose_evictions(entry, residents, self.budget) == []
+        return choose_evictions(entry, residents, self.budget, now) == []
 
     def _has_memory_to_prepare(self) -> bool:
         return self.available is None or self.available - self.guard.floor >= PREPARE_MEMORY

@@ -18,9 +18,7 @@ from sparkd.errors import (
 from sparkd.scheduling.ledger import NEVER, Entry
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.memory import Budget
-
-ASSUMED_LOAD_TIME = 60.0
-"""Seconds assumed for a model that has not been loaded since the daemon started."""
+from sparkd.scheduling.residency import release_time
 
 UPGRADE_RETRY = 2.0
 """Seconds after which a sparkd that replaces itself accepts requests again."""
@@ -31,16 +29,7 @@ MEMORY_SHORTAGE_RETRY = 15.0
 
 def seconds_until_free(holders: Sequence[Entry], now: float) -> float:
     """Estimate the seconds until all models in `holders` could be evicted; at least 1."""
-    return max([1.0, *(_seconds_until_release(holder, now) for holder in holders)])
-
-
-def _seconds_until_release(holder: Entry, now: float) -> float:
-    if holder.state is State.STARTING:
-        return (holder.load_time or ASSUMED_LOAD_TIME) - (now - holder.since)
-    residency = holder.residency_end() - now
-    if not holder.leases:
-        return residency
-    return max(residency, holder.answer_time - (now - min(holder.leases.values())))
+    return max([1.0, *(release_time(holder, now) for holder in holders)])
 
 
 def _names(entries: Sequence[Entry]) -> str:
@@ -63,13 +52,14 @@ def _describe_holder(entry: Entry, now: float) -> Holder:
     uptime = now - (entry.ready_at if entry.ready_at is not None else entry.since)
     idle = 0.0 if entry.leases or entry.ready_at is None else now - entry.last_used
     stops = model.idle_timeout > 0 and not model.pinned
+    residency = model.min_residency or 0.0
     return Holder(
         model=model.id,
         state=entry.state,
         uptime=uptime,
         idle=idle,
-        release=max(model.idle_timeout - idle, model.min_residency - uptime, 0.0) if stops else None,
-        auto_stop=stops and uptime >= model.min_residency,
+        release=max(model.idle_timeout - idle, residency - uptime, 0.0) if stops else None,
+        auto_stop=stops and uptime >= residency,
     )
 
 

@@ -37,10 +37,13 @@ class Scheduler(SchedulingPolicy):
         footprint: Callable[[Model, Budget], Footprint],
         settings: Settings,
         can_prepare: Callable[[Model], bool] = lambda _: False,
+        load_time: Callable[[Model], float | None] = lambda _: None,
     ) -> None:
-        """`can_prepare`: whether the start of the model can begin before its memory is free."""
+        """`can_prepare`: whether the start of the model can begin before its memory is free. `load_time`: the seconds
+        that its last start took, None if unknown."""
         super().__init__(Ledger(settings.queue.max_wait), budget, footprint, settings, can_prepare)
         self._models = models
+        self._load_time = load_time
 
     # Events ------------------------------------------------------------------------------------------------
 
@@ -64,10 +67,11 @@ class Scheduler(SchedulingPolicy):
         if self._transition(entry, Event.HEALTHY, now) is State.READY:
             entry.ready_at = entry.last_used = now
             entry.load_time = now - launched
+            entry.sessions.resume(now)
         return self._decide(now)
 
     def on_restarted(self, model_id: str, run: int, now: float) -> list[Action]:
-        """The run's engine did not start and is started again, cold. Its start deadline begins again."""
+        """The run's engine did not start, and is started again in another way. Its start deadline begins again."""
         entry = self._require_running(model_id, run)
         if entry.state is State.STARTING:
             entry.since = now
@@ -298,7 +302,7 @@ class Scheduler(SchedulingPolicy):
         entry = ledger.active.get(model_id) or ledger.inactive.pop(model_id, None)
         if entry is None:
             model = self._models[model_id]
-            entry = Entry(model, *self.footprint(model))
+            entry = Entry(model, *self.footprint(model), load_time=self._load_time(model) or 0.0)
         ledger.active[model_id] = entry
         return entry
 

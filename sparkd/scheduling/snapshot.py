@@ -9,6 +9,7 @@ from msgspec import Struct
 from sparkd.scheduling.ledger import Entry
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.memory import Basis
+from sparkd.scheduling.sessions import Sessions
 
 TRANSFERABLE_STATES = (State.STARTING, State.READY)
 """States in which a process is handed over. The handover waits for processes that are stopping."""
@@ -31,6 +32,7 @@ class EntrySnapshot(Struct, frozen=True, kw_only=True):
     load_time: float
     answer_time: float
     guard_kills: int
+    sessions: Sessions
 
 
 COPIED_FIELDS = tuple(name for name in EntrySnapshot.__struct_fields__ if name not in ("model", "state"))

@@ -90,6 +90,7 @@ class SchedulingSteps:
             self._transition(entry, Event.EVICT, now)
             self._actions.append(Terminate(entry.model.id, entry.run, entry.reason))
         elif entry.state is State.READY:
+            entry.sessions.suspend(entry.last_used)
             self._transition(entry, Event.EVICT, now)
             entry.drain_deadline = now + entry.model.drain_timeout
             self._terminate_if_drained(entry, now)

@@ -206,6 +206,7 @@ class Run:
 
     async def _start(self, *, gated: bool = False) -> None:
         """Start the engine; see EngineStarter. Raises LaunchError and OSError."""
+        self.milestone = self._engine.first_milestone
         failure = self._warm_failure
         request = StartRequest(
             model=self.model,

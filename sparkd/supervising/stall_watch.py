@@ -18,10 +18,11 @@ STALL_TIMEOUT: Final = 90.0
 
 
 class StallWatch:
-    """Watches the early phases of one start."""
+    """Watches the early phases of one start. It stalls after `timeout` seconds without a milestone."""
 
-    def __init__(self, early_phases: Collection[str]) -> None:
+    def __init__(self, early_phases: Collection[str], timeout: float = STALL_TIMEOUT) -> None:
         self._early_phases = early_phases
+        self._timeout = timeout
         self._last: Milestone | None = None
         self._changed = asyncio.Event()
 
@@ -35,10 +36,10 @@ class StallWatch:
         while self._last is None or self._last.phase in self._early_phases:
             self._changed.clear()
             try:
-                async with asyncio.timeout(STALL_TIMEOUT):
+                async with asyncio.timeout(self._timeout):
                     await self._changed.wait()
             except TimeoutError:
                 step = f' after "{self._last.phase}"' if self._last else ""
-                sentence = f"it made no progress for {STALL_TIMEOUT:.0f} seconds{step}."
+                sentence = f"it made no progress for {self._timeout:.0f} seconds{step}."
                 return Cause("engine_wedged", sentence)
         return None

@@ -48,6 +48,14 @@ def test_a_model_has_what_it_says_and_the_rest_from_the_defaults(folder: Folder)
     assert (model.engine, model.lifecycle, model.pinned, model.enabled) == ("vllm", "normal", False, True)
 
 
+def test_a_utility_model_is_kept_unless_an_idle_timeout_is_set(folder: Folder) -> None:
+    utility = f'[models.u]\n{VLLM}\nlifecycle = "utility"\n'
+    assert folder.read(utility).models["u"].idle_timeout == 0.0
+    assert folder.read(f"{utility}idle_timeout = 60").models["u"].idle_timeout == 60.0
+    assert folder.read(f"[defaults]\nidle_timeout = 70\n{utility}").models["u"].idle_timeout == 70.0
+    assert folder.read(f"[models.n]\n{VLLM}").models["n"].idle_timeout == Settings().defaults.idle_timeout
+
+
 def test_durations_are_float_seconds_even_if_written_as_an_integer(folder: Folder) -> None:
     assert isinstance(folder.read("[queue]\nmax_wait = 5").settings.queue.max_wait, float)
 

@@ -70,6 +70,7 @@ class Harness:
     prepared: dict[int, str] = field(default_factory=dict)
     preparations: list[str] = field(default_factory=list)
     ended_launchers: int = 0
+    load_times: dict[str, float] = field(default_factory=dict)
     floor: int | None = None
     slots: int | None = None
 
@@ -78,6 +79,7 @@ class Harness:
             {model.id: model for model in self.models},
             **self.scheduler_arguments(),
             can_prepare=lambda model: model.id in self.preparable,
+            load_time=lambda model: self.load_times.get(model.id),
         )
 
     def scheduler_arguments(self) -> dict[str, Any]:

@@ -25,9 +25,9 @@ class Promises(RuleBasedStateMachine):
     @initialize(
         reject=st.booleans(),
         idle=st.sampled_from([0.0, 40.0]),
-        residency=st.sampled_from([0.0, 30.0]),
+        residency=st.sampled_from([None, 0.0, 30.0]),
     )
-    def build(self, reject: bool, idle: float, residency: float) -> None:
+    def build(self, reject: bool, idle: float, residency: float | None) -> None:
         times: dict[str, Any] = {
             "idle_timeout": idle,
             "min_residency": residency,

@@ -38,7 +38,7 @@ def read_with_overrides(path: Path, overrides: Mapping[Path, bytes]) -> Catalogu
     layers = _read_layers(documents, path)
     settings = _build_settings(layers.settings, path)
     runtimes = _Runtimes(documents, Path(settings.paths.venvs))
-    models = _build_drafts(layers.models, settings.defaults)
+    models = _build_drafts(layers.models, settings.defaults, layers.settings["defaults"])
     problems = [*documents.problems, *layers.problems, *runtimes.problems]
     problems += check_settings(settings, layers.settings)
     if "venvs" not in layers.settings["paths"].invalid_keys:
@@ -95,10 +95,19 @@ def _build_settings(tables: Mapping[str, Table], path: Path) -> Settings:
     return Settings(**built)
 
 
-def _build_drafts(tables: Mapping[str, Table], defaults: Defaults) -> list[Draft]:
+def _build_drafts(tables: Mapping[str, Table], defaults: Defaults, given: Table) -> list[Draft]:
+    """Models with the values of `[defaults]`, of which the table `given` sets some."""
     timeouts = {name: getattr(defaults, name) for name in Defaults.__struct_fields__}
+    kept = {} if "idle_timeout" in given.values else {"idle_timeout": 0.0}
     return [
-        Draft(_build_struct(Model, {**timeouts, **table.values}, id=id_), table)
+        Draft(
+            _build_struct(
+                Model,
+                {**timeouts, **(kept if table.values.get("lifecycle") == "utility" else {}), **table.values},
+                id=id_,
+            ),
+            table,
+        )
         for id_, table in tables.items()
     ]
 

@@ -1,0 +1,109 @@
+"""How long a ready model keeps its memory while requests wait for another one. Pure functions over entries.
+
+An idle model goes once its session is probably over. Otherwise the memory changes hands when that is worth it:
+
+- The waiting requests would together wait longer for the end of its session than its clients would for the end of
+  theirs, both loads included: the shorter session goes first.
+- The waiting requests have together waited several times what the change costs: a wrong estimate has a limit.
+- The oldest request could otherwise not be served before its deadline.
+
+Before the last of these, a busy model serves at least as long as it took to load. A model with a `min_residency` of
+its own goes after that time, or after its load time while it is busy, whatever its sessions are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from sparkd.scheduling.ledger import NEVER, Entry
+from sparkd.scheduling.lifecycle import State
+
+ASSUMED_LOAD_TIME: Final = 60.0
+"""Seconds assumed for a model that has never been loaded."""
+
+RELEASE_TIME: Final = 15.0
+"""Seconds assumed from the eviction of an idle model until its memory is free."""
+
+DRAIN_TIME: Final = 45.0
+"""Seconds assumed for the rest of the responses that an evicted model still writes."""
+
+PATIENCE: Final = 4.0
+"""How many times the cost of a change the waiting requests wait for it, at most."""
+
+
+class Demand(NamedTuple):
+    """The requests that wait for stopped models: how many, and the sum of the times when they arrived.
+
+    `latest` is when the next change must begin, so that all of them are served before their deadlines.
+    """
+
+    tickets: int
+    arrivals: float
+    latest: float
+
+    def reaches(self, cost: float) -> float:
+        """When these requests have together waited for `cost` seconds."""
+        return (cost + self.arrivals) / self.tickets
+
+
+def load_time(entry: Entry) -> float:
+    """The seconds that the next start of the model will probably take."""
+    return entry.load_time or ASSUMED_LOAD_TIME
+
+
+def measure_demand(waiting: Sequence[Entry], max_wait: float) -> Demand:
+    """The demand for these stopped models, of which the one with the oldest request comes first.
+
+    They are loaded one after the other. But half of `max_wait` is never too early for the first one.
+    """
+    latest, needed = NEVER, 0.0
+    for entry in waiting:
+        needed += DRAIN_TIME + RELEASE_TIME + load_time(entry)
+        oldest = next(iter(entry.waiting.values()))
+        latest = min(latest, oldest.arrived + max(max_wait - needed, max_wait / 2))
+    return Demand(
+        sum(len(entry.waiting) for entry in waiting), sum(entry.arrivals for entry in waiting), latest
+    )
+
+
+def eviction_time(victim: Entry, rival: Entry, demand: Demand, now: float) -> float:
+    """When the ready victim may be evicted for the rival, if nothing happens until then."""
+    if victim.model.min_residency is not None:
+        return min(_residency_end(victim), demand.latest)
+    change = load_time(victim) + load_time(rival) + 2 * RELEASE_TIME
+    clients = victim.sessions.clients
+    rest = rival.sessions.expected_rest(None)
+    if demand.tickets * victim.sessions.expected_rest(now) > clients * (change + rest):
+        worthwhile = now
+    else:
+        worthwhile = demand.reaches(PATIENCE * clients * change)
+    earliest = max(worthwhile, _ready_since(victim) + load_time(victim))
+    if victim.is_idle:
+        earliest = min(earliest, _session_end(victim))
+    return min(earliest, demand.latest)
+
+
+def release_time(holder: Entry, now: float) -> float:
+    """The seconds until the model may be evicted for another one, as far as is known."""
+    if holder.state is State.STARTING:
+        return load_time(holder) - (now - holder.since)
+    end = _session_end(holder) if holder.model.min_residency is None else _residency_end(holder)
+    if not holder.leases:
+        return end - now
+    return max(end - now, holder.answer_time - (now - min(holder.leases.values())))
+
+
+def _residency_end(entry: Entry) -> float:
+    """When a model with a `min_residency` may be evicted."""
+    least = entry.model.min_residency or 0.0
+    return _ready_since(entry) + (max(least, entry.load_time) if entry.leases else least)
+
+
+def _session_end(entry: Entry) -> float:
+    """When the session of an idle model is probably over."""
+    return entry.last_used + entry.sessions.expected_pause()
+
+
+def _ready_since(entry: Entry) -> float:
+    return entry.since if entry.ready_at is None else entry.ready_at

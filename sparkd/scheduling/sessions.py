@@ -1,0 +1,84 @@
+"""What a model's own past says about its sessions: requests that follow each other with pauses in between.
+
+A person reads a response, an agent runs a tool: soon the next request comes. Until then the model is idle, but in use.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct
+
+LONGEST_PAUSE: Final = 240.0
+"""Seconds. After a longer pause, a request begins a new session."""
+
+KEPT_PAUSES: Final = 16
+"""How many pauses are remembered."""
+
+LIKELY: Final = 0.3
+"""The share of past pauses that were followed by a request of the same session, from which on one is expected."""
+
+MARGIN: Final = 2.0
+"""Seconds by which a pause may be longer than the longest usual one."""
+
+ASSUMED_LENGTH: Final = 300.0
+"""Seconds that the first session of a model is assumed to take."""
+
+NEW_SHARE: Final = 0.2
+"""Weight of the last session in the average length."""
+
+LEAST_REST: Final = 0.25
+"""Share of the average length that a session is assumed to take yet, however long it has taken."""
+
+
+class Sessions(Struct):
+    """The sessions of one model. All times are seconds.
+
+    `pauses` are the last times from the end of a request to the next request. `length` is the average time that a
+    session uses the model, 0 if unknown. The present session began to use the present run at `began`, and has used
+    earlier runs for `used_before`. `clients` is the most requests that it had at the same time.
+    """
+
+    pauses: tuple[float, ...] = ()
+    length: float = 0.0
+    began: float = 0.0
+    used_before: float = 0.0
+    clients: int = 1
+
+    def add_pause(self, last_used: float, now: float, *, is_ready: bool) -> None:
+        """A request arrives after a time without any. `is_ready`: the run that served the last one is still ready."""
+        pause = now - last_used
+        self.pauses = (*self.pauses[1 - KEPT_PAUSES :], pause)
+        if pause > LONGEST_PAUSE:
+            if is_ready:
+                self.suspend(last_used)
+            length = self.used_before
+            self.length = length if not self.length else (1 - NEW_SHARE) * self.length + NEW_SHARE * length
+            self.began, self.used_before, self.clients = now, 0.0, 1
+
+    def resume(self, now: float) -> None:
+        """The model is ready."""
+        self.began = now
+
+    def suspend(self, last_used: float) -> None:
+        """The model is evicted, or its session is over."""
+        self.used_before += max(0.0, last_used - self.began)
+
+    def expected_pause(self) -> float:
+        """How long the model must be idle until its session is probably over. 0 without a past."""
+        pauses = sorted(self.pauses)
+        inside = sum(pause <= LONGEST_PAUSE for pause in pauses)
+        if not inside:
+            return 0.0
+        longest = 0.0
+        for shorter, pause in enumerate(pauses[:inside]):
+            if inside - shorter < LIKELY * (len(pauses) - shorter):
+                break
+            longest = pause
+        return min(1.1 * longest + MARGIN, LONGEST_PAUSE)
+
+    def expected_rest(self, now: float | None) -> float:
+        """How long the present session will probably use the model from now on. `now` is None while it is not ready."""
+        used = self.used_before + (0.0 if now is None else max(0.0, now - self.began))
+        length = self.length or ASSUMED_LENGTH
+        return max(length - used, LEAST_REST * length)
