@@ -112,6 +112,9 @@ class Launchers:
         if reason := self._find_build_reason(spec):
             message = 'Engines of runtime "%s" start cold until it is rebuilt: %s'
             logger.error(message, spec.runtime, reason, extra={"fields": {"EVENT": "launcher-off"}})
+            life = self._current.get(spec.runtime)
+            if life is not None and life.spec.build == spec.build:
+                self._end(life, "its runtime's engines start cold")
 
     def forget_failures(self, spec: LauncherSpec) -> None:
         """Forget the failures of this build, as `sparkctl retry` requests."""
