@@ -84,7 +84,7 @@ def eviction_time(victim: Entry, rival: Entry, demand: Demand, now: float) -> fl
     clients, rest = victim.sessions.clients, rival.sessions.expected_rest(None)
     # What the victim's clients lose by the change, less what the waiting requests lose without it, for each of these.
     loss = clients * (change + rest) / demand.tickets - victim.sessions.expected_rest(now)
-    worthwhile = now if loss < 0 else demand.reaches(PATIENCE * clients * change)
+    worthwhile = now if loss < 0 else demand.reaches(PATIENCE * change)
     earliest = max(worthwhile, _ready_since(victim) + load_time(victim))
     if victim.is_idle:
         likely = min(SUREST, KEPT_FOR_NOTHING / (KEPT_FOR_NOTHING + max(loss, 0.0)))
