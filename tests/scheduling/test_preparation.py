@@ -114,7 +114,7 @@ def test_a_request_that_the_full_queue_refuses_has_nothing_prepared() -> None:
     models = large("a"), large("b"), large("d", 20), large("u", 20, lifecycle="utility")
     harness = machine(*models, preparable=frozenset({"u"}), queue=Queue(max_length=1))
     harness.run("a")
-    harness.run("d")
+    harness.run_and_finish("d")
     harness.stop("d")
     harness.request("b")
     assert harness.request("u") in harness.refused
