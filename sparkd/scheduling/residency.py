@@ -30,7 +30,7 @@ RELEASE_TIME: Final = 15.0
 DRAIN_TIME: Final = 45.0
 """Seconds assumed for the rest of the responses that an evicted model still writes."""
 
-PATIENCE: Final = 4.0
+WAITING_FACTOR: Final = 4.0
 """How many times the cost of a change the waiting requests wait for it, at most."""
 
 
@@ -84,7 +84,7 @@ def eviction_time(victim: Entry, rival: Entry, demand: Demand, now: float) -> fl
     clients, rest = victim.sessions.clients, rival.sessions.expected_rest(None)
     # What the victim's clients lose by the change, less what the waiting requests lose without it, for each of these.
     loss = clients * (change + rest) / demand.tickets - victim.sessions.expected_rest(now)
-    worthwhile = now if loss < 0 else demand.reaches(PATIENCE * change)
+    worthwhile = now if loss < 0 else demand.reaches(WAITING_FACTOR * change)
     earliest = max(worthwhile, _ready_since(victim) + load_time(victim))
     if victim.is_idle:
         likely = min(SUREST, KEPT_FOR_NOTHING / (KEPT_FOR_NOTHING + max(loss, 0.0)))
