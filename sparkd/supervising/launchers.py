@@ -130,6 +130,11 @@ class Launchers:
             await asyncio.sleep(CHECK_INTERVAL)
             self._check(runtimes_in_use())
 
+    def reap_adopted(self) -> None:
+        """Reap processes that an engine has left to sparkd, unless an engine is being forked: it may be one of them."""
+        if not any(life.launcher and life.launcher.is_forking for life in self._living):
+            children.reap_adopted()
+
     def end_all(self, reason: str) -> None:
         """End all launchers. Engines that were started from them live on."""
         for life in list(self._current.values()):
@@ -230,8 +235,7 @@ class Launchers:
                 self._end(life, f"no model of its runtime was running for {UNUSED_TIMEOUT / 3600:.0f} hours")
             elif not Path(life.spec.python).exists():
                 self._end(life, "its runtime was removed")
-        if not any(life.launcher and life.launcher.is_forking for life in self._living):
-            children.reap_adopted()
+        self.reap_adopted()
         self._measure()
 
     def _measure(self) -> None:

@@ -16,6 +16,16 @@ from sparkd.scheduling.status import LauncherStatus
 from tests.e2e.sparkd_process import BAD_ENGINE, SparkdProcess, wait_until
 
 STANDIN = Path(__file__).with_name("standin_vllm.py")
+PROGRAM = """#!/bin/sh
+'''exec' "$(dirname "$(realpath "$0")")/python" "$0" "$@"
+' '''
+import sys
+from vllm.entrypoints.cli.main import main
+if __name__ == "__main__":
+    sys.exit(main())
+"""
+"""A script as uv writes it: its virtualenv may be moved."""
+
 DEFINITION = 'description = "a stand-in"\npython = ">=3.11"\n'
 
 
@@ -27,7 +37,8 @@ class WarmRuntime:
     the launcher unusable.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, interpreter: str = sys.executable) -> None:
+        self._interpreter = interpreter
         self.venvs, self.runtimes, self.source = folder / "venvs", folder / "runtimes", folder / "source"
         definition = self.venvs / "fake"
         definition.mkdir(parents=True)
@@ -42,7 +53,8 @@ class WarmRuntime:
         """Build it as if with this Python, and use that build."""
         digest = fingerprint(Runtime(name="fake", folder=self.venvs / "fake"))
         self.folder = self.runtimes / folder_name("fake", digest, python)
-        subprocess.run((sys.executable, "-m", "venv", "--without-pip", str(self.folder)), check=True)
+        command = (self._interpreter, "-m", "venv", "--without-pip", str(self.folder))
+        subprocess.run(command, check=True)
         (site,) = self.folder.glob("lib/python*/site-packages")
         for package in ("vllm", "vllm/entrypoints", "vllm/entrypoints/cli"):
             (site / package).mkdir()
@@ -54,10 +66,7 @@ class WarmRuntime:
         (inside / "METADATA").write_text("Metadata-Version: 2.1\nName: vllm\nVersion: 1.0\n")
         (inside / "entry_points.txt").write_text("[console_scripts]\nvllm = vllm.entrypoints.cli.main:main\n")
         program = self.folder / "bin" / "vllm"
-        program.write_text(
-            f"#!{self.folder / 'bin' / 'python'}\nimport sys\nfrom vllm.entrypoints.cli.main import main\n"
-            "if __name__ == '__main__':\n    sys.exit(main())\n"
-        )
+        program.write_text(PROGRAM)
         program.chmod(0o755)
         self.touch_record(digest, python)
         return self.folder
