@@ -40,6 +40,7 @@ from sparkd.launcher.imports import (
     find_torch_build,
     import_modules,
     list_descriptors,
+    read_first_environment,
     shut_down_nvml,
 )
 
@@ -56,6 +57,7 @@ class Launcher:
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
         self._kept: set[int] = set()
+        self._environment = read_first_environment()
         self._changes: dict[str, str | None] = {}
 
     def run(self) -> None:
@@ -79,7 +81,7 @@ class Launcher:
             importlib.import_module("setproctitle").getproctitle()
         with RecordedEnvironment() as recorded:
             failed = import_modules(modules)
-        self._changes = find_changed_variables()
+        self._changes = find_changed_variables(self._environment)
         set_title(["sparkd-launcher"])  # also because it does not work after the environment has changed
         shut_down_nvml()
         problem = find_fork_problem(before)
