@@ -150,8 +150,7 @@ class Ledger:
         """Turn a waiting ticket into a lease on the entry's current run."""
         self.dequeue(ticket_id)
         entry.leases[ticket_id] = now
-        if len(entry.leases) > entry.sessions.clients:
-            entry.sessions.clients = len(entry.leases)
+        entry.sessions.clients = max(entry.sessions.clients, len(entry.leases))
         entry.last_used = now
         self.leases[ticket_id] = (entry, entry.run)
 
