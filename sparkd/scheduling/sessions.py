@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 LONGEST_PAUSE: Final = 240.0
 """Seconds. After a longer pause, a request begins a new session."""
@@ -39,7 +39,7 @@ class Sessions(Struct):
     earlier runs for `used_before`. `clients` is the most requests that it had at the same time.
     """
 
-    pauses: tuple[float, ...] = ()
+    pauses: list[float] = field(default_factory=list)
     length: float = 0.0
     began: float = 0.0
     used_before: float = 0.0
@@ -48,7 +48,9 @@ class Sessions(Struct):
     def add_pause(self, last_used: float, now: float, *, is_ready: bool) -> None:
         """A request arrives after a time without any. `is_ready`: the run that served the last one is still ready."""
         pause = now - last_used
-        self.pauses = (*self.pauses[1 - KEPT_PAUSES :], pause)
+        self.pauses.append(pause)
+        if len(self.pauses) > KEPT_PAUSES:
+            del self.pauses[0]
         if pause > LONGEST_PAUSE:
             if is_ready:
                 self.suspend(last_used)
