@@ -119,7 +119,12 @@ def build_app(
 
 
 def _has_room_for_launcher(scheduler: Scheduler, watch: MemoryWatch) -> bool:
-    """Whether a launcher fits beside what runs now. On a GPU with its own memory, it uses the host's."""
+    """Whether a launcher fits beside what runs now. On a GPU with its own memory, it uses the host's.
+
+    While launchers end because a model needs their memory, another one would take that memory again.
+    """
+    if scheduler.is_ending_launchers:
+        return False
     if watch.memory.kind == "separate":
         return watch.memory.host_available - scheduler.guard.floor >= LAUNCHER_MEMORY
     return scheduler.has_room(LAUNCHER_MEMORY)

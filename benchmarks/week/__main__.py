@@ -1,10 +1,10 @@
-"""Runs the simulated weeks, and prints a table for each speed of loads. `python -m benchmarks.week --help`."""
+"""Runs the simulated weeks, and prints a table. `python -m benchmarks.week --help`."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
 
@@ -15,19 +15,20 @@ from benchmarks.week.simulation import Simulation, Waits
 RECORD = Path(__file__).parent.parent.parent / "docs" / "performance.md"
 MARKS = ("<!-- week -->", "<!-- end of week -->")
 LOADS = {"cold": 1.0, "cached": 0.5, "warm": 0.25}
-FIGURES = ("waiting, hours", "mean s", "p95 s", "longest s", "loads", "refused")
-COLUMNS = ("household", "rules", *FIGURES, "by kind, mean s")
 
 
 def main() -> int:
     """Run the weeks; return the exit status."""
     arguments = _parse_arguments()
-    parts = []
-    for loads in arguments.loads.split(","):
-        rows = list(_rows(arguments, LOADS[loads]))
-        parts.append(f"Loads: {loads}, {LOADS[loads]:g} of the cold time.\n\n{_table(rows)}")
-    seeds = len(arguments.seeds.split(","))
-    result = f"Means of {seeds} weeks; `longest` is the longest of all.\n\n" + "\n\n".join(parts)
+    rules = arguments.rules.split(",")
+    households = [each for each in HOUSEHOLDS if each.name in arguments.household.split(",")]
+    rows = []
+    for household in households:
+        for loads in arguments.loads.split(","):
+            cells = [_measure(arguments, household, name, LOADS[loads]) for name in rules]
+            rows.append([household.name, loads, *cells])
+    columns = ["household", "loads", *rules]
+    result = "\n".join([_line(columns), "|---|---|" + "---:|" * len(rules), *map(_line, rows)])
     print(result)
     if arguments.write:
         before, _, rest = RECORD.read_text().partition(MARKS[0])
@@ -35,13 +36,12 @@ def main() -> int:
     return 0
 
 
-def _rows(arguments: argparse.Namespace, load_factor: float) -> Iterator[list[str]]:
-    for household in HOUSEHOLDS:
-        if arguments.household and household.name not in arguments.household.split(","):
-            continue
-        for name in arguments.rules.split(","):
-            weeks = [_run(household, name, int(seed), load_factor) for seed in arguments.seeds.split(",")]
-            yield [household.name, name, *_figures(weeks)]
+def _measure(arguments: argparse.Namespace, household: Household, name: str, load_factor: float) -> str:
+    """Run the weeks of all seeds; return the cell of the table."""
+    weeks = [_run(household, name, int(seed), load_factor) for seed in arguments.seeds.split(",")]
+    if arguments.kinds:
+        print(f"{household.name}, {load_factor:g} of the cold time, {name}: {_kinds(weeks)}", file=sys.stderr)
+    return _figures(weeks)
 
 
 def _run(household: Household, name: str, seed: int, load_factor: float) -> Waits:
@@ -49,23 +49,22 @@ def _run(household: Household, name: str, seed: int, load_factor: float) -> Wait
     return simulation.run(CONTESTANTS[name](simulation))
 
 
-def _figures(weeks: Sequence[Waits]) -> list[str]:
+def _figures(weeks: Sequence[Waits]) -> str:
+    """The hours of waiting, the 95th percentile, the longest wait in seconds, the loads; and refusals, if any."""
     waits = [week.all() for week in weeks]
+    refusals = mean(week.refusals for week in weeks)
+    return (
+        f"{mean(sum(each) for each in waits) / 3600:,.1f} h · "
+        f"{mean(each[int(len(each) * 0.95)] for each in waits):,.0f} · "
+        f"{max(each[-1] for each in waits):,.0f} s · "
+        f"{mean(week.loads for week in weeks):,.0f}"
+    ) + (f" · {refusals:.1f} refused" if refusals else "")
+
+
+def _kinds(weeks: Sequence[Waits]) -> str:
+    """The mean wait in seconds of each kind of session."""
     kinds = sorted({kind for week in weeks for kind in week.by_kind})
-    return [
-        f"{mean(sum(each) for each in waits) / 3600:.1f}",
-        f"{mean(map(mean, waits)):.1f}",
-        f"{mean(each[int(len(each) * 0.95)] for each in waits):.0f}",
-        f"{max(each[-1] for each in waits):.0f}",
-        f"{mean(week.loads for week in weeks):.0f}",
-        f"{mean(week.refusals for week in weeks):.1f}",
-        ", ".join(f"{kind} {mean(mean(week.by_kind[kind]) for week in weeks):.1f}" for kind in kinds),
-    ]
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    rule = "|---|---|" + "---:|" * len(FIGURES) + "---|"
-    return "\n".join([_line(COLUMNS), rule, *map(_line, rows)])
+    return ", ".join(f"{kind} {mean(mean(week.by_kind[kind]) for week in weeks):.1f}" for kind in kinds)
 
 
 def _line(cells: Sequence[str]) -> str:
@@ -76,14 +75,18 @@ def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.week", description="Compare scheduling rules over a simulated week."
     )
-    parser.add_argument("--household", metavar="NAMES", default="", help="comma-separated; default: all")
+    choices = {
+        "household": [household.name for household in HOUSEHOLDS],
+        "rules": list(CONTESTANTS),
+        "loads": list(LOADS),
+        "seeds": ["1", "2", "3"],
+    }
+    for name, default in choices.items():
+        described = f"comma-separated; default: {','.join(default)}"
+        parser.add_argument(f"--{name}", metavar="NAMES", default=",".join(default), help=described)
     parser.add_argument(
-        "--rules", metavar="NAMES", default=",".join(CONTESTANTS), help="comma-separated; default: all"
+        "--kinds", action="store_true", help="also print the mean wait of each kind of session"
     )
-    parser.add_argument(
-        "--loads", metavar="NAMES", default=",".join(LOADS), help="comma-separated; default: all"
-    )
-    parser.add_argument("--seeds", metavar="NUMBERS", default="1,2,3", help="comma-separated; default: 1,2,3")
     parser.add_argument("--write", action="store_true", help="write the tables into docs/performance.md")
     return parser.parse_args()
 

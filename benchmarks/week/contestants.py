@@ -14,7 +14,7 @@ from sparkd.scheduling.actions import Action, Grant, Launch, Refuse, Terminate
 from sparkd.scheduling.ledger import NEVER
 from sparkd.scheduling.memory import compute_budget, estimate_footprint
 from sparkd.scheduling.scheduler import Scheduler
-from sparkd.scheduling.sessions import Sessions
+from sparkd.scheduling.sessions import LIKELY, Sessions
 
 Granter = Callable[[Callable[[], None]], None]
 Refuser = Callable[[], None]
@@ -100,7 +100,7 @@ class KnownSessions(Sessions, kw_only=True):
 
     rest: Callable[[], float]
 
-    def expected_pause(self) -> float:
+    def expected_pause(self, likely: float = LIKELY) -> float:  # noqa: ARG002 - certain
         """Forever while a session has requests left, otherwise not at all."""
         return NEVER if self.rest() else 0.0
 

@@ -54,16 +54,20 @@ class RecordedEnvironment:
         self._kind.__getitem__, self._kind.__contains__ = self._get, self._contains
 
 
-def find_changed_variables() -> dict[str, str | None]:
-    """Return the variables that the interpreter and the imports have set since the start of this process.
+def read_first_environment() -> dict[str, str]:
+    """Return the variables that this process was started with. Read it early: setproctitle overwrites that memory.
 
-    Those that they have removed are None. In a C locale, the interpreter sets LC_CTYPE.
+    `os.environ` differs already: in a C locale, the interpreter sets LC_CTYPE.
     """
-    with open("/proc/self/environ", "rb") as file:  # noqa: PTH123 - as it was at the start
+    with open("/proc/self/environ", "rb") as file:  # noqa: PTH123 - pathlib is not needed here
         entries = (os.fsdecode(entry).partition("=") for entry in file.read().split(b"\0") if entry)
-    before = {name: value for name, _, value in entries}
-    names = before.keys() | os.environ.keys()
-    return {name: os.environ.get(name) for name in names if before.get(name) != os.environ.get(name)}
+    return {name: value for name, _, value in entries}
+
+
+def find_changed_variables(first: dict[str, str]) -> dict[str, str | None]:
+    """Return the variables that the interpreter and the imports have set, and those that they have removed, as None."""
+    names = first.keys() | os.environ.keys()
+    return {name: os.environ.get(name) for name in names if first.get(name) != os.environ.get(name)}
 
 
 def import_modules(names: list[str]) -> list[str]:

@@ -40,6 +40,7 @@ from sparkd.launcher.imports import (
     find_torch_build,
     import_modules,
     list_descriptors,
+    read_first_environment,
     shut_down_nvml,
 )
 
@@ -56,6 +57,7 @@ class Launcher:
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
         self._kept: set[int] = set()
+        self._environment = read_first_environment()
         self._changes: dict[str, str | None] = {}
 
     def run(self) -> None:
@@ -79,7 +81,7 @@ class Launcher:
             importlib.import_module("setproctitle").getproctitle()
         with RecordedEnvironment() as recorded:
             failed = import_modules(modules)
-        self._changes = find_changed_variables()
+        self._changes = find_changed_variables(self._environment)
         set_title(["sparkd-launcher"])  # also because it does not work after the environment has changed
         shut_down_nvml()
         problem = find_fork_problem(before)
@@ -152,7 +154,6 @@ class Launcher:
         """Undo what this program has done to itself, and take over what a new process gets from sparkd."""
         output, *gates = descriptors
         os.setsid()
-        os.chdir(request["directory"])
         nothing = os.open(os.devnull, os.O_RDONLY)
         for source, target in ((nothing, 0), (output, 1), (output, 2)):
             os.dup2(source, target)
@@ -160,6 +161,7 @@ class Launcher:
         for descriptor in list_descriptors() - kept:
             with suppress(OSError):
                 os.close(descriptor)
+        os.chdir(request["directory"])
         os.environ.clear()
         os.environ.update(request["environment"])
         for name, value in self._changes.items():  # the imports have set these, whatever they were before

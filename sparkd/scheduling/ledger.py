@@ -129,7 +129,7 @@ class Ledger:
 
     def enqueue(self, entry: Entry, now: float) -> Ticket:
         """Add a new ticket at the end of the queue."""
-        if entry.last_used and not (entry.leases or entry.waiting):
+        if not entry.leases and not entry.waiting and entry.last_used:
             entry.sessions.add_pause(entry.last_used, now, is_ready=entry.state is State.READY)
         self._last_ticket += 1
         ticket = Ticket(self._last_ticket, entry.model.id, now, now + self.max_wait)

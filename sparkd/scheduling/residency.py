@@ -1,6 +1,7 @@
 """How long a ready model keeps its memory while requests wait for another one. Pure functions over entries.
 
-An idle model goes once its session is probably over. Otherwise the memory changes hands when that is worth it:
+An idle model goes once its session is probably over. How sure that must be depends on what its clients would lose.
+Otherwise the memory changes hands when that is worth it:
 
 - The waiting requests would together wait longer for the end of its session than its clients would for the end of
   theirs, both loads included: the shorter session goes first.
@@ -18,6 +19,7 @@ from typing import Final, NamedTuple
 
 from sparkd.scheduling.ledger import NEVER, Entry
 from sparkd.scheduling.lifecycle import State
+from sparkd.scheduling.sessions import LONGEST_PAUSE
 
 ASSUMED_LOAD_TIME: Final = 60.0
 """Seconds assumed for a model that has never been loaded."""
@@ -28,8 +30,15 @@ RELEASE_TIME: Final = 15.0
 DRAIN_TIME: Final = 45.0
 """Seconds assumed for the rest of the responses that an evicted model still writes."""
 
-PATIENCE: Final = 4.0
+WAITING_FACTOR: Final = 4.0
 """How many times the cost of a change the waiting requests wait for it, at most."""
+
+
+KEPT_FOR_NOTHING: Final = 2 * LONGEST_PAUSE
+"""Seconds that a model is assumed to be kept for nothing if its session is over but counts as under way."""
+
+SUREST: Final = 0.95
+"""The most that is ever required for a session to count as under way."""
 
 
 class Demand(NamedTuple):
@@ -72,15 +81,14 @@ def eviction_time(victim: Entry, rival: Entry, demand: Demand, now: float) -> fl
     if victim.model.min_residency is not None:
         return min(_residency_end(victim), demand.latest)
     change = load_time(victim) + load_time(rival) + 2 * RELEASE_TIME
-    clients = victim.sessions.clients
-    rest = rival.sessions.expected_rest(None)
-    if demand.tickets * victim.sessions.expected_rest(now) > clients * (change + rest):
-        worthwhile = now
-    else:
-        worthwhile = demand.reaches(PATIENCE * clients * change)
+    clients, rest = victim.sessions.clients, rival.sessions.expected_rest(None)
+    # What the victim's clients lose by the change, less what the waiting requests lose without it, for each of these.
+    loss = clients * (change + rest) / demand.tickets - victim.sessions.expected_rest(now)
+    worthwhile = now if loss < 0 else demand.reaches(WAITING_FACTOR * change)
     earliest = max(worthwhile, _ready_since(victim) + load_time(victim))
     if victim.is_idle:
-        earliest = min(earliest, _session_end(victim))
+        likely = min(SUREST, KEPT_FOR_NOTHING / (KEPT_FOR_NOTHING + max(loss, 0.0)))
+        earliest = min(earliest, victim.last_used + victim.sessions.expected_pause(likely))
     return min(earliest, demand.latest)
 
 
@@ -88,7 +96,10 @@ def release_time(holder: Entry, now: float) -> float:
     """The seconds until the model may be evicted for another one, as far as is known."""
     if holder.state is State.STARTING:
         return load_time(holder) - (now - holder.since)
-    end = _session_end(holder) if holder.model.min_residency is None else _residency_end(holder)
+    if holder.model.min_residency is None:
+        end = holder.last_used + holder.sessions.expected_pause()
+    else:
+        end = _residency_end(holder)
     if not holder.leases:
         return end - now
     return max(end - now, holder.answer_time - (now - min(holder.leases.values())))
@@ -98,11 +109,6 @@ def _residency_end(entry: Entry) -> float:
     """When a model with a `min_residency` may be evicted."""
     least = entry.model.min_residency or 0.0
     return _ready_since(entry) + (max(least, entry.load_time) if entry.leases else least)
-
-
-def _session_end(entry: Entry) -> float:
-    """When the session of an idle model is probably over."""
-    return entry.last_used + entry.sessions.expected_pause()
 
 
 def _ready_since(entry: Entry) -> float:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 LONGEST_PAUSE: Final = 240.0
 """Seconds. After a longer pause, a request begins a new session."""
@@ -16,7 +16,7 @@ KEPT_PAUSES: Final = 16
 """How many pauses are remembered."""
 
 LIKELY: Final = 0.3
-"""The share of past pauses that were followed by a request of the same session, from which on one is expected."""
+"""How likely it must be, by past pauses, that an idle model's session continues, so that it counts as in use."""
 
 MARGIN: Final = 2.0
 """Seconds by which a pause may be longer than the longest usual one."""
@@ -39,7 +39,7 @@ class Sessions(Struct):
     earlier runs for `used_before`. `clients` is the most requests that it had at the same time.
     """
 
-    pauses: tuple[float, ...] = ()
+    pauses: list[float] = field(default_factory=list)
     length: float = 0.0
     began: float = 0.0
     used_before: float = 0.0
@@ -48,7 +48,9 @@ class Sessions(Struct):
     def add_pause(self, last_used: float, now: float, *, is_ready: bool) -> None:
         """A request arrives after a time without any. `is_ready`: the run that served the last one is still ready."""
         pause = now - last_used
-        self.pauses = (*self.pauses[1 - KEPT_PAUSES :], pause)
+        self.pauses.append(pause)
+        if len(self.pauses) > KEPT_PAUSES:
+            del self.pauses[0]
         if pause > LONGEST_PAUSE:
             if is_ready:
                 self.suspend(last_used)
@@ -64,15 +66,18 @@ class Sessions(Struct):
         """The model is evicted, or its session is over."""
         self.used_before += max(0.0, last_used - self.began)
 
-    def expected_pause(self) -> float:
-        """How long the model must be idle until its session is probably over. 0 without a past."""
+    def expected_pause(self, likely: float = LIKELY) -> float:
+        """How long the model must be idle until it is less likely than `likely` that its session continues.
+
+        0 without a past.
+        """
         pauses = sorted(self.pauses)
         inside = sum(pause <= LONGEST_PAUSE for pause in pauses)
         if not inside:
             return 0.0
         longest = 0.0
         for shorter, pause in enumerate(pauses[:inside]):
-            if inside - shorter < LIKELY * (len(pauses) - shorter):
+            if inside - shorter < likely * (len(pauses) - shorter):
                 break
             longest = pause
         return min(1.1 * longest + MARGIN, LONGEST_PAUSE)

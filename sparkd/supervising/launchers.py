@@ -112,6 +112,9 @@ class Launchers:
         if reason := self._find_build_reason(spec):
             message = 'Engines of runtime "%s" start cold until it is rebuilt: %s'
             logger.error(message, spec.runtime, reason, extra={"fields": {"EVENT": "launcher-off"}})
+            life = self._current.get(spec.runtime)
+            if life is not None and life.spec.build == spec.build:
+                self._end(life, "its runtime's engines start cold")
 
     def forget_failures(self, spec: LauncherSpec) -> None:
         """Forget the failures of this build, as `sparkctl retry` requests."""
@@ -126,6 +129,11 @@ class Launchers:
         while True:
             await asyncio.sleep(CHECK_INTERVAL)
             self._check(runtimes_in_use())
+
+    def reap_adopted(self) -> None:
+        """Reap processes that an engine has left to sparkd, unless an engine is being forked: it may be one of them."""
+        if not any(life.launcher and life.launcher.is_forking for life in self._living):
+            children.reap_adopted()
 
     def end_all(self, reason: str) -> None:
         """End all launchers. Engines that were started from them live on."""
@@ -227,8 +235,7 @@ class Launchers:
                 self._end(life, f"no model of its runtime was running for {UNUSED_TIMEOUT / 3600:.0f} hours")
             elif not Path(life.spec.python).exists():
                 self._end(life, "its runtime was removed")
-        if not any(life.launcher and life.launcher.is_forking for life in self._living):
-            children.reap_adopted()
+        self.reap_adopted()
         self._measure()
 
     def _measure(self) -> None:

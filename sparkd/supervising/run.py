@@ -198,6 +198,7 @@ class Run:
     async def clean_up(self) -> None:
         """Kill what outlived the process, close its connections, and remove its folder with its sockets."""
         await self._remove_attempt()
+        self._starter.launchers.reap_adopted()
         self.log.close()
 
     @property

@@ -125,15 +125,20 @@ class Supervisor:
         granted: asyncio.Future[Run] = asyncio.get_running_loop().create_future()
         self._granted[ticket] = granted
         self.carry_out(actions)
-        entry = self._scheduler.entry(model.id)
-        if entry is not None and len(entry.waiting) == 1:  # the first one of those that wait
-            self.want_launcher(model)
+        if not granted.done():
+            self._want_launcher_for_first(model)
         return ticket, granted
 
     def release(self, ticket: int) -> None:
         """Return a granted ticket, or cancel a waiting one. A rejected one has already left the queue."""
         if self._granted.pop(ticket, None) is not None:
             self.carry_out(self._scheduler.on_leave(ticket, time.monotonic()))
+
+    def _want_launcher_for_first(self, model: Model) -> None:
+        """Start the launcher of the model's runtime for the first one of the requests that wait for the model."""
+        entry = self._scheduler.entry(model.id)
+        if entry is not None and len(entry.waiting) == 1:
+            self.want_launcher(model)
 
     def want_launcher(self, model: Model) -> None:
         """Start the launcher of the model's runtime, so that it is ready when the model is launched."""

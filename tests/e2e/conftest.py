@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.sparkd_process import SparkdProcess
+from tests.e2e.warm_runtime import WarmRuntime
 
 Build = Callable[..., SparkdProcess]
 
@@ -18,6 +19,12 @@ def folder() -> Iterator[Path]:
     """Yield a folder with a short path, because it contains Unix sockets."""
     with tempfile.TemporaryDirectory(prefix="sparkd-e2e-") as made:
         yield Path(made)
+
+
+@pytest.fixture
+def runtime(folder: Path) -> WarmRuntime:
+    """A runtime with a stand-in for vLLM."""
+    return WarmRuntime(folder)
 
 
 @pytest.fixture

@@ -156,6 +156,12 @@ def start_child(*_: str) -> None:
     print("after", child.exitcode, flush=True)
 
 
+def start_child_and_wait() -> None:
+    """Start a child, print a line, and sleep."""
+    multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,)).start()
+    wait()
+
+
 def wait(seconds: str = "600") -> None:
     """Print a line, then sleep."""
     print("waiting", os.getpid(), flush=True)

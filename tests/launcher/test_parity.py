@@ -113,6 +113,22 @@ def test_what_an_import_changes_in_its_process_is_changed_in_both(place: Place) 
     assert "REMOVED" not in warm["environment"]
 
 
+def test_an_import_that_changes_the_title_does_not_change_the_environment(place: Place) -> None:
+    """setproctitle copies the variables, then writes over the memory that had arguments and environment."""
+    place.write(
+        "titled",
+        "import ctypes, os\n"
+        "fields = open('/proc/self/stat').read().rpartition(')')[2].split()\n"
+        "start, end = int(fields[45]), int(fields[48])\n"  # arg_start and env_end, see proc_pid_stat(5)
+        "for name, value in os.environb.items(): os.putenv(name, value)\n"
+        "ctypes.memset(start, 0, end - start - 1)\n",
+    )
+    place.environment["TMPDIR"] = str(place.folder)
+    both = run_both(place, "show", "MODEL", "TMPDIR", modules=("titled",), MODEL="1", TMPDIR="/tmp")
+    assert both["warm"] == both["cold"]
+    assert both["warm"][1] == ["MODEL 1 1 1", "TMPDIR /tmp /tmp /tmp"]
+
+
 def test_a_file_that_an_import_opened_stays_open(place: Place) -> None:
     place.write(
         "opening",

@@ -110,6 +110,17 @@ def test_a_request_that_waited_too_long_ends_the_preparation() -> None:
     assert harness.preparations == ["prepare b", "discard b"]
 
 
+def test_a_request_that_the_full_queue_refuses_has_nothing_prepared() -> None:
+    models = large("a"), large("b"), large("d", 20), large("u", 20, lifecycle="utility")
+    harness = machine(*models, preparable=frozenset({"u"}), queue=Queue(max_length=1))
+    harness.run("a")
+    harness.run_and_finish("d")
+    harness.stop("d")
+    harness.request("b")
+    assert harness.request("u") in harness.refused
+    assert harness.preparations == []
+
+
 def test_a_reload_discards_a_preparation_because_it_may_have_read_what_has_changed() -> None:
     harness = rivals()
     harness.reload(large("a"), structs.replace(large("b"), options={"seed": 1}), large("c"))

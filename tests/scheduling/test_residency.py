@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.settings import Queue
 from sparkd.scheduling.lifecycle import State
-from sparkd.scheduling.residency import ASSUMED_LOAD_TIME, PATIENCE, RELEASE_TIME
+from sparkd.scheduling.residency import ASSUMED_LOAD_TIME, RELEASE_TIME, WAITING_FACTOR
 from tests.scheduling.harness import Harness, a_model
 from tests.scheduling.world import World
 
@@ -60,7 +60,7 @@ def test_a_busy_model_stays_until_its_rivals_have_waited_several_times_what_the_
     harness.run("a")
     change = 2 * (ASSUMED_LOAD_TIME + RELEASE_TIME)
     harness.request("b")
-    harness.wait(PATIENCE * change - 1.0)
+    harness.wait(WAITING_FACTOR * change - 1.0)
     assert harness.state("a") is State.READY
     harness.wait(1.0)
     assert harness.state("a") is State.DRAINING
@@ -72,7 +72,7 @@ def test_two_waiting_requests_wait_half_as_long() -> None:
     change = 2 * (ASSUMED_LOAD_TIME + RELEASE_TIME)
     harness.request("b")
     harness.request("b")
-    harness.wait(PATIENCE * change / 2)
+    harness.wait(WAITING_FACTOR * change / 2)
     assert harness.state("a") is State.DRAINING
 
 
@@ -121,7 +121,7 @@ def test_a_load_time_of_an_earlier_daemon_counts_before_the_first_load() -> None
     harness = Harness((large("a"), large("b")), queue=Queue(max_wait=10_000.0), load_times={"b": 200.0})
     harness.run("a")
     harness.request("b")
-    harness.wait(PATIENCE * (200.0 + ASSUMED_LOAD_TIME + 2 * RELEASE_TIME) - 1.0)
+    harness.wait(WAITING_FACTOR * (200.0 + ASSUMED_LOAD_TIME + 2 * RELEASE_TIME) - 1.0)
     assert harness.state("a") is State.READY
     harness.wait(1.0)
     assert harness.state("a") is State.DRAINING
@@ -158,7 +158,7 @@ def test_but_not_if_the_older_request_would_have_to_wait_for_that_load() -> None
     harness = Harness((large("a", 60), large("big", 90), large("small", 20)))
     harness.run("a")
     harness.request("big")
-    harness.wait(PATIENCE * 2 * (ASSUMED_LOAD_TIME + RELEASE_TIME) - ASSUMED_LOAD_TIME + 1.0)
+    harness.wait(WAITING_FACTOR * 2 * (ASSUMED_LOAD_TIME + RELEASE_TIME) - ASSUMED_LOAD_TIME + 1.0)
     harness.request("small")
     assert harness.launches == ["a"]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.warm_runtime import WarmRuntime
 from tests.lab import Lab
 from tests.lab.lab import TREE
 from tests.systemd.installation import BAD_ENGINE, CLONE, Installation
@@ -50,6 +51,7 @@ def share(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "sparkd").mkdir()
     subprocess.run(copy, check=True, cwd=CLONE)
     (folder / "bad_engine.py").write_bytes(BAD_ENGINE.read_bytes())
+    WarmRuntime(folder / "warm", PYTHON)
     return folder
 
 
