@@ -22,7 +22,8 @@ def fits(candidate: Entry, residents: Sequence[Entry], budget: Budget) -> bool:
         return False
     if candidate.model.lifecycle == "utility":
         return sum(entry.footprint for entry in residents) + candidate.footprint <= budget.bytes
-    main = [entry for entry in residents if entry.model.lifecycle != "utility"]
+    # No memory is kept free for a utility model that was removed or disabled, while it still runs.
+    main = [entry for entry in residents if entry.model.lifecycle != "utility" or entry.withdrawn]
     if budget.slots is not None and len(main) >= budget.slots:
         return False
     others = sum(entry.footprint for entry in main)

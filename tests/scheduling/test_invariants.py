@@ -186,7 +186,7 @@ class Promises(RuleBasedStateMachine):
             waiting = [ticket for ticket in waiting if self.harness.is_waiting(ticket)]
             if not waiting:
                 break
-            self.harness.request(("a", "b", "utility")[second % 3])
+            self.a_client_asks(("a", "b", "utility")[second % 3])
             self.harness.wait(1.0)
         assert not waiting, f"still waiting: {[self.harness.tickets[ticket] for ticket in waiting]}"
         self.harness.shut_down()
