@@ -42,7 +42,7 @@ class CommandEngine:
     warm_start: WarmStart | None = None
     first_milestone: Milestone | None = None
 
-    def find_warm_obstacle(self, model: Model) -> str | None:  # noqa: ARG002
+    def find_warm_obstacle(self, model: Model, environment: Mapping[str, str]) -> str | None:  # noqa: ARG002
         """Always an obstacle."""
         return "a command may be any program"
 

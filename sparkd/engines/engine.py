@@ -167,8 +167,8 @@ class Engine(Protocol):
     first_milestone: Milestone | None
     """What it does before its log shows a step of loading; None if that is unknown."""
 
-    def find_warm_obstacle(self, model: Model) -> str | None:
-        """Why this model must start cold, None if it may start warm."""
+    def find_warm_obstacle(self, model: Model, environment: Mapping[str, str]) -> str | None:
+        """Why this model must start cold with these variables, None if it may start warm."""
         ...
 
     def find_problems(self, model: Model) -> list[str]:

@@ -108,7 +108,7 @@ class SglangEngine:
     warm_start: WarmStart | None = None
     first_milestone: Milestone | None = None
 
-    def find_warm_obstacle(self, model: Model) -> str | None:  # noqa: ARG002
+    def find_warm_obstacle(self, model: Model, environment: Mapping[str, str]) -> str | None:  # noqa: ARG002
         """Always an obstacle."""
         return "SGLang has not been shown to start warm"
 

@@ -159,9 +159,9 @@ class VllmEngine:
     warm_start: WarmStart | None = WARM_START
     first_milestone: Milestone | None = Milestone("importing modules")
 
-    def find_warm_obstacle(self, model: Model) -> str | None:
+    def find_warm_obstacle(self, model: Model, environment: Mapping[str, str]) -> str | None:
         """Options that need processes which are not forked."""
-        return find_warm_obstacle(model)
+        return find_warm_obstacle(model, environment)
 
     def find_problems(self, model: Model) -> list[str]:
         """Problems with the model's definition."""

@@ -6,6 +6,7 @@ They are private to vLLM and change between versions: what is missing is importe
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -82,9 +83,9 @@ SPAWNING_OPTIONS: Final = {
 """Options with which vLLM needs processes that are not forked (vllm/utils/numa_utils.py, vllm/config/vllm.py)."""
 
 
-def find_warm_obstacle(model: Model) -> str | None:
-    """Return why the model must start cold, None if it may start warm."""
-    if model.environment.get("VLLM_ENABLE_V1_MULTIPROCESSING") == "0":
+def find_warm_obstacle(model: Model, environment: Mapping[str, str]) -> str | None:
+    """Return why the model must start cold with these variables, None if it may start warm."""
+    if environment.get("VLLM_ENABLE_V1_MULTIPROCESSING") == "0":
         return "its engine core is part of the API server, which cannot wait for memory"
     return next(
         (

@@ -151,7 +151,7 @@ class LauncherLife:
 
     async def _start(self) -> Launcher:
         """Start the process. Raises LaunchError and OSError."""
-        name = f"launcher-{self.spec.runtime}"
+        name = f"launcher {self.spec.runtime}"  # no model has such an id
         self._directory = directory = self._run_directories.create(name, self.number)
         _make_temporary_folder(self.spec)
         log = Log(self._run_directories.new_log_path(name, self.number))

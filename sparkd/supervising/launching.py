@@ -71,15 +71,20 @@ def build_engine_start(
         address=address,
         spec=_make_launcher_spec(model, context, build) if is_text else None,
         warm_environment=engine.warm_start.environment if engine.warm_start else {},
-        cold_reason=find_cold_reason(model) or ("" if is_text else "its environment is not UTF-8"),
+        cold_reason=find_cold_reason(model, command.environment)
+        or ("" if is_text else "its environment is not UTF-8"),
     )
 
 
-def find_cold_reason(model: Model) -> str | None:
-    """Return why the model's definition makes it start cold, None if it may start warm."""
+def find_cold_reason(model: Model, environment: Mapping[str, str] | None = None) -> str | None:
+    """Return why the model's definition makes it start cold, None if it may start warm.
+
+    `environment` is the complete one of its engine, or by default what the model itself sets.
+    """
     if not model.warm:
         return "warm = false"
-    return ENGINES[model.engine].find_warm_obstacle(model)
+    variables = model.environment if environment is None else environment
+    return ENGINES[model.engine].find_warm_obstacle(model, variables)
 
 
 def launcher_spec(model: Model, catalogue: Catalogue) -> LauncherSpec | None:

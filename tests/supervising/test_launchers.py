@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from sparkd.catalog.quantities import GIB
 from sparkd.catalog.reading import read_catalogue
@@ -102,7 +103,9 @@ def test_all_starts_share_one_launcher(tmp_path: Path, runtime: Runtime) -> None
     asyncio.run(scenario())
 
 
-def test_another_build_or_environment_gets_a_launcher_of_its_own(tmp_path: Path, runtime: Runtime) -> None:
+def test_another_build_environment_or_program_gets_a_launcher_of_its_own(
+    tmp_path: Path, runtime: Runtime
+) -> None:
     async def scenario() -> None:
         async with open_launchers(tmp_path, runtime) as own:
             first = await obtain(own, own.spec())
@@ -112,6 +115,9 @@ def test_another_build_or_environment_gets_a_launcher_of_its_own(tmp_path: Path,
             assert await obtain(own, own.spec(build="standin@2", OMP_NUM_THREADS="2")) is third
             await wait_until(lambda: not is_running(first.process.pid) and not is_running(second.process.pid))
             assert is_running(third.process.pid)
+            newer = replace(third.spec, program="that of a later sparkd")
+            assert await obtain(own, newer) is not third
+            await wait_until(lambda: not is_running(third.process.pid))
 
     asyncio.run(scenario())
 
