@@ -13,7 +13,7 @@ from sparkd.cli.doctor import checks, machine_checks
 from sparkd.cli.doctor.checks import is_local, run_checks
 from sparkd.cli.doctor.facts import DiskSpace, Facts, KeyFile, ModelNeeds, PortState, Readiness, UnitState
 from sparkd.hub.files import SourceOnDisk
-from sparkd.scheduling.status import ModelStatus
+from sparkd.scheduling.status import LauncherStatus, ModelStatus
 from tests.cli.doctor_facts import HEALTHY, INSTALLED, SPARK, UNITS, check_with, with_status
 
 
@@ -98,11 +98,26 @@ def test_a_quarantined_model_is_named_with_its_cause_and_the_command_that_lifts_
     assert "`sparkctl retry qwen`" in fix
 
 
+def test_a_runtime_whose_engines_start_cold_after_failures_is_named_with_the_reason() -> None:
+    ready = LauncherStatus(runtime="cpu", state="ready", pid=7, memory=1 << 29, starts=2)
+    level, found, _ = check_with(checks.check_launchers, status=with_status(launchers=(ready,)))
+    assert (level, found) == ("ok", "engines of cpu start warm")
+    off = LauncherStatus(runtime="vllm", state="off", reason="warm starts of this runtime failed: it hung.")
+    level, found, fix = check_with(checks.check_launchers, status=with_status(launchers=(off,)))
+    assert (level, found) == (
+        "warning",
+        "engines of runtime vllm start cold, because warm starts of this runtime failed: it hung.",
+    )
+    assert "launcher-vllm-*.log" in fix
+    assert "`sparkctl retry MODEL`" in fix
+
+
 def test_what_only_the_daemon_knows_is_left_out_without_one() -> None:
     alone = replace(HEALTHY, status=None, daemon="absent")
     assert list(machine_checks.check_leaks(alone)) == []
     assert list(machine_checks.check_guard(alone)) == []
     assert list(checks.check_quarantine(alone)) == []
+    assert list(checks.check_launchers(alone)) == []
 
 
 def test_a_port_that_another_has_is_wrong_unless_it_is_sparkds_own_socket() -> None:

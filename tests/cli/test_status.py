@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sparkd.catalog.quantities import GIB
-from sparkd.scheduling.status import LastRun
+from sparkd.scheduling.status import LastRun, LauncherStatus
 from tests.cli.running import clean_environment, command, sparkctl
 from tests.control.fake_supervisor import CATALOGUE, FakeDaemon, write_catalogue
 
@@ -55,6 +55,25 @@ def test_one_model_alone_tells_what_is_known_of_its_memory(served: FakeDaemon) -
     assert output[-1] == (
         "last run: at most 18.0 GiB, 17.0 GiB in the end; ready after 1 min 35 s (loading weights 1 min)"
     )
+
+
+def test_launchers_and_the_way_of_a_start_are_told(served: FakeDaemon) -> None:
+    served.supervisor.launchers = (
+        LauncherStatus(runtime="vllm", state="ready", pid=9, memory=GIB // 2, load_time=22.0, starts=14),
+        LauncherStatus(runtime="cpu", state="starting", pid=10),
+        LauncherStatus(runtime="own", state="off", reason="an import started 3 native threads"),
+    )
+    assert sparkctl("status", "--socket", served.socket).out.splitlines()[-6:-2] == [
+        "",
+        "launcher vllm: ready, 0.5 GiB, 14 starts",
+        "launcher cpu: starting",
+        "launcher own: off until it is rebuilt, because an import started 3 native threads",
+    ]
+    served.supervisor.set("qwen", state="ready", start="warm")
+    served.supervisor.set("tiny", state="ready", start="cold", cold_reason="warm = false")
+    assert "start: warm" in sparkctl("status", "qwen", "--socket", served.socket).out.splitlines()
+    one = sparkctl("status", "tiny", "--socket", served.socket).out.splitlines()
+    assert "start: cold, because warm = false" in one
 
 
 def test_states_say_what_makes_them_worth_knowing(served: FakeDaemon) -> None:

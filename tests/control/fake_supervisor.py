@@ -24,7 +24,7 @@ from sparkd.catalog.reading import read_catalogue
 from sparkd.control.app import create_control_app
 from sparkd.processes.log import Log
 from sparkd.scheduling.plan import Plan
-from sparkd.scheduling.status import MemoryStatus, ModelStatus, QueueStatus, Reload, Status
+from sparkd.scheduling.status import LauncherStatus, MemoryStatus, ModelStatus, QueueStatus, Reload, Status
 from sparkd.service.unix_sockets import socket_address
 from sparkd.supervising.downloads import Downloads
 
@@ -72,6 +72,7 @@ class FakeSupervisor:
             for model in catalogue.models.values()
         }
         self.waiting: list[str] = []
+        self.launchers: tuple[LauncherStatus, ...] = ()
         self.logs: dict[str, Log] = {}
         self.refusals: dict[str, Exception] = {}
         self.loading = asyncio.Event()
@@ -91,6 +92,7 @@ class FakeSupervisor:
             memory=MemoryStatus(total=120 * GIB, reserve=8 * GIB, budget=112 * GIB, reserved=reserved),
             queue=QueueStatus(waiting=len(self.waiting), max_length=1024, on_busy="wait"),
             models=models,
+            launchers=self.launchers,
         )
 
     def plan(self, model: Model) -> Plan:

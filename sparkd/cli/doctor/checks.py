@@ -115,8 +115,8 @@ def check_launchers(facts: Facts) -> Findings:
                 check="launchers",
                 level="warning",
                 message=f"engines of runtime {launcher.runtime} start cold, because {launcher.reason}",
-                fix=f"see the newest launcher-{launcher.runtime}-*.log in the logs of paths.state; `sparkctl retry MODEL` of "
-                "one of its models tries again",
+                fix=f"see the newest launcher-{launcher.runtime}-*.log in paths.state, folder logs; "
+                "`sparkctl retry MODEL` with one of its models tries again",
             )
     ready = [launcher.runtime for launcher in facts.status.launchers if launcher.state == "ready"]
     if ready:
