@@ -33,7 +33,7 @@ CUDA_PROGRAMS = "/usr/local/cuda/bin"
 
 
 def inherit_variables(environ: Mapping[str, str], extra: frozenset[str] = frozenset()) -> dict[str, str]:
-    """Return the part of sparkd's own environment that engines get; `also` adds names."""
+    """Return the part of sparkd's own environment that engines get; `extra` adds names."""
     return {
         name: value
         for name, value in environ.items()
@@ -46,9 +46,9 @@ def build_environment(
 ) -> dict[str, str]:
     """Return the program's environment.
 
-    Later sources win: inherited variables, those of the engine kind (`own`), the runtime's, the model's. TMPDIR is
-    always the private folder, so that sockets of two engines cannot collide. `fetches`: the program may download
-    models.
+    Later sources win: inherited variables, those of the engine kind, the runtime's, the model's. TMPDIR is
+    always the private folder, so that sockets of two engines cannot collide. `may_download`: the program may
+    download models.
     """
     variables = {
         **inherit_variables(context.inherited, TOKENS if may_download else frozenset()),

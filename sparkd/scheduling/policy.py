@@ -2,8 +2,8 @@
 
 The policy, in order: serve ready models. Launch a model for the oldest ticket whose model is stopped, one launch at a
 time and while nothing else stops (engines measure the memory of the whole machine while they start). To free memory,
-evict idle models first, the least recently used one before others, then drain busy ones. A model is not evicted before
-its residency ends, unless half of the waiting request's `max_wait` has passed. The utility model has its own lane.
+evict idle models first, then drain busy ones; evictions.py chooses them, and residency.py decides when each may go. The
+next model is prepared while they leave. The utility model has its own lane.
 """
 
 from __future__ import annotations
