@@ -170,9 +170,12 @@ def start_rivals(build: Build, runtime: WarmRuntime) -> SparkdProcess:
 
 
 def prepared_pid(sparkd: SparkdProcess) -> int:
-    """Return the PID of the prepared engine of "b"."""
+    """Return the PID of the prepared engine of "b", the second one that was forked."""
 
     def find() -> int | None:
+        launcher = launcher_of(sparkd)
+        if launcher is None or launcher.starts < 2:
+            return None  # sparkd does not know of the fork yet
         for process in sparkd.processes():
             with suppress(psutil.NoSuchProcess):
                 if Path(process.cwd()).name.startswith("b-"):
