@@ -9,7 +9,9 @@ import platform
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.contestants import CONTESTANTS, CORES, Bench, Running, Unavailable
@@ -24,17 +26,13 @@ MARKS = ("<!-- figures -->", "<!-- end of figures -->")
 def main() -> int:
     """Run the benchmarks; return the exit status."""
     arguments = _arguments()
-    with tempfile.TemporaryDirectory(prefix="sparkd-bench-") as folder, ExitStack() as stack:
+    wanted = arguments.only.split(",") if arguments.only else [each.__name__ for each in CONTESTANTS]
+    figures: dict[str, list[Figures]] = {}
+    with tempfile.TemporaryDirectory(prefix="sparkd-bench-") as folder:
         bench = Bench(Path(folder), *_compiled(Path(folder)))
-        running: dict[str, Running] = {}
-        for contestant in CONTESTANTS:
-            if arguments.only and contestant.__name__ not in arguments.only.split(","):
-                continue
-            try:
-                running[contestant.__name__] = stack.enter_context(contestant(bench))
-            except Unavailable as reason:
-                print(f"without {contestant.__name__}: {reason}", file=sys.stderr)
-        figures = _measure(bench, running, 1 if arguments.quick else arguments.rounds, arguments.quick)
+        for turn in range(1 if arguments.quick else arguments.rounds):
+            for name, taken in _measure(bench, wanted, turn, arguments.quick).items():
+                figures.setdefault(name, []).append(taken)
     result = f"{_conditions(arguments)}\n\n{table(figures)}"
     print(result)
     if arguments.write:
@@ -44,17 +42,33 @@ def main() -> int:
     return 0
 
 
-def _measure(bench: Bench, running: dict[str, Running], rounds: int, quick: bool) -> dict[str, list[Figures]]:
-    """Collect the figures of every round. Contestants are measured next to each other, in alternating order."""
-    figures: dict[str, list[Figures]] = {name: [] for name in running}
-    for turn in range(rounds):
-        for taken in figures.values():
-            taken.append({})
+def _measure(bench: Bench, wanted: Sequence[str], turn: int, quick: bool) -> dict[str, Figures]:
+    """Collect the figures of one round. Contestants are measured next to each other, in alternating order.
+
+    Each round starts them again: a process may be a tenth faster or slower than another one of the same program, all
+    its life.
+    """
+    with ExitStack() as stack:
+        running = _start(replace(bench, folder=bench.folder / str(turn)), wanted, stack)
+        figures: dict[str, Figures] = {name: {} for name in running}
         for measure in MEASURES:
             for name in sorted(running, reverse=turn % 2 == 1):
-                print(f"round {turn + 1}/{rounds}: {measure.__name__}: {name}", file=sys.stderr)
-                figures[name][-1] |= measure(bench, running[name], quick)
+                print(f"round {turn + 1}: {measure.__name__}: {name}", file=sys.stderr)
+                figures[name] |= measure(bench, running[name], quick)
     return figures
+
+
+def _start(bench: Bench, wanted: Sequence[str], stack: ExitStack) -> dict[str, Running]:
+    bench.folder.mkdir()
+    running: dict[str, Running] = {}
+    for contestant in CONTESTANTS:
+        if contestant.__name__ not in wanted:
+            continue
+        try:
+            running[contestant.__name__] = stack.enter_context(contestant(bench))
+        except Unavailable as reason:
+            print(f"without {contestant.__name__}: {reason}", file=sys.stderr)
+    return running
 
 
 def _compiled(folder: Path) -> tuple[Path, Path]:

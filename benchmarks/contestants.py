@@ -151,7 +151,15 @@ def before(bench: Bench) -> Iterator[Running]:
     if not folder:
         raise Unavailable("SPARKD_BEFORE does not name a checkout")
     checkout = Path(folder).resolve()
-    with _daemon(bench, "before", checkout / ".venv" / "bin" / "python", checkout) as running:
+    python = checkout / ".venv" / "bin" / "python"
+    version = subprocess.run(
+        [python, "-c", "import sys; print(sys.version)"], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    if version != sys.version:
+        raise Unavailable(
+            f"{python} is Python {version}, and this one is {sys.version}: builds differ in speed"
+        )
+    with _daemon(bench, "before", python, checkout) as running:
         yield running
 
 

@@ -29,11 +29,14 @@ COMPILE_CACHES: Final = (
 Triton's, FlashInfer's kernels by version or GPU, DeepGEMM's, extensions, and copies of Python code from models. Not
 FlashInfer's `cubins`: they are downloaded and verified, and a machine without a network could not get them again."""
 
-_CACHE_PATH: Final = re.compile(
-    r"/(?:torch_compile_cache|torchinductor|triton|\.triton/cache|\.cache/flashinfer/\d[\w.+-]*|deep_gemm"
-    r"|torch_extensions|huggingface_modules)/"
+_IN_CACHE: Final = re.compile(
+    "/(?:{})/".format(
+        "|".join(
+            re.escape(glob).replace(r"\[0\-9\]", "[0-9]").replace(r"\*", "[^/]*") for glob in COMPILE_CACHES
+        )
+    )
 )
-"""Part of the path of a file in a compile cache."""
+"""The path of a file in a compile cache, from the end of the cache folder's path on."""
 
 _UNNAMED_FILE: Final = re.compile(
     r"leading to a corrupted compilation artifact"
@@ -117,8 +120,8 @@ def _shows_failure(messages: Sequence[str], index: int, folders: Collection[str]
 
 def _is_in_cache(text: str, folders: Collection[str]) -> bool:
     """Return whether the text has the path of a file in a compile cache."""
-    starts = (text.find(f"{folder}/") for folder in folders)
-    return any(start >= 0 and _CACHE_PATH.search(text, start) for start in starts)
+    starts = ((text.find(f"{folder}/"), len(folder)) for folder in folders)
+    return any(start >= 0 and _IN_CACHE.match(text, start + length) for start, length in starts)
 
 
 def _was_raised_by_reader(messages: Sequence[str], index: int, folders: Collection[str]) -> bool:

@@ -18,7 +18,7 @@ from sparkd.upstream.client import EngineRequest, Upstream
 from sparkd.upstream.connection import Flow
 from sparkd.upstream.headers import Headers
 
-WAITING_FACTOR = 10.0
+COUNT_TIMEOUT = 10.0
 """Seconds an engine has for counting; after that the estimate is used."""
 
 _FIELDS = ("model", "messages", "prompt", "tools", "chat_template_kwargs")
@@ -66,7 +66,7 @@ async def _count(upstream: Upstream, body: JsonBody) -> int | None:
         b"POST", b"/tokenize", [(b"host", b"sparkd"), (b"content-type", b"application/json")], _encode(fields)
     )
     try:
-        async with asyncio.timeout(WAITING_FACTOR):
+        async with asyncio.timeout(COUNT_TIMEOUT):
             await upstream.exchange(request, response)
         return _counted.decode(response.data).count if response.status == 200 else None
     except (UpstreamError, TimeoutError, msgspec.DecodeError):

@@ -75,7 +75,7 @@ class LauncherSnapshot(Struct, frozen=True, kw_only=True):
 class Launcher:
     """A running launcher. Belongs to the event loop it was started on. Always call `stop`.
 
-    `was_ended` is whether sparkd has ended it on purpose.
+    `was_ended` is whether sparkd has ended it on purpose. `fork_timeout` is the seconds that a fork may take.
     """
 
     def __init__(
@@ -91,6 +91,7 @@ class Launcher:
         self._open = True
         self._forks = 0
         self.was_ended = False
+        self.fork_timeout = FORK_TIMEOUT
         channel.setblocking(False)
         self._loop.add_reader(channel, self._on_readable)
         if report is not None:
@@ -141,11 +142,6 @@ class Launcher:
         return self._ready.result() if self._ready.done() and not self._ready.exception() else None
 
     @property
-    def has_ended(self) -> bool:
-        """Whether it has ended, or does not answer any more."""
-        return not self._open
-
-    @property
     def is_forking(self) -> bool:
         """Whether an engine is being forked now, which has no Process yet."""
         return self._forks > 0
@@ -187,11 +183,11 @@ class Launcher:
                 raise LaunchError("the launcher has ended")
             socket.send_fds(self._channel, [msgspec.json.encode(request)], descriptors)
             self._replies.append(reply)
-            async with asyncio.timeout(FORK_TIMEOUT):
+            async with asyncio.timeout(self.fork_timeout):
                 answer = msgspec.json.decode(await reply, type=ForkReply)
         except TimeoutError:
             self.process.kill()  # otherwise it may fork when nobody expects the engine any more
-            raise LaunchError(f"the launcher did not answer within {FORK_TIMEOUT:.0f} seconds") from None
+            raise LaunchError(f"the launcher did not answer within {self.fork_timeout:.0f} seconds") from None
         except (OSError, msgspec.MsgspecError) as error:
             raise LaunchError(f"the launcher does not answer: {error}") from error
         finally:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from sparkd.engines.causes import COMMON_FAILURES, explain_exit
 from sparkd.errors import LaunchError
@@ -23,11 +23,24 @@ from sparkd.scheduling.status import LauncherStatus
 
 logger = logging.getLogger(__name__)
 
-READY_TIMEOUT: Final = 300.0
-"""Seconds that the imports may take. From a cold disk they take half a minute; a cold engine does them three times."""
-
 LOG_LINES: Final = 50
 """Last lines of a launcher's log that are searched for the cause of its end."""
+
+
+class LauncherTimes(Struct, frozen=True):
+    """Times of launchers, in seconds.
+
+    `ready` is what the imports may take: from a cold disk half a minute. `check` is the interval at which memory is
+    measured and unused launchers are found. `unused` is how long a launcher lives without a running model of its
+    runtime: it uses half a GiB, and a household that sleeps or is at work wants it afterwards.
+    """
+
+    ready: float = 300.0
+    check: float = 10.0
+    unused: float = 24 * 3600.0
+
+
+TIMES: Final = LauncherTimes()
 
 
 class LauncherLife:
@@ -40,16 +53,20 @@ class LauncherLife:
         *,
         run_directories: RunDirectories,
         cgroups: Cgroups | None,
+        ready_timeout: float,
         on_failure: Callable[[LauncherLife, str, bool], None],
     ) -> None:
-        """`number` makes its folder unique. `on_failure` gets the reason why it cannot be used, and whether that is
-        final for its build."""
+        """`number` makes its folder unique. Its imports may take `ready_timeout` seconds.
+
+        `on_failure` gets the reason why it cannot be used, and whether that is final for its build.
+        """
         self.spec = spec
         self.number = number
         self.used_at = time.monotonic()
         self.launcher: Launcher | None = None
         self._run_directories = run_directories
         self._cgroups = cgroups
+        self._ready_timeout = ready_timeout
         self._on_failure = on_failure
         self._directory: Path | None = None
         self._ready: asyncio.Future[Launcher] = asyncio.get_running_loop().create_future()
@@ -100,10 +117,10 @@ class LauncherLife:
         if launcher is None:
             return
         try:
-            async with asyncio.timeout(READY_TIMEOUT):
+            async with asyncio.timeout(self._ready_timeout):
                 report = await launcher.wait_until_ready()
         except TimeoutError:
-            self._fail(f"its imports took more than {READY_TIMEOUT:.0f} seconds")
+            self._fail(f"its imports took more than {self._ready_timeout:.0f} seconds")
         except LaunchError:
             exited = await launcher.process.wait()
             self._fail(str(explain_exit(exited, launcher.log.tail(LOG_LINES), COMMON_FAILURES)))
@@ -112,6 +129,8 @@ class LauncherLife:
                 self._fail(report.problem, final=True)
             elif not self._end_reason:
                 self._ready.set_result(launcher)
+                if report.failed:
+                    logger.debug("Modules that engines import themselves: %s", "; ".join(report.failed))
                 message = 'The launcher of runtime "%s" is ready: %d modules in %.1f seconds'
                 values = self.spec.runtime, report.modules, report.seconds
                 logger.info(message, *values, extra={"fields": {"EVENT": "launcher-ready"}})

@@ -11,7 +11,6 @@ import logging
 import time
 from collections.abc import Callable, Collection, Coroutine, Iterable
 from pathlib import Path
-from typing import Final
 
 from sparkd.errors import LaunchError
 from sparkd.launcher.failures import WarmFailure, WarmFailures
@@ -21,17 +20,10 @@ from sparkd.processes import children
 from sparkd.processes.cgroups import Cgroups
 from sparkd.processes.run_directories import RunDirectories
 from sparkd.scheduling.status import LauncherStatus
-from sparkd.supervising.launcher_life import LauncherLife
+from sparkd.supervising.launcher_life import TIMES, LauncherLife, LauncherTimes
 from sparkd.supervising.tasks import Tasks
 
 logger = logging.getLogger(__name__)
-
-CHECK_INTERVAL: Final = 10.0
-"""Seconds between two measurements of the launchers' memory."""
-
-UNUSED_TIMEOUT: Final = 24 * 3600.0
-"""Seconds without a running model of its runtime after which a launcher ends. It uses half a GiB, and its imports are
-most of the time of a start: a household that sleeps or is at work wants it afterwards."""
 
 
 class Launchers:
@@ -49,6 +41,7 @@ class Launchers:
         tasks: Tasks,
         has_room: Callable[[], bool],
         on_memory: Callable[[int], None],
+        times: LauncherTimes = TIMES,
     ) -> None:
         self._run_directories = run_directories
         self._cgroups = cgroups
@@ -56,6 +49,7 @@ class Launchers:
         self._tasks = tasks
         self._has_room = has_room
         self._on_memory = on_memory
+        self._times = times
         self._current: dict[str, LauncherLife] = {}
         self._living: set[LauncherLife] = set()
         self._numbers = 0
@@ -127,7 +121,7 @@ class Launchers:
     async def watch(self, runtimes_in_use: Callable[[], Collection[str]]) -> None:
         """Measure memory, end unused launchers, and reap what engines have left, until cancelled."""
         while True:
-            await asyncio.sleep(CHECK_INTERVAL)
+            await asyncio.sleep(self._times.check)
             self._check(runtimes_in_use())
 
     def reap_adopted(self) -> None:
@@ -203,6 +197,7 @@ class Launchers:
             number,
             run_directories=self._run_directories,
             cgroups=self._cgroups,
+            ready_timeout=self._times.ready,
             on_failure=self._on_failure,
         )
 
@@ -231,8 +226,10 @@ class Launchers:
         for runtime, life in list(self._current.items()):
             if runtime in runtimes_in_use:
                 life.used_at = now
-            if now >= life.used_at + UNUSED_TIMEOUT:
-                self._end(life, f"no model of its runtime was running for {UNUSED_TIMEOUT / 3600:.0f} hours")
+            if now >= life.used_at + self._times.unused:
+                self._end(
+                    life, f"no model of its runtime was running for {self._times.unused / 3600:.0f} hours"
+                )
             elif not Path(life.spec.python).exists():
                 self._end(life, "its runtime was removed")
         self.reap_adopted()

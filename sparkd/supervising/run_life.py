@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from sparkd.catalog import Catalogue
 from sparkd.engines.engine import Cause
@@ -28,16 +28,16 @@ logger = logging.getLogger(__name__)
 
 
 class RunServices(Struct, frozen=True):
-    """Shared by the lives of all runs. `runs` contains every run that is not cleaned up yet, by number."""
+    """Shared by the lives of all runs. `launched` contains every launched run that is not cleaned up yet, by number."""
 
     catalogue: Callable[[], Catalogue]
     scheduler: Scheduler
     watch: MemoryWatch
     learning: Learning
     downloads: Downloads
-    runs: Mapping[int, Run]
     carry_out: Callable[[list[Action]], None]
-    cache_renewal: CacheRenewal
+    launched: dict[int, Run] = field(default_factory=dict)
+    cache_renewal: CacheRenewal = field(default_factory=CacheRenewal)
 
 
 class RunLife:
@@ -167,7 +167,7 @@ class RunLife:
         catalogue = services.catalogue()
         await services.watch.release_page_cache(
             (entry.footprint if entry else 0) + services.scheduler.guard.floor,
-            find_idle_weights(catalogue, {other.model.id for other in services.runs.values()}),
+            find_idle_weights(catalogue, {other.model.id for other in services.launched.values()}),
             drop=catalogue.settings.memory.drop_caches,
         )
 

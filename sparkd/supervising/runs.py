@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 
-from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
 from sparkd.journal.handler import event
-from sparkd.learning.learning import Learning
 from sparkd.processes.log import Log
 from sparkd.processes.run_directories import RunDirectories
 from sparkd.supervising.run import Run
@@ -22,31 +19,19 @@ logger = logging.getLogger(__name__)
 
 class Runs:
     """`launched` contains every launched run that is not cleaned up yet, by number, and `logs` the last log of each
-    model. `connect` must be called before the first run is created."""
+    model."""
 
     def __init__(
-        self,
-        *,
-        catalogue: Callable[[], Catalogue],
-        run_directories: RunDirectories,
-        starter: EngineStarter,
-        learning: Learning,
-        tasks: Tasks,
+        self, services: RunServices, *, run_directories: RunDirectories, starter: EngineStarter, tasks: Tasks
     ) -> None:
-        self.launched: dict[int, Run] = {}
+        self.launched = services.launched
         self.logs: dict[str, Log] = {}
         self._prepared: dict[int, Run] = {}
         self._lives: dict[int, RunLife] = {}
-        self._catalogue = catalogue
+        self._services = services
         self._run_directories = run_directories
         self._starter = starter
-        self._learning = learning
         self._tasks = tasks
-        self._services: RunServices | None = None
-
-    def connect(self, services: RunServices) -> None:
-        """Set what the lives of runs use."""
-        self._services = services
 
     @property
     def is_transferable(self) -> bool:
@@ -91,14 +76,14 @@ class Runs:
             run.kill()
 
     def _create(self, model: Model, number: int, snapshot: RunSnapshot | None = None) -> Run:
-        assert self._services is not None  # noqa: S101 - `connect` was called
+        learning = self._services.learning
         run = Run(
             model,
             number,
-            self._catalogue(),
+            self._services.catalogue(),
             run_directories=self._run_directories,
             starter=self._starter,
-            allowance=(self._learning.allowance(model), self._learning.total),
+            allowance=(learning.allowance(model), learning.total),
             snapshot=snapshot,
         )
         self._lives[number] = RunLife(run, self._services, self._forget)

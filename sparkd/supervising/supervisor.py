@@ -35,7 +35,6 @@ from sparkd.scheduling.plan import Plan, make_plan
 from sparkd.scheduling.scheduler import Scheduler
 from sparkd.scheduling.status import Status
 from sparkd.supervising.alarm import Alarm
-from sparkd.supervising.cache_renewal import CacheRenewal
 from sparkd.supervising.downloads import Downloads
 from sparkd.supervising.launching import find_cold_reason, launcher_spec
 from sparkd.supervising.lease import Lease
@@ -80,13 +79,8 @@ class Supervisor:
         self.listen: tuple[str, ...] = ()
         self.tasks = tasks
         self.launchers = starter.launchers
-        self.runs = Runs(
-            catalogue=lambda: self.catalogue,
-            run_directories=run_directories,
-            starter=starter,
-            learning=learning,
-            tasks=tasks,
-        )
+        services = RunServices(lambda: self.catalogue, scheduler, watch, learning, downloads, self.carry_out)
+        self.runs = Runs(services, run_directories=run_directories, starter=starter, tasks=tasks)
         self._granted: dict[int, asyncio.Future[Run]] = {}
         self._scheduler = scheduler
         self._watch = watch
@@ -94,18 +88,6 @@ class Supervisor:
         self._alarm = Alarm(self._on_tick)
         self._reporter = StatusReporter(
             scheduler, self.runs.launched, learning, downloads, self.launchers, self.started, replacements
-        )
-        self.runs.connect(
-            RunServices(
-                lambda: self.catalogue,
-                scheduler,
-                watch,
-                learning,
-                downloads,
-                self.runs.launched,
-                self.carry_out,
-                CacheRenewal(),
-            )
         )
 
     # For clients

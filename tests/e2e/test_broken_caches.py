@@ -60,9 +60,13 @@ def break_engine(sparkd: SparkdProcess) -> Path:
     return broken
 
 
+def wait_until_measured(sparkd: SparkdProcess) -> None:
+    wait_until("the memory of the model is measured", lambda: sparkd.model("small").memory_used)
+
+
 def stop_model(sparkd: SparkdProcess) -> None:
     """Stop the model once its memory has been measured: the history has only runs with all their figures."""
-    wait_until("the memory of the model is measured", lambda: sparkd.model("small").memory_used)
+    wait_until_measured(sparkd)
     assert sparkd.sparkctl("stop", "small").returncode == 0
 
 
@@ -87,6 +91,7 @@ def test_a_model_starts_with_new_caches_in_the_same_request(sparkd: SparkdProces
 def test_a_power_cut_during_the_first_run_of_a_model(sparkd: SparkdProcess) -> None:
     """The history has no runs of it yet, but the damaged file is evidence enough."""
     assert sparkd.chat("small").status_code == 200
+    wait_until_measured(sparkd)  # until then its start may still be on record, as one that killed sparkd
     sparkd.stop(signal.SIGKILL)
     os.truncate(find_kernel(sparkd), 4096)
     sparkd.start()

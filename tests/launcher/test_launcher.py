@@ -11,7 +11,6 @@ import pytest
 
 from sparkd.engines.engine import Command, Exit
 from sparkd.errors import LaunchError
-from sparkd.launcher import launcher as module
 from sparkd.launcher.launcher import MAX_REQUEST, Launcher
 from sparkd.processes import children, pids
 from sparkd.processes.cgroups import Cgroup
@@ -62,7 +61,7 @@ def test_engines_live_on_when_their_launcher_ends_and_their_exit_is_known(place:
             engines = [await place.start_warm(launcher, place.command("wait"), log) for log in logs]
             await asyncio.gather(*map(read_line, logs))
             os.kill(launcher.process.pid, signal.SIGKILL)
-            await wait_until(lambda: launcher.has_ended)
+            await wait_until(lambda: launcher.snapshot() is None)
             with pytest.raises(LaunchError, match="the launcher has ended"):
                 await place.start_warm(launcher, place.command("wait"), Log(None))
         assert all(is_running(engine.pid) for engine in engines)
@@ -108,20 +107,17 @@ def test_a_launcher_that_is_killed_while_it_imports_is_reported(place: Place) ->
     asyncio.run(scenario())
 
 
-def test_a_launcher_that_does_not_answer_is_killed_so_that_it_cannot_fork_later(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "FORK_TIMEOUT", 0.2)
-
+def test_a_launcher_that_does_not_answer_is_killed_so_that_it_cannot_fork_later(place: Place) -> None:
     async def scenario() -> None:
         folder = place.new_folder()
         async with place.launcher() as launcher:
             await launcher.wait_until_ready()
+            launcher.fork_timeout = 0.2
             os.kill(launcher.process.pid, signal.SIGSTOP)
             with pytest.raises(LaunchError, match=r"did not answer within 0 seconds"):
                 await place.start_warm(launcher, place.command("wait"), Log(None), folder)
             assert await launcher.process.wait() == Exit(None, signal.SIGKILL)
-            await wait_until(lambda: launcher.has_ended)
+            await wait_until(lambda: launcher.snapshot() is None)
         assert not pids.find_family(folder, None)
 
     asyncio.run(scenario())
@@ -146,14 +142,11 @@ def test_a_launcher_that_is_killed_while_others_wait_for_their_forks_fails_each(
     asyncio.run(scenario())
 
 
-def test_more_requests_than_fit_into_the_socket_fail_and_hang_nobody(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "FORK_TIMEOUT", 1.0)
-
+def test_more_requests_than_fit_into_the_socket_fail_and_hang_nobody(place: Place) -> None:
     async def scenario() -> None:
         async with place.launcher() as launcher:
             await launcher.wait_until_ready()
+            launcher.fork_timeout = 1.0
             os.kill(launcher.process.pid, signal.SIGSTOP)
             command = place.command("wait", MODEL="x" * 60_000)
             starts = [place.start_warm(launcher, command, Log(None)) for _ in range(20)]
@@ -359,7 +352,7 @@ channel.send({report!r})
         async with place.launcher("odd") as launcher:
             with pytest.raises(LaunchError, match="the launcher's report cannot be read"):
                 await launcher.wait_until_ready()
-            assert launcher.has_ended
+            assert launcher.snapshot() is None
 
     asyncio.run(scenario())
 

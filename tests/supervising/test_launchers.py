@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import pytest
 from msgspec.structs import replace
 
 from sparkd.catalog.quantities import GIB
@@ -19,7 +18,7 @@ from sparkd.learning.history import History
 from sparkd.learning.learning import Learning
 from sparkd.processes.run_directories import RunDirectories
 from sparkd.scheduling.memory import Budget
-from sparkd.supervising import launcher_life, launchers
+from sparkd.supervising.launcher_life import TIMES, LauncherTimes
 from sparkd.supervising.launchers import Launchers
 from sparkd.supervising.tasks import Tasks
 from tests.launcher.runtime import Runtime, make_environment
@@ -29,7 +28,7 @@ from tests.processes.children import is_running, wait_until
 class Supplied:
     """Launchers with all that they need, in one folder. `used` is what they last reported to use."""
 
-    def __init__(self, folder: Path, runtime: Runtime) -> None:
+    def __init__(self, folder: Path, runtime: Runtime, times: LauncherTimes) -> None:
         self.folder = folder
         self.runtime = runtime
         self.modules = folder / "modules"
@@ -48,6 +47,7 @@ class Supplied:
             tasks=self.tasks,
             has_room=lambda: self.has_room,
             on_memory=self.used.append,
+            times=times,
         )
 
     def spec(self, *modules: str, build: str = "standin@1", **variables: str) -> LauncherSpec:
@@ -70,8 +70,10 @@ class Supplied:
 
 
 @asynccontextmanager
-async def open_launchers(folder: Path, runtime: Runtime) -> AsyncIterator[Supplied]:
-    own = Supplied(folder, runtime)
+async def open_launchers(
+    folder: Path, runtime: Runtime, times: LauncherTimes = TIMES
+) -> AsyncIterator[Supplied]:
+    own = Supplied(folder, runtime, times)
     try:
         yield own
     finally:
@@ -155,12 +157,10 @@ def test_without_memory_there_is_no_launcher_and_after_the_end_none_starts(
 
 
 def test_imports_that_take_too_long_end_the_launcher_even_if_no_start_waits(
-    tmp_path: Path, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, runtime: Runtime
 ) -> None:
-    monkeypatch.setattr(launcher_life, "READY_TIMEOUT", 0.3)
-
     async def scenario() -> None:
-        async with open_launchers(tmp_path, runtime) as own:
+        async with open_launchers(tmp_path, runtime, LauncherTimes(ready=0.3)) as own:
             (own.modules / "slow.py").write_text("import time\ntime.sleep(600)")
             spec = own.spec("slow")
             own.launchers.want(spec)
@@ -235,18 +235,13 @@ def test_a_success_shows_that_the_build_works(tmp_path: Path, runtime: Runtime) 
     asyncio.run(scenario())
 
 
-def test_launchers_that_nobody_needs_end_and_memory_is_reported(
-    tmp_path: Path, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(launchers, "CHECK_INTERVAL", 0.02)
-
+def test_launchers_that_nobody_needs_end_and_memory_is_reported(tmp_path: Path, runtime: Runtime) -> None:
     async def scenario() -> None:
-        async with open_launchers(tmp_path, runtime) as own:
+        async with open_launchers(tmp_path, runtime, LauncherTimes(check=0.02, unused=0.1)) as own:
             launcher = await obtain(own, own.spec())
             in_use = {"standin"}
             watching = asyncio.create_task(own.launchers.watch(lambda: in_use))
             await wait_until(lambda: own.used and own.used[-1] > 0)
-            monkeypatch.setattr(launchers, "UNUSED_TIMEOUT", 0.1)
             own.used.clear()
             await wait_until(lambda: len(own.used) > 10)
             assert is_running(launcher.process.pid), "its runtime is in use"
