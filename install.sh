@@ -108,7 +108,7 @@ fingerprint() {
         "$python" --version && echo "$python $prefix"
         cd "$SOURCE"
         find sparkd venvs units pyproject.toml requirements{-build,}.lock models.toml install.sh scripts/install-*.sh \
-            -type f -not -path '*/__pycache__/*' -print0 | sort -z | xargs -0 sha256sum
+            -name __pycache__ -prune -o -type f -print0 | sort -z | xargs -0 sha256sum
     } | sha256sum | cut -c 1-12
 }
 

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from sparkd.catalog.templates import UNKNOWN_TEMPLATE, Template
+
 Tokenizer = Literal["large", "small", "length"]
 Tools = Literal["pass", "strip", "require"]
 
@@ -94,3 +96,10 @@ class Rewriting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     disable_thinking: Annotated[
         bool, Meta(description="Turns thinking off unless the client requests it.")
     ] = False
+    template: Annotated[
+        Template,
+        Meta(
+            description="What its chat template accepts, where sparkd cannot read it from the template: "
+            "`[models.<id>.rewriting.template]`."
+        ),
+    ] = UNKNOWN_TEMPLATE

@@ -188,6 +188,8 @@ class Launcher:
         except TimeoutError:
             self.process.kill()  # otherwise it may fork when nobody expects the engine any more
             raise LaunchError(f"the launcher did not answer within {self.fork_timeout:.0f} seconds") from None
+        except (BrokenPipeError, ConnectionResetError):  # it was killed, and its end has not been noticed yet
+            raise LaunchError("the launcher has ended") from None
         except (OSError, msgspec.MsgspecError) as error:
             raise LaunchError(f"the launcher does not answer: {error}") from error
         finally:

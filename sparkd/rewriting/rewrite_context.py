@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sparkd.catalog.definitions import Model
+from sparkd.catalog.templates import UNKNOWN_TEMPLATE, Template
 
 Api = Literal["chat", "completions", "responses", "messages", "other"]
 
@@ -32,7 +33,8 @@ class RewriteContext:
     """The context of one body.
 
     `name` is the client's name for the model, perhaps a preset. `alternatives` are models that an error may suggest
-    instead. `exact_tokens` is the exact number of prompt tokens, if the engine has counted them.
+    instead. `exact_tokens` is the exact number of prompt tokens, if the engine has counted them. `template` is what the
+    model's chat template accepts: at first what was read from it, then completed by the catalogue.
     """
 
     model: Model
@@ -40,7 +42,10 @@ class RewriteContext:
     name: str | None = None
     alternatives: Collection[Model] = ()
     exact_tokens: int | None = None
+    template: Template = UNKNOWN_TEMPLATE
     preset: Mapping[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "preset", self.model.rewriting.presets.get(self.name or "", {}))
+        rewriting = self.model.rewriting
+        object.__setattr__(self, "preset", rewriting.presets.get(self.name or "", {}))
+        object.__setattr__(self, "template", rewriting.template.filled_from(self.template))

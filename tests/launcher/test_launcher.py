@@ -334,6 +334,23 @@ os._exit(0)
     asyncio.run(scenario())
 
 
+def wait_for_exit(pid: int) -> None:
+    """Wait without the event loop, so that nobody notices yet that its socket is closed."""
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
+
+def test_a_launcher_that_was_killed_a_moment_ago_is_reported_as_ended(place: Place) -> None:
+    async def scenario() -> None:
+        async with place.launcher() as launcher:
+            await launcher.wait_until_ready()
+            os.kill(launcher.process.pid, signal.SIGKILL)
+            wait_for_exit(launcher.process.pid)
+            with pytest.raises(LaunchError, match="the launcher has ended"):
+                await place.start_warm(launcher, place.command("wait"), Log(None))
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.parametrize("report", [b"no JSON", b"[]", b'{"variables": 1}'])
 def test_a_report_that_makes_no_sense_ends_the_launcher(place: Place, report: bytes) -> None:
     place.write(

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.rewriting import Rewriting
@@ -25,7 +26,7 @@ VECTORS: list[dict[str, Any]] = json.loads(gzip.decompress((FOLDER / "request-fi
 def models() -> dict[str, Model]:
     tables = tomllib.loads((FOLDER / "models.toml").read_text())["models"]
     return {
-        id_: model(id_, **table | msgspec.to_builtins(msgspec.convert(table.pop("rewriting"), Rewriting)))
+        id_: model(id_, **table | structs.asdict(msgspec.convert(table.pop("rewriting"), Rewriting)))
         for id_, table in tables.items()
     }
 

@@ -117,7 +117,11 @@ def test_a_dry_run_reports_everything_and_changes_nothing(installation: Installa
                      "systemctl daemon-reload", "enable --quiet --now sparkd.socket",
                      "nothing was changed"):  # fmt: skip
         assert expected in output
-    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/srv/lab/sparkd/install.sh"]
+    source = change_source(installation, "cached", "models.toml", "Instruct:", "Instruct, cached:")
+    # A cache that only root can read does not stop anyone else.
+    installation.lab.path(f"{source}/sparkd/__pycache__").mkdir(exist_ok=True)
+    installation.lab.path(f"{source}/sparkd/__pycache__").chmod(0o700)
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", f"{source}/install.sh"]
     assert "nothing was changed" in installation.lab.run(*nobody, "--dry-run").stdout
     assert "root privileges are needed. Run: sudo" in installation.lab.run(*nobody, check=False).stderr
     assert files(installation.lab, everything) == before

@@ -20,6 +20,7 @@ from sparkd.catalog.rewriting import Rewriting
 from sparkd.catalog.settings import Defaults
 from sparkd.catalog.sizes import format_size
 from sparkd.catalog.steps import Checkout, Patch, Step
+from sparkd.catalog.templates import Template
 
 FILE = Path(__file__).parents[3] / "docs" / "configuration.md"
 MARK = "<!-- From here on generated: python -m sparkd.catalog.reference.keys -->\n"
@@ -32,6 +33,7 @@ def render_tables() -> str:
     tables: list[tuple[str, type[Struct]]] = [(f"`[{name}]`", struct) for name, struct in SETTINGS.items()]
     tables.append(("`[models.<id>]`, `[changes.<id>]`, `[families.<name>]` and `[runtimes.<name>]`", Model))
     tables.append(("`[models.<id>.rewriting]`", Rewriting))
+    tables.append(("`[models.<id>.rewriting.template]`", Template))
     tables.append(("`[models.<id>.clients.<client>]`", ClientLimits))
     tables.append(("`runtime.toml`", Runtime))
     tables.append(("`[[steps]]` of `runtime.toml`", Step))
