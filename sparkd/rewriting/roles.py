@@ -35,6 +35,8 @@ def alternate_roles(context: RewriteContext, body: JsonBody) -> JsonBody:
     kept = _count_kept(context, messages)
     system, turns = _split_system_messages(messages[kept:])
     turns = _merge_neighbours(turns)
+    if context.template.alternates is True:
+        turns = _answer_results(turns)
     if system:
         turns = _prepend_system(system, turns)
     if not turns:
@@ -101,6 +103,17 @@ def _merge_neighbours(messages: list[msgspec.Raw]) -> list[msgspec.Raw]:
         turns.append(message)
         previous = fields
     return turns
+
+
+def _answer_results(turns: list[msgspec.Raw]) -> list[msgspec.Raw]:
+    """The turns, with an answer between the result of a tool and a user turn."""
+    roles = [read_role(turn) for turn in turns]
+    pairs = zip(turns, ["", *roles], roles, strict=False)
+    return [
+        new
+        for turn, before, role in pairs
+        for new in ([FILLER_TURNS["user"], turn] if (before, role) == ("tool", "user") else [turn])
+    ]
 
 
 def _merge_messages(first: Fields, second: Fields) -> Fields | None:

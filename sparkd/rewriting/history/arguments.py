@@ -14,7 +14,7 @@ from sparkd.rewriting.history.json_repair import repair_object
 from sparkd.rewriting.rewrite_context import RewriteContext
 
 _object_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_CALL_KEYS = ("tool_calls", "function_call", "arguments")
+_CALL_KEYS = ("tool_calls", "arguments")
 
 
 def repair_arguments(context: RewriteContext, body: JsonBody) -> JsonBody:
@@ -28,16 +28,11 @@ def repair_arguments(context: RewriteContext, body: JsonBody) -> JsonBody:
 
 
 def _fix_message(_: RewriteContext, turn: Fields) -> list[NewTurn] | None:
-    fixed = dict(turn)
-    calls = decode_array(turn.get("tool_calls"))
-    if calls:
-        new_calls = [_fix_call(call) for call in calls]
-        if any(new is not old for new, old in zip(new_calls, calls, strict=True)):
-            fixed["tool_calls"] = encode_raw(new_calls)
-    function = decode_object(turn.get("function_call"))
-    if function is not None:
-        fixed["function_call"] = _fix_function(turn["function_call"], function)
-    return [fixed] if any(fixed[name] is not turn[name] for name in fixed) else None
+    calls = decode_array(turn.get("tool_calls")) or []
+    fixed = [_fix_call(call) for call in calls]
+    if all(new is old for new, old in zip(fixed, calls, strict=True)):
+        return None
+    return [{**turn, "tool_calls": encode_raw(fixed)}]
 
 
 def _fix_call(call: msgspec.Raw) -> msgspec.Raw:

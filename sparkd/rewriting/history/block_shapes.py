@@ -15,6 +15,7 @@ from sparkd.rewriting.history.conversation import (
     with_values,
 )
 from sparkd.rewriting.rewrite_context import RewriteContext
+from sparkd.rewriting.text import read_text_part
 
 KNOWN_BLOCKS = frozenset(
     {"image", "tool_use", "tool_result", "tool_reference", "thinking", "tool_addition", "tool_removal"}
@@ -39,6 +40,10 @@ def _fix_system(body: JsonBody) -> JsonBody:
     if read_kind(system) in ("", '"', "n"):
         return body
     fixed = _fix_blocks({"content": system} if system is not None else {})["content"]
+    blocks = decode_array(fixed) or []
+    texts = [block for block in blocks if read_text_part(block) is not None]
+    if len(texts) < len(blocks):
+        return body.with_field("system", texts)  # engines read nothing else
     return body if fixed is system else body.with_field("system", fixed)
 
 
@@ -93,10 +98,10 @@ def _convert_block(kind: str | None, fields: Fields) -> msgspec.Raw:
 
 def _fix_text(block: msgspec.Raw, fields: Fields) -> msgspec.Raw | None:
     text = fields.get("text")
+    if read_kind(text) in ("", "n") or decode_string(text) == "":
+        return None
     if read_kind(text) == '"' and "type" in fields:
         return block
-    if read_kind(text) in ("", "n"):
-        return None
     return encode_raw(with_values(fields, {"type": "text", "text": render_text(text)}))
 
 

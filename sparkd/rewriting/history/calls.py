@@ -41,8 +41,8 @@ def pair_tool_calls(context: RewriteContext, body: JsonBody) -> JsonBody:
     if not events:
         return body
     pairing = pair_calls(events, short=context.template.short_call_ids is True)
-    last = len(conversation.turns) - 1
-    unanswered = [event for event in pairing.unanswered if event.turn < last]
+    end = _find_open_end(context.api, conversation)
+    unanswered = [event for event in pairing.unanswered if event.turn < end]
     renamed = any(pairing.ids.get((event.turn, event.part), event.id) != event.id for event in events)
     if not renamed and not pairing.orphans and not unanswered:
         return body
@@ -63,6 +63,23 @@ def _may_have_calls(api: Api, body: JsonBody, conversation: Conversation) -> boo
     if api == "responses":
         return "call_id" in conversation.keys or "arguments" in conversation.keys
     return "tool_calls" in conversation.keys or "tool" in conversation.roles
+
+
+def _find_open_end(api: Api, conversation: Conversation) -> int:
+    """The first turn of the end, whose calls may still get results."""
+    end = len(conversation.turns) - 1
+    while (
+        api == "responses"
+        and end > 0
+        and _is_call(conversation.turns[end - 1])
+        and _is_call(conversation.turns[end])
+    ):
+        end -= 1
+    return end
+
+
+def _is_call(item: Fields) -> bool:
+    return decode_string(item.get("type")) == "function_call"
 
 
 def _list_chat_events(conversation: Conversation) -> Iterator[Event]:

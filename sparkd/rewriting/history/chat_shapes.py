@@ -24,7 +24,7 @@ KNOWN_PARTS = frozenset(
 
 _SILENT_PARTS = frozenset({"redacted_thinking", "reasoning.encrypted"})
 _REASONING_FIELDS = ("reasoning", "reasoning_content")
-_FIXED_KEYS = frozenset({"name", "refusal", "tool_calls", *_REASONING_FIELDS})
+_FIXED_KEYS = frozenset({"name", "refusal", "function_call", "tool_calls", *_REASONING_FIELDS})
 
 
 def fix_chat_messages(context: RewriteContext, body: JsonBody) -> JsonBody:
@@ -32,7 +32,8 @@ def fix_chat_messages(context: RewriteContext, body: JsonBody) -> JsonBody:
     conversation = read_conversation(context, body)
     if conversation is None:
         return body
-    if conversation.has_only_texts and conversation.keys.isdisjoint(_FIXED_KEYS):
+    is_plain = conversation.has_only_texts and "function" not in conversation.roles
+    if is_plain and conversation.keys.isdisjoint(_FIXED_KEYS):
         return body
     return fix_turns(context, body, _fix_message)
 
@@ -52,6 +53,10 @@ def _fix_fields(turn: Fields) -> Fields:
     wrong += [name for name in _REASONING_FIELDS if name in turn and read_kind(turn[name]) not in '"n']
     if wrong:
         turn = {name: value for name, value in turn.items() if name not in wrong}
+    if decode_string(turn.get("role")) == "function":
+        turn = with_values(turn, {"role": "tool"})
+    if "function_call" in turn:
+        turn = _replace_function_call(turn)
     refusal = turn.get("refusal")
     if (
         refusal is not None
@@ -61,6 +66,20 @@ def _fix_fields(turn: Fields) -> Fields:
     ):
         turn = {**turn, "content": refusal, "refusal": encode_raw(None)}
     return turn
+
+
+def _replace_function_call(turn: Fields) -> Fields:
+    """A message with a tool call in place of the deprecated `function_call`, which chat templates do not know."""
+    function = decode_object(turn["function_call"])
+    if function is None:
+        return turn if is_null(turn["function_call"]) else _without(turn, "function_call")
+    call = encode_raw({"type": "function", "function": function})
+    calls = [*(decode_array(turn.get("tool_calls")) or ()), call]
+    return with_values(_without(turn, "function_call"), {"tool_calls": calls})
+
+
+def _without(turn: Fields, name: str) -> Fields:
+    return {key: value for key, value in turn.items() if key != name}
 
 
 def _fix_content(turn: Fields) -> Fields:
@@ -150,16 +169,12 @@ def _fix_image(part: msgspec.Raw, fields: Fields, type_: str) -> msgspec.Raw:
 def _fix_tool_calls(turn: Fields) -> Fields:
     calls = decode_array(turn["tool_calls"])
     if calls is None:
-        return turn if is_null(turn["tool_calls"]) else _without_calls(turn)
+        return turn if is_null(turn["tool_calls"]) else _without(turn, "tool_calls")
     fixed = [new for call in calls if (new := _fix_call(call)) is not None]
     if not fixed:
-        return _without_calls(turn)
+        return _without(turn, "tool_calls")
     same = len(fixed) == len(calls) and all(new is old for new, old in zip(fixed, calls, strict=True))
     return turn if same else with_values(turn, {"tool_calls": fixed})
-
-
-def _without_calls(turn: Fields) -> Fields:
-    return {name: value for name, value in turn.items() if name != "tool_calls"}
 
 
 def _fix_call(call: msgspec.Raw) -> msgspec.Raw | None:

@@ -22,6 +22,7 @@ from sparkd.rewriting.history.conversation import (
     replace_turns,
     with_values,
 )
+from sparkd.rewriting.history.reasoning_items import drop_loose_reasoning
 from sparkd.rewriting.rewrite_context import RewriteContext
 
 NO_ANSWER = "(no answer)"
@@ -32,6 +33,8 @@ _CALL_FIELDS = ("tool_calls", "function_call")
 
 def drop_empty_turns(context: RewriteContext, body: JsonBody) -> JsonBody:
     """Remove each assistant turn with neither text nor tool calls; fill it if no other turn would be left."""
+    if context.api == "responses":
+        body = drop_loose_reasoning(context, body)
     conversation = read_conversation(context, body)
     if conversation is None or "assistant" not in conversation.roles:
         return body

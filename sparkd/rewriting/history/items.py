@@ -12,7 +12,7 @@ import msgspec
 
 from sparkd.rewriting.body import JsonBody
 from sparkd.rewriting.decoding import Fields, decode_array, decode_object, decode_string, encode_raw, is_null
-from sparkd.rewriting.history.contents import make_user_turn, render_text
+from sparkd.rewriting.history.contents import make_user_turn, read_only_text, render_text
 from sparkd.rewriting.history.conversation import (
     NewTurn,
     read_conversation,
@@ -22,7 +22,7 @@ from sparkd.rewriting.history.conversation import (
 )
 from sparkd.rewriting.history.foreign_items import convert_foreign_item
 from sparkd.rewriting.history.item_parts import fix_content
-from sparkd.rewriting.history.reasoning_items import fix_reasoning
+from sparkd.rewriting.history.reasoning_items import fix_reasoning, merge_reasoning
 from sparkd.rewriting.rewrite_context import RewriteContext
 
 _STATES = ("in_progress", "completed", "incomplete")
@@ -39,7 +39,7 @@ def fix_items(context: RewriteContext, body: JsonBody) -> JsonBody:
         new = _fix_item(index, turn) if turn else _fix_other(conversation.raw_turns[index])
         if new is not None:
             changes[index] = new
-    return replace_turns(context, body, conversation, changes)
+    return merge_reasoning(context, replace_turns(context, body, conversation, changes))
 
 
 def _fix_other(raw: msgspec.Raw) -> Sequence[NewTurn] | None:
@@ -55,6 +55,12 @@ def _fix_item(index: int, turn: Fields) -> Sequence[NewTurn] | None:
     role = decode_string(turn.get("role"))
     if kind in (None, "message") and role is not None:
         return _fix_message(role, turn)
+    without_role = {name: value for name, value in turn.items() if name != "role"}  # it has none
+    fixed = _fix_typed_item(index, kind, without_role)
+    return [without_role] if fixed is None and "role" in turn else fixed
+
+
+def _fix_typed_item(index: int, kind: str | None, turn: Fields) -> Sequence[NewTurn] | None:
     if kind == "reasoning":
         return fix_reasoning(index, turn)
     if kind == "function_call":
@@ -161,6 +167,9 @@ def _fix_output(turn: Fields) -> Sequence[NewTurn] | None:
     if wrong:
         fixed = {name: value for name, value in fixed.items() if name not in wrong}
     fixed = fix_content(fixed, "output")
+    text = read_only_text(fixed["output"])
+    if text is not None and read_kind(fixed["output"]) != '"':  # some engines accept no parts in an output
+        fixed = with_values(fixed, {"output": text})
     return None if fixed is turn else [fixed]
 
 

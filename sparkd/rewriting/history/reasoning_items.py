@@ -6,8 +6,16 @@ from collections.abc import Sequence
 
 import msgspec
 
+from sparkd.rewriting.body import JsonBody
 from sparkd.rewriting.decoding import Fields, decode_array, decode_object, decode_string, is_null
-from sparkd.rewriting.history.conversation import NewTurn, read_kind, with_values
+from sparkd.rewriting.history.conversation import (
+    NewTurn,
+    read_conversation,
+    read_kind,
+    replace_turns,
+    with_values,
+)
+from sparkd.rewriting.rewrite_context import RewriteContext
 
 _STATES = ("in_progress", "completed", "incomplete")
 
@@ -23,14 +31,59 @@ def fix_reasoning(index: int, turn: Fields) -> Sequence[NewTurn] | None:
     if _is_complete(turn, content, summary):
         return None
     status = {"status": turn["status"]} if decode_string(turn.get("status")) in _STATES else {}
-    values = {
-        "type": "reasoning",
-        "id": decode_string(turn.get("id")) or f"rs_{index}",
-        "summary": [] if any(content) else [{"type": "summary_text", "text": _join(summary)}],
+    values = {"type": "reasoning", "id": decode_string(turn.get("id")) or f"rs_{index}"}
+    return [with_values({}, {**values, **_make_texts(content, summary)}) | status]
+
+
+def merge_reasoning(context: RewriteContext, body: JsonBody) -> JsonBody:
+    """Merge neighbouring reasoning items: engines give each but the last an assistant's message of its own."""
+    conversation = read_conversation(context, body)
+    if conversation is None or "summary" not in conversation.keys:
+        return body
+    changes: dict[int, list[NewTurn]] = {}
+    first, merged = 0, conversation.turns[0]
+    for index, turn in enumerate(conversation.turns):
+        if not index or not _is_reasoning(turn) or not _is_reasoning(merged):
+            first, merged = index, turn
+            continue
+        texts = [text for item in (merged, turn) for text in _read_text(item)]
+        merged = {**merged, **with_values({}, _make_texts(texts, []))}
+        changes |= {first: [merged], index: []}
+    return replace_turns(context, body, conversation, changes)
+
+
+def drop_loose_reasoning(context: RewriteContext, body: JsonBody) -> JsonBody:
+    """Remove reasoning behind which neither an answer nor a tool call comes: the model was interrupted."""
+    conversation = read_conversation(context, body)
+    if conversation is None or "summary" not in conversation.keys:
+        return body
+    turns = conversation.turns
+    changes: dict[int, list[NewTurn]] = {
+        index: []
+        for index, turn in enumerate(turns[:-1])
+        if _is_reasoning(turn) and not _is_from_model(turns[index + 1])
     }
+    return replace_turns(context, body, conversation, changes)
+
+
+def _is_from_model(turn: Fields) -> bool:
+    kind = decode_string(turn.get("type"))
+    return kind in ("function_call", "reasoning") or decode_string(turn.get("role")) == "assistant"
+
+
+def _is_reasoning(turn: Fields) -> bool:
+    return decode_string(turn.get("type")) == "reasoning"
+
+
+def _read_text(turn: Fields) -> list[str]:
+    content = _read_texts(turn.get("content"))
+    return content if any(content) else _read_texts(turn.get("summary"))
+
+
+def _make_texts(content: list[str], summary: list[str]) -> dict[str, object]:
     if any(content):
-        values["content"] = [{"type": "reasoning_text", "text": _join(content)}]
-    return [with_values({}, values) | status]
+        return {"summary": [], "content": [{"type": "reasoning_text", "text": _join(content)}]}
+    return {"summary": [{"type": "summary_text", "text": _join(summary)}]}
 
 
 def _is_complete(turn: Fields, content: list[str], summary: list[str]) -> bool:

@@ -74,9 +74,9 @@ def merge_system_messages(context: RewriteContext, body: JsonBody) -> JsonBody:
 def fold_system_message(context: RewriteContext, body: JsonBody) -> JsonBody:
     """Move the leading system message into the first user turn, or make it one if the user does not come next."""
     conversation = read_conversation(context, body)
-    if conversation is None:
-        return body
     top = TOP_FIELDS.get(context.api, "")
+    if conversation is None:
+        return _fold_into_text(body) if context.api == "responses" and top in body.fields else body
     contents = [body.fields[top]] if top in body.fields and not is_blank(body.fields[top]) else []
     leading = _count_leading(context.api, conversation)
     contents += [
@@ -97,6 +97,17 @@ def fold_system_message(context: RewriteContext, body: JsonBody) -> JsonBody:
             rest = [] if leading else conversation.raw_turns[:1]
             changes[place] = [turn, *rest]
     return replace_turns(context, body, conversation, changes)
+
+
+def _fold_into_text(body: JsonBody) -> JsonBody:
+    """The instructions in front of an input that is a text, or is missing."""
+    said = decode_string(body.fields.get("input"))
+    if said is None and "input" in body.fields:
+        return body
+    if not is_blank(body.fields["instructions"]):
+        heading = decode_string(prefix_content(SYSTEM_HEADING, body.fields["instructions"], "responses"))
+        body = body.with_field("input", f"{heading}\n\n{said}" if said else heading)
+    return body.without(("instructions",))
 
 
 def _count_leading(api: Api, conversation: Conversation) -> int:

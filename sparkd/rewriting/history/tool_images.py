@@ -1,6 +1,7 @@
 """Images in the results of tools: most chat templates render a result as text, and lose them.
 
-A model with vision gets them in a user turn behind the results. /v1/messages needs nothing: engines do the same there.
+A model with vision gets them in a user turn behind the results. In /v1/messages, engines do so themselves, which is
+wrong only for templates whose roles must alternate.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import msgspec
 
 from sparkd.rewriting.body import JsonBody
 from sparkd.rewriting.decoding import Fields, decode_array, decode_object, decode_string, encode_raw
-from sparkd.rewriting.history.contents import make_text_part, make_user_turn
+from sparkd.rewriting.history.contents import make_text_part, make_user_turn, read_only_text
 from sparkd.rewriting.history.conversation import (
     Conversation,
     NewTurn,
@@ -31,7 +32,8 @@ def move_tool_images(context: RewriteContext, body: JsonBody) -> JsonBody:
     if conversation is None:
         return body
     if context.api == "messages":
-        return body if context.model.vision else fix_turns(context, body, _note_images_in_blocks)
+        stay = context.model.vision and context.template.alternates is not True
+        return body if stay else fix_turns(context, body, _fix_blocks)
     changes: dict[int, list[NewTurn]] = {}
     images: list[msgspec.Raw] = []
     for index, turn in enumerate(conversation.turns):
@@ -62,7 +64,8 @@ def _take_images(context: RewriteContext, turn: Fields) -> tuple[Fields, list[ms
         return turn, []
     rest = [part for part in parts if not is_image(part)]
     note = IMAGES_BELOW if context.model.vision else IMAGE_LEFT_OUT
-    return {**turn, key: encode_raw(rest or note)}, images
+    text = read_only_text(encode_raw(rest))
+    return {**turn, key: encode_raw((rest if text is None else text) or note)}, images
 
 
 def _add_user_turn(
@@ -76,22 +79,34 @@ def _add_user_turn(
     changes[index] = [*changes.get(index, [conversation.raw_turns[index]]), turn]
 
 
-def _note_images_in_blocks(_: RewriteContext, turn: Fields) -> list[NewTurn] | None:
+def _fix_blocks(context: RewriteContext, turn: Fields) -> list[NewTurn] | None:
+    """A message of /v1/messages, with the images of its results behind them; without vision, with notes."""
     blocks = decode_array(turn.get("content")) or []
-    fixed = [_note_images(block) for block in blocks]
-    if all(new is old for new, old in zip(fixed, blocks, strict=True)):
+    fixed: list[msgspec.Raw] = []
+    images: list[msgspec.Raw] = []
+    for block in blocks:
+        stripped, found = _take_block_images(context, block)
+        fixed.append(stripped)
+        images += found
+    if not images:
         return None
+    if context.model.vision:
+        results = [index for index, block in enumerate(fixed) if _read_type(block) == "tool_result"]
+        end = results[-1] + 1
+        fixed[end:end] = [make_text_part(IMAGES_HEADING, "messages"), *images]
     return [{**turn, "content": encode_raw(fixed)}]
 
 
-def _note_images(block: msgspec.Raw) -> msgspec.Raw:
+def _take_block_images(context: RewriteContext, block: msgspec.Raw) -> tuple[msgspec.Raw, list[msgspec.Raw]]:
     fields = decode_object(block) or {}
-    parts = (
-        (decode_array(fields.get("content")) or [])
-        if decode_string(fields.get("type")) == "tool_result"
-        else []
-    )
-    if not any(map(is_image, parts)):
-        return block
+    parts = (decode_array(fields.get("content")) or []) if _read_type(block) == "tool_result" else []
+    images = list(filter(is_image, parts))
+    if not images:
+        return block, []
+    note = IMAGES_BELOW if context.model.vision else IMAGE_LEFT_OUT
     rest = [part for part in parts if not is_image(part)]
-    return encode_raw({**fields, "content": rest or IMAGE_LEFT_OUT})
+    return encode_raw({**fields, "content": rest or note}), images
+
+
+def _read_type(block: msgspec.Raw) -> str | None:
+    return decode_string((decode_object(block) or {}).get("type"))
