@@ -1,7 +1,7 @@
 """Checks bodies as vLLM does, without an engine. A separate program, because it needs the cpu runtime's Python.
 
-Reads a JSON list of `[api, template, body]` from stdin, and prints a JSON list: null for each body that vLLM's own types
-accept, whose conversation it can convert, and that the chat template renders; otherwise what went wrong.
+Reads a JSON list of `[api, template, body]` from stdin, and prints a JSON list: null for each body that vLLM's own
+types accept, whose conversation it can convert, and that the chat template renders; otherwise what went wrong.
 """
 
 from __future__ import annotations
@@ -36,16 +36,19 @@ class Parser:
 def read_messages(api: str, body: dict[str, Any]) -> list[Any]:
     """The messages of a chat that vLLM makes of a body."""
     if api == "chat":
-        return ChatCompletionRequest.model_validate(body).messages
+        return list(ChatCompletionRequest.model_validate(body).messages)
     if api == "messages":
         request = AnthropicMessagesRequest.model_validate(body)
-        return AnthropicServingMessages.to_chat_completion_request(request).messages
+        return list(AnthropicServingMessages.to_chat_completion_request(request).messages)
     request = ResponsesRequest.model_validate(body)
     previous: list[Any] = []
     for item in [] if isinstance(request.input, str) else request.input:
         response_input_to_harmony(item, previous)
         previous.append(item)
-    return construct_input_messages(request_instructions=request.instructions, request_input=request.input)
+    messages: list[Any] = construct_input_messages(
+        request_instructions=request.instructions, request_input=request.input
+    )
+    return messages
 
 
 def flatten(message: dict[str, Any]) -> dict[str, Any]:
@@ -75,7 +78,7 @@ def check(api: str, template: str, body: dict[str, Any]) -> str | None:
         environment.from_string((TEMPLATES / f"{template}.jinja").read_text()).render(
             messages=messages, add_generation_prompt=True
         )
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # whatever it is, it is the verdict
         return f"{type(error).__name__}: {error}"[:400]
     return None
 

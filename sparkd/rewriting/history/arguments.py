@@ -20,11 +20,18 @@ _CALL_KEYS = ("tool_calls", "arguments")
 def repair_arguments(context: RewriteContext, body: JsonBody) -> JsonBody:
     """Make the arguments of every old tool call a JSON object: what can be saved of them, or `{}`."""
     if context.api == "messages":
-        return fix_turns(context, body, _fix_tool_uses) if body.may_name("messages", b"tool_use") else body
+        return _repair_inputs(context, body)
     conversation = read_conversation(context, body)
     if conversation is None or conversation.keys.isdisjoint(_CALL_KEYS):
         return body
     return fix_turns(context, body, _fix_item if context.api == "responses" else _fix_message)
+
+
+def _repair_inputs(context: RewriteContext, body: JsonBody) -> JsonBody:
+    conversation = read_conversation(context, body)
+    if conversation is None or not (conversation.has_parts and body.may_name("messages", b"tool_use")):
+        return body
+    return fix_turns(context, body, _fix_tool_uses)
 
 
 def _fix_message(_: RewriteContext, turn: Fields) -> list[NewTurn] | None:

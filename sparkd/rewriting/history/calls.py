@@ -59,7 +59,7 @@ def pair_tool_calls(context: RewriteContext, body: JsonBody) -> JsonBody:
 
 def _may_have_calls(api: Api, body: JsonBody, conversation: Conversation) -> bool:
     if api == "messages":
-        return body.may_name("messages", b'"tool_')
+        return conversation.has_parts and body.may_name("messages", b'"tool_')
     if api == "responses":
         return "call_id" in conversation.keys or "arguments" in conversation.keys
     return "tool_calls" in conversation.keys or "tool" in conversation.roles

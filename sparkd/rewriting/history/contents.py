@@ -46,7 +46,12 @@ def read_only_text(content: msgspec.Raw | None) -> str | None:
 
 
 def is_blank(content: msgspec.Raw | None) -> bool:
-    """Whether content says nothing: it is missing, null, or has only empty or blank texts."""
+    """Whether content says nothing: it is missing, null, or has only empty or blank texts.
+
+    A string of more than 64 bytes is not even decoded: it says something.
+    """
+    if content is not None and read_kind(content) == '"' and len(memoryview(content)) > 64:
+        return False
     text = read_only_text(content)
     return text is not None and not text.strip()
 

@@ -24,6 +24,7 @@ Changes = Mapping[int, Sequence[NewTurn]]
 FixTurn = Callable[[RewriteContext, Fields], Sequence[NewTurn] | None]
 """What replaces a turn; None to keep it."""
 
+_STRUCTURED = b"[{"
 _turns_decoder = msgspec.json.Decoder(list[Fields])
 
 
@@ -49,6 +50,12 @@ class Conversation:
     def has_only_texts(self) -> bool:
         """Whether the content of every turn is a string. True of most conversations, and cheap to know."""
         return all("content" in turn and read_kind(turn["content"]) == '"' for turn in self.turns)
+
+    @cached_property
+    def has_parts(self) -> bool:
+        """Whether the content of a turn, or the output of an item, has parts or is an object."""
+        values = [value for name in ("content", "output") for turn in self.turns if (value := turn.get(name))]
+        return any(memoryview(value)[0] in _STRUCTURED for value in values)
 
 
 def turns_field(api: Api) -> str:
