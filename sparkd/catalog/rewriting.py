@@ -51,6 +51,13 @@ class Rewriting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "moves system messages into the first user message."
         ),
     ] = False
+    repair_history: Annotated[
+        bool,
+        Meta(
+            description="Rewrites turns of a conversation that the engine or the chat template would reject. "
+            "`template` says what the template accepts."
+        ),
+    ] = True
     tool_hints: Annotated[
         bool,
         Meta(

@@ -20,7 +20,8 @@ from sparkd.cli.output.messages import print_json, print_line
 from sparkd.errors import RequestError
 from sparkd.rewriting import JsonBody, RewriteContext, detect_api
 from sparkd.rewriting.context_window import context_length
-from sparkd.rewriting.rules import RULES, Rule, trace_rules
+from sparkd.rewriting.rule import Rule
+from sparkd.rewriting.rules import RULES, trace_rules
 from sparkd.rewriting.summary import list_changes
 from sparkd.rewriting.token_count import PromptTokens, count_prompt_tokens
 from sparkd.templates.locations import locate_template
@@ -122,7 +123,7 @@ def explain(context: RewriteContext, body: JsonBody) -> Explanation:
 def _describe_unchanged(context: RewriteContext, rule: Rule) -> str:
     if context.api not in rule.apis:
         return "other API"
-    return "unchanged" if rule.is_enabled(context.model) else "off"
+    return "unchanged" if rule.is_enabled(context) else "off"
 
 
 def _report_unreached(rules: tuple[Rule, ...]) -> list[RuleReport]:

@@ -6,7 +6,8 @@ One pass over the bytes finds `model` and prepares rewriting, without decoding v
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from typing import TypeVar, cast
 
 import msgspec
 
@@ -14,6 +15,9 @@ from sparkd.errors import InvalidRequest
 from sparkd.rewriting.decoding import encode_raw
 from sparkd.rewriting.payloads import NO_PAYLOADS, ExtractedPayloads, extract_payloads, restore_payloads
 from sparkd.rewriting.spans import is_in_short_string
+from sparkd.rewriting.surrogates import replace_lone_surrogates
+
+T = TypeVar("T")
 
 _fields_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _name_decoder: msgspec.json.Decoder[str | None] = msgspec.json.Decoder(str | None)
@@ -30,10 +34,11 @@ class JsonBody:
     """A JSON object, immutable. `fields` holds each top-level value undecoded, `model` the model it names.
 
     If a key occurs twice, the last value counts, as in Python's `json`, which engines use. In the fields of a parsed
-    body, long base64 payloads are cut out; `encode` puts them back.
+    body, long base64 payloads are cut out; `encode` puts them back. `is_repaired`: the body that was parsed had lone
+    surrogates, which are replaced.
     """
 
-    __slots__ = ("_parsed", "_payloads", "_source", "fields", "model")
+    __slots__ = ("_derived", "_parsed", "_payloads", "_source", "fields", "is_repaired", "model")
 
     def __init__(
         self,
@@ -44,6 +49,8 @@ class JsonBody:
     ) -> None:
         self.fields = fields
         self.model = _read_model(fields)
+        self.is_repaired = False
+        self._derived: dict[str, tuple[msgspec.Raw, object]] = {}
         self._source = source
         self._payloads = payloads
         self._parsed = parsed  # what holds every value of _LARGE bytes or more; empty if unknown
@@ -66,6 +73,11 @@ class JsonBody:
         except UnicodeDecodeError:
             raise InvalidRequest("The body is not JSON in UTF-8.") from None
         except msgspec.DecodeError as error:
+            repaired = replace_lone_surrogates(data)
+            if repaired != data:
+                body = cls.parse(repaired, keep_payloads=keep_payloads)
+                body.is_repaired = True
+                return body
             raise InvalidRequest(f"The body is not JSON: {error}.") from None
 
     def with_field(self, name: str, value: object) -> JsonBody:
@@ -79,14 +91,33 @@ class JsonBody:
         if same:
             return self
         large = any(len(memoryview(value)) >= _LARGE for value in new.values())
-        return JsonBody({**self.fields, **new}, None, self._payloads, b"" if large else self._parsed)
+        return self._replaced({**self.fields, **new}, b"" if large else self._parsed)
 
     def without(self, names: Collection[str]) -> JsonBody:
         """A body without these fields; the same object if it has none of them."""
         if self.fields.keys().isdisjoint(names):
             return self
         remaining = {name: value for name, value in self.fields.items() if name not in names}
-        return JsonBody(remaining, None, self._payloads, self._parsed)
+        return self._replaced(remaining, self._parsed)
+
+    def derive(self, field: str, read: Callable[[msgspec.Raw], T]) -> T | None:
+        """What `read` makes of a field's value: computed once, and kept for as long as the field is not set.
+
+        None if the field is missing. A field must always be read by the same function.
+        """
+        value = self.fields.get(field)
+        if value is None:
+            return None
+        known = self._derived.get(field)
+        if known is None or known[0] is not value:
+            known = self._derived[field] = (value, read(value))
+        return cast("T", known[1])
+
+    def restore_text(self, text: str) -> str:
+        """A text from this body, with the payload that was cut out of it."""
+        if not self._payloads.payloads:
+            return text
+        return restore_payloads(text.encode(), self._payloads).decode("utf-8", "replace")
 
     def may_name(self, field: str, word: bytes) -> bool:
         """Whether `word` may be in a short string inside a field: a key, or a type. False is certain."""
@@ -104,6 +135,12 @@ class JsonBody:
             if self._source is None
             else self._source
         )
+
+    def _replaced(self, fields: Mapping[str, msgspec.Raw], parsed: bytes | bytearray) -> JsonBody:
+        body = JsonBody(fields, None, self._payloads, parsed)
+        body.is_repaired = self.is_repaired
+        body._derived = self._derived  # each entry is checked against the value it was made of
+        return body
 
 
 def _read_model(fields: Mapping[str, msgspec.Raw]) -> str | None:

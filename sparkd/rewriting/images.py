@@ -14,6 +14,9 @@ from sparkd.rewriting.rewrite_context import RewriteContext
 IMAGE_TYPES = frozenset({"image_url", "input_image", "image"})
 """Types of parts that are images: OpenAI's chat, OpenAI's responses, Anthropic's messages."""
 
+IMAGE_LEFT_OUT = "(an image, left out)"
+"""Takes the place of images, where nothing else would be left."""
+
 TURN_FIELDS = ("messages", "input")
 _CONTENT_FIELDS = ("content", "output")
 _MAX_DEPTH = 3
@@ -74,7 +77,6 @@ def _remove_images(turn: msgspec.Raw, depth: int = _MAX_DEPTH) -> msgspec.Raw:
         parts = decode_array(fields.get(name))
         if parts:
             fields[name] = encode_raw(
-                [_remove_images(part, depth - 1) for part in parts if not is_image(part)]
-                or "(an image, left out)"
+                [_remove_images(part, depth - 1) for part in parts if not is_image(part)] or IMAGE_LEFT_OUT
             )
     return encode_raw(fields)

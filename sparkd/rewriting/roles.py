@@ -1,4 +1,6 @@
-"""Alternating roles, for chat templates that accept nothing else: user, assistant, user, and no system message.
+"""Alternating roles of a chat, for templates that accept nothing else: user, assistant, user.
+
+With `alternate_roles`, there is no system message either; otherwise a leading one stays, as the template accepts it.
 
 Nothing is lost. Consecutive messages of one role are merged: texts are joined, parts and tool calls are appended. If a
 merge would lose something (for example one of two names), a short message of the other role is inserted.
@@ -11,10 +13,11 @@ import msgspec
 
 from sparkd.rewriting.body import JsonBody
 from sparkd.rewriting.decoding import Fields, decode_array, decode_object, decode_string, encode_raw, is_null
+from sparkd.rewriting.history.contents import SYSTEM_HEADING
+from sparkd.rewriting.history.conversation import SYSTEM_ROLES
 from sparkd.rewriting.rewrite_context import RewriteContext
 from sparkd.rewriting.text import join_text, needs_joined_text, read_text_part
 
-SYSTEM_ROLES = ("system", "developer")
 FILLER_TURNS = {
     "user": encode_raw({"role": "assistant", "content": "Understood."}),
     "assistant": encode_raw({"role": "user", "content": "Continue."}),
@@ -22,7 +25,6 @@ FILLER_TURNS = {
 """The message inserted between two messages of this role that cannot be merged."""
 
 _JOINABLE_FIELDS = ("content", "reasoning_content", "reasoning")
-_SYSTEM_HEADING = "[System Instruction]\n"
 
 
 def alternate_roles(context: RewriteContext, body: JsonBody) -> JsonBody:
@@ -30,14 +32,18 @@ def alternate_roles(context: RewriteContext, body: JsonBody) -> JsonBody:
     messages = decode_array(body.fields.get("messages"))
     if messages is None:
         return body
-    system, turns = _split_system_messages(messages)
+    kept = _count_kept(context, messages)
+    system, turns = _split_system_messages(messages[kept:])
     turns = _merge_neighbours(turns)
+    if context.template.alternates is True:
+        turns = _answer_results(turns)
     if system:
         turns = _prepend_system(system, turns)
     if not turns:
         turns = [encode_raw({"role": "user", "content": "Hi"})]
     elif read_role(turns[0]) != "user":
         turns.insert(0, encode_raw({"role": "user", "content": " "}))
+    turns = [*messages[:kept], *turns]
     same = len(turns) == len(messages) and all(map(_is_same, turns, messages))
     if same:
         return body
@@ -49,6 +55,13 @@ def alternate_roles(context: RewriteContext, body: JsonBody) -> JsonBody:
 def read_role(message: msgspec.Raw) -> str | None:
     """The role of a message."""
     return decode_string((decode_object(message) or {}).get("role"))
+
+
+def _count_kept(context: RewriteContext, messages: list[msgspec.Raw]) -> int:
+    """How many messages in front stay as they are: the system message, if only the template's roles alternate."""
+    if context.model.rewriting.alternate_roles or not messages:
+        return 0
+    return int(read_role(messages[0]) in SYSTEM_ROLES)
 
 
 def _is_same(first: object, second: object) -> bool:
@@ -90,6 +103,17 @@ def _merge_neighbours(messages: list[msgspec.Raw]) -> list[msgspec.Raw]:
         turns.append(message)
         previous = fields
     return turns
+
+
+def _answer_results(turns: list[msgspec.Raw]) -> list[msgspec.Raw]:
+    """The turns, with an answer between the result of a tool and a user turn."""
+    roles = [read_role(turn) for turn in turns]
+    pairs = zip(turns, ["", *roles], roles, strict=False)
+    return [
+        new
+        for turn, before, role in pairs
+        for new in ([FILLER_TURNS["user"], turn] if (before, role) == ("tool", "user") else [turn])
+    ]
 
 
 def _merge_messages(first: Fields, second: Fields) -> Fields | None:
@@ -138,16 +162,18 @@ def _make_text_part(text: str) -> msgspec.Raw:
 def _prepend_system(system: list[msgspec.Raw], turns: list[msgspec.Raw]) -> list[msgspec.Raw]:
     """The system messages before the first user message, or as a message of their own."""
     text = read_text_part(system[0])
-    heading = f"{_SYSTEM_HEADING}{text or ''}\n\n"
+    heading = f"{SYSTEM_HEADING}{text or ''}\n\n"
+    content: object
     first = decode_object(turns[0]) if turns else None
     if first is not None and decode_string(first.get("role")) == "user":
         first_text = decode_string(first.get("content"))
         if first_text is not None and text is not None and len(system) == 1:
-            return [encode_raw({**first, "content": heading + first_text}), *turns[1:]]
+            content = heading + first_text if first_text else heading.strip()
+            return [encode_raw({**first, "content": content}), *turns[1:]]
         parts = _list_parts(first.get("content"))
         if parts is not None:
             prefix = [_make_text_part(heading if parts else heading.strip()), *system[text is not None :]]
-            content: object = prefix + parts if parts or len(prefix) > 1 else heading.strip()
+            content = prefix + parts if parts or len(prefix) > 1 else heading.strip()
             return [encode_raw({**first, "content": content}), *turns[1:]]
     content = (
         heading.strip() if len(system) == 1 and text else [_make_text_part(heading.strip()), *system[1:]]

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import msgspec
 from msgspec import Struct
 
-from sparkd.catalog.definitions import Model
+from sparkd.catalog.templates import Template
 from sparkd.rewriting.body import JsonBody
 from sparkd.rewriting.context_window import cap_tokens, is_capped
 from sparkd.rewriting.fields import apply_preset, fill_defaults, set_fields, set_model_id, strip_fields
+from sparkd.rewriting.history.rules import FOLD_RULE, ORDER_RULES, SHAPE_RULES, alternates_roles
 from sparkd.rewriting.images import drop_images, reject_images
 from sparkd.rewriting.rewrite_context import ALL_APIS, CONVERSATION_APIS, GENERATING_APIS, Api, RewriteContext
 from sparkd.rewriting.roles import alternate_roles
+from sparkd.rewriting.rule import Rule
 from sparkd.rewriting.text import join_text, needs_joined_text
 from sparkd.rewriting.thinking import apply_reasoning_effort, apply_thinking_flag, disable_thinking
 from sparkd.rewriting.tool_hints import add_tool_hints
@@ -22,80 +24,81 @@ from sparkd.rewriting.tools import require_tool, strip_tools
 CHAT_API: frozenset[Api] = frozenset({"chat"})
 
 
-class Rule(Struct, frozen=True):
-    """One rule. `key` names its switch in the catalogue, `is_enabled` reads it; it applies to `apis`."""
-
-    name: str
-    key: str
-    is_enabled: Callable[[Model], object]
-    apis: frozenset[Api]
-    apply: Callable[[RewriteContext, JsonBody], JsonBody]
-
-
 MODEL_ID_RULE = Rule("model-id", "always", lambda _: True, ALL_APIS, set_model_id)
 
+SURROGATES_RULE = Rule("lone-surrogates", "always", lambda _: True, ALL_APIS, lambda _, body: body)
+"""Applied while a body is parsed: what it changes could not be parsed."""
+
 RULES: tuple[Rule, ...] = (
+    SURROGATES_RULE,
     MODEL_ID_RULE,
-    Rule("strip", "strip", lambda model: model.rewriting.strip, GENERATING_APIS, strip_fields),
-    Rule("default", "default", lambda model: model.rewriting.default, GENERATING_APIS, fill_defaults),
-    Rule("set", "set", lambda model: model.rewriting.set, GENERATING_APIS, set_fields),
-    Rule("preset", "presets", lambda model: model.rewriting.presets, GENERATING_APIS, apply_preset),
+    Rule("strip", "strip", lambda context: context.model.rewriting.strip, GENERATING_APIS, strip_fields),
+    Rule(
+        "default", "default", lambda context: context.model.rewriting.default, GENERATING_APIS, fill_defaults
+    ),
+    Rule("set", "set", lambda context: context.model.rewriting.set, GENERATING_APIS, set_fields),
+    Rule("preset", "presets", lambda context: context.model.rewriting.presets, GENERATING_APIS, apply_preset),
+    *SHAPE_RULES,
     Rule(
         "drop-images",
         "drop_images",
-        lambda model: model.rewriting.drop_images and not model.vision,
+        lambda context: context.model.rewriting.drop_images and not context.model.vision,
         CONVERSATION_APIS,
         drop_images,
     ),
-    Rule("reject-images", "vision", lambda model: not model.vision, CONVERSATION_APIS, reject_images),
+    Rule(
+        "reject-images", "vision", lambda context: not context.model.vision, CONVERSATION_APIS, reject_images
+    ),
     Rule(
         "join-text",
         "join_text",
-        needs_joined_text,
+        lambda context: needs_joined_text(context.model),
         CHAT_API,
         join_text,
     ),
-    Rule("tool-hints", "tool_hints", lambda model: model.rewriting.tool_hints, CHAT_API, add_tool_hints),
     Rule(
-        "alternate-roles",
-        "alternate_roles",
-        lambda model: model.rewriting.alternate_roles,
+        "tool-hints",
+        "tool_hints",
+        lambda context: context.model.rewriting.tool_hints,
         CHAT_API,
-        alternate_roles,
+        add_tool_hints,
     ),
-    Rule("cap-tokens", "cap_tokens", is_capped, GENERATING_APIS, cap_tokens),
+    FOLD_RULE,
+    Rule("alternate-roles", "alternate_roles", alternates_roles, CHAT_API, alternate_roles),
+    *ORDER_RULES,
+    Rule("cap-tokens", "cap_tokens", lambda context: is_capped(context.model), GENERATING_APIS, cap_tokens),
     Rule(
         "strip-tools",
         "tools",
-        lambda model: model.rewriting.tools == "strip",
+        lambda context: context.model.rewriting.tools == "strip",
         CONVERSATION_APIS,
         strip_tools,
     ),
     Rule(
         "require-tool",
         "tools",
-        lambda model: model.rewriting.tools == "require",
+        lambda context: context.model.rewriting.tools == "require",
         CONVERSATION_APIS,
         require_tool,
     ),
     Rule(
         "thinking-flag",
         "thinking_switch",
-        lambda model: model.rewriting.thinking_switch,
+        lambda context: context.model.rewriting.thinking_switch,
         CONVERSATION_APIS,
         apply_thinking_flag,
     ),
     Rule(
         "reasoning-effort",
         "thinking_switch",
-        lambda model: model.rewriting.thinking_switch,
+        lambda context: context.model.rewriting.thinking_switch,
         CONVERSATION_APIS,
         apply_reasoning_effort,
     ),
     Rule(
         "disable-thinking",
         "disable_thinking",
-        lambda model: model.rewriting.disable_thinking,
+        lambda context: context.model.rewriting.disable_thinking,
         CONVERSATION_APIS,
         disable_thinking,
     ),
@@ -104,17 +107,21 @@ RULES: tuple[Rule, ...] = (
 
 
 class RuleStep(Struct, frozen=True):
-    """The result of one rule. `before` and `after` have the fields that it changed; None: missing."""
+    """The result of one rule. `before` and `after` have the fields that it changed; None: missing.
+
+    `in_bytes`: the rule changed the body before it was parsed, so that there are no fields to compare.
+    """
 
     rule: Rule
     applies: bool
     before: dict[str, msgspec.Raw | None]
     after: dict[str, msgspec.Raw | None]
+    in_bytes: bool = False
 
     @property
     def changed(self) -> bool:
         """Whether the rule changed anything."""
-        return bool(self.before)
+        return bool(self.before) or self.in_bytes
 
 
 class RewriteResult(Struct, frozen=True):
@@ -130,18 +137,18 @@ class RewriteResult(Struct, frozen=True):
 
 
 class RequestRewriter:
-    """The rules that can apply to each model of one catalogue, computed at its first request."""
+    """The rules that can apply to each model of one catalogue, computed at the first request for each template."""
 
     def __init__(self) -> None:
-        self._rules: dict[tuple[str, Api], tuple[Rule, ...]] = {}
+        self._rules: dict[tuple[str, Api, Template], tuple[Rule, ...]] = {}
 
     def rewrite(self, context: RewriteContext, body: JsonBody) -> RewriteResult:
         """Rewrite a body. Raises RequestError if the model cannot serve it."""
-        rules = self._rules.get((context.model.id, context.api))
+        key = (context.model.id, context.api, context.template)
+        rules = self._rules.get(key)
         if rules is None:
-            rules = tuple(rule for rule in RULES if _applies(rule, context))
-            self._rules[context.model.id, context.api] = rules
-        steps = []
+            rules = self._rules[key] = tuple(rule for rule in RULES if _applies(rule, context))
+        steps = [RuleStep(SURROGATES_RULE, True, {}, {}, in_bytes=True)] if body.is_repaired else []
         for rule in rules:
             rewritten = rule.apply(context, body)
             if rewritten is not body:
@@ -163,12 +170,13 @@ def trace_rules(context: RewriteContext, body: JsonBody) -> Iterator[tuple[RuleS
         applies = _applies(rule, context)
         rewritten = rule.apply(context, body) if applies else body
         before, after = _diff_fields(body, rewritten)
-        yield RuleStep(rule, applies, before, after), rewritten
+        in_bytes = rule is SURROGATES_RULE and body.is_repaired
+        yield RuleStep(rule, applies, before, after, in_bytes), rewritten
         body = rewritten
 
 
 def _applies(rule: Rule, context: RewriteContext) -> bool:
-    return context.api in rule.apis and bool(rule.is_enabled(context.model))
+    return context.api in rule.apis and bool(rule.is_enabled(context))
 
 
 def _diff_fields(

@@ -6,8 +6,9 @@ import msgspec
 
 from sparkd.rewriting.body import JsonBody
 from sparkd.rewriting.decoding import Fields, decode_array, decode_object, decode_string, encode_raw
+from sparkd.rewriting.history.conversation import SYSTEM_ROLES
 from sparkd.rewriting.rewrite_context import RewriteContext
-from sparkd.rewriting.roles import SYSTEM_ROLES, read_role
+from sparkd.rewriting.roles import read_role
 from sparkd.rewriting.text import read_text_part
 
 INSTRUCTION_TEXT = (

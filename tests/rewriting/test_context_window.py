@@ -1,5 +1,6 @@
 """The context: what cannot fit is refused before anything starts, and limits stay within what is left."""
 
+import json
 from typing import Any
 
 import pytest
@@ -67,7 +68,16 @@ def test_a_prompt_counted_exactly_is_told_exactly() -> None:
         ("chat", {"messages": HELLO, "tools": [{"function": {"description": WORDS * 1000}}]}),
         (
             "chat",
-            {"messages": [{"role": "assistant", "tool_calls": [{"function": {"arguments": WORDS * 1000}}]}]},
+            {
+                "messages": [
+                    {
+                        "role": "assistant",
+                        "tool_calls": [
+                            {"function": {"name": "f", "arguments": json.dumps({"a": WORDS * 1000})}}
+                        ],
+                    }
+                ]
+            },
         ),
         ("completions", {"prompt": WORDS * 1000}),
         ("completions", {"prompt": ["short", WORDS * 1000]}),

@@ -13,9 +13,9 @@ from sparkd.rewriting.rewrite_context import Api
 from sparkd.rewriting.token_count import count_prompt_tokens
 from tests.rewriting.examples import model, rewrite_request, rewrite_to_dict
 
-VISION_MODEL = model("seeing", vision=True, context_length=8192)
-TEXT_MODEL = model("blind")
-DROPPING_MODEL = model("dropping", drop_images=True)
+VISION_MODEL = model("seeing", vision=True, context_length=8192, repair_history=False)
+TEXT_MODEL = model("blind", repair_history=False)
+DROPPING_MODEL = model("dropping", drop_images=True, repair_history=False)
 
 
 def encode_base64(data: bytes) -> str:
@@ -81,7 +81,7 @@ def test_they_are_found_beside_long_texts_also_after_another_field_was_replaced(
     api: Api, field: str, turns: Any, text: str
 ) -> None:
     said = {"role": "user", "content": text}
-    blind = model("blind", set={"temperature": 0, "user": text})
+    blind = model("blind", repair_history=False, set={"temperature": 0, "user": text})
     for entry in (TEXT_MODEL, blind):
         with pytest.raises(ImagesNotSupported):
             rewrite_request({field: [said, *turns, said], "model": "alias"}, RewriteContext(entry, api))

@@ -7,7 +7,7 @@ import pytest
 from sparkd.rewriting import RewriteContext
 from tests.rewriting.examples import model, rewrite_request, rewrite_to_dict
 
-GEMMA = RewriteContext(model(alternate_roles=True, vision=True))
+GEMMA = RewriteContext(model(alternate_roles=True, vision=True, repair_history=False))
 
 Message = dict[str, Any]
 
@@ -140,9 +140,9 @@ def test_one_odd_message_does_not_keep_the_others_from_being_mended() -> None:
     ]
 
 
-def test_only_chats_have_their_roles_changed() -> None:
+def test_texts_to_complete_have_no_roles() -> None:
     body = {"messages": [assistant("a")], "max_tokens": 5}
-    assert rewrite_to_dict(body, RewriteContext(GEMMA.model, "messages")) == body
+    assert rewrite_to_dict(body, RewriteContext(GEMMA.model, "completions")) == body
 
 
 def test_a_text_merged_with_parts_that_say_nothing_is_a_text_where_only_texts_are_taken() -> None:

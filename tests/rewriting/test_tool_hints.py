@@ -8,7 +8,7 @@ from sparkd.rewriting import RewriteContext
 from sparkd.rewriting.tool_hints import INSTRUCTION_TEXT, QUESTION_HINT, RAW_JSON_HINT
 from tests.rewriting.examples import model, rewrite_to_dict
 
-LLAMA = RewriteContext(model(tool_hints=True))
+LLAMA = RewriteContext(model(tool_hints=True, repair_history=False))
 
 
 def hint_schema(schema: Any) -> Any:

@@ -10,6 +10,7 @@ from tests.rewriting.examples import model, rewrite_to_dict
 
 STRIP = model(tools="strip")
 REQUIRE = model(tools="require")
+CHAT_CALL = {"function": {"name": "f", "arguments": "{}"}}
 TOOLS = [{"type": "function", "function": {"name": "f"}}]
 
 
@@ -46,9 +47,33 @@ def test_without_tools_nothing_is_forced(tools: Any) -> None:
 @pytest.mark.parametrize(
     ("api", "turns"),
     [
-        ("chat", {"messages": [{"role": "tool", "content": "x"}]}),
-        ("responses", {"input": [{"type": "function_call_output", "output": "x"}]}),
-        ("messages", {"messages": [{"role": "user", "content": [{"type": "tool_result"}]}]}),
+        (
+            "chat",
+            {
+                "messages": [
+                    {"role": "assistant", "tool_calls": [CHAT_CALL]},
+                    {"role": "tool", "content": "x"},
+                ]
+            },
+        ),
+        (
+            "responses",
+            {
+                "input": [
+                    {"type": "function_call", "name": "f"},
+                    {"type": "function_call_output", "output": "x"},
+                ]
+            },
+        ),
+        (
+            "messages",
+            {
+                "messages": [
+                    {"role": "assistant", "content": [{"type": "tool_use", "name": "f"}]},
+                    {"role": "user", "content": [{"type": "tool_result"}]},
+                ]
+            },
+        ),
     ],
 )
 def test_once_a_tool_has_answered_the_model_is_free(api: Api, turns: dict[str, Any]) -> None:

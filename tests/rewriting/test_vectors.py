@@ -16,6 +16,7 @@ from msgspec import structs
 
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.rewriting import Rewriting
+from sparkd.catalog.templates import Template
 from sparkd.rewriting import RewriteContext
 from tests.rewriting.examples import model, rewrite_to_dict
 
@@ -33,11 +34,16 @@ def models() -> dict[str, Model]:
 
 MODELS = models()
 
+PASSING = Template(
+    system="anywhere", developer=True, needs_user=False, empty_assistant=True, null_content=True
+)
+"""The predecessor left system messages, and turns that say nothing, to the chat template."""
+
 
 @pytest.mark.parametrize("number", range(len(VECTORS)))
 def test_a_request_comes_out_as_it_did(number: int) -> None:
     vector = VECTORS[number]
-    context = RewriteContext(MODELS[vector["model"]])
+    context = RewriteContext(MODELS[vector["model"]], template=PASSING)
     assert rewrite_to_dict(vector["request"], context) | {"model": vector["model"]} == vector["expected"]
 
 

@@ -1,0 +1,122 @@
+"""Alternating roles in /v1/responses and /v1/messages, for chat templates that accept nothing else.
+
+A result of a tool counts as neither role, but the user may not follow it: a short answer comes between.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from sparkd.rewriting.body import JsonBody
+from sparkd.rewriting.decoding import Fields, decode_array, decode_object, decode_string, encode_raw
+from sparkd.rewriting.history.contents import join_contents, make_user_turn, read_only_text
+from sparkd.rewriting.history.conversation import (
+    SYSTEM_ROLES,
+    NewTurn,
+    fix_turns,
+    read_conversation,
+    read_kind,
+    replace_turns,
+    with_values,
+)
+from sparkd.rewriting.history.user_turn import BEGIN
+from sparkd.rewriting.rewrite_context import Api, RewriteContext
+
+UNDERSTOOD = "Understood."
+"""The model's answer between a tool's result and a user turn, or between two user turns."""
+
+_ROLES = ("user", "assistant")
+
+
+def alternate_turns(context: RewriteContext, body: JsonBody) -> JsonBody:
+    """Merge neighbouring turns of one role, begin with the user, and answer results before a user turn."""
+    return _begin_with_user(context, _answer_results(context, _merge_neighbours(context, body)))
+
+
+def _merge_neighbours(context: RewriteContext, body: JsonBody) -> JsonBody:
+    conversation = read_conversation(context, body)
+    if conversation is None:
+        return body
+    merged: dict[int, Fields] = {}
+    changes: dict[int, list[NewTurn]] = {}
+    first = 0  # of the turns that are being merged
+    for index, turn in enumerate(conversation.turns):
+        current = merged.get(first, conversation.turns[first])
+        if index and _are_joinable(context.api, current, turn):
+            merged[first] = _join_turns(context.api, current, turn)
+            changes[index] = []
+        else:
+            first = index
+    changes |= {index: [turn] for index, turn in merged.items()}
+    return replace_turns(context, body, conversation, changes)
+
+
+def _begin_with_user(context: RewriteContext, body: JsonBody) -> JsonBody:
+    conversation = read_conversation(context, body)
+    if conversation is None:
+        return body
+    roles = conversation.roles
+    start = next((index for index, role in enumerate(roles) if role not in SYSTEM_ROLES), None)
+    if start is None or not conversation.turns[start] or roles[start] == "user":
+        return body
+    turns: list[NewTurn] = [make_user_turn(BEGIN, context.api), conversation.raw_turns[start]]
+    return replace_turns(context, body, conversation, {start: turns})
+
+
+def _answer_results(context: RewriteContext, body: JsonBody) -> JsonBody:
+    if context.api == "messages":
+        return fix_turns(context, body, _split_message)
+    conversation = read_conversation(context, body)
+    if conversation is None:
+        return body
+    turns = conversation.turns
+    changes: dict[int, list[NewTurn]] = {
+        index: [_make_answer(context.api), conversation.raw_turns[index]]
+        for index in range(1, len(turns))
+        if conversation.roles[index] == "user"
+        and decode_string(turns[index - 1].get("type")) == "function_call_output"
+    }
+    return replace_turns(context, body, conversation, changes)
+
+
+def _split_message(context: RewriteContext, turn: Fields) -> list[NewTurn] | None:
+    """A message in which a user's blocks follow results, as two, with an answer between."""
+    blocks = decode_array(turn.get("content")) or []
+    count = len([block for block in blocks if _is_result(block)])
+    if decode_string(turn.get("role")) != "user" or count in (0, len(blocks)):
+        return None
+    results = [block for block in blocks if _is_result(block)]
+    others = [block for block in blocks if not _is_result(block)]
+    first = {**turn, "content": encode_raw(results)}
+    return [first, _make_answer(context.api), {**turn, "content": encode_raw(others)}]
+
+
+def _make_answer(api: Api) -> Fields:
+    fields = {"role": "assistant", "content": UNDERSTOOD}
+    return with_values({}, {"type": "message", **fields} if api == "responses" else fields)
+
+
+def _are_joinable(api: Api, first: Fields, second: Fields) -> bool:
+    role = decode_string(first.get("role"))
+    if role not in _ROLES or role != decode_string(second.get("role")):
+        return False
+    if api == "messages":
+        contents = [first.get("content"), second.get("content")]
+        blocks = [block for content in contents for block in decode_array(content) or ()]
+        return not any(map(_is_result, blocks)) and all(
+            read_kind(content) in ('"', "[") for content in contents
+        )
+    if any(decode_string(turn.get("type")) not in (None, "message") for turn in (first, second)):
+        return False
+    return role == "user" or all(read_only_text(turn.get("content")) is not None for turn in (first, second))
+
+
+def _is_result(block: msgspec.Raw) -> bool:
+    return decode_string((decode_object(block) or {}).get("type")) == "tool_result"
+
+
+def _join_turns(api: Api, first: Fields, second: Fields) -> Fields:
+    content = join_contents([first.get("content"), second.get("content")], api)
+    if api == "responses" and decode_string(first.get("role")) == "assistant":
+        return {**with_values({}, {"type": "message", "role": "assistant"}), "content": content}
+    return {**first, "content": content}

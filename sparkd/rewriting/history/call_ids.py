@@ -1,0 +1,90 @@
+"""Which result belongs to which tool call, and the ids of both."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_SHORT_LENGTH = 9
+
+
+class Event(Struct, frozen=True):
+    """A tool call or a result: part `part` of turn `turn`. `id` is None if the client gave none."""
+
+    turn: int
+    part: int
+    id: str | None
+    is_result: bool
+
+
+Place = tuple[int, int]
+"""The turn and the part of an event."""
+
+
+class Pairing(Struct, frozen=True):
+    """The id of each call and of each result that belongs to one, the other results, and the calls without one."""
+
+    ids: dict[Place, str]
+    orphans: frozenset[Place]
+    unanswered: tuple[Event, ...]
+
+
+def pair_calls(events: Iterable[Event], *, short: bool) -> Pairing:
+    """Pair calls with results: a result belongs to the first earlier call of its id that has none.
+
+    A result without an id belongs to the first call that has no result. Of calls with one id, all but the first get
+    an id of their own. `short`: ids become nine letters or digits.
+    """
+    ids: dict[Place, str] = {}
+    orphans: set[Place] = set()
+    unanswered: dict[str | None, list[Event]] = {}
+    used: set[str] = set()
+    for event in events:
+        place = event.turn, event.part
+        if not event.is_result:
+            id_ = _choose_id(event.id, used)
+            ids[place] = shorten_id(id_) if short else id_
+            unanswered.setdefault(event.id, []).append(event)
+            continue
+        call = _take_call(unanswered, event.id)
+        if call is None:
+            orphans.add(place)
+        else:
+            ids[place] = ids[call.turn, call.part]
+    rest = sorted(
+        (event for events in unanswered.values() for event in events),
+        key=lambda event: (event.turn, event.part),
+    )
+    return Pairing(ids, frozenset(orphans), tuple(rest))
+
+
+def shorten_id(id_: str) -> str:
+    """Nine letters or digits: the same for the same id."""
+    if len(id_) == _SHORT_LENGTH and id_.isascii() and id_.isalnum():
+        return id_
+    number = int.from_bytes(hashlib.sha256(id_.encode("utf-8", "replace")).digest()[:8], "big")
+    digits = []
+    for _ in range(_SHORT_LENGTH):
+        number, digit = divmod(number, len(_ALPHABET))
+        digits.append(_ALPHABET[digit])
+    return "".join(digits)
+
+
+def _choose_id(id_: str | None, used: set[str]) -> str:
+    base = id_ or f"call_{len(used)}"
+    chosen, number = base, 1
+    while chosen in used:
+        number += 1
+        chosen = f"{base}_{number}"
+    used.add(chosen)
+    return chosen
+
+
+def _take_call(unanswered: dict[str | None, list[Event]], id_: str | None) -> Event | None:
+    calls = unanswered.get(id_)
+    if not calls and id_ is None:
+        calls = next((calls for calls in unanswered.values() if calls), None)
+    return calls.pop(0) if calls else None

@@ -1,0 +1,159 @@
+"""Tool calls and their results: each call has one result and an id of its own, and each result has a call.
+
+An agent that was interrupted leaves calls without results, one that compacts its history leaves results without
+calls, and some servers give every call the same id. Templates, and engines, reject each of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+
+from sparkd.rewriting.body import JsonBody
+from sparkd.rewriting.decoding import Fields, decode_array, decode_object, decode_string, encode_raw
+from sparkd.rewriting.history.call_ids import Event, Pairing, pair_calls
+from sparkd.rewriting.history.contents import (
+    RESULT_HEADING,
+    make_user_turn,
+    prefix_content,
+    read_parts,
+)
+from sparkd.rewriting.history.conversation import (
+    Conversation,
+    NewTurn,
+    read_conversation,
+    replace_turns,
+    with_values,
+)
+from sparkd.rewriting.history.missing_results import insert_results
+from sparkd.rewriting.rewrite_context import Api, RewriteContext
+
+_BLOCK_IDS = {"tool_use": "id", "tool_result": "tool_use_id"}
+_ITEM_TYPES = {"function_call": False, "function_call_output": True}
+
+
+def pair_tool_calls(context: RewriteContext, body: JsonBody) -> JsonBody:
+    """Give every call a result and an id of its own. A result without a call becomes a user's text."""
+    conversation = read_conversation(context, body)
+    if conversation is None or not _may_have_calls(context.api, body, conversation):
+        return body
+    events = list(_LISTERS[context.api](conversation))
+    if not events:
+        return body
+    pairing = pair_calls(events, short=context.template.short_call_ids is True)
+    end = _find_open_end(context.api, conversation)
+    unanswered = [event for event in pairing.unanswered if event.turn < end]
+    renamed = any(pairing.ids.get((event.turn, event.part), event.id) != event.id for event in events)
+    if not renamed and not pairing.orphans and not unanswered:
+        return body
+    changes: dict[int, list[NewTurn]] = {}
+    for index in {event.turn for event in events}:
+        new = _rewrite_turn(context.api, conversation.turns[index], index, pairing)
+        if new is not conversation.turns[index]:
+            changes[index] = [new]
+    for index, group in groupby(unanswered, lambda event: event.turn):
+        ids = [pairing.ids[event.turn, event.part] for event in group]
+        insert_results(context.api, conversation, pairing, changes, index=index, ids=ids)
+    return replace_turns(context, body, conversation, changes)
+
+
+def _may_have_calls(api: Api, body: JsonBody, conversation: Conversation) -> bool:
+    if api == "messages":
+        return conversation.has_parts and body.may_name("messages", b'"tool_')
+    if api == "responses":
+        return "call_id" in conversation.keys or "arguments" in conversation.keys
+    return "tool_calls" in conversation.keys or "tool" in conversation.roles
+
+
+def _find_open_end(api: Api, conversation: Conversation) -> int:
+    """The first turn of the end, whose calls may still get results."""
+    end = len(conversation.turns) - 1
+    while (
+        api == "responses"
+        and end > 0
+        and _is_call(conversation.turns[end - 1])
+        and _is_call(conversation.turns[end])
+    ):
+        end -= 1
+    return end
+
+
+def _is_call(item: Fields) -> bool:
+    return decode_string(item.get("type")) == "function_call"
+
+
+def _list_chat_events(conversation: Conversation) -> Iterator[Event]:
+    for index, (turn, role) in enumerate(zip(conversation.turns, conversation.roles, strict=True)):
+        if role == "tool":
+            yield Event(index, 0, decode_string(turn.get("tool_call_id")) or None, True)
+        elif role == "assistant":
+            for part, call in enumerate(decode_array(turn.get("tool_calls")) or ()):
+                fields = decode_object(call)
+                if fields is not None:
+                    yield Event(index, part, decode_string(fields.get("id")) or None, False)
+
+
+def _list_block_events(conversation: Conversation) -> Iterator[Event]:
+    for index, (turn, role) in enumerate(zip(conversation.turns, conversation.roles, strict=True)):
+        for part, block in enumerate(decode_array(turn.get("content")) or ()):
+            fields = decode_object(block) or {}
+            kind = decode_string(fields.get("type"))
+            if kind == ("tool_result" if role == "user" else "tool_use"):
+                yield Event(index, part, decode_string(fields.get(_BLOCK_IDS[kind])) or None, role == "user")
+
+
+def _list_item_events(conversation: Conversation) -> Iterator[Event]:
+    for index, turn in enumerate(conversation.turns):
+        is_result = _ITEM_TYPES.get(decode_string(turn.get("type")) or "")
+        if is_result is not None:
+            yield Event(index, 0, decode_string(turn.get("call_id")) or None, is_result)
+
+
+_LISTERS = {"chat": _list_chat_events, "messages": _list_block_events, "responses": _list_item_events}
+
+
+def _rewrite_turn(api: Api, turn: Fields, index: int, pairing: Pairing) -> Fields:
+    if api == "messages":
+        return _rewrite_blocks(turn, index, pairing)
+    if "tool_calls" in turn and api == "chat" and (index, 0) not in pairing.orphans:
+        return _rewrite_tool_calls(turn, index, pairing)
+    if (index, 0) in pairing.orphans:
+        content = turn.get("output" if api == "responses" else "content")
+        return make_user_turn(prefix_content(RESULT_HEADING, content, api), api)
+    return _with_id(turn, "call_id" if api == "responses" else "tool_call_id", pairing.ids[index, 0])
+
+
+def _rewrite_tool_calls(turn: Fields, index: int, pairing: Pairing) -> Fields:
+    calls = decode_array(turn["tool_calls"]) or []
+    new_calls = []
+    for part, call in enumerate(calls):
+        fields = decode_object(call)
+        id_ = pairing.ids.get((index, part))
+        new = _with_id(fields, "id", id_) if fields is not None and id_ is not None else fields
+        new_calls.append(call if new is fields or new is None else encode_raw(new))
+    same = all(new is old for new, old in zip(new_calls, calls, strict=True))
+    return turn if same else {**turn, "tool_calls": encode_raw(new_calls)}
+
+
+def _rewrite_blocks(turn: Fields, index: int, pairing: Pairing) -> Fields:
+    blocks = decode_array(turn.get("content")) or []
+    new_blocks = []
+    for part, block in enumerate(blocks):
+        fields = decode_object(block) or {}
+        if (index, part) in pairing.orphans:
+            content = prefix_content(RESULT_HEADING, fields.get("content"), "messages")
+            new_blocks += read_parts(content, "messages")
+        elif (index, part) in pairing.ids:
+            name = _BLOCK_IDS[decode_string(fields.get("type")) or ""]
+            new = _with_id(fields, name, pairing.ids[index, part])
+            new_blocks.append(block if new is fields else encode_raw(new))
+        else:
+            new_blocks.append(block)
+    same = len(blocks) == len(new_blocks) and all(
+        new is old for new, old in zip(new_blocks, blocks, strict=True)
+    )
+    return turn if same else {**turn, "content": encode_raw(new_blocks)}
+
+
+def _with_id(fields: Fields, name: str, id_: str) -> Fields:
+    return fields if decode_string(fields.get(name)) == id_ else with_values(fields, {name: id_})
