@@ -16,7 +16,8 @@ from sparkd.cli.output.messages import print_json, print_line
 from sparkd.errors import RequestError
 from sparkd.rewriting import JsonBody, RewriteContext, detect_api
 from sparkd.rewriting.context_window import context_length
-from sparkd.rewriting.rules import RULES, Rule, trace_rules
+from sparkd.rewriting.rule import Rule
+from sparkd.rewriting.rules import RULES, trace_rules
 from sparkd.rewriting.summary import list_changes
 from sparkd.rewriting.token_count import PromptTokens, count_prompt_tokens
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import msgspec
 from msgspec import Struct
 
-from sparkd.catalog.definitions import Model
 from sparkd.rewriting.body import JsonBody
 from sparkd.rewriting.context_window import cap_tokens, is_capped
 from sparkd.rewriting.fields import apply_preset, fill_defaults, set_fields, set_model_id, strip_fields
 from sparkd.rewriting.images import drop_images, reject_images
+from sparkd.rewriting.parameters.table import EFFORT_RULES, MEDIA_RULES, TOOL_RULES, VALUE_RULES
 from sparkd.rewriting.rewrite_context import ALL_APIS, CONVERSATION_APIS, GENERATING_APIS, Api, RewriteContext
 from sparkd.rewriting.roles import alternate_roles
+from sparkd.rewriting.rule import Rule
 from sparkd.rewriting.text import join_text, needs_joined_text
 from sparkd.rewriting.thinking import apply_reasoning_effort, apply_thinking_flag, disable_thinking
 from sparkd.rewriting.tool_hints import add_tool_hints
@@ -22,21 +23,12 @@ from sparkd.rewriting.tools import require_tool, strip_tools
 CHAT_API: frozenset[Api] = frozenset({"chat"})
 
 
-class Rule(Struct, frozen=True):
-    """One rule. `key` names its switch in the catalogue, `is_enabled` reads it; it applies to `apis`."""
-
-    name: str
-    key: str
-    is_enabled: Callable[[Model], object]
-    apis: frozenset[Api]
-    apply: Callable[[RewriteContext, JsonBody], JsonBody]
-
-
 MODEL_ID_RULE = Rule("model-id", "always", lambda _: True, ALL_APIS, set_model_id)
 
 RULES: tuple[Rule, ...] = (
     MODEL_ID_RULE,
     Rule("strip", "strip", lambda model: model.rewriting.strip, GENERATING_APIS, strip_fields),
+    *VALUE_RULES,
     Rule("default", "default", lambda model: model.rewriting.default, GENERATING_APIS, fill_defaults),
     Rule("set", "set", lambda model: model.rewriting.set, GENERATING_APIS, set_fields),
     Rule("preset", "presets", lambda model: model.rewriting.presets, GENERATING_APIS, apply_preset),
@@ -48,6 +40,8 @@ RULES: tuple[Rule, ...] = (
         drop_images,
     ),
     Rule("reject-images", "vision", lambda model: not model.vision, CONVERSATION_APIS, reject_images),
+    *MEDIA_RULES,
+    *TOOL_RULES,
     Rule(
         "join-text",
         "join_text",
@@ -64,6 +58,7 @@ RULES: tuple[Rule, ...] = (
         alternate_roles,
     ),
     Rule("cap-tokens", "cap_tokens", is_capped, GENERATING_APIS, cap_tokens),
+    *EFFORT_RULES,
     Rule(
         "strip-tools",
         "tools",
