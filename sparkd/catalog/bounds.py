@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 
 Bound = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 PositiveBound = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+StopBound = Annotated[int, Meta(ge=1, le=1024)]
 
 
 class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -49,6 +50,6 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         ),
     ] = 1048576
     stops: Annotated[
-        PositiveBound,
+        StopBound,
         Meta(description="The most stop strings. The first ones are used, others are left out."),
     ] = 64

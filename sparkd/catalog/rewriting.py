@@ -20,7 +20,7 @@ RequestFields = Mapping[str, Any]
 
 
 class Rewriting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[models.<id>.rewriting]`: how requests for the model are rewritten. By default only the token limit is on."""
+    """`[models.<id>.rewriting]`: how requests for the model are rewritten. The defaults suit most models."""
 
     strip: Annotated[tuple[str, ...], Meta(description="Request fields that are always removed.")] = ()
     default: Annotated[
@@ -93,8 +93,8 @@ class Rewriting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tool_types: Annotated[
         tuple[str, ...],
         Meta(
-            description="Types of tools beside functions that its engine serves itself, such as `namespace` in "
-            "/v1/responses. Others are removed, and namespaces become functions."
+            description="Types of tools beside functions that its engine serves in /v1/responses, such as `namespace`. "
+            "Others are removed, and namespaces become functions."
         ),
     ] = ()
     form_values: Annotated[

@@ -8,6 +8,7 @@ from sparkd.errors import InvalidRequest
 from sparkd.rewriting.body import JsonBody
 from sparkd.rewriting.context_window import LIMIT_FIELDS, is_capped
 from sparkd.rewriting.decoding import decode_array, decode_object, decode_value
+from sparkd.rewriting.parameters.known_fields import FIELDS
 from sparkd.rewriting.rewrite_context import RewriteContext
 
 _NUMBERS = {"n": "n", "best_of": "n"}
@@ -21,7 +22,10 @@ def reject_excess(context: RewriteContext, body: JsonBody) -> JsonBody:
     if context.api == "embeddings":
         _check_items(context, body, "input", "inputs")
         return body
+    known = FIELDS[context.api]
     for name in body.fields:
+        if name not in known:
+            continue
         if name in _NUMBERS:
             _check_number(context, body, name, _NUMBERS[name])
         elif name in _ALTERNATIVES:

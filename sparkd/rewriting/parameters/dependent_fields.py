@@ -16,10 +16,7 @@ from sparkd.rewriting.decoding import (
 )
 from sparkd.rewriting.rewrite_context import RewriteContext
 
-DEFAULT_MAX_TOKENS = 8192
-"""Tokens of a response in /v1/messages, where a limit is required, if the client sets none."""
-
-_EMPTY_OBJECTS = ("response_format", "logit_bias", "thinking", "stream_options")
+_EMPTY_OBJECTS = ("response_format", "logit_bias", "stream_options")
 _EMPTY = (b"{}", b"[]")
 _FORMAT_NAMES = frozenset({"text", "json_object"})
 
@@ -35,9 +32,7 @@ def fix_dependent_fields(context: RewriteContext, body: JsonBody) -> JsonBody:
         return _fix_logprobs(body)
     if context.api == "completions":
         return _fix_completion_limit(body)
-    if context.api == "messages" and "max_tokens" not in fields and "messages" in fields:
-        return body.with_field("max_tokens", DEFAULT_MAX_TOKENS)
-    return _fix_metadata(body) if context.api == "responses" else body
+    return _fix_metadata(context, body)
 
 
 def _is_empty(value: msgspec.Raw) -> bool:
@@ -94,15 +89,15 @@ def _fix_completion_limit(body: JsonBody) -> JsonBody:
     return body
 
 
-def _fix_metadata(body: JsonBody) -> JsonBody:
-    """/v1/responses takes only texts in `metadata`, as an object."""
+def _fix_metadata(context: RewriteContext, body: JsonBody) -> JsonBody:
+    """`metadata` is an object; /v1/responses takes only texts in it."""
     value = body.fields.get("metadata")
     if value is None:
         return body
     fields = decode_object(value)
     if fields is None:
         return body.without(("metadata",))
-    if all(decode_string(item) is not None for item in fields.values()):
+    if context.api == "messages" or all(decode_string(item) is not None for item in fields.values()):
         return body
     texts: dict[str, Any] = {
         name: item if decode_string(item) is not None else encode_raw(bytes(item).decode("utf-8", "replace"))

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from typing import Any
-
-import msgspec
 
 from sparkd.errors import InvalidRequest
 from sparkd.rewriting.body import JsonBody
 from sparkd.rewriting.decoding import decode_value
-from sparkd.rewriting.parameters.known_fields import FIELDS, Field
+from sparkd.rewriting.parameters.known_fields import FIELDS, Field, Kind
 from sparkd.rewriting.rewrite_context import RewriteContext
 
 BLANK_WORDS = frozenset({"", "null", "none", "undefined", "nan", "auto", "default"})
@@ -27,6 +26,22 @@ _MAX_SEED = 2**63 - 1
 _LONG = 256
 """Bytes of a value that is certainly no number, and that is not decoded here."""
 
+_REQUIRED = {("messages", "max_tokens"): 8192}
+"""Fields that an API requires, and their values if they say nothing."""
+
+_LENIENT = ("thinking", "metadata")
+"""Objects that other rules leave out if they are none."""
+
+_EXPECTED: Mapping[Kind, str] = {
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "text": "a string",
+    "choice": "a string",
+    "object": "an object",
+    "list": "a list",
+}
+
 _OMITTED = object()
 
 
@@ -41,7 +56,9 @@ def read_form_values(context: RewriteContext, body: JsonBody) -> JsonBody:
             continue
         value = decode_value(raw)
         read = _read_value(name, field, value)
-        if read is _OMITTED:
+        if read is _OMITTED and (context.api, name) in _REQUIRED:
+            changed[name] = _REQUIRED[context.api, name]
+        elif read is _OMITTED:
             omitted.append(name)
         elif read is not value:
             changed[name] = read
@@ -63,10 +80,31 @@ def _read_value(name: str, field: Field, value: Any) -> object:
     if field.kind == "boolean":
         return _read_boolean(name, value)
     if field.kind in ("text", "choice"):
-        if isinstance(value, str):
-            return _OMITTED if not value.strip() else value
-        return value if isinstance(value, bool | list | dict) else str(value)
-    return _OMITTED if is_blank(value) else value
+        return _read_text(name, field, value)
+    return _read_container(name, field, value)
+
+
+def _read_text(name: str, field: Field, value: Any) -> object:
+    if isinstance(value, str):
+        is_known = not field.choices or value in field.choices
+        return value if value.strip() and is_known else _OMITTED
+    if field.kind == "choice":
+        return _OMITTED
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    raise _build_error(name, field)
+
+
+def _read_container(name: str, field: Field, value: Any) -> object:
+    """An object or a list. A list loses its empty items; an empty list is how PHP writes an empty object."""
+    if is_blank(value) or value == ([] if field.kind == "object" else {}):
+        return _OMITTED
+    if field.kind == "list" and isinstance(value, list):
+        items = [item for item in value if item not in (None, "")]
+        return value if len(items) == len(value) else items or _OMITTED
+    if isinstance(value, dict) or name in _LENIENT or (name == "response_format" and isinstance(value, str)):
+        return value
+    raise _build_error(name, field)
 
 
 def _read_number(name: str, field: Field, value: Any) -> object:
@@ -76,14 +114,13 @@ def _read_number(name: str, field: Field, value: Any) -> object:
     if isinstance(number, bool):
         return value
     if not isinstance(number, int | float) or not math.isfinite(number):
-        raise InvalidRequest(
-            f"`{name}` must be {_describe(field)}, not {_show(value)}. Send one, or leave the field out.",
-            param=name,
-        )
+        raise _build_error(name, field)
     if name == "seed":
         return _fit_seed(number)
-    if field.kind == "integer" and isinstance(value, str):
-        number = _as_integer(name, field, number, value)
+    if field.kind == "integer" and isinstance(number, float):
+        if number != int(number):
+            raise _build_error(name, field)
+        number = int(number) if isinstance(value, str) else number
     if field.low is not None and number < field.low:
         return field.low if field.is_clamped else _OMITTED
     if field.high is not None and number > field.high:
@@ -97,12 +134,6 @@ def _parse_number(text: str) -> int | float | None:
         return None
     number = float(text.replace(",", "."))
     return int(text) if re.fullmatch(r"[+-]?\d+", text) else number
-
-
-def _as_integer(name: str, field: Field, number: float, given: object) -> int:
-    if number != int(number):
-        raise InvalidRequest(f"`{name}` must be {_describe(field)}, not {_show(given)}.", param=name)
-    return int(number)
 
 
 def _fit_seed(number: float) -> int | float:
@@ -121,14 +152,11 @@ def _read_boolean(name: str, value: Any) -> object:
         return value  # the number, as in /v1/completions: `fix_dependent_fields` moves it to `top_logprobs`
     read = _BOOLEAN_WORDS.get(value.strip().lower() if isinstance(value, str) else str(value))
     if read is None:
-        raise InvalidRequest(f"`{name}` must be true or false, not {_show(value)}.", param=name)
+        raise _build_error(name, Field("boolean"))
     return read
 
 
-def _describe(field: Field) -> str:
-    return "a whole number" if field.kind == "integer" else "a number"
-
-
-def _show(value: object) -> str:
-    text = msgspec.json.encode(value).decode()
-    return text if len(text) <= 40 else text[:39] + "…"
+def _build_error(name: str, field: Field) -> InvalidRequest:
+    expected = _EXPECTED[field.kind]
+    unit = " of tokens" if name.startswith("max_") and name.endswith("tokens") else ""
+    return InvalidRequest(f"`{name}` must be {expected}{unit}.", param=name)

@@ -15,6 +15,9 @@ _MAGIC = (
 )
 """First bytes of PNG, JPEG, GIF, BMP, TIFF (two orders of bytes), ICO and JPEG 2000 (file and stream)."""
 
+_HEAD = 64
+"""Characters of a large image's base64 that are decoded."""
+
 _OTHER_FORMATS = {
     b"%PDF": "a PDF document",
     b"<svg": "an SVG drawing",
@@ -33,10 +36,11 @@ def find_image_problem(address: str) -> str | None:
     encoded = address[found.end() :]
     if not encoded:
         return "it is empty"
-    # A longer one may end with the mark of a payload that was cut out.
-    head = encoded if len(encoded) <= PREFIX_SIZE else encoded[:PREFIX_SIZE]
+    is_whole = len(encoded) <= PREFIX_SIZE  # a longer one may end with the mark of a payload that was cut out
     try:
-        data = binascii.a2b_base64(head.encode("ascii"), strict_mode=True)
+        data = binascii.a2b_base64(
+            (encoded if is_whole else encoded[:_HEAD]).encode("ascii"), strict_mode=is_whole
+        )
     except (binascii.Error, UnicodeEncodeError):
         return "its base64 is invalid"
     return _find_format_problem(data)

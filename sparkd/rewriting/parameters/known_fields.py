@@ -13,12 +13,13 @@ Kind = Literal["integer", "number", "boolean", "text", "choice", "object", "list
 
 class Field(NamedTuple):
     """A field's type and range. A value below `low` is left out, or becomes `low` if `is_clamped`; one above `high`
-    becomes `high`."""
+    becomes `high`. A name that is not among the `choices` is left out; without choices, engines decide."""
 
     kind: Kind
     low: float | None = None
     high: float | None = None
     is_clamped: bool = False
+    choices: tuple[str, ...] = ()
 
 
 _INTEGER, _NUMBER, _BOOLEAN = Field("integer"), Field("number"), Field("boolean")
@@ -66,11 +67,13 @@ _FIELDS: Mapping[str, Field] = {
     ),
     **dict.fromkeys(
         (
-            *("reasoning_effort", "service_tier", "truncation", "truncation_side", "verbosity"),
+            *("reasoning_effort", "truncation_side"),
             *("previous_response_id", "cache_salt", "request_id"),
         ),
         Field("choice"),
     ),
+    "service_tier": Field("choice", choices=("auto", "default", "flex", "scale", "priority")),
+    "truncation": Field("choice", choices=("auto", "disabled")),
     **dict.fromkeys(
         (
             *("stream_options", "response_format", "metadata", "logit_bias", "reasoning", "text"),
@@ -88,10 +91,65 @@ _FIELDS: Mapping[str, Field] = {
     ),
 }
 
+_ONLY_CHAT = (
+    "max_completion_tokens",
+    "top_logprobs",
+    "add_generation_prompt",
+    "continue_final_message",
+    "documents",
+)
+_ONLY_RESPONSES = (
+    *(
+        "max_output_tokens",
+        "max_tool_calls",
+        "store",
+        "background",
+        "include",
+        "text",
+        "reasoning",
+        "truncation",
+    ),
+    *("service_tier", "previous_response_id", "instructions", "metadata"),
+)
+_ONLY_COMPLETIONS = ("suffix",)
+_ONLY_MESSAGES = ("thinking", "output_config")
+_NOT_IN_RESPONSES = (
+    *(
+        "n",
+        "best_of",
+        "max_tokens",
+        "min_tokens",
+        "prompt_logprobs",
+        "response_format",
+        "stream_options",
+        "echo",
+    ),
+    *("reasoning_effort", "length_penalty", "use_beam_search", "truncate_prompt_tokens", "truncation_side"),
+    *("bad_words", "allowed_token_ids", "logprob_token_ids", "add_special_tokens", "thinking_token_budget"),
+)
+_IN_MESSAGES = (
+    *("max_tokens", "temperature", "top_p", "top_k", "stream", "metadata", "thinking", "output_config"),
+    *("chat_template_kwargs", "enable_thinking", "cache_salt", "vllm_xargs", "kv_transfer_params"),
+)
+
+
+def _without(*names: str) -> dict[str, Field]:
+    return {name: field for name, field in _FIELDS.items() if name not in names}
+
+
 FIELDS: Mapping[Api, Mapping[str, Field]] = {
-    "chat": {**_FIELDS, "logprobs": _BOOLEAN},
-    "completions": {**_FIELDS, "logprobs": Field("integer", -1), "max_tokens": Field("integer", 0)},
-    "responses": _FIELDS,
-    "messages": _FIELDS,
+    "chat": {
+        **_without(*_ONLY_RESPONSES, *_ONLY_COMPLETIONS, *_ONLY_MESSAGES),
+        "logprobs": _BOOLEAN,
+    },
+    "completions": {
+        **_without(*_ONLY_RESPONSES, *_ONLY_CHAT, *_ONLY_MESSAGES, "reasoning_effort", "parallel_tool_calls"),
+        "logprobs": Field("integer", -1),
+        "max_tokens": Field("integer", 0),
+    },
+    "responses": {**_without(*_NOT_IN_RESPONSES, *_ONLY_CHAT, *_ONLY_COMPLETIONS, *_ONLY_MESSAGES)}
+    | {"top_logprobs": Field("integer", -1)},
+    "messages": {name: _FIELDS[name] for name in _IN_MESSAGES},
 }
-"""The fields of each API that generates. Tools, stops and the conversation have rules of their own."""
+"""The fields of each API that generates. Other fields mean nothing to engines and are not read. Tools, stops and the
+conversation have rules of their own."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import msgspec
+
 from sparkd.rewriting.body import JsonBody
-from sparkd.rewriting.decoding import decode_array, decode_value, is_null
-from sparkd.rewriting.parameters.tool_shapes import list_tools, read_tool_name, with_tools
+from sparkd.rewriting.decoding import decode_array, decode_object, decode_value, is_null
+from sparkd.rewriting.parameters.tool_shapes import list_tools, read_tool_name, read_tool_type, with_tools
 from sparkd.rewriting.rewrite_context import Api, RewriteContext
 
 _NEEDS_TOOLS = ("tools", "tool_choice", "parallel_tool_calls")
@@ -32,7 +34,7 @@ def fix_tool_choice(context: RewriteContext, body: JsonBody) -> JsonBody:
         return body
     tools = list_tools(body)
     if not tools:
-        return body.without(_NEEDS_TOOLS) if _is_list_or_null(body) else body
+        return body if decode_value(fields.get("tools")) else body.without(_NEEDS_TOOLS)
     if "tool_choice" not in fields:
         return body
     given = decode_value(fields["tool_choice"])
@@ -40,7 +42,7 @@ def fix_tool_choice(context: RewriteContext, body: JsonBody) -> JsonBody:
     if choice is None:
         return body.without(("tool_choice",))
     names = [read_tool_name(tool) for tool in tools]
-    if choice.name is not None and choice.name not in names:
+    if choice.name is not None and choice.name not in names and not _has_namespace(tools):
         choice = _match_flattened(choice.name, names)
     if choice.allowed:
         allowed = [tool for tool, name in zip(tools, names, strict=True) if name in choice.allowed]
@@ -56,10 +58,9 @@ def _remove_empty_functions(body: JsonBody) -> JsonBody:
     return body.without(_NEEDS_FUNCTIONS) if is_null(functions) or decode_array(functions) == [] else body
 
 
-def _is_list_or_null(body: JsonBody) -> bool:
-    """Whether `tools` is missing, null or a list: anything else is left for the engine to reject."""
-    tools = body.fields.get("tools")
-    return is_null(tools) or decode_array(tools) is not None
+def _has_namespace(tools: list[msgspec.Raw]) -> bool:
+    """Whether a namespace is left for the engine, which finds the functions in it itself."""
+    return any(read_tool_type(decode_object(tool) or {}) == "namespace" for tool in tools)
 
 
 def _match_flattened(name: str, names: list[str | None]) -> _Choice:

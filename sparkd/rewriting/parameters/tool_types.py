@@ -21,7 +21,7 @@ def remove_foreign_tools(context: RewriteContext, body: JsonBody) -> JsonBody:
     tools = list_tools(body)
     if not tools:
         return body
-    native = frozenset(context.model.rewriting.tool_types)
+    native = frozenset(context.model.rewriting.tool_types if context.api == "responses" else ())
     kept = [kept for tool in tools for kept in _convert(context.api, tool, native)]
     if _has_search(tools) and _SEARCH_TYPE not in native:
         kept = [_load_now(tool) for tool in kept]
@@ -37,7 +37,9 @@ def _convert(api: Api, tool: msgspec.Raw, native: frozenset[str]) -> Iterator[ms
     if kind == "function":
         yield convert_tool(api, tool)
     elif kind in native:
-        if not _has_grammar(fields):
+        if kind == "namespace" and "description" not in fields:
+            yield encode_raw({**fields, "description": ""})  # vLLM requires one
+        elif not _has_grammar(fields):
             yield tool
     elif kind == "namespace":
         yield from _flatten_namespace(api, fields)
@@ -48,10 +50,7 @@ def _convert(api: Api, tool: msgspec.Raw, native: frozenset[str]) -> Iterator[ms
 
 def _has_grammar(fields: Fields) -> bool:
     """Whether a custom tool's input follows a grammar, which vLLM rejects."""
-    form = decode_object(fields.get("format")) or decode_object(
-        (decode_object(fields.get("custom")) or {}).get("format")
-    )
-    return decode_string((form or {}).get("type")) == "grammar"
+    return decode_string((decode_object(fields.get("format")) or {}).get("type")) == "grammar"
 
 
 def _flatten_namespace(api: Api, namespace: Fields) -> Iterator[msgspec.Raw]:
