@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from sparkd.rewriting.body import JsonBody
-from sparkd.rewriting.decoding import decode_array, decode_object, decode_value, is_null
-from sparkd.rewriting.parameters.tool_shapes import list_tools, read_tool_name, read_tool_type, with_tools
+from sparkd.rewriting.decoding import decode_array, decode_object, decode_string, decode_value, is_null
+from sparkd.rewriting.parameters.tool_shapes import list_tools, read_tool_name, with_tools
 from sparkd.rewriting.rewrite_context import Api, RewriteContext
 
 _NEEDS_TOOLS = ("tools", "tool_choice", "parallel_tool_calls")
@@ -42,7 +42,7 @@ def fix_tool_choice(context: RewriteContext, body: JsonBody) -> JsonBody:
     if choice is None:
         return body.without(("tool_choice",))
     names = [read_tool_name(tool) for tool in tools]
-    if choice.name is not None and choice.name not in names and not _has_namespace(tools):
+    if choice.name is not None and choice.name not in (*names, *_list_nested_names(tools)):
         choice = _match_flattened(choice.name, names)
     if choice.allowed:
         allowed = [tool for tool, name in zip(tools, names, strict=True) if name in choice.allowed]
@@ -58,9 +58,16 @@ def _remove_empty_functions(body: JsonBody) -> JsonBody:
     return body.without(_NEEDS_FUNCTIONS) if is_null(functions) or decode_array(functions) == [] else body
 
 
-def _has_namespace(tools: list[msgspec.Raw]) -> bool:
-    """Whether a namespace is left for the engine, which finds the functions in it itself."""
-    return any(read_tool_type(decode_object(tool) or {}) == "namespace" for tool in tools)
+def _list_nested_names(tools: list[msgspec.Raw]) -> list[str]:
+    """Names of the functions in namespaces that are left for the engine, alone and as the engine joins them."""
+    names = []
+    for tool in tools:
+        fields = decode_object(tool) or {}
+        for inner in decode_array(fields.get("tools")) or ():
+            name = read_tool_name(inner)
+            if name is not None:
+                names += [name, f"{decode_string(fields.get('name'))}__{name}"]
+    return names
 
 
 def _match_flattened(name: str, names: list[str | None]) -> _Choice:
