@@ -103,6 +103,13 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Meta(description="The most tokens of prompt and response together. Unset: the model's own limit."),
     ] = None
     vision: Annotated[bool, Meta(description="The model takes images.")] = False
+    media_domains: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Domains from which its engine may fetch images, video and audio, such as "
+            "`upload.wikimedia.org`. Unset: none; requests contain them as data URLs."
+        ),
+    ] = ()
     memory: Annotated[
         Bytes | None,
         Meta(

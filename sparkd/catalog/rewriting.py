@@ -7,17 +7,20 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from sparkd.catalog.bounds import Limits
 from sparkd.catalog.templates import UNKNOWN_TEMPLATE, Template
 
 Tokenizer = Literal["large", "small", "length"]
-Tools = Literal["pass", "strip", "require"]
+Tools = Literal["auto", "pass", "strip", "require"]
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+"""Reasoning efforts, from the least to the most."""
 
 Margin = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 RequestFields = Mapping[str, Any]
 
 
 class Rewriting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[models.<id>.rewriting]`: how requests for the model are rewritten. By default only the token limit is on."""
+    """`[models.<id>.rewriting]`: how requests for the model are rewritten. The defaults suit most models."""
 
     strip: Annotated[tuple[str, ...], Meta(description="Request fields that are always removed.")] = ()
     default: Annotated[
@@ -89,10 +92,41 @@ class Rewriting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tools: Annotated[
         Tools,
         Meta(
-            description='"pass"; "strip" removes everything about tools; "require" makes the model call a tool until '
-            "it has a result."
+            description='"auto" rejects tools if the engine cannot read tool calls, as vLLM without '
+            '`tool-call-parser`; "pass" never does; "strip" removes everything about tools; "require" makes the model '
+            "call a tool until it has a result."
         ),
-    ] = "pass"
+    ] = "auto"
+    tool_types: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Types of tools beside functions that its engine serves in /v1/responses, such as `namespace`. "
+            "Others are removed, and namespaces become functions."
+        ),
+    ] = ()
+    form_values: Annotated[
+        bool,
+        Meta(
+            description="Leaves out fields that say nothing, reads numbers in quotes, and keeps numbers in their range."
+        ),
+    ] = True
+    efforts: Annotated[
+        tuple[Effort, ...],
+        Meta(
+            description='Reasoning efforts that the model knows, such as `["low", "medium", "high"]`; others become '
+            "the nearest of them. Unset: all that the engine accepts. Not used with `thinking_switch`."
+        ),
+    ] = ()
+    token_ids: Annotated[
+        bool,
+        Meta(
+            description="Accepts token ids as the input of embeddings. Off, because they are usually those of another "
+            "model."
+        ),
+    ] = False
+    limits: Annotated[
+        Limits, Meta(description="How much one request may ask for: `[models.<id>.rewriting.limits]`.")
+    ] = Limits()
     thinking_switch: Annotated[
         bool,
         Meta(

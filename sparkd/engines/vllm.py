@@ -36,7 +36,7 @@ from sparkd.engines.reserved import (
     READABLE_REASON,
     find_definition_problems,
 )
-from sparkd.engines.vllm_warm import WARM_START, find_warm_obstacle
+from sparkd.engines.vllm_warm import MAX_STOP_STRINGS, WARM_START, find_warm_obstacle
 from sparkd.errors import LaunchError
 
 _METRICS_REASON: Final = "sparkd needs the engine's metrics to see that it makes progress"
@@ -51,9 +51,13 @@ RESERVED_FLAGS: Final[Mapping[str, str]] = MappingProxyType(
         "grpc": PLAIN_REASON,
         "headless": PLAIN_REASON,
         "disable-log-stats": _METRICS_REASON,
+        "allowed-media-domains": "they are the model's media_domains",
     }
 )
 """vLLM flags that a model's options must not set."""
+
+NO_DOMAIN: Final = "none.invalid"
+"""A domain that never exists (RFC 2606): vLLM takes an empty list of domains for all of them."""
 
 PHASES: Final = (
     (re.compile(r"Resolved architecture:"), "reading the model's configuration"),
@@ -187,6 +191,7 @@ class VllmEngine:
         if model.context_length is not None:
             argv += ["--max-model-len", str(model.context_length)]
         argv += _memory_flags(model, context)
+        argv += _media_flags(model)
         if model.revision is not None:
             argv += ["--revision", model.revision]
         argv += format_flags(model.options)
@@ -236,6 +241,12 @@ def _memory_flags(model: Model, context: LaunchContext) -> Iterator[str]:
         yield from ("--gpu-memory-utilization", memory_fraction(memory, total))
 
 
+def _media_flags(model: Model) -> Iterator[str]:
+    """Domains from which the engine may fetch media. Without the flag, it fetches from any."""
+    if model.media_domains or model.vision:
+        yield from ("--allowed-media-domains", *(model.media_domains or (NO_DOMAIN,)))
+
+
 def _vllm_variables(model: Model, context: LaunchContext) -> dict[str, str]:
     """Environment variables of vLLM and its libraries."""
     shared = cache_variables(context)
@@ -249,4 +260,7 @@ def _vllm_variables(model: Model, context: LaunchContext) -> dict[str, str]:
         # The default of 5 s would close our idle connections between two requests of a user.
         "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "3600",
         "VLLM_NO_USAGE_STATS": "1",
+        "VLLM_MAX_STOP_STRINGS": MAX_STOP_STRINGS,
+        # A redirect could lead from an allowed domain to any other.
+        "VLLM_MEDIA_URL_ALLOW_REDIRECTS": "0",
     }

@@ -62,6 +62,9 @@ WORKER_MODULES: Final = (
 )
 """What a worker imports until it has loaded a model."""
 
+MAX_STOP_STRINGS: Final = "1024"
+"""vLLM's limit of stop strings, which is 4 by default. It reads the variable when it imports its request types."""
+
 WARM_START: Final = WarmStart(
     # PyTorch first: what asks for the GPU's capability at its import must come later, see NvmlCapability.
     modules=("torch", *API_SERVER_MODULES, *CORE_MODULES, *WORKER_MODULES),
@@ -71,6 +74,7 @@ WARM_START: Final = WarmStart(
             "VLLM_WORKER_MULTIPROC_METHOD": "fork",
             # torch.cuda.is_available() initialises CUDA otherwise, and a fork of such a process cannot use it.
             "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
+            "VLLM_MAX_STOP_STRINGS": MAX_STOP_STRINGS,
         }
     ),
     early_phases=("reading the model's configuration", "starting the engine core"),

@@ -23,6 +23,7 @@
     │   ├── InvalidRequest      400
     │   ├── ContextExceeded     400  the prompt cannot fit into the model's context
     │   ├── ImagesNotSupported  400
+    │   ├── ToolsNotSupported   400
     │   ├── Unauthorized        401
     │   ├── ModelDisabled       403
     │   ├── PathForbidden       403
@@ -103,6 +104,7 @@ from sparkd.errors.requests import (
     RequestError,
     RequestTimeout,
     ShuttingDown,
+    ToolsNotSupported,
     Unauthorized,
     UpstreamError,
     WaitTimeout,
@@ -155,6 +157,7 @@ __all__ = [
     "SourceNotFound",
     "SourceUnreachable",
     "SparkdError",
+    "ToolsNotSupported",
     "Unauthorized",
     "UpstreamError",
     "WaitTimeout",

@@ -31,6 +31,12 @@ class ImagesNotSupported(RequestError):
     code = "images_not_supported"
 
 
+class ToolsNotSupported(RequestError):
+    """The request contains tools, and the model's engine cannot read tool calls."""
+
+    code = "tools_not_supported"
+
+
 class Unauthorized(RequestError):
     """The API key is missing or unknown."""
 

@@ -9,17 +9,18 @@ from typing import Any, Literal
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.templates import UNKNOWN_TEMPLATE, Template
 
-Api = Literal["chat", "completions", "responses", "messages", "other"]
+Api = Literal["chat", "completions", "responses", "messages", "embeddings", "other"]
 
 CONVERSATION_APIS: frozenset[Api] = frozenset({"chat", "responses", "messages"})
 GENERATING_APIS: frozenset[Api] = CONVERSATION_APIS | {"completions"}
-ALL_APIS: frozenset[Api] = GENERATING_APIS | {"other"}
+ALL_APIS: frozenset[Api] = GENERATING_APIS | {"embeddings", "other"}
 
 _APIS: Mapping[tuple[str, ...], Api] = {
     ("v1", "chat", "completions"): "chat",
     ("v1", "completions"): "completions",
     ("v1", "responses"): "responses",
     ("v1", "messages"): "messages",
+    ("v1", "embeddings"): "embeddings",
 }
 
 

@@ -13,6 +13,7 @@ from sparkd.rewriting.context_window import cap_tokens, is_capped
 from sparkd.rewriting.fields import apply_preset, fill_defaults, set_fields, set_model_id, strip_fields
 from sparkd.rewriting.history.rules import FOLD_RULE, ORDER_RULES, SHAPE_RULES, alternates_roles
 from sparkd.rewriting.images import drop_images, reject_images
+from sparkd.rewriting.parameters.table import EFFORT_RULES, MEDIA_RULES, TOOL_RULES, VALUE_RULES
 from sparkd.rewriting.rewrite_context import ALL_APIS, CONVERSATION_APIS, GENERATING_APIS, Api, RewriteContext
 from sparkd.rewriting.roles import alternate_roles
 from sparkd.rewriting.rule import Rule
@@ -33,6 +34,7 @@ RULES: tuple[Rule, ...] = (
     SURROGATES_RULE,
     MODEL_ID_RULE,
     Rule("strip", "strip", lambda context: context.model.rewriting.strip, GENERATING_APIS, strip_fields),
+    *VALUE_RULES,
     Rule(
         "default", "default", lambda context: context.model.rewriting.default, GENERATING_APIS, fill_defaults
     ),
@@ -49,6 +51,8 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "reject-images", "vision", lambda context: not context.model.vision, CONVERSATION_APIS, reject_images
     ),
+    *MEDIA_RULES,
+    *TOOL_RULES,
     Rule(
         "join-text",
         "join_text",
@@ -67,6 +71,7 @@ RULES: tuple[Rule, ...] = (
     Rule("alternate-roles", "alternate_roles", alternates_roles, CHAT_API, alternate_roles),
     *ORDER_RULES,
     Rule("cap-tokens", "cap_tokens", lambda context: is_capped(context.model), GENERATING_APIS, cap_tokens),
+    *EFFORT_RULES,
     Rule(
         "strip-tools",
         "tools",

@@ -10,7 +10,6 @@ import msgspec
 
 from sparkd.rewriting.body import JsonBody
 from sparkd.rewriting.decoding import (
-    Fields,
     decode_boolean,
     decode_object,
     decode_string,
@@ -22,6 +21,9 @@ from sparkd.rewriting.rewrite_context import RewriteContext
 TEMPLATE_KWARGS = "chat_template_kwargs"
 SWITCH_KEYS = ("enable_thinking", "thinking")
 EFFORT_FIELDS = ("reasoning_effort", "reasoningEffort")
+EFFORT_OBJECTS = ("reasoning", "output_config")
+"""Objects with a key `effort`: in /v1/responses, in /v1/messages."""
+
 KNOWN_EFFORTS = frozenset({"none", "minimal", "low", "medium", "high", "xhigh", "max", "auto"})
 
 
@@ -45,12 +47,11 @@ def _read_flag(context: RewriteContext, thinking: msgspec.Raw | None) -> bool | 
 
 def apply_reasoning_effort(_: RewriteContext, body: JsonBody) -> JsonBody:
     """Turn a reasoning effort into the template's switch: off for "none", on for other known values."""
-    reasoning = decode_object(body.fields.get("reasoning"))
-    effort = _read_effort(body, reasoning)
+    effort = _read_effort(body)
     if not effort:
         return body
     kwargs = decode_object(body.fields.get(TEMPLATE_KWARGS)) or {}
-    body = _remove_efforts(body, reasoning)
+    body = _remove_efforts(body)
     if effort not in KNOWN_EFFORTS or any(key in kwargs for key in SWITCH_KEYS):
         return body
     return body.with_field(TEMPLATE_KWARGS, {**kwargs, **dict.fromkeys(SWITCH_KEYS, effort != "none")})
@@ -64,14 +65,17 @@ def disable_thinking(_: RewriteContext, body: JsonBody) -> JsonBody:
     return body.with_field(TEMPLATE_KWARGS, {**kwargs, **dict.fromkeys(SWITCH_KEYS, False)})
 
 
-def _read_effort(body: JsonBody, reasoning: Fields | None) -> str:
-    values = [body.fields.get(name) for name in EFFORT_FIELDS] + [(reasoning or {}).get("effort")]
+def _read_effort(body: JsonBody) -> str:
+    values = [body.fields.get(name) for name in EFFORT_FIELDS]
+    values += [(decode_object(body.fields.get(place)) or {}).get("effort") for place in EFFORT_OBJECTS]
     return next((text for value in values if (text := decode_string(value)) is not None), "").strip().lower()
 
 
-def _remove_efforts(body: JsonBody, reasoning: Fields | None) -> JsonBody:
+def _remove_efforts(body: JsonBody) -> JsonBody:
     body = body.without(EFFORT_FIELDS)
-    if not reasoning or "effort" not in reasoning:
-        return body
-    rest = {name: value for name, value in reasoning.items() if name != "effort"}
-    return body.with_field("reasoning", rest) if rest else body.without(("reasoning",))
+    for place in EFFORT_OBJECTS:
+        fields = decode_object(body.fields.get(place))
+        if fields and "effort" in fields:
+            rest = {name: value for name, value in fields.items() if name != "effort"}
+            body = body.with_field(place, rest) if rest else body.without((place,))
+    return body

@@ -51,7 +51,7 @@ def test_a_change_is_merged_into_the_table_key_by_key(folder: Folder) -> None:
         ("tool_hint = true", '.tool_hint = true: unknown key; did you mean "tool_hints"?'),
         (
             'tools = "stripp"',
-            '.tools = "stripp": expected "pass", "require" or "strip"; did you mean "strip"?',
+            '.tools = "stripp": expected "auto", "pass", "require" or "strip"; did you mean "strip"?',
         ),
         ("margin = -1", ".margin = -1: expected a whole number from 0 to 2147483647"),
         ("set = 3", ".set = 3: expected a table of any JSON values"),

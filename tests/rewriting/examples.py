@@ -4,17 +4,37 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from sparkd.catalog.definitions import Model
+from sparkd.catalog.definitions import EngineName, Model
 from sparkd.catalog.rewriting import Rewriting
 from sparkd.rewriting import JsonBody, RewriteContext, RewriteResult, rewrite
 
+WITH_PARSERS: Mapping[str, Any] = {
+    "enable-auto-tool-choice": True,
+    "tool-call-parser": "hermes",
+    "reasoning-parser": "qwen3",
+}
 
-def model(id_: str = "m", *, context_length: int | None = None, vision: bool = False, **rules: Any) -> Model:
-    """A model whose requests are mended so."""
+
+def model(
+    id_: str = "m",
+    *,
+    context_length: int | None = None,
+    vision: bool = False,
+    media_domains: tuple[str, ...] = (),
+    source: str | None = None,
+    options: Mapping[str, Any] = WITH_PARSERS,
+    engine: EngineName = "vllm",
+    **rules: Any,
+) -> Model:
+    """A model whose requests are rewritten so. With a source, sparkd knows that it runs vLLM, with these options."""
     return Model(
         id=id_,
         context_length=context_length,
         vision=vision,
+        media_domains=media_domains,
+        source=source,
+        options=options,
+        engine=engine,
         rewriting=Rewriting(**rules),
         idle_timeout=1,
         start_timeout=1,

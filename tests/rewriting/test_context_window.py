@@ -43,7 +43,10 @@ def test_a_prompt_that_cannot_fit_is_refused_with_the_sum_the_limit_and_the_mode
 def test_the_shares_of_tools_and_images_are_told() -> None:
     body = chat(1000) | {"tools": [{"type": "function", "function": {"name": "f"}}]}
     body["messages"].append(
-        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://x/y"}}]}
+        {
+            "role": "user",
+            "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}],
+        }
     )
     error = refusal(
         body, RewriteContext(model("small", context_length=4096, vision=True), alternatives=[SMALL, LARGE])
@@ -143,7 +146,7 @@ def test_a_margin_of_the_owners_is_kept() -> None:
     assert rewrite_to_dict({"messages": []}, exact)["max_tokens"] == 4096 - 500 - 1000
 
 
-@pytest.mark.parametrize("wrong", ["10", 1.5, True, [], {}])
+@pytest.mark.parametrize("wrong", ["ten", "1.5", 1.5, True, [], {}])
 def test_a_limit_that_is_no_whole_number_is_refused(wrong: Any) -> None:
     with pytest.raises(InvalidRequest) as refused:
         rewrite_request({"messages": HELLO, "max_tokens": wrong}, RewriteContext(SMALL))

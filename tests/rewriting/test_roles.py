@@ -37,7 +37,7 @@ def call(id_: str) -> Message:
     return {"id": id_, "type": "function", "function": {"name": "f", "arguments": "{}"}}
 
 
-IMAGE = {"type": "image_url", "image_url": {"url": "https://x/y.png"}}
+IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
 
 
 def test_turns_that_are_right_already_pass_as_they_came() -> None:

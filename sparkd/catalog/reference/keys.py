@@ -10,6 +10,7 @@ from pathlib import Path
 
 from msgspec import NODEFAULT, Struct
 
+from sparkd.catalog.bounds import Limits
 from sparkd.catalog.definitions import Model, Runtime
 from sparkd.catalog.generated import replace_generated
 from sparkd.catalog.labels import ClientLimits
@@ -33,6 +34,7 @@ def render_tables() -> str:
     tables: list[tuple[str, type[Struct]]] = [(f"`[{name}]`", struct) for name, struct in SETTINGS.items()]
     tables.append(("`[models.<id>]`, `[changes.<id>]`, `[families.<name>]` and `[runtimes.<name>]`", Model))
     tables.append(("`[models.<id>.rewriting]`", Rewriting))
+    tables.append(("`[models.<id>.rewriting.limits]`", Limits))
     tables.append(("`[models.<id>.rewriting.template]`", Template))
     tables.append(("`[models.<id>.clients.<client>]`", ClientLimits))
     tables.append(("`runtime.toml`", Runtime))

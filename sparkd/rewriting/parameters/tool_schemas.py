@@ -1,0 +1,52 @@
+"""Schemas of tools that are missing or incomplete: chat templates read their type and their properties."""
+
+from __future__ import annotations
+
+import msgspec
+
+from sparkd.rewriting.body import JsonBody
+from sparkd.rewriting.decoding import Fields, decode_array, decode_object, encode_raw, is_null
+from sparkd.rewriting.parameters.tool_shapes import EMPTY_SCHEMA, list_tools, read_tool_type, with_tools
+from sparkd.rewriting.rewrite_context import RewriteContext
+
+_OTHER_SCHEMAS = ("$ref", "anyOf", "oneOf", "allOf")
+"""Keys of schemas that do without a type."""
+
+
+def complete_schemas(context: RewriteContext, body: JsonBody) -> JsonBody:
+    """Complete the schema of each function."""
+    tools = list_tools(body)
+    if not tools:
+        return body
+    key = "input_schema" if context.api == "messages" else "parameters"
+    return with_tools(body, tools, [_complete_tool(tool, key) for tool in tools])
+
+
+def _complete_tool(tool: msgspec.Raw, key: str) -> msgspec.Raw:
+    fields = decode_object(tool)
+    if fields is None or read_tool_type(fields) != "function":
+        return tool
+    function = decode_object(fields.get("function")) if key == "parameters" else None
+    owner = fields if function is None else function
+    if "name" not in owner:
+        return tool
+    schema = _complete_schema(owner.get(key))
+    if schema is owner.get(key):
+        return tool
+    owner = {**owner, key: schema}
+    return encode_raw(owner if function is None else {**fields, "function": owner})
+
+
+def _complete_schema(schema: msgspec.Raw | None) -> msgspec.Raw:
+    """An object's schema with its type and its properties; the same object if it has them."""
+    fields = None if schema is None else decode_object(schema)
+    if schema is None or fields is None:
+        is_blank = schema is None or is_null(schema) or decode_array(schema) == []
+        return EMPTY_SCHEMA if is_blank or schema is None else schema
+    missing: Fields = {}
+    if is_null(fields.get("type")) and not any(name in fields for name in _OTHER_SCHEMAS):
+        missing["type"] = encode_raw("object")
+    has_type = bytes(missing.get("type") or fields.get("type") or b"").strip() == b'"object"'
+    if has_type and is_null(fields.get("properties")):
+        missing["properties"] = encode_raw({})
+    return encode_raw({**fields, **missing}) if missing else schema
