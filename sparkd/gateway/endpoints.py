@@ -72,7 +72,7 @@ class Model(HTTPEndpoint):
 
     async def get(self, request: Request) -> Response:
         """Its entry. Raises ModelNotFound and ModelDisabled."""
-        model = _gateway(request.scope).catalogue.find(request.path_params["name"])
+        model = _gateway(request.scope).catalogue.resolve(request.path_params["name"]).model
         return respond(request, model_list.encode_card(model))
 
 
@@ -81,7 +81,7 @@ class ModelsOfOne(HTTPEndpoint):
 
     async def get(self, request: Request) -> Response:
         """A list with this model alone. Raises ModelNotFound and ModelDisabled."""
-        model = _gateway(request.scope).catalogue.find(request.path_params["name"])
+        model = _gateway(request.scope).catalogue.resolve(request.path_params["name"]).model
         return respond(request, model_list.encode_only(model))
 
 
