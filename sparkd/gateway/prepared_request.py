@@ -153,7 +153,7 @@ class Preparer:
         )
 
     def _find(self, request: RequestHead, named: Named, name: str | None) -> Model:
-        # A path that names an unknown model is no path of the default model's engine.
+        # The engine of the default model does not have a path that begins with an unknown name.
         found = self._catalogue.resolve_or_default(name) if name or named.is_path_known else None
         if found is None:
             raise named.missing.with_traceback(None)  # it is one object for many requests
