@@ -1,10 +1,10 @@
-"""Stands between an engine and the writer of a response, and changes what has to be changed.
+"""Changes what has to be changed in the response of an engine, before it is written.
 
 - A response with an error is collected, and written in the shape of the client's API.
 - An event stream is edited line by line: errors in it, and the name of the model if the client used another one.
 - A JSON document is collected if the client used another name for the model.
 
-Everything else goes on as it comes, as does whatever the engine has compressed.
+Everything else is written as it comes, and so is every response that the engine has compressed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MAX_ERROR = 1024 * 1024
 """Bytes of an error that are read; the rest is dropped."""
 
 MAX_DOCUMENT = 32 * 1024 * 1024
-"""Bytes. A longer document goes on as it is."""
+"""Bytes. A longer document is not changed."""
 
 _LOGGED = 64 * 1024
 """Bytes of an engine's error in the journal at log level debug."""

@@ -73,7 +73,7 @@ def read_engine_error(status: int, body: bytes, model: str, target: str) -> Engi
 
 
 def error_in_event(payload: bytes, model: str, target: str) -> EngineRejected | None:
-    """The error in the data of a server-sent event; None if it is no error."""
+    """The error in the data of a server-sent event; None if it is not an error."""
     document = _parse(payload)
     fields = _fields(document)
     if not isinstance(document, Mapping) or not (fields.get("message") or fields.get("detail")):

@@ -14,7 +14,7 @@ from sparkd.gateway.errors import Dialect, error_data
 from sparkd.gateway.model_echo import ModelEcho
 
 LONGEST_LINE = 16 * 1024 * 1024
-"""Bytes. A longer line goes on as it comes; the last event of /v1/responses repeats the instructions and the output."""
+"""Bytes. A longer line is not changed; the last event of /v1/responses repeats the instructions and the output."""
 
 _error = re.compile(rb'data: ?\{"(?:error"|detail"|(?:object|type)": ?"error")')
 """How the data of an event with an error begins. A text in JSON cannot have these bytes: its quotes are escaped."""
@@ -23,7 +23,7 @@ _ERROR_LINE = b"event: error\n"
 
 
 class EventStream:
-    """Edits one event stream. `read_error` reads the error in the data of an event; None if it is no error."""
+    """Edits one event stream. `read_error` reads the error in the data of an event; None if it is not an error."""
 
     def __init__(
         self,

@@ -22,6 +22,7 @@ from sparkd.gateway.request_head import RequestHead
 from sparkd.gateway.request_log import RequestLog
 from sparkd.gateway.response_writer import ResponseWriter
 from sparkd.journal.handler import event
+from sparkd.scheduling.lifecycle import Residency
 from sparkd.upstream.client import Upstream
 from sparkd.upstream.connection import Connection, StaleConnection
 
@@ -57,6 +58,10 @@ class Lender(Protocol):
 
     def lease(self, model: Model) -> Lease:
         """A lease that has not been requested yet."""
+        ...
+
+    def residency(self, model: Model) -> Residency:
+        """Whether the model is loaded now."""
         ...
 
 

@@ -74,7 +74,7 @@ class ModelEcho:
                     fields[self._inside or ""] = msgspec.Raw(_encode(inner_fields))
                     return _encode(fields)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            pass  # it goes on as it came
+            pass  # it is not changed
         return None
 
     def _set(self, fields: dict[str, msgspec.Raw]) -> bool:
