@@ -9,6 +9,7 @@ from typing import Literal
 
 from sparkd.catalog.definitions import Model, Runtime
 from sparkd.catalog.messages import join_key, quote
+from sparkd.catalog.name_index import Found, NameIndex
 from sparkd.catalog.nearest import did_you_mean
 from sparkd.catalog.origins import Table
 from sparkd.catalog.settings import Settings
@@ -24,10 +25,10 @@ class Catalogue:
     """Models, runtimes and settings, immutable.
 
     `path` is the file that they were read from. `tables` has the values of each model and the files that set them.
-    `families` has the names of the defined families.
+    `families` has the names of the defined families. `default` is the model for requests that name none that exists.
     """
 
-    __slots__ = ("_by_name", "_tables", "families", "models", "path", "runtimes", "settings")
+    __slots__ = ("_names", "_tables", "default", "families", "models", "path", "runtimes", "settings")
 
     def __init__(
         self,
@@ -45,14 +46,12 @@ class Catalogue:
         self.runtimes: Mapping[str, Runtime] = MappingProxyType(dict(runtimes))
         self.families = tuple(families)
         self._tables = tables
-        self._by_name = {
-            name: model
-            for model in models.values()
-            for name in (model.id, *model.aliases, *model.rewriting.presets)
-        }
+        self._names = NameIndex(models.values())
+        default = settings.server.default_model
+        self.default = self._names.exact[default] if default is not None else None
 
     def find(self, name: str) -> Model:
-        """The model with that id or alias.
+        """The model with exactly that id or alias.
 
         Raises ModelNotFound, which names the nearest model, and ModelDisabled, which states the reason.
         """
@@ -63,10 +62,36 @@ class Catalogue:
 
     def find_including_disabled(self, name: str) -> Model:
         """The model with that id or alias, disabled or not. Raises ModelNotFound."""
-        model = self._by_name.get(name)
-        if model is None:
+        found = self._names.exact.get(name)
+        if found is None:
             raise self._not_found(name)
-        return model
+        return found.model
+
+    def resolve(self, name: str) -> Found:
+        """The model that a client means by a name, which it may write in another way than the catalogue does.
+
+        Raises ModelNotFound, which names the nearest model, and ModelDisabled, which states the reason.
+        """
+        found = self._names.find(name)
+        if found is None:
+            raise self._not_found(name)
+        if not found.model.enabled:
+            raise _disabled_error(found.model)
+        return found
+
+    def resolve_or_default(self, name: str | None) -> Found | None:
+        """Like `resolve`, but the default model if there is one and the name means no model.
+
+        Returns None if the name is empty and there is no default model. Raises ModelNotFound and ModelDisabled.
+        """
+        if self.default is not None and (not name or self._names.find(name) is None):
+            return self.default
+        return self.resolve(name) if name else None
+
+    def canonical_name(self, name: str) -> str:
+        """The catalogue's own spelling of a name; the name itself if it means no model."""
+        found = self._names.find(name)
+        return name if found is None else found.name
 
     def folder(self, name: FolderName) -> Path:
         """A folder of `[paths]`, absolute. It may not exist yet."""
@@ -82,7 +107,7 @@ class Catalogue:
         return table.locate_key(*path) if table else (self.path, join_key("models", model.id, *path))
 
     def _not_found(self, name: str) -> ModelNotFound:
-        enabled = (known for known, model in self._by_name.items() if model.enabled)
+        enabled = (known for known, found in self._names.exact.items() if found.model.enabled)
         echo = name if len(name) <= LONGEST_ECHO else name[:LONGEST_ECHO] + "…"
         meant = did_you_mean(name, enabled) or "."
         return ModelNotFound(f"There is no model {quote(echo)}{meant}", param="model")

@@ -65,7 +65,13 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[models.<id>]`: one model that clients can name. The id is the table's name."""
 
     id: str
-    aliases: Annotated[tuple[str, ...], Meta(description="Other names that clients may use.")] = ()
+    aliases: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Other names that clients may use. `*` stands for any characters, `?` for one: `claude-*`. The "
+            "most specific pattern wins."
+        ),
+    ] = ()
     description: Annotated[str, Meta(description="A one-line description for people.")] = ""
     family: Annotated[
         str | None,

@@ -23,6 +23,7 @@ ID_PATTERN = "[A-Za-z0-9][A-Za-z0-9._:-]*"
 
 _id = re.compile(ID_PATTERN)
 _alias = re.compile(f"{ID_PATTERN}(/{ID_PATTERN})*")
+_pattern = re.compile(r"[A-Za-z0-9*?][A-Za-z0-9._:*?-]*(/[A-Za-z0-9*?][A-Za-z0-9._:*?-]*)*")
 _variable = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _option = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -38,6 +39,11 @@ def is_alias(name: str) -> bool:
     A request can name an alias with a slash in its body or query, but not in its path.
     """
     return len(name) <= LONGEST_NAME and _alias.fullmatch(name) is not None
+
+
+def is_alias_pattern(name: str) -> bool:
+    """Whether a model can have this alias, which may have the wildcards `*` and `?` in it."""
+    return len(name) <= LONGEST_NAME and _pattern.fullmatch(name) is not None
 
 
 def is_variable(name: str) -> bool:

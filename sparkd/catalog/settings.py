@@ -41,6 +41,19 @@ class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             description="File with one API key per line, as `name: key` or just the key. Unset: no key is needed."
         ),
     ] = None
+    default_model: Annotated[
+        str | None,
+        Meta(
+            description="The model, by id or alias, for requests whose body names a model that does not exist, or "
+            "none. Unset: such requests are rejected."
+        ),
+    ] = None
+    echo_model: Annotated[
+        bool,
+        Meta(
+            description="Whether a response names the model as its request did, also in streams. False: by its id."
+        ),
+    ] = True
 
 
 class Queue(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -62,9 +62,10 @@ class Explanation(Struct, frozen=True, kw_only=True):
 def run(arguments: argparse.Namespace) -> int:
     """Print the rules, then what the engine gets. Fails if the request would be rejected."""
     catalogue = read_catalogue(catalogue_path(arguments.catalogue))
-    model = catalogue.find(arguments.model)
+    named = catalogue.resolve(arguments.model)
+    model = named.model
     body = JsonBody.parse(sys.stdin.buffer.read(), keep_payloads=True)
-    preset = next((name for name in (arguments.model, body.model) if name in model.rewriting.presets), None)
+    preset = next((name for name in (named.name, body.model) if name in model.rewriting.presets), None)
     context = RewriteContext(
         model,
         detect_api(PATHS[arguments.api]),

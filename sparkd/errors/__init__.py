@@ -47,6 +47,7 @@
     │   ├── ModelDownloading    503  the model is being downloaded; `retry_after` estimates the rest
     │   ├── DownloadFailed      503  the download failed; `reason` is the cause
     │   └── ShuttingDown        503
+    ├── EngineRejected          an error response of an engine, with its status
     └── UpstreamError           502  the engine closed the connection, or did not send HTTP
 
 Each class has its HTTP status and its OpenAI-style `type` and `code`. `retry_after` is the number of seconds after
@@ -84,6 +85,7 @@ from sparkd.errors.operations import (
 from sparkd.errors.requests import (
     BodyTooLarge,
     ContextExceeded,
+    EngineRejected,
     HeadersTooLarge,
     Holder,
     ImagesNotSupported,
@@ -122,6 +124,7 @@ __all__ = [
     "DemoModelFailed",
     "DownloadFailed",
     "DownloadFailureReason",
+    "EngineRejected",
     "FilesInUse",
     "FilesMissing",
     "HandoverError",

@@ -192,3 +192,13 @@ class UpstreamError(SparkdError):
     status = 502
     type = "upstream_error"
     code = "engine_failed"
+
+
+class EngineRejected(SparkdError):
+    """An error response of an engine, with its own `status`, and a `type` and `code` of sparkd's APIs."""
+
+    def __init__(self, message: str, *, status: int, type_: str, code: str, param: str | None = None) -> None:
+        super().__init__(message, param=param)
+        self.status = status
+        self.type = type_
+        self.code = code

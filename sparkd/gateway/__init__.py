@@ -7,6 +7,8 @@ uvicorn_import     imports uvicorn without its command line
 request_head, paths, naming, body, multipart, keys    how a request is read
 prepared_request   the request for the engine; deferred_count counts its tokens if an estimate is not enough
 forwarding         a prepared request: lease, engine, response
+answer             what is changed in a response: engine_errors reads errors, validation_errors cuts them,
+                   model_echo puts in the name that was asked for, event_stream does both in a stream
 response_writer    the response, written from inside the read that brought it
 request_log        what the journal has of requests
 """

@@ -16,16 +16,18 @@ from sparkd.catalog.definitions import Model as ModelDefinition
 from sparkd.catalog.templates import Template
 from sparkd.errors import NotSupported, PathForbidden, SparkdError
 from sparkd.gateway.body import STALL
-from sparkd.gateway.endpoints import Forward, Health, KeyRequired, Model, Models, ModelsOfOne, preflight
+from sparkd.gateway.endpoints import Forward, KeyRequired, Model, Models, ModelsOfOne, preflight
 from sparkd.gateway.error_responses import EXCEPTION_HANDLERS
 from sparkd.gateway.forwarding import Forwarding, Lender, public_error
 from sparkd.gateway.keys import Keys
 from sparkd.gateway.model_list import ModelList
 from sparkd.gateway.paths import Path, parse_path
 from sparkd.gateway.prepared_request import PreparedRequest, Preparer
+from sparkd.gateway.probes import Health, ModelHealth, Nothing, Overview, Version
 from sparkd.gateway.request_head import RequestHead
 from sparkd.gateway.request_log import RequestLog
 from sparkd.gateway.response_writer import ResponseWriter
+from sparkd.scheduling.lifecycle import Residency
 
 ENGINE_PATHS = (
     # vLLM's paths beside /v1 that only answer about a model (vllm/entrypoints, 0.33)
@@ -35,14 +37,22 @@ ENGINE_PATHS = (
 )
 """Paths beside /v1 that are forwarded."""
 
+HEALTH_PATHS = ("/healthz", "/health", "/ping", "/v1/health", "/v1/ping")
+"""Paths that say that sparkd serves; open to everybody."""
+
 
 def _routes() -> list[BaseRoute]:
     forward = Forward()
     return [
-        Route("/healthz", Health),
-        Route("/v1/{path:path}", preflight, methods=["OPTIONS"]),  # CORS
+        Route("/{path:path}", preflight, methods=["OPTIONS"]),  # CORS
+        *(Route(path, Health) for path in HEALTH_PATHS),
+        Route("/", Overview),
+        *(Route(path, Nothing) for path in ("/favicon.ico", "/robots.txt")),
         KeyRequired(
             [
+                Route("/v1", Overview),
+                *(Route(path, Version) for path in ("/version", "/v1/version")),
+                *(Route(f"/v1/{{name:path}}/{end}", ModelHealth) for end in ("health", "ping")),
                 Route("/v1/models", Models),  # the catalogue
                 Route("/v1/models/{name:path}", Model),
                 Route("/v1/{name:path}/models", ModelsOfOne),  # for clients whose base URL is /v1/<model>
@@ -60,7 +70,7 @@ class Gateway:
     `body_stall` is how long (seconds) a client may pause within a body.
     """
 
-    served = f"Served here: /v1/…, /v1/<model>/…, /v1/models, /healthz, {', '.join(ENGINE_PATHS)}."
+    served = f"Served here: /v1/…, /v1/<model>/…, /v1/models, /health, /version, {', '.join(ENGINE_PATHS)}."
 
     def __init__(
         self,
@@ -128,6 +138,10 @@ class Gateway:
         except Exception as error:  # noqa: BLE001  # a bug here must not cost the request, which the router can serve
             public_error(error, "forwarding without a task", request)
             return False
+
+    def residency(self, model: ModelDefinition) -> Residency:
+        """Whether a model is loaded now."""
+        return self._supervisor.residency(model)
 
     def forwarding(self, prepared: PreparedRequest, writer: ResponseWriter) -> Forwarding:
         """A forwarding that has not begun."""

@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 from sparkd.gateway import model_list
 from sparkd.gateway.body import ClientDisconnected
 from sparkd.gateway.forwarding import FORWARDING, Forwarding
+from sparkd.gateway.model_list import Document
 from sparkd.gateway.paths import parse_path
 from sparkd.gateway.request_head import request_head
 from sparkd.gateway.response_writer import EXTENSION, ResponseWriter
@@ -64,7 +65,7 @@ class Models(HTTPEndpoint):
     async def get(self, request: Request) -> Response:
         """The list in the formats of all clients at once."""
         gateway = _gateway(request.scope)
-        return respond(request, gateway.models.encode_all(gateway.catalogue))
+        return _respond_cached(request, gateway.models.encode_all(gateway.catalogue, gateway.residency))
 
 
 class Model(HTTPEndpoint):
@@ -72,8 +73,9 @@ class Model(HTTPEndpoint):
 
     async def get(self, request: Request) -> Response:
         """Its entry. Raises ModelNotFound and ModelDisabled."""
-        model = _gateway(request.scope).catalogue.find(request.path_params["name"])
-        return respond(request, model_list.encode_card(model))
+        gateway = _gateway(request.scope)
+        model = gateway.catalogue.resolve(request.path_params["name"]).model
+        return _respond_cached(request, model_list.encode_card(model, gateway.residency))
 
 
 class ModelsOfOne(HTTPEndpoint):
@@ -81,16 +83,9 @@ class ModelsOfOne(HTTPEndpoint):
 
     async def get(self, request: Request) -> Response:
         """A list with this model alone. Raises ModelNotFound and ModelDisabled."""
-        model = _gateway(request.scope).catalogue.find(request.path_params["name"])
-        return respond(request, model_list.encode_only(model))
-
-
-class Health(HTTPEndpoint):
-    """Whether sparkd serves."""
-
-    async def get(self, request: Request) -> Response:
-        """Just "ok"."""
-        return respond(request, b"ok\n", media_type="text/plain")
+        gateway = _gateway(request.scope)
+        model = gateway.catalogue.resolve(request.path_params["name"]).model
+        return _respond_cached(request, model_list.encode_only(model, gateway.residency))
 
 
 async def preflight(request: Request) -> Response:
@@ -106,6 +101,15 @@ def respond(
     """A response with sparkd's own headers."""
     response = Response(body, status, media_type=media_type)
     response.raw_headers += request_head(request.scope).own_headers()
+    return response
+
+
+def _respond_cached(request: Request, document: Document) -> Response:
+    """A document that clients may keep, but must check: 304 if the one that they have is still right."""
+    is_same = document.is_named_in(request_head(request.scope).fields.get(b"if-none-match", b""))
+    response = respond(request, b"" if is_same else document.body, status=304 if is_same else 200)
+    response.headers["etag"] = document.tag
+    response.headers["cache-control"] = "private, no-cache"
     return response
 
 

@@ -19,7 +19,7 @@ def _respond(request: Request, error: Exception) -> Response:
     head = request_head(request.scope)
     public = public_error(error, f"{request.method} {request.scope['path']}", head)
     request.app.state.gateway.log.refused(head, public)
-    response = respond(request, error_body(public, head.dialect), status=public.status)
+    response = respond(request, error_body(public, head.dialect, head.identify()), status=public.status)
     for name, value in error_headers(public).items():
         response.headers[name] = value
     return response

@@ -25,27 +25,35 @@ _ANTHROPIC_TYPES = {
     401: "authentication_error",
     403: "permission_error",
     404: "not_found_error",
+    408: "timeout_error",
     413: "request_too_large",
     429: "rate_limit_error",
     503: "overloaded_error",
+    504: "timeout_error",
+    529: "overloaded_error",
 }
 
 
-def error_body(error: SparkdError, dialect: Dialect = "openai") -> bytes:
-    """The JSON body of an error: `{"error": {"message", "type", "code", "param"}}`, or Anthropic's."""
-    if isinstance(error, ModelBusy):
-        return _encode(_busy(error))
-    return _encode(_anthropic(error) if dialect == "anthropic" else {"error": _openai(error)})
-
-
-def error_event(error: SparkdError, dialect: Dialect) -> bytes:
-    """Server-sent events that end a stream whose engine broke off: the error, and the end mark of the API."""
+def error_body(error: SparkdError, dialect: Dialect = "openai", request_id: bytes = b"") -> bytes:
+    """The JSON body of an error: `{"error": {"message", "type", "code", "param"}}`, or Anthropic's with its id."""
     if dialect == "anthropic":
-        return b"event: error\ndata: " + _encode(_anthropic(error)) + b"\n\n"
+        fields = _anthropic(error, request_id)
+        return _encode(_busy(error) | fields if isinstance(error, ModelBusy) else fields)
+    return _encode(_busy(error) if isinstance(error, ModelBusy) else {"error": _openai(error)})
+
+
+def error_event(error: SparkdError, dialect: Dialect, request_id: bytes = b"") -> bytes:
+    """Server-sent events that end a stream whose engine broke off: the error, and the end mark of the API."""
+    data = b"data: " + error_data(error, dialect, request_id) + b"\n\n"
+    return data + b"data: [DONE]\n\n" if dialect == "openai" else b"event: error\n" + data
+
+
+def error_data(error: SparkdError, dialect: Dialect, request_id: bytes = b"") -> bytes:
+    """The data of a server-sent event with an error."""
     if dialect == "responses":
         fields = {"type": "error", "code": error.code, "message": error.message, "param": error.param}
-        return b"event: error\ndata: " + _encode(fields | {"error": _openai(error)}) + b"\n\n"
-    return b"data: " + _encode({"error": _openai(error)}) + b"\n\ndata: [DONE]\n\n"
+        return _encode(fields | {"error": _openai(error)})
+    return _encode(_anthropic(error, request_id) if dialect == "anthropic" else {"error": _openai(error)})
 
 
 def error_headers(error: SparkdError) -> dict[str, str]:
@@ -64,9 +72,15 @@ def _openai(error: SparkdError) -> dict[str, str | None]:
     return {"message": error.message, "type": error.type, "code": error.code, "param": error.param}
 
 
-def _anthropic(error: SparkdError) -> dict[str, Any]:
-    kind = _ANTHROPIC_TYPES.get(error.status, "api_error")
-    return {"type": "error", "error": {"type": kind, "message": error.message, "code": error.code}}
+def _anthropic(error: SparkdError, request_id: bytes) -> dict[str, Any]:
+    kind = _ANTHROPIC_TYPES.get(error.status)
+    if kind is None:
+        kind = "invalid_request_error" if error.status < 500 or error.status == 501 else "api_error"
+    fields: dict[str, Any] = {
+        "type": "error",
+        "error": {"type": kind, "message": error.message, "code": error.code},
+    }
+    return fields | ({"request_id": request_id.decode("latin-1")} if request_id else {})
 
 
 def _whole(seconds: float) -> int:

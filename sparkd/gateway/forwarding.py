@@ -15,12 +15,14 @@ from typing import Any, Protocol, cast
 
 from sparkd.catalog.definitions import Model
 from sparkd.errors import SparkdError
+from sparkd.gateway.answer import Answer
 from sparkd.gateway.body import Upload
 from sparkd.gateway.prepared_request import PreparedRequest
 from sparkd.gateway.request_head import RequestHead
 from sparkd.gateway.request_log import RequestLog
 from sparkd.gateway.response_writer import ResponseWriter
 from sparkd.journal.handler import event
+from sparkd.scheduling.lifecycle import Residency
 from sparkd.upstream.client import Upstream
 from sparkd.upstream.connection import Connection, StaleConnection
 
@@ -58,6 +60,10 @@ class Lender(Protocol):
         """A lease that has not been requested yet."""
         ...
 
+    def residency(self, model: Model) -> Residency:
+        """Whether the model is loaded now."""
+        ...
+
 
 class Forwarding:
     """Forwards one prepared request. Until it ends, it is the `observer` of its client's connection."""
@@ -68,6 +74,7 @@ class Forwarding:
         self._prepared = prepared
         self._lease = lease
         self._writer = writer
+        self._answer = Answer(writer, prepared.model.id, prepared.echo)
         self._log = log
         self._exchange: Connection | None = None
         self._task: asyncio.Task[Any] | None = None
@@ -88,7 +95,7 @@ class Forwarding:
         try:
             if self._prepared.deferred_count is None and self._lease.request():
                 self._exchange = self._lease.upstream.try_exchange(
-                    self._prepared.request, self._writer, self._engine_ended
+                    self._prepared.request, self._answer, self._engine_ended
                 )
         except Exception:
             self._release()
@@ -160,7 +167,7 @@ class Forwarding:
         request = self._prepared.request
         if self._prepared.deferred_count is not None:
             request = await self._prepared.deferred_count.apply(self._lease.upstream, request)
-        await self._lease.upstream.exchange(request, self._writer)
+        await self._lease.upstream.exchange(request, self._answer)
         await self._writer.flushed()
 
     # The end
@@ -173,7 +180,7 @@ class Forwarding:
             self._log.disconnected(request)
             return
         if error is None:
-            self._log.answered(request, self._writer.status)
+            self._log.answered(request, self._writer.status, self._answer.error)
         else:
             public = public_error(error, f"response of {self._prepared.model.id}", request)
             self._log.interrupted(request, public)

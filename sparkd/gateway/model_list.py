@@ -1,57 +1,97 @@
 """`GET /v1/models`: the catalogue for clients; it starts nothing.
 
-One list serves clients of OpenAI, vLLM, llama.cpp and Anthropic: it has the fields of each (vLLM calls the context
-length `max_model_len`, llama.cpp `meta.n_ctx`; `display_name` is Anthropic's), and some of the catalogue's own:
-`status`, `tags`, `family`, `parameters`, `vision`.
+One list serves clients of OpenAI, vLLM, llama.cpp, Anthropic and Codex: it has the fields of each (vLLM calls the
+context length `max_model_len`, llama.cpp `meta.n_ctx`; `display_name` is Anthropic's), and some of the catalogue's own:
+`tags`, `family`, `parameters`, `vision`.
+
+`status.value` is what llama.cpp's router says about a model, and Open WebUI reads: "unloaded", "loading" or "loaded".
+`status.catalogue` is the status in the catalogue.
+
+Codex requires a list `models` at the top, and uses what an entry there says about a model, its `base_instructions` in
+place of its own instructions. sparkd has none that are better, so the list is empty, and Codex uses its own.
 """
 
 from __future__ import annotations
 
 import datetime
+import hashlib
 import time
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
 from sparkd.rewriting.context_window import context_length
+from sparkd.scheduling.lifecycle import Residency
 
 _encode = msgspec.json.Encoder().encode
 _started = int(time.time())
 
 
+ResidencyOf = Callable[[Model], Residency]
+"""Whether a model is loaded now."""
+
+
+class Document(Struct, frozen=True):
+    """A JSON document and its entity tag."""
+
+    body: bytes
+    tag: str
+
+    @classmethod
+    def encode(cls, content: object) -> Document:
+        """Encode a document."""
+        body = _encode(content)
+        return cls(body, f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"')
+
+    def is_named_in(self, condition: bytes) -> bool:
+        """Whether the header `If-None-Match` names this document."""
+        tags = [tag.strip().removeprefix("W/") for tag in condition.decode("latin-1").split(",")]
+        return self.tag in tags or tags == ["*"]
+
+
 class ModelList:
-    """The enabled models of a catalogue as JSON. The whole list is encoded once per catalogue."""
+    """The enabled models of a catalogue as JSON. Encoded again if the catalogue or the residency of a model changes."""
 
     def __init__(self) -> None:
         self._catalogue: Catalogue | None = None
-        self._encoded = b""
+        self._models: list[Model] = []
+        self._states: list[Residency] = []
+        self._document = Document(b"", "")
 
-    def encode_all(self, catalogue: Catalogue) -> bytes:
+    def encode_all(self, catalogue: Catalogue, residency: ResidencyOf) -> Document:
         """Every enabled model."""
         if catalogue is not self._catalogue:
-            self._encoded = _list([model for model in catalogue.models.values() if model.enabled])
             self._catalogue = catalogue
-        return self._encoded
+            self._models = [model for model in catalogue.models.values() if model.enabled]
+            self._document = Document(b"", "")
+        states = list(map(residency, self._models))
+        if states != self._states or not self._document.body:
+            self._states = states
+            self._document = _list(self._models, residency)
+        return self._document
 
 
-def encode_only(model: Model) -> bytes:
+def encode_only(model: Model, residency: ResidencyOf) -> Document:
     """A list of one, for clients whose base URL is `/v1/<model>`."""
-    return _list([model])
+    return _list([model], residency)
 
 
-def encode_card(model: Model) -> bytes:
+def encode_card(model: Model, residency: ResidencyOf) -> Document:
     """One model."""
-    return _encode(_card(model))
+    return Document.encode(_card(model, residency))
 
 
-def _list(models: list[Model]) -> bytes:
-    cards = [_card(model) for model in models]
-    return _encode(
+def _list(models: list[Model], residency: ResidencyOf) -> Document:
+    cards = [_card(model, residency) for model in models]
+    return Document.encode(
         {
             "object": "list",
             "data": cards,
+            "models": [],  # Codex's, see above
             "has_more": False,
             "first_id": cards[0]["id"] if cards else None,
             "last_id": cards[-1]["id"] if cards else None,
@@ -59,7 +99,7 @@ def _list(models: list[Model]) -> bytes:
     )
 
 
-def _card(model: Model) -> dict[str, Any]:
+def _card(model: Model, residency: ResidencyOf) -> dict[str, Any]:
     made = datetime.datetime.fromtimestamp(_started, datetime.UTC).isoformat()
     fields: dict[str, Any] = {
         "id": model.id,
@@ -75,7 +115,7 @@ def _card(model: Model) -> dict[str, Any]:
         "description": model.description,
         "family": model.family,
         "parameters": model.parameters or None,
-        "status": model.status,
+        "status": {"value": residency(model), "catalogue": model.status},
         "tags": model.tags,
         "vision": model.vision,
     }

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
+from sparkd.catalog.name_index import Found
 from sparkd.catalog.names import RESERVED_PATH_SEGMENTS
 from sparkd.errors import InvalidRequest, ModelNotFound, SparkdError
 from sparkd.gateway.paths import target
@@ -18,8 +19,8 @@ from sparkd.rewriting.rewrite_context import Api
 class Named(Struct, frozen=True):
     """What the head says: the model, if it names one, and the target to request from its engine.
 
-    `api` is the target's, `name` the name that the head uses. If `model` is None, the body must name it, and
-    `missing` is the error if it does not.
+    `api` is the target's. `asked` is the name that the head uses, `name` the catalogue's own spelling of it. If `model`
+    is None, the body must name it, and `missing` is the error if it does not.
     """
 
     model: Model | None
@@ -27,6 +28,12 @@ class Named(Struct, frozen=True):
     api: Api
     missing: SparkdError
     name: str | None = None
+    asked: str | None = None
+
+    @property
+    def is_path_known(self) -> bool:
+        """Whether no segment of the path may be the name of a model that does not exist."""
+        return not isinstance(self.missing, ModelNotFound)
 
 
 _NOT_NAMED = InvalidRequest(
@@ -42,20 +49,38 @@ def named_in_head(catalogue: Catalogue, segments: tuple[str, ...], query: bytes)
     Raises ModelNotFound and ModelDisabled.
     """
     missing: SparkdError = _NOT_NAMED
-    model: Model | None = None
-    name: str | None = None
+    found: Found | None = None
+    asked: str | None = None
     if len(segments) > 2 and segments[0] == "v1" and segments[1] not in RESERVED_PATH_SEGMENTS:
         try:
-            model, name = catalogue.find(segments[1]), segments[1]
-            segments = ("v1", *segments[2:])
+            found, asked, segments = _named_in_path(catalogue, segments)
         except ModelNotFound as error:
             missing = error  # unless it is a path of an engine: then query or body name the model
     path = target(segments)
     if b"model=" in query:
         wanted, query = _take_model(query)
-        if model is None and wanted:
-            model, name = catalogue.find(wanted), wanted
-    return Named(model, path + b"?" + query if query else path, detect_api(path.decode()), missing, name)
+        if found is None and wanted:
+            found, asked = catalogue.resolve(wanted), wanted
+    full = path + b"?" + query if query else path
+    api = detect_api(path.decode())
+    if found is None:
+        return Named(None, full, api, missing)
+    return Named(found.model, full, api, missing, found.name, asked)
+
+
+def _named_in_path(catalogue: Catalogue, segments: tuple[str, ...]) -> tuple[Found, str, tuple[str, ...]]:
+    """The model that the segments after /v1 name: one of them, or two (`org/name`); and the target's segments."""
+    try:
+        return catalogue.resolve(segments[1]), segments[1], ("v1", *segments[2:])
+    except ModelNotFound:
+        if len(segments) < 4 or segments[2] in RESERVED_PATH_SEGMENTS:
+            raise
+        name = f"{segments[1]}/{segments[2]}"
+        try:
+            return catalogue.resolve(name), name, ("v1", *segments[3:])
+        except ModelNotFound:
+            pass  # the error about one segment is the clearer one
+        raise
 
 
 def _take_model(query: bytes) -> tuple[str | None, bytes]:

@@ -41,12 +41,14 @@ class PreparedRequest(Struct, frozen=True):
     """The request to send to which model's engine. A body that is an Upload must be closed in the end.
 
     `rewrites` names the rules that changed the request; `deferred_count` is to be applied once the engine is ready.
+    `echo` is the name that the response must have for the model; None if it may keep the engine's.
     """
 
     model: Model
     request: EngineRequest
     rewrites: tuple[str, ...] = ()
     deferred_count: DeferredTokenCount | None = None
+    echo: str | None = None
 
 
 class Preparer:
@@ -70,6 +72,7 @@ class Preparer:
         self._limits = Limits(catalogue.settings.server.max_body, body_stall)
         self._without = without
         self._template_of = template_of
+        self._echoes = catalogue.settings.server.echo_model
 
     def name(self, request: RequestHead, segments: tuple[str, ...]) -> Named:
         """The model and the target that the head names. Raises ModelNotFound, ModelDisabled and InvalidRequest."""
@@ -89,11 +92,17 @@ class Preparer:
         if not request.has_body:
             if model is None:
                 raise named.missing.with_traceback(None)  # it is one object for many requests
-            return PreparedRequest(model, self._engine_request(request, named, b"", 0))
+            return PreparedRequest(
+                model, self._engine_request(request, named, b"", 0), echo=self._echo(model, named.asked)
+            )
         self._limits.check(request.length or 0)
         if model is not None and not (request.is_plain and (request.is_json or named.api != "other")):
             upload = Upload(receive, self._limits)
-            return PreparedRequest(model, self._engine_request(request, named, upload, request.length))
+            return PreparedRequest(
+                model,
+                self._engine_request(request, named, upload, request.length),
+                echo=self._echo(model, named.asked),
+            )
         if not request.is_plain:
             raise InvalidRequest(
                 "A compressed body cannot be read here: send it uncompressed, or name the model in the path."
@@ -116,11 +125,12 @@ class Preparer:
             self._engine_request(request, named, rewritten.body.encode(), 0),
             rewritten.rewrites,
             DeferredTokenCount.needed_for(context, body, rewritten.body),
+            self._echo(model, body.model or named.asked),
         )
 
     def _context(self, model: Model, named: Named, name_in_body: str | None) -> RewriteContext:
         presets = model.rewriting.presets
-        names = (named.name, name_in_body) if presets else ()
+        names = (named.name, self._catalogue.canonical_name(name_in_body or "")) if presets else ()
         preset = next((name for name in names if name in presets), None)
         key = (model.id, named.api, preset)
         context = self._contexts.get(key)
@@ -144,21 +154,32 @@ class Preparer:
             self._limits.check(size)
             finder.feed(message["body"])
             more = message["more_body"]
-        value = finder.value.decode("utf-8", "replace") if finder.value is not None else None
+        if finder.value is None:  # not even a default model helps: the engine wants the field
+            raise named.missing.with_traceback(None)  # it is one object for many requests
+        value = finder.value.decode("utf-8", "replace")
         model = self._find(request, named, value)
         ahead = finder.replaced(model.id.encode())
         length = request.length
         if length is not None:
             length += len(ahead) - size
         upload = Upload(receive, self._limits, ahead=ahead, more=more)
-        return PreparedRequest(model, self._engine_request(request, named, upload, length))
+        return PreparedRequest(
+            model, self._engine_request(request, named, upload, length), echo=self._echo(model, value)
+        )
 
     def _find(self, request: RequestHead, named: Named, name: str | None) -> Model:
-        if not name:
+        # The engine of the default model does not have a path that begins with an unknown name.
+        found = self._catalogue.resolve_or_default(name) if name or named.is_path_known else None
+        if found is None:
             raise named.missing.with_traceback(None)  # it is one object for many requests
-        model = self._catalogue.find(name)
-        request.model = model.id
-        return model
+        request.model = found.model.id
+        return found.model
+
+    def _echo(self, model: Model, asked: str | None) -> str | None:
+        """The name for the response, unless the engine uses it by itself: vLLM and SGLang know the model by its id."""
+        if not self._echoes or not asked or (asked == model.id and model.engine != "command"):
+            return None
+        return asked
 
     def _engine_request(
         self, request: RequestHead, named: Named, body: bytes | bytearray | Upload, length: int | None

@@ -41,10 +41,16 @@ class RequestLog:
         """The response had started and was interrupted."""
         self._write(request, "interrupted", error.status, error.code, error.message)
 
-    def answered(self, request: RequestHead, status: int) -> None:
-        """The engine's response is complete, with this status."""
+    def answered(self, request: RequestHead, status: int, error: SparkdError | None = None) -> None:
+        """The engine's response is complete, with this status. `error` is the one that it reported, if any.
+
+        Its message is not logged: engines quote the request in it.
+        """
         if status >= 500:
             self._write(request, "failed", status, UpstreamError.code, f"the engine answered {status}")
+        elif status < 400 and error is not None:
+            why = "the engine reported an error in its stream"
+            self._write(request, "failed", error.status, error.code, why)
         elif logger.isEnabledFor(logging.DEBUG):
             extra = _fields(request, "answered", STATUS=status)
             logger.debug("%s: answered %d", _describe(request), status, extra=extra)

@@ -184,7 +184,9 @@ class ResponseWriter:
         self._unsent.clear()
         if self._takes_events and not self._is_fixed:
             # The blank line ends an event that was cut in the middle.
-            self._write(data + b"\n\n" + error_event(error, self.request.dialect), more=False)
+            self._write(
+                data + b"\n\n" + error_event(error, self.request.dialect, self.request.identify()), more=False
+            )
         else:
             self._write(data, more=True)
 

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Final
+from typing import Final, Literal
+
+Residency = Literal["unloaded", "loading", "loaded"]
+"""What clients are interested in: whether a request finds the model in memory."""
 
 
 class State(StrEnum):
@@ -82,3 +85,10 @@ def render_mermaid() -> str:
         if target is not state
     ]
     return "\n".join(["stateDiagram-v2", f"    [*] --> {State.STOPPED}", *arrows])
+
+
+def residency(state: State) -> Residency:
+    """Whether a model in this state is loaded."""
+    if state is State.STARTING:
+        return "loading"
+    return "loaded" if state in (State.READY, State.DRAINING) else "unloaded"

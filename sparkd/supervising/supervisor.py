@@ -30,7 +30,7 @@ from sparkd.scheduling.actions import (
     Refuse,
     Terminate,
 )
-from sparkd.scheduling.lifecycle import State
+from sparkd.scheduling.lifecycle import Residency, State, residency
 from sparkd.scheduling.plan import Plan, make_plan
 from sparkd.scheduling.scheduler import Scheduler
 from sparkd.scheduling.status import Status
@@ -95,6 +95,11 @@ class Supervisor:
     def lease(self, model: Model) -> Lease:
         """Return a lease to enter with `async with`."""
         return Lease(self, model)
+
+    def residency(self, model: Model) -> Residency:
+        """Whether the model is loaded now."""
+        entry = self._scheduler.entry(model.id)
+        return "unloaded" if entry is None else residency(entry.state)
 
     def request(self, model: Model) -> tuple[int, asyncio.Future[Run]]:
         """Queue a request for the model; return its ticket, and a future of its run.

@@ -21,6 +21,7 @@ from sparkd.errors import Refusal
 from sparkd.gateway import Gateway
 from sparkd.gateway.keys import Keys
 from sparkd.gateway.server import HttpServer
+from sparkd.scheduling.lifecycle import Residency
 from sparkd.upstream.client import Upstream
 from tests.gateway.engines import OK, Answer, Engine, Script, answering, read_answer
 
@@ -104,6 +105,11 @@ class Supervisor:
     granted: int = 0
     held: int = 0
     asked: list[str] = field(default_factory=list)
+    residencies: dict[str, Residency] = field(default_factory=dict)
+
+    def residency(self, wanted: Model) -> Residency:
+        """As set by the test; models are unloaded."""
+        return self.residencies.get(wanted.id, "unloaded")
 
     def lease(self, wanted: Model) -> Lease:
         """A lease that has not been requested yet."""

@@ -69,6 +69,12 @@ def test_the_key_is_checked_before_the_body_is_read() -> None:
     ("raw", "status"),
     [
         (b"GET /healthz HTTP/1.1\r\n\r\n", 200),
+        (b"GET /health HTTP/1.1\r\n\r\n", 200),
+        (b"GET /ping HTTP/1.1\r\n\r\n", 200),
+        (b"HEAD / HTTP/1.1\r\n\r\n", 200),
+        (b"GET /v1 HTTP/1.1\r\n\r\n", 401),
+        (b"GET /version HTTP/1.1\r\n\r\n", 401),
+        (b"GET /v1/m/health HTTP/1.1\r\n\r\n", 401),
         (b"OPTIONS /v1/chat/completions HTTP/1.1\r\n\r\n", 204),
         (b"GET /v1/models HTTP/1.1\r\n\r\n", 401),
         (b"GET /v1/models/m HTTP/1.1\r\n\r\n", 401),

@@ -171,7 +171,7 @@ def test_a_client_that_leaves_right_after_an_early_answer_frees_the_engine() -> 
             reader, writer = await here.connect()
             writer.write(UPLOAD + bytes(1000))
             answer = await read_answer(reader)
-            assert (answer.status, answer.body) == (400, b"no")
+            assert (answer.status, answer.json["error"]["message"]) == (400, "no")
             writer.close()
             await until(lambda: here.supervisor.held == 0 and here.engine.open == 0, within=1)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
+from sparkd import __version__
 from sparkd.catalog import Catalogue
 from tests.gateway.engines import OK, Answer, answering, request
 from tests.gateway.gateways import catalogue, house, model, run
@@ -50,8 +53,13 @@ def test_enabled_models_are_listed_with_their_context_in_every_dialect() -> None
     assert big["aliases"] == ["org/big", "large"]
     assert [big[key] for key in ("max_model_len", "context_length", "context_window")] == [131072] * 3
     assert big["meta"] == {"n_ctx": 131072}
-    assert {name: big[name] for name in LABELS} == LABELS | {"tags": ["code", "long-context"]}
-    assert [cards["flag"][name] for name in LABELS] == [None, None, "experimental", [], False]
+    status = {"value": "unloaded", "catalogue": "validated"}
+    assert {name: big[name] for name in LABELS} == LABELS | {
+        "tags": ["code", "long-context"],
+        "status": status,
+    }
+    status = {"value": "unloaded", "catalogue": "experimental"}
+    assert [cards["flag"][name] for name in LABELS] == [None, None, status, [], False]
     assert cards["flag"]["max_model_len"] == 2048
     assert "max_model_len" not in cards["unknown"]
 
@@ -79,9 +87,86 @@ def test_head_gives_the_length_of_the_list() -> None:
     assert int(answer.header("content-length") or 0) > 100
 
 
-def test_health_is_ok() -> None:
-    answer = get("/healthz")
-    assert (answer.status, answer.body) == (200, b"ok\n")
+def test_the_list_says_which_models_are_loaded_and_has_another_tag_then() -> None:
+    async def test() -> None:
+        async with house(models=several()) as here:
+            for path in ("/v1/models", "/v1/big/models", "/v1/models/big"):
+                here.supervisor.residencies = {}
+                raw = f"GET {path} HTTP/1.1\r\nhost: x\r\n"
+                first = await here.ask(f"{raw}\r\n".encode())
+                tag = first.header("etag")
+                same = await here.ask(f'{raw}if-none-match: "x", W/{tag}\r\n\r\n'.encode())
+                assert (same.status, same.body, same.header("etag")) == (304, b"", tag)
+                assert first.header("cache-control") == same.header("cache-control") == "private, no-cache"
+                here.supervisor.residencies = {"big": "loading"}
+                other = await here.ask(f"{raw}if-none-match: {tag}\r\n\r\n".encode())
+                assert (other.status, other.header("etag") == tag) == (200, False)
+                card = other.json if path == "/v1/models/big" else other.json["data"][0]
+                assert card["status"]["value"] == "loading"
+            assert here.supervisor.asked == []
+
+    run(test)
+
+
+def test_a_tag_that_never_was_or_any_is_understood() -> None:
+    assert get("/v1/models", 'if-none-match: "never"\r\n').status == 200
+    assert get("/v1/models", "if-none-match: *\r\n").status == 304
+    assert get("/v1/models", "if-none-match: *\r\n", "HEAD").status == 304
+
+
+def test_codex_and_anthropic_find_what_they_require() -> None:
+    answer = get("/v1/models?client_version=0.153.4", "anthropic-version: 2023-06-01\r\n").json
+    assert answer["models"] == []
+    assert (answer["has_more"], answer["first_id"], answer["last_id"]) == (False, "big", "unknown")
+    assert all(
+        card["type"] == "model" and card["display_name"] and card["created_at"] for card in answer["data"]
+    )
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/health", "/ping", "/v1/health", "/v1/ping"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_health_is_ok(path: str, method: str) -> None:
+    answer = get(path, method=method)
+    assert (answer.status, answer.body) == (200, b"ok\n" if method == "GET" else b"")
+
+
+def test_the_health_of_a_model_starts_nothing() -> None:
+    answer = get("/v1/large/health")
+    assert (answer.status, answer.json) == (200, {"status": "ok", "model": "big", "state": "unloaded"})
+    assert get("/v1/org/big/ping").json["model"] == "big"
+    assert (get("/v1/nosuch/health").code, get("/v1/off/health").code) == (
+        "model_not_found",
+        "model_disabled",
+    )
+
+
+def test_the_version_is_sparkds() -> None:
+    assert get("/version").json == get("/v1/version").json == {"version": __version__}
+
+
+@pytest.mark.parametrize("path", ["/", "/v1", "/v1/"])
+def test_the_beginning_says_what_is_served(path: str) -> None:
+    assert get(path, method="HEAD").status == 200
+    answer = get(path).json
+    assert "sparkd serves" in answer["message"]
+    assert (
+        get(answer["models"]).status == get(answer["health"]).status == get(answer["version"]).status == 200
+    )
+
+
+@pytest.mark.parametrize("path", ["/favicon.ico", "/robots.txt"])
+def test_what_browsers_ask_for_is_not_logged(path: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        assert get(path).status == 404
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/health", "/version", "/tokenize", "/v1/models", "/v1/m/chat/completions"]
+)
+def test_a_preflight_is_answered_everywhere(path: str) -> None:
+    answer = get(path, "Origin: http://localhost:3000\r\n", "OPTIONS")
+    assert (answer.status, answer.header("access-control-allow-origin")) == (204, "http://localhost:3000")
 
 
 def test_a_page_of_this_machine_is_told_that_it_may() -> None:

@@ -48,11 +48,11 @@ def refused(raw: bytes) -> Answer:
         (request(b'{"model":"m"}', extra="content-encoding: gzip\r\n"), 400, "invalid_request"),
         (request(b"", "/v1/responses/r1", "GET"), 400, "invalid_request"),
         (request(b"{}", "/v1/models"), 405, "method_not_allowed"),
-        (request(b"{}", "/"), 404, "path_not_found"),
+        (request(b"{}", "/"), 405, "method_not_allowed"),
         (request(b"{}", "/V1/m/chat/completions"), 404, "path_not_found"),
         (request(b"{}", "/metrics"), 404, "path_not_found"),
         (request(b"", "/docs", "GET"), 404, "path_not_found"),
-        (request(b"", "/v1", "GET"), 404, "path_not_found"),
+        (request(b"", "/v2", "GET"), 404, "path_not_found"),
         (request(b"", "/v1/realtime?model=m", "GET", "upgrade: WebSocket\r\n"), 501, "not_supported"),
     ],
 )

@@ -16,6 +16,7 @@ from sparkd.catalog.nearest import did_you_mean
 from sparkd.catalog.origins import Table
 from sparkd.catalog.reading.drafts import Draft
 from sparkd.catalog.reading.model_checks import MODEL_CHECKS
+from sparkd.catalog.reading.name_checks import check_aliases_unique, check_default_model, check_patterns
 from sparkd.catalog.settings import Memory, Settings
 from sparkd.catalog.sizes import format_size
 
@@ -69,7 +70,9 @@ def check_models(drafts: Sequence[Draft], settings: Settings, tables: Mapping[st
     for draft in drafts:
         for check in MODEL_CHECKS:
             yield from check(draft)
-    yield from _check_aliases_unique(drafts)
+    yield from check_aliases_unique(drafts)
+    yield from check_patterns(drafts)
+    yield from check_default_model(drafts, settings.server.default_model, tables["server"])
     yield from _check_single_utility(drafts)
     if not tables["memory"].invalid_keys:
         yield from _check_memory(drafts, settings.memory, tables["memory"])
@@ -98,19 +101,6 @@ def check_runtimes_exist(
         runtime = draft.model.runtime
         if runtime and runtime not in runtimes:
             yield draft.report_key(missing(runtime), runtime, "runtime")
-
-
-def _check_aliases_unique(drafts: Sequence[Draft]) -> Iterator[str]:
-    taken = {draft.model.id: f"the id of a model in {draft.file}" for draft in drafts}
-    for draft in drafts:
-        named = [(alias, "aliases") for alias in draft.model.aliases]
-        named += [(alias, "rewriting") for alias in draft.model.rewriting.presets]
-        for alias, key in named:
-            if alias in taken:
-                inner = ("presets",) if key == "rewriting" else ()
-                yield draft.report_key(f"is {taken[alias]}", alias, key, *inner)
-            else:
-                taken[alias] = f'an alias of "{draft.model.id}" in {draft.table.origin_of(key).file}'
 
 
 def _check_single_utility(drafts: Sequence[Draft]) -> Iterator[str]:

@@ -7,7 +7,14 @@ from collections.abc import Callable, Iterator, Mapping
 
 from sparkd.catalog.definitions import PLACEHOLDERS
 from sparkd.catalog.labels import ClientLimits, Clients
-from sparkd.catalog.names import NAME_RULE, RESERVED_PATH_SEGMENTS, is_alias, is_option, is_variable
+from sparkd.catalog.names import (
+    NAME_RULE,
+    RESERVED_PATH_SEGMENTS,
+    is_alias,
+    is_alias_pattern,
+    is_option,
+    is_variable,
+)
 from sparkd.catalog.nearest import did_you_mean
 from sparkd.catalog.reading.drafts import Draft
 
@@ -28,7 +35,7 @@ def _check_names(draft: Draft) -> Iterator[str]:
     for alias in model.aliases:
         if alias in RESERVED_PATH_SEGMENTS:
             yield draft.report_key(f"is the beginning of an API path (/v1/{alias})", alias, "aliases")
-        elif not is_alias(alias):
+        elif not is_alias_pattern(alias):
             yield draft.report_key(f"expected {NAME_RULE}; single slashes may join names", alias, "aliases")
 
 

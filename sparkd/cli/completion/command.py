@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from sparkd import daemon
 from sparkd.catalog import Catalogue
+from sparkd.catalog.patterns import is_pattern
 from sparkd.catalog.reading import read_catalogue
 from sparkd.catalog.reading.locations import catalogue_path
 from sparkd.cli import arguments as command_line
@@ -41,7 +42,7 @@ def list_names(catalogue: Catalogue, kind: str) -> list[str]:
     if kind == "runtimes":
         return sorted(catalogue.runtimes)
     enabled = [model for model in catalogue.models.values() if model.enabled]
-    return sorted({name for model in enabled for name in (model.id, *model.aliases)})
+    return sorted({name for model in enabled for name in (model.id, *model.aliases) if not is_pattern(name)})
 
 
 def list_command_nodes() -> list[CommandNode]:

@@ -1,0 +1,62 @@
+"""Rules between the names of models: each name, and each pattern, leads to one model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+
+from sparkd.catalog.messages import format_value_problem
+from sparkd.catalog.nearest import did_you_mean
+from sparkd.catalog.origins import Table
+from sparkd.catalog.patterns import is_pattern, overlap, specificity
+from sparkd.catalog.reading.drafts import Draft
+
+
+def check_aliases_unique(drafts: Sequence[Draft]) -> Iterator[str]:
+    """Check that no two models have the same name."""
+    taken = {draft.model.id: f"the id of a model in {draft.file}" for draft in drafts}
+    for draft in drafts:
+        named = [(alias, "aliases") for alias in draft.model.aliases]
+        named += [(alias, "rewriting") for alias in draft.model.rewriting.presets]
+        for alias, key in named:
+            if alias in taken:
+                inner = ("presets",) if key == "rewriting" else ()
+                yield draft.report_key(f"is {taken[alias]}", alias, key, *inner)
+            else:
+                taken[alias] = f'an alias of "{draft.model.id}" in {draft.table.origin_of(key).file}'
+
+
+def check_patterns(drafts: Sequence[Draft]) -> Iterator[str]:
+    """Check that no name matches patterns of two models that are equally specific."""
+    groups: dict[tuple[int, int], list[tuple[str, Draft]]] = {}
+    for draft in drafts:
+        for alias in draft.model.aliases:
+            if draft.model.enabled and is_pattern(alias):
+                groups.setdefault(specificity(alias), []).append((alias, draft))
+    for group in groups.values():
+        for (first, owner), (second, draft) in combinations(group, 2):
+            if owner is not draft and first != second and overlap(first, second):
+                text = (
+                    f'a name may match this and "{first}" of "{owner.model.id}", and neither is more specific; '
+                    "change one of them"
+                )
+                yield draft.report_key(text, second, "aliases")
+
+
+def check_default_model(drafts: Sequence[Draft], name: str | None, table: Table) -> Iterator[str]:
+    """Check that the default model exists and is enabled."""
+    if name is None or "default_model" in table.invalid_keys:
+        return
+    names = {
+        known: draft.model
+        for draft in drafts
+        for known in (draft.model.id, *draft.model.aliases, *draft.model.rewriting.presets)
+        if not is_pattern(known)
+    }
+    if name not in names:
+        enabled = (known for known, model in names.items() if model.enabled)
+        text = f"there is no such model{did_you_mean(name, enabled)}"
+        yield format_value_problem(*table.locate_key("default_model"), name, text)
+    elif not names[name].enabled:
+        text = f'the model "{names[name].id}" is disabled'
+        yield format_value_problem(*table.locate_key("default_model"), name, text)
