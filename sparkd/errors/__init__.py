@@ -23,6 +23,7 @@
     │   ├── InvalidRequest      400
     │   ├── ContextExceeded     400  the prompt cannot fit into the model's context
     │   ├── ImagesNotSupported  400
+    │   ├── TaskNotSupported    400  the model is of another kind
     │   ├── Unauthorized        401
     │   ├── ModelDisabled       403
     │   ├── PathForbidden       403
@@ -33,6 +34,8 @@
     │   ├── RequestTimeout      408
     │   ├── FilesInUse          409  the files of a running model cannot be removed
     │   ├── BodyTooLarge        413
+    │   ├── EncodingNotSupported    415  its content encoding
+    │   ├── MediaTypeNotSupported   415  its content type
     │   ├── HeadersTooLarge     431
     │   └── NotSupported        501
     ├── Refusal                 sparkd or an engine cannot serve it now: a retry may succeed
@@ -83,12 +86,14 @@ from sparkd.errors.operations import (
 from sparkd.errors.requests import (
     BodyTooLarge,
     ContextExceeded,
+    EncodingNotSupported,
     HeadersTooLarge,
     Holder,
     ImagesNotSupported,
     InsufficientMemory,
     InvalidRequest,
     LogNotFound,
+    MediaTypeNotSupported,
     MethodNotAllowed,
     ModelBusy,
     ModelDisabled,
@@ -103,6 +108,7 @@ from sparkd.errors.requests import (
     RequestError,
     RequestTimeout,
     ShuttingDown,
+    TaskNotSupported,
     Unauthorized,
     UpstreamError,
     WaitTimeout,
@@ -120,6 +126,7 @@ __all__ = [
     "DemoModelFailed",
     "DownloadFailed",
     "DownloadFailureReason",
+    "EncodingNotSupported",
     "FilesInUse",
     "FilesMissing",
     "HandoverError",
@@ -131,6 +138,7 @@ __all__ = [
     "LaunchError",
     "ListenError",
     "LogNotFound",
+    "MediaTypeNotSupported",
     "MethodNotAllowed",
     "ModelBusy",
     "ModelDisabled",
@@ -155,6 +163,7 @@ __all__ = [
     "SourceNotFound",
     "SourceUnreachable",
     "SparkdError",
+    "TaskNotSupported",
     "Unauthorized",
     "UpstreamError",
     "WaitTimeout",

@@ -5,19 +5,21 @@ An API key is checked before a body is read and before anything is started.
 
 from __future__ import annotations
 
+import contextlib
+
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from sparkd.catalog import Catalogue
-from sparkd.errors import NotSupported, PathForbidden, SparkdError
+from sparkd.errors import InvalidRequest, NotSupported, PathForbidden, SparkdError
 from sparkd.gateway.body import STALL
 from sparkd.gateway.endpoints import Forward, Health, KeyRequired, Model, Models, ModelsOfOne, preflight
 from sparkd.gateway.error_responses import EXCEPTION_HANDLERS
 from sparkd.gateway.forwarding import Forwarding, Lender, public_error
 from sparkd.gateway.keys import Keys
 from sparkd.gateway.model_list import ModelList
-from sparkd.gateway.paths import Path, parse_path
+from sparkd.gateway.paths import MAX_CACHED, Path, parse_path
 from sparkd.gateway.prepared_request import PreparedRequest, Preparer
 from sparkd.gateway.request_head import RequestHead
 from sparkd.gateway.request_log import RequestLog
@@ -74,7 +76,10 @@ class Gateway:
         self.preparer = Preparer(catalogue, self._body_stall, without)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Answer one request. Its route is that of the address that is meant."""
+        if len(scope["raw_path"]) <= MAX_CACHED:
+            with contextlib.suppress(InvalidRequest):  # KeyRequired raises it again
+                scope["path"] = "/" + "/".join(parse_path(scope["raw_path"]).segments)
         await self._app(scope, receive, send)
 
     def admit(self, request: RequestHead) -> Path:
