@@ -44,6 +44,7 @@
     │   ├── WaitTimeout         503  the model was not ready within `max_wait`
     │   ├── ModelStopped        503  an operator stopped the model while the request waited
     │   ├── ModelFailed         503  the model's process failed and is in backoff or quarantine
+    │   ├── ModelNotLoaded      503  a request that does not load it needs it
     │   ├── InsufficientMemory              503  pinned models or other programs leave too little memory
     │   ├── FilesMissing        503  the model is not on disk, and `download` is "reject"
     │   ├── ModelDownloading    503  the model is being downloaded; `retry_after` estimates the rest
@@ -99,6 +100,7 @@ from sparkd.errors.requests import (
     ModelDisabled,
     ModelFailed,
     ModelNotFound,
+    ModelNotLoaded,
     ModelStopped,
     NotSupported,
     PathForbidden,
@@ -146,6 +148,7 @@ __all__ = [
     "ModelFailed",
     "ModelNotAdded",
     "ModelNotFound",
+    "ModelNotLoaded",
     "ModelStopped",
     "NoAnswer",
     "NotSupported",

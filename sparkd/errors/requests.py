@@ -204,6 +204,12 @@ class InsufficientMemory(Refusal):
     code = "insufficient_memory"
 
 
+class ModelNotLoaded(Refusal):
+    """The model would have to be loaded, and this request does not load it."""
+
+    code = "model_not_loaded"
+
+
 class ShuttingDown(Refusal):
     """The daemon is stopping."""
 

@@ -31,7 +31,7 @@ _PROVIDERS: Final = frozenset({"openai", "anthropic"})
 """What may precede any of these paths. `api` may too, but is the beginning of Ollama's paths as well."""
 
 _WORDS: Final = frozenset({"v1", "v2", "api", *_PROVIDERS, *(word for path in BELOW_V1 for word in path)})
-"""Words that are recognized in any case where a path begins."""
+"""Segments that are recognized in any case where a path begins."""
 
 
 def resolve_address(segments: Segments) -> Segments:
@@ -54,7 +54,7 @@ def resolve_address(segments: Segments) -> Segments:
 
 
 def _fold_case(segments: Segments) -> Segments:
-    """Lower case for the words that a path begins with."""
+    """Lower case for the first segment of a path, if it is one of ours."""
     if segments[0] in _WORDS or segments[0].lower() not in _WORDS:
         return segments
     return (segments[0].lower(), *segments[1:])

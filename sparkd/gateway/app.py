@@ -24,6 +24,7 @@ from sparkd.gateway.prepared_request import PreparedRequest, Preparer
 from sparkd.gateway.request_head import RequestHead
 from sparkd.gateway.request_log import RequestLog
 from sparkd.gateway.response_writer import ResponseWriter
+from sparkd.gateway.token_counting import TokenCount
 
 ENGINE_PATHS = (
     # vLLM's paths beside /v1 that only answer about a model (vllm/entrypoints, 0.33)
@@ -105,6 +106,8 @@ class Gateway:
             if len(segments) < 2 or segments[0] != "v1" or "models" in (segments[1], segments[-1]):
                 return False
             named = self.preparer.name(request, segments)
+            if named.endpoint is None or not named.endpoint.is_plain_json:
+                return False
             prepared = self.preparer.prepare_json(request, named, writer.cycle.body)
             return self.forwarding(prepared, writer).start()
         except SparkdError:  # nothing was sent: the router's endpoint meets the same error, and reports it
@@ -116,3 +119,7 @@ class Gateway:
     def forwarding(self, prepared: PreparedRequest, writer: ResponseWriter) -> Forwarding:
         """A forwarding that has not begun."""
         return Forwarding(prepared, self._supervisor.lease(prepared.model), writer, self.log)
+
+    async def count(self, prepared: PreparedRequest, count: TokenCount) -> tuple[bytes, bool]:
+        """The answer to a request that counts tokens, and whether it is an estimate. It does not use the model."""
+        return await count.answer(prepared.request, self._supervisor.ready_upstream(prepared.model))

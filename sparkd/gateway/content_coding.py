@@ -36,6 +36,10 @@ _WINDOW_LOG: Final = 23
 """8 MiB, the largest window in HTTP (RFC 9659). A decompressor allocates as much as the body says."""
 
 
+_MAX_STREAMS: Final = 10_000
+"""The most streams in a row in one body. Parallel compressors make one for each 64 KiB or more."""
+
+
 class Decompressor(Protocol):
     """One coding of one body."""
 
@@ -56,11 +60,13 @@ class _Zlib:
         self._is_repeatable = is_repeatable
         self._stream = zlib.decompressobj(wbits)
         self._is_begun = False
+        self._streams = 1
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         while data:
             if self._stream.eof:
-                if not self._is_repeatable:
+                self._streams += 1
+                if self._streams > (_MAX_STREAMS if self._is_repeatable else 1):
                     raise zlib.error("there is more after its end")
                 self._stream = zlib.decompressobj(self._wbits)
             self._is_begun = True
@@ -104,10 +110,14 @@ class _Zstd:
     def __init__(self) -> None:
         self._frame = self._new()
         self._is_begun = False
+        self._frames = 1
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         while data or not (self._frame.needs_input or self._frame.eof):
             if self._frame.eof:
+                self._frames += 1
+                if self._frames > _MAX_STREAMS:
+                    raise ZstdError("there is more after its end")
                 self._frame = self._new()
             self._is_begun = True
             yield self._frame.decompress(data, PIECE)

@@ -41,6 +41,11 @@ class Endpoint(Struct, frozen=True, eq=False):
     counts: bool = False
     vllm_path: str | None = None
 
+    @property
+    def is_plain_json(self) -> bool:
+        """Whether its requests are JSON and are forwarded as they are."""
+        return self.body == "json" and not self.counts
+
 
 _ENDPOINTS: Final = (
     Endpoint("/v1/chat/completions", _GENERATE),

@@ -18,7 +18,7 @@ import logging
 from collections.abc import Set
 from functools import lru_cache, partial
 
-from msgspec import Struct
+from msgspec import Struct, structs
 from starlette.types import Receive
 
 from sparkd.catalog import Catalogue
@@ -32,6 +32,7 @@ from sparkd.gateway.naming import Named, named_in_head
 from sparkd.gateway.paths import MAX_CACHED
 from sparkd.gateway.request_head import RequestHead
 from sparkd.gateway.suitability import Suitability, check_media_type, check_method
+from sparkd.gateway.token_counting import TokenCount, find_counted_api, is_count
 from sparkd.rewriting import JsonBody, RequestRewriter, RewriteContext
 from sparkd.rewriting.rewrite_context import Api
 from sparkd.rewriting.summary import summarize
@@ -49,12 +50,14 @@ class PreparedRequest(Struct, frozen=True):
     """The request to send to which model's engine. A body that is an Upload must be closed in the end.
 
     `rewrites` names the rules that changed the request; `deferred_count` is to be applied once the engine is ready.
+    `count` answers a request that only counts tokens, without the model if need be.
     """
 
     model: Model
     request: EngineRequest
     rewrites: tuple[str, ...] = ()
     deferred_count: DeferredTokenCount | None = None
+    count: TokenCount | None = None
 
 
 class Preparer:
@@ -127,6 +130,8 @@ class Preparer:
         body = JsonBody.parse(data)
         model = named.model or self._find(request, named, body.model)
         self._suitability.check(request, model, named)
+        if named.endpoint is not None and is_count(model, named.endpoint):
+            return self._prepare_count(request, model, named, body)
         context = self._context(model, named, body.model)
         rewritten = self._rewriter.rewrite(context, body)
         if rewritten.steps and logger.isEnabledFor(logging.DEBUG):
@@ -139,6 +144,16 @@ class Preparer:
             rewritten.rewrites,
             DeferredTokenCount.needed_for(context, body, rewritten.body),
         )
+
+    def _prepare_count(
+        self, request: RequestHead, model: Model, named: Named, body: JsonBody
+    ) -> PreparedRequest:
+        api = find_counted_api(named.path, body)
+        context = self._context(model, structs.replace(named, api=api), body.model)
+        count = TokenCount.make(context, named.path, body, self._rewriter)
+        data = count.body.encode()
+        engine_request = self._engine_request(request, model, named, data, length=0, content_type=_JSON)
+        return PreparedRequest(model, engine_request, count=count)
 
     def _context(self, model: Model, named: Named, name_in_body: str | None) -> RewriteContext:
         presets = model.rewriting.presets

@@ -26,7 +26,7 @@ models without its reader's knowledge."""
 
 _EXPOSED = (
     b"access-control-expose-headers",
-    b"Content-Length, Content-Range, Retry-After, X-Request-Id, X-Sparkd-Rewrites",
+    b"Content-Length, Content-Range, Retry-After, X-Request-Id, X-Sparkd-Estimate, X-Sparkd-Rewrites",
 )
 
 
