@@ -4,8 +4,10 @@ app                the route table, and the shortcut past it
 endpoints          what the routes call; error_responses renders what they raise
 protocol           a client's connection: uvicorn's protocol with its gaps filled; server starts and stops it
 uvicorn_import     imports uvicorn without its command line
-request_head, paths, naming, body, multipart, keys    how a request is read
+request_head, paths, addresses, naming, body, content_coding, multipart, keys    how a request is read
+engine_paths, suitability    what engines serve, and requests that the model's engine cannot serve
 prepared_request   the request for the engine; deferred_count counts its tokens if an estimate is not enough
+token_counting     requests that only count tokens, answered without loading a model
 forwarding         a prepared request: lease, engine, response
 answer             what is changed in a response: engine_errors reads errors, validation_errors cuts them,
                    model_echo puts in the name that was asked for, event_stream does both in a stream

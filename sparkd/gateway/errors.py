@@ -58,7 +58,7 @@ def error_data(error: SparkdError, dialect: Dialect, request_id: bytes = b"") ->
 
 def error_headers(error: SparkdError) -> dict[str, str]:
     """The headers of an error response; Retry-After in whole seconds, rounded up, if it is known."""
-    headers = {"content-type": "application/json"}
+    headers = {"content-type": "application/json", **error.headers}
     if error.retry_after is not None:
         headers["retry-after"] = str(_whole(error.retry_after))
     if isinstance(error, Unauthorized):
