@@ -65,7 +65,14 @@ def run(arguments: argparse.Namespace) -> int:
     named = catalogue.resolve(arguments.model)
     model = named.model
     body = JsonBody.parse(sys.stdin.buffer.read(), keep_payloads=True)
-    preset = next((name for name in (named.name, body.model) if name in model.rewriting.presets), None)
+    preset = next(
+        (
+            name
+            for name in (named.name, catalogue.canonical_name(body.model or ""))
+            if name in model.rewriting.presets
+        ),
+        None,
+    )
     context = RewriteContext(
         model,
         detect_api(PATHS[arguments.api]),

@@ -46,7 +46,7 @@ class EventStream:
             data = self._complete_lines(data, more=more)
         if self._echo is not None:
             data = self._echo.in_events(data)
-        if _error.search(data) is not None:
+        if (b'error"' in data or b'{"detail"' in data) and _error.search(data) is not None:
             data = b"".join(self._edit(data))
         return data
 

@@ -41,11 +41,20 @@ class ModelEcho:
 
     def in_events(self, lines: bytes) -> bytes:
         """Complete lines of an event stream with the model replaced in each event that has one."""
-        if self._beginning is not None:
-            lines = lines.replace(*self._beginning)
+        known = self._beginning
+        if known is not None:
+            lines = lines.replace(*known)
         if self._wanted not in lines:
             return lines
-        return b"".join(map(self._in_line, lines.splitlines(keepends=True)))
+        edited = []
+        end = 0
+        for line in lines.splitlines(keepends=True):
+            edited.append(self._in_line(line))
+            end += len(line)
+            if self._beginning is not known:
+                edited.append(self.in_events(lines[end:]))  # the rest is faster this way
+                break
+        return b"".join(edited)
 
     def _in_line(self, line: bytes) -> bytes:
         if self._wanted not in line or not line.startswith(b"data:"):

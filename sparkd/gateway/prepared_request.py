@@ -230,8 +230,8 @@ class Preparer:
         return found.model
 
     def _echo(self, model: Model, asked: str | None) -> str | None:
-        """The name for the response, unless the engine uses it by itself: vLLM and SGLang know the model by its id."""
-        if not self._echoes or not asked or (asked == model.id and model.engine != "command"):
+        """The name for the response, unless it is the id: engines get that in the request, and answer with it."""
+        if not self._echoes or not asked or asked == model.id:
             return None
         return asked
 

@@ -178,6 +178,50 @@ def test_the_engines_own_errors_reach_the_client(client: OpenAI) -> None:
         client.chat.completions.create(model="smollm2", messages=LONG, temperature=-1)
 
 
+def test_errors_of_every_api_have_its_shape_and_name_the_field(sparkd: SparkdProcess, client: OpenAI) -> None:
+    item = {"type": "reasoning", "id": 7, "summary": "secret" * 99}
+    cases: list[tuple[str, dict[str, Any]]] = [
+        ("/v1/chat/completions", {"messages": "secret" * 999}),
+        ("/v1/responses", {"input": [item, item]}),
+        ("/v1/messages", {"messages": [{"role": "user", "content": {"secret": 1}}], "max_tokens": 1}),
+    ]
+    for path, body in cases:
+        answer = httpx.post(f"{sparkd.url}{path}", json={"model": "smollm2", **body}, timeout=600)
+        document = answer.json()
+        assert answer.status_code == 400, (path, document)
+        assert (document.get("type") == "error") is (path == "/v1/messages")
+        error = document["error"]
+        assert error["type"] == "invalid_request_error", document
+        assert isinstance(error["code"], str)
+        assert len(error["message"]) <= 600
+        assert "secret" not in error["message"]
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.chat.completions.create(model="smollm2", messages=LONG, extra_body={"seed": "x"})
+    assert "`seed`" in caught.value.message
+
+
+def test_a_response_names_the_model_as_its_request_did(sparkd: SparkdProcess, client: OpenAI) -> None:
+    """In every API, streamed or not."""
+    name = "HuggingFaceTB/Smol:latest"
+    user: Any = [{"role": "user", "content": "Say hi."}]
+    assert client.chat.completions.create(model=name, messages=user, max_tokens=2).model == name
+    chunks = list(client.chat.completions.create(model=name, messages=user, max_tokens=4, stream=True))
+    assert {chunk.model for chunk in chunks} == {name}
+    assert client.completions.create(model="SMOL", prompt="a", max_tokens=2).model == "SMOL"
+    assert client.responses.create(model=name, input="Say hi.", max_output_tokens=4).model == name
+    events = list(client.responses.create(model=name, input="hi", max_output_tokens=4, stream=True))
+    named = [event.response.model for event in events if hasattr(event, "response")]
+    assert len(named) >= 2
+    assert set(named) == {name}
+    body = {"model": name, "max_tokens": 4, "messages": user}
+    assert httpx.post(f"{sparkd.url}/v1/messages", json=body, timeout=120).json()["model"] == name
+    text = httpx.post(f"{sparkd.url}/v1/messages", json={**body, "stream": True}, timeout=120).text
+    (start,) = [line for line in text.splitlines() if "message_start" in line and line.startswith("data:")]
+    assert json.loads(start[5:])["message"]["model"] == name
+    status = {card.id: card.model_dump()["status"]["value"] for card in client.models.list().data}
+    assert status["smollm2"] == "loaded"
+
+
 def test_a_limit_beyond_the_context_is_lowered_instead_of_rejected(client: OpenAI) -> None:
     answer = client.chat.completions.with_raw_response.create(
         model="smollm2", messages=LONG, max_tokens=5000, stop=["e"]
