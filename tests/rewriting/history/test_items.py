@@ -54,9 +54,7 @@ def test_what_engines_accept_passes(items: list[Any]) -> None:
         message("assistant", output_text("Hello"), id=None),
         {"role": "assistant", "content": [output_text("Hello")]},
         {"role": "assistant", "content": [text("Hello")]},
-        message(
-            "assistant", output_text("Hello", annotations=[{"type": "foreign"}]), id="m", status="completed"
-        ),
+        message("assistant", output_text("Hello", annotations=[{"type": "foreign"}]), id="m", status="done"),
         message("assistant", {"type": "refusal", "refusal": "Hello"}),
     ],
 )
@@ -70,7 +68,7 @@ def test_of_an_answer_in_several_parts_none_is_lost() -> None:
 
 
 def test_reasoning_is_completed_merged_or_removed() -> None:
-    empty = {"type": "reasoning", "id": None, "summary": [], "encrypted_content": None}
+    empty: dict[str, Any] = {"type": "reasoning", "id": None, "summary": [], "encrypted_content": None}
     encrypted = {"type": "reasoning", "id": "r", "summary": [], "encrypted_content": "gAAAA"}
     assert fix(USER, empty, ANSWER, encrypted, ANSWER, USER) == [USER, ANSWER, ANSWER, USER]
     summary = [{"type": "summary_text", "text": "Hm"}, {"type": "summary_text", "text": "so"}]
