@@ -15,7 +15,7 @@ IMAGE_TYPES = frozenset({"image_url", "input_image", "image"})
 """Types of parts that are images: OpenAI's chat, OpenAI's responses, Anthropic's messages."""
 
 IMAGE_LEFT_OUT = "(an image, left out)"
-"""Takes the place of images, where nothing else would be left."""
+"""Replaces the images of a turn that has no other content."""
 
 TURN_FIELDS = ("messages", "input")
 _CONTENT_FIELDS = ("content", "output")

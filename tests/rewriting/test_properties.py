@@ -5,6 +5,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from sparkd.catalog.templates import Template
 from sparkd.errors import RequestError
@@ -259,3 +260,43 @@ def test_deep_nesting_is_the_engines_to_judge() -> None:
             for field in (b"messages", b"tools", b"input"):
                 data = b'{"model":"m","messages":[],"%s":[%s]}' % (field, deep)
                 rewrite(RewriteContext(entry), JsonBody.parse(data))
+
+
+def make_turn(api: Api, role: str, mark: str) -> dict[str, Any]:
+    if role != "tool":
+        return {"role": role, "content": mark}
+    if api == "messages":
+        return {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "a", "content": mark}]}
+    if api == "responses":
+        return {"type": "function_call_output", "call_id": "a", "output": mark}
+    return {"role": "tool", "tool_call_id": "a", "content": mark}
+
+
+ROLES = st.sampled_from(["system", "developer", "user", "assistant", "tool"])
+
+
+@settings(deadline=None)
+@given(TEMPLATES, st.sampled_from(["chat", "responses", "messages"]), st.lists(ROLES, max_size=8))
+def test_whatever_the_template_accepts_the_order_is_kept(
+    template: Template, api: Api, roles: list[str]
+) -> None:
+    marks = [f"<{number}>" for number in range(len(roles))]
+    turns = [make_turn(api, role, mark) for role, mark in zip(roles, marks, strict=True)]
+    body = {"input" if api == "responses" else "messages": turns}
+    sent = rewrite(RewriteContext(model(), api, template=template), JsonBody.parse(json.dumps(body).encode()))
+    fields = json.loads(sent.body.encode())
+    text = json.dumps([fields.get(name) for name in ("system", "instructions", "messages", "input")])
+    places = [text.index(mark) for mark in marks]
+    assert places == sorted(places)
+
+
+@settings(deadline=None)
+@given(TEMPLATES, st.lists(st.sampled_from(["user", "assistant"]), min_size=1, max_size=6), st.integers(0, 6))
+def test_turns_beside_a_broken_one_keep_their_bytes(template: Template, roles: list[str], place: int) -> None:
+    turns = [b'{ "role":"%s" , "content" :"\\u0061 %d"}' % (role.encode(), i) for i, role in enumerate(roles)]
+    given_turns = [*turns[:place], b'{"role":"user","content":3}', *turns[place:]]
+    body = b'{"model":"m","messages":[' + b" , ".join(given_turns) + b"]}"
+    free = structs.replace(template, alternates=False)
+    sent = bytes(rewrite(RewriteContext(model(), template=free), JsonBody.parse(body)).body.encode())
+    assert all(turn in sent for turn in turns)
+    assert b'"content":"3"' in sent

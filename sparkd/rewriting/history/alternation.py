@@ -55,12 +55,16 @@ def _begin_with_user(context: RewriteContext, body: JsonBody) -> JsonBody:
     conversation = read_conversation(context, body)
     if conversation is None:
         return body
-    roles = conversation.roles
-    start = next((index for index, role in enumerate(roles) if role not in SYSTEM_ROLES), None)
-    if start is None or not conversation.turns[start] or roles[start] == "user":
+    start = next((index for index, turn in enumerate(conversation.turns) if not _is_system(turn)), None)
+    if start is None or not conversation.turns[start] or conversation.roles[start] == "user":
         return body
     turns: list[NewTurn] = [make_user_turn(BEGIN, context.api), conversation.raw_turns[start]]
     return replace_turns(context, body, conversation, {start: turns})
+
+
+def _is_system(turn: Fields) -> bool:
+    is_message = decode_string(turn.get("type")) in (None, "message")
+    return is_message and decode_string(turn.get("role")) in SYSTEM_ROLES
 
 
 def _answer_results(context: RewriteContext, body: JsonBody) -> JsonBody:

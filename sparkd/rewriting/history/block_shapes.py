@@ -76,7 +76,8 @@ def _fix_blocks(fields: Fields) -> Fields:
 def _fix_block(block: msgspec.Raw) -> msgspec.Raw | None:
     fields = decode_object(block)
     if fields is None:
-        return None if read_kind(block) == "n" else make_text_part(render_text(block), "messages")
+        text = render_text(block)
+        return make_text_part(text, "messages") if text else None
     kind = decode_string(fields.get("type"))
     if kind == "text" or (kind is None and "text" in fields):
         return _fix_text(block, fields)

@@ -35,8 +35,8 @@ class Pairing(Struct, frozen=True):
 def pair_calls(events: Iterable[Event], *, short: bool) -> Pairing:
     """Pair calls with results: a result belongs to the first earlier call of its id that has none.
 
-    A result without an id belongs to the first call that has no result. Of calls with one id, all but the first get
-    an id of their own. `short`: ids become nine letters or digits.
+    A result without an id belongs to the first call that has no result. Of calls with one id, each after the
+    first gets an id of its own. `short`: ids become nine letters or digits.
     """
     ids: dict[Place, str] = {}
     orphans: set[Place] = set()

@@ -32,7 +32,7 @@ def read_parts(content: msgspec.Raw | None, api: Api) -> list[msgspec.Raw]:
 
 
 def read_only_text(content: msgspec.Raw | None) -> str | None:
-    """The text of content that has nothing but text, its parts separated by blank lines; None for other content."""
+    """The text of content that has only text, its parts separated by blank lines; None for other content."""
     text = decode_string(content)
     if text is not None:
         return text

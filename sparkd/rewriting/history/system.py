@@ -111,7 +111,7 @@ def _fold_into_text(body: JsonBody) -> JsonBody:
 
 
 def _count_leading(api: Api, conversation: Conversation) -> int:
-    """How many turns in front are system messages. In messages and responses, they have nothing but text."""
+    """How many turns in front are system messages. In messages and responses, they have only text."""
     count = 0
     for turn, role in zip(conversation.turns, conversation.roles, strict=True):
         is_plain = api == "chat" or read_only_text(turn.get("content")) is not None
@@ -122,7 +122,7 @@ def _count_leading(api: Api, conversation: Conversation) -> int:
 
 
 def _is_movable(turn: Fields) -> bool:
-    """Whether a message is nothing but a system message: some change the tools, for templates that know that."""
+    """Whether a message is only a system message: some also change the tools, for templates that know that."""
     kinds = [kind for part in decode_array(turn.get("content")) or () if (kind := _read_type(part))]
     return "tools" not in turn and not any(kind.startswith("tool_") for kind in kinds)
 
