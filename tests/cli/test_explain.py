@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 import pytest
@@ -33,6 +32,11 @@ def catalogue(tmp_path: Path) -> Path:
     return path
 
 
+def list_rules(text: str) -> list[str]:
+    """The lines of rules, without their numbers."""
+    return [line.partition(". ")[2] for line in text.splitlines()]
+
+
 def test_every_rule_is_told_with_what_it_changed_and_the_body_that_comes_out(catalogue: Path) -> None:
     result = sparkctl("explain", "small:high", "--catalogue", catalogue, stdin=REQUEST)
     assert (result.code, result.err) == (0, "")
@@ -42,7 +46,7 @@ def test_every_rule_is_told_with_what_it_changed_and_the_body_that_comes_out(cat
     chain, _, body = result.out.partition("\n{")
     assert '       reasoning_effort - -> "high"' in chain.splitlines()
     assert "       tools (1 item, 4 characters) -> -" in chain.splitlines()
-    assert re.search(r"^ *\d+\. join-text +off \(join_text\)$", chain, re.MULTILINE)
+    assert "join-text        off (join_text)" in list_rules(chain)
     assert "a secret" not in chain
     engines = json.loads("{" + body)
     assert engines["reasoning_effort"] == "high"
@@ -63,15 +67,15 @@ def test_for_a_program_it_is_one_line_of_json(catalogue: Path) -> None:
         "cap-tokens",
         "strip-tools",
     ]
-    [cap] = [rule for rule in output["rules"] if rule["rule"] == "cap-tokens"]
-    assert output["body"]["max_tokens"] == cap["after"]["max_tokens"] < 4096
+    (capped,) = [rule for rule in output["rules"] if rule["rule"] == "cap-tokens"]
+    assert output["body"]["max_tokens"] == capped["after"]["max_tokens"] < 4096
 
 
 def test_a_refusal_is_told_where_it_happens_and_fails(catalogue: Path) -> None:
     image = '{"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}'
     result = sparkctl("explain", "small", "--catalogue", catalogue, stdin=image)
     assert result.code == 1
-    assert re.search(r"^ *\d+\. reject-images +refused$", result.out, re.MULTILINE)
+    assert "reject-images    refused" in list_rules(result.out)
     assert (
         result.out.splitlines()[-1]
         == 'rejected: Model "small" does not accept images. These models do: seeing.'
@@ -89,7 +93,7 @@ def test_another_api_has_rules_of_its_own(catalogue: Path) -> None:
         stdin='{"max_output_tokens": 99999}',
     )
     assert result.code == 0
-    assert re.search(r"^ *\d+\. join-text +other API$", result.out, re.MULTILINE)
+    assert "join-text        other API" in list_rules(result.out)
     assert "max_output_tokens 99999 -> 3" in result.out
 
 

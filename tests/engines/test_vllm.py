@@ -137,6 +137,20 @@ def test_a_kv_cache_of_a_given_size_still_comes_with_a_share_that_fits() -> None
     assert shares(66, options={"kv-cache-memory-bytes": "20G"}) == ["0.5", "20G"]
 
 
+def test_media_are_fetched_only_from_listed_domains_and_without_redirects() -> None:
+    flag = "--allowed-media-domains"
+    assert flag not in ENGINES["vllm"].build_command(model(), launch_context()).argv
+    for keys, domains in (
+        ({"vision": True}, ["none.invalid"]),
+        ({"media_domains": ("a.example", "b.example")}, ["a.example", "b.example"]),
+    ):
+        command = ENGINES["vllm"].build_command(model(**keys), launch_context())
+        place = command.argv.index(flag) + 1
+        assert list(command.argv[place : place + len(domains)]) == domains
+        assert command.environment["VLLM_MEDIA_URL_ALLOW_REDIRECTS"] == "0"
+        assert command.environment["VLLM_MAX_STOP_STRINGS"] == "1024"
+
+
 def test_an_option_set_by_the_owner_is_kept() -> None:
     assert shares(66, options={"gpu_memory_utilization": 0.9}) == []
     assert "0.9" in vllm.build_command(model(options={"gpu_memory_utilization": 0.9}), launch_context()).argv

@@ -67,7 +67,7 @@ def find_nearest(effort: Effort, scale: Sequence[Effort]) -> Effort:
 
 
 def _read_effort(value: msgspec.Raw | None) -> Effort | None:
-    """An effort in any spelling; None if the word is unknown."""
+    """An effort in any spelling; None if it is unknown."""
     word = (decode_string(value) or "").strip().lower()
     return _SYNONYMS.get(word) or next((known for known in EFFORTS if known == word), None)
 

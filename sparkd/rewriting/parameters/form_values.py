@@ -14,7 +14,7 @@ from sparkd.rewriting.parameters.known_fields import FIELDS, Field, Kind
 from sparkd.rewriting.rewrite_context import RewriteContext
 
 BLANK_WORDS = frozenset({"", "null", "none", "undefined", "nan", "auto", "default"})
-"""Strings that say nothing where a number, a boolean, an object or a list belongs."""
+"""Strings that say nothing in the place of a number, a boolean, an object or a list."""
 
 _BOOLEAN_WORDS = {"true": True, "1": True, "yes": True, "on": True}
 _BOOLEAN_WORDS |= {"false": False, "0": False, "no": False, "off": False}
@@ -67,7 +67,7 @@ def read_form_values(context: RewriteContext, body: JsonBody) -> JsonBody:
 
 
 def is_blank(value: object) -> bool:
-    """Whether a value says nothing where something other than a text belongs."""
+    """Whether a value says nothing, in the place of something other than a text."""
     return value is None or (isinstance(value, str) and value.strip().lower() in BLANK_WORDS)
 
 

@@ -1,4 +1,4 @@
-"""Images that are none: broken base64, empty, or the bytes of something else. Only their beginning is read."""
+"""Invalid images: broken base64, empty, or the bytes of something else. Only their beginning is read."""
 
 from __future__ import annotations
 

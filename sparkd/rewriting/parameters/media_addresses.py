@@ -19,7 +19,7 @@ _LONGEST_ECHO = 80
 
 
 def reject_media(context: RewriteContext, body: JsonBody) -> JsonBody:
-    """Reject media at an address that is not allowed, and images that are none. Raises InvalidRequest."""
+    """Reject media at an address that is not allowed, and invalid images. Raises InvalidRequest."""
     model = context.model
     for medium in find_media(context.api, body):
         if medium.address[:5].lower() != "data:":
