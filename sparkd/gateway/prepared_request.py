@@ -15,7 +15,7 @@ as the model is known.
 from __future__ import annotations
 
 import logging
-from collections.abc import Set
+from collections.abc import Callable, Set
 from functools import lru_cache, partial
 
 from msgspec import Struct, structs
@@ -23,6 +23,7 @@ from starlette.types import Receive
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
+from sparkd.catalog.templates import Template
 from sparkd.errors import InvalidRequest
 from sparkd.gateway.body import Limits, Upload, read_body, receive_body
 from sparkd.gateway.content_coding import DecompressedBody, parse_codings
@@ -61,9 +62,18 @@ class PreparedRequest(Struct, frozen=True):
 
 
 class Preparer:
-    """Prepares requests by one catalogue. `without` names headers that engines do not get."""
+    """Prepares requests by one catalogue. `without` names headers that engines do not get.
 
-    def __init__(self, catalogue: Catalogue, body_stall: float, without: Set[bytes]) -> None:
+    `template_of` returns what is known of a model's chat template. It is called once for a model.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        body_stall: float,
+        without: Set[bytes],
+        template_of: Callable[[Model], Template],
+    ) -> None:
         self._catalogue = catalogue
         self._named = partial(named_in_head, catalogue)
         self._named_cached = lru_cache(maxsize=1024)(self._named)
@@ -72,6 +82,7 @@ class Preparer:
         self._limits = Limits(catalogue.settings.server.max_body, body_stall)
         self._suitability = Suitability(catalogue)
         self._without = without
+        self._template_of = template_of
 
     def name(self, request: RequestHead, segments: tuple[str, ...]) -> Named:
         """The model and the target that the head names. Raises ModelNotFound, ModelDisabled and InvalidRequest."""
@@ -130,8 +141,10 @@ class Preparer:
         body = JsonBody.parse(data)
         model = named.model or self._find(request, named, body.model)
         self._suitability.check(request, model, named)
-        if named.endpoint is not None and is_count(model, named.endpoint):
-            return self._prepare_count(request, model, named, body)
+        if named.endpoint is not None and not named.endpoint.is_plain_json:
+            check_media_type(request, model, named)
+            if is_count(model, named.endpoint):
+                return self._prepare_count(request, model, named, body)
         context = self._context(model, named, body.model)
         rewritten = self._rewriter.rewrite(context, body)
         if rewritten.steps and logger.isEnabledFor(logging.DEBUG):
@@ -163,7 +176,11 @@ class Preparer:
         context = self._contexts.get(key)
         if context is None:
             context = self._contexts[key] = RewriteContext(
-                model, named.api, preset, self._catalogue.models.values()
+                model,
+                named.api,
+                preset,
+                self._catalogue.models.values(),
+                template=self._template_of(model),
             )
         return context
 
