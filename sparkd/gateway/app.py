@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model as ModelDefinition
 from sparkd.catalog.templates import Template
-from sparkd.errors import InvalidRequest, NotSupported, PathForbidden, SparkdError
+from sparkd.errors import InvalidRequest, ModelNotLoaded, NotSupported, PathForbidden, SparkdError
 from sparkd.gateway.body import STALL
 from sparkd.gateway.endpoints import Forward, Health, KeyRequired, Model, Models, ModelsOfOne, preflight
 from sparkd.gateway.error_responses import EXCEPTION_HANDLERS
@@ -137,7 +137,12 @@ class Gateway:
             return False
 
     def forwarding(self, prepared: PreparedRequest, writer: ResponseWriter) -> Forwarding:
-        """A forwarding that has not begun."""
+        """A forwarding that has not begun. Raises ModelNotLoaded for a probe that would load its model."""
+        if prepared.is_probe and self._supervisor.ready_upstream(prepared.model) is None:
+            raise ModelNotLoaded(
+                f'"{prepared.model.id}" is not loaded, and this looks like a health check, for which sparkd does not '
+                'load it (`queue.probes = "reject"`). Any longer request loads it.'
+            )
         return Forwarding(prepared, self._supervisor.lease(prepared.model), writer, self.log)
 
     async def count(self, prepared: PreparedRequest, count: TokenCount) -> tuple[bytes, bool]:

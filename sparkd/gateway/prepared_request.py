@@ -31,6 +31,7 @@ from sparkd.gateway.deferred_count import DeferredTokenCount
 from sparkd.gateway.multipart import FieldFinder
 from sparkd.gateway.naming import Named, named_in_head
 from sparkd.gateway.paths import MAX_CACHED
+from sparkd.gateway.probes import is_probe
 from sparkd.gateway.request_head import RequestHead
 from sparkd.gateway.suitability import Suitability, check_media_type, check_method
 from sparkd.gateway.token_counting import TokenCount, find_counted_api, is_count
@@ -51,7 +52,8 @@ class PreparedRequest(Struct, frozen=True):
     """The request to send to which model's engine. A body that is an Upload must be closed in the end.
 
     `rewrites` names the rules that changed the request; `deferred_count` is to be applied once the engine is ready.
-    `count` answers a request that only counts tokens, without the model if need be.
+    `count` answers a request that only counts tokens, without the model if need be. `is_probe`: it is not to load the
+    model.
     """
 
     model: Model
@@ -59,6 +61,7 @@ class PreparedRequest(Struct, frozen=True):
     rewrites: tuple[str, ...] = ()
     deferred_count: DeferredTokenCount | None = None
     count: TokenCount | None = None
+    is_probe: bool = False
 
 
 class Preparer:
@@ -81,6 +84,7 @@ class Preparer:
         self._contexts: dict[tuple[str, Api, str | None], RewriteContext] = {}
         self._limits = Limits(catalogue.settings.server.max_body, body_stall)
         self._suitability = Suitability(catalogue)
+        self._rejects_probes = catalogue.settings.queue.probes == "reject"
         self._without = without
         self._template_of = template_of
 
@@ -156,6 +160,7 @@ class Preparer:
             ),
             rewritten.rewrites,
             DeferredTokenCount.needed_for(context, body, rewritten.body),
+            is_probe=self._rejects_probes and is_probe(named.api, body),
         )
 
     def _prepare_count(
