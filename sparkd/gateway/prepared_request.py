@@ -232,7 +232,7 @@ class Preparer:
         headers, without = request.headers, self._without
         if not request.is_plain:
             without = without | {b"content-encoding"}
-        if content_type and content_type not in (request.content_type, request.media_type):
+        if content_type and not request.is_of_type(content_type):
             request.identify()  # before the headers are copied: the engine gets the id as well
             headers = [(b"content-type", content_type)]
             headers += [header for header in request.headers if header[0] != b"content-type"]
