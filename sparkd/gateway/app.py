@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model as ModelDefinition
 from sparkd.catalog.templates import Template
-from sparkd.errors import InvalidRequest, NotSupported, PathForbidden, SparkdError
+from sparkd.errors import InvalidRequest, ModelNotLoaded, NotSupported, PathForbidden, SparkdError
 from sparkd.gateway.body import STALL
 from sparkd.gateway.endpoints import Forward, KeyRequired, Model, Models, ModelsOfOne, preflight
 from sparkd.gateway.error_responses import EXCEPTION_HANDLERS
@@ -24,10 +24,10 @@ from sparkd.gateway.keys import Keys
 from sparkd.gateway.model_list import ModelList
 from sparkd.gateway.paths import MAX_CACHED, Path, parse_path
 from sparkd.gateway.prepared_request import PreparedRequest, Preparer
-from sparkd.gateway.probes import Health, ModelHealth, Nothing, Overview, Version
 from sparkd.gateway.request_head import RequestHead
 from sparkd.gateway.request_log import RequestLog
 from sparkd.gateway.response_writer import ResponseWriter
+from sparkd.gateway.status_endpoints import Health, ModelHealth, Nothing, Overview, Version
 from sparkd.gateway.token_counting import TokenCount
 from sparkd.scheduling.lifecycle import Residency
 
@@ -151,7 +151,12 @@ class Gateway:
         return self._supervisor.residency(model)
 
     def forwarding(self, prepared: PreparedRequest, writer: ResponseWriter) -> Forwarding:
-        """A forwarding that has not begun."""
+        """A forwarding that has not begun. Raises ModelNotLoaded for a probe that would load its model."""
+        if prepared.is_probe and self._supervisor.ready_upstream(prepared.model) is None:
+            raise ModelNotLoaded(
+                f'"{prepared.model.id}" is not loaded, and this looks like a health check, for which sparkd does not '
+                'load it (`queue.probes = "reject"`). Any longer request loads it.'
+            )
         return Forwarding(prepared, self._supervisor.lease(prepared.model), writer, self.log)
 
     async def count(self, prepared: PreparedRequest, count: TokenCount) -> tuple[bytes, bool]:

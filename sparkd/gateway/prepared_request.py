@@ -31,6 +31,7 @@ from sparkd.gateway.deferred_count import DeferredTokenCount
 from sparkd.gateway.multipart import FieldFinder
 from sparkd.gateway.naming import Named, named_in_head
 from sparkd.gateway.paths import MAX_CACHED
+from sparkd.gateway.probes import is_probe
 from sparkd.gateway.request_head import RequestHead
 from sparkd.gateway.suitability import Suitability, check_media_type, check_method
 from sparkd.gateway.token_counting import TokenCount, find_counted_api, is_count
@@ -52,7 +53,7 @@ class PreparedRequest(Struct, frozen=True):
 
     `rewrites` names the rules that changed the request; `deferred_count` is to be applied once the engine is ready.
     `echo` is the name that the response must have for the model; None if it may keep the engine's. `count` answers a
-    request that only counts tokens, without the model if need be.
+    request that only counts tokens, without the model if need be. `is_probe`: it is not to load the model.
     """
 
     model: Model
@@ -61,6 +62,7 @@ class PreparedRequest(Struct, frozen=True):
     deferred_count: DeferredTokenCount | None = None
     echo: str | None = None
     count: TokenCount | None = None
+    is_probe: bool = False
 
 
 class Preparer:
@@ -83,6 +85,7 @@ class Preparer:
         self._contexts: dict[tuple[str, Api, str | None], RewriteContext] = {}
         self._limits = Limits(catalogue.settings.server.max_body, body_stall)
         self._suitability = Suitability(catalogue)
+        self._rejects_probes = catalogue.settings.queue.probes == "reject"
         self._without = without
         self._template_of = template_of
         self._echoes = catalogue.settings.server.echo_model
@@ -152,8 +155,10 @@ class Preparer:
         body = JsonBody.parse(data)
         model = named.model or self._find(request, named, body.model)
         self._suitability.check(request, model, named)
-        if named.endpoint is not None and is_count(model, named.endpoint):
-            return self._prepare_count(request, model, named, body)
+        if named.endpoint is not None and not named.endpoint.is_plain_json:
+            check_media_type(request, model, named)
+            if is_count(model, named.endpoint):
+                return self._prepare_count(request, model, named, body)
         context = self._context(model, named, body.model)
         rewritten = self._rewriter.rewrite(context, body)
         if rewritten.steps and logger.isEnabledFor(logging.DEBUG):
@@ -166,6 +171,7 @@ class Preparer:
             rewritten.rewrites,
             DeferredTokenCount.needed_for(context, body, rewritten.body),
             self._echo(model, body.model or named.asked),
+            is_probe=self._rejects_probes and is_probe(named.api, body),
         )
 
     def _prepare_count(
@@ -250,7 +256,7 @@ class Preparer:
         headers, without = request.headers, self._without
         if not request.is_plain:
             without = without | {b"content-encoding"}
-        if content_type and content_type not in (request.content_type, request.media_type):
+        if content_type and not request.is_of_type(content_type):
             request.identify()  # before the headers are copied: the engine gets the id as well
             headers = [(b"content-type", content_type)]
             headers += [header for header in request.headers if header[0] != b"content-type"]

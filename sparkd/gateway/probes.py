@@ -1,97 +1,60 @@
-"""Endpoints that tools request before anything else, to find out what this is. None of them starts a model.
+"""Recognizes requests with which clients check that a model works: a greeting, and a response of a few tokens.
 
-| path | who asks |
-|---|---|
-| `/healthz`, `/health`, `/ping` | load balancers, guidellm, SageMaker's clients |
-| `/v1/<model>/health`, `/v1/<model>/ping` | the same, with a base URL that has the model in it |
-| `/version` | clients of vLLM |
-| `/`, `/v1` | people, and clients that check whether anything responds |
-| `/favicon.ico`, `/robots.txt` | browsers |
+Cherry Studio checks every model of the list at once, LiteLLM's `/health` does so regularly. Each would load the model.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Final
 
 import msgspec
-from starlette.endpoints import HTTPEndpoint
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.types import Scope
 
-from sparkd import __version__
-from sparkd.errors import PathNotFound
-from sparkd.gateway.endpoints import respond
-from sparkd.gateway.errors import error_body
+from sparkd.rewriting import JsonBody
+from sparkd.rewriting.context_window import LIMIT_FIELDS
+from sparkd.rewriting.decoding import decode_array, decode_object, decode_string, decode_value
+from sparkd.rewriting.rewrite_context import Api
 
-if TYPE_CHECKING:
-    from sparkd.gateway.app import Gateway
+MAX_TOKENS: Final = 5
+"""The most tokens that a probe wants."""
 
-_encode = msgspec.json.Encoder().encode
+MAX_PROMPT: Final = 40
+"""The most characters of a probe's prompt, such as "hi", "ping" or "test from litellm"."""
 
-_OVERVIEW = _encode(
-    {
-        "message": "sparkd serves the models of this machine, with the APIs of OpenAI and Anthropic.",
-        "base_urls": {"openai": "/v1", "anthropic": "/"},
-        "models": "/v1/models",
-        "endpoints": [
-            "/v1/chat/completions",
-            "/v1/completions",
-            "/v1/responses",
-            "/v1/messages",
-            "/v1/embeddings",
-            "/v1/<model>/…",
-        ],
-        "health": "/health",
-        "version": "/version",
-    }
+_PROMPT_FIELDS: Final = {
+    "chat": "messages",
+    "messages": "messages",
+    "responses": "input",
+    "completions": "prompt",
+}
+_CONTEXT_FIELDS: Final = frozenset(
+    {"system", "instructions", "tools", "functions", "suffix", "response_format", "logprobs"}
 )
-_VERSION = _encode({"version": __version__})
+"""Fields of requests that want more than any response, such as a classification in one token."""
 
 
-class Health(HTTPEndpoint):
-    """Whether sparkd serves."""
-
-    async def get(self, request: Request) -> Response:
-        """Just "ok"."""
-        return respond(request, b"ok\n", media_type="text/plain")
-
-
-class ModelHealth(HTTPEndpoint):
-    """Whether sparkd serves a model, loaded or not."""
-
-    async def get(self, request: Request) -> Response:
-        """Its id and whether it is loaded. Raises ModelNotFound and ModelDisabled."""
-        gateway = _gateway(request.scope)
-        model = gateway.catalogue.resolve(request.path_params["name"]).model
-        state = gateway.residency(model)
-        return respond(request, _encode({"status": "ok", "model": model.id, "state": state}))
-
-
-class Version(HTTPEndpoint):
-    """The version of sparkd, as vLLM gives its own."""
-
-    async def get(self, request: Request) -> Response:
-        """The version."""
-        return respond(request, _VERSION)
+def is_probe(api: Api, body: JsonBody) -> bool:
+    """Whether a request most likely only checks that the model responds. False for everything doubtful."""
+    field = _PROMPT_FIELDS.get(api)
+    if field is None or field not in body.fields or not body.fields.keys().isdisjoint(_CONTEXT_FIELDS):
+        return False
+    limits = [decode_value(body.fields[name]) for name in LIMIT_FIELDS[api] if name in body.fields]
+    if not limits or not all(type(limit) is int and 0 < limit <= MAX_TOKENS for limit in limits):
+        return False
+    prompt = body.fields[field]
+    turns = decode_array(prompt)
+    if turns is None:
+        text = decode_string(prompt)
+    elif len(turns) == 1:
+        turn = decode_object(turns[0]) or {}
+        text = _read_text(turn.get("content")) if decode_string(turn.get("role")) == "user" else None
+    else:
+        text = None
+    return text is not None and len(text) <= MAX_PROMPT
 
 
-class Overview(HTTPEndpoint):
-    """What is served here."""
-
-    async def get(self, request: Request) -> Response:
-        """One line for people, and the most important paths."""
-        return respond(request, _OVERVIEW)
-
-
-class Nothing(HTTPEndpoint):
-    """What browsers request by themselves. Not logged."""
-
-    async def get(self, request: Request) -> Response:
-        """404."""
-        return respond(request, error_body(PathNotFound("There is no such file.")), status=404)
-
-
-def _gateway(scope: Scope) -> Gateway:
-    gateway: Gateway = scope["app"].state.gateway
-    return gateway
+def _read_text(content: msgspec.Raw | None) -> str | None:
+    """The text of a message: a string, or one part with a text."""
+    parts = decode_array(content)
+    if parts is None:
+        return decode_string(content)
+    return decode_string((decode_object(parts[0]) or {}).get("text")) if len(parts) == 1 else None

@@ -78,10 +78,9 @@ class RequestHead:
             return "anthropic"
         return "responses" if b"/responses" in self.raw_path else "openai"
 
-    @property
-    def media_type(self) -> bytes:
-        """The content type without its parameters."""
-        return self.content_type.partition(b";")[0].strip()
+    def is_of_type(self, media_type: bytes) -> bool:
+        """Whether this is the content type, with or without parameters."""
+        return self.content_type == media_type or self.content_type.partition(b";")[0].strip() == media_type
 
     @property
     def is_json(self) -> bool:

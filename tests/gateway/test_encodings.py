@@ -85,8 +85,9 @@ def test_a_real_form_is_rejected_with_a_next_step(path: str) -> None:
 
 
 def test_json_for_a_path_that_takes_a_form_is_rejected() -> None:
-    answer, _ = ask(typed(b'{"model":"m"}', "application/json", "/v1/m/audio/transcriptions"))
-    assert (answer.status, answer.code) == (415, "media_type_not_supported")
+    for path in ("/v1/m/audio/transcriptions", "/v1/audio/transcriptions"):
+        answer, _ = ask(typed(b'{"model":"m"}', "application/json", path))
+        assert (answer.status, answer.code) == (415, "media_type_not_supported")
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -34,7 +34,7 @@ def asked_for(raw: bytes) -> Asked:
         ("/v1/org%2Falias/responses", b"{}", "POST /v1/responses HTTP/1.1"),
         ("/v1/responses/r1/cancel?model=m", b"{}", "POST /v1/responses/r1/cancel HTTP/1.1"),
         ("/v1/messages?beta=true&model=org/alias&x=%20", b"{}", "POST /v1/messages?beta=true&x=%20 HTTP/1.1"),
-        ("/tokenize", b'{"model":"m"}', "POST /tokenize HTTP/1.1"),
+        ("/detokenize", b'{"model":"m"}', "POST /detokenize HTTP/1.1"),
         ("/v2/rerank", b'{"model":"m"}', "POST /v2/rerank HTTP/1.1"),
     ],
 )

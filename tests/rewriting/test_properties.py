@@ -8,13 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-<<<<<<< HEAD
-from sparkd.catalog.templates import Template
-from sparkd.errors import RequestError
-=======
 from sparkd.catalog.bounds import Limits
-from sparkd.errors import InvalidRequest, RequestError, ToolsNotSupported
->>>>>>> fields
+from sparkd.catalog.templates import Template
+from sparkd.errors import RequestError, ToolsNotSupported
 from sparkd.rewriting import JsonBody, RewriteContext, RewriteResult, rewrite
 from sparkd.rewriting.parameters.known_fields import FIELDS
 from sparkd.rewriting.rewrite_context import Api
@@ -37,12 +33,14 @@ MODELS = [
     model(**ALL_RULES, drop_images=True, tools="require"),
     model(**ALL_RULES, vision=True, tools="strip"),
     model(**ALL_RULES, tokenizer="length"),
-<<<<<<< HEAD
     model(drop_images=True),
     model(vision=True, tool_hints=True),
     model(alternate_roles=True, repair_history=False),
+    model(source="a/b"),
+    model(source="a/b", options={}, efforts=("low", "high"), limits=Limits(stops=1)),
+    model(source="a/b", tool_types=("namespace", "custom"), vision=True, media_domains=("x.example",)),
 ]
-APIS: list[Api] = ["chat", "completions", "responses", "messages", "other"]
+APIS: list[Api] = ["chat", "completions", "responses", "messages", "embeddings", "other"]
 UNKNOWN = st.sampled_from([None, True, False])
 TEMPLATES = st.builds(
     Template,
@@ -54,13 +52,6 @@ TEMPLATES = st.builds(
     null_content=UNKNOWN,
     short_call_ids=UNKNOWN,
 )
-=======
-    model(source="a/b"),
-    model(source="a/b", options={}, efforts=("low", "high"), limits=Limits(stops=1)),
-    model(source="a/b", tool_types=("namespace", "custom"), vision=True, media_domains=("x.example",)),
-]
-APIS: list[Api] = ["chat", "completions", "responses", "messages", "embeddings", "other"]
->>>>>>> fields
 CONTEXTS = st.builds(
     RewriteContext,
     st.sampled_from(MODELS),
@@ -218,10 +209,6 @@ MESSAGES = st.fixed_dictionaries(
     {"role": st.sampled_from(["system", "user", "assistant", "tool"]), "content": st.none() | TEXTS | PARTS},
     optional={"tool_calls": st.lists(st.fixed_dictionaries({"id": TEXTS}), max_size=2), "name": TEXTS},
 )
-<<<<<<< HEAD
-BODIES = (
-    st.fixed_dictionaries({}, optional=dict.fromkeys(RULE_FIELDS - {"model"}, VALUES))
-=======
 TOOLS = st.lists(
     st.fixed_dictionaries(
         {"name": TEXTS},
@@ -245,15 +232,11 @@ BODIES = (
     | st.fixed_dictionaries(
         {"tools": TOOLS}, optional={"tool_choice": CHOICES, "thinking": VALUES, "max_tokens": VALUES}
     )
->>>>>>> fields
     | st.fixed_dictionaries(
         {"messages": st.lists(MESSAGES | VALUES, max_size=6)},
         optional={"tools": st.lists(VALUES, max_size=2), "max_tokens": st.integers(), "extra": VALUES},
     )
-<<<<<<< HEAD
     | HISTORIES
-=======
->>>>>>> fields
 )
 
 
