@@ -25,6 +25,7 @@
     │   ├── ImagesNotSupported  400
     │   ├── Unauthorized        401
     │   ├── ModelDisabled       403
+    │   ├── AccessDenied        403  without API keys: a host name or a web page that is not listed
     │   ├── PathForbidden       403
     │   ├── ModelNotFound       404
     │   ├── LogNotFound         404
@@ -81,6 +82,7 @@ from sparkd.errors.operations import (
     SourceUnreachable,
 )
 from sparkd.errors.requests import (
+    AccessDenied,
     BodyTooLarge,
     ContextExceeded,
     HeadersTooLarge,
@@ -109,6 +111,7 @@ from sparkd.errors.requests import (
 )
 
 __all__ = [
+    "AccessDenied",
     "AlreadyRunning",
     "BodyTooLarge",
     "CatalogueError",

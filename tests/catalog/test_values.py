@@ -117,10 +117,10 @@ def test_anything_else_is_not_an_address(listen: str, folder: Folder) -> None:
             "[server]\nmax_body = 1.5",
             'server.max_body = 1.5: expected a size such as "20 GiB", or a number of bytes',
         ),
-        ("[server]\nlisten = 8009", "server.listen = 8009: expected a string"),
+        ("[server]\nlisten = 8009", "server.listen = 8009: expected a string or a list of strings"),
         (
             "[server]\nlisten = 1979-05-27T07:32:00Z",
-            "server.listen = 1979-05-27 07:32:00+00:00: expected a string",
+            "server.listen = 1979-05-27 07:32:00+00:00: expected a string or a list of strings",
         ),
         (
             "[paths]\nrun = '~/run'",
@@ -257,7 +257,7 @@ def test_every_problem_of_every_file_is_reported_at_once(folder: Folder) -> None
         f"[server]\nlisten = 1\nport = 2\n[models.a]\n{VLLM}memory = []\nstatus = 'disabled'"
     ) == [
         "models.d/b.toml: is not TOML: Expected '=' after a key in a key/value pair (at end of document)",
-        "models.toml: server.listen = 1: expected a string",
+        "models.toml: server.listen = 1: expected a string or a list of strings",
         "models.toml: server.port = 2: unknown key",
         'models.toml: models.a.memory = []: expected a size such as "20 GiB", or a number of bytes',
         'models.d/a.toml: queue.max_wait = "x": expected seconds, a number from 0 to 1000000000',

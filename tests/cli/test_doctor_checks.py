@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
+from sparkd.catalog.addresses import is_local
 from sparkd.catalog.quantities import GIB
-from sparkd.cli.doctor import checks, machine_checks
-from sparkd.cli.doctor.checks import is_local, run_checks
+from sparkd.cli.doctor import access_checks, checks, machine_checks
+from sparkd.cli.doctor.checks import run_checks
 from sparkd.cli.doctor.facts import DiskSpace, Facts, KeyFile, ModelNeeds, PortState, Readiness, UnitState
 from sparkd.hub.files import SourceOnDisk
 from sparkd.scheduling.status import LauncherStatus, ModelStatus
@@ -37,7 +38,7 @@ def test_whatever_is_not_ok_says_what_mends_it() -> None:
             INSTALLED,
             enabled=0,
             key_file=KeyFile(Path("/keys"), 0o644),
-            port=PortState("127.0.0.1:8009", "in use", taken=True),
+            ports=(PortState("127.0.0.1:8009", "in use", taken=True),),
             disks=(disk,),
             readiness=Readiness(
                 (
@@ -121,26 +122,28 @@ def test_what_only_the_daemon_knows_is_left_out_without_one() -> None:
 
 
 def test_a_port_that_another_has_is_wrong_unless_it_is_sparkds_own_socket() -> None:
-    taken = replace(INSTALLED, port=PortState("127.0.0.1:8009", "in use", taken=True, holder="nginx (PID 7)"))
+    taken = replace(
+        INSTALLED, ports=(PortState("127.0.0.1:8009", "in use", taken=True, holder="nginx (PID 7)"),)
+    )
     alone = {"status": None, "daemon": "absent", "catalogue": taken}
-    assert check_with(checks.check_port, **alone)[0] == "ok"  # sparkd.socket has it
-    level, found, _ = check_with(checks.check_port, **alone, units=None)
+    assert check_with(access_checks.check_port, **alone)[0] == "ok"  # sparkd.socket has it
+    level, found, _ = check_with(access_checks.check_port, **alone, units=None)
     assert (level, found) == ("error", "127.0.0.1:8009 is in use by nginx (PID 7)")
 
 
 def test_no_keys_beyond_loopback_is_wrong_whoever_opened_the_door() -> None:
-    assert check_with(checks.check_api_keys)[0] == "ok"
-    level, found, fix = check_with(checks.check_api_keys, status=with_status(listen=("[::]:8009",)))
+    assert check_with(access_checks.check_api_keys)[0] == "ok"
+    level, found, fix = check_with(access_checks.check_api_keys, status=with_status(listen=("[::]:8009",)))
     assert level == "error"
     assert "[::]:8009" in found
     assert "server.api_key_file" in fix
-    planned = replace(INSTALLED, port=PortState("0.0.0.0:8009"))
-    assert check_with(checks.check_api_keys, status=None, catalogue=planned)[0] == "error"
+    planned = replace(INSTALLED, ports=(PortState("0.0.0.0:8009"),))
+    assert check_with(access_checks.check_api_keys, status=None, catalogue=planned)[0] == "error"
 
 
 def test_a_key_file_that_others_can_read_is_wrong() -> None:
     def check_key_file(keys: KeyFile) -> tuple[str, str, str]:
-        return check_with(checks.check_api_keys, catalogue=replace(INSTALLED, key_file=keys))
+        return check_with(access_checks.check_api_keys, catalogue=replace(INSTALLED, key_file=keys))
 
     assert check_key_file(KeyFile(Path("/keys"), 0o600))[0] == "ok"
     level, found, fix = check_key_file(KeyFile(Path("/keys"), 0o644))

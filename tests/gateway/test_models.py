@@ -32,7 +32,9 @@ def get(path: str, extra: str = "", method: str = "GET") -> Answer:
 
     async def test() -> None:
         async with house(models=several()) as here:
-            answers.append(await here.ask(f"{method} {path} HTTP/1.1\r\nhost: x\r\n{extra}\r\n".encode()))
+            answers.append(
+                await here.ask(f"{method} {path} HTTP/1.1\r\nhost: localhost\r\n{extra}\r\n".encode())
+            )
             assert here.supervisor.asked == []
 
     run(test)
