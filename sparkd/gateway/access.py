@@ -1,4 +1,4 @@
-"""Which requests are served: those with a key; without keys, those to names of this machine, from pages of this machine.
+"""Which requests are served: those with a key; without keys, those to this machine's names from its own pages.
 
 Without keys, any web page in a browser on this machine or its network could use the models: pages can send requests to
 any address, and by DNS rebinding a page of evil.example can become one of sparkd's own origin. The browser says what
