@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 from msgspec import structs
 
-from sparkd.catalog.addresses import is_local
 from sparkd.catalog.quantities import GIB
 from sparkd.cli.doctor import access_checks, checks, machine_checks
 from sparkd.cli.doctor.checks import run_checks
@@ -150,16 +148,6 @@ def test_a_key_file_that_others_can_read_is_wrong() -> None:
     assert (level, fix) == ("error", "run `sudo chmod o-rwx /keys`")
     assert "mode 0644" in found
     assert check_key_file(KeyFile(Path("/keys"), 0o600, "it has no key"))[0] == "error"
-
-
-@pytest.mark.parametrize("door", ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "localhost:1", "/run/door"])
-def test_a_door_of_this_machine_alone_is_known(door: str) -> None:
-    assert is_local(door)
-
-
-@pytest.mark.parametrize("door", ["0.0.0.0:1", "[::]:1", "192.168.1.2:1", "spark.lan:1"])
-def test_a_door_that_others_reach_is_known(door: str) -> None:
-    assert not is_local(door)
 
 
 def test_less_than_20_gib_of_disk_is_a_warning() -> None:
