@@ -47,7 +47,7 @@ class Access:
     """Decides which requests are served. `machine` is this machine's name."""
 
     def __init__(self, server: Server, keys: Keys, machine: str | None = None) -> None:
-        self._keys = keys
+        self._keys, self._needs_key = keys, keys.required
         self._hosts = HostList(server.hosts)
         self._origins = OriginList(server.origins)
         # Only the first label: a domain is public, and its owner could have it resolve to this machine.
@@ -62,13 +62,11 @@ class Access:
             request.page_allowed = len(origin) <= MAX_CACHED and self._is_allowed_page(origin, request.local)
 
     def check(self, request: RequestHead) -> None:
-        """Check who has sent a request. Raises InvalidRequest, Unauthorized and AccessDenied."""
-        if self._keys.required:
-            _check_single_host(request)
+        """Check what has sent a request. Raises InvalidRequest, Unauthorized and AccessDenied."""
+        self.check_names(request)
+        if self._needs_key:
             self._keys.check(request.fields)
-            return
-        self.check_page(request)
-        if request.page_allowed and request.method == b"POST" and request.has_body:
+        elif request.page_allowed and request.method == b"POST" and request.has_body:
             kind = request.content_type.partition(b";")[0].strip()
             if kind in _SIMPLE_TYPES:
                 raise AccessDenied(
@@ -76,27 +74,27 @@ class Access:
                     f'"{kind.decode("latin-1") or "missing"}". Send `Content-Type: application/json`.'
                 )
 
-    def check_page(self, request: RequestHead) -> None:
+    def check_names(self, request: RequestHead) -> None:
         """Without keys, check the names of this machine and of the page. Raises InvalidRequest and AccessDenied."""
-        _check_single_host(request)
-        if self._keys.required:
-            return
         fields = request.fields
+        if len(fields) != len(request.headers):
+            _check_single_host(request)
+        if self._needs_key:
+            return
         host = fields.get(b"host")
         if host:
             if len(host) > MAX_CACHED:
                 raise InvalidRequest("The header Host is too long to be the name of a host.")
             if (problem := self._check_host(host, request.local)) is not None:
                 raise problem.with_traceback(None)  # it is one object for many requests
-        origin = fields.get(b"origin")
-        if origin is None:
-            if fields.get(b"sec-fetch-site") == b"cross-site" and not self._origins.allows_all:
-                raise AccessDenied(
-                    "This sparkd has no API keys, so it does not serve web pages of other sites. "
-                    f"Add the page's origin to `server.origins` and have it send `Origin`, {_FIX}"
-                )
-        elif not request.page_allowed:
-            raise AccessDenied(_describe_page(origin))
+        if b"origin" in fields:
+            if not request.page_allowed:
+                raise AccessDenied(_describe_page(fields[b"origin"]))
+        elif fields.get(b"sec-fetch-site") == b"cross-site" and not self._origins.allows_all:
+            raise AccessDenied(
+                "This sparkd has no API keys, so it does not serve web pages of other sites. "
+                f"Add the page's origin to `server.origins` and have it send `Origin`, {_FIX}"
+            )
 
     def _parse_and_check_host(
         self, host: bytes, local: tuple[str, int] | None
@@ -139,8 +137,6 @@ class Access:
 
 def _check_single_host(request: RequestHead) -> None:
     """Raise InvalidRequest for several headers Host or Origin: programs may each believe another one of them."""
-    if len(request.headers) == len(request.fields):
-        return
     names = [name for name, _ in request.headers]
     for name in (b"host", b"origin"):
         if names.count(name) > 1:

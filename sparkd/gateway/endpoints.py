@@ -95,7 +95,7 @@ class Health(HTTPEndpoint):
 
 async def preflight(request: Request) -> Response:
     """What a browser asks before a page's request. Raises InvalidRequest and AccessDenied."""
-    _gateway(request.scope).access.check_page(request_head(request.scope))
+    _gateway(request.scope).access.check_names(request_head(request.scope))
     response = respond(request, b"", status=204)
     response.raw_headers += request_head(request.scope).preflight()
     return response

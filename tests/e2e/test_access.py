@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -68,8 +69,8 @@ def test_a_web_page_of_another_site_starts_nothing_until_it_is_listed(
     answer = httpx.post(url, json=body, headers=header)
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "access_denied")
     assert sparkd.model("a").state == "stopped"
-    listed = {"hosts": ["evil.example"], "origins": ["http://evil.example"]}
-    write(sparkd, {"a": engine()}, server={"listen": "127.0.0.1:0", **listed})
+    listed: dict[str, Any] = {"hosts": ["evil.example"], "origins": ["http://evil.example"]}
+    write(sparkd, {"a": engine()}, server={**listed, "listen": "127.0.0.1:0"})
     assert sparkd.sparkctl("reload").returncode == 0
     assert httpx.post(url, json=body, headers=header, timeout=60).status_code == 200
 
