@@ -22,7 +22,7 @@ from sparkd.catalog.hosts import (
 )
 from sparkd.catalog.settings import Server
 from sparkd.errors import AccessDenied, InvalidRequest
-from sparkd.gateway.keys import Keys
+from sparkd.gateway.keys import KEY_HEADERS, Keys
 from sparkd.gateway.request_head import RequestHead
 
 DESKTOP_SCHEMES: Final = frozenset(
@@ -55,6 +55,11 @@ class Access:
         self._own_names = frozenset({name, f"{name}.local"}) if name else frozenset[str]()
         self._check_host = lru_cache(maxsize=256)(self._parse_and_check_host)
         self._is_allowed_page = lru_cache(maxsize=256)(self._parse_and_check_page)
+
+    @property
+    def private_headers(self) -> frozenset[bytes]:
+        """Headers that engines never see: sparkd's keys, and a page's origin, because some reject unknown origins."""
+        return frozenset({b"origin"} | ({b"authorization", *KEY_HEADERS} if self._needs_key else set()))
 
     def identify_page(self, request: RequestHead) -> None:
         """Set `page_allowed`, for the headers of the response."""

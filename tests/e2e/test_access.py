@@ -79,9 +79,8 @@ def test_a_port_that_is_open_without_keys_is_reported_at_the_start_and_after_a_r
     build: Build, folder: Path
 ) -> None:
     (folder / "keys").write_text("owner: sk-one\n")
-    server = {"listen": ["localhost:0", "0.0.0.0:0"]}
-    with pytest.raises(AssertionError, match="is in use"):
-        build({"a": engine()}, server=server)  # 0.0.0.0 includes 127.0.0.1
+    with pytest.raises(AssertionError, match="is in use"):  # 0.0.0.0 includes 127.0.0.1
+        build({"a": engine()}, server={"listen": ["localhost:0", "0.0.0.0:0"]})
     server = {"listen": "0.0.0.0:0", "api_key_file": "keys"}
     sparkd = build({"a": engine()}, server=server)
     assert "without an API key" not in sparkd.log()
