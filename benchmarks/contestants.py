@@ -122,7 +122,9 @@ def _proxy(
 def _first_answer(port: int, headers: str) -> None:
     body = b'{"model":"m"}'
     lines = "".join(f"{line}\r\n" for line in headers.split("|") if line)
-    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n{lines}"
+    head = (
+        f"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n{lines}"
+    )
     raw = f"{head}connection: close\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:

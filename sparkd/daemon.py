@@ -19,7 +19,7 @@ import uvloop
 from sparkd import __version__
 from sparkd.app import App, build_app
 from sparkd.catalog import Catalogue
-from sparkd.catalog.addresses import parse_listen
+from sparkd.catalog.addresses import listen_addresses
 from sparkd.catalog.reading import read_catalogue
 from sparkd.catalog.reading.locations import catalogue_path
 from sparkd.continuity.handover import FORMAT, DaemonSnapshot, Handover, read_handover
@@ -148,8 +148,7 @@ def _open_listeners(catalogue: Catalogue, handover: Handover | None) -> sockets.
         return sockets.Listeners(clients, control)
     listeners = sockets.take_systemd_sockets()
     if not listeners.clients:
-        host, port = parse_listen(catalogue.settings.server.listen)
-        listeners.clients.append(sockets.listen_tcp(host, port))
+        listeners.clients += sockets.listen_tcp(listen_addresses(catalogue.settings.server.listen))
     if not listeners.control:
         listeners.control.append(sockets.listen_unix(control_socket(catalogue.folder("run"))))
     return listeners
@@ -208,6 +207,8 @@ class _Daemon:
         gc.freeze()
         gc.enable()
         logger.info("sparkd %s listens on %s", __version__, ", ".join(self._supervisor.listen))
+        if exposure := self._supervisor.status().describe_exposure():
+            logger.warning("%s", exposure, extra={"fields": {"EVENT": "exposed"}})
         self._systemd.report_ready()
 
     async def _wait_until_stopped(self) -> None:

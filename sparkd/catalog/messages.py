@@ -106,11 +106,17 @@ def describe_type(info: inspect.Type) -> str:
     if isinstance(info, inspect.DictType):
         return f"a table of {_plural(describe_type(info.value_type))}"
     if isinstance(info, inspect.UnionType):
-        return "a string, a number, true or false, or a list of these"
+        return _describe_union(info)
     if isinstance(info, inspect.StrType) and info.pattern:
         return f"a string that matches {info.pattern}"
     text = _units.get(unit or "") or _plain[type(info)]
     return text + _bounds(info) if unit != "bytes" else text
+
+
+def _describe_union(info: inspect.UnionType) -> str:
+    if len(info.types) == 2:
+        return " or ".join(map(describe_type, info.types))
+    return "a string, a number, true or false, or a list of these"
 
 
 _plurals = {

@@ -26,20 +26,22 @@ Probes = Literal["serve", "reject"]
 
 
 class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[server]`: the address on which sparkd listens for clients."""
+    """`[server]`: where sparkd listens, and which clients may send requests."""
 
     listen: Annotated[
-        str,
+        str | tuple[str, ...],
         Meta(
-            description="`host:port` that clients connect to. Put an IPv6 host in brackets; port 0 selects a free "
-            "port. Ignored when systemd passes a socket."
+            description="`host:port` that clients connect to, or a list of these. `localhost` is both loopback "
+            "addresses, 127.0.0.1 and ::1. Put an IPv6 host in brackets; port 0 selects a free port. Ignored when "
+            "systemd passes a socket."
         ),
-    ] = "127.0.0.1:8009"
+    ] = "localhost:8009"
     max_body: Annotated[Bytes, Meta(description="Largest request body; larger ones get 413.")] = 64 * MIB
     api_key_file: Annotated[
         Location | None,
         Meta(
-            description="File with one API key per line, as `name: key` or just the key. Unset: no key is needed."
+            description="File with one API key per line, as `name: key` or just the key. Unset: no key is needed, "
+            "and `hosts` and `origins` limit which requests are served."
         ),
     ] = None
     default_model: Annotated[
@@ -55,6 +57,21 @@ class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             description="Whether a response names the model as its request did, also in streams. False: by its id."
         ),
     ] = True
+    hosts: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Further names of this machine that clients may use in their address of sparkd. `*.lan` is "
+            "every name that ends with `.lan`; `*` is any name. Ports do not matter. Only without API keys. Loopback "
+            "names, this machine's name and the address of the connection always work."
+        ),
+    ] = ()
+    origins: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Further web pages that may use sparkd, as `https://host:port`; `http://*.lan:*` for every "
+            "subdomain and port, `*` for any page. Pages of this machine and of desktop programs always may."
+        ),
+    ] = ()
 
 
 class Queue(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

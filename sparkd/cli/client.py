@@ -8,16 +8,13 @@ import msgspec
 from rich.table import Table
 
 from sparkd.catalog import Catalogue
-from sparkd.catalog.addresses import parse_listen
+from sparkd.catalog.addresses import WILDCARDS, listen_addresses
 from sparkd.catalog.reading import read_catalogue
 from sparkd.catalog.reading.locations import catalogue_path
 from sparkd.catalog.reference.clients import NO_KEY, ClineModel, cline_settings, opencode_config
 from sparkd.cli import exit_codes
 from sparkd.cli.output.messages import print_json, print_line, print_note
 from sparkd.cli.output.terminal import stdout_console
-
-WILDCARD_HOSTS = ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
-"""Addresses that listen on every interface; a client needs a specific one."""
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -41,8 +38,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def local_url(catalogue: Catalogue) -> str:
     """The address of sparkd on this machine, from `server.listen`."""
-    host, port = parse_listen(catalogue.settings.server.listen)
-    if host in WILDCARD_HOSTS:
+    host, port = listen_addresses(catalogue.settings.server.listen)[0]
+    if host in WILDCARDS:  # a client needs a specific address
         host = "localhost"
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
 

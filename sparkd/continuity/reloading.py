@@ -80,6 +80,8 @@ class CatalogueReloader:
                 self._supervisor, self._scheduler, self._learning, [new.models[id_] for id_ in change.added]
             )
         logger.info("Catalogue reloaded: %s", change.describe(), extra={"fields": {"EVENT": "reload"}})
+        if change.settings_changed and (exposure := self._supervisor.status().describe_exposure()):
+            logger.warning("%s", exposure, extra={"fields": {"EVENT": "exposed"}})
         return change
 
     def apply_to_resumed(self, definitions: Mapping[str, Model]) -> None:

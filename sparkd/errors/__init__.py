@@ -27,6 +27,7 @@
     │   ├── ToolsNotSupported   400
     │   ├── Unauthorized        401
     │   ├── ModelDisabled       403
+    │   ├── AccessDenied        403  without API keys: a host name or a web page that is not listed
     │   ├── PathForbidden       403
     │   ├── ModelNotFound       404
     │   ├── LogNotFound         404
@@ -87,6 +88,7 @@ from sparkd.errors.operations import (
     SourceUnreachable,
 )
 from sparkd.errors.requests import (
+    AccessDenied,
     BodyTooLarge,
     ContextExceeded,
     EncodingNotSupported,
@@ -121,6 +123,7 @@ from sparkd.errors.requests import (
 )
 
 __all__ = [
+    "AccessDenied",
     "AlreadyRunning",
     "BodyTooLarge",
     "CatalogueError",

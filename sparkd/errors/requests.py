@@ -55,6 +55,14 @@ class ModelDisabled(RequestError):
     code = "model_disabled"
 
 
+class AccessDenied(RequestError):
+    """Without API keys, sparkd does not serve this host name, or this web page."""
+
+    status = 403
+    type = "permission_error"
+    code = "access_denied"
+
+
 class PathForbidden(RequestError):
     """An engine path that clients must never reach."""
 

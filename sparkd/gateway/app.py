@@ -1,6 +1,6 @@
 """Everything that the gateway's port serves.
 
-An API key is checked before a body is read and before anything is started.
+Access is checked before a body is read and before anything is started.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model as ModelDefinition
 from sparkd.catalog.templates import Template
 from sparkd.errors import InvalidRequest, ModelNotLoaded, NotSupported, PathForbidden, SparkdError
+from sparkd.gateway.access import Access
 from sparkd.gateway.body import STALL
 from sparkd.gateway.endpoints import Forward, KeyRequired, Model, Models, ModelsOfOne, preflight
 from sparkd.gateway.error_responses import EXCEPTION_HANDLERS
@@ -24,7 +25,7 @@ from sparkd.gateway.keys import Keys
 from sparkd.gateway.model_list import ModelList
 from sparkd.gateway.paths import MAX_CACHED, Path, parse_path
 from sparkd.gateway.prepared_request import PreparedRequest, Preparer
-from sparkd.gateway.request_head import RequestHead
+from sparkd.gateway.request_head import HEAD, RequestHead
 from sparkd.gateway.request_log import RequestLog
 from sparkd.gateway.response_writer import ResponseWriter
 from sparkd.gateway.status_endpoints import Health, ModelHealth, Nothing, Overview, Version
@@ -95,28 +96,27 @@ class Gateway:
     def serve(self, catalogue: Catalogue, keys: Keys) -> None:
         """Use this catalogue and these keys from now on."""
         self.catalogue = catalogue
-        self._keys = keys
+        self.access = Access(catalogue.settings.server, keys)
         self.forget_templates()
 
     def forget_templates(self) -> None:
         """Ask again what each model's chat template accepts."""
-        # Engines never see sparkd's keys, nor a page's origin: some reject origins that they don't know.
-        without = frozenset(
-            {b"origin"} | ({b"authorization", b"x-api-key"} if self._keys.required else set())
+        self.preparer = Preparer(
+            self.catalogue, self._body_stall, self.access.private_headers, self._template_of
         )
-        self.preparer = Preparer(self.catalogue, self._body_stall, without, self._template_of)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. Its route is that of the address that is meant."""
+        self.access.identify_page(scope["state"][HEAD])
         if len(scope["raw_path"]) <= MAX_CACHED:
             with contextlib.suppress(InvalidRequest):  # KeyRequired raises it again
                 scope["path"] = "/" + "/".join(parse_path(scope["raw_path"]).segments)
         await self._app(scope, receive, send)
 
     def admit(self, request: RequestHead) -> Path:
-        """Check key and path. Raises InvalidRequest, Unauthorized, PathForbidden and NotSupported."""
+        """Check access and path. Raises InvalidRequest, AccessDenied, Unauthorized, PathForbidden and NotSupported."""
         path = parse_path(request.raw_path)
-        self._keys.check(request.fields)
+        self.access.check(request)
         if path.forbidden is not None:
             raise PathForbidden(f"/{'/'.join(path.segments)} cannot be reached through sparkd.")
         if b"websocket" in request.fields.get(b"upgrade", b"").lower():
@@ -132,6 +132,7 @@ class Gateway:
         if request.method != b"POST" or not request.is_json or not request.is_plain:
             return False
         try:
+            self.access.identify_page(request)
             segments = self.admit(request).segments
             if len(segments) < 2 or segments[0] != "v1" or "models" in (segments[1], segments[-1]):
                 return False

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class KeyRequired(BaseRoute):
-    """Routes for clients that have a key. Any request that no route before this one matches comes here."""
+    """Routes for clients that have access. Any request that no route before this one matches comes here."""
 
     def __init__(self, routes: list[BaseRoute]) -> None:
         self._router = Router(routes, redirect_slashes=False)
@@ -108,7 +108,8 @@ class ModelsOfOne(HTTPEndpoint):
 
 
 async def preflight(request: Request) -> Response:
-    """What a browser asks before a page's request."""
+    """What a browser asks before a page's request. Raises InvalidRequest and AccessDenied."""
+    _gateway(request.scope).access.check_names(request_head(request.scope))
     response = respond(request, b"", status=204)
     response.raw_headers += request_head(request.scope).preflight()
     return response

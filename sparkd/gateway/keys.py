@@ -14,6 +14,9 @@ from sparkd.errors import CatalogueError, Unauthorized
 STDIN: Final = Path("/dev/stdin")
 """A key file of this name was opened by the service manager: neither sparkd nor its engines may open it themselves."""
 
+KEY_HEADERS: Final = (b"x-api-key", b"api-key")
+"""Headers that may have a key instead of `Authorization`: Anthropic's and Azure's. Engines never see them."""
+
 
 class Keys:
     """The keys that clients may use. Without any, no client needs one.
@@ -33,14 +36,17 @@ class Keys:
         return bool(self._names)
 
     def check(self, headers: Mapping[bytes, bytes]) -> str | None:
-        """The name of the key in `Authorization: Bearer` or `x-api-key`, None if no key is needed.
+        """The name of the key in `Authorization: Bearer`, `x-api-key` or `api-key`, None if no key is needed.
 
         Raises Unauthorized.
         """
         if not self._names:
             return None
         scheme, _, bearer = headers.get(b"authorization", b"").partition(b" ")
-        given = (bearer.strip() if scheme.lower() == b"bearer" else b"", headers.get(b"x-api-key", b""))
+        given = (
+            bearer.strip() if scheme.lower() == b"bearer" else b"",
+            *(headers.get(name, b"") for name in KEY_HEADERS),
+        )
         for key in given:
             if key and (name := self._names.get(self._digest(key))) is not None:
                 return name

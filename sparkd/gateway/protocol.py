@@ -183,9 +183,16 @@ class ClientConnection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Leave a head that offers an upgrade to `_parse`. Trailers go to a list that nobody reads."""
         self._in_head = False
+        if self.url[:1] not in b"/*":
+            self._use_host_of_target()
         if not self.parser.should_upgrade():
             super().on_headers_complete()
             self.headers = []
+
+    def _use_host_of_target(self) -> None:
+        """Replace `Host` by the host of a target that is a whole URL (RFC 9112 3.2.2)."""
+        host = self.url.partition(b"://")[2].partition(b"/")[0].partition(b"?")[0]
+        self.headers[:] = [*(header for header in self.headers if header[0] != b"host"), (b"host", host)]
 
     def on_message_complete(self) -> None:
         """As above: such a message ends, for the parser, with its head."""

@@ -20,10 +20,6 @@ _run = os.urandom(4).hex()
 _ID = re.compile(rb"[!-~]{1,128}")
 """Accepted values of `x-request-id`: it is written to the journal, to the engine's log and to the response."""
 
-_LOCAL_ORIGIN = re.compile(rb"(https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?|vscode-webview://.*)")
-"""Web pages that may read responses: those of this machine's own programs. Any other page could otherwise use the
-models without its reader's knowledge."""
-
 _EXPOSED = (
     b"access-control-expose-headers",
     b"Content-Length, Content-Range, Retry-After, X-Request-Id, X-Sparkd-Estimate, X-Sparkd-Rewrites",
@@ -38,7 +34,8 @@ class RequestHead:
     """The head of a request. `fields` has each header once (the last wins); `headers` has them all, in order.
 
     `length` is the announced length of the body in bytes, None for a chunked one. `began` is when the request arrived,
-    in seconds of the monotonic clock; `model` is the id of the requested model, once it is known.
+    in seconds of the monotonic clock; `model` is the id of the requested model, once it is known. `local` is the
+    address that the client has connected to. `page_allowed`: the web page in `Origin` may read the response.
     """
 
     __slots__ = (
@@ -48,8 +45,10 @@ class RequestHead:
         "has_body",
         "headers",
         "length",
+        "local",
         "method",
         "model",
+        "page_allowed",
         "query",
         "raw_path",
     )
@@ -57,6 +56,8 @@ class RequestHead:
     def __init__(self, scope: Mapping[str, Any]) -> None:
         self.began = time.monotonic()
         self.model: str | None = None
+        self.page_allowed = False
+        self.local: tuple[str, int] | None = scope["server"]
         self.method: bytes = scope["method"].encode("ascii")
         self.raw_path: bytes = scope["raw_path"]
         self.query: bytes = scope["query_string"]
@@ -110,28 +111,33 @@ class RequestHead:
         return made
 
     def own_headers(self) -> Headers:
-        """Sparkd's headers for any response to this: the id, and CORS for pages of this machine."""
+        """Sparkd's headers for any response to this: the id, and CORS for pages that may read it."""
         return [(b"x-request-id", self.identify()), *self.cors()]
 
     def cors(self) -> Headers:
-        """Headers that let a page of this machine's own programs read the response."""
+        """Headers that let an allowed page read the response."""
         origin = self.fields.get(b"origin")
         if origin is None:
             return []
-        if _LOCAL_ORIGIN.fullmatch(origin) is None:
+        if not self.page_allowed:
             return [(b"vary", b"Origin")]
         return [(b"access-control-allow-origin", origin), _EXPOSED, (b"vary", b"Origin")]
 
     def preflight(self) -> Headers:
         """Further headers for a browser's preflight request: what the request itself may contain."""
-        if _LOCAL_ORIGIN.fullmatch(self.fields.get(b"origin", b"")) is None:
+        if not self.page_allowed:
             return []
-        asked = self.fields.get(b"access-control-request-headers", b"Authorization, Content-Type, X-Api-Key")
-        return [
+        asked = self.fields.get(
+            b"access-control-request-headers", b"Authorization, Content-Type, X-Api-Key, Api-Key"
+        )
+        allowed = [
             (b"access-control-allow-methods", b"GET, POST, DELETE, OPTIONS"),
             (b"access-control-allow-headers", asked),
             (b"access-control-max-age", b"86400"),
         ]
+        if b"access-control-request-private-network" in self.fields:
+            allowed.append((b"access-control-allow-private-network", b"true"))
+        return allowed
 
 
 def request_head(scope: Scope) -> RequestHead:

@@ -123,7 +123,8 @@ class ModelStatus(Struct, frozen=True, kw_only=True):
 
 
 class Status(Struct, frozen=True, kw_only=True):
-    """The whole daemon. `uptime` is in seconds; `listen` has `host:port` of every listening socket.
+    """The whole daemon. `uptime` is in seconds; `listen` has `host:port` of every listening socket, `exposed` those to
+    which other machines can connect without an API key.
 
     `replacements` counts how often it has replaced its own program without ending engines; `replacing`: it is about to.
     """
@@ -138,6 +139,16 @@ class Status(Struct, frozen=True, kw_only=True):
     launchers: tuple[LauncherStatus, ...] = ()
     replacements: int = 0
     replacing: bool = False
+    exposed: tuple[str, ...] = ()
+
+    def describe_exposure(self) -> str:
+        """What is wrong with `exposed`, and how to fix it. Empty if nothing is."""
+        if not self.exposed:
+            return ""
+        return (
+            f"Other machines can use sparkd at {', '.join(self.exposed)} without an API key. "
+            "Set server.api_key_file to a file with keys, or listen only on localhost; then restart sparkd."
+        )
 
     def model(self, model_id: str) -> ModelStatus | None:
         """The model with exactly that id, None if the catalogue has none."""

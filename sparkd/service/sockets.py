@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 import stat
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -54,11 +55,44 @@ def adopt_socket(descriptor: int) -> socket.socket:
     return listener
 
 
-def listen_tcp(host: str, port: int) -> socket.socket:
-    """Listen on a TCP port. Raises ListenError."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+def listen_tcp(addresses: Sequence[tuple[str, int]]) -> list[socket.socket]:
+    """Listen on each address. A machine without IPv6 has no ::1, which is left out beside other addresses.
+
+    Where the port is 0, all get the same free port. Raises ListenError; then none is open.
+    """
+    if any(host != "::1" for host, _ in addresses) and not _has_ipv6_loopback():
+        addresses = [address for address in addresses if address[0] != "::1"]
+    listeners: list[socket.socket] = []
+    try:
+        for host, port in addresses:
+            chosen = port or (listeners[0].getsockname()[1] if listeners else 0)
+            listeners.append(_listen_tcp(host, chosen, also_ipv4=("0.0.0.0", port) not in addresses))  # noqa: S104
+    except ListenError:
+        for listener in listeners:
+            listener.close()
+        raise
+    return listeners
+
+
+def _has_ipv6_loopback() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+def _listen_tcp(host: str, port: int, *, also_ipv4: bool) -> socket.socket:
+    """Listen on one address. `also_ipv4`: [::] takes IPv4 connections as well. Raises ListenError."""
+    address = _join(host, port)
+    try:
+        listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    except OSError as error:
+        raise ListenError(f"cannot listen on {address}: {error.strerror}") from error
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if host == "::":
+        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not also_ipv4)
     try:
         listener.bind((host, port))
         listener.listen(BACKLOG)
@@ -66,10 +100,10 @@ def listen_tcp(host: str, port: int) -> socket.socket:
         listener.close()
         if error.errno == errno.EADDRINUSE:
             raise ListenError(
-                f"{host}:{port} is in use by another program. Run `ss -ltnp 'sport = :{port}'` to see which one, "
+                f"{address} is in use by another program. Run `ss -ltnp 'sport = :{port}'` to see which one, "
                 "or set server.listen in the catalogue to another port"
             ) from error
-        raise ListenError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+        raise ListenError(f"cannot listen on {address}: {error.strerror}") from error
     listener.setblocking(False)
     return listener
 
@@ -103,4 +137,8 @@ def format_address(listener: socket.socket) -> str:
     if not isinstance(address, tuple):
         return str(address)
     host, port = address[:2]
+    return _join(host, port)
+
+
+def _join(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

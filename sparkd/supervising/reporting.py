@@ -12,6 +12,7 @@ from msgspec.structs import asdict
 
 from sparkd import __version__
 from sparkd.catalog import Catalogue
+from sparkd.catalog.addresses import exposed_addresses
 from sparkd.catalog.definitions import Model
 from sparkd.journal.handler import event
 from sparkd.learning.learning import Learning
@@ -88,6 +89,7 @@ class StatusReporter(Struct, frozen=True):
             launchers=self.launchers.status(),
             replacements=self.replacements,
             replacing=replacing,
+            exposed=exposed_addresses(listen) if catalogue.settings.server.api_key_file is None else (),
         )
 
     def _model_status(self, model: Model) -> ModelStatus:

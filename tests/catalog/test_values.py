@@ -4,7 +4,7 @@ from typing import get_args
 
 import pytest
 
-from sparkd.catalog.addresses import parse_listen
+from sparkd.catalog.addresses import exposed_addresses, is_local, listen_addresses, parse_listen
 from sparkd.catalog.labels import Tag
 from sparkd.catalog.messages import join_with_or
 from sparkd.catalog.sizes import format_size, parse_size
@@ -85,6 +85,72 @@ def test_anything_else_is_not_an_address(listen: str, folder: Folder) -> None:
 
 
 @pytest.mark.parametrize(
+    ("listen", "addresses"),
+    [
+        ("localhost:8009", [("127.0.0.1", 8009), ("::1", 8009)]),
+        ("LOCALHOST:1", [("127.0.0.1", 1), ("::1", 1)]),
+        (
+            ["localhost:1", "127.0.0.1:1", "172.17.0.1:1"],
+            [("127.0.0.1", 1), ("::1", 1), ("172.17.0.1", 1)],
+        ),
+    ],
+)
+def test_localhost_is_both_loopback_addresses_and_each_is_opened_once(
+    listen: str | list[str], addresses: list[tuple[str, int]]
+) -> None:
+    assert listen_addresses(listen) == addresses
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "localhost:1", "/run/socket"])
+def test_an_address_of_this_machine_alone_is_known(address: str) -> None:
+    assert is_local(address)
+
+
+def test_addresses_that_other_machines_reach_are_known() -> None:
+    exposed = ("0.0.0.0:1", "[::]:1", "192.168.1.2:1", "172.17.0.1:1", "spark.lan:1")
+    assert exposed_addresses((*exposed, "[::1]:1")) == exposed
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("listen = []", "listen = []: expected at least one address"),
+        (
+            'listen = ["localhost:1", "here"]',
+            'listen = "here": expected host:port, such as "127.0.0.1:8009" or "[::1]:8009"',
+        ),
+        *(
+            (
+                f'hosts = ["a", "{host}"]',
+                f'hosts = "{host}": expected a name or an address, such as "spark.lan"',
+            )
+            for host in ("http://a", "", "a b", "a*", "*.10.0.0.1", "user@a", "[a]")
+        ),
+        *(
+            (
+                f'origins = ["{origin}"]',
+                f'origins = "{origin}": expected scheme://host:port without a path, such as "https://chat.lan"',
+            )
+            for origin in (
+                "chat.lan",
+                "https://a/",
+                "https://a:x",
+                "https://a:99999",
+                "https://*a",
+                "http://:80",
+                "",
+            )
+        ),
+        ("hosts = 'a'", 'hosts = "a": expected a list of strings'),
+    ],
+)
+def test_an_address_a_name_or_an_origin_that_is_none_is_reported(
+    text: str, problem: str, folder: Folder
+) -> None:
+    assert folder.problems(f"[server]\n{text}") == [f"models.toml: server.{problem}"]
+
+
+@pytest.mark.parametrize(
     ("text", "problem"),
     [
         (
@@ -117,10 +183,10 @@ def test_anything_else_is_not_an_address(listen: str, folder: Folder) -> None:
             "[server]\nmax_body = 1.5",
             'server.max_body = 1.5: expected a size such as "20 GiB", or a number of bytes',
         ),
-        ("[server]\nlisten = 8009", "server.listen = 8009: expected a string"),
+        ("[server]\nlisten = 8009", "server.listen = 8009: expected a string or a list of strings"),
         (
             "[server]\nlisten = 1979-05-27T07:32:00Z",
-            "server.listen = 1979-05-27 07:32:00+00:00: expected a string",
+            "server.listen = 1979-05-27 07:32:00+00:00: expected a string or a list of strings",
         ),
         (
             "[paths]\nrun = '~/run'",
@@ -257,7 +323,7 @@ def test_every_problem_of_every_file_is_reported_at_once(folder: Folder) -> None
         f"[server]\nlisten = 1\nport = 2\n[models.a]\n{VLLM}memory = []\nstatus = 'disabled'"
     ) == [
         "models.d/b.toml: is not TOML: Expected '=' after a key in a key/value pair (at end of document)",
-        "models.toml: server.listen = 1: expected a string",
+        "models.toml: server.listen = 1: expected a string or a list of strings",
         "models.toml: server.port = 2: unknown key",
         'models.toml: models.a.memory = []: expected a size such as "20 GiB", or a number of bytes',
         'models.d/a.toml: queue.max_wait = "x": expected seconds, a number from 0 to 1000000000',

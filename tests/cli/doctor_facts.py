@@ -39,7 +39,7 @@ SPARK = Memory("unified", 128 * GIB, 100 * GIB, 128 * GIB, 100 * GIB, 60 * GIB)
 READY = Readiness(
     (ModelNeeds("qwen", "cpu", (SourceOnDisk(source="org/qwen", state="complete"),)),), {"cpu": True}
 )
-INSTALLED = CatalogueFacts(enabled=1, port=PortState("127.0.0.1:8009"), readiness=READY)
+INSTALLED = CatalogueFacts(enabled=1, ports=(PortState("127.0.0.1:8009"),), readiness=READY)
 UNITS = {
     "sparkd.socket": UnitState("enabled", "active"),
     "sparkd-control.socket": UnitState("enabled", "active"),

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 from msgspec import structs
 
 from sparkd.catalog.quantities import GIB
-from sparkd.cli.doctor import checks, machine_checks
-from sparkd.cli.doctor.checks import is_local, run_checks
+from sparkd.cli.doctor import access_checks, checks, machine_checks
+from sparkd.cli.doctor.checks import run_checks
 from sparkd.cli.doctor.facts import DiskSpace, Facts, KeyFile, ModelNeeds, PortState, Readiness, UnitState
 from sparkd.hub.files import SourceOnDisk
 from sparkd.scheduling.status import LauncherStatus, ModelStatus
@@ -37,7 +36,7 @@ def test_whatever_is_not_ok_says_what_mends_it() -> None:
             INSTALLED,
             enabled=0,
             key_file=KeyFile(Path("/keys"), 0o644),
-            port=PortState("127.0.0.1:8009", "in use", taken=True),
+            ports=(PortState("127.0.0.1:8009", "in use", taken=True),),
             disks=(disk,),
             readiness=Readiness(
                 (
@@ -121,42 +120,34 @@ def test_what_only_the_daemon_knows_is_left_out_without_one() -> None:
 
 
 def test_a_port_that_another_has_is_wrong_unless_it_is_sparkds_own_socket() -> None:
-    taken = replace(INSTALLED, port=PortState("127.0.0.1:8009", "in use", taken=True, holder="nginx (PID 7)"))
+    taken = replace(
+        INSTALLED, ports=(PortState("127.0.0.1:8009", "in use", taken=True, holder="nginx (PID 7)"),)
+    )
     alone = {"status": None, "daemon": "absent", "catalogue": taken}
-    assert check_with(checks.check_port, **alone)[0] == "ok"  # sparkd.socket has it
-    level, found, _ = check_with(checks.check_port, **alone, units=None)
+    assert check_with(access_checks.check_port, **alone)[0] == "ok"  # sparkd.socket has it
+    level, found, _ = check_with(access_checks.check_port, **alone, units=None)
     assert (level, found) == ("error", "127.0.0.1:8009 is in use by nginx (PID 7)")
 
 
 def test_no_keys_beyond_loopback_is_wrong_whoever_opened_the_door() -> None:
-    assert check_with(checks.check_api_keys)[0] == "ok"
-    level, found, fix = check_with(checks.check_api_keys, status=with_status(listen=("[::]:8009",)))
+    assert check_with(access_checks.check_api_keys)[0] == "ok"
+    level, found, fix = check_with(access_checks.check_api_keys, status=with_status(listen=("[::]:8009",)))
     assert level == "error"
     assert "[::]:8009" in found
     assert "server.api_key_file" in fix
-    planned = replace(INSTALLED, port=PortState("0.0.0.0:8009"))
-    assert check_with(checks.check_api_keys, status=None, catalogue=planned)[0] == "error"
+    planned = replace(INSTALLED, ports=(PortState("0.0.0.0:8009"),))
+    assert check_with(access_checks.check_api_keys, status=None, catalogue=planned)[0] == "error"
 
 
 def test_a_key_file_that_others_can_read_is_wrong() -> None:
     def check_key_file(keys: KeyFile) -> tuple[str, str, str]:
-        return check_with(checks.check_api_keys, catalogue=replace(INSTALLED, key_file=keys))
+        return check_with(access_checks.check_api_keys, catalogue=replace(INSTALLED, key_file=keys))
 
     assert check_key_file(KeyFile(Path("/keys"), 0o600))[0] == "ok"
     level, found, fix = check_key_file(KeyFile(Path("/keys"), 0o644))
     assert (level, fix) == ("error", "run `sudo chmod o-rwx /keys`")
     assert "mode 0644" in found
     assert check_key_file(KeyFile(Path("/keys"), 0o600, "it has no key"))[0] == "error"
-
-
-@pytest.mark.parametrize("door", ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "localhost:1", "/run/door"])
-def test_a_door_of_this_machine_alone_is_known(door: str) -> None:
-    assert is_local(door)
-
-
-@pytest.mark.parametrize("door", ["0.0.0.0:1", "[::]:1", "192.168.1.2:1", "spark.lan:1"])
-def test_a_door_that_others_reach_is_known(door: str) -> None:
-    assert not is_local(door)
 
 
 def test_less_than_20_gib_of_disk_is_a_warning() -> None:

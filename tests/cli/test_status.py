@@ -46,6 +46,14 @@ def test_the_table_tells_at_a_glance_what_runs_and_what_is_wrong(served: FakeDae
     ]
 
 
+def test_a_port_that_is_open_without_keys_is_a_warning(served: FakeDaemon) -> None:
+    served.supervisor.exposed = ("0.0.0.0:8009",)
+    lines = sparkctl("status", "--socket", served.socket).out.split("\n\n")[0].splitlines()
+    assert lines[3].startswith(
+        "warning: Other machines can use sparkd at 0.0.0.0:8009 without an API key. Set "
+    )
+
+
 def test_one_model_alone_tells_what_is_known_of_its_memory(served: FakeDaemon) -> None:
     last = LastRun(peak=18 * GIB, final=17 * GIB, load_time=95.0, phases={"loading weights": 60.0})
     figures = {"declared": 20 * GIB, "learned": 18 * GIB, "memory_used": 17 * GIB, "host_memory": 3 * GIB}

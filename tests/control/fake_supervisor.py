@@ -73,6 +73,7 @@ class FakeSupervisor:
         }
         self.waiting: list[str] = []
         self.launchers: tuple[LauncherStatus, ...] = ()
+        self.exposed: tuple[str, ...] = ()
         self.logs: dict[str, Log] = {}
         self.refusals: dict[str, Exception] = {}
         self.loading = asyncio.Event()
@@ -93,6 +94,7 @@ class FakeSupervisor:
             queue=QueueStatus(waiting=len(self.waiting), max_length=1024, on_busy="wait"),
             models=models,
             launchers=self.launchers,
+            exposed=self.exposed,
         )
 
     def plan(self, model: Model) -> Plan:

@@ -115,7 +115,7 @@ class SparkdProcess:
     def waiting_client(self, model: str) -> Iterator[None]:
         """A client that has sent a request, reads nothing, and disconnects at the end of the block."""
         body = json.dumps({"model": model, "messages": []}).encode()
-        head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(body)}\r\n\r\n"
         with socket.create_connection(("127.0.0.1", self.port)) as connection:
             connection.sendall(head.encode() + body)
             yield

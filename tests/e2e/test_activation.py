@@ -24,7 +24,7 @@ def test_a_connection_made_before_the_daemon_started_is_answered(folder: Path) -
         socket.create_server(("127.0.0.1", 0)) as sock,
         socket.create_connection(sock.getsockname()) as early,
     ):
-        early.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        early.sendall(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
         command_line = shlex.join([sys.executable, "-m", "sparkd", "--catalogue", str(sparkd.catalogue)])
         command = HAND_OVER.format(sparkd=command_line, fd=sock.fileno())
         process = subprocess.Popen(

@@ -167,5 +167,5 @@ def request(
     body: bytes = b'{"model":"m"}', path: str = "/v1/chat/completions", method: str = "POST", extra: str = ""
 ) -> bytes:
     """A raw JSON request; `extra` is header lines, each with its line break."""
-    head = f"{method} {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n{extra}"
+    head = f"{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n{extra}"
     return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body

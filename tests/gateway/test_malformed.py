@@ -99,7 +99,7 @@ def chunk_up(chance: random.Random, raw: bytes) -> bytes:
 def smuggle(chance: random.Random, raw: bytes) -> bytes:
     """A complete request in the body of another, whose head has another header about the body's length or coding."""
     hidden = request(extra="x-echo: hidden\r\nx-request-id: hidden\r\n")
-    host, name = b"host: x\r\n", raw.split(b"x-echo: ")[1].split(b"\r\n")[0]
+    host, name = b"host: localhost\r\n", raw.split(b"x-echo: ")[1].split(b"\r\n")[0]
     outer = request(b"0\r\n\r\n" + hidden, extra=f"x-echo: {name.decode()}\r\n")
     return outer.replace(host, host + chance.choice(FRAMING), 1)
 

@@ -35,7 +35,9 @@ def get(path: str, extra: str = "", method: str = "GET") -> Answer:
 
     async def test() -> None:
         async with house(models=several()) as here:
-            answers.append(await here.ask(f"{method} {path} HTTP/1.1\r\nhost: x\r\n{extra}\r\n".encode()))
+            answers.append(
+                await here.ask(f"{method} {path} HTTP/1.1\r\nhost: localhost\r\n{extra}\r\n".encode())
+            )
             assert here.supervisor.asked == []
 
     run(test)
@@ -92,7 +94,7 @@ def test_the_list_says_which_models_are_loaded_and_has_another_tag_then() -> Non
         async with house(models=several()) as here:
             for path in ("/v1/models", "/v1/big/models", "/v1/models/big"):
                 here.supervisor.residencies = {}
-                raw = f"GET {path} HTTP/1.1\r\nhost: x\r\n"
+                raw = f"GET {path} HTTP/1.1\r\nhost: localhost\r\n"
                 first = await here.ask(f"{raw}\r\n".encode())
                 tag = first.header("etag")
                 same = await here.ask(f'{raw}if-none-match: "x", W/{tag}\r\n\r\n'.encode())

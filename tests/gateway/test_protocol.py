@@ -19,7 +19,7 @@ from sparkd.service.sockets import BACKLOG
 from tests.gateway.engines import OK, Asked, answering, chunk, read_answer, read_request, request
 from tests.gateway.gateways import house, run, until
 
-GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
+GET = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n"
 
 
 @contextlib.asynccontextmanager
@@ -95,7 +95,7 @@ def listen_queue_length(listener: socket.socket) -> int:
 
 
 def test_thousands_of_pipelined_requests_that_offer_an_upgrade_are_all_answered() -> None:
-    offers = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n"
+    offers = b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n"
 
     async def app(_: Scope, __: Receive, send: Send) -> None:
         await respond(send)

@@ -99,7 +99,7 @@ def test_a_preset_works_wherever_a_model_is_named(path: str, body: dict[str, Any
 def test_a_preset_is_listed_among_the_aliases() -> None:
     async def test() -> None:
         async with house(models=models()) as here:
-            answer = await here.ask(b"GET /v1/models/m:high HTTP/1.1\r\nhost: x\r\n\r\n")
+            answer = await here.ask(b"GET /v1/models/m:high HTTP/1.1\r\nhost: localhost\r\n\r\n")
             assert answer.json["aliases"] == ["m:high"]
 
     run(test)

@@ -24,7 +24,7 @@ def test_nothing_runs_until_the_first_connection_which_is_answered(sparkd: Insta
 
 
 def test_sparkctl_starts_it_too_and_finds_its_socket_by_itself(sparkd: Installation) -> None:
-    assert sparkd.status()["listen"] == ["127.0.0.1:8009"]
+    assert sparkd.status()["listen"] == ["127.0.0.1:8009", "[::1]:8009"]
     assert sparkd.state() == "active"
 
 

@@ -6,10 +6,11 @@ the value itself was reported when it was read.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from sparkd.catalog.addresses import parse_listen
+from sparkd.catalog.hosts import HostList, OriginList
 from sparkd.catalog.messages import format_problem, format_value_problem, join_key, join_with_or
 from sparkd.catalog.names import is_variable
 from sparkd.catalog.nearest import did_you_mean
@@ -17,19 +18,14 @@ from sparkd.catalog.origins import Table
 from sparkd.catalog.reading.drafts import Draft
 from sparkd.catalog.reading.model_checks import MODEL_CHECKS
 from sparkd.catalog.reading.name_checks import check_aliases_unique, check_default_model, check_patterns
-from sparkd.catalog.settings import Memory, Settings
+from sparkd.catalog.settings import Memory, Server, Settings
 from sparkd.catalog.sizes import format_size
 
 
 def check_settings(settings: Settings, tables: Mapping[str, Table]) -> Iterator[str]:
     """Check rules between settings."""
     server, memory, failures = (tables[name] for name in ("server", "memory", "failures"))
-    if "listen" not in server.invalid_keys:
-        try:
-            parse_listen(settings.server.listen)
-        except ValueError:
-            text = 'expected host:port, such as "127.0.0.1:8009" or "[::1]:8009"'
-            yield format_value_problem(*server.locate_key("listen"), settings.server.listen, text)
+    yield from _check_server(settings.server, server)
     first, longest = settings.failures.backoff, settings.failures.backoff_max
     if failures.invalid_keys.isdisjoint(("backoff", "backoff_max")) and longest < first:
         if "backoff_max" in failures.values:
@@ -42,6 +38,36 @@ def check_settings(settings: Settings, tables: Mapping[str, Table]) -> Iterator[
     if not memory.invalid_keys and total is not None and reserve >= total:
         text = f"expected more than memory.reserve ({format_size(reserve)}), because models need the rest"
         yield format_value_problem(*memory.locate_key("total"), format_size(total), text)
+
+
+def _check_server(settings: Server, table: Table) -> Iterator[str]:
+    """Check each address, name and origin."""
+    listen = (settings.listen,) if isinstance(settings.listen, str) else settings.listen
+    checks: tuple[tuple[str, tuple[str, ...], Callable[[str], object], str], ...] = (
+        ("listen", listen, parse_listen, 'expected host:port, such as "127.0.0.1:8009" or "[::1]:8009"'),
+        (
+            "hosts",
+            settings.hosts,
+            lambda entry: HostList([entry]),
+            'expected a name or an address, such as "spark.lan"',
+        ),
+        (
+            "origins",
+            settings.origins,
+            lambda entry: OriginList([entry]),
+            'expected scheme://host:port without a path, such as "https://chat.lan"',
+        ),
+    )
+    for key, entries, parse, text in checks:
+        if key in table.invalid_keys:
+            continue
+        for entry in entries:
+            try:
+                parse(entry)
+            except ValueError:
+                yield format_value_problem(*table.locate_key(key), entry, text)
+    if not listen:
+        yield format_value_problem(*table.locate_key("listen"), [], "expected at least one address")
 
 
 def check_runtime(table: Table) -> Iterator[str]:

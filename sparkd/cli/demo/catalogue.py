@@ -41,7 +41,7 @@ def _tables(home: Path, port: int) -> dict[str, Any]:
     # Half of the processors, so that the machine stays responsive.
     threads = str(max(1, (os.cpu_count() or 1) // 2))
     return {
-        "server": {"listen": f"127.0.0.1:{port}"},
+        "server": {"listen": f"localhost:{port}"},
         "memory": {"reserve": "1 GiB"},
         "defaults": {"idle_timeout": 300.0},
         "paths": {

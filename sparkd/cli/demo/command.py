@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -27,6 +26,7 @@ from sparkd.cli import exit_codes
 from sparkd.cli.demo.catalogue import CHAT_ID, EMBEDDINGS_ID, write_catalogue
 from sparkd.cli.demo.first_request import DemoAnswer, ask_question
 from sparkd.cli.demo.models import CHAT, EMBEDDINGS, prepare_model
+from sparkd.cli.doctor.addresses import inspect_ports
 from sparkd.cli.output.messages import print_json, print_line, print_note
 from sparkd.control.client import ControlClient
 from sparkd.errors import DemoError, NoAnswer
@@ -71,15 +71,12 @@ def _find_repository() -> Path:
 
 def require_free_port(port: int) -> None:
     """Raise DemoError, with the program that uses it, if `port` cannot be opened."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
+    for state in inspect_ports(f"localhost:{port}"):
+        if state.problem:
             raise DemoError(
-                f"Cannot listen on port {port}: {error.strerror}{_describe_listener(port)}. "
+                f"Cannot listen on port {port}: {state.problem}{_describe_listener(port)}. "
                 f"Choose another with --port, for example --port {port + 1}."
-            ) from error
+            )
 
 
 def _describe_listener(port: int) -> str:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from ipaddress import ip_address
 from typing import Final
 
 from sparkd.catalog.quantities import GIB
-from sparkd.cli.doctor import machine_checks
+from sparkd.cli.doctor import access_checks, machine_checks
 from sparkd.cli.doctor.facts import Facts, Finding, Findings
 from sparkd.cli.doctor.readiness import assess_readiness
 from sparkd.cli.output.formatting import format_count, format_duration, format_size
@@ -124,88 +123,6 @@ def check_launchers(facts: Facts) -> Findings:
         yield Finding(check="launchers", level="ok", message=message)
 
 
-def check_port(facts: Facts) -> Findings:
-    """The port for clients: open, or free."""
-    port_state = facts.catalogue.port if facts.catalogue else None
-    socket_unit = (facts.units or {}).get(machine_checks.SOCKETS[0])
-    if facts.status is not None:
-        addresses = ", ".join(facts.status.listen)
-        if addresses:
-            yield Finding(check="port", level="ok", message=f"sparkd listens on {addresses}")
-        else:
-            yield Finding(
-                check="port",
-                level="warning",
-                message="sparkd listens on no port",
-                fix="wait, or restart sparkd",
-            )
-    elif socket_unit is not None and socket_unit.active == "active":
-        yield Finding(check="port", level="ok", message="systemd holds it for sparkd (sparkd.socket)")
-    elif port_state is None or facts.daemon != "absent":
-        return
-    elif port_state.taken:
-        port_number = port_state.listen.rpartition(":")[2]
-        holder = (
-            port_state.holder or f"another program (find it with `sudo ss -ltnp 'sport = :{port_number}'`)"
-        )
-        yield Finding(
-            check="port",
-            level="error",
-            message=f"{port_state.listen} is in use by {holder}",
-            fix="stop that program, or set another port in `server.listen`",
-        )
-    elif port_state.problem:
-        message = f"{port_state.listen} cannot be opened: {port_state.problem}"
-        yield Finding(
-            check="port", level="error", message=message, fix="set another address in `server.listen`"
-        )
-    else:
-        yield Finding(check="port", level="ok", message=f"{port_state.listen} is free")
-
-
-def check_api_keys(facts: Facts) -> Findings:
-    """Whether clients without a key can connect, or other users can read the keys."""
-    if facts.catalogue is None:
-        return
-    addresses = facts.status.listen if facts.status else ()
-    if not addresses and facts.catalogue.port:
-        addresses = (facts.catalogue.port.listen,)
-    key_file, exposed = facts.catalogue.key_file, [address for address in addresses if not is_local(address)]
-    if key_file is None and exposed:
-        yield Finding(
-            check="api keys",
-            level="error",
-            message=f"there are no API keys, and {', '.join(exposed)} is open to the network",
-            fix="set `server.api_key_file` to a file with keys, or listen on 127.0.0.1; then restart sparkd",
-        )
-    elif key_file is None:
-        yield Finding(check="api keys", level="ok", message="none; only this machine can connect")
-    elif key_file.problem is not None:
-        fix = f"add a line `name: key` to {key_file.path}"
-        yield Finding(check="api keys", level="error", message=key_file.problem, fix=fix)
-    elif key_file.mode is not None and key_file.mode & 0o004:
-        yield Finding(
-            check="api keys",
-            level="error",
-            message=f"every user of this machine can read {key_file.path} (mode {key_file.mode & 0o7777:04o})",
-            fix=f"run `sudo chmod o-rwx {key_file.path}`",
-        )
-    else:
-        message = f"in {key_file.path}" + ("" if key_file.mode is None else ", not readable by other users")
-        yield Finding(check="api keys", level="ok", message=message)
-
-
-def is_local(address: str) -> bool:
-    """Whether only this machine can connect: `host:port` of a loopback address, or the path of a Unix socket."""
-    host = address.rpartition(":")[0].strip("[]")
-    if host == "localhost" or address.startswith("/"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def check_disk(facts: Facts) -> Findings:
     """Free space for models and runtimes."""
     for space in facts.catalogue.disks if facts.catalogue else ():
@@ -230,8 +147,9 @@ CHECKS: Final[tuple[Callable[[Facts], Findings], ...]] = (
     check_daemon,
     machine_checks.check_systemd,
     machine_checks.check_delegation,
-    check_port,
-    check_api_keys,
+    access_checks.check_port,
+    access_checks.check_api_keys,
+    access_checks.check_containers,
     machine_checks.check_gpu,
     machine_checks.check_memory,
     machine_checks.check_guard,

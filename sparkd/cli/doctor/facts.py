@@ -51,7 +51,8 @@ class KeyFile:
 
 @dataclass(frozen=True, slots=True)
 class PortState:
-    """`server.listen`, tested: `problem` is why it cannot be opened, `taken` that it is in use, `holder` by what."""
+    """An address of `server.listen`, tested: `problem` is why it cannot be opened, `taken` that it is in use, `holder`
+    by what."""
 
     listen: str
     problem: str | None = None
@@ -105,12 +106,13 @@ class Delegation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogueFacts:
-    """What the catalogue refers to."""
+    """What the catalogue refers to. `hosts` is `server.hosts`."""
 
     enabled: int = 0
     disabled: int = 0
     key_file: KeyFile | None = None
-    port: PortState | None = None
+    ports: tuple[PortState, ...] = ()
+    hosts: tuple[str, ...] = ()
     disks: tuple[DiskSpace, ...] = ()
     readiness: Readiness = Readiness()
 
@@ -121,7 +123,8 @@ class Facts:
 
     `path` is the catalogue's file, None if there is none; `catalogue` is None if its files could not be read. `units`
     is None without systemd. `memory` is None if unknown, and `probe_error` is why. `has_driver`: the NVIDIA driver's
-    device exists. `swap_used` is the swap in use, `version` the version of this program.
+    device exists. `unit_listen` has the addresses at which systemd listens for sparkd, `bridges` those of Docker's own
+    network on this machine. `swap_used` is the swap in use, `version` the version of this program.
     """
 
     path: Path | None = None
@@ -131,6 +134,8 @@ class Facts:
     daemon_error: str = ""
     status: Status | None = None
     units: Mapping[str, UnitState] | None = None
+    unit_listen: tuple[str, ...] = ()
+    bridges: tuple[str, ...] = ()
     delegation: Delegation | None = None
     gpu: Gpu | None = None
     has_driver: bool = False
@@ -139,3 +144,11 @@ class Facts:
     floor: int = 0
     swap_used: int = 0
     version: str = ""
+
+    @property
+    def listen(self) -> tuple[str, ...]:
+        """Where sparkd listens, or would listen."""
+        if self.status is not None:
+            return self.status.listen
+        planned = self.catalogue.ports if self.catalogue else ()
+        return self.unit_listen or tuple(port.listen for port in planned)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import socket
 import stat
 import subprocess
 from contextlib import suppress
@@ -12,14 +10,13 @@ from pathlib import Path
 from typing import Final
 
 import httpx
-import psutil
 
 from sparkd import __version__
 from sparkd.catalog import Catalogue
-from sparkd.catalog.addresses import parse_listen
 from sparkd.catalog.reading import read_catalogue
 from sparkd.catalog.reading.locations import catalogue_path
 from sparkd.cli.doctor import readiness
+from sparkd.cli.doctor.addresses import find_bridges, inspect_ports
 from sparkd.cli.doctor.facts import (
     CatalogueFacts,
     DaemonState,
@@ -27,10 +24,9 @@ from sparkd.cli.doctor.facts import (
     DiskSpace,
     Facts,
     KeyFile,
-    PortState,
     UnitState,
 )
-from sparkd.cli.doctor.machine_checks import UNITS
+from sparkd.cli.doctor.machine_checks import SOCKETS, UNITS
 from sparkd.cli.storage.folders import free_space
 from sparkd.control.client import ControlClient, find_socket
 from sparkd.engines import find_engine_problems
@@ -67,6 +63,8 @@ def inspect_system(catalogue_option: str | None, socket_option: str | None) -> F
         daemon_error=daemon_error,
         status=status,
         units=_inspect_units(),
+        unit_listen=_read_unit_addresses(),
+        bridges=find_bridges(),
         delegation=_inspect_delegation(status.pid) if status else None,
         gpu=gpu,
         has_driver=DRIVER.exists(),
@@ -111,7 +109,8 @@ def _inspect_catalogue(catalogue: Catalogue, *, gpu: bool) -> CatalogueFacts:
         enabled=enabled,
         disabled=len(catalogue.models) - enabled,
         key_file=_inspect_key_file(catalogue),
-        port=_inspect_port(catalogue.settings.server.listen),
+        ports=inspect_ports(catalogue.settings.server.listen),
+        hosts=catalogue.settings.server.hosts,
         disks=tuple(
             DiskSpace(f"paths.{name}", folder, free_space(folder))
             for name, folder in (
@@ -155,31 +154,6 @@ def _exists(path: Path) -> bool | None:
     return True
 
 
-def _inspect_port(listen: str) -> PortState:
-    host, number = parse_listen(listen)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        with socket.socket(family, socket.SOCK_STREAM) as listener:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((host, number))
-    except OSError as error:
-        taken = error.errno == errno.EADDRINUSE
-        return PortState(
-            listen, error.strerror, taken=taken, holder=_find_listener(number) if taken else None
-        )
-    return PortState(listen)
-
-
-def _find_listener(port: int) -> str | None:
-    """The program that listens there, if this user may see it."""
-    with suppress(psutil.Error, OSError):
-        for connection in psutil.net_connections("tcp"):
-            listens = connection.status == psutil.CONN_LISTEN and connection.laddr
-            if listens and listens.port == port and connection.pid:
-                return f"{psutil.Process(connection.pid).name()} (PID {connection.pid})"
-    return None
-
-
 def _inspect_units() -> dict[str, UnitState] | None:
     if not SYSTEMD.is_dir():
         return None
@@ -192,10 +166,23 @@ def _inspect_units() -> dict[str, UnitState] | None:
         return None
 
 
-def _run_systemctl(verb: str, unit: str) -> str:
+def _read_unit_addresses() -> tuple[str, ...]:
+    """The addresses at which systemd listens for sparkd, if it does."""
+    if not SYSTEMD.is_dir():
+        return ()
+    try:
+        if _run_systemctl("is-active", SOCKETS[0]) != "active":
+            return ()
+        listen = _run_systemctl("show", "--property=Listen", "--value", SOCKETS[0])
+    except (OSError, subprocess.SubprocessError):
+        return ()
+    return tuple(line.split()[0] for line in listen.splitlines() if line.split())
+
+
+def _run_systemctl(*arguments: str) -> str:
     """The output of systemctl; versions before 253 print nothing for a missing unit."""
     result = subprocess.run(
-        ["systemctl", verb, unit], capture_output=True, text=True, timeout=SYSTEMCTL_TIMEOUT, check=False
+        ["systemctl", *arguments], capture_output=True, text=True, timeout=SYSTEMCTL_TIMEOUT, check=False
     )
     return result.stdout.strip()
 

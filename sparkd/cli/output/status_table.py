@@ -110,6 +110,7 @@ def _render_machine(status: Status) -> list[Text]:
             f"{format_size(memory.reserve)} kept for the system{_render_availability(memory)}"
         ),
         Text(f"queue: {waiting} ({queue_text})"),
+        *([Text(f"warning: {status.describe_exposure()}", "red")] if status.exposed else []),
     ]
 
 
