@@ -23,6 +23,7 @@
     │   ├── InvalidRequest      400
     │   ├── ContextExceeded     400  the prompt cannot fit into the model's context
     │   ├── ImagesNotSupported  400
+    │   ├── RequestCrashesEngine 400  the request made its engine fail repeatedly
     │   ├── Unauthorized        401
     │   ├── ModelDisabled       403
     │   ├── PathForbidden       403
@@ -100,6 +101,7 @@ from sparkd.errors.requests import (
     PathNotFound,
     QueueFull,
     Refusal,
+    RequestCrashesEngine,
     RequestError,
     RequestTimeout,
     ShuttingDown,
@@ -147,6 +149,7 @@ __all__ = [
     "QueueFull",
     "Refusal",
     "ReplacementRefused",
+    "RequestCrashesEngine",
     "RequestError",
     "RequestTimeout",
     "RuntimeBuildError",

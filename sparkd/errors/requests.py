@@ -31,6 +31,12 @@ class ImagesNotSupported(RequestError):
     code = "images_not_supported"
 
 
+class RequestCrashesEngine(RequestError):
+    """The request made its engine fail repeatedly. A status that no client retries."""
+
+    code = "request_crashes_engine"
+
+
 class Unauthorized(RequestError):
     """The API key is missing or unknown."""
 

@@ -110,4 +110,6 @@ class Gateway:
 
     def forwarding(self, prepared: PreparedRequest, writer: ResponseWriter) -> Forwarding:
         """A forwarding that has not begun."""
-        return Forwarding(prepared, self._supervisor.lease(prepared.model), writer, self.log)
+        return Forwarding(
+            prepared, self._supervisor.lease(prepared.model, prepared.request), writer, self.log
+        )

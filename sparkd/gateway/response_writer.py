@@ -7,6 +7,7 @@ transport without one, keeps the state of uvicorn's request cycle true, and fram
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Protocol
 
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -29,6 +30,9 @@ _FIXED = frozenset({b"content-length", b"content-encoding"})
 
 _OWN = frozenset({b"x-request-id", b"x-sparkd-rewrites"})
 """Headers that only sparkd sets."""
+
+_ERROR_EVENT = re.compile(rb'(?:^|\n)(?:data: \{"error"|event: error|event: response\.failed)')
+"""An error event of each API, as vLLM sends it if it fails in the middle of a response."""
 
 _JOIN_BELOW = 16 * 1024
 """Bytes: a piece up to this long is written together with its framing; copying a longer one would cost more."""
@@ -73,6 +77,7 @@ class ResponseWriter:
     _takes_events = False
     _is_fixed = False
     _ended = False
+    _last = _second_last = b""
     complete = False
     _flow: Flow | None = None
     _flushed: asyncio.Future[None] | None = None
@@ -129,6 +134,8 @@ class ResponseWriter:
         """Write a piece, or keep it while the client is slow."""
         if not more:
             self._flow = None  # the connection may soon carry another response
+        if data:
+            self._second_last, self._last = self._last, data
         if not self.client.flow.write_paused:
             self._write(data, more=more)
             return
@@ -153,6 +160,12 @@ class ResponseWriter:
             self.client.transport.writelines((before, data, after))
         if not more:
             self.complete = True
+
+    @property
+    def outcome(self) -> int:
+        """The status of a complete response; 500 for an event stream that ended with an error."""
+        is_error = self._takes_events and _ERROR_EVENT.search(self._second_last + self._last) is not None
+        return 500 if is_error else self.status
 
     # To the client --------------------------------------------------------------------------------------------
 
