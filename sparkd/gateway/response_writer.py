@@ -7,7 +7,6 @@ transport without one, keeps the state of uvicorn's request cycle true, and fram
 from __future__ import annotations
 
 import asyncio
-import re
 from typing import Protocol
 
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -31,8 +30,8 @@ _FIXED = frozenset({b"content-length", b"content-encoding"})
 _OWN = frozenset({b"x-request-id", b"x-sparkd-rewrites"})
 """Headers that only sparkd sets."""
 
-_ERROR_EVENT = re.compile(rb'(?:^|\n)(?:data: \{"error"|event: error|event: response\.failed)')
-"""An error event of each API, as vLLM sends it if it fails in the middle of a response."""
+_ERROR_EVENTS = (b'\ndata: {"error"', b"\nevent: error", b"\nevent: response.failed")
+"""Error events, as vLLM sends them if it fails in the middle of a response. In texts, JSON has no line ends."""
 
 _JOIN_BELOW = 16 * 1024
 """Bytes: a piece up to this long is written together with its framing; copying a longer one would cost more."""
@@ -164,8 +163,11 @@ class ResponseWriter:
     @property
     def outcome(self) -> int:
         """The status of a complete response; 500 for an event stream that ended with an error."""
-        is_error = self._takes_events and _ERROR_EVENT.search(self._second_last + self._last) is not None
-        return 500 if is_error else self.status
+        if self._takes_events:
+            end = b"\n%b%b" % (self._second_last, self._last)
+            if any(event in end for event in _ERROR_EVENTS):
+                return 500
+        return self.status
 
     # To the client --------------------------------------------------------------------------------------------
 

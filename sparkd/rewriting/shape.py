@@ -70,6 +70,9 @@ _LIMITS = frozenset(name for names in LIMIT_FIELDS.values() for name in names)
 _MEDIA = (b'"image_url"', b'"input_image"', b'"image"', b'"input_audio"', b'"audio_url"', b'"video_url"')
 """What a text field contains if it has more than text."""
 
+_SMALL: Final = 4096
+"""Bytes below which sizes make no difference."""
+
 _LARGE: Final = 128 * 1024
 """Bytes of a text field that is unusual for its size alone."""
 
@@ -95,8 +98,9 @@ def find_shape(target: bytes, body: bytes | bytearray) -> Shape | None:
         if name in _VOLATILE or is_null(value):
             continue
         if name in _TEXTS:
-            features[name] = [_power_of_two(len(memoryview(value))), *_list_media(parsed, name)]
-            is_unusual = len(memoryview(value)) >= _LARGE or bool(_list_media(parsed, name))
+            size, media = len(memoryview(value)), _list_media(parsed, name)
+            features[name] = [_measure(size), *media]
+            is_unusual = size >= _LARGE or bool(media)
         else:
             decoded = decode_value(value)
             features[name] = _simplify(name, decoded)
@@ -105,9 +109,7 @@ def find_shape(target: bytes, body: bytes | bytearray) -> Shape | None:
             unusual.append(name)
     if not unusual:
         return None
-    features["media size"] = _power_of_two(
-        len(body) - sum(len(memoryview(raw)) for raw in parsed.fields.values())
-    )
+    features["media size"] = _measure(len(body) - sum(len(memoryview(raw)) for raw in parsed.fields.values()))
     return Shape(blake2b(_encode_sorted(features), digest_size=DIGEST_SIZE).digest(), tuple(sorted(unusual)))
 
 
@@ -130,7 +132,7 @@ def _is_usual(name: str, value: Any) -> bool:
 def _simplify(name: str, value: Any) -> object:
     """A field's value, as far as it is part of the shape: without descriptions, and a limit only by its size."""
     if name in _LIMITS and isinstance(value, int):
-        return _power_of_two(value)
+        return max(value, 0).bit_length()
     return _without_descriptions(value)
 
 
@@ -146,5 +148,6 @@ def _simplified_items(value: dict[Any, Any]) -> Iterator[tuple[Any, Any]]:
             yield key, _without_descriptions(item)
 
 
-def _power_of_two(size: int) -> int:
-    return max(0, size).bit_length()
+def _measure(size: int) -> int:
+    """The power of two below a size in bytes."""
+    return max(size, _SMALL).bit_length()

@@ -76,11 +76,11 @@ class Crash(Struct):
 
 
 class CrashRecord:
-    """The failures of one model. `suspect_after` is a count, `reject_for` seconds."""
+    """The failures of one model. `suspect_after` is a count, `reject_for` seconds; both may change."""
 
     def __init__(self, suspect_after: int, reject_for: float) -> None:
-        self._suspect_after = suspect_after
-        self._reject_for = reject_for
+        self.suspect_after = suspect_after
+        self.reject_for = reject_for
         self._crashes: deque[Crash] = deque(maxlen=MAX_CRASHES)
         self._convictions: OrderedDict[bytes, Conviction] = OrderedDict()
         self._may_forgive = True
@@ -165,9 +165,9 @@ class CrashRecord:
     def _find_exact(self, crash: Crash, shape_of: dict[bytes, bytes | None]) -> bytes | None:
         """The request that has made the engine fail, if that is clear by now."""
         alone = sum(each.sole == crash.sole for each in self._crashes)
-        if crash.sole is not None and alone >= self._suspect_after:
+        if crash.sole is not None and alone >= self.suspect_after:
             return crash.sole
-        latest = self._latest(self._suspect_after)
+        latest = self._latest(self.suspect_after)
         common = _intersect([each.exacts for each in latest])
         if len(common) != 1:
             return None
@@ -179,9 +179,9 @@ class CrashRecord:
     def _find_shape(self, crash: Crash) -> bytes | None:
         """The shape that has made the engine fail, if that is clear by now."""
         alone = sum(each.sole_shape == crash.sole_shape for each in self._crashes)
-        if crash.sole_shape is not None and alone > self._suspect_after:
+        if crash.sole_shape is not None and alone > self.suspect_after:
             return crash.sole_shape
-        common = _intersect([each.shapes for each in self._latest(self._suspect_after + 1)])
+        common = _intersect([each.shapes for each in self._latest(self.suspect_after + 1)])
         return next(iter(common)) if len(common) == 1 else None
 
     def _latest(self, count: int) -> list[Crash]:
@@ -197,7 +197,7 @@ class CrashRecord:
             fields=suspect.fields if level == "shape" else (),
             request_id=suspect.request_id,
             crashes=sum(digest in each.exacts or digest in each.shapes for each in self._crashes),
-            until=now + self._reject_for,
+            until=now + self.reject_for,
         )
         self._convictions[digest] = conviction
         while len(self._convictions) > MAX_CONVICTIONS:

@@ -144,6 +144,7 @@ class CrashWatch:
         if record is None:
             record = CrashRecord(settings.suspect_after, settings.reject_for)
             self._records[model_id], self._keys[model_id] = record, key
+        record.suspect_after, record.reject_for = settings.suspect_after, settings.reject_for
         suspects = [suspect for each in requests if (suspect := _make_suspect(each)) is not None]
         _log_suspects(model_id, suspects, len(requests))
         is_complete = len(suspects) == len(requests) and len(late) < MAX_SUSPECTS

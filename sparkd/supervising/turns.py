@@ -12,8 +12,8 @@ from typing import Final
 TURN_TIME: Final = 5.0
 """Seconds after which a request that is still being answered no longer keeps others waiting: engines fail early."""
 
-FAILURE_PAUSE: Final = 2.0
-"""Seconds that the end of an engine may be noticed later than the end of its responses."""
+FAILURE_PAUSE: Final = 10.0
+"""Seconds that an engine may still run after it has failed to answer a request; its end ends the turn."""
 
 
 class Turn:

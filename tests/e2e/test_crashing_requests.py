@@ -43,19 +43,17 @@ def test_five_attempts_of_an_sdk_end_the_engine_twice_while_others_chat(build: B
     answered: list[str] = []
 
     def chat() -> None:
-        client = sparkd.openai(max_retries=10)
-        while not stop.is_set():
-            messages: Any = [{"role": "user", "content": f"hello {len(answered)}"}]
-            reply = client.chat.completions.create(model="a", messages=messages)
-            answered.append(reply.choices[0].message.content or "")
+        with sparkd.openai(max_retries=10) as client:
+            while not stop.is_set():
+                messages: Any = [{"role": "user", "content": f"hello {len(answered)}"}]
+                reply = client.chat.completions.create(model="a", messages=messages)
+                answered.append(reply.choices[0].message.content or "")
 
     with ThreadPoolExecutor(3) as others:
         running = [others.submit(chat) for _ in range(3)]
         wait_until("the others chat", lambda: len(answered) > 20)
-        with pytest.raises(openai.BadRequestError) as error:
-            sparkd.openai(max_retries=5).chat.completions.create(
-                model="a", messages=[{"role": "user", "content": POISON}]
-            )
+        with sparkd.openai(max_retries=5) as client, pytest.raises(openai.BadRequestError) as error:
+            client.chat.completions.create(model="a", messages=[{"role": "user", "content": POISON}])
         seen = len(answered)
         wait_until("the others go on", lambda: len(answered) > seen + 20)
         stop.set()
@@ -174,12 +172,14 @@ def test_a_hundred_at_once_and_one_that_ends_the_engine(build: Build) -> None:
     sparkd.chat("a")
 
     def chat(text: str) -> str | None:
-        client = sparkd.openai(max_retries=20)
-        try:
-            reply = client.chat.completions.create(model="a", messages=[{"role": "user", "content": text}])
-        except openai.BadRequestError as error:
-            return error.code
-        return reply.choices[0].message.content
+        with sparkd.openai(max_retries=20) as client:
+            try:
+                reply = client.chat.completions.create(
+                    model="a", messages=[{"role": "user", "content": text}]
+                )
+            except openai.BadRequestError as error:
+                return error.code
+            return reply.choices[0].message.content
 
     texts = [f"chat {number}" for number in range(100)]
     with ThreadPoolExecutor(101) as clients:
@@ -189,10 +189,27 @@ def test_a_hundred_at_once_and_one_that_ends_the_engine(build: Build) -> None:
     assert len(sparkd.model("a").rejected_requests) == 1
 
 
+def test_clients_that_repeat_their_requests_together_with_it_are_answered(build: Build) -> None:
+    """All are in flight at each failure, unless sparkd repeats them one after the other."""
+    sparkd = build({"a": engine("--poison", POISON, "--think", "0.3", "--start-delay", "0.3")}, **FAST)
+    sparkd.chat("a")
+
+    def repeat(text: str) -> httpx.Response:
+        while (answer := send(sparkd, text)).status_code in (502, 503):
+            continue
+        return answer
+
+    with ThreadPoolExecutor(4) as clients:
+        answers = list(clients.map(repeat, ["one", "two", "six", POISON]))
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 400]
+    (rejected,) = sparkd.model("a").rejected_requests
+    assert rejected.crashes == 2
+
+
 def test_a_request_that_stalls_its_engine_is_rejected(build: Build) -> None:
     stuck = engine("--counters", "still", stop_grace=0.2)
     sparkd = build({"a": stuck}, failures={"liveness": 0.1, "backoff": 0.2, "backoff_max": 1.0})
-    stalls = {"bad": {"stall_at_chunk": 0}}
+    stalls: dict[str, Any] = {"bad": {"stall_at_chunk": 0}}
     for _ in range(2):
         assert send(sparkd, **stalls).status_code == 502
     assert code_of(send(sparkd, **stalls)) == "request_crashes_engine"
