@@ -7,6 +7,7 @@ ordinary request must have no shape: many others would have the same one.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from typing import Any, Final
@@ -76,11 +77,17 @@ _SMALL: Final = 4096
 _LARGE: Final = 128 * 1024
 """Bytes of a text field that is unusual for its size alone."""
 
+MAX_FIELDS: Final = 8
+"""Fields that a shape names at most."""
+
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+"""Fields that a shape names: clients may send any others."""
+
 _encode_sorted = msgspec.json.Encoder(order="sorted").encode
 
 
 class Shape(Struct, frozen=True):
-    """The shape of an unusual request. `fields` names what makes it unusual."""
+    """The shape of an unusual request. `fields` names what makes it unusual, if these are plain names."""
 
     digest: bytes
     fields: tuple[str, ...]
@@ -89,18 +96,21 @@ class Shape(Struct, frozen=True):
 def find_shape(target: bytes, body: bytes | bytearray) -> Shape | None:
     """The shape of a request to that path of an engine. None for an ordinary request, and if the body is not JSON."""
     try:
-        parsed = JsonBody.parse(body)
-    except InvalidRequest:
+        return _find_shape(target, JsonBody.parse(body), len(body))
+    except (InvalidRequest, RecursionError):
         return None
+
+
+def _find_shape(target: bytes, body: JsonBody, size: int) -> Shape | None:
     features: dict[str, object] = {"path": target.partition(b"?")[0].decode("latin-1")}
     unusual = []
-    for name, value in parsed.fields.items():
+    for name, value in body.fields.items():
         if name in _VOLATILE or is_null(value):
             continue
         if name in _TEXTS:
-            size, media = len(memoryview(value)), _list_media(parsed, name)
-            features[name] = [_measure(size), *media]
-            is_unusual = size >= _LARGE or bool(media)
+            text_size, media = len(memoryview(value)), _list_media(body, name)
+            features[name] = [_measure(text_size), *media]
+            is_unusual = text_size >= _LARGE or bool(media)
         else:
             decoded = decode_value(value)
             features[name] = _simplify(name, decoded)
@@ -109,8 +119,9 @@ def find_shape(target: bytes, body: bytes | bytearray) -> Shape | None:
             unusual.append(name)
     if not unusual:
         return None
-    features["media size"] = _measure(len(body) - sum(len(memoryview(raw)) for raw in parsed.fields.values()))
-    return Shape(blake2b(_encode_sorted(features), digest_size=DIGEST_SIZE).digest(), tuple(sorted(unusual)))
+    features["media size"] = _measure(size - sum(len(memoryview(value)) for value in body.fields.values()))
+    names = sorted(filter(_NAME.fullmatch, unusual))[:MAX_FIELDS]
+    return Shape(blake2b(_encode_sorted(features), digest_size=DIGEST_SIZE).digest(), tuple(names))
 
 
 def may_have_shape(shape_fields: tuple[str, ...], body: bytes | bytearray) -> bool:

@@ -108,7 +108,7 @@ class CrashRecord:
     def forgive(self) -> bool:
         """Whether the failure that led to a conviction does not count against the model.
 
-        If all requests made the engine fail, each would be convicted in turn, and the model would be started for ever.
+        If all requests made the engine fail, each would be convicted in turn, and the model never be quarantined.
         So after a forgiven failure, the next one is forgiven only if a request was answered in between.
         """
         may, self._may_forgive = self._may_forgive, False
@@ -127,7 +127,7 @@ class CrashRecord:
         self._may_forgive = True
 
     def expire(self, now: float) -> bool:
-        """Forget what is too old; return whether nothing is left."""
+        """Forget old failures and convictions; return whether nothing is left."""
         while self._crashes and now - self._crashes[0].at >= MEMORY:
             self._crashes.popleft()
         for digest in [key for key, each in self._convictions.items() if now >= each.until]:

@@ -20,7 +20,7 @@ from sparkd.journal.handler import event
 from sparkd.rewriting.shape import DIGEST_SIZE, Shape, find_shape, may_have_shape
 from sparkd.scheduling.status import RejectedRequest
 from sparkd.scheduling.suspects import MAX_SUSPECTS, Conviction, CrashRecord, Suspect
-from sparkd.supervising.turns import FAILURE_PAUSE, Turn, Turns
+from sparkd.supervising.turns import FAILURE_PAUSE, STALL_CHECKS, Turn, Turns
 from sparkd.upstream.client import EngineRequest
 
 logger = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class CrashWatch:
         """
         if not self._must_wait(model_id, request):
             return None
-        turns = self._turns.setdefault(model_id, Turns())
+        turns = self._turns[model_id]
         longest = self._settings().queue.max_wait
         try:
             turn = await turns.take(longest)
@@ -129,9 +129,17 @@ class CrashWatch:
             self.clear(model_id)
 
     def on_failure(
-        self, model_id: str, run: int, key: str, held: Collection[EngineRequest], cause: str
+        self,
+        model_id: str,
+        run: int,
+        key: str,
+        held: Collection[EngineRequest],
+        cause: str,
+        *,
+        stalled: bool = False,
     ) -> bool:
-        """A ready engine has failed by itself. `held` are the requests that it was answering.
+        """A ready engine has failed by itself. `held` are the requests that it was answering. `stalled`: it had to be
+        ended.
 
         Return whether a request is to blame, so that the failure does not count against the model.
         """
@@ -144,6 +152,9 @@ class CrashWatch:
         if record is None:
             record = CrashRecord(settings.suspect_after, settings.reject_for)
             self._records[model_id], self._keys[model_id] = record, key
+            self._turns[model_id] = Turns()
+        if stalled:
+            self._turns[model_id].longest = STALL_CHECKS * settings.liveness
         record.suspect_after, record.reject_for = settings.suspect_after, settings.reject_for
         suspects = [suspect for each in requests if (suspect := _make_suspect(each)) is not None]
         _log_suspects(model_id, suspects, len(requests))
@@ -247,9 +258,9 @@ def _find_shape(request: EngineRequest) -> Shape | None:
 def _explain(model_id: str, conviction: Conviction) -> str:
     minutes = max(1, round((conviction.until - time.monotonic()) / 60))
     fields = " and ".join(f"`{name}`" for name in conviction.fields)
-    what = (
-        f"A request of the same shape (the same {fields})" if conviction.level == "shape" else "This request"
-    )
+    what = "This request"
+    if conviction.level == "shape":
+        what = f"A request of the same shape{f' (the same {fields})' if fields else ''}"
     often = f"{conviction.crashes} times" if conviction.crashes > 1 else "once"
     return (
         f'{what} made the engine of model "{model_id}" fail {often}, so sparkd rejects it for another {minutes} '

@@ -122,7 +122,7 @@ class RunLife:
         """Have the scheduler stop an engine that makes no progress."""
         run, services = self._run, self._services
         logger.error('Model "%s" hangs: %s', run.model.id, cause, extra=event("wedged", run.model.id))
-        forgiven = self._has_request_to_blame(cause)
+        forgiven = self._has_request_to_blame(cause, stalled=True)
         services.carry_out(
             services.scheduler.on_wedged(run.model.id, run.number, cause, time.monotonic(), forgiven=forgiven)
         )
@@ -150,14 +150,14 @@ class RunLife:
                 run.model, run.key, entry.cause if entry.is_quarantined else None
             )
 
-    def _has_request_to_blame(self, cause: str) -> bool:
+    def _has_request_to_blame(self, cause: str, *, stalled: bool = False) -> bool:
         """Return whether the engine has failed because of a request. Only a ready engine that nobody ends can do so."""
         run, services = self._run, self._services
         entry = services.scheduler.entry(run.model.id)
         if entry is None or entry.run != run.number or entry.state is not State.READY or entry.killed:
             return False
         held = services.requests_of(entry.leases)
-        return services.crashes.on_failure(run.model.id, run.number, run.key, held, cause)
+        return services.crashes.on_failure(run.model.id, run.number, run.key, held, cause, stalled=stalled)
 
     async def _wait_until_prepared(self) -> None:
         if self._preparing:

@@ -41,6 +41,7 @@ def shape_of(body: bytes, target: bytes = CHAT) -> bytes | None:
         b"[]",
         b"not JSON",
         b"[" * 100_000,
+        b'{"tools":' + b'{"a":' * 600 + b"1" + b"}" * 601,
         json.dumps({"model": "m", "prompt": "hi"}).encode(),
         json.dumps({"model": "m", "input": ["a", "b"], "encoding_format": "float"}).encode(),
     ],
@@ -95,6 +96,16 @@ def test_another_wording_has_the_same_shape() -> None:
 )
 def test_other_values_and_sizes_have_another_shape(other: bytes) -> None:
     assert shape_of(chat(response_format=SCHEMA)) != shape_of(other)
+
+
+def test_strange_names_are_not_repeated() -> None:
+    fields = {"é": 1, "x" * 1000: 1, 'a"b': 1, "": 1, **{f"field{number}": 1 for number in range(100)}}
+    shape = find_shape(CHAT, chat(**fields))
+    assert shape is not None
+    assert len(shape.fields) == 8
+    strange = find_shape(CHAT, json.dumps({"é": 1}).encode())
+    assert strange is not None
+    assert strange.fields == ()
 
 
 def test_a_larger_image_and_another_path_have_another_shape() -> None:

@@ -27,9 +27,9 @@ def chat(text: str, **fields: Any) -> EngineRequest:
     return EngineRequest(b"POST", b"/v1/chat/completions", [(b"x-request-id", text.encode())], body)
 
 
-def crash(watch: CrashWatch, *requests: EngineRequest, run: int = 1) -> bool:
+def crash(watch: CrashWatch, *requests: EngineRequest, run: int = 1, stalled: bool = False) -> bool:
     """An engine fails while it answers these."""
-    forgiven = watch.on_failure("m", run, "key", requests, "it crashed")
+    forgiven = watch.on_failure("m", run, "key", requests, "it crashed", stalled=stalled)
     watch.end_run("m", run)
     return forgiven
 
@@ -156,6 +156,18 @@ def test_a_turn_ends_by_itself_and_only_once() -> None:
             await watch.admit("m", chat("a"))
         second.end()
         end_turn(None, 200)
+
+    run_async(test)
+
+
+def test_after_a_stall_a_turn_takes_until_the_next_one_would_be_found() -> None:
+    async def test() -> None:
+        watch = a_watch(liveness=0.002)
+        crash(watch, chat("a"), chat("b"), stalled=True)
+        turn = await watch.admit("m", chat("a"))
+        assert turn is not None
+        turn.limit()
+        assert await watch.admit("m", chat("b")) is not None
 
     run_async(test)
 
