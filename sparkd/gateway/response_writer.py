@@ -163,10 +163,9 @@ class ResponseWriter:
     @property
     def outcome(self) -> int:
         """The status of a complete response; 500 for an event stream that ended with an error."""
-        if self._takes_events:
-            end = b"\n%b%b" % (self._second_last, self._last)
-            if any(event in end for event in _ERROR_EVENTS):
-                return 500
+        end = self._second_last + self._last if self._takes_events else b""
+        if (b"error" in end or b"failed" in end) and any(event in b"\n" + end for event in _ERROR_EVENTS):
+            return 500
         return self.status
 
     # To the client --------------------------------------------------------------------------------------------
