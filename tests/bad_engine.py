@@ -139,6 +139,14 @@ def arguments() -> argparse.Namespace:
         "--chunk-gate", metavar="FILE", help="sends only the first chunk of an answer before that file exists"
     )
     add("--die-at-chunk", type=int, metavar="N", help="SIGKILLs itself instead of sending chunk N (from 0)")
+    add("--poison", metavar="TEXT", help="SIGKILLs itself instead of answering a body with that text in it")
+    add(
+        "--poison-delay",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="answers --poison, and all other requests, with 500 for so long before it exits, as vLLM does",
+    )
     add("--error-at-chunk", type=int, metavar="N", help="sends an error event and [DONE], as vLLM does")
     add("--stall-at-chunk", type=int, metavar="N", help="sends nothing more from chunk N on")
     add("--ignore-close", action="store_true", help="does not notice that the client has disconnected")
@@ -168,7 +176,7 @@ class Engine:
     def __init__(self, args: argparse.Namespace) -> None:
         self.args = args
         self.born = time.monotonic()
-        self.ready = False
+        self.ready = self.failed = False
         self.requests = 0
         self.sigterms = 0
         self.counting = threading.Lock()
@@ -364,6 +372,10 @@ class Engine:
             self.send(connection, 200, text.encode())
         elif not self.ready:
             self.send_json(connection, 503, {"error": {"message": "not ready", "code": 503}})
+        elif self.failed or self.is_poisoned(request.body):
+            self.send_json(
+                connection, 500, {"error": {"message": "EngineCore encountered an issue.", "code": 500}}
+            )
         elif path in ("/v1/chat/completions", "/v1/completions"):
             self.answer_chat(connection, json.loads(request.body), request.number)
         elif path == "/v1/embeddings":
@@ -375,6 +387,17 @@ class Engine:
             self.send_json(connection, 200, {"object": "list", "model": model, "data": data, "usage": usage})
         else:
             self.send_json(connection, 404, {"detail": "Not Found"})
+
+    def is_poisoned(self, body: bytes) -> bool:
+        """Whether the engine fails because of this body: at once, or after it has answered for a while."""
+        if self.args.poison is None or self.args.poison.encode() not in body:
+            return False
+        self.note("dies", chunk=0)
+        if not self.args.poison_delay:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.failed = True
+        threading.Timer(self.args.poison_delay, os._exit, (1,)).start()
+        return True
 
     def answer_chat(self, connection: socket.socket, body: dict[str, Any], number: int) -> None:
         faults = {**vars(self.args), **body.get("bad", {})}

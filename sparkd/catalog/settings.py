@@ -160,6 +160,20 @@ class Failures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             description="Failures in a row after which the model is in quarantine until you run `sparkctl retry`."
         ),
     ] = 5
+    suspect_after: Annotated[
+        Count,
+        Meta(
+            description="Failures of a ready engine after which a request that was in flight at each of them is "
+            "rejected: alone, or as the only one that was in flight at all of them."
+        ),
+    ] = 2
+    reject_for: Annotated[
+        Seconds,
+        Meta(
+            description="How long such a request is rejected. `sparkctl retry` has it accepted at once. 0: no request "
+            "is rejected for this reason."
+        ),
+    ] = 3600.0
     liveness: Annotated[
         Seconds,
         Meta(

@@ -1,4 +1,4 @@
-"""`sparkctl retry MODEL`: allow a failed model to start again at once."""
+"""`sparkctl retry MODEL`: allow a failed model to start again at once, and accept all requests for it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sparkd.control.client import ControlClient, find_socket
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """End backoff and quarantine. The model starts with the next request for it, or with `load`."""
+    """End backoff, quarantine and the rejection of requests. The model starts with the next request, or with `load`."""
     with ControlClient(find_socket(arguments.socket, arguments.catalogue)) as client:
         model = client.retry(arguments.model)
     if arguments.json:

@@ -23,6 +23,7 @@
     │   ├── InvalidRequest      400
     │   ├── ContextExceeded     400  the prompt cannot fit into the model's context
     │   ├── ImagesNotSupported  400
+    │   ├── RequestCrashesEngine 400  the request made its engine fail repeatedly
     │   ├── TaskNotSupported    400  the model is of another kind
     │   ├── ToolsNotSupported   400
     │   ├── Unauthorized        401
@@ -112,6 +113,7 @@ from sparkd.errors.requests import (
     PathNotFound,
     QueueFull,
     Refusal,
+    RequestCrashesEngine,
     RequestError,
     RequestTimeout,
     ShuttingDown,
@@ -166,6 +168,7 @@ __all__ = [
     "QueueFull",
     "Refusal",
     "ReplacementRefused",
+    "RequestCrashesEngine",
     "RequestError",
     "RequestTimeout",
     "RuntimeBuildError",

@@ -39,6 +39,12 @@ class ToolsNotSupported(RequestError):
     code = "tools_not_supported"
 
 
+class RequestCrashesEngine(RequestError):
+    """The request made its engine fail repeatedly. A status that no client retries."""
+
+    code = "request_crashes_engine"
+
+
 class Unauthorized(RequestError):
     """The API key is missing or unknown."""
 

@@ -14,7 +14,7 @@ import logging
 from typing import Any, Protocol, cast
 
 from sparkd.catalog.definitions import Model
-from sparkd.errors import SparkdError
+from sparkd.errors import SparkdError, UpstreamError
 from sparkd.gateway.answer import Answer
 from sparkd.gateway.body import Upload
 from sparkd.gateway.prepared_request import PreparedRequest
@@ -23,8 +23,8 @@ from sparkd.gateway.request_log import RequestLog
 from sparkd.gateway.response_writer import ResponseWriter
 from sparkd.journal.handler import event
 from sparkd.scheduling.lifecycle import Residency
-from sparkd.upstream.client import Upstream
-from sparkd.upstream.connection import Connection, StaleConnection
+from sparkd.upstream.client import EngineRequest, Upstream
+from sparkd.upstream.connection import Connection, EngineUnreachable, StaleConnection
 
 FORWARDING = "forwarding"
 """Key of `scope["state"]` under which the application finds a forwarding that was begun without it."""
@@ -48,16 +48,16 @@ class Lease(Protocol):
         """Wait until the model is ready. Raises Refusal; leaves the queue when cancelled."""
         ...
 
-    def release(self) -> None:
-        """Give the lease back, or leave the queue."""
+    def release(self, status: int = 0) -> None:
+        """Give the lease back, or leave the queue. `status`: see `Forwarding._outcome`."""
         ...
 
 
 class Lender(Protocol):
     """Lends out ready models: the supervisor."""
 
-    def lease(self, model: Model) -> Lease:
-        """A lease that has not been requested yet."""
+    def lease(self, model: Model, request: EngineRequest | None = None) -> Lease:
+        """A lease for this request that has not been requested yet."""
         ...
 
     def residency(self, model: Model) -> Residency:
@@ -83,6 +83,7 @@ class Forwarding:
         self._exchange: Connection | None = None
         self._task: asyncio.Task[Any] | None = None
         self._error: Exception | None = None
+        self._sent = False
         self._disconnected = False
         writer.client.observer = self
         writer.extra = writer.request.own_headers()
@@ -101,6 +102,7 @@ class Forwarding:
                 self._exchange = self._lease.upstream.try_exchange(
                     self._prepared.request, self._answer, self._engine_ended
                 )
+                self._sent = self._exchange is not None
         except Exception:
             self._release()
             raise
@@ -157,7 +159,7 @@ class Forwarding:
         except Exception as failure:
             error = failure
             if not self._writer.started:
-                self._release()
+                self._release(self._outcome(failure))
                 raise
         self._finish(error)
 
@@ -178,7 +180,7 @@ class Forwarding:
 
     def _finish(self, error: Exception | None) -> None:
         """Release what is held, log the outcome, end the response."""
-        self._release()
+        self._release(self._outcome(error))
         request = self._writer.request
         if self._disconnected:
             self._log.disconnected(request)
@@ -191,9 +193,20 @@ class Forwarding:
             self._writer.break_off(public)
         self._writer.end()
 
-    def _release(self) -> None:
+    def _outcome(self, error: Exception | None) -> int:
+        """Status of a complete response; 502 if the engine broke off, 0 if the request was cancelled or not sent."""
+        if self._disconnected:
+            return 0
+        if error is None:
+            return self._writer.outcome
+        was_sent = isinstance(error, UpstreamError) and (
+            self._sent or not isinstance(error, EngineUnreachable)
+        )
+        return UpstreamError.status if was_sent else 0
+
+    def _release(self, status: int = 0) -> None:
         self._writer.client.observer = None
-        self._lease.release()
+        self._lease.release(status)
         if isinstance(self._prepared.request.body, Upload):
             self._prepared.request.body.close()
 

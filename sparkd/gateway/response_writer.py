@@ -30,6 +30,9 @@ _FIXED = frozenset({b"content-length", b"content-encoding"})
 _OWN = frozenset({b"x-request-id", b"x-sparkd-rewrites"})
 """Headers that only sparkd sets."""
 
+_ERROR_EVENTS = (b'\ndata: {"error"', b"\nevent: error", b"\nevent: response.failed")
+"""Error events, as vLLM sends them if it fails in the middle of a response. In texts, JSON has no line ends."""
+
 _JOIN_BELOW = 16 * 1024
 """Bytes: a piece up to this long is written together with its framing; copying a longer one would cost more."""
 
@@ -73,6 +76,7 @@ class ResponseWriter:
     _takes_events = False
     _is_fixed = False
     _ended = False
+    _last = _second_last = b""
     complete = False
     _flow: Flow | None = None
     _flushed: asyncio.Future[None] | None = None
@@ -129,6 +133,8 @@ class ResponseWriter:
         """Write a piece, or keep it while the client is slow."""
         if not more:
             self._flow = None  # the connection may soon carry another response
+        if data:
+            self._second_last, self._last = self._last, data
         if not self.client.flow.write_paused:
             self._write(data, more=more)
             return
@@ -153,6 +159,14 @@ class ResponseWriter:
             self.client.transport.writelines((before, data, after))
         if not more:
             self.complete = True
+
+    @property
+    def outcome(self) -> int:
+        """The status of a complete response; 500 for an event stream that ended with an error."""
+        end = self._second_last + self._last if self._takes_events else b""
+        if (b"error" in end or b"failed" in end) and any(event in b"\n" + end for event in _ERROR_EVENTS):
+            return 500
+        return self.status
 
     # To the client --------------------------------------------------------------------------------------------
 

@@ -77,22 +77,28 @@ class Scheduler(SchedulingPolicy):
             entry.since = now
         return self._decide(now)
 
-    def on_exited(self, model_id: str, run: int, cause: str, now: float) -> list[Action]:
-        """The run's process has ended. That is a failure unless sparkd terminated it, whatever its exit code."""
+    def on_exited(
+        self, model_id: str, run: int, cause: str, now: float, *, forgiven: bool = False
+    ) -> list[Action]:
+        """The run's process has ended. That is a failure, whatever its exit code, unless sparkd terminated it or a
+        request is to blame (`forgiven`): then the model may start again at once."""
         entry = self._require_running(model_id, run)
         entry.leases.clear()
+        if forgiven:
+            self._forgive(entry, now)
         if entry.state in (State.STARTING, State.READY):
             self._fail(entry, cause, now)
         else:
             self._transition(entry, Event.EXITED, now)
         return self._decide(now)
 
-    def on_wedged(self, model_id: str, run: int, cause: str, now: float) -> list[Action]:
-        """The run's engine makes no progress. A draining one already has a deadline."""
+    def on_wedged(
+        self, model_id: str, run: int, cause: str, now: float, *, forgiven: bool = False
+    ) -> list[Action]:
+        """The run's engine makes no progress. A draining one already has a deadline. `forgiven`: see `on_exited`."""
         entry = self._require_running(model_id, run)
         if entry.state is State.READY:
-            self._fail(entry, cause, now)
-            self._terminate(entry, "it has stalled")
+            self._end_stalled(entry, cause, now, forgiven=forgiven)
         return self._decide(now)
 
     def on_reclaimed(self, model_id: str, run: int, now: float, *, missing: int = 0) -> list[Action]:

@@ -16,6 +16,7 @@ from sparkd.scheduling.deadlines import idle_deadline
 from sparkd.scheduling.ledger import NEVER, Entry
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.memory import Basis
+from sparkd.scheduling.suspects import Level
 
 StateName = Literal["stopped", "starting", "ready", "draining", "stopping", "backoff"]
 
@@ -79,6 +80,23 @@ class LastRun(Struct, frozen=True, kw_only=True):
     phases: dict[str, float]
 
 
+class RejectedRequest(Struct, frozen=True, kw_only=True):
+    """A request that made its engine fail, and is rejected for `seconds_left`.
+
+    `level`: requests with exactly its bytes are rejected, or all of its shape; `fields` then names the unusual fields.
+    `request_id` is the last one that made an engine fail, `crashes` counts those failures, `rejected` what was rejected
+    since. `fingerprint` is a digest in hexadecimal.
+    """
+
+    fingerprint: str
+    level: Level
+    fields: tuple[str, ...]
+    request_id: str
+    crashes: int
+    rejected: int
+    seconds_left: float
+
+
 class ModelStatus(Struct, frozen=True, kw_only=True):
     """One model as it is now. Times are seconds, sizes bytes; None if unknown.
 
@@ -90,7 +108,8 @@ class ModelStatus(Struct, frozen=True, kw_only=True):
     memory. `phase` and `progress` (0 to 1) are the last loading step from its log, or "downloading";
     `download_seconds_left` is the rest of that. `start` is "warm" if its process was forked from a launcher, otherwise
     "cold"; see `cold_reason`. `cause` is why its last process failed, `retry_after` the time until it
-    may start again. `load_time` is the duration of its last start.
+    may start again. `load_time` is the duration of its last start. `rejected_requests` are those that made its engine
+    fail.
     """
 
     id: str
@@ -120,6 +139,7 @@ class ModelStatus(Struct, frozen=True, kw_only=True):
     lifecycle: Lifecycle = "normal"
     pinned: bool = False
     enabled: bool = True
+    rejected_requests: tuple[RejectedRequest, ...] = ()
 
 
 class Status(Struct, frozen=True, kw_only=True):

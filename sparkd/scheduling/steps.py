@@ -127,6 +127,22 @@ class SchedulingSteps:
         entry.cause = cause
         self._transition(entry, Event.FAILED, now)
 
+    def _forgive(self, entry: Entry, now: float) -> None:
+        """Let a ready model end without a failure, so that requests for it keep waiting."""
+        if entry.state is State.READY:
+            entry.failures = 0
+            entry.sessions.suspend(entry.last_used)
+            self._transition(entry, Event.EVICT, now)
+
+    def _end_stalled(self, entry: Entry, cause: str, now: float, *, forgiven: bool) -> None:
+        """End a ready model that makes no progress."""
+        if forgiven:
+            self._forgive(entry, now)
+            self._transition(entry, Event.DRAINED, now)
+        else:
+            self._fail(entry, cause, now)
+        self._terminate(entry, "it has stalled")
+
     def _kill(self, entry: Entry, now: float) -> None:
         """Kill the model now. After the second kill only an operator can start it: a third might freeze the machine."""
         self.guard.record_kill()

@@ -7,9 +7,11 @@ from types import TracebackType
 from typing import Protocol
 
 from sparkd.catalog.definitions import Model
+from sparkd.supervising.crash_watch import CrashWatch, end_turn
 from sparkd.supervising.downloads import Downloads
 from sparkd.supervising.run import Run
-from sparkd.upstream.client import Upstream
+from sparkd.supervising.turns import Turn
+from sparkd.upstream.client import EngineRequest, Upstream
 
 
 class Lender(Protocol):
@@ -20,7 +22,12 @@ class Lender(Protocol):
         """Checks whether a model is on disk, and downloads it."""
         ...
 
-    def request(self, model: Model) -> tuple[int, asyncio.Future[Run]]:
+    @property
+    def crashes(self) -> CrashWatch:
+        """Rejects requests that make engines fail."""
+        ...
+
+    def request(self, model: Model, request: EngineRequest | None) -> tuple[int, asyncio.Future[Run]]:
         """Add a request to the ledger; return its ticket, and a future of its run."""
         ...
 
@@ -34,38 +41,44 @@ class Lease:
 
     `async with supervisor.lease(model) as lease:` waits until the model is ready. It raises Refusal if the model cannot
     become ready, and leaves the queue if the waiting task is cancelled. `request` does not wait; `wait` continues
-    from there; `release` returns the lease, or leaves the queue.
+    from there; `release` returns the lease, or leaves the queue. A lease for the owner has no request.
     """
 
-    __slots__ = ("_granted", "_supervisor", "_ticket", "model", "run", "upstream")
+    __slots__ = ("_granted", "_request", "_supervisor", "_ticket", "_turn", "model", "run", "upstream")
 
     upstream: Upstream
     run: int
 
-    def __init__(self, supervisor: Lender, model: Model) -> None:
+    def __init__(self, supervisor: Lender, model: Model, request: EngineRequest | None = None) -> None:
         self._supervisor = supervisor
+        self._request = request
+        self._turn: Turn | None = None
         self._ticket = 0
         self._granted: asyncio.Future[Run] | None = None
         self.model = model
 
     def request(self) -> bool:
         """Ask for the model; whether the lease is granted already. Raises ModelNotFound and ModelDisabled."""
-        if not self._supervisor.downloads.is_on_disk(self.model):
+        supervisor, model = self._supervisor, self.model
+        if not (
+            supervisor.downloads.is_on_disk(model) and supervisor.crashes.may_pass(model.id, self._request)
+        ):
             return False
-        granted = self._request()
+        granted = self._enqueue()
         if not granted.done() or granted.exception() is not None:
             return False
         self._use(granted.result())
         return True
 
     async def wait(self) -> None:
-        """Wait until the model is ready. Raises Refusal."""
+        """Wait until the model is ready. Raises Refusal and RequestCrashesEngine."""
         granted = self._granted
         if granted is None:
+            self._turn = await self._supervisor.crashes.admit(self.model.id, self._request)
             # Before there is a ticket: nothing is reserved or evicted for a model that is not on disk.
             if not (downloads := self._supervisor.downloads).is_on_disk(self.model):
                 await downloads.ensure_on_disk(self.model)
-            granted = self._request()
+            granted = self._enqueue()
         if not granted.done():
             try:
                 await granted
@@ -74,16 +87,25 @@ class Lease:
                 raise
         self._use(granted.result())
 
-    def release(self) -> None:
-        """Give the lease back, or leave the queue."""
+    def release(self, status: int = 0) -> None:
+        """Give the lease back, or leave the queue.
+
+        `status` is that of a complete response, 500 or more if the engine failed, 0 if neither is known.
+        """
+        if status and self._request is not None:
+            self._supervisor.crashes.record_end(self.model.id, self.run, self._request, status)
+        if self._turn is not None:
+            end_turn(self._turn, status)
         self._supervisor.release(self._ticket)
 
-    def _request(self) -> asyncio.Future[Run]:
-        self._ticket, self._granted = self._supervisor.request(self.model)
+    def _enqueue(self) -> asyncio.Future[Run]:
+        self._ticket, self._granted = self._supervisor.request(self.model, self._request)
         return self._granted
 
     def _use(self, run: Run) -> None:
         self.upstream, self.run = run.upstream, run.number
+        if self._turn is not None:
+            self._turn.limit()
 
     async def __aenter__(self) -> Lease:
         await self.wait()

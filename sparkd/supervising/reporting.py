@@ -27,6 +27,7 @@ from sparkd.scheduling.status import (
     Status,
     build_model_status,
 )
+from sparkd.supervising.crash_watch import CrashWatch
 from sparkd.supervising.downloads import Downloads
 from sparkd.supervising.launchers import Launchers
 from sparkd.supervising.run import Run
@@ -58,6 +59,7 @@ class StatusReporter(Struct, frozen=True):
     learning: Learning
     downloads: Downloads
     launchers: Launchers
+    crashes: CrashWatch
     started: float
     replacements: int
 
@@ -108,6 +110,7 @@ class StatusReporter(Struct, frozen=True):
             **(run.memory_figures() if run else {}),
             **_describe_start(run.cold_reason if run else None),
             last_run=LastRun(**asdict(profile.last)) if profile else None,
+            rejected_requests=self.crashes.list_rejected(model.id),
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from msgspec import Struct, field
 
@@ -18,17 +18,22 @@ from sparkd.scheduling.actions import Action
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.scheduler import Scheduler
 from sparkd.supervising.cache_renewal import CacheRenewal
+from sparkd.supervising.crash_watch import CrashWatch
 from sparkd.supervising.downloads import Downloads
 from sparkd.supervising.memory_watch import MemoryWatch, find_idle_weights
 from sparkd.supervising.reporting import log_run_end
 from sparkd.supervising.run import Run
 from sparkd.supervising.tasks import Tasks
+from sparkd.upstream.client import EngineRequest
 
 logger = logging.getLogger(__name__)
 
 
 class RunServices(Struct, frozen=True):
-    """Shared by the lives of all runs. `launched` contains every launched run that is not cleaned up yet, by number."""
+    """Shared by the lives of all runs. `launched` contains every launched run that is not cleaned up yet, by number.
+
+    `requests_of` returns the clients' requests that hold these tickets.
+    """
 
     catalogue: Callable[[], Catalogue]
     scheduler: Scheduler
@@ -36,6 +41,8 @@ class RunServices(Struct, frozen=True):
     learning: Learning
     downloads: Downloads
     carry_out: Callable[[list[Action]], None]
+    crashes: CrashWatch
+    requests_of: Callable[[Iterable[int]], list[EngineRequest]]
     launched: dict[int, Run] = field(default_factory=dict)
     cache_renewal: CacheRenewal = field(default_factory=CacheRenewal)
 
@@ -65,6 +72,7 @@ class RunLife:
         """Launch the engine, then follow the run to its end."""
         run, services = self._run, self._services
         run.key = await services.learning.record_start(run.model)
+        services.crashes.on_launch(run.model.id, run.key)
         await self._release_page_cache()
         run.figures.available_at_launch = services.watch.memory.available
         await self._wait_until_prepared()
@@ -76,10 +84,14 @@ class RunLife:
         cause = await run.run_to_exit(self)
         while run.may_start_again and await self._begin_again(cause):
             cause = await run.run_to_exit(self)
+        forgiven = self._has_request_to_blame(str(cause))
         services.carry_out(
-            services.scheduler.on_exited(run.model.id, run.number, str(cause), time.monotonic())
+            services.scheduler.on_exited(
+                run.model.id, run.number, str(cause), time.monotonic(), forgiven=forgiven
+            )
         )
         log_run_end(run.model.id, services.scheduler.entry(run.model.id))
+        services.crashes.end_run(run.model.id, run.number)
         services.downloads.forget(run.model.id)
         services.learning.clear_start(run.model)
         if (past_run := run.figures.to_past_run()) is not None:
@@ -110,7 +122,10 @@ class RunLife:
         """Have the scheduler stop an engine that makes no progress."""
         run, services = self._run, self._services
         logger.error('Model "%s" hangs: %s', run.model.id, cause, extra=event("wedged", run.model.id))
-        services.carry_out(services.scheduler.on_wedged(run.model.id, run.number, cause, time.monotonic()))
+        forgiven = self._has_request_to_blame(cause, stalled=True)
+        services.carry_out(
+            services.scheduler.on_wedged(run.model.id, run.number, cause, time.monotonic(), forgiven=forgiven)
+        )
 
     # Calls from the memory watch
 
@@ -134,6 +149,15 @@ class RunLife:
             services.learning.record_guard_kill(
                 run.model, run.key, entry.cause if entry.is_quarantined else None
             )
+
+    def _has_request_to_blame(self, cause: str, *, stalled: bool = False) -> bool:
+        """Return whether the engine has failed because of a request. Only a ready engine that nobody ends can do so."""
+        run, services = self._run, self._services
+        entry = services.scheduler.entry(run.model.id)
+        if entry is None or entry.run != run.number or entry.state is not State.READY or entry.killed:
+            return False
+        held = services.requests_of(entry.leases)
+        return services.crashes.on_failure(run.model.id, run.number, run.key, held, cause, stalled=stalled)
 
     async def _wait_until_prepared(self) -> None:
         if self._preparing:

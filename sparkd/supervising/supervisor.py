@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from contextlib import suppress
 
 from sparkd.catalog import Catalogue
@@ -35,6 +35,7 @@ from sparkd.scheduling.plan import Plan, make_plan
 from sparkd.scheduling.scheduler import Scheduler
 from sparkd.scheduling.status import Status
 from sparkd.supervising.alarm import Alarm
+from sparkd.supervising.crash_watch import CrashWatch
 from sparkd.supervising.downloads import Downloads
 from sparkd.supervising.launching import find_cold_reason, launcher_spec
 from sparkd.supervising.lease import Lease
@@ -46,7 +47,7 @@ from sparkd.supervising.run_life import RunServices
 from sparkd.supervising.runs import Runs
 from sparkd.supervising.starting import EngineStarter
 from sparkd.supervising.tasks import Tasks
-from sparkd.upstream.client import Upstream
+from sparkd.upstream.client import EngineRequest, Upstream
 
 logger = logging.getLogger(__name__)
 
@@ -80,22 +81,39 @@ class Supervisor:
         self.listen: tuple[str, ...] = ()
         self.tasks = tasks
         self.launchers = starter.launchers
-        services = RunServices(lambda: self.catalogue, scheduler, watch, learning, downloads, self.carry_out)
+        self.crashes = CrashWatch(lambda: self.catalogue.settings)
+        services = RunServices(
+            lambda: self.catalogue,
+            scheduler,
+            watch,
+            learning,
+            downloads,
+            self.carry_out,
+            self.crashes,
+            self._requests_of,
+        )
         self.runs = Runs(services, run_directories=run_directories, starter=starter, tasks=tasks)
-        self._granted: dict[int, asyncio.Future[Run]] = {}
+        self._tickets: dict[int, tuple[asyncio.Future[Run], EngineRequest | None]] = {}
         self._scheduler = scheduler
         self._watch = watch
         self._learning = learning
         self._alarm = Alarm(self._on_tick)
         self._reporter = StatusReporter(
-            scheduler, self.runs.launched, learning, downloads, self.launchers, self.started, replacements
+            scheduler,
+            self.runs.launched,
+            learning,
+            downloads,
+            self.launchers,
+            self.crashes,
+            self.started,
+            replacements,
         )
 
     # For clients
 
-    def lease(self, model: Model) -> Lease:
-        """Return a lease to enter with `async with`."""
-        return Lease(self, model)
+    def lease(self, model: Model, request: EngineRequest | None = None) -> Lease:
+        """Return a lease to enter with `async with`. `request` is what it is for, unless the owner wants it."""
+        return Lease(self, model, request)
 
     def residency(self, model: Model) -> Residency:
         """Whether the model is loaded now."""
@@ -111,7 +129,7 @@ class Supervisor:
         is_ready = entry is not None and entry.state is State.READY
         return self.runs.launched[entry.run].upstream if entry and is_ready else None
 
-    def request(self, model: Model) -> tuple[int, asyncio.Future[Run]]:
+    def request(self, model: Model, request: EngineRequest | None) -> tuple[int, asyncio.Future[Run]]:
         """Queue a request for the model; return its ticket, and a future of its run.
 
         Raises ModelNotFound or ModelDisabled if a reload has removed or disabled the model meanwhile.
@@ -120,7 +138,7 @@ class Supervisor:
             model = self.catalogue.find(model.id)  # it was looked up before the catalogue was reloaded
         ticket, actions = self._scheduler.on_request(model.id, time.monotonic())
         granted: asyncio.Future[Run] = asyncio.get_running_loop().create_future()
-        self._granted[ticket] = granted
+        self._tickets[ticket] = granted, request
         self.carry_out(actions)
         if not granted.done():
             self._want_launcher_for_first(model)
@@ -128,8 +146,13 @@ class Supervisor:
 
     def release(self, ticket: int) -> None:
         """Return a granted ticket, or cancel a waiting one. A rejected one has already left the queue."""
-        if self._granted.pop(ticket, None) is not None:
+        if self._tickets.pop(ticket, None) is not None:
             self.carry_out(self._scheduler.on_leave(ticket, time.monotonic()))
+
+    def _requests_of(self, tickets: Iterable[int]) -> list[EngineRequest]:
+        """Return the clients' requests that hold these tickets."""
+        found = (self._tickets.get(ticket, (None, None))[1] for ticket in tickets)
+        return [request for request in found if request is not None]
 
     def _want_launcher_for_first(self, model: Model) -> None:
         """Start the launcher of the model's runtime for the first one of the requests that wait for the model."""
@@ -170,7 +193,8 @@ class Supervisor:
             await run.gone.wait()
 
     def retry(self, model: Model) -> None:
-        """Forget the model's failures: it may be launched again at once."""
+        """Forget the model's failures: it may be launched again at once, and no request for it is rejected for them."""
+        self.crashes.clear(model.id)
         self._learning.clear_quarantine(model)
         with suppress(LaunchError):  # its runtime is not built
             if spec := launcher_spec(model, self.catalogue):
@@ -193,6 +217,7 @@ class Supervisor:
         self, catalogue: Catalogue, restart: Container[str], memory_policy: MemoryPolicy
     ) -> None:
         """Use a reloaded catalogue. The models in `restart` must restart, because their command has changed."""
+        self.crashes.use_models(self.catalogue.models, catalogue.models, restart)
         self.catalogue = self.downloads.catalogue = catalogue
         for run in self.runs.launched.values():
             if model := catalogue.models.get(run.model.id):
@@ -241,11 +266,13 @@ class Supervisor:
 
     def _grant(self, ticket: int, number: int) -> None:
         # If the waiting task was cancelled just now, it will return the ticket itself when it runs.
-        if not (granted := self._granted[ticket]).cancelled():
+        granted, _ = self._tickets[ticket]
+        if not granted.cancelled():
             granted.set_result(self.runs.launched[number])
 
     def _refuse(self, ticket: int, error: Refusal) -> None:
-        if not (granted := self._granted.pop(ticket)).cancelled():
+        granted, _ = self._tickets.pop(ticket)
+        if not granted.cancelled():
             granted.set_exception(error)
             granted.exception()  # retrieved, so that asyncio does not warn if the client has disconnected
 

@@ -12,7 +12,14 @@ from msgspec import Struct
 
 from sparkd.engines.engine import Address, UnixAddress
 from sparkd.errors import UpstreamError
-from sparkd.upstream.connection import Connection, Flow, Sink, StaleConnection, set_outcome
+from sparkd.upstream.connection import (
+    Connection,
+    EngineUnreachable,
+    Flow,
+    Sink,
+    StaleConnection,
+    set_outcome,
+)
 from sparkd.upstream.headers import Headers, request_head
 
 KEEP_ALIVE = 4.0
@@ -83,9 +90,14 @@ class Upstream:
                 connection.exchange(head, request.body, sink, partial(set_outcome, ended))
                 await ended
                 break
-            except StaleConnection:  # a new connection is never stale: at most one retry
+            except StaleConnection as stale:  # a new connection is never stale: at most one retry
                 connection.abort()
-                connection = await self._connect()
+                try:
+                    connection = await self._connect()
+                except EngineUnreachable as error:
+                    raise UpstreamError(
+                        error.message
+                    ) from stale  # the request was sent, to the stale connection
             except BaseException:
                 connection.abort()
                 raise
@@ -194,12 +206,12 @@ class Upstream:
 
     async def _connect(self) -> Connection:
         if self._closing_reason:
-            raise UpstreamError(self._closing_reason)
+            raise EngineUnreachable(self._closing_reason)
         try:
             async with asyncio.timeout(self._connect_timeout):
                 connection = await self._open_connection()
         except (OSError, TimeoutError) as error:
-            raise UpstreamError(f"the engine does not accept connections: {error!r}") from error
+            raise EngineUnreachable(f"the engine does not accept connections: {error!r}") from error
         self._open.add(connection)
         return connection
 

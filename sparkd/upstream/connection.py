@@ -60,6 +60,10 @@ class StaleConnection(UpstreamError):
     """A connection that was used before ended without a byte of a response: the engine had closed it meanwhile."""
 
 
+class EngineUnreachable(UpstreamError):
+    """The engine accepts no connection, so nothing of the request was sent."""
+
+
 class Connection(asyncio.Protocol):
     """A connection to an engine. Calls `on_lost` once, when the connection is closed."""
 

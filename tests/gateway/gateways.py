@@ -22,7 +22,7 @@ from sparkd.gateway import Gateway
 from sparkd.gateway.keys import Keys
 from sparkd.gateway.server import HttpServer
 from sparkd.scheduling.lifecycle import Residency
-from sparkd.upstream.client import Upstream
+from sparkd.upstream.client import EngineRequest, Upstream
 from tests.gateway.engines import OK, Answer, Engine, Script, answering, read_answer
 
 
@@ -83,8 +83,9 @@ class Lease:
             supervisor.waiting -= 1
         self._hold()
 
-    def release(self) -> None:
+    def release(self, status: int = 0) -> None:
         """Hold no longer."""
+        self._supervisor.outcomes.append(status)
         self._supervisor.held -= self._is_held
         self._is_held = False
 
@@ -106,12 +107,13 @@ class Supervisor:
     held: int = 0
     asked: list[str] = field(default_factory=list)
     residencies: dict[str, Residency] = field(default_factory=dict)
+    outcomes: list[int] = field(default_factory=list)
 
     def residency(self, wanted: Model) -> Residency:
         """As set by the test; models are unloaded."""
         return self.residencies.get(wanted.id, "unloaded")
 
-    def lease(self, wanted: Model) -> Lease:
+    def lease(self, wanted: Model, request: EngineRequest | None = None) -> Lease:  # noqa: ARG002
         """A lease that has not been requested yet."""
         self.asked.append(wanted.id)
         return Lease(self)

@@ -110,10 +110,10 @@ class Harness:
         process.healthy = True
         self.apply(self.scheduler.on_healthy(model, process.run, self.now))
 
-    def exit(self, model: str, cause: str = "It crashed.") -> None:
+    def exit(self, model: str, cause: str = "It crashed.", *, forgiven: bool = False) -> None:
         process = self.process(model)
         process.exited = True
-        self.apply(self.scheduler.on_exited(model, process.run, cause, self.now))
+        self.apply(self.scheduler.on_exited(model, process.run, cause, self.now, forgiven=forgiven))
 
     def reclaim(self, model: str, missing: int = 0) -> None:
         process = self.process(model)

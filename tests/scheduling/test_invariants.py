@@ -73,9 +73,15 @@ class Promises(RuleBasedStateMachine):
         self.harness.become_healthy(data.draw(st.sampled_from(self.processes(starting=True))))
 
     @precondition(lambda self: self.processes(exited=False))
-    @rule(data=st.data())
-    def a_process_exits(self, data: st.DataObject) -> None:
-        self.harness.exit(data.draw(st.sampled_from(self.processes(exited=False))))
+    @rule(data=st.data(), forgiven=st.booleans())
+    def a_process_exits(self, data: st.DataObject, forgiven: bool) -> None:
+        model = data.draw(st.sampled_from(self.processes(exited=False)))
+        is_ready = self.harness.state(model) is State.READY
+        self.harness.exit(model, forgiven=forgiven and is_ready)
+        if forgiven and is_ready:
+            entry = self.harness.scheduler.entry(model)
+            assert entry is not None
+            assert (entry.state, entry.failures) == (State.STOPPING, 0)
 
     @precondition(lambda self: self.processes(exited=True))
     @rule(data=st.data(), leak=st.sampled_from([0, 0, 10 * GIB]))

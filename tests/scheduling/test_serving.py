@@ -261,6 +261,31 @@ def test_a_wedged_engine_has_failed_and_is_terminated() -> None:
     assert harness.refused[harness.request("a")].message == 'Model "a" failed: It stood still.'
 
 
+def test_a_failure_that_a_request_is_to_blame_for_lets_others_wait() -> None:
+    harness = Harness((a_model("a"),), failures=Failures(max_failures=2))
+    harness.run("a")
+    for _ in range(5):
+        harness.exit("a", forgiven=True)
+        waiting = harness.request("a")
+        assert harness.is_waiting(waiting)
+        harness.reclaim("a")
+        harness.become_healthy("a")
+        assert waiting in harness.granted
+
+
+def test_a_wedged_engine_that_a_request_is_to_blame_for_lets_others_wait() -> None:
+    harness = Harness((a_model("a"),))
+    harness.run("a")
+    run = harness.process("a").run
+    harness.apply(harness.scheduler.on_wedged("a", run, "It stood still.", harness.now, forgiven=True))
+    assert harness.process("a").terminated
+    waiting = harness.request("a")
+    assert harness.is_waiting(waiting)
+    harness.exit_and_reclaim("a")
+    harness.become_healthy("a")
+    assert waiting in harness.granted
+
+
 def test_a_model_that_is_stopping_is_not_terminated_twice() -> None:
     harness = Harness((a_model("a"),))
     harness.run("a")

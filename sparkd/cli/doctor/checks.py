@@ -10,6 +10,7 @@ from sparkd.cli.doctor import access_checks, machine_checks
 from sparkd.cli.doctor.facts import Facts, Finding, Findings
 from sparkd.cli.doctor.readiness import assess_readiness
 from sparkd.cli.output.formatting import format_count, format_duration, format_size
+from sparkd.cli.output.status_table import describe_rejected
 from sparkd.scheduling.status import Status
 
 MIN_FREE_DISK: Final = 20 * GIB
@@ -104,6 +105,19 @@ def check_quarantine(facts: Facts) -> Findings:
         yield Finding(check="quarantine", level="ok", message="no model is quarantined")
 
 
+def check_rejected_requests(facts: Facts) -> Findings:
+    """Requests that are rejected because they made an engine fail."""
+    for model in facts.status.models if facts.status else ():
+        for request in model.rejected_requests:
+            yield Finding(
+                check="rejected requests",
+                level="warning",
+                message=f"{model.id}: {describe_rejected(request)}",
+                fix=f"see `journalctl -u sparkd REQUEST_ID={request.request_id}`; `sparkctl retry {model.id}` has them "
+                "accepted",
+            )
+
+
 def check_launchers(facts: Facts) -> Findings:
     """Runtimes whose engines start cold because warm starts have failed."""
     if facts.status is None:
@@ -160,6 +174,7 @@ CHECKS: Final[tuple[Callable[[Facts], Findings], ...]] = (
     check_readiness,
     check_launchers,
     check_quarantine,
+    check_rejected_requests,
 )
 """All checks, in the order of the output. A check without facts finds nothing."""
 

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sparkd.cli.output.formatting import format_count, format_duration, format_size
-from sparkd.scheduling.status import MemoryStatus, ModelStatus, Status
+from sparkd.scheduling.status import MemoryStatus, ModelStatus, RejectedRequest, Status
 
 STYLES = {"ready": "green", "backoff": "red", "stopped": "dim"}
 TRANSITION_STYLE = "yellow"
@@ -92,6 +92,16 @@ def describe_state(model: ModelStatus) -> str:
     return model.state
 
 
+def describe_rejected(request: RejectedRequest) -> str:
+    """A request that made its engine fail, and what became of those like it."""
+    fields = f" (its {' and '.join(request.fields)})" if request.fields else ""
+    like = "requests of its shape" if request.level == "shape" else "its repetitions"
+    return (
+        f"request {request.request_id} made the engine fail {format_count(request.crashes, 'time')}{fields}; {like} "
+        f"are rejected for another {format_duration(request.seconds_left)}, {request.rejected} so far"
+    )
+
+
 def _render_machine(status: Status) -> list[Text]:
     memory, queue = status.memory, status.queue
     listeners = ", ".join(status.listen) or "no socket"
@@ -170,7 +180,15 @@ def _render_idle_time_left(model: ModelStatus) -> str:
 
 
 def _render_failures(models: Sequence[ModelStatus]) -> list[Text]:
+    """Why models failed, and the requests that are rejected because they made a model fail."""
     failed = [model for model in models if model.cause and model.state == "backoff"]
     lines = [Text(f"{model.id}: {model.cause}", "red") for model in failed]
     lines += [Text(f"  then run `sparkctl retry {model.id}`") for model in failed if model.quarantined]
+    for model in models:
+        lines += [Text(f"{model.id}: {describe_rejected(each)}", "red") for each in model.rejected_requests]
+    lines += [
+        Text(f"  `sparkctl retry {model.id}` has them accepted")
+        for model in models
+        if model.rejected_requests
+    ]
     return [Text(), *lines] if lines else []
