@@ -1,4 +1,4 @@
-"""Creates a Llama that says what it is told to say: its weights are computed, not trained. Needs the cpu runtime's Python.
+"""Creates a Llama that follows scripts. Its weights are computed, not trained. Needs the cpu runtime's Python.
 
     python scripted_llama.py FOLDER
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import pydoc_data.topics
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -91,11 +92,11 @@ def train_tokenizer() -> Tokenizer:
 def list_steps() -> list[tuple[str, str, str | None]]:
     """Return every step: the token before, the token after, and the script to which it belongs."""
     thought = ["<|think|>", *THOUGHT, "</think>"]
-    steps: list[tuple[str, str, str | None]] = [(a, b, None) for a, b in zip(thought, thought[1:])]
+    steps: list[tuple[str, str, str | None]] = [(a, b, None) for a, b in pairwise(thought)]
     for name, pieces in SCRIPTS.items():
         whole = [*pieces, END]
         steps += [(play(name), pieces[0], name), ("</think>", pieces[0], name)]
-        steps += [(a, b, name) for a, b in zip(whole, whole[1:])]
+        steps += [(a, b, name) for a, b in pairwise(whole)]
     return steps
 
 

@@ -15,6 +15,9 @@ def write_picture(path: Path, width: int = 32, height: int = 32) -> Path:
         (b"IDAT", zlib.compress(rows)),
         (b"IEND", b""),
     )
-    encoded = (struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks)
+    encoded = (
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(encoded))
     return path

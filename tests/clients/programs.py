@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,23 @@ def run_with_node(program: Path) -> list[str]:
     return [str(find_node() / "bin" / "node"), str(program)]
 
 
+@dataclass(frozen=True)
+class Prompt:
+    """What a person asks a client."""
+
+    text: str
+    resume: bool = False
+    """Whether it goes on with the last session."""
+    image: Path | None = None
+
+
 class Client:
     """One program. `url` is sparkd's address, without `/v1`."""
 
     name: str
     resumes = True
+    """Whether an option of its command goes on with the last session."""
+
     attaches = False
     """Whether an option of its command attaches an image to a prompt."""
 
@@ -45,7 +58,7 @@ class Client:
         """Return the variables that only this client reads."""
         return {}
 
-    def command(self, prompt: str, *, resume: bool, image: Path | None) -> list[str]:
+    def command(self, prompt: Prompt) -> list[str]:
         """Return the command line that sends one prompt and prints the answer."""
         raise NotImplementedError
 
@@ -82,10 +95,13 @@ class OpenCode(Client):
         names = ("AUTOUPDATE", "MODELS_FETCH", "LSP_DOWNLOAD", "DEFAULT_PLUGINS", "SHARE")
         return {f"OPENCODE_DISABLE_{name}": "1" for name in names}
 
-    def command(self, prompt: str, *, resume: bool, image: Path | None) -> list[str]:
+    def command(self, prompt: Prompt) -> list[str]:
         program = NODE_MODULES / f"opencode-{PLATFORM}" / "bin" / "opencode"
-        options = [*(["--continue"] if resume else []), *([f"--file={image}"] if image else [])]
-        return [str(program), "run", *options, "--", prompt]
+        options = [
+            *(["--continue"] if prompt.resume else []),
+            *([f"--file={prompt.image}"] if prompt.image else []),
+        ]
+        return [str(program), "run", *options, "--", prompt.text]
 
 
 class Codex(Client):
@@ -103,12 +119,12 @@ class Codex(Client):
         }
         self.write(".codex/config.toml", tomli_w.dumps(settings))
 
-    def command(self, prompt: str, *, resume: bool, image: Path | None) -> list[str]:
+    def command(self, prompt: Prompt) -> list[str]:
         program = NODE_MODULES / "@openai" / "codex" / "bin" / "codex.js"
         options = ["--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox"]
-        attached = [f"--image={image}"] if image else []
-        words = ["resume", "--last"] if resume else []
-        return [*run_with_node(program), "exec", *options, *words, *attached, prompt]
+        attached = [f"--image={prompt.image}"] if prompt.image else []
+        words = ["resume", "--last"] if prompt.resume else []
+        return [*run_with_node(program), "exec", *options, *words, *attached, prompt.text]
 
 
 class ClaudeCode(Client):
@@ -125,13 +141,20 @@ class ClaudeCode(Client):
             **dict.fromkeys(off, "1"),
         }
 
-    def command(self, prompt: str, *, resume: bool, image: Path | None) -> list[str]:
+    def command(self, prompt: Prompt) -> list[str]:
         program = NODE_MODULES / "@anthropic-ai" / f"claude-code-{PLATFORM}" / "claude"
-        return [str(program), "-p", *(["--continue"] if resume else []), "--allowedTools=Bash", prompt]
+        return [
+            str(program),
+            "-p",
+            *(["--continue"] if prompt.resume else []),
+            "--allowedTools=Bash",
+            prompt.text,
+        ]
 
 
 class Cline(Client):
     name = "cline"
+    resumes = False  # its option --id wants a terminal
 
     def configure(self) -> None:
         provider = {
@@ -144,19 +167,19 @@ class Cline(Client):
             "updatedAt": "2026-01-01T00:00:00.000Z",
             "tokenSource": "manual",
         }
-        settings = {"version": 1, "lastUsedProvider": "openai-compatible", "providers": {"openai-compatible": provider}}
+        settings = {
+            "version": 1,
+            "lastUsedProvider": "openai-compatible",
+            "providers": {"openai-compatible": provider},
+        }
         self.write(".cline/data/settings/providers.json", json.dumps(settings))
 
     def environment(self) -> dict[str, str]:
         return {"CLINE_TELEMETRY_DISABLED": "1", "CLINE_NO_AUTO_UPDATE": "1"}
 
-    def command(self, prompt: str, *, resume: bool, image: Path | None) -> list[str]:
+    def command(self, prompt: Prompt) -> list[str]:
         program = NODE_MODULES / "@cline" / f"cli-{PLATFORM}" / "bin" / "cline"
-        options = ["--provider=openai-compatible", f"--model={self.model}"]
-        if resume:
-            sessions = (self.home / ".cline" / "data" / "sessions").iterdir()
-            options.append(f"--id={max(path.name for path in sessions)}")
-        return [str(program), *options, prompt]
+        return [str(program), "--provider=openai-compatible", f"--model={self.model}", prompt.text]
 
 
 class Pi(Client):
@@ -176,10 +199,16 @@ class Pi(Client):
     def environment(self) -> dict[str, str]:
         return {"PI_OFFLINE": "1", "PI_TELEMETRY": "0", "PI_SKIP_VERSION_CHECK": "1"}
 
-    def command(self, prompt: str, *, resume: bool, image: Path | None) -> list[str]:
+    def command(self, prompt: Prompt) -> list[str]:
         program = NODE_MODULES / "@mariozechner" / "pi-coding-agent" / "dist" / "cli.js"
-        options = ["--provider", "sparkd", "--model", self.model, *(["--continue"] if resume else [])]
-        return [*run_with_node(program), *options, "-p", *([f"@{image}"] if image else []), prompt]
+        options = ["--provider", "sparkd", "--model", self.model, *(["--continue"] if prompt.resume else [])]
+        return [
+            *run_with_node(program),
+            *options,
+            "-p",
+            *([f"@{prompt.image}"] if prompt.image else []),
+            prompt.text,
+        ]
 
 
 class QwenCode(Client):
@@ -197,10 +226,10 @@ class QwenCode(Client):
             "QWEN_CODE_SUPPRESS_YOLO_WARNING": "1",
         }
 
-    def command(self, prompt: str, *, resume: bool, image: Path | None) -> list[str]:
+    def command(self, prompt: Prompt) -> list[str]:
         program = NODE_MODULES / "@qwen-code" / "qwen-code" / "cli.js"
-        options = ["--yolo", "--auth-type", "openai", *(["--continue"] if resume else [])]
-        return [*run_with_node(program), *options, "-p", prompt]
+        options = ["--yolo", "--auth-type", "openai", *(["--continue"] if prompt.resume else [])]
+        return [*run_with_node(program), *options, "-p", prompt.text]
 
 
 class Aider(Client):
@@ -209,8 +238,8 @@ class Aider(Client):
     name = "aider"
 
     def configure(self) -> None:
-        # Without this file it asks another host for the prices of models.
-        self.write(".aider/caches/model_prices_and_context_window.json", "{}")
+        # Without this file, or with an empty one, it asks another host for the prices of models.
+        self.write(".aider/caches/model_prices_and_context_window.json", '{"none": {}}')
 
     def environment(self) -> dict[str, str]:
         return {
@@ -219,12 +248,12 @@ class Aider(Client):
             "LITELLM_LOCAL_MODEL_COST_MAP": "True",
         }
 
-    def command(self, prompt: str, *, resume: bool, image: Path | None) -> list[str]:
+    def command(self, prompt: Prompt) -> list[str]:
         off = ("git", "pretty", "show-model-warnings", "show-release-notes", "check-update", "gitignore")
         options = [f"--model=openai/{self.model}", "--yes-always", "--analytics-disable", "--map-tokens=0"]
         options += [f"--no-{name}" for name in off]
-        options += ["--restore-chat-history"] if resume else []
-        return [str(AIDER / "bin" / "aider"), *options, f"--message={prompt}", "note.txt"]
+        options += ["--restore-chat-history"] if prompt.resume else []
+        return [str(AIDER / "bin" / "aider"), *options, f"--message={prompt.text}", "note.txt"]
 
 
 CLIENTS: dict[str, type[Client]] = {

@@ -86,7 +86,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _forward(self) -> None:
-        exchange = Exchange(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, self._read_body())
+        exchange = Exchange(
+            self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, self._read_body()
+        )
         self.record(exchange)
         sparkd = http.client.HTTPConnection("127.0.0.1", self.target)
         try:
@@ -121,4 +123,4 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(piece)
             self.wfile.flush()
 
-    do_GET = do_POST = do_HEAD = do_OPTIONS = do_DELETE = _forward
+    do_GET = do_POST = do_HEAD = do_OPTIONS = do_DELETE = _forward  # noqa: N815  # http.server calls these

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 
-from tests.clients.programs import CLIENTS, build_environment
+from tests.clients.programs import CLIENTS, Prompt, build_environment
 from tests.clients.recorder import Exchange, Recorder
+from tests.clients.serving import SYSTEM_FIRST
 
 READ = "Read the note"
 """The prompt at which the model calls a tool twice; then it says what the note says."""
@@ -32,12 +36,18 @@ class Session:
         self.recorder = recorder
 
     def prompt(
-        self, name: str, text: str, *, model: str = "qwen", resume: bool = False, image: Path | None = None
+        self,
+        name: str,
+        text: str,
+        *,
+        model: str = SYSTEM_FIRST,
+        resume: bool = False,
+        image: Path | None = None,
     ) -> str:
         """Send a prompt with the client `name`; return what it printed, however it ended."""
         client = CLIENTS[name](self.home, self.recorder.url, model)
         done = subprocess.run(
-            client.command(text, resume=resume, image=image),
+            client.command(Prompt(text, resume, image)),
             cwd=self.project,
             env=build_environment(client),
             stdin=subprocess.DEVNULL,
@@ -62,8 +72,22 @@ class Session:
         assert not rejected, "\n".join(rejected)
 
 
-def end_processes(home: Path) -> None:
-    """End the processes that work with this home folder: some clients leave a daemon."""
+@contextmanager
+def open_session(port: int) -> Iterator[Session]:
+    """Yield a session with the sparkd on `port`. At the end, end the processes that the client left."""
+    with (
+        tempfile.TemporaryDirectory(prefix="client-", ignore_cleanup_errors=True) as folder,
+        Recorder(port).running() as recorder,
+    ):
+        session = Session(Path(folder), recorder)
+        try:
+            yield session
+        finally:
+            _end_processes(session.home)
+
+
+def _end_processes(home: Path) -> None:
+    # Cline leaves a daemon.
     left = [process for process in psutil.process_iter() if _works_for(process, home)]
     for process in left:
         with contextlib.suppress(psutil.NoSuchProcess):

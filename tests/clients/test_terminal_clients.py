@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
 
-from tests.clients.pictures import write_picture
 from tests.clients.programs import CLIENTS
 from tests.clients.session import READ, RECALL, Session
-from tests.e2e.sparkd_process import SparkdProcess
 
 TOOLS = [name for name in CLIENTS if name != "aider"]
-
-
 
 
 @pytest.mark.parametrize("name", TOOLS)
