@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.clients.pictures import write_picture
 from tests.clients.programs import CLIENTS
 from tests.clients.recorder import Exchange
-from tests.clients.serving import SYSTEM_FIRST, run_sparkd
+from tests.clients.serving import CHANNELS, SYSTEM_FIRST, run_sparkd
 from tests.clients.session import READ, RECALL, open_session
 
 FOLDER = Path(__file__).parent / "requests"
@@ -86,6 +87,9 @@ def write_corpus() -> None:
                 if client.resumes:
                     session.prompt(name, RECALL, model=SYSTEM_FIRST, resume=True)
                 session.assert_all_answered()
+                if client.attaches:
+                    picture = write_picture(session.project / "picture.png")
+                    session.prompt(name, "Hello", model=CHANNELS, image=picture)
                 for number, exchange in enumerate(session.generations):
                     write_request(f"{name}-{number}", exchange)
 

@@ -113,6 +113,7 @@ class Codex(Client):
         settings = {
             "model": self.model,
             "model_provider": "sparkd",
+            "model_context_window": CONTEXT,
             "check_for_update_on_startup": False,
             "analytics": {"enabled": False},
             "model_providers": {"sparkd": provider},
@@ -137,6 +138,7 @@ class ClaudeCode(Client):
             "ANTHROPIC_AUTH_TOKEN": "none",
             "ANTHROPIC_MODEL": self.model,
             "ANTHROPIC_SMALL_FAST_MODEL": self.model,
+            "CLAUDE_CODE_MAX_CONTEXT_TOKENS": str(CONTEXT),
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
             **dict.fromkeys(off, "1"),
         }

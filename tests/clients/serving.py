@@ -17,13 +17,13 @@ SYSTEM_FIRST = "system-first"
 """Its template rejects what that of Qwen 3.5 rejects. It thinks."""
 
 CHANNELS = "channels"
-"""Its template rejects what that of gpt-oss rejects."""
+"""Its template rejects what that of gpt-oss rejects. Its entry leaves out images."""
 
 ALTERNATING = "alternating"
 """Its template rejects what those of Mistral reject."""
 
 SHORT = "short"
-"""The context has 2048 tokens, which is less than the system prompt of any terminal client."""
+"""The context has 256 tokens, which is less than the system prompt of any terminal client."""
 
 
 def _scripted(
@@ -62,9 +62,9 @@ def run_sparkd() -> Iterator[SparkdProcess]:
                 "paths": {"venvs": str(VENVS), "runtimes": str(RUNTIMES)},
                 "models": {
                     SYSTEM_FIRST: _scripted("qwen", thinking),
-                    CHANNELS: _scripted("harmony"),
+                    CHANNELS: _scripted("harmony", rewriting={"drop_images": True}),
                     ALTERNATING: _scripted("mistral"),
-                    SHORT: _scripted("qwen", thinking, context_length=2048),
+                    SHORT: _scripted("qwen", thinking, context_length=256),
                 },
             },
         )

@@ -44,7 +44,7 @@ class Session:
         resume: bool = False,
         image: Path | None = None,
     ) -> str:
-        """Send a prompt with the client `name`; return what it printed, however it ended."""
+        """Send a prompt with the client `name`; return what it printed, with lines joined, however it ended."""
         client = CLIENTS[name](self.home, self.recorder.url, model)
         done = subprocess.run(
             client.command(Prompt(text, resume, image)),
@@ -57,7 +57,7 @@ class Session:
             timeout=300,
             check=False,
         )
-        return f"{done.stdout}\n(exit code {done.returncode})\n"
+        return " ".join(done.stdout.split())
 
     @property
     def generations(self) -> list[Exchange]:

@@ -45,7 +45,7 @@ def rewrite_for(request: Request, template: Template) -> bytes:
     )
     once = rewrite(context, JsonBody.parse(json.dumps(request.body).encode())).body
     assert rewrite(context, JsonBody.parse(once.encode())).body.encode() == once.encode(), "idempotent"
-    return once.encode()
+    return bytes(once.encode())
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
@@ -59,7 +59,11 @@ def test_rules_accept_what_clients_send(request_: Request, template: str) -> Non
 def test_vllms_types_accept_what_the_rules_make_of_it() -> None:
     lines = [
         json.dumps(
-            [f"{request.name}/{name}", request.path.partition("?")[0], json.loads(rewrite_for(request, template))]
+            [
+                f"{request.name}/{name}",
+                request.path.partition("?")[0],
+                json.loads(rewrite_for(request, template)),
+            ]
         )
         for request in CORPUS
         for name, template in TEMPLATES.items()

@@ -30,6 +30,7 @@ def answer(prompt: str, *, streamed: bool) -> str:
         if not message.tool_calls:
             return message.content or ""
         for call in message.tool_calls:
+            assert call.type == "function"
             result = tool.read_note(**json.loads(call.function.arguments))
             messages.append({"role": "tool", "tool_call_id": call.id, "content": result})
 
