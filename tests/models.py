@@ -32,7 +32,13 @@ EMBEDDINGS_MODEL = MODELS / EMBEDDINGS.folder
 TINY_MODEL = MODELS / "tiny-llama"
 """A Llama of 2 layers with random weights: generates nonsense, 3 ms a token."""
 
+SCRIPTED_MODELS = {name: MODELS / f"scripted-{name}" for name in ("qwen", "harmony", "mistral")}
+"""Llamas that call tools and end, as their chat template says, in 128 k tokens. Each template rejects what that of the
+family rejects. The weights are the same files."""
+
 _TINY_RECIPE = Path(__file__).with_name("tiny_llama.py")
+_SCRIPTED_RECIPE = Path(__file__).with_name("scripted_llama.py")
+_TEMPLATES = Path(__file__).with_name("templates")
 
 
 @cache
@@ -56,24 +62,54 @@ def make_all(report: Callable[[str], None]) -> None:
     folder = build(cpu(), RUNTIMES, report)
     for model in (CHAT, EMBEDDINGS):
         prepare_model(model, MODELS, folder, report)
-    _make_tiny(folder, report)
+    make_small(folder, report)
 
 
-def _make_tiny(runtime: Path, report: Callable[[str], None]) -> None:
-    record = TINY_MODEL / "recipe.json"
-    recipe = {"recipe": _TINY_RECIPE.read_text()}
+def make_small(runtime: Path, report: Callable[[str], None]) -> None:
+    """Make the models whose weights are computed here, if they are missing or outdated."""
     with store.hold_lock(MODELS, report):
-        if record.is_file() and json.loads(record.read_text()) == recipe:
-            return
-        report("Making a tiny Llama with random weights …")
-        new = TINY_MODEL.with_name(f".{TINY_MODEL.name}.preparing")
-        shutil.rmtree(new, ignore_errors=True)
+        _make(TINY_MODEL, {"recipe": _TINY_RECIPE.read_text()}, _run_recipe(_TINY_RECIPE, runtime), report)
+        recipe = {"recipe": _SCRIPTED_RECIPE.read_text()}
+        weights = MODELS / "scripted"
+        _make(weights, recipe, _run_recipe(_SCRIPTED_RECIPE, runtime), report)
+        for name, folder in SCRIPTED_MODELS.items():
+            template = "".join((_TEMPLATES / f"{part}.jinja").read_text() for part in ("choose", name))
+            _make(folder, {**recipe, "template": template}, _link(weights, template), report)
+
+
+def _make(
+    folder: Path, recipe: dict[str, str], fill: Callable[[Path], None], report: Callable[[str], None]
+) -> None:
+    record = folder / "recipe.json"
+    if record.is_file() and json.loads(record.read_text()) == recipe:
+        return
+    report(f"Making the model {folder.name} …")
+    new = folder.with_name(f".{folder.name}.preparing")
+    shutil.rmtree(new, ignore_errors=True)
+    fill(new)
+    (new / record.name).write_text(json.dumps(recipe))
+    shutil.rmtree(folder, ignore_errors=True)
+    new.rename(folder)
+
+
+def _run_recipe(recipe: Path, runtime: Path) -> Callable[[Path], None]:
+    def fill(folder: Path) -> None:
         environ = {"PATH": "/usr/bin:/bin", "HOME": str(MODELS), "HF_HUB_OFFLINE": "1"}
-        argv = (str(runtime / "bin" / "python"), str(_TINY_RECIPE), str(new))
+        argv = (str(runtime / "bin" / "python"), str(recipe), str(folder))
         run_program(argv, directory=CLONE, environ=environ)
-        (new / record.name).write_text(json.dumps(recipe))
-        shutil.rmtree(TINY_MODEL, ignore_errors=True)
-        new.rename(TINY_MODEL)
+
+    return fill
+
+
+def _link(weights: Path, template: str) -> Callable[[Path], None]:
+    def fill(folder: Path) -> None:
+        folder.mkdir()
+        for file in weights.iterdir():
+            if file.name != "recipe.json":
+                (folder / file.name).hardlink_to(file)
+        (folder / "chat_template.jinja").write_text(template)
+
+    return fill
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ MODELS = (
 
 def form(name: str) -> bytes:
     body = f'--b\r\ncontent-disposition: form-data; name="model"\r\n\r\n{name}\r\n--b--\r\n'.encode()
-    head = "POST /v1/audio/transcriptions HTTP/1.1\r\nhost: localhost\r\ncontent-type: multipart/form-data; boundary=b\r\n"
+    head = "POST /v1/audio/transcriptions HTTP/1.1\r\nhost: [::1]\r\ncontent-type: multipart/form-data; boundary=b\r\n"
     return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
 
 

@@ -129,7 +129,7 @@ def test_a_body_that_announces_too_much_is_refused_before_it_is_read() -> None:
         settings = Settings(server=Server(max_body=1000))
         async with house(models=catalogue(model("m"), settings=settings)) as here:
             for path in ("/v1/completions", "/v1/m/completions", "/v1/completions?model=m"):
-                head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-length: 1001\r\n\r\n"
+                head = f"POST {path} HTTP/1.1\r\nhost: [::1]\r\nexpect: 100-continue\r\ncontent-length: 1001\r\n\r\n"
                 answer = await here.ask(head.encode())
                 assert (answer.status, answer.code) == (413, "body_too_large")
             assert here.supervisor.asked == []
