@@ -34,6 +34,7 @@ from sparkd.supervising.memory_watch import MemoryWatch
 from sparkd.supervising.starting import EngineStarter
 from sparkd.supervising.supervisor import Supervisor
 from sparkd.supervising.tasks import Tasks
+from sparkd.supervising.template_facts import TemplateFacts
 
 logger = logging.getLogger(__name__)
 
@@ -93,6 +94,8 @@ def build_app(
         has_room=lambda: _has_room_for_launcher(scheduler, watch),
         on_memory=lambda used: supervisor.on_launchers(used),  # noqa: PLW0108 - created below
     )
+    downloads, template_facts = Downloads(catalogue), TemplateFacts(catalogue, tasks)
+    downloads.on_complete = template_facts.refresh
     supervisor = Supervisor(
         catalogue,
         scheduler,
@@ -100,7 +103,7 @@ def build_app(
         starter=EngineStarter(run_directories, claimed, launchers),
         watch=watch,
         learning=learning,
-        downloads=Downloads(catalogue),
+        downloads=downloads,
         tasks=tasks,
         started=snapshot.started,
         replacements=snapshot.replacements,
@@ -111,8 +114,12 @@ def build_app(
         learning,
         [each for each in learning.models_with_records() if each.id not in known],
     )
-    gateway = Gateway(catalogue, supervisor, keys)
-    reloader = CatalogueReloader(supervisor, scheduler, gateway, learning, machine_total)
+    gateway = Gateway(catalogue, supervisor, keys, template_of=template_facts.template_of)
+    template_facts.on_change = gateway.forget_templates
+    template_facts.refresh()
+    reloader = CatalogueReloader(
+        supervisor, scheduler, gateway, learning, template_facts=template_facts, machine_total=machine_total
+    )
     succession, replacement = Succession(supervisor, scheduler, learning), Replacement(catalogue)
     control = create_control_app(supervisor, reloader, replacement)
     return App(supervisor, gateway, reloader, succession, replacement, control)

@@ -21,7 +21,7 @@ FLOORS = [
     ["catalog", "machine", "service"],
     ["catalog.reading", "engines", "rewriting", "scheduling"],
     ["catalog.reference", "guessing", "hub", "processes", "runtimes", "upstream"],
-    ["gateway", "launcher", "learning"],
+    ["gateway", "launcher", "learning", "templates"],
     ["supervising"],
     ["continuity", "control"],
     ["app"],
@@ -38,6 +38,7 @@ CATALOGUE_TYPES = (
     "catalog.labels",
     "catalog.quantities",
     "catalog.steps",
+    "catalog.templates",
 )
 CORE = ("errors", *CATALOGUE_TYPES, "scheduling", "rewriting", "engines", "guessing")
 EDGES = {"asyncio", "subprocess", "socket", "time", "threading", "os", "pathlib", "httpx", "psutil"}

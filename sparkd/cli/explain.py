@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import sys
+from pathlib import Path
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
+from sparkd.catalog.definitions import Model
 from sparkd.catalog.reading import read_catalogue
 from sparkd.catalog.reading.locations import catalogue_path
+from sparkd.catalog.templates import UNKNOWN_TEMPLATE, Template
 from sparkd.cli import exit_codes
 from sparkd.cli.output.messages import print_json, print_line
 from sparkd.errors import RequestError
@@ -20,6 +24,8 @@ from sparkd.rewriting.rule import Rule
 from sparkd.rewriting.rules import RULES, trace_rules
 from sparkd.rewriting.summary import list_changes
 from sparkd.rewriting.token_count import PromptTokens, count_prompt_tokens
+from sparkd.templates.locations import locate_template
+from sparkd.templates.reading import read_templates
 
 PATHS = {
     "chat": "/v1/chat/completions",
@@ -59,7 +65,13 @@ def run(arguments: argparse.Namespace) -> int:
     model = catalogue.find(arguments.model)
     body = JsonBody.parse(sys.stdin.buffer.read(), keep_payloads=True)
     preset = next((name for name in (arguments.model, body.model) if name in model.rewriting.presets), None)
-    context = RewriteContext(model, detect_api(PATHS[arguments.api]), preset, catalogue.models.values())
+    context = RewriteContext(
+        model,
+        detect_api(PATHS[arguments.api]),
+        preset,
+        catalogue.models.values(),
+        template=_read_template(model, catalogue.folder("models")),
+    )
     explanation = explain(context, body)
     if arguments.json:
         print_json(explanation)
@@ -67,6 +79,11 @@ def run(arguments: argparse.Namespace) -> int:
         for line in _render(explanation):
             print_line(line)
     return exit_codes.FAILED if explanation.refused else exit_codes.SUCCESS
+
+
+def _read_template(model: Model, models: Path) -> Template:
+    location = locate_template(model, models)
+    return asyncio.run(read_templates([location]))[0] if location else UNKNOWN_TEMPLATE
 
 
 def explain(context: RewriteContext, body: JsonBody) -> Explanation:

@@ -22,6 +22,7 @@ from sparkd.scheduling.scheduler import Scheduler
 from sparkd.scheduling.status import Reload
 from sparkd.supervising.memory_policy import declared_budget, memory_policy_for
 from sparkd.supervising.supervisor import Supervisor
+from sparkd.supervising.template_facts import TemplateFacts
 
 logger = logging.getLogger(__name__)
 
@@ -35,12 +36,15 @@ class CatalogueReloader:
         scheduler: Scheduler,
         gateway: Gateway,
         learning: Learning,
+        *,
+        template_facts: TemplateFacts,
         machine_total: int,
     ) -> None:
         self._supervisor = supervisor
         self._scheduler = scheduler
         self._gateway = gateway
         self._learning = learning
+        self._template_facts = template_facts
         self._machine_total = machine_total
         self._lock = asyncio.Lock()  # otherwise an older catalogue could replace a newer one
 
@@ -70,6 +74,7 @@ class CatalogueReloader:
                 new, restart, memory_policy_for(new, self._machine_total, self._learning)
             )
             self._gateway.serve(new, keys)
+            self._template_facts.use_catalogue(new)
             change = structs.replace(change, restarted=tuple(sorted(restart)))
             restore_quarantines(
                 self._supervisor, self._scheduler, self._learning, [new.models[id_] for id_ in change.added]

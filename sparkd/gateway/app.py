@@ -5,11 +5,15 @@ An API key is checked before a body is read and before anything is started.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from sparkd.catalog import Catalogue
+from sparkd.catalog.definitions import Model as ModelDefinition
+from sparkd.catalog.templates import Template
 from sparkd.errors import NotSupported, PathForbidden, SparkdError
 from sparkd.gateway.body import STALL
 from sparkd.gateway.endpoints import Forward, Health, KeyRequired, Model, Models, ModelsOfOne, preflight
@@ -50,15 +54,26 @@ def _routes() -> list[BaseRoute]:
 
 
 class Gateway:
-    """The ASGI application. `body_stall` is how long (seconds) a client may pause within a body."""
+    """The ASGI application.
+
+    `template_of` returns what is known of a model's chat template; call `forget_templates` when that has changed.
+    `body_stall` is how long (seconds) a client may pause within a body.
+    """
 
     served = f"Served here: /v1/…, /v1/<model>/…, /v1/models, /healthz, {', '.join(ENGINE_PATHS)}."
 
     def __init__(
-        self, catalogue: Catalogue, supervisor: Lender, keys: Keys, *, body_stall: float = STALL
+        self,
+        catalogue: Catalogue,
+        supervisor: Lender,
+        keys: Keys,
+        *,
+        template_of: Callable[[ModelDefinition], Template],
+        body_stall: float = STALL,
     ) -> None:
         self._supervisor = supervisor
         self._body_stall = body_stall
+        self._template_of = template_of
         self.models = ModelList()
         self.log = RequestLog()
         self.serve(catalogue, keys)
@@ -69,9 +84,15 @@ class Gateway:
         """Use this catalogue and these keys from now on."""
         self.catalogue = catalogue
         self._keys = keys
+        self.forget_templates()
+
+    def forget_templates(self) -> None:
+        """Ask again what each model's chat template accepts."""
         # Engines never see sparkd's keys, nor a page's origin: some reject origins that they don't know.
-        without = frozenset({b"origin"} | ({b"authorization", b"x-api-key"} if keys.required else set()))
-        self.preparer = Preparer(catalogue, self._body_stall, without)
+        without = frozenset(
+            {b"origin"} | ({b"authorization", b"x-api-key"} if self._keys.required else set())
+        )
+        self.preparer = Preparer(self.catalogue, self._body_stall, without, self._template_of)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

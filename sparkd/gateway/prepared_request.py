@@ -13,7 +13,7 @@ On the paths of APIs that generate text every uncompressed body is read as JSON,
 from __future__ import annotations
 
 import logging
-from collections.abc import Set
+from collections.abc import Callable, Set
 from functools import lru_cache, partial
 
 from msgspec import Struct
@@ -21,6 +21,7 @@ from starlette.types import Receive
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
+from sparkd.catalog.templates import Template
 from sparkd.errors import InvalidRequest
 from sparkd.gateway.body import Limits, Upload, read_body, receive_body
 from sparkd.gateway.deferred_count import DeferredTokenCount
@@ -49,9 +50,18 @@ class PreparedRequest(Struct, frozen=True):
 
 
 class Preparer:
-    """Prepares requests by one catalogue. `without` names headers that engines do not get."""
+    """Prepares requests by one catalogue. `without` names headers that engines do not get.
 
-    def __init__(self, catalogue: Catalogue, body_stall: float, without: Set[bytes]) -> None:
+    `template_of` returns what is known of a model's chat template. It is called once for a model.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        body_stall: float,
+        without: Set[bytes],
+        template_of: Callable[[Model], Template],
+    ) -> None:
         self._catalogue = catalogue
         self._named = partial(named_in_head, catalogue)
         self._named_cached = lru_cache(maxsize=1024)(self._named)
@@ -59,6 +69,7 @@ class Preparer:
         self._contexts: dict[tuple[str, Api, str | None], RewriteContext] = {}
         self._limits = Limits(catalogue.settings.server.max_body, body_stall)
         self._without = without
+        self._template_of = template_of
 
     def name(self, request: RequestHead, segments: tuple[str, ...]) -> Named:
         """The model and the target that the head names. Raises ModelNotFound, ModelDisabled and InvalidRequest."""
@@ -115,7 +126,11 @@ class Preparer:
         context = self._contexts.get(key)
         if context is None:
             context = self._contexts[key] = RewriteContext(
-                model, named.api, preset, self._catalogue.models.values()
+                model,
+                named.api,
+                preset,
+                self._catalogue.models.values(),
+                template=self._template_of(model),
             )
         return context
 

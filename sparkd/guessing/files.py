@@ -32,14 +32,14 @@ FILE_LIMITS: Final[Mapping[str, int]] = {
 def parse_facts(source: str, name: str, texts: Mapping[str, bytes], sizes: Mapping[str, int | None]) -> Facts:
     """The facts in the files. `texts` has the contents of the existing files of WANTED, `sizes` the size in bytes of
     all files of the top folder, None if unknown. Raises ModelNotAdded for invalid JSON or an invalid value."""
-    tokenizer = _table(TOKENIZER, texts)
+    tokenizer = parse_table(TOKENIZER, texts)
     return Facts(
         source=source,
         name=name,
-        config=_table(CONFIG, texts),
+        config=parse_table(CONFIG, texts),
         tokenizer=tokenizer,
-        sentence_bert=_table(SENTENCE, texts),
-        template=_template(tokenizer, texts),
+        sentence_bert=parse_table(SENTENCE, texts),
+        template=find_template(tokenizer, texts),
         files=frozenset(sizes),
         weights=_weights(texts, sizes),
     )
@@ -59,14 +59,21 @@ def parse_object(file: str, data: bytes) -> dict[str, Any]:
     return found
 
 
-def _table(file: str, texts: Mapping[str, bytes]) -> JsonObject:
+def parse_table(file: str, texts: Mapping[str, bytes]) -> JsonObject:
+    """Parse one of the files; empty if it does not exist. Raises ModelNotAdded."""
     return JsonObject(file, parse_object(file, texts[file]) if file in texts else {})
 
 
-def _template(tokenizer: JsonObject, texts: Mapping[str, bytes]) -> str | None:
+def find_template(tokenizer: JsonObject, texts: Mapping[str, bytes]) -> str | None:
+    """The chat template in the contents of a model's files, None if there is none. Raises ModelNotAdded.
+
+    `tokenizer` is TOKENIZER, parsed.
+    """
     if TEMPLATE in texts:
         return texts[TEMPLATE].decode(errors="replace")
-    inside = _table(TEMPLATE_JSON, texts).values.get("chat_template") or tokenizer.values.get("chat_template")
+    inside = parse_table(TEMPLATE_JSON, texts).values.get("chat_template") or tokenizer.values.get(
+        "chat_template"
+    )
     if isinstance(inside, str):
         return inside
     if isinstance(inside, list):  # several templates by name; the one for tools is the most complete

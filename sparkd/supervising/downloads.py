@@ -48,10 +48,14 @@ class _Failure(Struct):
 
 
 class Downloads:
-    """Knows which models of one daemon are on disk, and runs the processes that download the others."""
+    """Knows which models of one daemon are on disk, and runs the processes that download the others.
+
+    `on_complete` is called with models that were found complete on disk, or have just been downloaded.
+    """
 
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
+        self.on_complete: Callable[[list[Model]], None] = lambda _: None
         self._on_disk: dict[str, Model] = {}
         self._jobs: dict[DownloadRequest, DownloadJob] = {}
         self._failures: dict[DownloadRequest, _Failure] = {}
@@ -78,6 +82,7 @@ class Downloads:
         missing = [part for part in parts if part.state not in ("complete", "unknown")]
         if not missing:
             self._on_disk[model.id] = model
+            self.on_complete([model])
             return
         request = self._make_request(model)
         if (job := self._jobs.get(request)) is None:
@@ -220,6 +225,8 @@ class Downloads:
         if error is None:
             self._failures.pop(job.request, None)
             logger.info('Downloaded model "%s"', name, extra=event("downloaded", name))
+            models = self.catalogue.models
+            self.on_complete([models[id_] for id_ in job.names if id_ in models])
         else:
             message = 'Download of model "%s" failed: %s'
             logger.warning(message, name, error.message, extra=event("download-failed", name))

@@ -16,6 +16,7 @@ import uvloop
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.settings import Settings
+from sparkd.catalog.templates import UNKNOWN_TEMPLATE
 from sparkd.errors import Refusal
 from sparkd.gateway import Gateway
 from sparkd.gateway.keys import Keys
@@ -171,7 +172,13 @@ async def house(
             supervisor = Supervisor(engine.upstream)
             if ready:
                 supervisor.ready.set()
-            gateway = Gateway(models or catalogue(), supervisor, keys or Keys(), body_stall=body_stall)
+            gateway = Gateway(
+                models or catalogue(),
+                supervisor,
+                keys or Keys(),
+                template_of=lambda _: UNKNOWN_TEMPLATE,
+                body_stall=body_stall,
+            )
             server = HttpServer(
                 gateway,
                 head_timeout=head_timeout,
