@@ -27,6 +27,7 @@ from sparkd.catalog.quantities import (
 )
 from sparkd.catalog.rewriting import Rewriting
 from sparkd.catalog.steps import Step
+from sparkd.catalog.tasks import Task
 
 Scalar = str | int | float | bool
 
@@ -43,6 +44,7 @@ NO_RESTART_FIELDS = frozenset(
         "family",
         "parameters",
         "tags",
+        "tasks",
         "status",
         "reason",
         "instead",
@@ -75,6 +77,14 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         str, Meta(description='Size of the model, for people, such as "30B, 3B active".')
     ] = ""
     tags: Annotated[tuple[Tag, ...], Meta(description="What the model is good for, the best use first.")] = ()
+    tasks: Annotated[
+        tuple[Task, ...],
+        Meta(
+            description="What the model does, if its flags and tags do not say: it gets no other requests. A model "
+            'that embeds and ranks has ["embed", "score"]. Unset: found from its flags and tags; if these do not say, '
+            "it gets every request."
+        ),
+    ] = ()
     engine: Annotated[EngineName, Meta(description="The kind of server program.")] = "vllm"
     runtime: Annotated[
         str | None,

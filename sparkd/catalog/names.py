@@ -13,7 +13,7 @@ LONGEST_NAME = 100
 RESERVED_PATH_SEGMENTS = frozenset(
     {"audio", "batches", "chat", "classify", "completions", "detokenize", "embeddings", "engines", "files"}
     | {"fine_tuning", "images", "messages", "models", "moderations", "pooling", "realtime", "rerank"}
-    | {"responses", "score", "tokenize", "uploads", "videos"}
+    | {"responses", "score", "tokenize", "uploads", "v1", "videos"}
 )
 """First segments after `/v1/` in paths of engines and of OpenAI's API. A model with that name would hide them."""
 

@@ -22,6 +22,7 @@ from sparkd.catalog.quantities import (
 )
 
 OnBusy = Literal["wait", "reject"]
+Probes = Literal["serve", "reject"]
 
 
 class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -50,6 +51,13 @@ class Queue(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         OnBusy,
         Meta(description='"wait" in the queue, or "reject" with 429 while another model is in use.'),
     ] = "wait"
+    probes: Annotated[
+        Probes,
+        Meta(
+            description='Requests with which clients check each model ("hi", with at most 5 tokens to respond): '
+            '"serve" loads the model for them, "reject" answers 503 if it is not loaded.'
+        ),
+    ] = "serve"
     max_wait: Annotated[Seconds, Meta(description="Longest time a request waits for its model.")] = 900.0
     max_length: Annotated[Count, Meta(description="The most requests that wait at once; others get 429.")] = (
         1024

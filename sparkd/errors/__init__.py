@@ -23,6 +23,7 @@
     │   ├── InvalidRequest      400
     │   ├── ContextExceeded     400  the prompt cannot fit into the model's context
     │   ├── ImagesNotSupported  400
+    │   ├── TaskNotSupported    400  the model is of another kind
     │   ├── Unauthorized        401
     │   ├── ModelDisabled       403
     │   ├── PathForbidden       403
@@ -33,6 +34,8 @@
     │   ├── RequestTimeout      408
     │   ├── FilesInUse          409  the files of a running model cannot be removed
     │   ├── BodyTooLarge        413
+    │   ├── EncodingNotSupported    415  its content encoding
+    │   ├── MediaTypeNotSupported   415  its content type
     │   ├── HeadersTooLarge     431
     │   └── NotSupported        501
     ├── Refusal                 sparkd or an engine cannot serve it now: a retry may succeed
@@ -41,6 +44,7 @@
     │   ├── WaitTimeout         503  the model was not ready within `max_wait`
     │   ├── ModelStopped        503  an operator stopped the model while the request waited
     │   ├── ModelFailed         503  the model's process failed and is in backoff or quarantine
+    │   ├── ModelNotLoaded      503  a request that does not load it needs it
     │   ├── InsufficientMemory              503  pinned models or other programs leave too little memory
     │   ├── FilesMissing        503  the model is not on disk, and `download` is "reject"
     │   ├── ModelDownloading    503  the model is being downloaded; `retry_after` estimates the rest
@@ -83,17 +87,20 @@ from sparkd.errors.operations import (
 from sparkd.errors.requests import (
     BodyTooLarge,
     ContextExceeded,
+    EncodingNotSupported,
     HeadersTooLarge,
     Holder,
     ImagesNotSupported,
     InsufficientMemory,
     InvalidRequest,
     LogNotFound,
+    MediaTypeNotSupported,
     MethodNotAllowed,
     ModelBusy,
     ModelDisabled,
     ModelFailed,
     ModelNotFound,
+    ModelNotLoaded,
     ModelStopped,
     NotSupported,
     PathForbidden,
@@ -103,6 +110,7 @@ from sparkd.errors.requests import (
     RequestError,
     RequestTimeout,
     ShuttingDown,
+    TaskNotSupported,
     Unauthorized,
     UpstreamError,
     WaitTimeout,
@@ -120,6 +128,7 @@ __all__ = [
     "DemoModelFailed",
     "DownloadFailed",
     "DownloadFailureReason",
+    "EncodingNotSupported",
     "FilesInUse",
     "FilesMissing",
     "HandoverError",
@@ -131,6 +140,7 @@ __all__ = [
     "LaunchError",
     "ListenError",
     "LogNotFound",
+    "MediaTypeNotSupported",
     "MethodNotAllowed",
     "ModelBusy",
     "ModelDisabled",
@@ -138,6 +148,7 @@ __all__ = [
     "ModelFailed",
     "ModelNotAdded",
     "ModelNotFound",
+    "ModelNotLoaded",
     "ModelStopped",
     "NoAnswer",
     "NotSupported",
@@ -155,6 +166,7 @@ __all__ = [
     "SourceNotFound",
     "SourceUnreachable",
     "SparkdError",
+    "TaskNotSupported",
     "Unauthorized",
     "UpstreamError",
     "WaitTimeout",

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 
 class SparkdError(Exception):
-    """Root of the error tree. `message` says to a person what happened, why, and what to do."""
+    """Root of the error tree. `message` says to a person what happened, why, and what to do.
+
+    `headers` are those that the response must have besides the usual ones.
+    """
 
     status: int = 500
     type: str = "server_error"
     code: str = "internal_error"
+    headers: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, message: str, *, param: str | None = None, retry_after: float | None = None) -> None:
         super().__init__(message)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from msgspec import Struct
 
 from sparkd.errors.base import SparkdError
@@ -77,10 +79,38 @@ class PathNotFound(RequestError):
 
 
 class MethodNotAllowed(RequestError):
-    """The path exists, the method does not."""
+    """The path exists, the method does not. `allow` has the methods that do."""
 
     status = 405
     code = "method_not_allowed"
+
+    def __init__(self, message: str, allow: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.headers = {"allow": ", ".join(allow)}
+
+
+class TaskNotSupported(RequestError):
+    """The model is of another kind, such as a chat request to an embedding model."""
+
+    code = "task_not_supported"
+
+
+class MediaTypeNotSupported(RequestError):
+    """The body is of another type than the path takes, such as a form instead of JSON."""
+
+    status = 415
+    code = "media_type_not_supported"
+
+
+class EncodingNotSupported(RequestError):
+    """The body has a content encoding that sparkd cannot read. `accepted` has those that it can."""
+
+    status = 415
+    code = "encoding_not_supported"
+
+    def __init__(self, message: str, accepted: str) -> None:
+        super().__init__(message)
+        self.headers = {"accept-encoding": accepted}
 
 
 class RequestTimeout(RequestError):
@@ -172,6 +202,12 @@ class InsufficientMemory(Refusal):
     """The model does not fit beside the models that cannot be evicted."""
 
     code = "insufficient_memory"
+
+
+class ModelNotLoaded(Refusal):
+    """The model would have to be loaded, and this request does not load it."""
+
+    code = "model_not_loaded"
 
 
 class ShuttingDown(Refusal):

@@ -4,8 +4,11 @@ app                the route table, and the shortcut past it
 endpoints          what the routes call; error_responses renders what they raise
 protocol           a client's connection: uvicorn's protocol with its gaps filled; server starts and stops it
 uvicorn_import     imports uvicorn without its command line
-request_head, paths, naming, body, multipart, keys    how a request is read
+request_head, paths, addresses, naming, body, content_coding, multipart, keys    how a request is read
+engine_paths, suitability    what engines serve, and requests that the model's engine cannot serve
+probes             health checks that generate, recognized if the owner wants it
 prepared_request   the request for the engine; deferred_count counts its tokens if an estimate is not enough
+token_counting     requests that only count tokens, answered without loading a model
 forwarding         a prepared request: lease, engine, response
 response_writer    the response, written from inside the read that brought it
 request_log        what the journal has of requests

@@ -5,6 +5,7 @@ An API key is checked before a body is read and before anything is started.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 from starlette.applications import Starlette
@@ -14,18 +15,19 @@ from starlette.types import Receive, Scope, Send
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model as ModelDefinition
 from sparkd.catalog.templates import Template
-from sparkd.errors import NotSupported, PathForbidden, SparkdError
+from sparkd.errors import InvalidRequest, ModelNotLoaded, NotSupported, PathForbidden, SparkdError
 from sparkd.gateway.body import STALL
 from sparkd.gateway.endpoints import Forward, Health, KeyRequired, Model, Models, ModelsOfOne, preflight
 from sparkd.gateway.error_responses import EXCEPTION_HANDLERS
 from sparkd.gateway.forwarding import Forwarding, Lender, public_error
 from sparkd.gateway.keys import Keys
 from sparkd.gateway.model_list import ModelList
-from sparkd.gateway.paths import Path, parse_path
+from sparkd.gateway.paths import MAX_CACHED, Path, parse_path
 from sparkd.gateway.prepared_request import PreparedRequest, Preparer
 from sparkd.gateway.request_head import RequestHead
 from sparkd.gateway.request_log import RequestLog
 from sparkd.gateway.response_writer import ResponseWriter
+from sparkd.gateway.token_counting import TokenCount
 
 ENGINE_PATHS = (
     # vLLM's paths beside /v1 that only answer about a model (vllm/entrypoints, 0.33)
@@ -95,7 +97,10 @@ class Gateway:
         self.preparer = Preparer(self.catalogue, self._body_stall, without, self._template_of)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Answer one request. Its route is that of the address that is meant."""
+        if len(scope["raw_path"]) <= MAX_CACHED:
+            with contextlib.suppress(InvalidRequest):  # KeyRequired raises it again
+                scope["path"] = "/" + "/".join(parse_path(scope["raw_path"]).segments)
         await self._app(scope, receive, send)
 
     def admit(self, request: RequestHead) -> Path:
@@ -121,6 +126,8 @@ class Gateway:
             if len(segments) < 2 or segments[0] != "v1" or "models" in (segments[1], segments[-1]):
                 return False
             named = self.preparer.name(request, segments)
+            if named.endpoint is None or not named.endpoint.is_plain_json:
+                return False
             prepared = self.preparer.prepare_json(request, named, writer.cycle.body)
             return self.forwarding(prepared, writer).start()
         except SparkdError:  # nothing was sent: the router's endpoint meets the same error, and reports it
@@ -130,5 +137,14 @@ class Gateway:
             return False
 
     def forwarding(self, prepared: PreparedRequest, writer: ResponseWriter) -> Forwarding:
-        """A forwarding that has not begun."""
+        """A forwarding that has not begun. Raises ModelNotLoaded for a probe that would load its model."""
+        if prepared.is_probe and self._supervisor.ready_upstream(prepared.model) is None:
+            raise ModelNotLoaded(
+                f'"{prepared.model.id}" is not loaded, and this looks like a health check, for which sparkd does not '
+                'load it (`queue.probes = "reject"`). Any longer request loads it.'
+            )
         return Forwarding(prepared, self._supervisor.lease(prepared.model), writer, self.log)
+
+    async def count(self, prepared: PreparedRequest, count: TokenCount) -> tuple[bytes, bool]:
+        """The answer to a request that counts tokens, and whether it is an estimate. It does not use the model."""
+        return await count.answer(prepared.request, self._supervisor.ready_upstream(prepared.model))

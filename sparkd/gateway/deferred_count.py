@@ -61,7 +61,7 @@ class DeferredTokenCount:
 
 async def _count(upstream: Upstream, body: JsonBody) -> int | None:
     fields = {name: value for name, value in body.fields.items() if name in _FIELDS}
-    response = _CollectedResponse()
+    response = CollectedResponse()
     request = EngineRequest(
         b"POST", b"/tokenize", [(b"host", b"sparkd"), (b"content-type", b"application/json")], _encode(fields)
     )
@@ -73,7 +73,7 @@ async def _count(upstream: Upstream, body: JsonBody) -> int | None:
         return None
 
 
-class _CollectedResponse:
+class CollectedResponse:
     """A sink that keeps a response."""
 
     status = 0

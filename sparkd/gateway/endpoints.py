@@ -14,8 +14,10 @@ from sparkd.gateway import model_list
 from sparkd.gateway.body import ClientDisconnected
 from sparkd.gateway.forwarding import FORWARDING, Forwarding
 from sparkd.gateway.paths import parse_path
+from sparkd.gateway.prepared_request import PreparedRequest
 from sparkd.gateway.request_head import request_head
 from sparkd.gateway.response_writer import EXTENSION, ResponseWriter
+from sparkd.gateway.token_counting import TokenCount
 
 if TYPE_CHECKING:
     from sparkd.gateway.app import Gateway
@@ -41,21 +43,38 @@ class KeyRequired(BaseRoute):
 class Forward:
     """Forwards to engines. An ASGI object: a response is written by a ResponseWriter, past ASGI's `send`."""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Forward one request, or continue one that was started. Raises SparkdError before anything is sent."""
         try:
-            forwarding = scope["state"].pop(FORWARDING, None) or await self._prepare(scope, receive)
+            forwarding: Forwarding | None = scope["state"].pop(FORWARDING, None)
+            if forwarding is None:
+                prepared = await self._prepare(scope, receive)
+                if prepared.count is not None:
+                    await self._count(prepared, prepared.count, scope, receive, send)
+                    return
+                forwarding = self._begin(prepared, scope)
             await forwarding.run()
         except ClientDisconnected:
             return
 
-    async def _prepare(self, scope: Scope, receive: Receive) -> Forwarding:
+    async def _prepare(self, scope: Scope, receive: Receive) -> PreparedRequest:
         gateway, request = _gateway(scope), request_head(scope)
         named = gateway.preparer.name(request, parse_path(request.raw_path).segments)
-        prepared = await gateway.preparer.prepare(request, named, receive)
+        return await gateway.preparer.prepare(request, named, receive)
+
+    async def _count(
+        self, prepared: PreparedRequest, count: TokenCount, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        body, is_estimate = await _gateway(scope).count(prepared, count)
+        response = respond(Request(scope), body)
+        if is_estimate:
+            response.headers["x-sparkd-estimate"] = "true"
+        await response(scope, receive, send)
+
+    def _begin(self, prepared: PreparedRequest, scope: Scope) -> Forwarding:
         # Taken out: the scope and the writer would be a circle that only the garbage collector finds.
         writer: ResponseWriter = scope["extensions"].pop(EXTENSION)
-        return gateway.forwarding(prepared, writer)
+        return _gateway(scope).forwarding(prepared, writer)
 
 
 class Models(HTTPEndpoint):

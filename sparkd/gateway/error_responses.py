@@ -28,11 +28,9 @@ def _respond(request: Request, error: Exception) -> Response:
 def _not_routed(request: Request, error: Exception) -> Response:
     """Starlette's own 404 and 405."""
     if isinstance(error, HTTPException) and error.status_code == 405:
-        response = _respond(
-            request, MethodNotAllowed(f"{request.scope['path']} does not accept {request.method}.")
-        )
-        response.headers["allow"] = (error.headers or {}).get("Allow", "")
-        return response
+        allow = (error.headers or {}).get("Allow", "")
+        message = f"{request.scope['path']} does not accept {request.method}."
+        return _respond(request, MethodNotAllowed(message, allow.split(", ")))
     served = request.app.state.gateway.served
     return _respond(request, PathNotFound(f"Nothing is served at {request.scope['path']}. {served}"))
 

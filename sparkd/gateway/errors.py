@@ -50,7 +50,7 @@ def error_event(error: SparkdError, dialect: Dialect) -> bytes:
 
 def error_headers(error: SparkdError) -> dict[str, str]:
     """The headers of an error response; Retry-After in whole seconds, rounded up, if it is known."""
-    headers = {"content-type": "application/json"}
+    headers = {"content-type": "application/json", **error.headers}
     if error.retry_after is not None:
         headers["retry-after"] = str(_whole(error.retry_after))
     if isinstance(error, Unauthorized):

@@ -58,6 +58,10 @@ class Lender(Protocol):
         """A lease that has not been requested yet."""
         ...
 
+    def ready_upstream(self, model: Model) -> Upstream | None:
+        """The client of the model's engine, without a lease; None unless the model is ready."""
+        ...
+
 
 class Forwarding:
     """Forwards one prepared request. Until it ends, it is the `observer` of its client's connection."""

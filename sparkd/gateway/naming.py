@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from urllib.parse import parse_qsl
 
 from msgspec import Struct
 
 from sparkd.catalog import Catalogue
-from sparkd.catalog.definitions import Model
+from sparkd.catalog.definitions import EngineName, Model
 from sparkd.catalog.names import RESERVED_PATH_SEGMENTS
-from sparkd.errors import InvalidRequest, ModelNotFound, SparkdError
+from sparkd.catalog.nearest import find_nearest
+from sparkd.errors import InvalidRequest, ModelNotFound, PathNotFound, SparkdError
+from sparkd.gateway.engine_paths import Endpoint, find_endpoint, find_similar
 from sparkd.gateway.paths import target
 from sparkd.rewriting import detect_api
 from sparkd.rewriting.rewrite_context import Api
@@ -19,15 +22,22 @@ class Named(Struct, frozen=True):
     """What the head says: the model, if it names one, and the target to request from its engine.
 
     `api` is the target's, `name` the name that the head uses. If `model` is None, the body must name it, and
-    `missing` is the error if it does not.
+    `missing` is the error if it does not. `endpoint` is None for a path that neither vLLM nor SGLang serves. `path` is
+    the target's, for messages, and `vllm_target` the target for vLLM.
     """
 
     model: Model | None
     target: bytes
     api: Api
     missing: SparkdError
+    endpoint: Endpoint | None
+    path: str
+    vllm_target: bytes
     name: str | None = None
 
+
+_LONGEST_ECHO = 200
+"""The most characters of an unknown path that an error message repeats."""
 
 _NOT_NAMED = InvalidRequest(
     "The request names no model. Set `model` in the JSON body or the form, or `?model=` in the query, "
@@ -55,7 +65,36 @@ def named_in_head(catalogue: Catalogue, segments: tuple[str, ...], query: bytes)
         wanted, query = _take_model(query)
         if model is None and wanted:
             model, name = catalogue.find(wanted), wanted
-    return Named(model, path + b"?" + query if query else path, detect_api(path.decode()), missing, name)
+    endpoint = find_endpoint(segments)
+    if endpoint is None and model is None:
+        missing = _prefer_path_error(missing, segments)
+    query = b"?" + query if query else b""
+    vllm_path = endpoint.vllm_path.encode() if endpoint and endpoint.vllm_path else path
+    return Named(
+        model,
+        path + query,
+        detect_api(path.decode()),
+        missing,
+        endpoint,
+        path.decode(),
+        vllm_path + query,
+        name,
+    )
+
+
+def _prefer_path_error(missing: SparkdError, segments: tuple[str, ...]) -> SparkdError:
+    """The error for a path that is unknown and names no model that exists: is the model misspelt, or the path?"""
+    names_model = isinstance(missing, ModelNotFound) and find_endpoint(("v1", *segments[2:])) is not None
+    if names_model and find_nearest(segments[1], RESERVED_PATH_SEGMENTS) is None:
+        return missing
+    return path_not_found("/" + "/".join(segments))
+
+
+def path_not_found(path: str, engines: Iterable[EngineName] = ("vllm", "sglang")) -> PathNotFound:
+    """The error for a path that no engine serves, with the most similar path that one does."""
+    similar = find_similar(path, engines)
+    meant = f"; did you mean {similar}?" if similar else "."
+    return PathNotFound(f"No engine here serves {path[:_LONGEST_ECHO]}{meant}")
 
 
 def _take_model(query: bytes) -> tuple[str | None, bytes]:

@@ -1,7 +1,7 @@
 """Paths: parsed before anything is decided, and rebuilt for the engine, so that it sees what was checked here.
 
-A path that two programs might read differently is rejected: double slashes, dot segments, encoded slashes and percent
-characters.
+A path that two programs might read differently is rejected: dot segments, encoded slashes and percent characters.
+Empty segments are left out, since many clients join a base URL and a path with two slashes.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from functools import lru_cache
 from urllib.parse import quote, unquote_to_bytes
 
 from sparkd.errors import InvalidRequest
+from sparkd.gateway.addresses import resolve_address
 
 FORBIDDEN = frozenset(
     {"sleep", "wake_up", "is_sleeping", "pause", "resume", "is_paused", "abort_requests"}
@@ -27,7 +28,7 @@ MAX_CACHED = 512
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """A parsed path: its segments decoded, and the first of them that is forbidden."""
+    """A parsed path: its segments decoded, of the address that is meant, and the first one sent that is forbidden."""
 
     segments: tuple[str, ...]
     forbidden: str | None
@@ -39,12 +40,9 @@ def parse_path(raw: bytes) -> Path:
 
 
 def _parse(raw: bytes) -> Path:
-    text = raw.removeprefix(b"/")
-    if text.endswith(b"/"):
-        text = text[:-1]
-    segments = tuple(map(_decode, text.split(b"/"))) if text else ()
+    segments = tuple(_decode(part) for part in raw.split(b"/") if part)
     forbidden = next((segment for segment in segments if segment.lower() in FORBIDDEN), None)
-    return Path(segments, forbidden)
+    return Path(resolve_address(segments), forbidden)
 
 
 _parse_cached = lru_cache(maxsize=1024)(_parse)
@@ -62,8 +60,8 @@ def _decode(raw: bytes) -> str:
         segment = unquote_to_bytes(raw).decode()
     except UnicodeDecodeError:
         raise InvalidRequest("The path is not UTF-8.") from None
-    if segment in ("", ".", ".."):
-        raise InvalidRequest("The path has empty or dot segments.")
+    if segment in (".", ".."):
+        raise InvalidRequest("The path has dot segments.")
     if "%" in segment or "\\" in segment or not segment.isprintable():
         raise InvalidRequest("The path has characters that no path of this API has.")
     return segment

@@ -7,7 +7,9 @@
 | form | streamed | read up to its `model` field, then streamed |
 | anything else | streamed | read as JSON |
 
-On the paths of APIs that generate text every uncompressed body is read as JSON, whatever its content type.
+Where an engine takes only JSON, every body is read as JSON, whatever its content type, and sent on as JSON. A
+compressed body is decompressed first: engines get it plain. Whether the model can serve the request is checked as soon
+as the model is known.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import logging
 from collections.abc import Callable, Set
 from functools import lru_cache, partial
 
-from msgspec import Struct
+from msgspec import Struct, structs
 from starlette.types import Receive
 
 from sparkd.catalog import Catalogue
@@ -24,11 +26,15 @@ from sparkd.catalog.definitions import Model
 from sparkd.catalog.templates import Template
 from sparkd.errors import InvalidRequest
 from sparkd.gateway.body import Limits, Upload, read_body, receive_body
+from sparkd.gateway.content_coding import DecompressedBody, parse_codings
 from sparkd.gateway.deferred_count import DeferredTokenCount
 from sparkd.gateway.multipart import FieldFinder
 from sparkd.gateway.naming import Named, named_in_head
 from sparkd.gateway.paths import MAX_CACHED
+from sparkd.gateway.probes import is_probe
 from sparkd.gateway.request_head import RequestHead
+from sparkd.gateway.suitability import Suitability, check_media_type, check_method
+from sparkd.gateway.token_counting import TokenCount, find_counted_api, is_count
 from sparkd.rewriting import JsonBody, RequestRewriter, RewriteContext
 from sparkd.rewriting.rewrite_context import Api
 from sparkd.rewriting.summary import summarize
@@ -36,17 +42,26 @@ from sparkd.upstream.client import EngineRequest
 
 logger = logging.getLogger(__name__)
 
+_JSON = b"application/json"
+_URL_ENCODED = b"application/x-www-form-urlencoded"
+_BEFORE_JSON = b" \t\r\n\xef\xbb\xbf"
+"""White space, and the bytes of a byte order mark."""
+
 
 class PreparedRequest(Struct, frozen=True):
     """The request to send to which model's engine. A body that is an Upload must be closed in the end.
 
     `rewrites` names the rules that changed the request; `deferred_count` is to be applied once the engine is ready.
+    `count` answers a request that only counts tokens, without the model if need be. `is_probe`: it is not to load the
+    model.
     """
 
     model: Model
     request: EngineRequest
     rewrites: tuple[str, ...] = ()
     deferred_count: DeferredTokenCount | None = None
+    count: TokenCount | None = None
+    is_probe: bool = False
 
 
 class Preparer:
@@ -68,6 +83,8 @@ class Preparer:
         self._rewriter = RequestRewriter()
         self._contexts: dict[tuple[str, Api, str | None], RewriteContext] = {}
         self._limits = Limits(catalogue.settings.server.max_body, body_stall)
+        self._suitability = Suitability(catalogue)
+        self._rejects_probes = catalogue.settings.queue.probes == "reject"
         self._without = without
         self._template_of = template_of
 
@@ -81,42 +98,80 @@ class Preparer:
         return named
 
     async def prepare(self, request: RequestHead, named: Named, receive: Receive) -> PreparedRequest:
-        """Read what must be read of the body.
-
-        Raises InvalidRequest, ModelNotFound, ModelDisabled, BodyTooLarge, RequestTimeout and ClientDisconnected.
-        """
+        """Read what must be read of the body. Raises RequestError and ClientDisconnected."""
         model = named.model
+        if model is not None:
+            self._suitability.check(request, model, named)
         if not request.has_body:
             if model is None:
+                check_method(request, named)
                 raise named.missing.with_traceback(None)  # it is one object for many requests
-            return PreparedRequest(model, self._engine_request(request, named, b"", 0))
+            return PreparedRequest(model, self._engine_request(request, model, named, b"", length=0))
         self._limits.check(request.length or 0)
-        if model is not None and not (request.is_plain and (request.is_json or named.api != "other")):
+        check_media_type(request, model, named)
+        receive, length = self._decompress(request, receive)
+        takes_json = named.endpoint is not None and named.endpoint.body == "json" and not request.is_form
+        if model is not None and not (request.is_json or takes_json):
             upload = Upload(receive, self._limits)
-            return PreparedRequest(model, self._engine_request(request, named, upload, request.length))
-        if not request.is_plain:
-            raise InvalidRequest(
-                "A compressed body cannot be read here: send it uncompressed, or name the model in the path."
-            )
+            return PreparedRequest(model, self._engine_request(request, model, named, upload, length=length))
         if request.is_form:
-            return await self._prepare_form(request, named, receive)
-        return self.prepare_json(request, named, await read_body(receive, request.length, self._limits))
+            return await self._prepare_form(request, named, receive, length)
+        return self.prepare_json(request, named, await self._read_json(request, receive, length))
+
+    def _decompress(self, request: RequestHead, receive: Receive) -> tuple[Receive, int | None]:
+        """What to read the body from, and its length if it is known. Raises EncodingNotSupported."""
+        if request.is_plain:
+            return receive, request.length
+        values = [value for name, value in request.headers if name == b"content-encoding"]
+        if not (codings := parse_codings(values)):
+            return receive, request.length
+        return DecompressedBody(receive, codings, self._limits), None
+
+    async def _read_json(
+        self, request: RequestHead, receive: Receive, length: int | None
+    ) -> bytes | bytearray:
+        """Read a body that must be JSON. `curl -d` calls JSON a form, too."""
+        data = await read_body(receive, length, self._limits)
+        if request.content_type.startswith(_URL_ENCODED) and not data.lstrip(_BEFORE_JSON).startswith(b"{"):
+            raise InvalidRequest(
+                "The body is a form (application/x-www-form-urlencoded). Send a JSON object, with "
+                "`Content-Type: application/json`."
+            )
+        return data
 
     def prepare_json(self, request: RequestHead, named: Named, data: bytes | bytearray) -> PreparedRequest:
         """Prepare a request whose body is JSON; keeps `data`. Raises InvalidRequest, ModelNotFound and others."""
         self._limits.check(len(data))
         body = JsonBody.parse(data)
         model = named.model or self._find(request, named, body.model)
+        self._suitability.check(request, model, named)
+        if named.endpoint is not None and not named.endpoint.is_plain_json:
+            check_media_type(request, model, named)
+            if is_count(model, named.endpoint):
+                return self._prepare_count(request, model, named, body)
         context = self._context(model, named, body.model)
         rewritten = self._rewriter.rewrite(context, body)
         if rewritten.steps and logger.isEnabledFor(logging.DEBUG):
             logger.debug("%s: %s", request.identify().decode("latin-1"), summarize(rewritten))
         return PreparedRequest(
             model,
-            self._engine_request(request, named, rewritten.body.encode(), 0),
+            self._engine_request(
+                request, model, named, rewritten.body.encode(), length=0, content_type=_JSON
+            ),
             rewritten.rewrites,
             DeferredTokenCount.needed_for(context, body, rewritten.body),
+            is_probe=self._rejects_probes and is_probe(named.api, body),
         )
+
+    def _prepare_count(
+        self, request: RequestHead, model: Model, named: Named, body: JsonBody
+    ) -> PreparedRequest:
+        api = find_counted_api(named.path, body)
+        context = self._context(model, structs.replace(named, api=api), body.model)
+        count = TokenCount.make(context, named.path, body, self._rewriter)
+        data = count.body.encode()
+        engine_request = self._engine_request(request, model, named, data, length=0, content_type=_JSON)
+        return PreparedRequest(model, engine_request, count=count)
 
     def _context(self, model: Model, named: Named, name_in_body: str | None) -> RewriteContext:
         presets = model.rewriting.presets
@@ -134,7 +189,9 @@ class Preparer:
             )
         return context
 
-    async def _prepare_form(self, request: RequestHead, named: Named, receive: Receive) -> PreparedRequest:
+    async def _prepare_form(
+        self, request: RequestHead, named: Named, receive: Receive, length: int | None
+    ) -> PreparedRequest:
         """Read a form up to its `model`, which is replaced by the id: engines know no aliases."""
         finder = FieldFinder(request.fields[b"content-type"], b"model")
         more, size = True, 0
@@ -146,12 +203,12 @@ class Preparer:
             more = message["more_body"]
         value = finder.value.decode("utf-8", "replace") if finder.value is not None else None
         model = self._find(request, named, value)
+        self._suitability.check(request, model, named)
         ahead = finder.replaced(model.id.encode())
-        length = request.length
         if length is not None:
             length += len(ahead) - size
         upload = Upload(receive, self._limits, ahead=ahead, more=more)
-        return PreparedRequest(model, self._engine_request(request, named, upload, length))
+        return PreparedRequest(model, self._engine_request(request, model, named, upload, length=length))
 
     def _find(self, request: RequestHead, named: Named, name: str | None) -> Model:
         if not name:
@@ -161,6 +218,22 @@ class Preparer:
         return model
 
     def _engine_request(
-        self, request: RequestHead, named: Named, body: bytes | bytearray | Upload, length: int | None
+        self,
+        request: RequestHead,
+        model: Model,
+        named: Named,
+        body: bytes | bytearray | Upload,
+        *,
+        length: int | None,
+        content_type: bytes | None = None,
     ) -> EngineRequest:
-        return EngineRequest(request.method, named.target, request.headers, body, length, self._without)
+        """The request as the engine gets it: with this content type, or the client's own."""
+        target = named.vllm_target if model.engine == "vllm" else named.target
+        headers, without = request.headers, self._without
+        if not request.is_plain:
+            without = without | {b"content-encoding"}
+        if content_type and not request.is_of_type(content_type):
+            request.identify()  # before the headers are copied: the engine gets the id as well
+            headers = [(b"content-type", content_type)]
+            headers += [header for header in request.headers if header[0] != b"content-type"]
+        return EngineRequest(request.method, target, headers, body, length, without)

@@ -26,7 +26,7 @@ models without its reader's knowledge."""
 
 _EXPOSED = (
     b"access-control-expose-headers",
-    b"Content-Length, Content-Range, Retry-After, X-Request-Id, X-Sparkd-Rewrites",
+    b"Content-Length, Content-Range, Retry-After, X-Request-Id, X-Sparkd-Estimate, X-Sparkd-Rewrites",
 )
 
 
@@ -78,6 +78,10 @@ class RequestHead:
             return "anthropic"
         return "responses" if b"/responses" in self.raw_path else "openai"
 
+    def is_of_type(self, media_type: bytes) -> bool:
+        """Whether this is the content type, with or without parameters."""
+        return self.content_type == media_type or self.content_type.partition(b";")[0].strip() == media_type
+
     @property
     def is_json(self) -> bool:
         """Whether the content type is JSON."""
@@ -90,8 +94,8 @@ class RequestHead:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the body is not compressed."""
-        return self.fields.get(b"content-encoding", b"identity") == b"identity"
+        """Whether the body is certainly not compressed."""
+        return b"content-encoding" not in self.fields
 
     def identify(self) -> bytes:
         """The request's id: the client's own if it is acceptable, otherwise a new one. The engine gets it as well."""

@@ -121,6 +121,7 @@ def _guess_vision(entry: GuessedEntry, facts: Facts) -> None:
 
 def _guess_pooling(entry: GuessedEntry, machine: Machine, kind: Kind, reason: str) -> None:
     entry.add("options.runner", "pooling", f"{kind}: {reason}")
+    entry.add("tasks", ["embed" if kind == "embedding" else "classify", "score"], f"{kind}: {reason}")
     if machine.utility is None:
         entry.add(
             "lifecycle",

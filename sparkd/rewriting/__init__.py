@@ -1,6 +1,7 @@
 """Rewrites requests for their engine: a body in, a body out. No I/O.
 
 body        a JSON body whose top level is read and whose values stay bytes
+encodings   the character encoding of a body, which must be UTF-8
 payloads    long base64 payloads, cut out while a body is parsed
 rewrite_context    the context of a rewrite: model, API, preset
 rules       the ordered table of rules, and `rewrite`, which applies them

@@ -12,6 +12,7 @@ import msgspec
 
 from sparkd.errors import InvalidRequest
 from sparkd.rewriting.decoding import encode_raw
+from sparkd.rewriting.encodings import BOM, check_utf8, reject_other_encodings
 from sparkd.rewriting.payloads import NO_PAYLOADS, ExtractedPayloads, extract_payloads, restore_payloads
 from sparkd.rewriting.spans import is_in_short_string
 
@@ -57,15 +58,18 @@ class JsonBody:
         if not data:
             raise InvalidRequest("The request has no body; expected a JSON object.")
         rest, payloads = (data, NO_PAYLOADS) if keep_payloads else extract_payloads(data)
+        if payloads.payloads or not rest.isascii():
+            check_utf8(data, rest, payloads.payloads)
         try:
             return cls(_fields_decoder.decode(rest), data, payloads, rest)
         except msgspec.ValidationError:
             raise InvalidRequest("The body is not a JSON object.") from None
         except RecursionError:
             raise InvalidRequest("The body is nested too deeply.") from None
-        except UnicodeDecodeError:
-            raise InvalidRequest("The body is not JSON in UTF-8.") from None
         except msgspec.DecodeError as error:
+            if data[:3] == BOM:
+                return cls.parse(data[3:], keep_payloads=keep_payloads)
+            reject_other_encodings(data)
             raise InvalidRequest(f"The body is not JSON: {error}.") from None
 
     def with_field(self, name: str, value: object) -> JsonBody:

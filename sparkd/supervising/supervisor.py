@@ -46,6 +46,7 @@ from sparkd.supervising.run_life import RunServices
 from sparkd.supervising.runs import Runs
 from sparkd.supervising.starting import EngineStarter
 from sparkd.supervising.tasks import Tasks
+from sparkd.upstream.client import Upstream
 
 logger = logging.getLogger(__name__)
 
@@ -95,6 +96,15 @@ class Supervisor:
     def lease(self, model: Model) -> Lease:
         """Return a lease to enter with `async with`."""
         return Lease(self, model)
+
+    def ready_upstream(self, model: Model) -> Upstream | None:
+        """Return the client of the model's engine, None unless the model is ready.
+
+        This is not a lease: the model may be evicted meanwhile, and it stays as idle as it was.
+        """
+        entry = self._scheduler.entry(model.id)
+        is_ready = entry is not None and entry.state is State.READY
+        return self.runs.launched[entry.run].upstream if entry and is_ready else None
 
     def request(self, model: Model) -> tuple[int, asyncio.Future[Run]]:
         """Queue a request for the model; return its ticket, and a future of its run.

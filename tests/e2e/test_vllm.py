@@ -6,11 +6,13 @@ share one sparkd. `twin` is the chat model under a second name, which does not f
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import signal
 import tempfile
 import time
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -208,6 +210,60 @@ def test_embeddings_run_beside_the_chat_model(sparkd: SparkdProcess, client: Ope
         a * b for a, b in zip(cat, rates, strict=True)
     )
     assert sparkd.model("smollm2").state == "ready"
+
+
+def test_bodies_that_clients_send_in_other_ways_reach_the_engine_as_json(
+    sparkd: SparkdProcess, client: OpenAI
+) -> None:
+    assert "Paris" in capital(client, "smollm2")
+    fields = {"model": "smol", "messages": [{"role": "user", "content": "größer"}], "max_tokens": 2}
+    body = json.dumps(fields, ensure_ascii=False).encode()
+    as_form = {"content-type": "application/x-www-form-urlencoded"}
+    ways: list[tuple[str, bytes, dict[str, str]]] = [
+        ("//v1/chat/completions", body, as_form),
+        ("/chat/completions/", b"\xef\xbb\xbf" + body, {}),
+        ("/v1/v1/chat/completions", gzip.compress(body), {"content-encoding": "gzip"}),
+        ("/v1/smol/v1/chat/completions", zlib.compress(body), as_form | {"content-encoding": "deflate"}),
+        ("/openai/deployments/smol/chat/completions", body, {"content-type": "text/plain"}),
+    ]
+    for path, data, headers in ways:
+        answer = httpx.post(f"{sparkd.url}{path}", content=data, headers=headers, timeout=60)
+        assert answer.status_code == 200, (path, answer.text)
+
+
+def test_a_loaded_engine_counts_exactly_and_another_model_is_estimated(
+    sparkd: SparkdProcess, client: OpenAI
+) -> None:
+    assert "Paris" in capital(client, "smollm2")
+    fields = {"system": "Be brief.", "messages": LONG}
+    exact, estimate = (
+        httpx.post(f"{sparkd.url}/v1/messages/count_tokens", json={"model": model, **fields}, timeout=60)
+        for model in ("smol", "twin")
+    )
+    assert "x-sparkd-estimate" not in exact.headers
+    assert estimate.headers["x-sparkd-estimate"] == "true"
+    assert 0.5 < exact.json()["input_tokens"] / estimate.json()["input_tokens"] < 2
+    for way in ({"prompt": "Hello there"}, {"messages": LONG}):
+        tokens = httpx.post(f"{sparkd.url}/v1/smollm2/tokenize", json=way, timeout=60).json()
+        assert tokens["count"] == len(tokens["tokens"]) > 0
+    assert sparkd.model("twin").state == "stopped"
+
+
+def test_what_no_engine_could_serve_starts_nothing(sparkd: SparkdProcess) -> None:
+    chat = {"model": "minilm", "messages": LONG}
+    before = sparkd.model("minilm").state
+    for path, fields, status in (
+        ("/v1/chat/completions", chat, 400),
+        ("/v1/messages", chat | {"max_tokens": 1}, 400),
+        ("/v1/chat/completion", chat, 404),
+    ):
+        assert httpx.post(f"{sparkd.url}{path}", json=fields).status_code == status
+    assert httpx.get(f"{sparkd.url}/v1/minilm/embeddings").status_code == 405
+    assert (
+        httpx.post(f"{sparkd.url}/v1/chat/completions", content=b'{"model":"twin","x":"\xe4"}').status_code
+        == 400
+    )
+    assert (sparkd.model("minilm").state, sparkd.model("twin").state) == (before, "stopped")
 
 
 def test_engines_keep_answering_under_the_sparkd_that_replaces_this_one(

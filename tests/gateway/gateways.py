@@ -110,6 +110,10 @@ class Supervisor:
         self.asked.append(wanted.id)
         return Lease(self)
 
+    def ready_upstream(self, _: Model) -> Upstream | None:
+        """The upstream, once ready."""
+        return self.upstream if self.ready.is_set() else None
+
 
 async def until(condition: Callable[[], bool], within: float = 5.0) -> None:
     """Wait until a condition holds; fails after `within` seconds."""

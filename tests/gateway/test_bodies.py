@@ -27,7 +27,7 @@ from tests.gateway.gateways import catalogue, house, model, run
     "head",
     [
         b"POST /v1/completions HTTP/1.1\r\ncontent-type: application/json\r\n",
-        b"POST /v1/m/audio/transcriptions HTTP/1.1\r\ncontent-type: audio/wav\r\n",
+        b"POST /v1/m/audio/transcriptions HTTP/1.1\r\ncontent-type: multipart/form-data; boundary=x\r\n",
         b"POST /v1/audio/transcriptions HTTP/1.1\r\ncontent-type: multipart/form-data; boundary=x\r\n",
     ],
 )
@@ -72,7 +72,7 @@ def test_a_body_of_64_mib_is_served_and_one_byte_more_is_not(path: str) -> None:
 
     async def test() -> None:
         async with house(script) as here:
-            kind = "application/json" if "chat" in path else "audio/wav"
+            kind = "application/json" if "chat" in path else "multipart/form-data; boundary=x"
             head = f"POST {path} HTTP/1.1\r\ncontent-type: {kind}\r\ncontent-length: "
             reader, writer = await here.connect()
             writer.write(f"{head}{largest}\r\n\r\n".encode() + b'{"model":"m","x":"')
@@ -106,7 +106,8 @@ def test_an_upload_to_a_slow_engine_takes_bounded_memory() -> None:
     async def test() -> None:
         async with house(script) as here:
             reader, writer = await here.connect()
-            writer.write(f"POST /v1/m/x HTTP/1.1\r\ncontent-length: {size}\r\n\r\n".encode())
+            head = "POST /v1/m/audio/transcriptions HTTP/1.1\r\ncontent-type: multipart/form-data; boundary=x\r\n"
+            writer.write(f"{head}content-length: {size}\r\n\r\n".encode())
             sent = 0
 
             async def send() -> None:

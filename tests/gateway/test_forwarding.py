@@ -34,9 +34,7 @@ def asked_for(raw: bytes) -> Asked:
         ("/v1/org%2Falias/responses", b"{}", "POST /v1/responses HTTP/1.1"),
         ("/v1/responses/r1/cancel?model=m", b"{}", "POST /v1/responses/r1/cancel HTTP/1.1"),
         ("/v1/messages?beta=true&model=org/alias&x=%20", b"{}", "POST /v1/messages?beta=true&x=%20 HTTP/1.1"),
-        ("/v1/some/new/path", b'{"model":"m"}', "POST /v1/some/new/path HTTP/1.1"),
-        ("/v1/a%20b%C3%A4", b'{"model":"m"}', "POST /v1/a%20b%C3%A4 HTTP/1.1"),
-        ("/tokenize", b'{"model":"m"}', "POST /tokenize HTTP/1.1"),
+        ("/detokenize", b'{"model":"m"}', "POST /detokenize HTTP/1.1"),
         ("/v2/rerank", b'{"model":"m"}', "POST /v2/rerank HTTP/1.1"),
     ],
 )
@@ -72,17 +70,21 @@ def test_json_without_its_content_type_is_read_all_the_same() -> None:
     assert json.loads(asked.body) == {"model": "m"}
 
 
-def test_a_body_that_is_not_json_is_passed_on_unread_when_the_path_names_the_model() -> None:
+def test_a_form_is_passed_on_unread_when_the_path_names_the_model() -> None:
     body = bytes(range(256)) * 1000
-    head = b"POST /v1/m/audio/transcriptions HTTP/1.1\r\ncontent-type: audio/wav\r\n"
+    head = b"POST /v1/m/audio/transcriptions HTTP/1.1\r\ncontent-type: multipart/form-data; boundary=x\r\n"
     asked = asked_for(head + b"content-length: %d\r\n\r\n" % len(body) + body)
     assert asked.body == body
     assert asked.header("content-length") == str(len(body))
 
 
 def test_a_chunked_body_that_is_not_json_is_passed_on_in_chunks() -> None:
-    head = b"POST /v1/audio/transcriptions?model=m HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n"
-    asked = asked_for(head + chunk(b"abc") + chunk("grün".encode()) + chunk(b""))
+    head = (
+        b"POST /v1/audio/transcriptions?model=m HTTP/1.1\r\ncontent-type: multipart/form-data; boundary=x\r\n"
+    )
+    asked = asked_for(
+        head + b"transfer-encoding: chunked\r\n\r\n" + chunk(b"abc") + chunk("grün".encode()) + chunk(b"")
+    )
     assert asked.body == "abcgrün".encode()
     assert asked.header("transfer-encoding") == "chunked"
 
@@ -92,13 +94,6 @@ def test_a_chunked_json_body_arrives_with_its_length() -> None:
     asked = asked_for(head + chunk(b'{"mod') + chunk(b'el":"m"}') + chunk(b""))
     assert asked.body == b'{"model":"m"}'
     assert asked.header("content-length") == "13"
-
-
-def test_a_compressed_json_body_is_passed_on_when_the_path_names_the_model() -> None:
-    body = b"\x1f\x8b not really"
-    head = b"POST /v1/m/completions HTTP/1.1\r\ncontent-type: application/json\r\ncontent-encoding: gzip\r\n"
-    asked = asked_for(head + b"content-length: %d\r\n\r\n" % len(body) + body)
-    assert (asked.body, asked.header("content-encoding")) == (body, "gzip")
 
 
 def test_headers_arrive_in_order_with_duplicates_and_without_what_is_not_the_engines() -> None:
@@ -167,7 +162,7 @@ def test_head_is_passed_on_and_answered_with_the_length_alone() -> None:
     async def test() -> None:
         async with house(answering(b"HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n", OK)) as here:
             reader, writer = await here.connect()
-            writer.write(b"HEAD /v1/m/x HTTP/1.1\r\nhost: x\r\n\r\n")
+            writer.write(b"HEAD /v1/m/responses/r1 HTTP/1.1\r\nhost: x\r\n\r\n")
             assert (await read_answer(reader, head_only=True)).header("content-length") == "7"
             writer.write(request())
             assert (await read_answer(reader)).body == b"{}"

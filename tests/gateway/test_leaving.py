@@ -90,7 +90,8 @@ def test_a_client_that_leaves_in_the_middle_of_its_json_starts_nothing() -> None
 
 
 UPLOAD = (
-    b"POST /v1/m/audio/transcriptions HTTP/1.1\r\ncontent-type: audio/wav\r\ncontent-length: 1000000\r\n\r\n"
+    b"POST /v1/m/audio/transcriptions HTTP/1.1\r\ncontent-type: multipart/form-data; boundary=x\r\n"
+    b"content-length: 1000000\r\n\r\n"
 )
 
 

@@ -49,7 +49,6 @@ def refused(raw: bytes) -> Answer:
         (request(b"", "/v1/responses/r1", "GET"), 400, "invalid_request"),
         (request(b"{}", "/v1/models"), 405, "method_not_allowed"),
         (request(b"{}", "/"), 404, "path_not_found"),
-        (request(b"{}", "/V1/m/chat/completions"), 404, "path_not_found"),
         (request(b"{}", "/metrics"), 404, "path_not_found"),
         (request(b"", "/docs", "GET"), 404, "path_not_found"),
         (request(b"", "/v1", "GET"), 404, "path_not_found"),
@@ -93,9 +92,6 @@ def test_paths_that_change_an_engine_are_forbidden_however_they_are_written(path
 @pytest.mark.parametrize(
     "path",
     [
-        "//v1/m/x",
-        "/v1//x",
-        "/v1/m//x",
         "/v1/./x",
         "/v1/m/../sleep",
         "/v1/%2e%2e/sleep",
@@ -132,7 +128,7 @@ def test_a_body_that_announces_too_much_is_refused_before_it_is_read() -> None:
     async def test() -> None:
         settings = Settings(server=Server(max_body=1000))
         async with house(models=catalogue(model("m"), settings=settings)) as here:
-            for path in ("/v1/completions", "/v1/m/audio", "/v1/audio?model=m"):
+            for path in ("/v1/completions", "/v1/m/completions", "/v1/completions?model=m"):
                 head = (
                     f"POST {path} HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 1001\r\n\r\n"
                 )

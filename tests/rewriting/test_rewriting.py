@@ -70,6 +70,12 @@ def test_values_that_are_not_touched_keep_their_exact_bytes() -> None:
     )
 
 
+NOT_UTF_8 = (
+    "The body is not in UTF-8: byte %s at position %s is not valid there. "
+    "Send JSON in UTF-8, not in Latin-1 or another encoding."
+)
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
@@ -79,11 +85,15 @@ def test_values_that_are_not_touched_keep_their_exact_bytes() -> None:
         (b"model=a", "The body is not JSON: JSON is malformed: invalid character (byte 0)."),
         (b'{"model":"a"', "The body is not JSON: Input data was truncated."),
         (b'{"model":"a"} {}', "The body is not JSON: JSON is malformed: trailing characters (byte 15)."),
-        (b'{"\xff":1}', "The body is not JSON in UTF-8."),
+        (b'{"\xff":1}', NOT_UTF_8 % ("0xff", "2")),
         (b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "The body is nested too deeply."),
         (b'{"model":3}', "`model` must be a string, the name of a model."),
         (b'{"model":["a"]}', "`model` must be a string, the name of a model."),
-        (b'{"model":"\xff"}', "`model` must be a string, the name of a model."),
+        (b'{"model":"\xff"}', NOT_UTF_8 % ("0xff", "10")),
+        (b"\xff\xfe{\0}\0", "The body is in UTF-16. Send JSON in UTF-8."),
+        (b"{\0}\0", "The body is in UTF-16. Send JSON in UTF-8."),
+        (b"\0\0\0{\0\0\0}", "The body is in UTF-32. Send JSON in UTF-8."),
+        (b"\xef\xbb\xbf", "The request has no body; expected a JSON object."),
     ],
 )
 def test_a_body_that_is_no_request_is_refused_in_one_clear_sentence(data: bytes, message: str) -> None:
