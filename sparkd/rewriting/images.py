@@ -55,8 +55,7 @@ def is_image(part: msgspec.Raw) -> bool:
 
 
 def _list_turns(body: JsonBody, name: str) -> list[msgspec.Raw]:
-    """The messages, if they may contain an image. Most requests have none and are not decoded."""
-    return (decode_array(body.fields[name]) or []) if body.may_name(name, b"image") else []
+    return decode_array(body.fields.get(name)) or []
 
 
 def _has_image(turn: msgspec.Raw, depth: int = _MAX_DEPTH) -> bool:

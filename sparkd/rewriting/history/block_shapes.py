@@ -14,6 +14,7 @@ from sparkd.rewriting.history.conversation import (
     read_kind,
     with_values,
 )
+from sparkd.rewriting.history.traits import UNUSUAL
 from sparkd.rewriting.rewrite_context import RewriteContext
 from sparkd.rewriting.text import read_text_part
 
@@ -30,7 +31,7 @@ def fix_messages(context: RewriteContext, body: JsonBody) -> JsonBody:
     """Give every message and the system prompt a shape that engines accept."""
     body = _fix_system(body)
     conversation = read_conversation(context, body)
-    if conversation is None or conversation.has_only_texts:
+    if conversation is None or not conversation.has_trait("messages", UNUSUAL):
         return body
     return fix_turns(context, body, _fix_message)
 
