@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
@@ -52,6 +53,12 @@ def is_image(part: msgspec.Raw) -> bool:
     """Whether a part of a message is an image."""
     fields = decode_object(part)
     return fields is not None and decode_string(fields.get("type")) in IMAGE_TYPES
+
+
+def is_image_value(part: dict[str, Any]) -> bool:
+    """Whether a decoded part of a message is an image."""
+    kind = part.get("type")
+    return isinstance(kind, str) and kind in IMAGE_TYPES
 
 
 def _list_turns(body: JsonBody, name: str) -> list[msgspec.Raw]:
