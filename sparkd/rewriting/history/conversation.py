@@ -28,6 +28,8 @@ from sparkd.rewriting.rewrite_context import Api, RewriteContext
 SYSTEM_ROLES = ("system", "developer")
 
 _OBJECT = b"{"
+_NO_TRAITS: frozenset[str] = frozenset()
+_NO_TURNS = frozenset({NO_USER})
 
 NewTurn = Fields | msgspec.Raw
 Changes = Mapping[int, Sequence[NewTurn]]
@@ -121,13 +123,15 @@ def read_conversation(context: RewriteContext, body: JsonBody) -> Conversation |
 
 def find_traits(api: Api, body: JsonBody) -> frozenset[str] | None:
     """The traits of what may be a conversation in a body of any API; None if it may have any."""
-    found = frozenset[str]() if turns_field(api) in body.fields else frozenset({NO_USER})
+    found = _NO_TRAITS if turns_field(api) in body.fields else _NO_TURNS
     for name in TURN_FIELDS:
         conversation = body.derive(name, Conversation)
-        traits = frozenset[str]() if conversation is None else conversation.list_traits(api)
+        if conversation is None:
+            continue
+        traits = conversation.list_traits(api)
         if traits is None:
             return None
-        found |= traits
+        found = found | traits if found else traits
     return found
 
 

@@ -6,7 +6,6 @@ They are found in one pass over its decoded turns: every key of a turn or of a p
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, Final
 
 from sparkd.rewriting.history.usual_turns import USUAL
@@ -31,6 +30,8 @@ NOT_A_LIST: Final = "(not a list)"
 """The conversation is an object."""
 
 _SYSTEM_ROLES = ("system", "developer")
+_NAME_KEYS = ("type", "role")
+_CONTAINERS = (list, dict)
 _CONTENT_KEYS = ("content", "output", "source")
 _TEXT_TYPES = ("text", "output_text")
 _MAX_DEPTH = 8
@@ -53,7 +54,7 @@ def list_traits(api: Api, turns: list[Any]) -> frozenset[str]:
         if role == "user":
             has_user = True
         elif role == "assistant":
-            if not _says_something(turn):
+            if not (_says_something(turn) or (turn.get("tool_calls") and api != "messages")):
                 found.add(MAYBE_EMPTY)
         elif role in _SYSTEM_ROLES and (index or api != "chat"):
             found.add(LATER_SYSTEM)
@@ -68,24 +69,21 @@ def _add_names(value: Any, found: set[str], depth: int) -> None:
     """Add the keys and types of an object and of what it contains."""
     if isinstance(value, dict):
         found.update(value)
-        _add_strings((value.get("type"), value.get("role")), found)
+        for key in _NAME_KEYS:
+            name = value.get(key)
+            if isinstance(name, str):
+                found.add(name)
         for key in _CONTENT_KEYS:
             inner = value.get(key)
-            if depth and inner and not isinstance(inner, str):
+            if depth and isinstance(inner, _CONTAINERS):
                 _add_names(inner, found, depth - 1)
     elif isinstance(value, list) and depth:
         for item in value:
             _add_names(item, found, depth - 1)
 
 
-def _add_strings(values: Iterable[Any], found: set[str]) -> None:
-    found.update(value for value in values if isinstance(value, str))
-
-
 def _says_something(turn: dict[str, Any]) -> bool:
     """Whether a turn of the model certainly says something."""
-    if turn.get("tool_calls"):
-        return True
     content = turn.get("content")
     if isinstance(content, list) and content and isinstance(content[0], dict):
         if content[0].get("type") == "tool_use":
