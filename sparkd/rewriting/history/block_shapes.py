@@ -44,7 +44,7 @@ def _fix_system(body: JsonBody) -> JsonBody:
     blocks = decode_array(fixed) or []
     texts = [block for block in blocks if decode_string((decode_object(block) or {}).get("type")) == "text"]
     if len(texts) < len(blocks):
-        return body.with_field("system", texts)  # engines read nothing else
+        return body.with_field("system", texts or "")  # engines read nothing else
     return body if fixed is system else body.with_field("system", fixed)
 
 
