@@ -346,6 +346,7 @@ ROLES = st.sampled_from(["system", "developer", "user", "assistant", "tool"])
 
 @settings(deadline=None)
 @given(TEMPLATES, st.sampled_from(["chat", "responses", "messages"]), st.lists(ROLES, max_size=8))
+@example(Template(system="anywhere", alternates=True), "chat", ["user", "system"])
 def test_whatever_the_template_accepts_the_order_is_kept(
     template: Template, api: Api, roles: list[str]
 ) -> None:

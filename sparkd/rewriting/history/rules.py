@@ -43,7 +43,9 @@ def _renames_developer(context: RewriteContext) -> bool:
 def _places_system(context: RewriteContext) -> bool:
     """Whether system messages are not accepted everywhere. In a chat, `alternate_roles` moves them by itself."""
     moved = context.api == "chat" and context.model.rewriting.alternate_roles
-    return _repairs(context) and context.template.system != "anywhere" and not moved
+    # The rule about alternating roles would move later ones to the front.
+    anywhere = context.template.system == "anywhere" and context.template.alternates is not True
+    return _repairs(context) and not anywhere and not moved
 
 
 def _folds_system(context: RewriteContext) -> bool:
