@@ -17,7 +17,7 @@ MAX_SIZE: Final = 128 * 1024
 
 
 def remember(compute: Callable[Concatenate[bytes, P], T]) -> Callable[Concatenate[bytes, P], T]:
-    """A function that keeps its last results. It must depend on nothing but its arguments, and nobody may change
+    """A function that keeps its last results. It must depend only on its arguments, and nobody may change
     its results."""
     cached = lru_cache(maxsize=MAX_REMEMBERED)(compute)
 
