@@ -9,6 +9,7 @@ import litellm
 
 from tests.clients.libraries import tool
 
+litellm.suppress_debug_info = True  # it prints to standard output
 function = {"name": tool.NAME, "description": tool.DESCRIPTION, "parameters": tool.PARAMETERS}
 messages: list[Any] = [{"role": "system", "content": "Be brief."}]
 
