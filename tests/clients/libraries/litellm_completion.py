@@ -20,7 +20,7 @@ def answer(prompt: str, *, streamed: bool) -> str:
         response: Any = litellm.completion(
             model=f"openai/{tool.MODEL}",
             api_base=f"{tool.URL}/v1",
-            api_key="none",
+            api_key=tool.KEY,
             messages=messages,
             tools=[{"type": "function", "function": function}],
             stream=streamed,
