@@ -80,8 +80,8 @@ class Supervisor:
         self.replacing = False
         self.listen: tuple[str, ...] = ()
         self.tasks = tasks
-        self.launchers = starter.launchers
-        self.crashes = CrashWatch(lambda: self.catalogue.settings)
+        launchers = self.launchers = starter.launchers
+        crashes = self.crashes = CrashWatch(lambda: self.catalogue.settings)
         services = RunServices(
             lambda: self.catalogue,
             scheduler,
@@ -89,7 +89,7 @@ class Supervisor:
             learning,
             downloads,
             self.carry_out,
-            self.crashes,
+            crashes,
             self._requests_of,
         )
         self.runs = Runs(services, run_directories=run_directories, starter=starter, tasks=tasks)
@@ -99,14 +99,7 @@ class Supervisor:
         self._learning = learning
         self._alarm = Alarm(self._on_tick)
         self._reporter = StatusReporter(
-            scheduler,
-            self.runs.launched,
-            learning,
-            downloads,
-            self.launchers,
-            self.crashes,
-            self.started,
-            replacements,
+            scheduler, self.runs.launched, learning, downloads, launchers, crashes, self.started, replacements
         )
 
     # For clients

@@ -89,7 +89,7 @@ def write_corpus() -> None:
                 session.assert_all_answered()
                 if client.attaches:
                     picture = write_picture(session.project / "picture.png")
-                    session.prompt(name, "Hello", model=CHANNELS, image=picture)
+                    session.prompt(name, "Say hello", model=CHANNELS, image=picture)
                 for number, exchange in enumerate(session.generations):
                     write_request(f"{name}-{number}", exchange)
 

@@ -56,6 +56,7 @@ def test_rules_accept_what_clients_send(request_: Request, template: str) -> Non
     assert "lighthouse" not in json.dumps(request_.body) or "lighthouse" in json.dumps(rewritten)
 
 
+@pytest.mark.slow
 def test_vllms_types_accept_what_the_rules_make_of_it() -> None:
     lines = [
         json.dumps(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -26,11 +27,13 @@ def build_environment(home: Path) -> dict[str, str]:
     return {"PATH": os.defpath, "HOME": str(home), "NO_PROXY": "127.0.0.1", **off}
 
 
-def converse(program: str, session: Session, model: str, url: str | None = None) -> list[str]:
+def converse(
+    program: str, session: Session, model: str, url: str | None = None, key: str = "none"
+) -> list[str]:
     """Run one of the programs in tests/clients/libraries; return the answers that it prints."""
     python = str(LIBRARIES / "bin" / "python")
     done = subprocess.run(
-        [python, "-m", f"tests.clients.libraries.{program}", url or session.recorder.url, model],
+        [python, "-m", f"tests.clients.libraries.{program}", url or session.recorder.url, model, key],
         cwd=CLONE,
         env=build_environment(session.home),
         capture_output=True,
@@ -53,8 +56,12 @@ def test_openai_responses(session: Session) -> None:
 
 
 def test_anthropic_messages(session: Session) -> None:
-    assert converse("anthropic_messages", session, SYSTEM_FIRST) == [*ANSWERS, "True"]
+    assert converse("anthropic_messages", session, SYSTEM_FIRST) == ANSWERS
     session.assert_all_answered()
+
+
+def test_anthropic_count(session: Session) -> None:
+    assert converse("anthropic_count", session, SYSTEM_FIRST) == ["True"]
 
 
 def test_langchain(session: Session) -> None:
@@ -76,7 +83,7 @@ def test_other_templates(session: Session, program: str, model: str) -> None:
 
 
 @contextmanager
-def litellm_proxy(session: Session) -> Iterator[str]:
+def litellm_proxy(session: Session, key: str) -> Iterator[str]:
     """Run LiteLLM's proxy in front of sparkd; yield its address."""
     config = session.home / "litellm.yaml"
     config.write_text(
@@ -93,7 +100,7 @@ def litellm_proxy(session: Session) -> Iterator[str]:
         proxy = subprocess.Popen(
             [*command, "--port", str(port)],
             cwd=session.home,
-            env=build_environment(session.home),
+            env={**build_environment(session.home), "LITELLM_MASTER_KEY": key},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -118,7 +125,8 @@ def litellm_proxy(session: Session) -> Iterator[str]:
 @pytest.mark.slow
 def test_litellms_proxy(session: Session) -> None:
     """It turns Anthropic's messages and OpenAI's responses into requests of its own."""
-    with litellm_proxy(session) as url:
-        assert converse("openai_chat", session, SYSTEM_FIRST, url) == ANSWERS
-        assert converse("anthropic_messages", session, SYSTEM_FIRST, url) == [*ANSWERS, "True"]
+    key = f"sk-{secrets.token_hex(32)}"
+    with litellm_proxy(session, key) as url:
+        assert converse("openai_chat", session, SYSTEM_FIRST, url, key) == ANSWERS
+        assert converse("anthropic_messages", session, SYSTEM_FIRST, url, key) == ANSWERS
     session.assert_all_answered()

@@ -53,8 +53,8 @@ def test_a_session_with_tools_where_calls_come_one_by_one(session: Session, name
 @pytest.mark.parametrize("model", fast([SYSTEM_FIRST, CHANNELS, ALTERNATING], SYSTEM_FIRST))
 def test_aider_restores_its_history(session: Session, model: str) -> None:
     """It calls no tools. Its history begins with an example of another conversation."""
-    assert HELLO in session.prompt("aider", "Hello", model=model)
-    assert HELLO in session.prompt("aider", "Hello again", model=model, resume=True)
+    assert HELLO in session.prompt("aider", "Say hello", model=model)
+    assert HELLO in session.prompt("aider", "Say hello again", model=model, resume=True)
     session.assert_all_answered()
 
 
@@ -63,7 +63,7 @@ def test_a_client_waits_for_a_model_that_is_not_loaded(
     sparkd: SparkdProcess, session: Session, name: str
 ) -> None:
     assert sparkd.sparkctl("stop", SYSTEM_FIRST).returncode == 0
-    assert HELLO in session.prompt(name, "Hello")
+    assert HELLO in session.prompt(name, "Say hello")
     session.assert_all_answered()
     assert sparkd.model(SYSTEM_FIRST).state == "ready"
 
@@ -83,23 +83,23 @@ NOT_LOOPING = [name for name in CLIENTS if name != "opencode"]
 
 @pytest.mark.parametrize("name", fast(list(CLIENTS), "codex", "claude", "pi"))
 def test_a_client_shows_that_a_model_does_not_exist(session: Session, name: str) -> None:
-    assert UNKNOWN[name] in session.prompt(name, "Hello", model="system-fist")
+    assert UNKNOWN[name] in session.prompt(name, "Say hello", model="system-fist")
 
 
 @pytest.mark.parametrize("name", fast(NOT_LOOPING, "codex", "claude", "pi"))
 def test_a_client_shows_that_a_prompt_does_not_fit(session: Session, name: str) -> None:
-    assert TOO_LONG[name] in session.prompt(name, "Hello", model=SHORT)
+    assert TOO_LONG[name] in session.prompt(name, "Say hello", model=SHORT)
 
 
 @pytest.mark.parametrize("name", fast(WITH_IMAGES, "codex", "pi"))
 def test_a_client_shows_that_a_model_does_not_accept_images(session: Session, name: str) -> None:
     picture = write_picture(session.project / "picture.png")
-    assert "does not accept images" in session.prompt(name, "Hello", image=picture)
+    assert "does not accept images" in session.prompt(name, "Say hello", image=picture)
 
 
 @pytest.mark.parametrize("name", fast(WITH_IMAGES, "pi"))
 def test_images_are_left_out_for_a_model_whose_entry_says_so(session: Session, name: str) -> None:
     picture = write_picture(session.project / "picture.png")
-    assert HELLO in session.prompt(name, "Hello", model=CHANNELS, image=picture)
+    assert HELLO in session.prompt(name, "Say hello", model=CHANNELS, image=picture)
     session.assert_all_answered()
     assert any("drop-images" in exchange.rewrites for exchange in session.generations)

@@ -126,6 +126,22 @@ DETAILS = {
             "engine_error",
             "with 502: Bad Gateway. See `sparkctl logs m`.",
         ),
+        (
+            413,
+            b" <h1>Too large</h1>",
+            "text/html",
+            "body_too_large",
+            "with 413: Too large. Check the request.",
+        ),
+        (500, b'{"detail":"Bad Gateway"}', "application/json", "engine_error", "with 500: Bad Gateway. See"),
+        (429, b"", "text/plain", "rate_limited", "Try again later."),
+        (
+            400,
+            b'{"error": {"message": "Too \\"long\\": ' + b"x" * 3_000_000 + b'", "code": 400}}',
+            "application/json",
+            "invalid_request",
+            'Too "long": xxx',
+        ),
         (500, b"Internal Server Error", "text/plain", "engine_error", "`sparkctl logs m`"),
         (503, b"", "text/plain", "engine_unavailable", "Service Unavailable"),
         (418, b'"a text"', "application/json", "invalid_request", "a text"),
@@ -209,7 +225,8 @@ def test_a_compressed_error_and_one_without_a_body_stay_as_they_are() -> None:
     packed = response(400, b"\x1f\x8b", "content-encoding: gzip\r\n")
     assert ask(packed).body == b"\x1f\x8b"
     head = b"HTTP/1.1 404 X\r\ncontent-length: 22\r\n\r\n"
-    assert (ask(head, method="HEAD").status, ask(head, method="HEAD").header("content-length")) == (404, "22")
+    answer = ask(head, "/v1/m/responses/r1", method="HEAD")
+    assert (answer.status, answer.header("content-length")) == (404, "22")
 
 
 def test_an_engine_that_breaks_off_in_its_error_has_failed() -> None:

@@ -14,6 +14,9 @@ WITH_PARSERS: Mapping[str, Any] = {
     "reasoning-parser": "qwen3",
 }
 
+PIXEL = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAACAkQBADs="
+"""An image of one pixel."""
+
 
 def model(
     id_: str = "m",

@@ -1,7 +1,7 @@
 """Fields that the owner strips, sets, or puts behind an alias."""
 
 from sparkd.rewriting import RewriteContext, detect_api
-from tests.rewriting.examples import model, rewrite_request, rewrite_to_dict
+from tests.rewriting.examples import PIXEL, model, rewrite_request, rewrite_to_dict
 
 
 def test_fields_are_stripped_defaulted_and_set() -> None:
@@ -67,7 +67,7 @@ def test_text_in_parts_is_joined_for_models_that_take_no_parts() -> None:
     parts = [
         {"type": "text", "text": "a"},
         {"type": "text", "text": ""},
-        {"type": "image_url", "image_url": {"url": "https://x/y"}},
+        {"type": "image_url", "image_url": {"url": PIXEL}},
         {"type": "text", "text": "b"},
     ]
     body = {

@@ -43,9 +43,8 @@ def _renames_developer(context: RewriteContext) -> bool:
 def _places_system(context: RewriteContext) -> bool:
     """Whether system messages are not accepted everywhere. In a chat, `alternate_roles` moves them by itself."""
     moved = context.api == "chat" and context.model.rewriting.alternate_roles
-    # The rule about alternating roles would move later ones to the front.
-    anywhere = context.template.system == "anywhere" and context.template.alternates is not True
-    return _repairs(context) and not anywhere and not moved
+    is_free = context.template.system == "anywhere" and not context.template.alternates
+    return _repairs(context) and not is_free and not moved
 
 
 def _folds_system(context: RewriteContext) -> bool:

@@ -1,5 +1,5 @@
-"""Programs for the virtualenv with the libraries: `python -m tests.clients.libraries.NAME URL MODEL`.
+"""Programs for the virtualenv with the libraries: `python -m tests.clients.libraries.NAME URL MODEL KEY`.
 
-Each holds a conversation of two prompts, in which the model calls a tool twice, and prints the two answers. Each
-replays the responses exactly as its library returns them.
+Most hold a conversation of two prompts, in which the model calls a tool twice, and print the two answers. They
+replay the responses exactly as their library returns them.
 """

@@ -35,7 +35,7 @@ def stream(model: Any, messages: list[Any]) -> Any:
     return sum(chunks[1:], start=chunks[0])
 
 
-openai = {"base_url": f"{tool.URL}/v1", "api_key": "none", "model": tool.MODEL}
+openai = {"base_url": f"{tool.URL}/v1", "api_key": tool.KEY, "model": tool.MODEL}
 converse(ChatOpenAI(**openai))
 converse(ChatOpenAI(**openai, use_responses_api=True, output_version="responses/v1"))
-converse(ChatAnthropic(base_url=tool.URL, api_key="none", model=tool.MODEL, max_tokens=1000))
+converse(ChatAnthropic(base_url=tool.URL, api_key=tool.KEY, model=tool.MODEL, max_tokens=1000))

@@ -9,6 +9,7 @@ import litellm
 
 from tests.clients.libraries import tool
 
+litellm.suppress_debug_info = True  # it prints to standard output
 function = {"name": tool.NAME, "description": tool.DESCRIPTION, "parameters": tool.PARAMETERS}
 messages: list[Any] = [{"role": "system", "content": "Be brief."}]
 
@@ -19,7 +20,7 @@ def answer(prompt: str, *, streamed: bool) -> str:
         response: Any = litellm.completion(
             model=f"openai/{tool.MODEL}",
             api_base=f"{tool.URL}/v1",
-            api_key="none",
+            api_key=tool.KEY,
             messages=messages,
             tools=[{"type": "function", "function": function}],
             stream=streamed,

@@ -10,7 +10,7 @@ from openai.types.chat import ChatCompletionMessage
 
 from tests.clients.libraries import tool
 
-client = OpenAI(base_url=f"{tool.URL}/v1", api_key="none")
+client = OpenAI(base_url=f"{tool.URL}/v1", api_key=tool.KEY)
 function = {"name": tool.NAME, "description": tool.DESCRIPTION, "parameters": tool.PARAMETERS, "strict": True}
 tools: Any = [{"type": "function", "function": function}]
 messages: list[Any] = [{"role": "developer", "content": "Be brief."}]

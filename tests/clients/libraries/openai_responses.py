@@ -9,7 +9,7 @@ from openai import OpenAI
 
 from tests.clients.libraries import tool
 
-client = OpenAI(base_url=f"{tool.URL}/v1", api_key="none")
+client = OpenAI(base_url=f"{tool.URL}/v1", api_key=tool.KEY)
 tools: Any = [
     {
         "type": "function",

@@ -7,7 +7,7 @@ from typing import Any
 
 READ = "Read the note"
 RECALL = "What did the note say"
-URL, MODEL = sys.argv[1:]
+URL, MODEL, KEY = sys.argv[1:]
 
 NAME = "read_note"
 DESCRIPTION = "Reads a note."

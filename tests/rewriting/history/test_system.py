@@ -8,7 +8,7 @@ from sparkd.catalog.templates import SystemMessages, Template
 from sparkd.rewriting import RewriteContext
 from sparkd.rewriting.rewrite_context import Api
 from tests.rewriting.corpus import ANSWER, SYSTEM, USER, message, text
-from tests.rewriting.examples import model, rewrite_request, rewrite_to_dict
+from tests.rewriting.examples import PIXEL, model, rewrite_request, rewrite_to_dict
 
 LATE = {"role": "user", "content": "[System Instruction]\nBe brief."}
 LATE_ITEM = {"type": "message", **LATE}
@@ -27,7 +27,7 @@ def test_leading_ones_become_one() -> None:
 
 
 def test_parts_are_appended() -> None:
-    image = {"type": "image_url", "image_url": {"url": "https://x/y"}}
+    image = {"type": "image_url", "image_url": {"url": PIXEL}}
     body = {"messages": [SYSTEM, {"role": "system", "content": [image]}, USER]}
     context = RewriteContext(model(vision=True))
     assert rewrite_to_dict(body, context)["messages"][0]["content"] == [text("Be brief."), image]

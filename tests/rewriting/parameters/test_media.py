@@ -11,8 +11,8 @@ from sparkd.rewriting import JsonBody, RewriteContext, rewrite
 from sparkd.rewriting.rewrite_context import Api
 from tests.rewriting.examples import model, rewrite_to_dict
 
-SEEING = model("seeing", vision=True)
-LISTED = model("seeing", vision=True, media_domains=("pictures.example",))
+SEEING = model("seeing", vision=True, repair_history=False)
+LISTED = model("seeing", vision=True, repair_history=False, media_domains=("pictures.example",))
 PNG = "data:image/png;base64," + base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(24)).decode()
 
 
