@@ -90,7 +90,9 @@ class TemplateFacts:
             for (id_, (_, stamp)), template in zip(changed.items(), templates, strict=True):
                 if template is not None:
                     kept[id_] = ReadTemplate(stamp, template)
-            _report_unread([id_ for id_, template in zip(changed, templates, strict=True) if template is None])
+            _report_unread(
+                [id_ for id_, template in zip(changed, templates, strict=True) if template is None]
+            )
             self._read = kept
             self.on_change()
             await asyncio.to_thread(_store, self._path, kept)
