@@ -17,6 +17,7 @@ from sparkd.rewriting.decoding import (
 from sparkd.rewriting.rewrite_context import RewriteContext
 
 _EMPTY_OBJECTS = ("response_format", "logit_bias", "stream_options")
+DEPENDENT_FIELDS = frozenset({*_EMPTY_OBJECTS, "logprobs", "top_logprobs", "max_tokens", "metadata"})
 _EMPTY = (b"{}", b"[]")
 _FORMAT_NAMES = frozenset({"text", "json_object"})
 
