@@ -13,8 +13,11 @@ from sparkd.rewriting.history.chat_shapes import fix_chat_messages
 from sparkd.rewriting.history.documents import inline_documents
 from sparkd.rewriting.history.empty_turns import drop_empty_turns, fill_null_content
 from sparkd.rewriting.history.items import fix_items
+from sparkd.rewriting.history.role_names import rename_roles
+from sparkd.rewriting.history.strictness import alternates_roles
 from sparkd.rewriting.history.system import fold_system_message, merge_system_messages, rename_developer
 from sparkd.rewriting.history.tool_images import move_tool_images
+from sparkd.rewriting.history.turns import fix_turns_list
 from sparkd.rewriting.history.user_turn import add_user_turn
 from sparkd.rewriting.rewrite_context import CONVERSATION_APIS, Api, RewriteContext
 from sparkd.rewriting.rule import Rule
@@ -45,12 +48,9 @@ def _folds_system(context: RewriteContext) -> bool:
     return _places_system(context) and context.template.system == "none"
 
 
-def alternates_roles(context: RewriteContext) -> bool:
-    """Whether roles must alternate."""
-    return context.model.rewriting.alternate_roles or context.template.alternates is True
-
-
 SHAPE_RULES: tuple[Rule, ...] = (
+    Rule("turns", KEY, _repairs, CONVERSATION_APIS, fix_turns_list),
+    Rule("roles", KEY, _repairs, CONVERSATION_APIS, rename_roles),
     Rule("documents", KEY, _repairs, CONVERSATION_APIS, inline_documents),
     Rule("message-shapes", KEY, _repairs, _CHAT, fix_chat_messages),
     Rule("block-shapes", KEY, _repairs, _MESSAGES, fix_messages),

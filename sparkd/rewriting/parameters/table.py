@@ -5,9 +5,13 @@ from __future__ import annotations
 from sparkd.rewriting.parameters.bounds import reject_excess
 from sparkd.rewriting.parameters.dependent_fields import fix_dependent_fields
 from sparkd.rewriting.parameters.efforts import fit_effort, passes_efforts
+from sparkd.rewriting.parameters.engine_facts import runs_vllm
 from sparkd.rewriting.parameters.form_values import read_form_values
+from sparkd.rewriting.parameters.formats import fix_format
 from sparkd.rewriting.parameters.media_addresses import reject_media
+from sparkd.rewriting.parameters.responses_fields import fix_responses_fields, reject_stored_responses
 from sparkd.rewriting.parameters.stops import clean_stops
+from sparkd.rewriting.parameters.template_fields import check_logit_bias, check_template_fields
 from sparkd.rewriting.parameters.thinking_budgets import fit_thinking_budget
 from sparkd.rewriting.parameters.thinking_fields import move_thinking_field
 from sparkd.rewriting.parameters.token_ids import reject_token_ids
@@ -19,6 +23,7 @@ from sparkd.rewriting.rewrite_context import ALL_APIS, CONVERSATION_APIS, GENERA
 from sparkd.rewriting.rule import Rule
 
 EMBEDDINGS_API: frozenset[Api] = frozenset({"embeddings"})
+RESPONSES_API: frozenset[Api] = frozenset({"responses"})
 
 
 def _always(_: RewriteContext) -> bool:
@@ -32,6 +37,17 @@ def _reads_forms(context: RewriteContext) -> bool:
 VALUE_RULES = (
     Rule("form-values", "form_values", _reads_forms, GENERATING_APIS, read_form_values),
     Rule("dependent-fields", "form_values", _reads_forms, GENERATING_APIS, fix_dependent_fields),
+    Rule("formats", "form_values", _reads_forms, GENERATING_APIS, fix_format),
+    Rule("responses-fields", "form_values", _reads_forms, RESPONSES_API, fix_responses_fields),
+    Rule(
+        "stored-responses",
+        "always",
+        lambda context: runs_vllm(context.model),
+        RESPONSES_API,
+        reject_stored_responses,
+    ),
+    Rule("template-fields", "always", _always, CONVERSATION_APIS, check_template_fields),
+    Rule("logit-bias", "always", lambda context: runs_vllm(context.model), GENERATING_APIS, check_logit_bias),
 )
 """Before the owner's own defaults: a field that says nothing is not set."""
 

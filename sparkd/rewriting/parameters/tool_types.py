@@ -9,7 +9,13 @@ import msgspec
 from sparkd.rewriting.body import JsonBody
 from sparkd.rewriting.decoding import Fields, decode_array, decode_object, decode_string, encode_raw
 from sparkd.rewriting.parameters.known_tools import find_known_tool
-from sparkd.rewriting.parameters.tool_shapes import convert_tool, list_tools, read_tool_type, with_tools
+from sparkd.rewriting.parameters.tool_shapes import (
+    convert_tool,
+    list_tools,
+    read_tool_name,
+    read_tool_type,
+    with_tools,
+)
 from sparkd.rewriting.rewrite_context import Api, RewriteContext
 
 _SEARCH_TYPE = "tool_search"
@@ -35,7 +41,8 @@ def _convert(api: Api, tool: msgspec.Raw, native: frozenset[str]) -> Iterator[ms
         return  # no API has tools that are not objects
     kind = read_tool_type(fields)
     if kind == "function":
-        yield convert_tool(api, tool)
+        if read_tool_name(tool):  # the model could not call one without a name
+            yield convert_tool(api, tool)
     elif kind in native:
         if kind == "namespace" and "description" not in fields:
             yield encode_raw({**fields, "description": ""})  # vLLM requires one
