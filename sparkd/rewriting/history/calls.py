@@ -6,7 +6,7 @@ calls, and some servers give every call the same id. Templates, and engines, rej
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from itertools import groupby
 
@@ -42,7 +42,7 @@ def pair_tool_calls(context: RewriteContext, body: JsonBody) -> JsonBody:
     events = list(_LISTERS[context.api](conversation))
     if not events:
         return body
-    is_strict = context.api != "messages" and alternates_roles(context)
+    is_strict = alternates_roles(context)
     pairing = pair_calls(
         events,
         short=context.template.short_call_ids is True,
@@ -70,15 +70,27 @@ def _make_separator(api: Api, conversation: Conversation) -> Separates:
     Nothing is moved: the result becomes a user turn where it is.
     """
     between = [
-        index
-        for index, (turn, role) in enumerate(zip(conversation.turns, conversation.roles, strict=True))
-        if (role != "tool" if api == "chat" else decode_string(turn.get("type")) not in _ITEM_TYPES)
+        index for index in range(len(conversation.turns)) if not _has_only_results(api, conversation, index)
     ]
 
     def separates(call: Event, result: Event) -> bool:
-        return bisect_right(between, call.turn) < bisect_right(between, result.turn)
+        return bisect_right(between, call.turn) < bisect_left(between, result.turn)
 
     return separates
+
+
+def _has_only_results(api: Api, conversation: Conversation, index: int) -> bool:
+    """Whether a turn may be between a call and its result. In responses, other calls may be, too."""
+    turn = conversation.turns[index]
+    if api == "chat":
+        return conversation.roles[index] == "tool"
+    if api == "responses":
+        return decode_string(turn.get("type")) in _ITEM_TYPES
+    kinds = [
+        decode_string((decode_object(block) or {}).get("type"))
+        for block in decode_array(turn.get("content")) or ()
+    ]
+    return bool(kinds) and set(kinds) == {"tool_result"}
 
 
 def _may_have_calls(api: Api, body: JsonBody, conversation: Conversation) -> bool:
