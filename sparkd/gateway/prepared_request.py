@@ -36,6 +36,7 @@ from sparkd.gateway.request_head import RequestHead
 from sparkd.gateway.suitability import Suitability, check_has_body, check_media_type, check_method
 from sparkd.gateway.token_counting import TokenCount, find_counted_api, is_count
 from sparkd.rewriting import JsonBody, RequestRewriter, RewriteContext
+from sparkd.rewriting.prompt_check import check_prompt
 from sparkd.rewriting.rewrite_context import Api
 from sparkd.rewriting.summary import summarize
 from sparkd.upstream.client import EngineRequest
@@ -166,6 +167,7 @@ class Preparer:
                 return self._prepare_count(request, model, named, body)
         context = self._context(model, named, body.model)
         rewritten = self._rewriter.rewrite(context, body)
+        check_prompt(context, rewritten.body)
         if rewritten.steps and logger.isEnabledFor(logging.DEBUG):
             logger.debug("%s: %s", request.identify().decode("latin-1"), summarize(rewritten))
         return PreparedRequest(

@@ -27,8 +27,8 @@ from sparkd.upstream.client import EngineRequest, Upstream
 _MESSAGES: Final = "/v1/messages/count_tokens"
 _RESPONSES: Final = "/v1/responses/input_tokens"
 
-_ADDED_FIELDS: Final = frozenset({"model", "chat_template_kwargs"})
-"""What rules may add to a request that counts. It has no use for limits and samplers."""
+_ADDED_FIELDS: Final = frozenset({"model", "chat_template_kwargs", "system", "instructions", "input"})
+"""What rules may add to a request that counts: parts of the prompt. It has no use for limits and samplers."""
 
 _encode = msgspec.json.Encoder().encode
 

@@ -12,7 +12,8 @@ from sparkd.catalog.templates import Template
 from sparkd.rewriting.body import JsonBody
 from sparkd.rewriting.context_window import cap_tokens, is_capped
 from sparkd.rewriting.fields import apply_preset, fill_defaults, set_fields, set_model_id, strip_fields
-from sparkd.rewriting.history.rules import FOLD_RULE, ORDER_RULES, SHAPE_RULES, alternates_roles
+from sparkd.rewriting.history.rules import FOLD_RULE, ORDER_RULES, SHAPE_RULES
+from sparkd.rewriting.history.strictness import alternates_roles
 from sparkd.rewriting.images import IMAGE_TYPES, drop_images, reject_images
 from sparkd.rewriting.parameters.table import EFFORT_RULES, MEDIA_RULES, TOOL_RULES, VALUE_RULES
 from sparkd.rewriting.rewrite_context import ALL_APIS, CONVERSATION_APIS, GENERATING_APIS, Api, RewriteContext

@@ -68,7 +68,7 @@ def test_a_prompt_counted_exactly_is_told_exactly() -> None:
     ("api", "body"),
     [
         ("chat", {"messages": [{"role": "user", "content": [{"type": "text", "text": WORDS * 1000}]}]}),
-        ("chat", {"messages": HELLO, "tools": [{"function": {"description": WORDS * 1000}}]}),
+        ("chat", {"messages": HELLO, "tools": [{"function": {"name": "f", "description": WORDS * 1000}}]}),
         (
             "chat",
             {
@@ -113,7 +113,7 @@ def test_several_prompts_need_not_fit_together() -> None:
 
 
 def test_tools_that_are_taken_out_do_not_count() -> None:
-    body = {"messages": HELLO, "tools": [{"function": {"description": WORDS * 1000}}]}
+    body = {"messages": HELLO, "tools": [{"function": {"name": "f", "description": WORDS * 1000}}]}
     rewrite_request(body, RewriteContext(model(context_length=4096, tools="strip")))
 
 

@@ -70,12 +70,9 @@ def test_text_in_parts_is_joined_for_models_that_take_no_parts() -> None:
         {"type": "image_url", "image_url": {"url": PIXEL}},
         {"type": "text", "text": "b"},
     ]
-    body = {
-        "messages": [{"role": "user", "content": parts, "name": "x"}, None, {"role": "user", "content": []}]
-    }
+    body = {"messages": [{"role": "user", "content": parts, "name": "x"}, {"role": "user", "content": []}]}
     assert rewrite_to_dict(body, RewriteContext(model(join_text=True, drop_images=True)))["messages"] == [
         {"role": "user", "content": "a\nb", "name": "x"},
-        None,
         {"role": "user", "content": []},
     ]
     assert rewrite_to_dict(body, RewriteContext(model(join_text=True, vision=True))) == body

@@ -93,6 +93,6 @@ def test_a_question_tool_without_a_description_gets_one_that_makes_sense() -> No
     assert result["description"] == QUESTION_HINT
 
 
-@pytest.mark.parametrize("tools", [3, "x", [{"function": None}], [{"function": {"parameters": 3}}]])
+@pytest.mark.parametrize("tools", [3, "x"])
 def test_odd_tools_pass(tools: Any) -> None:
     assert rewrite_to_dict({"messages": [], "tools": tools}, LLAMA)["tools"] == tools

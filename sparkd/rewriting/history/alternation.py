@@ -12,8 +12,8 @@ from sparkd.rewriting.decoding import Fields, decode_array, decode_object, decod
 from sparkd.rewriting.history.contents import join_contents, make_user_turn, read_only_text
 from sparkd.rewriting.history.conversation import (
     SYSTEM_ROLES,
+    Conversation,
     NewTurn,
-    fix_turns,
     read_conversation,
     read_kind,
     replace_turns,
@@ -30,7 +30,7 @@ _ROLES = ("user", "assistant")
 
 def alternate_turns(context: RewriteContext, body: JsonBody) -> JsonBody:
     """Merge neighbouring turns of one role, begin with the user, and answer results before a user turn."""
-    return _begin_with_user(context, _answer_results(context, _merge_neighbours(context, body)))
+    return _begin_with_user(context, _merge_neighbours(context, _answer_results(context, body)))
 
 
 def _merge_neighbours(context: RewriteContext, body: JsonBody) -> JsonBody:
@@ -68,12 +68,12 @@ def _is_system(turn: Fields) -> bool:
 
 
 def _answer_results(context: RewriteContext, body: JsonBody) -> JsonBody:
-    if context.api == "messages":
-        return fix_turns(context, body, _split_message)
     conversation = read_conversation(context, body)
     if conversation is None:
         return body
     turns = conversation.turns
+    if context.api == "messages":
+        return replace_turns(context, body, conversation, _answer_blocks(conversation))
     changes: dict[int, list[NewTurn]] = {
         index: [_make_answer(context.api), conversation.raw_turns[index]]
         for index in range(1, len(turns))
@@ -83,16 +83,22 @@ def _answer_results(context: RewriteContext, body: JsonBody) -> JsonBody:
     return replace_turns(context, body, conversation, changes)
 
 
-def _split_message(context: RewriteContext, turn: Fields) -> list[NewTurn] | None:
-    """A message in which a user's blocks follow results, as two, with an answer between."""
-    blocks = decode_array(turn.get("content")) or []
-    count = len([block for block in blocks if _is_result(block)])
-    if decode_string(turn.get("role")) != "user" or count in (0, len(blocks)):
-        return None
-    results = [block for block in blocks if _is_result(block)]
-    others = [block for block in blocks if not _is_result(block)]
-    first = {**turn, "content": encode_raw(results)}
-    return [first, _make_answer(context.api), {**turn, "content": encode_raw(others)}]
+def _answer_blocks(conversation: Conversation) -> dict[int, list[NewTurn]]:
+    """Answers between results and what the user says next, in the same message or in another one."""
+    changes: dict[int, list[NewTurn]] = {}
+    follows_results = False
+    for index, turn in enumerate(conversation.turns):
+        blocks = decode_array(turn.get("content")) or []
+        results = [block for block in blocks if _is_result(block)]
+        others = [block for block in blocks if not _is_result(block)]
+        is_user = conversation.roles[index] == "user"
+        if is_user and results and others:
+            first = {**turn, "content": encode_raw(results)}
+            changes[index] = [first, _make_answer("messages"), {**turn, "content": encode_raw(others)}]
+        elif is_user and follows_results and not results:
+            changes[index] = [_make_answer("messages"), turn]
+        follows_results = is_user and bool(results) and not others
+    return changes
 
 
 def _make_answer(api: Api) -> Fields:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from msgspec import Struct
 
@@ -32,8 +32,14 @@ class Pairing(Struct, frozen=True):
     unanswered: tuple[Event, ...]
 
 
-def pair_calls(events: Iterable[Event], *, short: bool) -> Pairing:
+Separates = Callable[[Event, Event], bool]
+"""Whether something else is between a call and a result."""
+
+
+def pair_calls(events: Iterable[Event], *, short: bool, separates: Separates | None = None) -> Pairing:
     """Pair calls with results: a result belongs to the first earlier call of its id that has none.
+
+    With `separates`, a result that it separates from its call has no call, so that the call has no result.
 
     A result without an id belongs to the first call that has no result. Of calls with one id, each after the
     first gets an id of its own. `short`: ids become nine letters or digits.
@@ -41,6 +47,7 @@ def pair_calls(events: Iterable[Event], *, short: bool) -> Pairing:
     ids: dict[Place, str] = {}
     orphans: set[Place] = set()
     unanswered: dict[str | None, list[Event]] = {}
+    separated: list[Event] = []
     used: set[str] = set()
     for event in events:
         place = event.turn, event.part
@@ -50,12 +57,15 @@ def pair_calls(events: Iterable[Event], *, short: bool) -> Pairing:
             unanswered.setdefault(event.id, []).append(event)
             continue
         call = _take_call(unanswered, event.id)
+        if call is not None and separates is not None and separates(call, event):
+            separated.append(call)
+            call = None
         if call is None:
             orphans.add(place)
         else:
             ids[place] = ids[call.turn, call.part]
     rest = sorted(
-        (event for events in unanswered.values() for event in events),
+        [*separated, *(event for events in unanswered.values() for event in events)],
         key=lambda event: (event.turn, event.part),
     )
     return Pairing(ids, frozenset(orphans), tuple(rest))

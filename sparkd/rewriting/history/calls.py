@@ -6,13 +6,14 @@ calls, and some servers give every call the same id. Templates, and engines, rej
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
 
 from sparkd.rewriting.body import JsonBody
 from sparkd.rewriting.decoding import Fields, decode_array, decode_object, decode_string, encode_raw
-from sparkd.rewriting.history.call_ids import Event, Pairing, pair_calls
+from sparkd.rewriting.history.call_ids import Event, Pairing, Separates, pair_calls
 from sparkd.rewriting.history.contents import (
     RESULT_HEADING,
     make_user_turn,
@@ -27,6 +28,7 @@ from sparkd.rewriting.history.conversation import (
     with_values,
 )
 from sparkd.rewriting.history.missing_results import insert_results
+from sparkd.rewriting.history.strictness import alternates_roles
 from sparkd.rewriting.rewrite_context import Api, RewriteContext
 
 _BLOCK_IDS = {"tool_use": "id", "tool_result": "tool_use_id"}
@@ -41,7 +43,12 @@ def pair_tool_calls(context: RewriteContext, body: JsonBody) -> JsonBody:
     events = list(_LISTERS[context.api](conversation))
     if not events:
         return body
-    pairing = pair_calls(events, short=context.template.short_call_ids is True)
+    is_strict = alternates_roles(context)
+    pairing = pair_calls(
+        events,
+        short=context.template.short_call_ids is True,
+        separates=_make_separator(context.api, conversation) if is_strict else None,
+    )
     end = _find_open_end(context.api, conversation)
     unanswered = [event for event in pairing.unanswered if event.turn < end]
     renamed = any(pairing.ids.get((event.turn, event.part), event.id) != event.id for event in events)
@@ -56,6 +63,35 @@ def pair_tool_calls(context: RewriteContext, body: JsonBody) -> JsonBody:
         ids = [pairing.ids[event.turn, event.part] for event in group]
         insert_results(context.api, conversation, pairing, changes, index=index, ids=ids)
     return replace_turns(context, body, conversation, changes)
+
+
+def _make_separator(api: Api, conversation: Conversation) -> Separates:
+    """Finds messages between a call and its result: a template whose roles alternate rejects them.
+
+    Nothing is moved: the result becomes a user turn where it is.
+    """
+    between = [
+        index for index in range(len(conversation.turns)) if not _has_only_results(api, conversation, index)
+    ]
+
+    def separates(call: Event, result: Event) -> bool:
+        return bisect_right(between, call.turn) < bisect_left(between, result.turn)
+
+    return separates
+
+
+def _has_only_results(api: Api, conversation: Conversation, index: int) -> bool:
+    """Whether a turn may be between a call and its result. In responses, other calls may be, too."""
+    turn = conversation.turns[index]
+    if api == "chat":
+        return conversation.roles[index] == "tool"
+    if api == "responses":
+        return decode_string(turn.get("type")) in _ITEM_TYPES
+    kinds = [
+        decode_string((decode_object(block) or {}).get("type"))
+        for block in decode_array(turn.get("content")) or ()
+    ]
+    return bool(kinds) and set(kinds) == {"tool_result"}
 
 
 def _find_open_end(api: Api, conversation: Conversation) -> int:

@@ -92,7 +92,8 @@ def _fix_parts(turn: Fields, parts: list[msgspec.Raw], *, is_new: bool) -> Field
         parts = [part for part in parts if _read_signed_thought(part) is None]
         if all(is_null(turn.get(name)) for name in _REASONING_FIELDS):
             turn = with_values(turn, {"reasoning": "\n\n".join(thoughts)})
-    fixed = [new for part in parts if (new := _fix_part(part)) is not None]
+    fix = _fix_result_part if decode_string(turn.get("role")) == "tool" else _fix_part
+    fixed = [new for part in parts if (new := fix(part)) is not None]
     same = not is_new and not thoughts and len(fixed) == len(parts)
     if same and all(new is old for new, old in zip(fixed, parts, strict=True)):
         return turn
@@ -116,11 +117,26 @@ def _fix_part(part: msgspec.Raw) -> msgspec.Raw | None:
         return _fix_text_part(part, fields, "refusal" if type_ == "refusal" else "text")
     if type_ in ("image_url", "input_image", "image"):
         return _fix_image(part, fields, type_)
-    if type_ in KNOWN_PARTS or (type_ is None and "text" not in fields):
+    if type_ in KNOWN_PARTS:
         return part
+    if type_ is None:
+        return _fix_untyped_part(part, fields)
     text = decode_string(fields.get("text"))
     note = f"({type_}, left out)" if text is None else text
     return None if type_ in _SILENT_PARTS else make_text_part(note, "chat")
+
+
+def _fix_untyped_part(part: msgspec.Raw, fields: Fields) -> msgspec.Raw:
+    """A part without a type. vLLM infers one from `image_url` and the like; any other is a text."""
+    if not fields.keys().isdisjoint(KNOWN_PARTS - {"text"}):
+        return part
+    text = decode_string(fields.get("text"))
+    return make_text_part(render_text(part) if text is None else text, "chat")
+
+
+def _fix_result_part(part: msgspec.Raw) -> msgspec.Raw | None:
+    """A part of a tool's result: unlike in other messages, vLLM takes no strings there."""
+    return make_text_part(render_text(part), "chat") if read_kind(part) == '"' else _fix_part(part)
 
 
 def _fix_bare_part(part: msgspec.Raw) -> msgspec.Raw | None:

@@ -27,7 +27,7 @@ from sparkd.rewriting.rewrite_context import RewriteContext
 
 NO_ANSWER = "(no answer)"
 
-_SAYING_FIELDS = ("tool_calls", "function_call", "reasoning", "reasoning_content", "refusal", "audio")
+_SAYING_FIELDS = ("tool_calls", "function_call", "reasoning", "reasoning_content", "refusal")
 _CALL_FIELDS = ("tool_calls", "function_call")
 
 

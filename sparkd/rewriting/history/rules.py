@@ -13,9 +13,12 @@ from sparkd.rewriting.history.chat_shapes import fix_chat_messages
 from sparkd.rewriting.history.documents import DOCUMENT_TYPES, inline_documents
 from sparkd.rewriting.history.empty_turns import drop_empty_turns, fill_null_content
 from sparkd.rewriting.history.items import fix_items
+from sparkd.rewriting.history.role_names import rename_roles
+from sparkd.rewriting.history.strictness import alternates_roles
 from sparkd.rewriting.history.system import fold_system_message, merge_system_messages, rename_developer
 from sparkd.rewriting.history.tool_images import move_tool_images
 from sparkd.rewriting.history.traits import LATER_SYSTEM, MAYBE_EMPTY, NO_USER, NULL_CONTENT, UNUSUAL
+from sparkd.rewriting.history.turns import fix_turns_list
 from sparkd.rewriting.history.user_turn import add_user_turn
 from sparkd.rewriting.images import IMAGE_TYPES
 from sparkd.rewriting.rewrite_context import CONVERSATION_APIS, Api, RewriteContext
@@ -51,12 +54,9 @@ def _folds_system(context: RewriteContext) -> bool:
     return _places_system(context) and context.template.system == "none"
 
 
-def alternates_roles(context: RewriteContext) -> bool:
-    """Whether roles must alternate."""
-    return context.model.rewriting.alternate_roles or context.template.alternates is True
-
-
 SHAPE_RULES: tuple[Rule, ...] = (
+    Rule("turns", KEY, _repairs, CONVERSATION_APIS, fix_turns_list),
+    Rule("roles", KEY, _repairs, CONVERSATION_APIS, rename_roles),
     Rule("documents", KEY, _repairs, CONVERSATION_APIS, inline_documents, turns=DOCUMENT_TYPES),
     Rule("message-shapes", KEY, _repairs, _CHAT, fix_chat_messages, turns=_UNUSUAL),
     Rule("block-shapes", KEY, _repairs, _MESSAGES, fix_messages, frozenset({"system"}), _UNUSUAL),

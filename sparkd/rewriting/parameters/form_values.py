@@ -13,6 +13,7 @@ import msgspec
 from sparkd.errors import InvalidRequest
 from sparkd.rewriting.body import JsonBody
 from sparkd.rewriting.decoding import decode_value
+from sparkd.rewriting.parameters.engine_facts import runs_vllm
 from sparkd.rewriting.parameters.known_fields import FIELDS, Field, Kind
 from sparkd.rewriting.rewrite_context import Api, RewriteContext
 
@@ -28,6 +29,11 @@ _MAX_SEED = 2**63 - 1
 
 _LONG = 256
 """Bytes of a value that is certainly no number, and that is not decoded here."""
+
+_SHORT_KINDS = ("integer", "number", "boolean")
+
+_NAME_LISTS = ("include", "modalities", "bad_words")
+"""Lists of strings, for which clients also send one string."""
 
 _REQUIRED = {("messages", "max_tokens"): 8192}
 """Fields that an API requires, and their values if they say nothing."""
@@ -54,7 +60,11 @@ def read_form_values(context: RewriteContext, body: JsonBody) -> JsonBody:
     omitted = []
     changed: dict[str, object] = {}
     for name, raw in body.fields.items():
-        if name not in known or len(memoryview(raw)) > _LONG:
+        if name not in known:
+            continue
+        if len(memoryview(raw)) > _LONG:
+            if known[name].kind in _SHORT_KINDS:
+                raise _build_error(name, known[name])
             continue
         read = _read_once(bytes(raw), context.api, name)
         if read is _UNCHANGED:
@@ -65,6 +75,9 @@ def read_form_values(context: RewriteContext, body: JsonBody) -> JsonBody:
             omitted.append(name)
         else:
             changed[name] = read
+    if runs_vllm(context.model) and "messages" in body.fields:
+        required = {name: value for (api, name), value in _REQUIRED.items() if api == context.api}
+        changed |= {name: value for name, value in required.items() if name not in body.fields}
     rewritten = body.with_fields(changed) if changed else body
     return rewritten.without(omitted) if omitted else rewritten
 
@@ -110,6 +123,8 @@ def _read_container(name: str, field: Field, value: Any) -> object:
     """An object or a list. A list loses its empty items; an empty list is how PHP writes an empty object."""
     if is_blank(value) or value == ([] if field.kind == "object" else {}):
         return _OMITTED
+    if name in _NAME_LISTS and isinstance(value, str):
+        return [value]
     if field.kind == "list" and isinstance(value, list):
         items = [item for item in value if item not in (None, "")]
         return value if len(items) == len(value) else items or _OMITTED

@@ -5,11 +5,24 @@ from __future__ import annotations
 from sparkd.rewriting.parameters.bounds import BOUNDED_FIELDS, reject_excess
 from sparkd.rewriting.parameters.dependent_fields import DEPENDENT_FIELDS, fix_dependent_fields
 from sparkd.rewriting.parameters.efforts import EFFORT_PLACES, fit_effort, passes_efforts
+from sparkd.rewriting.parameters.engine_facts import runs_vllm
 from sparkd.rewriting.parameters.form_values import read_form_values
+from sparkd.rewriting.parameters.formats import FORMAT_FIELDS, fix_format
 from sparkd.rewriting.parameters.known_fields import FIELDS
 from sparkd.rewriting.parameters.media import MEDIA_TRAITS
 from sparkd.rewriting.parameters.media_addresses import reject_media
+from sparkd.rewriting.parameters.responses_fields import (
+    CHOICE_FIELDS,
+    STORE_FIELDS,
+    fix_responses_fields,
+    reject_stored_responses,
+)
 from sparkd.rewriting.parameters.stops import clean_stops
+from sparkd.rewriting.parameters.template_fields import (
+    TEMPLATE_FIELDS,
+    check_logit_bias,
+    check_template_fields,
+)
 from sparkd.rewriting.parameters.thinking_budgets import BUDGET_FIELDS, fit_thinking_budget
 from sparkd.rewriting.parameters.thinking_fields import THINKING_FIELDS, move_thinking_field
 from sparkd.rewriting.parameters.token_ids import reject_token_ids
@@ -22,6 +35,7 @@ from sparkd.rewriting.rule import Rule
 from sparkd.rewriting.tools import TOOL_FIELDS
 
 EMBEDDINGS_API: frozenset[Api] = frozenset({"embeddings"})
+RESPONSES_API: frozenset[Api] = frozenset({"responses"})
 
 ALL_FIELDS = frozenset(name for fields in FIELDS.values() for name in fields)
 
@@ -37,7 +51,14 @@ def _reads_forms(context: RewriteContext) -> bool:
 
 
 VALUE_RULES = (
-    Rule("form-values", "form_values", _reads_forms, GENERATING_APIS, read_form_values, ALL_FIELDS),
+    Rule(
+        "form-values",
+        "form_values",
+        _reads_forms,
+        GENERATING_APIS,
+        read_form_values,
+        ALL_FIELDS | {"messages"},
+    ),
     Rule(
         "dependent-fields",
         "form_values",
@@ -45,6 +66,25 @@ VALUE_RULES = (
         GENERATING_APIS,
         fix_dependent_fields,
         DEPENDENT_FIELDS,
+    ),
+    Rule("formats", "form_values", _reads_forms, GENERATING_APIS, fix_format, FORMAT_FIELDS),
+    Rule("responses-fields", "form_values", _reads_forms, RESPONSES_API, fix_responses_fields, CHOICE_FIELDS),
+    Rule(
+        "stored-responses",
+        "always",
+        lambda context: runs_vllm(context.model),
+        RESPONSES_API,
+        reject_stored_responses,
+        STORE_FIELDS,
+    ),
+    Rule("template-fields", "always", _always, CONVERSATION_APIS, check_template_fields, TEMPLATE_FIELDS),
+    Rule(
+        "logit-bias",
+        "always",
+        lambda context: runs_vllm(context.model),
+        GENERATING_APIS,
+        check_logit_bias,
+        frozenset({"logit_bias"}),
     ),
 )
 """Before the owner's own defaults: a field that says nothing is not set."""

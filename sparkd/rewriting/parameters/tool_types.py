@@ -13,6 +13,7 @@ from sparkd.rewriting.parameters.tool_shapes import (
     convert_tool,
     encode_changed,
     encode_tools,
+    read_tool_name,
     read_tool_type,
     with_tools,
 )
@@ -48,7 +49,8 @@ def _convert(api: Api, tool: msgspec.Raw, native: tuple[str, ...]) -> Iterator[m
         return  # no API has tools that are not objects
     kind = read_tool_type(fields)
     if kind == "function":
-        yield convert_tool(api, tool)
+        if read_tool_name(tool):  # the model could not call one without a name
+            yield convert_tool(api, tool)
     elif kind in native:
         if kind == "namespace" and "description" not in fields:
             yield encode_raw({**fields, "description": ""})  # vLLM requires one

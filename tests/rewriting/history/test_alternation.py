@@ -69,3 +69,37 @@ def test_turns_alternate_where_the_template_wants_it(api: Api, turns: Any, expec
     free = RewriteContext(model(), api, template=Template(null_content=True, needs_user=False))
     assert rewrite_to_dict({field: turns}, strict)[field] == expected
     assert rewrite_to_dict({field: turns}, free)[field] == turns
+
+
+@pytest.mark.parametrize(
+    "next_",
+    [{"role": "user", "content": "And?"}, {"role": "user", "content": [{"type": "text", "text": "And?"}]}],
+)
+def test_in_messages_results_are_answered_before_the_users_next_message(next_: Any) -> None:
+    use = {"type": "tool_use", "id": "call00001", "name": "f", "input": {}}
+    result = {"type": "tool_result", "tool_use_id": "call00001", "content": "done"}
+    turns = [
+        {"role": "user", "content": "hi"},
+        {"role": "assistant", "content": [use]},
+        {"role": "user", "content": [result]},
+    ]
+    context = RewriteContext(model(), "messages", template=Template(alternates=True))
+    sent = rewrite_to_dict({"messages": [*turns, next_]}, context)["messages"]
+    assert sent == [*turns, {"role": "assistant", "content": "Understood."}, next_]
+    assert rewrite_to_dict({"messages": sent}, context)["messages"] == sent
+
+
+def test_in_messages_a_result_behind_another_message_becomes_a_users_text() -> None:
+    use = {"type": "tool_use", "id": "call00001", "name": "f", "input": {}}
+    result = {"type": "tool_result", "tool_use_id": "call00001", "content": "done"}
+    turns = [
+        {"role": "user", "content": "hi"},
+        {"role": "assistant", "content": [use]},
+        {"role": "user", "content": "wait"},
+        {"role": "user", "content": [result]},
+    ]
+    context = RewriteContext(model(), "messages", template=Template(alternates=True))
+    sent = rewrite_to_dict({"messages": turns}, context)["messages"]
+    assert [turn["role"] for turn in sent] == ["user", "assistant", "user", "assistant", "user"]
+    assert sent[-1]["content"] == "wait\n\n[Tool result]\ndone"
+    assert rewrite_to_dict({"messages": sent}, context)["messages"] == sent

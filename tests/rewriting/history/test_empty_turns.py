@@ -58,10 +58,10 @@ def test_a_template_that_accepts_them_gets_them() -> None:
 
 def test_a_turn_that_the_model_is_to_continue_stays() -> None:
     body = {"messages": [USER, {"role": "assistant", "content": ""}], "continue_final_message": True}
-    assert rewrite_to_dict(body, RewriteContext(model())) == body
+    assert rewrite_to_dict(body, RewriteContext(model())) == {**body, "add_generation_prompt": False}
 
 
-@pytest.mark.parametrize("more", [{"reasoning": "Hm"}, {"reasoning_content": "Hm"}, {"audio": {"id": "a"}}])
+@pytest.mark.parametrize("more", [{"reasoning": "Hm"}, {"reasoning_content": "Hm"}])
 def test_what_says_something_in_another_way_stays(more: dict[str, Any]) -> None:
     body = {"messages": [USER, {"role": "assistant", "content": "", **more}, USER]}
     assert rewrite_to_dict(body, RewriteContext(model())) == body
@@ -71,3 +71,10 @@ def test_null_beside_tool_calls_is_an_empty_text_unless_the_template_accepts_it(
     body = {"messages": [USER, calls(call()), result(), ANSWER]}
     assert rewrite_to_dict(body, RewriteContext(model()))["messages"][1]["content"] == ""
     assert rewrite_to_dict(body, RewriteContext(model(), template=Template(null_content=True))) == body
+
+
+def test_speech_that_another_server_keeps_says_nothing() -> None:
+    spoken = {"role": "assistant", "content": None, "audio": {"id": "audio_1"}}
+    assert rewrite_to_dict({"messages": [USER, spoken, USER]}, RewriteContext(model())) == {
+        "messages": [USER, USER]
+    }

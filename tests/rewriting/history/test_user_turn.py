@@ -54,7 +54,6 @@ def test_one_is_added_behind_the_system_messages(api: Api, body: Any, expected: 
     ("api", "body"),
     [
         ("chat", {"messages": []}),
-        ("chat", {"messages": [None]}),
         ("chat", {"messages": None}),
         ("messages", {"messages": []}),
         ("responses", {"input": "Hi"}),
