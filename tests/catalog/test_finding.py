@@ -42,7 +42,7 @@ def test_an_unknown_name_is_refused_with_the_nearest_one_that_works(
 
 
 def test_an_unknown_name_is_answered_with_a_few_of_the_models(folder: Folder) -> None:
-    model = '[models.{}]\nengine = "command"\ncommand = ["x"]\n'
+    model = '[models.{}]\nengine = "command"\ncommand = ["x", "{{port}}"]\n'
     with pytest.raises(ModelNotFound, match=r'; use one of "m0", "m1", "m2", "m3", "m4" and 2 more\.$'):
         folder.read("".join(model.format(f"m{number}") for number in range(7))).find("claude-opus")
     with pytest.raises(ModelNotFound, match="; the catalogue has none that is enabled"):
