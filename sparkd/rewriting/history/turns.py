@@ -18,7 +18,7 @@ from sparkd.rewriting.rewrite_context import Api, RewriteContext
 
 
 def fix_turns_list(context: RewriteContext, body: JsonBody) -> JsonBody:
-    """Make the conversation a list of objects. In responses, `messages` stand in for a missing `input`."""
+    """Make the conversation a list of objects. In responses, `messages` replace a missing `input`."""
     field = turns_field(context.api)
     value = body.fields.get(field)
     if context.api == "responses":

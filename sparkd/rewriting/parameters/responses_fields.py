@@ -38,7 +38,7 @@ _CHOICES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 
 
 def fix_responses_fields(_: RewriteContext, body: JsonBody) -> JsonBody:
-    """Leave out what no engine knows of `include`, `reasoning` and `text`."""
+    """Leave out unknown names in `include`, `reasoning` and `text`."""
     body = _fix_include(body)
     for field, choices in _CHOICES.items():
         fields = decode_object(body.fields.get(field))
