@@ -26,9 +26,7 @@ SHORT = "short"
 """The context has 256 tokens, which is less than the system prompt of any terminal client."""
 
 
-def _scripted(
-    family: str, options: Mapping[str, Any] = MappingProxyType({}), **fields: Any
-) -> dict[str, Any]:
+def scripted(family: str, options: Mapping[str, Any] = MappingProxyType({}), **fields: Any) -> dict[str, Any]:
     return {
         "runtime": "cpu",
         "source": str(SCRIPTED_MODELS[family]),
@@ -61,10 +59,10 @@ def run_sparkd() -> Iterator[SparkdProcess]:
                 "memory": {"total": "8 GiB", "reserve": 0, "learn": False},
                 "paths": {"venvs": str(VENVS), "runtimes": str(RUNTIMES)},
                 "models": {
-                    SYSTEM_FIRST: _scripted("qwen", thinking),
-                    CHANNELS: _scripted("harmony", rewriting={"drop_images": True}),
-                    ALTERNATING: _scripted("mistral"),
-                    SHORT: _scripted("qwen", thinking, context_length=256),
+                    SYSTEM_FIRST: scripted("qwen", thinking),
+                    CHANNELS: scripted("harmony", rewriting={"drop_images": True}),
+                    ALTERNATING: scripted("mistral"),
+                    SHORT: scripted("qwen", thinking, context_length=256),
                 },
             },
         )

@@ -41,7 +41,7 @@ STORE_FIELDS = frozenset({"prompt", "conversation", "previous_response_id", "bac
 
 
 def fix_responses_fields(_: RewriteContext, body: JsonBody) -> JsonBody:
-    """Leave out values of `include`, `reasoning` and `text` that no engine accepts."""
+    """Leave out unknown names in `include`, `reasoning` and `text`."""
     body = _fix_include(body)
     for field, choices in _CHOICES.items():
         fields = decode_object(body.fields.get(field))

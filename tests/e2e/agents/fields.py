@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from tests.e2e.agents.case import Case, chat, completion, messages, responses
 
@@ -13,7 +14,7 @@ NESTED = {
     "properties": {"p": {"$ref": "#/$defs/P"}},
     "additionalProperties": False,
 }
-FUNCTION = {"type": "function", "function": {"name": "lookup", "parameters": SCHEMA}}
+FUNCTION: dict[str, Any] = {"type": "function", "function": {"name": "lookup", "parameters": SCHEMA}}
 FLAT = {"type": "function", "name": "lookup", "parameters": SCHEMA}
 ANTHROPICS = {"name": "lookup", "input_schema": SCHEMA}
 
@@ -76,7 +77,7 @@ def list_stops() -> Iterator[Case]:
 
 def list_forms() -> Iterator[Case]:
     """Values as forms send them."""
-    values = {"top_p": 0, "temperature": "0.7"}
+    values: dict[str, Any] = {"top_p": 0, "temperature": "0.7"}
     yield chat(
         "a form", rules="form-values dependent-fields", **values, n=None, stream_options=None, top_logprobs=5
     )
@@ -92,7 +93,7 @@ def list_forms() -> Iterator[Case]:
     yield chat(
         "at least more than at most", max_tokens=5, min_tokens=100, rules="dependent-fields", answer=None
     )
-    everything = {
+    everything: dict[str, Any] = {
         "modalities": ["text"],
         "prediction": {"type": "content", "content": "x"},
         "web_search_options": {},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from tests.e2e.agents.case import (
     CHAT,
@@ -42,9 +43,7 @@ def list_roles() -> Iterator[Case]:
     yield chat("an assistant's turn at the end", [HI, ANSWER], answer=None)
     yield chat("a turn to continue", [HI, ANSWER], "dependent-fields", None, continue_final_message=True)
     yield chat("an empty turn", [HI, turn("assistant", ""), HI])
-    yield chat(
-        "speech that is elsewhere", [HI, {**turn("assistant", None), "audio": {"id": "a"}}, HI], "empty-turns"
-    )
+    yield chat("speech that is elsewhere", [HI, {**turn("assistant", None), "audio": {"id": "a"}}, HI])
     yield chat("LangChain's roles", [turn("human", "hi"), turn("ai", "yo"), turn("human", "hi")], "roles")
     yield chat("a role in capitals", [turn("User", "hi")], "roles")
     yield chat("another role", [HI, turn("critic", "no"), HI], "roles")
@@ -121,7 +120,7 @@ def list_item_calls() -> Iterator[Case]:
     )
     for name, between in (("developer", DEVELOPER), ("user", HI)):
         yield responses(f"a {name} before the result", [READ, item_call("a"), between, *after], answer=None)
-    encrypted = {"type": "reasoning", "id": None, "summary": [], "encrypted_content": None}
+    encrypted: dict[str, Any] = {"type": "reasoning", "id": None, "summary": [], "encrypted_content": None}
     said = [{"type": "output_text", "text": "yo"}]
     replayed = {"type": "message", "id": None, "role": "assistant", "content": said}
     yield responses(
