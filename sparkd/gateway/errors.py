@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from sparkd.errors import Holder, ModelBusy, SparkdError, Unauthorized
+from sparkd.errors import Holder, ModelBusy, Refusal, SparkdError, Unauthorized
 
 Dialect = Literal["openai", "responses", "anthropic"]
 
@@ -57,10 +57,16 @@ def error_data(error: SparkdError, dialect: Dialect, request_id: bytes = b"") ->
 
 
 def error_headers(error: SparkdError) -> dict[str, str]:
-    """The headers of an error response; Retry-After in whole seconds, rounded up, if it is known."""
+    """The headers of an error response; Retry-After in whole seconds, rounded up, if it is known.
+
+    `x-should-retry: false` has the libraries of OpenAI and Anthropic raise the error at once:
+    https://github.com/openai/openai-python/blob/main/src/openai/_base_client.py
+    """
     headers = {"content-type": "application/json", **error.headers}
     if error.retry_after is not None:
         headers["retry-after"] = str(_whole(error.retry_after))
+    elif isinstance(error, Refusal):
+        headers["x-should-retry"] = "false"  # only the owner can change this
     if isinstance(error, Unauthorized):
         headers["www-authenticate"] = "Bearer"
     if isinstance(error, ModelBusy) and error.holders:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import openai
 import psutil
 import pytest
 
@@ -109,6 +110,12 @@ def test_a_request_for_a_model_that_is_not_on_disk_is_rejected_at_once_with_the_
         "param": "model",
     }
     assert "retry-after" not in answer.headers
+    with (
+        sparkd.openai(max_retries=5) as client,
+        pytest.raises(openai.InternalServerError, match="sparkctl pull m"),
+    ):
+        client.chat.completions.create(model="m", messages=[{"role": "user", "content": "hi"}])
+    assert sparkd.log().count("refused: ") == 2, "the client does not try again"
     assert sparkd.model("m").state == "stopped"
     assert not hub.asked
 

@@ -162,7 +162,9 @@ def test_a_refusal_says_when_to_come_back_in_whole_seconds_rounded_up() -> None:
     assert (answer.status, answer.code, answer.header("retry-after")) == (429, "queue_full", "13")
     answer = refused_by_the_queue(ModelFailed("m failed: no memory", retry_after=0.0))
     assert (answer.status, answer.code, answer.header("retry-after")) == (503, "model_failed", "1")
-    assert refused_by_the_queue(ModelFailed("m is quarantined")).header("retry-after") is None
+    assert answer.header("x-should-retry") is None
+    answer = refused_by_the_queue(ModelFailed("m is quarantined"))
+    assert (answer.header("retry-after"), answer.header("x-should-retry")) == (None, "false")
 
 
 def test_a_busy_machine_answers_as_the_predecessor_did() -> None:
