@@ -43,7 +43,9 @@ def main() -> None:
 def make_gateway() -> Gateway:
     """A gateway with one model: vLLM, with vision, tools and a context of 262,144 tokens."""
     options = {"tool-call-parser": "hermes", "enable-auto-tool-choice": True, "reasoning-parser": "qwen3"}
-    timeouts = dict.fromkeys(("idle_timeout", "start_timeout", "stop_grace", "drain_timeout", "min_residency"), 1.0)
+    timeouts = dict.fromkeys(
+        ("idle_timeout", "start_timeout", "stop_grace", "drain_timeout", "min_residency"), 1.0
+    )
     fields: dict[str, Any] = {**timeouts, "download": "reject", "source": "org/m", "options": options}
     entry = Model(id="m", vision=True, context_length=262144, aliases=("alias",), **fields)
     catalogue = Catalogue(path=Path("models.toml"), settings=Settings(), models={"m": entry}, runtimes={})
@@ -57,7 +59,11 @@ def make_gateway() -> Gateway:
 
 def request(gateway: Gateway, path: str, body: bytes) -> Callable[[], object]:
     """Everything between a request's last byte and its lease."""
-    names = [(b"host", b"localhost:8009"), (b"user-agent", b"OpenAI/Python 2.8.0"), (b"accept", b"application/json")]
+    names = [
+        (b"host", b"localhost:8009"),
+        (b"user-agent", b"OpenAI/Python 2.8.0"),
+        (b"accept", b"application/json"),
+    ]
     headers = [*names, (b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     scope = {
         "method": "POST",

@@ -175,7 +175,10 @@ def agent_responses() -> dict[str, Any]:
 
 def picture(size: int) -> dict[str, Any]:
     """A question about a picture."""
-    url = "data:image/png;base64," + base64.b64encode(PICTURE + random.Random(0).randbytes(size * 3 // 4)).decode()
+    url = (
+        "data:image/png;base64,"
+        + base64.b64encode(PICTURE + random.Random(0).randbytes(size * 3 // 4)).decode()
+    )
     parts = [{"type": "text", "text": "What is this?"}, {"type": "image_url", "image_url": {"url": url}}]
     return {"model": "m", "messages": [{"role": "user", "content": parts}]}
 

@@ -116,6 +116,7 @@ def build_app(
     )
     gateway = Gateway(catalogue, supervisor, keys, template_of=template_facts.template_of)
     template_facts.on_change = gateway.forget_templates
+    supervisor.runs.on_launch = lambda model: template_facts.refresh([model])  # the files may have changed
     template_facts.refresh()
     reloader = CatalogueReloader(
         supervisor, scheduler, gateway, learning, template_facts=template_facts, machine_total=machine_total

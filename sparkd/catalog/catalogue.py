@@ -20,6 +20,9 @@ FolderName = Literal["models", "state", "run", "venvs", "runtimes"]
 LONGEST_ECHO = 100
 """The most characters of an unknown name that an error message repeats."""
 
+MAX_LISTED = 5
+"""The most models that the error for an unknown name lists."""
+
 
 class Catalogue:
     """Models, runtimes and settings, immutable.
@@ -109,8 +112,16 @@ class Catalogue:
     def _not_found(self, name: str) -> ModelNotFound:
         enabled = (known for known, found in self._names.exact.items() if found.model.enabled)
         echo = name if len(name) <= LONGEST_ECHO else name[:LONGEST_ECHO] + "…"
-        meant = did_you_mean(name, enabled) or "."
+        meant = did_you_mean(name, enabled) or self._list_enabled()
         return ModelNotFound(f"There is no model {quote(echo)}{meant}", param="model")
+
+    def _list_enabled(self) -> str:
+        """The end of a sentence: the models that can be used instead."""
+        ids = [quote(model.id) for model in self.models.values() if model.enabled]
+        if not ids:
+            return "; the catalogue has none that is enabled."
+        more = f" and {len(ids) - MAX_LISTED} more" if len(ids) > MAX_LISTED else ""
+        return f"; use one of {', '.join(ids[:MAX_LISTED])}{more}."
 
 
 def _disabled_error(model: Model) -> ModelDisabled:

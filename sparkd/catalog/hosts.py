@@ -160,7 +160,11 @@ def _parse_origin_pattern(entry: str) -> tuple[str, HostList | None, str]:
     scheme, host, port = (
         (found["scheme"].lower(), parts["host"], parts["port"] or "") if found and parts else ("", "", "")
     )
-    if not scheme or (not host and port) or (port not in ("", ANY) and int(port) > 65535):
+    if (
+        not scheme
+        or (not host and (port or scheme in _DEFAULT_PORTS))
+        or (port not in ("", ANY) and int(port) > 65535)
+    ):
         message = f"{entry!r} is not an origin"
         raise ValueError(message)
     return scheme, HostList([host]) if host else None, "" if port == _DEFAULT_PORTS.get(scheme) else port

@@ -91,7 +91,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _read_template(model: Model, models: Path) -> Template:
     location = locate_template(model, models)
-    return asyncio.run(read_templates([location]))[0] if location else UNKNOWN_TEMPLATE
+    read = asyncio.run(read_templates([location]))[0] if location else None
+    return read or UNKNOWN_TEMPLATE
 
 
 def explain(context: RewriteContext, body: JsonBody) -> Explanation:

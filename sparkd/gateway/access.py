@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Final
 
 from sparkd.catalog.hosts import (
+    NO_ORIGIN,
     HostList,
     OriginList,
     is_loopback_host,
@@ -150,7 +151,12 @@ def _check_single_host(request: RequestHead) -> None:
 
 def _describe_page(origin: bytes) -> str:
     text = origin[:MAX_CACHED].decode("latin-1")
-    if text == "null":
+    if text != NO_ORIGIN and parse_origin(text) is None:
+        return (
+            f'The header Origin, "{text}", is not valid: it has the scheme, host and port of one web page, such as '
+            "http://localhost:3000. Without API keys, sparkd serves only pages that it can identify."
+        )
+    if text == NO_ORIGIN:
         return (
             "This sparkd has no API keys, so it does not serve web pages without an origin (null), such as files. Open "
             f'the page by http://localhost, add "null" to `server.origins`, {_FIX}'

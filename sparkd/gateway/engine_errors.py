@@ -43,12 +43,17 @@ _NEXT_STEPS = {
     401: "It has an API key of its own. Remove `api-key` from its options; sparkd checks keys itself.",
     404: "Check the path, or use a model of another kind.",
     405: "Check the method and the path.",
+    429: "Try again later.",
     500: "See `sparkctl logs {model}`.",
     503: "Try again later, or see `sparkctl logs {model}`.",
 }
+_BARE = frozenset({"", "error", "internal error"} | {each.phrase.casefold() for each in HTTPStatus})
 _identifier = re.compile(r"[a-z][a-z0-9_]*")
 _tag = re.compile(r"<(?:style|script)\b.*?</(?:style|script)>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 _title = re.compile(r"<title[^>]*>(.*?)</title>", re.DOTALL | re.IGNORECASE)
+_message = re.compile(r'"(?:message|detail)": ?("(?:[^"\\]|\\.)*)')
+"""A text in JSON, whether or not its end is there."""
+
 _context = re.compile(r"maximum context length|context_length_exceeded|longer than the maximum model length")
 
 
@@ -65,7 +70,7 @@ def read_engine_error(status: int, body: bytes, model: str, target: str) -> Engi
     if found is not None:
         text = f'The engine of "{model}" rejects these fields: {found.text}'
         field = found.field or field
-    elif _is_bare(text, status):
+    elif _is_bare(text, status) or _is_page(fields):
         text = _explain(status, text, model, target)
     return EngineRejected(
         _cut(text), status=status, type_=_type(fields, status), code=_code(fields, status, text), param=field
@@ -84,11 +89,16 @@ def error_in_event(payload: bytes, model: str, target: str) -> EngineRejected | 
 
 
 def _parse(body: bytes) -> Any:
-    """JSON, otherwise text."""
+    """JSON, otherwise text. Of JSON that is cut off, such as a very long error, its message."""
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return body.decode("utf-8", "replace")
+        text = body.decode("utf-8", "replace")
+    found = _message.search(text[: 4 * LONGEST])
+    try:
+        return msgspec.json.decode(f'{found[1]}"', type=str) if found else text
+    except msgspec.DecodeError:
+        return text
 
 
 def _fields(document: Any) -> dict[str, Any]:
@@ -107,7 +117,7 @@ def _describe(fields: Mapping[str, Any], status: int) -> str:
     """The message as a text without HTML."""
     message = fields.get("message") or fields.get("detail") or ""
     text = message if isinstance(message, str) else msgspec.json.encode(message).decode()
-    if text.lstrip()[:1] == "<":
+    if _is_page(fields):
         title = _title.search(text)
         text = " ".join(_tag.sub(" ", title[1] if title else text).split())
     return text.strip() or _phrase(status)
@@ -121,16 +131,14 @@ def _phrase(status: int) -> str:
 
 
 def _is_bare(text: str, status: int) -> bool:
-    """Whether the text says no more than the status does."""
-    words = text.strip(" .").casefold().removeprefix(str(status)).strip()
-    return words in (
-        _phrase(status).casefold(),
-        "",
-        "error",
-        "unauthorized",
-        "internal error",
-        "internal server error",
-    )
+    """Whether the text says no more than a status does."""
+    return text.strip(" .").casefold().removeprefix(str(status)).strip() in _BARE
+
+
+def _is_page(fields: Mapping[str, Any]) -> bool:
+    """Whether the error is an HTML page, whose title says nothing to a user of an API."""
+    message = fields.get("message")
+    return isinstance(message, str) and message.lstrip().startswith("<")
 
 
 def _explain(status: int, text: str, model: str, target: str) -> str:

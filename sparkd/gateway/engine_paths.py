@@ -1,7 +1,8 @@
 """The paths that engines serve, with the methods, the kind of model and the kind of body that each takes.
 
-From vllm/entrypoints (0.20 to 0.33) and sglang/srt/entrypoints/http_server.py (0.4 to 0.5). A request that no engine
-could serve is rejected before a model is started for it. Engines of the kind "command" may serve anything.
+From vllm/entrypoints (0.32) and sglang/srt/entrypoints/http_server.py (0.5.9). Other versions may lack a path: SGLang
+has `/v1/messages` since 0.5.9, and `/v1/audio/transcriptions` in later versions. A request that no engine could serve
+is rejected before a model is started for it. Engines of the kind "command" may serve anything.
 """
 
 from __future__ import annotations
@@ -57,16 +58,18 @@ _ENDPOINTS: Final = (
     Endpoint("/v1/messages", _GENERATE),
     Endpoint("/v1/messages/count_tokens", _GENERATE, counts=True),
     *(
-        Endpoint(f"/v1/{api}/{step}", _GENERATE, engines=frozenset({"vllm"}))
-        for api in ("chat/completions", "completions", "responses", "messages")
-        for step in ("render", "derender", "batch")
+        Endpoint(f"/v1/{path}", _GENERATE, engines=frozenset({"vllm"}))
+        for path in (
+            *("chat/completions/render", "chat/completions/derender", "chat/completions/batch"),
+            *("completions/render", "completions/derender", "responses/render", "messages/render"),
+        )
     ),
     Endpoint("/v1/embeddings", _EMBED),
     Endpoint("/v2/embed", _EMBED, engines=frozenset({"vllm"})),
     Endpoint("/score", _SCORE, engines=frozenset({"vllm"})),
     Endpoint("/v1/score"),  # with SGLang, models that generate score, too
     Endpoint("/rerank", _SCORE, engines=frozenset({"vllm"})),
-    Endpoint("/v1/rerank", _SCORE, (b"POST", b"PUT")),
+    Endpoint("/v1/rerank", _SCORE),  # SGLang takes PUT as well, which no client uses
     Endpoint("/v2/rerank", _SCORE, engines=frozenset({"vllm"})),
     Endpoint("/classify", frozenset({"classify"})),
     Endpoint("/v1/classify", frozenset({"classify"}), vllm_path="/classify"),

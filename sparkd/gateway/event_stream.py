@@ -19,7 +19,7 @@ LONGEST_LINE = 16 * 1024 * 1024
 _error = re.compile(rb'data: ?\{"(?:error"|detail"|(?:object|type)": ?"error")')
 """How the data of an event with an error begins. A text in JSON cannot have these bytes: its quotes are escaped."""
 
-_ERROR_LINE = b"event: error\n"
+_ERROR_LINE = b"event: error"
 
 
 class EventStream:
@@ -38,6 +38,8 @@ class EventStream:
         self._read_error = read_error
         self._held: list[bytes] = []
         self._held_size = 0
+        self._previous = b""
+        """The lines that were returned last."""
         self.error: EngineRejected | None = None
 
     def feed(self, data: bytes, *, more: bool) -> bytes:
@@ -48,13 +50,15 @@ class EventStream:
             data = self._echo.in_events(data)
         if (b'error"' in data or b'{"detail"' in data) and _error.search(data) is not None:
             data = b"".join(self._edit(data))
+        if data:
+            self._previous = data
         return data
 
     def _complete_lines(self, data: bytes, *, more: bool) -> bytes:
         end = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
         if not more or self._held_size + len(data) > LONGEST_LINE:
             end = len(data)
-        if not end:
+        elif not end:
             self._hold(data)
             return b""
         lines = b"".join((*self._held, data[:end]))
@@ -70,14 +74,16 @@ class EventStream:
 
     def _edit(self, lines: bytes) -> list[bytes]:
         edited: list[bytes] = []
+        before = self._previous.splitlines()[-1:]
         for line in lines.splitlines(keepends=True):
             error = self._read_error(line[line.find(b"{") :]) if _error.match(line) else None
             if error is None:
                 edited.append(line)
+                before = [line.rstrip()]
                 continue
             self.error = error
-            if self._dialect != "openai" and (not edited or edited[-1] != _ERROR_LINE):
-                edited.append(_ERROR_LINE)
+            if self._dialect != "openai" and before != [_ERROR_LINE]:
+                edited.append(_ERROR_LINE + b"\n")
             data = error_data(error, self._dialect, self._request_id)
             edited.append(b"data: " + data + line[len(line.rstrip()) :])
         return edited

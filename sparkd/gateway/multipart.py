@@ -38,8 +38,10 @@ class FieldFinder:
             continue
 
     def replaced(self, value: bytes) -> bytes:
-        """Everything fed so far, with another value in the field, which must have been found."""
-        end = self._value_at + len(self.value or b"")
+        """Everything fed so far, with another value in the field if it has been found."""
+        if self.value is None:
+            return bytes(self._data[2:])
+        end = self._value_at + len(self.value)
         return bytes(self._data[2 : self._value_at]) + value + bytes(self._data[end:])
 
     def _step(self) -> bool:

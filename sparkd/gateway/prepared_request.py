@@ -4,7 +4,7 @@
 |---|---|---|
 | none | passed on | rejected |
 | JSON | read in full, rewritten | read in full, rewritten |
-| form | streamed | read up to its `model` field, then streamed |
+| form | read up to its `model` field, at most 64 KiB, then streamed | read up to its `model` field, then streamed |
 | anything else | streamed | read as JSON |
 
 Where an engine takes only JSON, every body is read as JSON, whatever its content type, and sent on as JSON. A
@@ -33,7 +33,7 @@ from sparkd.gateway.naming import Named, named_in_head
 from sparkd.gateway.paths import MAX_CACHED
 from sparkd.gateway.probes import is_probe
 from sparkd.gateway.request_head import RequestHead
-from sparkd.gateway.suitability import Suitability, check_media_type, check_method
+from sparkd.gateway.suitability import Suitability, check_has_body, check_media_type, check_method
 from sparkd.gateway.token_counting import TokenCount, find_counted_api, is_count
 from sparkd.rewriting import JsonBody, RequestRewriter, RewriteContext
 from sparkd.rewriting.prompt_check import check_prompt
@@ -45,6 +45,9 @@ logger = logging.getLogger(__name__)
 
 _JSON = b"application/json"
 _URL_ENCODED = b"application/x-www-form-urlencoded"
+_FORM_AHEAD = 64 * 1024
+"""Bytes of a form that are searched for its `model` if path or query name the model. Clients send files last."""
+
 _BEFORE_JSON = b" \t\r\n\xef\xbb\xbf"
 """White space, and the bytes of a byte order mark."""
 
@@ -109,6 +112,7 @@ class Preparer:
             if model is None:
                 check_method(request, named)
                 raise named.missing.with_traceback(None)  # it is one object for many requests
+            check_has_body(model, named)
             return PreparedRequest(
                 model,
                 self._engine_request(request, model, named, b"", length=0),
@@ -118,7 +122,8 @@ class Preparer:
         check_media_type(request, model, named)
         receive, length = self._decompress(request, receive)
         takes_json = named.endpoint is not None and named.endpoint.body == "json" and not request.is_form
-        if model is not None and not (request.is_json or takes_json):
+        takes_form = named.endpoint is not None and named.endpoint.body == "form" and request.is_form
+        if model is not None and not (request.is_json or takes_json or takes_form):
             upload = Upload(receive, self._limits)
             return PreparedRequest(
                 model,
@@ -207,17 +212,20 @@ class Preparer:
     ) -> PreparedRequest:
         """Read a form up to its `model`, which is replaced by the id: engines know no aliases."""
         finder = FieldFinder(request.fields[b"content-type"], b"model")
+        most = self._limits.size if named.model is None else _FORM_AHEAD
         more, size = True, 0
-        while more and finder.value is None and not finder.ended:
+        while more and finder.value is None and not finder.ended and size < most:
             message = await receive_body(receive, self._limits.stall)
             size += len(message["body"])
             self._limits.check(size)
             finder.feed(message["body"])
             more = message["more_body"]
-        if finder.value is None:  # not even a default model helps: the engine wants the field
+        if (
+            finder.value is None and named.model is None
+        ):  # the engine wants the field: a default model does not help
             raise named.missing.with_traceback(None)  # it is one object for many requests
-        value = finder.value.decode("utf-8", "replace")
-        model = self._find(request, named, value)
+        value = (finder.value or b"").decode("utf-8", "replace") or named.asked
+        model = named.model or self._find(request, named, value)
         self._suitability.check(request, model, named)
         ahead = finder.replaced(model.id.encode())
         if length is not None:

@@ -163,7 +163,7 @@ class ClientConnection(HttpToolsProtocol):
         try:
             self._parse(data)
         except httptools.HttpParserError as error:
-            self._reject(InvalidRequest(f"This is not HTTP: {error}."))
+            self._reject(InvalidRequest(_describe_invalid(data, error)))
         else:
             if self._in_head and self._head_size > MAX_HEAD:
                 self._reject(HeadersTooLarge(f"The request's head is longer than {MAX_HEAD} bytes."))
@@ -283,3 +283,11 @@ class ClientConnection(HttpToolsProtocol):
         cycle, self._current = self._current, None
         if cycle is not None and cycle is self.cycle:
             self.scope = cycle.scope = None  # type: ignore[assignment]  # set again with the next head
+
+
+def _describe_invalid(data: bytes, error: httptools.HttpParserError) -> str:
+    if data.startswith(b"PRI * HTTP/2"):
+        return "This is HTTP/2, and sparkd serves HTTP/1.1. Switch HTTP/2 off in the client or proxy."
+    if data.startswith(b"\x16\x03"):
+        return "This is TLS, and sparkd serves plain HTTP. Use http:// in the base URL, or a proxy that serves TLS."
+    return f"This is not valid HTTP: {error}."

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.tasks import Task, find_tasks
-from sparkd.errors import MediaTypeNotSupported, MethodNotAllowed, TaskNotSupported
+from sparkd.errors import InvalidRequest, MediaTypeNotSupported, MethodNotAllowed, TaskNotSupported
 from sparkd.gateway.engine_paths import Endpoint
 from sparkd.gateway.naming import Named, path_not_found
 from sparkd.gateway.request_head import RequestHead
@@ -73,6 +73,14 @@ def check_method(request: RequestHead, named: Named) -> None:
             f"{named.path} does not accept {request.method.decode()}; use {allowed}.",
             [method.decode() for method in endpoint.methods],
         )
+
+
+def check_has_body(model: Model, named: Named) -> None:
+    """Raise InvalidRequest for a request without a body where the model's engine needs one."""
+    endpoint = named.endpoint
+    if endpoint is not None and endpoint.body != "none" and model.engine != "command":
+        kind = "a JSON object" if endpoint.body == "json" else "a form (multipart/form-data)"
+        raise InvalidRequest(f"The request has no body. {named.path} takes {kind}.")
 
 
 def check_media_type(request: RequestHead, model: Model | None, named: Named) -> None:

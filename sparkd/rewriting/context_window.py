@@ -9,7 +9,8 @@ import msgspec
 from sparkd.catalog.definitions import Model
 from sparkd.errors import ContextExceeded, InvalidRequest
 from sparkd.rewriting.body import JsonBody
-from sparkd.rewriting.decoding import decode_array, decode_value, is_null
+from sparkd.rewriting.decoding import decode_value, is_null
+from sparkd.rewriting.history.conversation import read_conversation
 from sparkd.rewriting.rewrite_context import Api, RewriteContext
 from sparkd.rewriting.token_count import PromptTokens, count_if_over, count_prompt_tokens
 
@@ -46,7 +47,7 @@ def cap_tokens(context: RewriteContext, body: JsonBody) -> JsonBody:
     requested = _read_limit(body, names)
     length = context_length(context.model) or 0
     limit = _compute_limit(context, body, length, requested)
-    if context.api == "chat" and decode_array(body.fields.get("messages")) is not None:
+    if context.api == "chat" and read_conversation(context, body) is not None:
         new_limit = limit if requested is None or requested < 1 else min(requested, limit)
         return body.with_fields(dict.fromkeys(names, new_limit))
     return body if requested is None or requested <= limit else body.with_field(names[0], limit)

@@ -20,6 +20,7 @@ _content: msgspec.json.Decoder[str | list[msgspec.Raw] | Fields] = msgspec.json.
 )
 _value_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 _encoder = msgspec.json.Encoder()
+_OBJECT, _ARRAY, _STRING = b'{["'
 
 
 def encode_raw(value: object) -> msgspec.Raw:
@@ -29,17 +30,17 @@ def encode_raw(value: object) -> msgspec.Raw:
 
 def decode_object(value: msgspec.Raw | None) -> Fields | None:
     """The fields of an object, their values undecoded."""
-    return _try_decode(_object_decoder, value)
+    return _try_decode(_object_decoder, value) if _begins_with(value, _OBJECT) else None
 
 
 def decode_array(value: msgspec.Raw | None) -> list[msgspec.Raw] | None:
     """The items of an array, undecoded."""
-    return _try_decode(_array_decoder, value)
+    return _try_decode(_array_decoder, value) if _begins_with(value, _ARRAY) else None
 
 
 def decode_string(value: msgspec.Raw | None) -> str | None:
     """A string."""
-    return _try_decode(_string_decoder, value)
+    return _try_decode(_string_decoder, value) if _begins_with(value, _STRING) else None
 
 
 def decode_content(value: msgspec.Raw | None) -> str | list[msgspec.Raw] | Fields | None:
@@ -60,6 +61,11 @@ def decode_value(value: msgspec.Raw | None) -> Any:
 def is_null(value: msgspec.Raw | None) -> bool:
     """Whether a value is null or missing."""
     return value is None or bytes(value).strip() == b"null"
+
+
+def _begins_with(value: msgspec.Raw | None, first: int) -> bool:
+    """Whether a value is of the type that begins with this byte. An error of the decoder would cost much more."""
+    return value is not None and memoryview(value)[0] == first
 
 
 def _try_decode(decoder: msgspec.json.Decoder[T], value: msgspec.Raw | None) -> T | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
@@ -54,9 +55,14 @@ def is_image(part: msgspec.Raw) -> bool:
     return fields is not None and decode_string(fields.get("type")) in IMAGE_TYPES
 
 
+def is_image_value(part: dict[str, Any]) -> bool:
+    """Whether a decoded part of a message is an image."""
+    kind = part.get("type")
+    return isinstance(kind, str) and kind in IMAGE_TYPES
+
+
 def _list_turns(body: JsonBody, name: str) -> list[msgspec.Raw]:
-    """The messages, if they may contain an image. Most requests have none and are not decoded."""
-    return (decode_array(body.fields[name]) or []) if body.may_name(name, b"image") else []
+    return decode_array(body.fields.get(name)) or []
 
 
 def _has_image(turn: msgspec.Raw, depth: int = _MAX_DEPTH) -> bool:

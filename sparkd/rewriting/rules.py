@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 
 import msgspec
@@ -13,15 +14,22 @@ from sparkd.rewriting.context_window import cap_tokens, is_capped
 from sparkd.rewriting.fields import apply_preset, fill_defaults, set_fields, set_model_id, strip_fields
 from sparkd.rewriting.history.rules import FOLD_RULE, ORDER_RULES, SHAPE_RULES
 from sparkd.rewriting.history.strictness import alternates_roles
-from sparkd.rewriting.images import drop_images, reject_images
+from sparkd.rewriting.images import IMAGE_TYPES, drop_images, reject_images
 from sparkd.rewriting.parameters.table import EFFORT_RULES, MEDIA_RULES, TOOL_RULES, VALUE_RULES
 from sparkd.rewriting.rewrite_context import ALL_APIS, CONVERSATION_APIS, GENERATING_APIS, Api, RewriteContext
 from sparkd.rewriting.roles import alternate_roles
 from sparkd.rewriting.rule import Rule
+from sparkd.rewriting.selection import RuleSelection
 from sparkd.rewriting.text import join_text, needs_joined_text
-from sparkd.rewriting.thinking import apply_reasoning_effort, apply_thinking_flag, disable_thinking
+from sparkd.rewriting.thinking import (
+    EFFORT_FIELDS,
+    EFFORT_OBJECTS,
+    apply_reasoning_effort,
+    apply_thinking_flag,
+    disable_thinking,
+)
 from sparkd.rewriting.tool_hints import add_tool_hints
-from sparkd.rewriting.tools import require_tool, strip_tools
+from sparkd.rewriting.tools import TOOL_FIELDS, require_tool, strip_tools
 
 CHAT_API: frozenset[Api] = frozenset({"chat"})
 
@@ -48,9 +56,15 @@ RULES: tuple[Rule, ...] = (
         lambda context: context.model.rewriting.drop_images and not context.model.vision,
         CONVERSATION_APIS,
         drop_images,
+        turns=IMAGE_TYPES,
     ),
     Rule(
-        "reject-images", "vision", lambda context: not context.model.vision, CONVERSATION_APIS, reject_images
+        "reject-images",
+        "vision",
+        lambda context: not context.model.vision,
+        CONVERSATION_APIS,
+        reject_images,
+        turns=IMAGE_TYPES,
     ),
     *MEDIA_RULES,
     *TOOL_RULES,
@@ -79,6 +93,7 @@ RULES: tuple[Rule, ...] = (
         lambda context: context.model.rewriting.tools == "strip",
         CONVERSATION_APIS,
         strip_tools,
+        frozenset(TOOL_FIELDS),
     ),
     Rule(
         "require-tool",
@@ -86,6 +101,7 @@ RULES: tuple[Rule, ...] = (
         lambda context: context.model.rewriting.tools == "require",
         CONVERSATION_APIS,
         require_tool,
+        frozenset({"tools"}),
     ),
     Rule(
         "thinking-flag",
@@ -93,6 +109,7 @@ RULES: tuple[Rule, ...] = (
         lambda context: context.model.rewriting.thinking_switch,
         CONVERSATION_APIS,
         apply_thinking_flag,
+        frozenset({"thinking"}),
     ),
     Rule(
         "reasoning-effort",
@@ -100,6 +117,7 @@ RULES: tuple[Rule, ...] = (
         lambda context: context.model.rewriting.thinking_switch,
         CONVERSATION_APIS,
         apply_reasoning_effort,
+        frozenset({*EFFORT_FIELDS, *EFFORT_OBJECTS}),
     ),
     Rule(
         "disable-thinking",
@@ -146,22 +164,26 @@ class RequestRewriter:
     """The rules that can apply to each model of one catalogue, computed at the first request for each template."""
 
     def __init__(self) -> None:
-        self._rules: dict[tuple[str, Api, Template], tuple[Rule, ...]] = {}
+        self._selections: dict[tuple[str, Api, Template], RuleSelection] = {}
 
     def rewrite(self, context: RewriteContext, body: JsonBody) -> RewriteResult:
         """Rewrite a body. Raises RequestError if the model cannot serve it."""
         key = (context.model.id, context.api, context.template)
-        rules = self._rules.get(key)
-        if rules is None:
-            rules = self._rules[key] = tuple(rule for rule in RULES if _applies(rule, context))
+        selection = self._selections.get(key)
+        if selection is None:
+            applied = (rule for rule in RULES if rule is not SURROGATES_RULE and _applies(rule, context))
+            selection = self._selections[key] = RuleSelection(context.api, applied)
         steps = [RuleStep(SURROGATES_RULE, True, {}, {}, in_bytes=True)] if body.is_repaired else []
-        for rule in rules:
+        pending = deque(selection.select(body))
+        while pending:
+            place, rule = pending.popleft()
             rewritten = rule.apply(context, body)
             if rewritten is not body:
                 before, after = _diff_fields(body, rewritten)
                 if before:
                     steps.append(RuleStep(rule, applies=True, before=before, after=after))
                 body = rewritten
+                pending = deque(selection.select(body, place + 1))
         return RewriteResult(body, tuple(steps))
 
 

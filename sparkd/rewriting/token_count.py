@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -12,15 +13,17 @@ from sparkd.rewriting.body import JsonBody
 from sparkd.rewriting.decoding import (
     Fields,
     decode_array,
-    decode_content,
     decode_object,
     decode_string,
+    decode_value,
     is_null,
 )
+from sparkd.rewriting.history.conversation import Conversation
 from sparkd.rewriting.image_size import read_image_size
-from sparkd.rewriting.images import IMAGE_TYPES, TURN_FIELDS
+from sparkd.rewriting.images import TURN_FIELDS, is_image_value
+from sparkd.rewriting.remembering import remember
 from sparkd.rewriting.rewrite_context import RewriteContext
-from sparkd.rewriting.token_estimate import TokenEstimate, estimate_max_tokens, estimate_tokens
+from sparkd.rewriting.token_estimate import estimate_max_tokens, estimate_tokens
 
 TOKENS_PER_MESSAGE = 6
 """Tokens that a chat template puts around a message."""
@@ -43,6 +46,8 @@ _METADATA_KEYS = frozenset(
     {"type", "role", "id", "call_id", "tool_call_id", "tool_use_id", "cache_control", "status"}
 )
 _MAX_DEPTH = 16
+_encode = msgspec.json.Encoder().encode
+_estimate_tools = remember(estimate_tokens)
 
 
 class PromptTokens(Struct, frozen=True):
@@ -95,7 +100,7 @@ class _PromptCounter:
         fields = body.fields
         for name in _TEXT_FIELDS:
             if name in fields:
-                self._add_field(name, fields[name])
+                self._add_field(body, name)
         self._tools: list[bytes] = []
         if context.model.rewriting.tools != "strip":
             self._tools = [bytes(fields[name]) for name in _TOOL_FIELDS if not is_null(fields.get(name))]
@@ -110,8 +115,8 @@ class _PromptCounter:
 
     def count(self) -> PromptTokens:
         """The tokens."""
-        text_tokens = self._estimate(self._texts)
-        tool_tokens = self._estimate(self._tools)
+        text_tokens = estimate_tokens(b"".join(self._texts), self._tokenizer)
+        tool_tokens = _estimate_tools(b"".join(self._tools), self._tokenizer)
         return PromptTokens(
             math.ceil(text_tokens.likely) + self._template_tokens + self._given_tokens,
             math.ceil(tool_tokens.likely) + (TOKENS_FOR_TOOLS if self._tools else 0),
@@ -121,23 +126,24 @@ class _PromptCounter:
             + len(self._images) * MIN_IMAGE_TOKENS,
         )
 
-    def _estimate(self, texts: list[bytes]) -> TokenEstimate:
-        return estimate_tokens(b"".join(texts), self._tokenizer)
-
-    def _add_field(self, name: str, value: msgspec.Raw) -> None:
+    def _add_field(self, body: JsonBody, name: str) -> None:
+        value = body.fields[name]
         if name == "prompt":
             self._add_prompts(value)
             return
-        content = decode_content(value)
-        if name in TURN_FIELDS and isinstance(content, list):
-            self._template_tokens += TOKENS_PER_MESSAGE * len(content)
-        self._add_value(value, content, _MAX_DEPTH)
+        conversation = body.derive(name, Conversation) if name in TURN_FIELDS else None
+        if conversation is None or not conversation.is_list:
+            self._add_value(value, _MAX_DEPTH)
+            return
+        turns = conversation.decoded_turns if conversation.values is None else conversation.values
+        self._template_tokens += TOKENS_PER_MESSAGE * len(turns)
+        self._add_decoded(turns, _MAX_DEPTH)
 
     def _add_prompts(self, value: msgspec.Raw) -> None:
         """Of several prompts, the longest counts, because each gets its own response. Numbers are tokens."""
         prompts = decode_array(value)
         if prompts is None:
-            self._add_value(value, decode_content(value), 1)
+            self._add_value(value, 1)
             return
         lists = [decode_array(prompt) for prompt in prompts]
         texts = [text.encode("utf-8", "replace") for text in map(decode_string, prompts) if text is not None]
@@ -148,26 +154,31 @@ class _PromptCounter:
         else:
             self._given_tokens = len(prompts)
 
-    def _add_value(
-        self, value: msgspec.Raw, content: str | list[msgspec.Raw] | Fields | None, depth: int
-    ) -> None:
-        """Collect the texts and images of a value, whose content is given too; `depth` more levels."""
-        if isinstance(content, str):
-            self._texts.append(content.encode("utf-8", "replace"))
-        elif content is None or not depth:
+    def _add_value(self, value: msgspec.Raw, depth: int) -> None:
+        decoded = decode_value(value)
+        if decoded is None:
             self._texts.append(bytes(value))
-        elif isinstance(content, list):
-            for item in content:
-                self._add_value(item, decode_content(item), depth - 1)
-        elif decode_string(content.get("type")) in IMAGE_TYPES:
-            self._images.append(_count_image_tokens(content))
         else:
-            for name, inner in content.items():
+            self._add_decoded(decoded, depth)
+
+    def _add_decoded(self, value: Any, depth: int) -> None:
+        """Collect the texts and images of a value; `depth` more levels."""
+        if isinstance(value, str):
+            self._texts.append(value.encode("utf-8", "replace"))
+        elif not depth or not isinstance(value, list | dict):
+            self._texts.append(_encode(value))
+        elif isinstance(value, list):
+            for item in value:
+                self._add_decoded(item, depth - 1)
+        elif is_image_value(value):
+            self._images.append(_count_image_tokens(value))
+        else:
+            for name, inner in value.items():
                 if name not in _METADATA_KEYS:
-                    self._add_value(inner, decode_content(inner), depth - 1)
+                    self._add_decoded(inner, depth - 1)
 
 
-def _count_image_tokens(image: Fields) -> int:
+def _count_image_tokens(image: dict[str, Any]) -> int:
     size = read_image_size(_read_base64(image))
     if size is None:
         return UNKNOWN_IMAGE_TOKENS
@@ -175,14 +186,18 @@ def _count_image_tokens(image: Fields) -> int:
     return min(max(patches, MIN_IMAGE_TOKENS), MAX_IMAGE_TOKENS)
 
 
-def _read_base64(image: Fields) -> str:
+def _read_base64(image: dict[str, Any]) -> str:
     """The base64 of an image in any of the three APIs; "" for an image at a URL."""
-    source = decode_object(image.get("source"))
-    if source is not None:
-        return decode_string(source.get("data")) or ""
+    source = image.get("source")
+    if isinstance(source, dict):
+        return _read_text(source.get("data"))
     link = image.get("image_url")
-    url = decode_string(link) or decode_string((decode_object(link) or {}).get("url")) or ""
-    return url.partition(";base64,")[2]
+    url = link.get("url") if isinstance(link, dict) else link
+    return _read_text(url).partition(";base64,")[2]
+
+
+def _read_text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _estimate_by_length(body: JsonBody) -> int:

@@ -61,6 +61,14 @@ _TOKENS_PER_SPACE_PAIR = {"large": 0.40, "small": 0.30}
 _DEAREST_LARGE = max(class_.large for class_ in _CLASSES.values())
 _DEAREST_SMALL = max(class_.small for class_ in _CLASSES.values())
 
+_WEIGHTS = {
+    "large": {name: (class_.large, class_.least) for name, class_ in _CLASSES.items()},
+    "small": {name: (class_.small, class_.least) for name, class_ in _CLASSES.items()},
+}
+"""Tokens per character of a class, and the smallest share of these, by size."""
+
+_NOTHING = TokenEstimate(0.0, 0.0)
+
 _MOST_COMMON = "lower"
 _CODES = {name: 0x80 + place for place, name in enumerate(_CLASSES)}
 _ASCII: tuple[str, ...] = ("upper", "digit", "space", "line", "punctuation")
@@ -91,17 +99,18 @@ def estimate_max_tokens(size: int, tokenizer: Tokenizer) -> float:
 
 def estimate_tokens(data: bytes, tokenizer: Tokenizer) -> TokenEstimate:
     """The estimated number of tokens of a text in UTF-8."""
+    if not data:
+        return _NOTHING
     size = "small" if tokenizer == "small" else "large"
     pairs = data.count(b"  ")
     likely = pairs * _TOKENS_PER_SPACE_PAIR[size]
     least = 0.0
+    weights = _WEIGHTS[size]
     for name, count in _count_classes(data).items():
-        class_ = _CLASSES[name]
-        tokens = (count - 2 * pairs if name == "space" else count) * (
-            class_.small if size == "small" else class_.large
-        )
+        weight, least_share = weights[name]
+        tokens = (count - 2 * pairs if name == "space" else count) * weight
         likely += tokens
-        least += tokens * class_.least
+        least += tokens * least_share
     return TokenEstimate(likely, least)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from sparkd.catalog.definitions import Model
 from sparkd.journal.handler import event
@@ -25,6 +26,7 @@ class Runs:
         self, services: RunServices, *, run_directories: RunDirectories, starter: EngineStarter, tasks: Tasks
     ) -> None:
         self.launched = services.launched
+        self.on_launch: Callable[[Model], None] = lambda model: None  # noqa: ARG005
         self.logs: dict[str, Log] = {}
         self._prepared: dict[int, Run] = {}
         self._lives: dict[int, RunLife] = {}
@@ -58,6 +60,7 @@ class Runs:
         """Launch a run, which may have been prepared."""
         run = self._prepared.pop(number, None) or self._create(model, number)
         self._add(run)
+        self.on_launch(model)
         logger.info('Starting model "%s" (run %d)', model.id, number, extra=event("starting", model.id))
         self._tasks.start(self._lives[number].launch(), f"{run.model.id} run {number}")
 

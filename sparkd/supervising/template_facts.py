@@ -88,7 +88,11 @@ class TemplateFacts:
                 return
             kept = {id_: read for id_, read in self._read.items() if id_ in self._catalogue.models}
             for (id_, (_, stamp)), template in zip(changed.items(), templates, strict=True):
-                kept[id_] = ReadTemplate(stamp, template)
+                if template is not None:
+                    kept[id_] = ReadTemplate(stamp, template)
+            _report_unread(
+                [id_ for id_, template in zip(changed, templates, strict=True) if template is None]
+            )
             self._read = kept
             self.on_change()
             await asyncio.to_thread(_store, self._path, kept)
@@ -104,6 +108,15 @@ class TemplateFacts:
                 if location and stamp and (known is None or known.stamp != stamp):
                     found[model.id] = location, stamp
         return found
+
+
+def _report_unread(models: list[str]) -> None:
+    if models:
+        logger.warning(
+            "Cannot read the chat templates of %s: the process that reads them was killed, or took too long. Rules "
+            "stay careful with these models; run `sparkctl reload` to try again.",
+            ", ".join(models),
+        )
 
 
 def _load(path: Path) -> dict[str, ReadTemplate]:

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from sparkd.catalog.templates import UNKNOWN_TEMPLATE, Template
+from sparkd.catalog.templates import Template
 from sparkd.templates.locations import TemplateLocation
 
 TIME_LIMIT: Final = 60.0
@@ -24,18 +24,25 @@ _decode = msgspec.json.Decoder(Template).decode
 
 async def read_templates(
     locations: Sequence[TemplateLocation], time_limit: float = TIME_LIMIT
-) -> list[Template]:
-    """Find out what each template accepts; UNKNOWN_TEMPLATE for one that is not read within `time_limit` seconds.
+) -> list[Template | None]:
+    """Find out what each template accepts; None for one that was not read: its process ended, or time ran out.
 
     Never fails.
     """
-    output = bytearray()
-    if locations:
-        with suppress(TimeoutError, OSError):
-            async with asyncio.timeout(time_limit):
-                await _run(msgspec.json.encode(locations), output)
-    found = list(_parse(output))
-    return (found + [UNKNOWN_TEMPLATE] * len(locations))[: len(locations)]
+    deadline = asyncio.get_running_loop().time() + time_limit
+    found: list[Template | None] = []
+    while len(found) < len(locations):
+        output = bytearray()
+        try:
+            async with asyncio.timeout_at(deadline):
+                await _run(msgspec.json.encode(locations[len(found) :]), output)
+        except (TimeoutError, OSError):
+            found += _parse(output)
+            break
+        found += _parse(output)
+        if len(found) < len(locations):
+            found.append(None)  # the process ended while it read this one; another process reads the rest
+    return (found + [None] * len(locations))[: len(locations)]
 
 
 async def _run(data: bytes, output: bytearray) -> None:

@@ -90,14 +90,13 @@ class Upstream:
                 connection.exchange(head, request.body, sink, partial(set_outcome, ended))
                 await ended
                 break
-            except StaleConnection as stale:  # a new connection is never stale: at most one retry
+            except StaleConnection:  # a new connection is never stale: at most one retry
                 connection.abort()
                 try:
                     connection = await self._connect()
-                except EngineUnreachable as error:
-                    raise UpstreamError(
-                        error.message
-                    ) from stale  # the request was sent, to the stale connection
+                except EngineUnreachable as error:  # the request was sent, to the stale connection
+                    reason = self._closing_reason or "the engine disconnected before it responded"
+                    raise UpstreamError(reason) from error
             except BaseException:
                 connection.abort()
                 raise
@@ -211,7 +210,8 @@ class Upstream:
             async with asyncio.timeout(self._connect_timeout):
                 connection = await self._open_connection()
         except (OSError, TimeoutError) as error:
-            raise EngineUnreachable(f"the engine does not accept connections: {error!r}") from error
+            reason = error.strerror or "there was no answer in time"
+            raise EngineUnreachable(f"the engine does not accept connections: {reason}") from error
         self._open.add(connection)
         return connection
 

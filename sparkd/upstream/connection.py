@@ -304,4 +304,4 @@ def _invalid_response_error(error: Exception) -> UpstreamError:
     """Return the error of an invalid response: our own, if a callback raised it inside the parser, or the parser's."""
     if isinstance(error.__context__, UpstreamError):
         return error.__context__
-    return UpstreamError(f"the engine's response is not valid HTTP: {error}")
+    return UpstreamError(f"the engine sent a response that is not valid HTTP: {error}")

@@ -27,9 +27,10 @@ HOP_BY_HOP = frozenset(
 )
 """Headers that are never passed on. Trailers are dropped too: few clients read them, and `TE` is not passed on."""
 
-_REWRITTEN = HOP_BY_HOP | {b"host", b"expect", b"content-length"}
+_REWRITTEN = HOP_BY_HOP | {b"host", b"expect", b"content-length", b"accept-encoding"}
 """Request headers that are not passed on. `host` and `content-length` are written again, because the length may have
-changed; `expect` has already been answered."""
+changed; `expect` has already been answered. Without `accept-encoding`, an engine does not compress its response: sparkd
+reads errors and the model's name in it, and on one machine compression only costs time."""
 
 
 def named_by_connection(values: Iterable[bytes]) -> set[bytes]:

@@ -28,9 +28,9 @@ def test_a_model_is_found_by_its_id_and_by_its_aliases(name: str, folder: Folder
     [
         ("smolm2", 'There is no model "smolm2"; did you mean "smollm2"?'),
         ("SmolLM2", 'There is no model "SmolLM2"; did you mean "smollm2"?'),
-        ("gpt-oss-20", 'There is no model "gpt-oss-20".'),
-        ("", 'There is no model "".'),
-        ("y" * 5000, f'There is no model "{"y" * 100}…".'),
+        ("gpt-oss-20", 'There is no model "gpt-oss-20"; use one of "smollm2".'),
+        ("", 'There is no model ""; use one of "smollm2".'),
+        ("y" * 5000, f'There is no model "{"y" * 100}…"; use one of "smollm2".'),
     ],
 )
 def test_an_unknown_name_is_refused_with_the_nearest_one_that_works(
@@ -39,6 +39,14 @@ def test_an_unknown_name_is_refused_with_the_nearest_one_that_works(
     with pytest.raises(ModelNotFound) as refused:
         folder.read(TEXT).find(name)
     assert (refused.value.message, refused.value.param, refused.value.status) == (message, "model", 404)
+
+
+def test_an_unknown_name_is_answered_with_a_few_of_the_models(folder: Folder) -> None:
+    model = '[models.{}]\nengine = "command"\ncommand = ["x", "{{port}}"]\n'
+    with pytest.raises(ModelNotFound, match=r'; use one of "m0", "m1", "m2", "m3", "m4" and 2 more\.$'):
+        folder.read("".join(model.format(f"m{number}") for number in range(7))).find("claude-opus")
+    with pytest.raises(ModelNotFound, match="; the catalogue has none that is enabled"):
+        folder.read("").find("claude-opus")
 
 
 @pytest.mark.parametrize("name", ["gpt-oss-20b", "oss"])

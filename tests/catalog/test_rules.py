@@ -128,6 +128,26 @@ def test_a_revision_is_a_branch_a_tag_or_a_commit_of_a_repository(folder: Folder
     assert problem.endswith("only a repository has revisions, and the source is not one")
 
 
+def test_a_media_domain_is_compared_with_hosts(folder: Folder) -> None:
+    text = MODEL + "media_domains = ['{}']"
+    for domain in ("upload.wikimedia.org", "localhost", "10.0.0.1", "a-b.example"):
+        assert folder.problems(text.format(domain)) == []
+    for domain, meant in (
+        ("https://a.example/x", "a.example"),
+        ("*.a.example", "a.example"),
+        ("A.example", "a.example"),
+        ("a.example:80", "a.example"),
+        ("a b", None),
+        ("*", None),
+        ("", None),
+    ):
+        hint = f'; did you mean "{meant}"?' if meant else ""
+        expected = f'expected a whole domain in lower case, such as "upload.wikimedia.org"{hint}'
+        assert folder.problems(text.format(domain)) == [
+            f'models.toml: models.m.media_domains = "{domain}": {expected}'
+        ]
+
+
 def test_a_command_needs_its_arguments_and_no_options(folder: Folder) -> None:
     assert folder.problems('[models.m]\nengine = "command"') == [
         'models.toml: models.m: engine "command" needs a command'

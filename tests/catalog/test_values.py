@@ -138,6 +138,7 @@ def test_addresses_that_other_machines_reach_are_known() -> None:
                 "https://a:99999",
                 "https://*a",
                 "http://:80",
+                "http://",
                 "",
             )
         ),

@@ -6,10 +6,11 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import httpx
@@ -142,9 +143,16 @@ def test_an_engine_that_floods_its_output_neither_blocks_nor_delays_others(build
     assert "lines dropped" in sparkd.sparkctl("logs", "-n", "2000", "loud").stdout
 
 
+def starts_on_record(folder: Path) -> list[str]:
+    """Return the models that the history says are starting. A slow disk takes a while to record that one is ready."""
+    with closing(sqlite3.connect(folder / "state" / "history.sqlite")) as history:
+        return [model for (model,) in history.execute("SELECT model FROM starting")]
+
+
 def test_the_next_sparkd_kills_the_orphans_of_a_killed_one(build: Build) -> None:
     sparkd = build({"a": engine("--fork-grandchildren", "1", "--fork-runaways", "1")})
     sparkd.chat("a")
+    wait_until("the start is no longer on record", lambda: not starts_on_record(sparkd.folder))
     sparkd.stop(signal.SIGKILL)
     assert sparkd.processes(), "an engine outlives a killed sparkd: that is the point of this test"
     sparkd.start()

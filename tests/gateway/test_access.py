@@ -394,3 +394,15 @@ def test_engines_see_neither_origin_nor_key() -> None:
 
     run(test)
     assert [seen[0].header(name) for name in ("origin", "api-key", "x-api-key")] == [None, None, None]
+
+
+@pytest.mark.parametrize("origin", ["", "localhost", "http://localhost:3000, http://other", "http://a b"])
+def test_an_origin_that_is_none_is_not_suggested_for_the_settings(origin: str) -> None:
+    async def test() -> None:
+        async with house() as here:
+            answer = await here.ask(post("host: localhost", f"origin: {origin}"))
+            assert (answer.status, answer.code) == (403, "access_denied")
+            assert "is not valid" in answer.json["error"]["message"]
+            assert "server.origins" not in answer.json["error"]["message"]
+
+    run(test)

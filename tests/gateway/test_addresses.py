@@ -155,7 +155,7 @@ SEGMENTS = st.one_of(
         [*FORBIDDEN, "v1", "V1", "api", "openai", "anthropic", "engines", "deployments", "m", "models", ""]
     ),
     st.sampled_from([word for path in BELOW_V1 for word in path]),
-    st.text(st.characters(exclude_characters="/"), max_size=6),
+    st.text(st.characters(exclude_characters="/", exclude_categories=["Cs"]), max_size=6),
 )
 
 

@@ -51,6 +51,7 @@ def test_nobody_listening_is_told_as_502() -> None:
             here.engine.path.unlink()
             got = await here.ask(request())
             assert (got.status, got.code) == (502, "engine_failed")
+            assert 'The engine of "m" does not accept connections: ' in got.json["error"]["message"]
 
     run(test)
 
@@ -63,6 +64,10 @@ def test_a_stream_ends_with_an_error_event_and_done() -> None:
             assert (got.status, events[0], events[2]) == (200, b'data: {"a":1}', b"data: [DONE]")
             told = json.loads(events[1].strip().removeprefix(b"data: "))
             assert told["error"]["code"] == "engine_failed"
+            assert told["error"]["message"] == (
+                'The engine of "m" disconnected in the middle of its response. Try again; if it happens again, see '
+                "`sparkctl logs m`."
+            )
 
     run(test)
 

@@ -54,6 +54,25 @@ def test_a_form_names_its_model_in_a_field_which_becomes_the_id(model_last: bool
     run(test)
 
 
+def test_the_path_names_the_model_whatever_the_form_says() -> None:
+    seen: list[Asked] = []
+
+    async def test() -> None:
+        async with house(answering(OK, asked=seen)) as here:
+            for name in ("org/alias", "unknown"):
+                body = form(name=name)
+                head = form_head(len(body), path="/v1/m/audio/transcriptions")
+                assert (await here.ask(head + body)).status == 200
+                assert seen[-1].body == form(name="m")
+            body = form(name="x").replace(b'"model"', b'"other"')
+            assert (
+                await here.ask(form_head(len(body), path="/v1/m/audio/transcriptions") + body)
+            ).status == 200
+            assert seen[-1].body == body
+
+    run(test)
+
+
 def test_a_form_may_come_in_chunks_cut_anywhere() -> None:
     seen: list[Asked] = []
     body = form(model_last=True)

@@ -10,6 +10,7 @@ import random
 import pytest
 
 from sparkd.catalog.settings import Server, Settings
+from sparkd.gateway.engine_errors import error_in_event
 from sparkd.gateway.errors import Dialect
 from sparkd.gateway.event_stream import EventStream
 from sparkd.gateway.model_echo import ModelEcho
@@ -203,3 +204,33 @@ def test_a_stream_begins_before_its_first_event() -> None:
             writer.close()
 
     run(test)
+
+
+def feed(stream: EventStream, data: bytes, size: int) -> bytes:
+    """The stream's output for data that comes in pieces of this size, and then ends."""
+    pieces = (data[at : at + size] for at in range(0, len(data), size))
+    return b"".join(stream.feed(piece, more=True) for piece in pieces) + stream.feed(b"", more=False)
+
+
+def event_stream(dialect: Dialect) -> EventStream:
+    return EventStream(
+        dialect, b"r", ModelEcho("short", dialect), lambda data: error_in_event(data, "m", "POST /")
+    )
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+@pytest.mark.parametrize("last", [b"data: [DONE]", b'data: {"error":{"message":"Oh.","code":400}}'])
+def test_the_last_line_of_a_stream_may_lack_its_end(last: bytes, size: int) -> None:
+    stream = event_stream("openai")
+    first, second = feed(stream, b'data: {"id":"c","model":"m"}\n\n' + last, size).split(b"\n\n")
+    assert json.loads(first.removeprefix(b"data: "))["model"] == "short"
+    assert second.startswith(last[:14])
+    assert (stream.error is not None) == (b"error" in last)
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+@pytest.mark.parametrize("size", [2, 9, 1000])
+def test_an_error_event_has_one_name(size: int, end: bytes) -> None:
+    lines = (b"event: error", b'data: {"type":"error","error":{"message":"Oh."}}', b"", b"")
+    output = feed(event_stream("anthropic"), end.join(lines), size)
+    assert output.count(b"event: error") == output.count(b'"message":"Oh."') == 1

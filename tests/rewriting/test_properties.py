@@ -4,7 +4,7 @@ import json
 from contextlib import suppress
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
@@ -14,6 +14,7 @@ from sparkd.errors import RequestError, ToolsNotSupported
 from sparkd.rewriting import JsonBody, RewriteContext, RewriteResult, rewrite
 from sparkd.rewriting.parameters.known_fields import FIELDS
 from sparkd.rewriting.rewrite_context import Api
+from sparkd.rewriting.rules import trace_rules
 from sparkd.rewriting.token_count import count_if_over, count_prompt_tokens
 from tests.rewriting.examples import model
 
@@ -249,12 +250,30 @@ def try_rewrite(context: RewriteContext, body: Any) -> RewriteResult | None:
 
 @settings(deadline=None)
 @given(CONTEXTS, BODIES)
+@example(RewriteContext(MODELS[0], "messages"), {"system": {"type": "image_url"}})
 def test_rewriting_twice_is_rewriting_once(context: RewriteContext, body: dict[str, Any]) -> None:
     once = try_rewrite(context, body)
     if once is not None:
         encoded = once.body.encode()
         again = rewrite(context, JsonBody.parse(encoded))
         assert again.body.encode() == encoded, again.rewrites
+
+
+def try_every_rule(context: RewriteContext, body: Any) -> bytes | None:
+    data = b""
+    try:
+        for _, after in trace_rules(context, JsonBody.parse(json.dumps(body).encode())):
+            data = bytes(after.encode())
+    except RequestError:
+        return None
+    return data
+
+
+@settings(deadline=None)
+@given(CONTEXTS, BODIES)
+def test_a_rule_that_is_left_out_would_change_nothing(context: RewriteContext, body: dict[str, Any]) -> None:
+    result = try_rewrite(context, body)
+    assert (bytes(result.body.encode()) if result else None) == try_every_rule(context, body)
 
 
 @settings(deadline=None)
@@ -327,6 +346,7 @@ ROLES = st.sampled_from(["system", "developer", "user", "assistant", "tool"])
 
 @settings(deadline=None)
 @given(TEMPLATES, st.sampled_from(["chat", "responses", "messages"]), st.lists(ROLES, max_size=8))
+@example(Template(system="anywhere", alternates=True), "chat", ["user", "system"])
 def test_whatever_the_template_accepts_the_order_is_kept(
     template: Template, api: Api, roles: list[str]
 ) -> None:

@@ -10,6 +10,7 @@ from sparkd.catalog.definitions import Model
 from sparkd.errors import InvalidRequest
 from sparkd.rewriting import JsonBody, RewriteContext, rewrite
 from sparkd.rewriting.parameters.known_fields import FIELDS
+from sparkd.rewriting.tools import TOOL_FIELDS
 
 MODEL = Model(
     id="smollm2",
@@ -111,7 +112,8 @@ def test_a_wrong_model_is_named_as_the_parameter_at_fault() -> None:
 
 @given(st.dictionaries(st.text(), JSON_VALUES))
 def test_rewriting_changes_the_model_and_nothing_else(fields: dict[str, object]) -> None:
-    fields = {name: value for name, value in fields.items() if name not in {"model", "stop", *FIELDS["chat"]}}
+    changed = {"model", "stop", *FIELDS["chat"], *TOOL_FIELDS}
+    fields = {name: value for name, value in fields.items() if name not in changed}
     data = json.dumps({**fields, "model": "small"}).encode()
     assert json.loads(encoded(JsonBody.parse(data))) == {**fields, "model": "smollm2"}
 

@@ -6,11 +6,14 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from sparkd.catalog import Catalogue
 from sparkd.catalog.reading import read_catalogue
 from sparkd.catalog.templates import UNKNOWN_TEMPLATE
 from sparkd.supervising.tasks import Tasks
 from sparkd.supervising.template_facts import TemplateFacts
+from sparkd.templates import reading
 
 LINES = "{% for m in messages %}{{ m.role }}{{ m.content }}{% endfor %}"
 STRICT = (
@@ -96,6 +99,24 @@ def test_a_disk_that_cannot_be_written_costs_only_the_memory(tmp_path: Path) -> 
         known.folder("state").write_text("a file where the folder should be")
         facts = TemplateFacts(known, Tasks())
         assert await settle(facts, facts.refresh) == 1
+        assert facts.template_of(known.models["a"]).system == "first"
+
+    asyncio.run(scenario())
+
+
+def test_a_template_that_was_not_read_is_read_the_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        write_template(tmp_path, "a", STRICT)
+        known = catalogue(tmp_path, "a")
+        facts = TemplateFacts(known, Tasks())
+        with monkeypatch.context() as patched:
+            patched.setattr(reading, "_ARGV", ("sh", "-c", "kill -9 $$"))
+            await settle(facts, facts.refresh)
+        assert facts.template_of(known.models["a"]) == UNKNOWN_TEMPLATE
+        assert "Cannot read the chat templates of a: " in caplog.text
+        await settle(facts, facts.refresh)
         assert facts.template_of(known.models["a"]).system == "first"
 
     asyncio.run(scenario())

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 
 import pytest
 from msgspec import structs
 
 from sparkd.catalog.templates import UNKNOWN_TEMPLATE, Template
+from sparkd.templates import reading
 from sparkd.templates.locations import TemplateLocation
 from sparkd.templates.reading import read_templates
 
@@ -28,7 +30,7 @@ def locate(text: str) -> TemplateLocation:
     return TemplateLocation("/none", text if "{" in text else text + "{#")
 
 
-def read(*texts: str) -> list[Template]:
+def read(*texts: str) -> list[Template | None]:
     return asyncio.run(read_templates([locate(text) for text in texts]))
 
 
@@ -132,7 +134,18 @@ def test_hostile_templates_say_nothing_and_do_not_keep_others_from_being_read() 
 def test_what_was_read_before_time_ran_out_counts() -> None:
     slow = locate(HOSTILE["endless"])
     found = asyncio.run(read_templates([locate(LINES), slow, slow, slow, locate(LINES)], time_limit=2.5))
-    assert found == [LENIENT, *[UNKNOWN_TEMPLATE] * 4]
+    assert found == [LENIENT, UNKNOWN_TEMPLATE, None, None, None]
+
+
+def test_a_template_whose_process_is_killed_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = (
+        "import sys, json; from sparkd.templates.__main__ import *\n"
+        "for each in json.load(sys.stdin):\n"
+        "    if 'kill' in each['given']: os.kill(os.getpid(), 9)\n"
+        "    print(msgspec.json.encode(read(TemplateLocation(**each))).decode(), flush=True)"
+    )
+    monkeypatch.setattr(reading, "_ARGV", (sys.executable, "-c", f"import os\n{program}"))
+    assert read(LINES, "{# kill #}", LINES, "{# kill #}") == [LENIENT, None, LENIENT, None]
 
 
 def test_reading_can_be_cancelled() -> None:

@@ -23,6 +23,7 @@ Check = Callable[[Draft], Iterator[str]]
 _repository = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
 _branch = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]*")
 _placeholder = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_domain = re.compile(r"[a-z0-9](?:[a-z0-9_.-]*[a-z0-9])?")
 _variable_rule = "expected the name of a variable: letters, digits and _"
 
 
@@ -61,6 +62,17 @@ def _check_rewritten_fields(draft: Draft) -> Iterator[str]:
             yield draft.report_key(text, fields["model"], "rewriting", *place, "model")
     if "model" in rewriting.strip:
         yield draft.report_key(text, "model", "rewriting", "strip")
+
+
+def _check_media_domains(draft: Draft) -> Iterator[str]:
+    """Engines compare a domain with the host of an address, so any other value would allow nothing."""
+    for domain in draft.model.media_domains:
+        if _domain.fullmatch(domain) is None:
+            bare = domain.lower().partition("://")[2] or domain.lower()
+            host = bare.removeprefix("*.").partition("/")[0].partition(":")[0]
+            meant = f'; did you mean "{host}"?' if _domain.fullmatch(host) else ""
+            text = f'expected a whole domain in lower case, such as "upload.wikimedia.org"{meant}'
+            yield draft.report_key(text, domain, "media_domains")
 
 
 def _check_status(draft: Draft) -> Iterator[str]:
@@ -185,5 +197,6 @@ MODEL_CHECKS: tuple[Check, ...] = (
     _check_health,
     _check_variables,
     _check_options,
+    _check_media_domains,
 )
 """Every check of one model, in the order in which problems are reported."""

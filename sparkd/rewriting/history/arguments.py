@@ -9,29 +9,15 @@ import msgspec
 
 from sparkd.rewriting.body import JsonBody
 from sparkd.rewriting.decoding import Fields, decode_array, decode_object, decode_string, encode_raw
-from sparkd.rewriting.history.conversation import NewTurn, fix_turns, read_conversation, read_kind
+from sparkd.rewriting.history.conversation import FixTurn, NewTurn, fix_turns, read_kind
 from sparkd.rewriting.history.json_repair import repair_object
-from sparkd.rewriting.rewrite_context import RewriteContext
-
-_object_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_CALL_KEYS = ("tool_calls", "arguments")
+from sparkd.rewriting.history.usual_turns import is_object_text
+from sparkd.rewriting.rewrite_context import Api, RewriteContext
 
 
 def repair_arguments(context: RewriteContext, body: JsonBody) -> JsonBody:
     """Make the arguments of every old tool call a JSON object: what can be saved of them, or `{}`."""
-    if context.api == "messages":
-        return _repair_inputs(context, body)
-    conversation = read_conversation(context, body)
-    if conversation is None or conversation.keys.isdisjoint(_CALL_KEYS):
-        return body
-    return fix_turns(context, body, _fix_item if context.api == "responses" else _fix_message)
-
-
-def _repair_inputs(context: RewriteContext, body: JsonBody) -> JsonBody:
-    conversation = read_conversation(context, body)
-    if conversation is None or not (conversation.has_parts and body.may_name("messages", b"tool_use")):
-        return body
-    return fix_turns(context, body, _fix_tool_uses)
+    return fix_turns(context, body, _FIXES[context.api])
 
 
 def _fix_message(_: RewriteContext, turn: Fields) -> list[NewTurn] | None:
@@ -79,12 +65,11 @@ def _fix_tool_use(block: msgspec.Raw) -> msgspec.Raw:
     return encode_raw({**fields, "input": _read_object(fields.get("input"))})
 
 
+_FIXES: dict[Api, FixTurn] = {"chat": _fix_message, "messages": _fix_tool_uses, "responses": _fix_item}
+
+
 def _is_object_text(value: msgspec.Raw | None) -> bool:
-    text = decode_string(value)
-    try:
-        return text is not None and _object_decoder.decode(text) is not None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
+    return is_object_text(decode_string(value))
 
 
 def _read_object(value: msgspec.Raw | None) -> msgspec.Raw:

@@ -14,14 +14,15 @@ from sparkd.rewriting.history.conversation import (
     read_kind,
     with_values,
 )
+from sparkd.rewriting.history.traits import UNUSUAL
 from sparkd.rewriting.rewrite_context import RewriteContext
-from sparkd.rewriting.text import read_text_part
 
 KNOWN_BLOCKS = frozenset(
     {"image", "tool_use", "tool_result", "tool_reference", "thinking", "tool_addition", "tool_removal"}
 )
 """Types of blocks, beside `text`, that engines accept. They ignore redacted thinking, or reject it."""
 
+_EMPTY_TEXT = encode_raw("")
 _SILENT_BLOCKS = frozenset({"redacted_thinking", "compaction", "fallback"})
 _RESULT_SUFFIX = "_tool_result"
 
@@ -30,7 +31,7 @@ def fix_messages(context: RewriteContext, body: JsonBody) -> JsonBody:
     """Give every message and the system prompt a shape that engines accept."""
     body = _fix_system(body)
     conversation = read_conversation(context, body)
-    if conversation is None or conversation.has_only_texts:
+    if conversation is None or not conversation.has_trait("messages", UNUSUAL):
         return body
     return fix_turns(context, body, _fix_message)
 
@@ -41,9 +42,9 @@ def _fix_system(body: JsonBody) -> JsonBody:
         return body
     fixed = _fix_blocks({"content": system} if system is not None else {})["content"]
     blocks = decode_array(fixed) or []
-    texts = [block for block in blocks if read_text_part(block) is not None]
+    texts = [block for block in blocks if decode_string((decode_object(block) or {}).get("type")) == "text"]
     if len(texts) < len(blocks):
-        return body.with_field("system", texts)  # engines read nothing else
+        return body.with_field("system", texts or "")  # engines read nothing else
     return body if fixed is system else body.with_field("system", fixed)
 
 
@@ -99,7 +100,7 @@ def _convert_block(kind: str | None, fields: Fields) -> msgspec.Raw:
 
 def _fix_text(block: msgspec.Raw, fields: Fields) -> msgspec.Raw | None:
     text = fields.get("text")
-    if read_kind(text) in ("", "n") or decode_string(text) == "":
+    if read_kind(text) in ("", "n") or text == _EMPTY_TEXT:
         return None
     if read_kind(text) == '"' and "type" in fields:
         return block

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from itertools import groupby
+from typing import Any
 
 from sparkd.rewriting.body import JsonBody
 from sparkd.rewriting.decoding import Fields, decode_array, decode_object, decode_string, encode_raw
@@ -37,7 +38,7 @@ _ITEM_TYPES = {"function_call": False, "function_call_output": True}
 def pair_tool_calls(context: RewriteContext, body: JsonBody) -> JsonBody:
     """Give every call a result and an id of its own. A result without a call becomes a user's text."""
     conversation = read_conversation(context, body)
-    if conversation is None or not _may_have_calls(context.api, body, conversation):
+    if conversation is None:
         return body
     events = list(_LISTERS[context.api](conversation))
     if not events:
@@ -93,14 +94,6 @@ def _has_only_results(api: Api, conversation: Conversation, index: int) -> bool:
     return bool(kinds) and set(kinds) == {"tool_result"}
 
 
-def _may_have_calls(api: Api, body: JsonBody, conversation: Conversation) -> bool:
-    if api == "messages":
-        return conversation.has_parts and body.may_name("messages", b'"tool_')
-    if api == "responses":
-        return "call_id" in conversation.keys or "arguments" in conversation.keys
-    return "tool_calls" in conversation.keys or "tool" in conversation.roles
-
-
 def _find_open_end(api: Api, conversation: Conversation) -> int:
     """The first turn of the end, whose calls may still get results."""
     end = len(conversation.turns) - 1
@@ -119,30 +112,42 @@ def _is_call(item: Fields) -> bool:
 
 
 def _list_chat_events(conversation: Conversation) -> Iterator[Event]:
-    for index, (turn, role) in enumerate(zip(conversation.turns, conversation.roles, strict=True)):
+    for index, turn in enumerate(conversation.decoded_turns):
+        role = turn.get("role")
         if role == "tool":
-            yield Event(index, 0, decode_string(turn.get("tool_call_id")) or None, True)
+            yield Event(index, 0, _read_id(turn, "tool_call_id"), True)
         elif role == "assistant":
-            for part, call in enumerate(decode_array(turn.get("tool_calls")) or ()):
-                fields = decode_object(call)
-                if fields is not None:
-                    yield Event(index, part, decode_string(fields.get("id")) or None, False)
+            for part, call in enumerate(_list_objects(turn.get("tool_calls"))):
+                if call is not None:
+                    yield Event(index, part, _read_id(call, "id"), False)
 
 
 def _list_block_events(conversation: Conversation) -> Iterator[Event]:
-    for index, (turn, role) in enumerate(zip(conversation.turns, conversation.roles, strict=True)):
-        for part, block in enumerate(decode_array(turn.get("content")) or ()):
-            fields = decode_object(block) or {}
-            kind = decode_string(fields.get("type"))
-            if kind == ("tool_result" if role == "user" else "tool_use"):
-                yield Event(index, part, decode_string(fields.get(_BLOCK_IDS[kind])) or None, role == "user")
+    for index, turn in enumerate(conversation.decoded_turns):
+        is_user = turn.get("role") == "user"
+        kind = "tool_result" if is_user else "tool_use"
+        for part, block in enumerate(_list_objects(turn.get("content"))):
+            if block is not None and block.get("type") == kind:
+                yield Event(index, part, _read_id(block, _BLOCK_IDS[kind]), is_user)
 
 
 def _list_item_events(conversation: Conversation) -> Iterator[Event]:
-    for index, turn in enumerate(conversation.turns):
-        is_result = _ITEM_TYPES.get(decode_string(turn.get("type")) or "")
-        if is_result is not None:
-            yield Event(index, 0, decode_string(turn.get("call_id")) or None, is_result)
+    for index, turn in enumerate(conversation.decoded_turns):
+        kind = turn.get("type")
+        if isinstance(kind, str) and kind in _ITEM_TYPES:
+            yield Event(index, 0, _read_id(turn, "call_id"), _ITEM_TYPES[kind])
+
+
+def _list_objects(values: object) -> list[dict[str, Any] | None]:
+    """The items of an array that are objects, with None in place of others."""
+    if not isinstance(values, list):
+        return []
+    return [value if isinstance(value, dict) else None for value in values]
+
+
+def _read_id(fields: dict[str, Any], name: str) -> str | None:
+    id_ = fields.get(name)
+    return id_ if id_ and isinstance(id_, str) else None
 
 
 _LISTERS = {"chat": _list_chat_events, "messages": _list_block_events, "responses": _list_item_events}

@@ -7,13 +7,7 @@ import msgspec
 from sparkd.rewriting.body import JsonBody
 from sparkd.rewriting.decoding import Fields, decode_array, decode_object, decode_string, encode_raw, is_null
 from sparkd.rewriting.history.contents import is_blank, make_text_part, render_text
-from sparkd.rewriting.history.conversation import (
-    NewTurn,
-    fix_turns,
-    read_conversation,
-    read_kind,
-    with_values,
-)
+from sparkd.rewriting.history.conversation import NewTurn, fix_turns, read_kind, with_values
 from sparkd.rewriting.rewrite_context import RewriteContext
 
 KNOWN_PARTS = frozenset(
@@ -24,17 +18,10 @@ KNOWN_PARTS = frozenset(
 
 _SILENT_PARTS = frozenset({"redacted_thinking", "reasoning.encrypted"})
 _REASONING_FIELDS = ("reasoning", "reasoning_content")
-_FIXED_KEYS = frozenset({"name", "refusal", "function_call", "tool_calls", *_REASONING_FIELDS})
 
 
 def fix_chat_messages(context: RewriteContext, body: JsonBody) -> JsonBody:
     """Give every message a shape that engines accept. What none accepts is removed, the rest is kept."""
-    conversation = read_conversation(context, body)
-    if conversation is None:
-        return body
-    is_plain = conversation.has_only_texts and "function" not in conversation.roles
-    if is_plain and conversation.keys.isdisjoint(_FIXED_KEYS):
-        return body
     return fix_turns(context, body, _fix_message)
 
 

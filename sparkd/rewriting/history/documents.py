@@ -14,24 +14,17 @@ import msgspec
 from sparkd.rewriting.body import JsonBody
 from sparkd.rewriting.decoding import Fields, decode_array, decode_object, decode_string, encode_raw
 from sparkd.rewriting.history.contents import make_text_part
-from sparkd.rewriting.history.conversation import NewTurn, fix_turns, read_conversation, turns_field
+from sparkd.rewriting.history.conversation import NewTurn, fix_turns
 from sparkd.rewriting.rewrite_context import Api, RewriteContext
 
 DOCUMENT_TYPES = frozenset({"file", "input_file", "document", "search_result"})
 
 _CONTENT_FIELDS = ("content", "output")
-_GUARDS = (b'file"', b'"document"', b'"search_result"')
 _TEXT_TYPES = ("text/", "application/json", "application/xml", "application/yaml", "application/toml")
 
 
 def inline_documents(context: RewriteContext, body: JsonBody) -> JsonBody:
     """Replace each document by its text, or by a note that names it."""
-    conversation = read_conversation(context, body)
-    field = turns_field(context.api)
-    if not (
-        conversation and conversation.has_parts and any(body.may_name(field, guard) for guard in _GUARDS)
-    ):
-        return body
     return fix_turns(context, body, lambda context, turn: _fix_turn(body, context.api, turn))
 
 

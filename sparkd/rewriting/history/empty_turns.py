@@ -36,7 +36,7 @@ def drop_empty_turns(context: RewriteContext, body: JsonBody) -> JsonBody:
     if context.api == "responses":
         body = drop_loose_reasoning(context, body)
     conversation = read_conversation(context, body)
-    if conversation is None or "assistant" not in conversation.roles:
+    if conversation is None:
         return body
     is_empty = _is_empty_blocks if context.api == "messages" else _is_empty
     empty = [

@@ -10,15 +10,17 @@ from sparkd.rewriting.history.arguments import repair_arguments
 from sparkd.rewriting.history.block_shapes import fix_messages
 from sparkd.rewriting.history.calls import pair_tool_calls
 from sparkd.rewriting.history.chat_shapes import fix_chat_messages
-from sparkd.rewriting.history.documents import inline_documents
+from sparkd.rewriting.history.documents import DOCUMENT_TYPES, inline_documents
 from sparkd.rewriting.history.empty_turns import drop_empty_turns, fill_null_content
 from sparkd.rewriting.history.items import fix_items
 from sparkd.rewriting.history.role_names import rename_roles
 from sparkd.rewriting.history.strictness import alternates_roles
 from sparkd.rewriting.history.system import fold_system_message, merge_system_messages, rename_developer
 from sparkd.rewriting.history.tool_images import move_tool_images
+from sparkd.rewriting.history.traits import LATER_SYSTEM, MAYBE_EMPTY, NO_USER, NULL_CONTENT, UNUSUAL
 from sparkd.rewriting.history.turns import fix_turns_list
 from sparkd.rewriting.history.user_turn import add_user_turn
+from sparkd.rewriting.images import IMAGE_TYPES
 from sparkd.rewriting.rewrite_context import CONVERSATION_APIS, Api, RewriteContext
 from sparkd.rewriting.rule import Rule
 
@@ -27,6 +29,10 @@ KEY = "repair_history"
 _CHAT: frozenset[Api] = frozenset({"chat"})
 _MESSAGES: frozenset[Api] = frozenset({"messages"})
 _RESPONSES: frozenset[Api] = frozenset({"responses"})
+
+_UNUSUAL = frozenset({UNUSUAL})
+_CALLS = frozenset({"tool_calls", "tool", "call_id", "arguments", "tool_use", "tool_result"})
+_CALLS |= {"function_call", "function_call_output"}
 
 
 def _repairs(context: RewriteContext) -> bool:
@@ -51,21 +57,36 @@ def _folds_system(context: RewriteContext) -> bool:
 SHAPE_RULES: tuple[Rule, ...] = (
     Rule("turns", KEY, _repairs, CONVERSATION_APIS, fix_turns_list),
     Rule("roles", KEY, _repairs, CONVERSATION_APIS, rename_roles),
-    Rule("documents", KEY, _repairs, CONVERSATION_APIS, inline_documents),
-    Rule("message-shapes", KEY, _repairs, _CHAT, fix_chat_messages),
-    Rule("block-shapes", KEY, _repairs, _MESSAGES, fix_messages),
-    Rule("response-items", KEY, _repairs, _RESPONSES, fix_items),
-    Rule("tool-arguments", KEY, _repairs, CONVERSATION_APIS, repair_arguments),
-    Rule("tool-calls", KEY, _repairs, CONVERSATION_APIS, pair_tool_calls),
-    Rule("tool-images", KEY, _repairs, CONVERSATION_APIS, move_tool_images),
-    Rule("developer-role", "template.developer", _renames_developer, CONVERSATION_APIS, rename_developer),
-    Rule("system-messages", "template.system", _places_system, CONVERSATION_APIS, merge_system_messages),
+    Rule("documents", KEY, _repairs, CONVERSATION_APIS, inline_documents, turns=DOCUMENT_TYPES),
+    Rule("message-shapes", KEY, _repairs, _CHAT, fix_chat_messages, turns=_UNUSUAL),
+    Rule("block-shapes", KEY, _repairs, _MESSAGES, fix_messages, frozenset({"system"}), _UNUSUAL),
+    Rule("response-items", KEY, _repairs, _RESPONSES, fix_items, turns=_UNUSUAL),
+    Rule("tool-arguments", KEY, _repairs, CONVERSATION_APIS, repair_arguments, turns=_UNUSUAL),
+    Rule("tool-calls", KEY, _repairs, CONVERSATION_APIS, pair_tool_calls, turns=_CALLS),
+    Rule("tool-images", KEY, _repairs, CONVERSATION_APIS, move_tool_images, turns=IMAGE_TYPES),
+    Rule(
+        "developer-role",
+        "template.developer",
+        _renames_developer,
+        CONVERSATION_APIS,
+        rename_developer,
+        turns=frozenset({"developer"}),
+    ),
+    Rule(
+        "system-messages",
+        "template.system",
+        _places_system,
+        CONVERSATION_APIS,
+        merge_system_messages,
+        turns=frozenset({LATER_SYSTEM}),
+    ),
     Rule(
         "empty-turns",
         "template.empty_assistant",
         lambda context: _repairs(context) and context.template.empty_assistant is not True,
         CONVERSATION_APIS,
         drop_empty_turns,
+        turns=frozenset({MAYBE_EMPTY, "reasoning"}),
     ),
     Rule(
         "null-content",
@@ -73,6 +94,7 @@ SHAPE_RULES: tuple[Rule, ...] = (
         lambda context: _repairs(context) and context.template.null_content is not True,
         _CHAT,
         fill_null_content,
+        turns=frozenset({NULL_CONTENT}),
     ),
 )
 
@@ -86,5 +108,6 @@ ORDER_RULES: tuple[Rule, ...] = (
         lambda context: _repairs(context) and context.template.needs_user is not False,
         CONVERSATION_APIS,
         add_user_turn,
+        turns=frozenset({NO_USER, "tool_result"}),
     ),
 )

@@ -37,7 +37,7 @@ TOP_FIELDS: dict[Api, str] = {"messages": "system", "responses": "instructions"}
 def rename_developer(context: RewriteContext, body: JsonBody) -> JsonBody:
     """Turn the role `developer` into `system`."""
     conversation = read_conversation(context, body)
-    if conversation is None or "developer" not in conversation.roles:
+    if conversation is None:
         return body
     changes = {
         index: [with_values(conversation.turns[index], {"role": "system"})]
@@ -50,7 +50,7 @@ def rename_developer(context: RewriteContext, body: JsonBody) -> JsonBody:
 def merge_system_messages(context: RewriteContext, body: JsonBody) -> JsonBody:
     """Merge the leading system messages, and turn each later one into a user's turn."""
     conversation = read_conversation(context, body)
-    if conversation is None or not any(role in SYSTEM_ROLES for role in conversation.roles):
+    if conversation is None:
         return body
     leading = _count_leading(context.api, conversation)
     changes: dict[int, list[NewTurn]] = {

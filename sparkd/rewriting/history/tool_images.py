@@ -17,7 +17,6 @@ from sparkd.rewriting.history.conversation import (
     fix_turns,
     read_conversation,
     replace_turns,
-    turns_field,
 )
 from sparkd.rewriting.images import IMAGE_LEFT_OUT, is_image
 from sparkd.rewriting.rewrite_context import RewriteContext
@@ -29,9 +28,7 @@ IMAGES_HEADING = "[Images of the tool result]"
 def move_tool_images(context: RewriteContext, body: JsonBody) -> JsonBody:
     """Move images out of results of tools into a user turn; without vision, leave a note in their place."""
     conversation = read_conversation(context, body)
-    if conversation is None or not (
-        conversation.has_parts and body.may_name(turns_field(context.api), b"image")
-    ):
+    if conversation is None:
         return body
     if context.api == "messages":
         stay = context.model.vision and context.template.alternates is not True

@@ -16,6 +16,10 @@ _ALTERNATIVES = {"top_logprobs": "logprobs", "logprobs": "logprobs", "prompt_log
 _LISTS = dict.fromkeys(("logit_bias", "bad_words", "stop_token_ids", "logprob_token_ids"), "logit_bias")
 """Fields, and the key of `limits` that bounds each."""
 
+BOUNDED_FIELDS = frozenset({*_NUMBERS, *_ALTERNATIVES, *_LISTS, "input", "prompt"})
+BOUNDED_FIELDS |= {name for names in LIMIT_FIELDS.values() for name in names}
+"""Every field that may be checked."""
+
 
 def reject_excess(context: RewriteContext, body: JsonBody) -> JsonBody:
     """Reject what exceeds the model's `limits`. Raises InvalidRequest with the limit and its key."""

@@ -18,6 +18,19 @@ from sparkd.rewriting.decoding import (
 from sparkd.rewriting.rewrite_context import RewriteContext
 
 _EMPTY_VALUES = ("response_format", "logit_bias", "stream_options", "allowed_token_ids")
+DEPENDENT_FIELDS = frozenset(
+    {
+        *_EMPTY_VALUES,
+        "logprobs",
+        "top_logprobs",
+        "max_tokens",
+        "metadata",
+        "min_tokens",
+        "n",
+        "structured_outputs",
+    }
+    | {"continue_final_message"}
+)
 _CONSTRAINTS = ("json", "regex", "choice", "grammar", "json_object", "structural_tag")
 _EMPTY = (b"{}", b"[]")
 _LIMITS = ("max_completion_tokens", "max_tokens")

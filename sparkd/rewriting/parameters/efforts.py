@@ -27,6 +27,9 @@ _PLACES: Mapping[Api, tuple[str, str | None]] = {
 _OTHER_FIELDS = ("reasoning_effort", "reasoningEffort")
 """Fields in which clients send an effort to any API."""
 
+EFFORT_PLACES = frozenset({*_OTHER_FIELDS, *(place for place, _ in _PLACES.values()), "thinking"})
+"""Every field that may have an effort, or stand for one."""
+
 _SYNONYMS: Mapping[str, Effort] = {"off": "none", "disabled": "none", "x-high": "xhigh", "maximum": "max"}
 _ACCEPTED: Mapping[Api, Sequence[Effort]] = {"chat": EFFORTS, "responses": EFFORTS, "messages": EFFORTS[2:]}
 """What vLLM's types accept, for a model without a scale of its own."""

@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
+
+import msgspec
 
 from sparkd.errors import InvalidRequest
 from sparkd.rewriting.body import JsonBody
 from sparkd.rewriting.decoding import decode_value
 from sparkd.rewriting.parameters.engine_facts import runs_vllm
 from sparkd.rewriting.parameters.known_fields import FIELDS, Field, Kind
-from sparkd.rewriting.rewrite_context import RewriteContext
+from sparkd.rewriting.rewrite_context import Api, RewriteContext
 
 BLANK_WORDS = frozenset({"", "null", "none", "undefined", "nan", "auto", "default"})
 """Strings that say nothing in the place of a number, a boolean, an object or a list."""
@@ -48,7 +51,7 @@ _EXPECTED: Mapping[Kind, str] = {
     "list": "a list",
 }
 
-_OMITTED = object()
+_OMITTED, _UNCHANGED = object(), object()
 
 
 def read_form_values(context: RewriteContext, body: JsonBody) -> JsonBody:
@@ -57,20 +60,20 @@ def read_form_values(context: RewriteContext, body: JsonBody) -> JsonBody:
     omitted = []
     changed: dict[str, object] = {}
     for name, raw in body.fields.items():
-        field = known.get(name)
-        if field is None:
+        if name not in known:
             continue
         if len(memoryview(raw)) > _LONG:
-            if field.kind in _SHORT_KINDS:
-                raise _build_error(name, field)
+            if known[name].kind in _SHORT_KINDS:
+                raise _build_error(name, known[name])
             continue
-        value = decode_value(raw)
-        read = _read_value(name, field, value)
+        read = _read_once(bytes(raw), context.api, name)
+        if read is _UNCHANGED:
+            continue
         if read is _OMITTED and (context.api, name) in _REQUIRED:
             changed[name] = _REQUIRED[context.api, name]
         elif read is _OMITTED:
             omitted.append(name)
-        elif read is not value:
+        else:
             changed[name] = read
     if runs_vllm(context.model) and "messages" in body.fields:
         required = {name: value for (api, name), value in _REQUIRED.items() if api == context.api}
@@ -82,6 +85,14 @@ def read_form_values(context: RewriteContext, body: JsonBody) -> JsonBody:
 def is_blank(value: object) -> bool:
     """Whether a value says nothing, in the place of something other than a text."""
     return value is None or (isinstance(value, str) and value.strip().lower() in BLANK_WORDS)
+
+
+@lru_cache(maxsize=1024)
+def _read_once(data: bytes, api: Api, name: str) -> object:
+    """The value to send for a field, for which most requests have one of few values."""
+    value = decode_value(msgspec.Raw(data))
+    read = _read_value(name, FIELDS[api][name], value)
+    return _UNCHANGED if read is value else read
 
 
 def _read_value(name: str, field: Field, value: Any) -> object:

@@ -17,6 +17,9 @@ from sparkd.rewriting.rewrite_context import Api, RewriteContext
 _OWNERS = {"responses": "text", "messages": "output_config"}
 """The fields that hold `format` beside other things."""
 
+FORMAT_FIELDS = frozenset({"response_format", *_OWNERS.values()})
+"""The fields that may have a format."""
+
 _DEFAULT_NAME = "response"
 _ANY_OBJECT = encode_raw({"type": "object"})
 _SCHEMA_KEYS = ("properties", "$ref", "$defs", "anyOf", "oneOf", "allOf", "enum", "const")

@@ -72,10 +72,33 @@ KNOWN_TOOLS: Mapping[str, KnownTool] = {
         ("command",),
     ),
 }
-"""By the type without its version."""
+"""By the type without its version, as in the newest version."""
+
+
+_FIRST_EDITOR = KnownTool(
+    "View, create and edit text files. str_replace replaces old_str, which must occur exactly once, by new_str; "
+    "insert puts new_str after the line insert_line; undo_edit undoes the last edit of a file.",
+    {
+        "command": _one_of("view", "create", "str_replace", "insert", "undo_edit"),
+        "path": _TEXT,
+        "file_text": _TEXT,
+        "old_str": _TEXT,
+        "new_str": _TEXT,
+        "insert_line": {"type": "integer"},
+        "view_range": _RANGE,
+    },
+    ("command", "path"),
+)
+"""text_editor_20241022 and text_editor_20250124. Later versions have `insert_text`, and cannot undo."""
+
+_LAST_OF_FIRST = "20250124"
 
 
 def find_known_tool(kind: str) -> KnownTool | None:
     """The tool of a type such as `bash_20250124`; None if it is not among them."""
     name, _, version = kind.rpartition("_")
-    return KNOWN_TOOLS.get(name) if version.isdigit() else None
+    if not version.isdigit():
+        return None
+    if name == "text_editor" and version <= _LAST_OF_FIRST:
+        return _FIRST_EDITOR
+    return KNOWN_TOOLS.get(name)

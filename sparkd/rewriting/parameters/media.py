@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -16,15 +15,14 @@ from sparkd.rewriting.decoding import (
     decode_string,
     is_null,
 )
+from sparkd.rewriting.history.traits import NOT_A_LIST
 from sparkd.rewriting.images import TURN_FIELDS
-from sparkd.rewriting.rewrite_context import Api
 
-_ADDRESS_KEYS = ("image_url", "video_url", "audio_url", "file_url")
+ADDRESS_KEYS = ("image_url", "video_url", "audio_url", "file_url")
+MEDIA_TRAITS = frozenset({*ADDRESS_KEYS, "source", NOT_A_LIST})
+"""What a conversation with media has."""
+
 _CONTENT_KEYS = ("content", "output", "source")
-_LINK_KEY, _SOURCE_KEY = b'_url"', b'"source"'
-"""What is in the bytes of every request with media, unless its letters are escaped: OpenAI's APIs, Anthropic's."""
-
-_escaped_letter = re.compile(rb"\\u00[2-7]")
 _MAX_DEPTH = 8
 
 
@@ -36,23 +34,11 @@ class Medium(NamedTuple):
     field: str
 
 
-def find_media(api: Api, body: JsonBody) -> Iterator[Medium]:
-    """Yield every address of media in the conversation. Most requests have none and are not decoded."""
+def find_media(body: JsonBody) -> Iterator[Medium]:
+    """Yield every address of media in the conversation."""
     for name in TURN_FIELDS:
-        if name in body.fields and _may_have_media(api, body, name):
+        if name in body.fields:
             yield from _find_in(body.fields[name], name, _MAX_DEPTH)
-
-
-def _may_have_media(api: Api, body: JsonBody, name: str) -> bool:
-    if api != "messages" and body.may_name(name, _LINK_KEY):
-        return True
-    if api in ("messages", "other") and body.may_name(name, _SOURCE_KEY):
-        return True
-    return _has_escaped_letters(body, name)
-
-
-def _has_escaped_letters(body: JsonBody, name: str) -> bool:
-    return body.may_name(name, b"\\u00") and _escaped_letter.search(bytes(body.fields[name])) is not None
 
 
 def _find_in(value: msgspec.Raw, field: str, depth: int) -> Iterator[Medium]:
@@ -68,7 +54,7 @@ def _find_in(value: msgspec.Raw, field: str, depth: int) -> Iterator[Medium]:
 
 
 def _read_addresses(fields: Fields, field: str) -> Iterator[Medium]:
-    for key in _ADDRESS_KEYS:
+    for key in ADDRESS_KEYS:
         link = fields.get(key)
         if not is_null(link):
             inner = decode_object(link)

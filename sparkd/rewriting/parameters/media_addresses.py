@@ -21,7 +21,7 @@ _LONGEST_ECHO = 80
 def reject_media(context: RewriteContext, body: JsonBody) -> JsonBody:
     """Reject media at an address that is not allowed, and invalid images. Raises InvalidRequest."""
     model = context.model
-    for medium in find_media(context.api, body):
+    for medium in find_media(body):
         if medium.address[:5].lower() != "data:":
             if not _is_allowed(medium.address, model.media_domains):
                 raise _build_address_error(context, medium)

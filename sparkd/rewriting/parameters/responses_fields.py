@@ -36,6 +36,9 @@ _CHOICES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 }
 """Keys inside a field, and their values."""
 
+CHOICE_FIELDS = frozenset({"include", *_CHOICES})
+STORE_FIELDS = frozenset({"prompt", "conversation", "previous_response_id", "background"})
+
 
 def fix_responses_fields(_: RewriteContext, body: JsonBody) -> JsonBody:
     """Leave out unknown names in `include`, `reasoning` and `text`."""

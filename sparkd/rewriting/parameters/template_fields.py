@@ -10,6 +10,7 @@ from sparkd.rewriting.rewrite_context import RewriteContext
 
 _KWARGS = "chat_template_kwargs"
 _TEMPLATE = "chat_template"
+TEMPLATE_FIELDS = frozenset({_KWARGS, _TEMPLATE})
 _TRUST = "trust-request-chat-template"
 _RESERVED = frozenset({"messages", "conversation", "tokenize", "tokenizer", "return_dict", "raise_exception"})
 """Arguments that vLLM passes itself. A second value of one is an error."""

@@ -18,6 +18,9 @@ MIN_BUDGET = 1024
 """Tokens of the smallest budget in /v1/messages."""
 
 _FIELD, _QWEN_FIELD = "thinking_token_budget", "thinking_budget"
+BUDGET_FIELDS = frozenset({_FIELD, _QWEN_FIELD, "reasoning", "thinking"})
+"""Every field that may have a budget."""
+
 _SWITCHES = ("reasoning-parser", "reasoning-config")
 _THINKING_TYPES = ("enabled", "adaptive", "disabled")
 

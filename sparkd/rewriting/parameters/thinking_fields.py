@@ -8,6 +8,7 @@ from sparkd.rewriting.rewrite_context import RewriteContext
 from sparkd.rewriting.thinking import SWITCH_KEYS, TEMPLATE_KWARGS
 
 _FIELD = "enable_thinking"
+THINKING_FIELDS = frozenset({_FIELD})
 
 
 def move_thinking_field(context: RewriteContext, body: JsonBody) -> JsonBody:

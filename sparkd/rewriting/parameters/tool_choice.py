@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
 from sparkd.rewriting.body import JsonBody
 from sparkd.rewriting.decoding import decode_array, decode_object, decode_string, decode_value, is_null
-from sparkd.rewriting.parameters.tool_shapes import list_tools, read_tool_name, with_tools
+from sparkd.rewriting.parameters.tool_shapes import (
+    encode_changed,
+    encode_tools,
+    list_tools,
+    read_tool_name,
+    with_tools,
+)
+from sparkd.rewriting.remembering import remember
 from sparkd.rewriting.rewrite_context import Api, RewriteContext
 
 _NEEDS_TOOLS = ("tools", "tool_choice", "parallel_tool_calls")
@@ -32,8 +40,8 @@ def fix_tool_choice(context: RewriteContext, body: JsonBody) -> JsonBody:
     body = _remove_empty_functions(body)
     if "tools" not in fields and "tool_choice" not in fields and "parallel_tool_calls" not in fields:
         return body
-    tools = list_tools(body)
-    if not tools:
+    names = _list_names(encode_tools(body))
+    if not names:
         return body if decode_value(fields.get("tools")) else body.without(_NEEDS_TOOLS)
     if "tool_choice" not in fields:
         return body
@@ -41,14 +49,21 @@ def fix_tool_choice(context: RewriteContext, body: JsonBody) -> JsonBody:
     choice = _read_choice(given)
     if choice is None:
         return body.without(("tool_choice",))
-    names = [read_tool_name(tool) for tool in tools]
-    if choice.name is not None and choice.name not in (*names, *_list_nested_names(tools)):
+    if choice.name is not None and choice.name not in (*names, *_list_nested_names(list_tools(body))):
         choice = _match_flattened(choice.name, names)
     if choice.allowed:
+        tools = list_tools(body)
         allowed = [tool for tool, name in zip(tools, names, strict=True) if name in choice.allowed]
-        body = with_tools(body, tools, allowed or tools)
+        body = with_tools(body, encode_changed(tools, allowed or tools))
     written = _write_choice(context.api, choice, given)
     return body if written == given else body.with_field("tool_choice", written)
+
+
+@remember
+def _list_names(data: bytes) -> tuple[str | None, ...]:
+    """The name of each tool."""
+    tools = decode_array(msgspec.Raw(data)) if data else None
+    return tuple(map(read_tool_name, tools or ()))
 
 
 def _remove_empty_functions(body: JsonBody) -> JsonBody:
@@ -70,7 +85,7 @@ def _list_nested_names(tools: list[msgspec.Raw]) -> list[str]:
     return names
 
 
-def _match_flattened(name: str, names: list[str | None]) -> _Choice:
+def _match_flattened(name: str, names: Sequence[str | None]) -> _Choice:
     """The one function of that name in a namespace that was flattened; otherwise the model chooses."""
     matches = [known for known in names if known is not None and known.endswith(f"__{name}")]
     return _Choice("tool", matches[0]) if len(matches) == 1 else _Choice("auto")

@@ -5,10 +5,24 @@ from __future__ import annotations
 import msgspec
 
 from sparkd.rewriting.body import JsonBody
-from sparkd.rewriting.decoding import Fields, decode_object, decode_string, encode_raw, is_null
+from sparkd.rewriting.decoding import (
+    Fields,
+    decode_array,
+    decode_object,
+    decode_string,
+    encode_raw,
+    is_null,
+)
 from sparkd.rewriting.history.contents import render_text
 from sparkd.rewriting.history.conversation import read_kind
-from sparkd.rewriting.parameters.tool_shapes import EMPTY_SCHEMA, list_tools, read_tool_type, with_tools
+from sparkd.rewriting.parameters.tool_shapes import (
+    EMPTY_SCHEMA,
+    encode_changed,
+    encode_tools,
+    read_tool_type,
+    with_tools,
+)
+from sparkd.rewriting.remembering import remember
 from sparkd.rewriting.rewrite_context import RewriteContext
 
 _KINDS = {"description": '"', "strict": 'tf"', "defer_loading": "tf", "output_schema": "{"}
@@ -20,11 +34,15 @@ _OTHER_SCHEMAS = ("$ref", "anyOf", "oneOf", "allOf")
 
 def complete_schemas(context: RewriteContext, body: JsonBody) -> JsonBody:
     """Complete the schema of each function."""
-    tools = list_tools(body)
-    if not tools:
-        return body
     key = "input_schema" if context.api == "messages" else "parameters"
-    return with_tools(body, tools, [_complete_tool(tool, key) for tool in tools])
+    return with_tools(body, _complete_tools(encode_tools(body), key))
+
+
+@remember
+def _complete_tools(data: bytes, key: str) -> msgspec.Raw | None:
+    """The tools with complete schemas; None if they are complete."""
+    tools = decode_array(msgspec.Raw(data)) if data else None
+    return encode_changed(tools, [_complete_tool(tool, key) for tool in tools]) if tools else None
 
 
 def _complete_tool(tool: msgspec.Raw, key: str) -> msgspec.Raw:

@@ -25,6 +25,11 @@ def list_tools(body: JsonBody) -> list[msgspec.Raw]:
     return decode_array(body.fields.get("tools")) or []
 
 
+def encode_tools(body: JsonBody) -> bytes:
+    """The tools of a request as JSON: the same object for all rules, so that its hash is computed once."""
+    return body.derive("tools", bytes) or b""
+
+
 def read_tool_type(tool: Fields) -> str:
     """The type of a tool: "function" for one that the client runs by its schema, also if it has no type."""
     kind = decode_string(tool.get("type"))
@@ -76,7 +81,12 @@ def _rename_schema(fields: Fields) -> dict[str, object]:
     return {**flat, "input_schema": schema}
 
 
-def with_tools(body: JsonBody, old: Sequence[msgspec.Raw], new: Sequence[msgspec.Raw]) -> JsonBody:
-    """A body with other tools; the same object if they are the same objects."""
+def encode_changed(old: Sequence[msgspec.Raw], new: Sequence[msgspec.Raw]) -> msgspec.Raw | None:
+    """The new tools as JSON; None if they are the same objects as the old ones."""
     same = len(old) == len(new) and all(first is second for first, second in zip(old, new, strict=True))
-    return body if same else body.with_field("tools", list(new))
+    return None if same else encode_raw(list(new))
+
+
+def with_tools(body: JsonBody, tools: msgspec.Raw | None) -> JsonBody:
+    """A body with other tools; the same object for None."""
+    return body if tools is None else body.with_field("tools", tools)

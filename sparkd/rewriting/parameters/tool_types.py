@@ -11,11 +11,13 @@ from sparkd.rewriting.decoding import Fields, decode_array, decode_object, decod
 from sparkd.rewriting.parameters.known_tools import find_known_tool
 from sparkd.rewriting.parameters.tool_shapes import (
     convert_tool,
-    list_tools,
+    encode_changed,
+    encode_tools,
     read_tool_name,
     read_tool_type,
     with_tools,
 )
+from sparkd.rewriting.remembering import remember
 from sparkd.rewriting.rewrite_context import Api, RewriteContext
 
 _SEARCH_TYPE = "tool_search"
@@ -24,17 +26,23 @@ _SEPARATOR = "__"
 
 def remove_foreign_tools(context: RewriteContext, body: JsonBody) -> JsonBody:
     """Keep functions and the types in `tool_types`, and flatten namespaces of functions."""
-    tools = list_tools(body)
+    native = context.model.rewriting.tool_types if context.api == "responses" else ()
+    return with_tools(body, _convert_tools(encode_tools(body), context.api, tuple(native)))
+
+
+@remember
+def _convert_tools(data: bytes, api: Api, native: tuple[str, ...]) -> msgspec.Raw | None:
+    """What takes the place of the tools; None to keep them."""
+    tools = decode_array(msgspec.Raw(data)) if data else None
     if not tools:
-        return body
-    native = frozenset(context.model.rewriting.tool_types if context.api == "responses" else ())
-    kept = [kept for tool in tools for kept in _convert(context.api, tool, native)]
+        return None
+    kept = [kept for tool in tools for kept in _convert(api, tool, native)]
     if _has_search(tools) and _SEARCH_TYPE not in native:
         kept = [_load_now(tool) for tool in kept]
-    return with_tools(body, tools, kept)
+    return encode_changed(tools, kept)
 
 
-def _convert(api: Api, tool: msgspec.Raw, native: frozenset[str]) -> Iterator[msgspec.Raw]:
+def _convert(api: Api, tool: msgspec.Raw, native: tuple[str, ...]) -> Iterator[msgspec.Raw]:
     """The tools that take the place of one: itself, none, or the functions of a namespace."""
     fields = decode_object(tool)
     if fields is None:

@@ -58,6 +58,24 @@ def test_a_tool_that_the_client_runs_gets_its_published_schema(kind: str) -> Non
     assert "command" in tool["input_schema"]["properties"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "field", "undoes"),
+    [
+        ("text_editor_20241022", "new_str", True),
+        ("text_editor_20250124", "new_str", True),
+        ("text_editor_20250429", "insert_text", False),
+        ("text_editor_20250728", "insert_text", False),
+    ],
+)
+def test_the_versions_of_the_text_editor_differ(kind: str, field: str, undoes: bool) -> None:
+    body = {"tools": [{"type": kind, "name": "editor"}]}
+    (tool,) = rewrite_to_dict(body, RewriteContext(model(), "messages"))["tools"]
+    properties = tool["input_schema"]["properties"]
+    assert ("insert_text" in properties) == (field == "insert_text")
+    assert ("undo_edit" in properties["command"]["enum"]) == undoes
+    assert f"insert puts {field}" in tool["description"]
+
+
 @pytest.mark.parametrize("name", ["mcp__files", "mcp__files__"])
 def test_a_namespace_becomes_functions(name: str) -> None:
     read = {"type": "function", "name": "read", "description": "Reads", "parameters": SCHEMA}
