@@ -43,7 +43,10 @@ def reached(raw: bytes, settings: Settings | None = None) -> tuple[str, str, byt
 )
 @pytest.mark.parametrize("path", ["chat/completions", "completions", "responses", "messages", "embeddings"])
 def test_a_body_may_write_the_name_in_another_way(name: str, path: str) -> None:
-    found, target, body = reached(request(json.dumps({"model": name}).encode(), f"/v1/{path}"))
+    said: dict[str, object] = {"messages": [{"role": "user", "content": "hi"}], "input": "hi"}
+    if path == "completions":
+        said = {"prompt": "hi"}
+    found, target, body = reached(request(json.dumps({"model": name, **said}).encode(), f"/v1/{path}"))
     assert (found, target, json.loads(body)["model"]) == ("gpt-oss-20b", f"/v1/{path}", "gpt-oss-20b")
 
 

@@ -42,8 +42,11 @@ def ask(
     return answers[0], asked, wanted
 
 
+TOOL = {"type": "function", "function": {"name": "hush", "parameters": {"type": "object", "properties": {}}}}
+
+
 def test_an_answer_says_which_rules_mended_its_request() -> None:
-    answer, asked, _ = ask({"model": "m", **CHAT, "tools": [{}]})
+    answer, asked, _ = ask({"model": "m", **CHAT, "tools": [TOOL]})
     assert answer.header("x-sparkd-rewrites") == "cap-tokens, strip-tools"
     assert json.loads(asked[0].body) == {"model": "m", **CHAT, "max_completion_tokens": 5}
 
@@ -127,13 +130,13 @@ def test_the_journal_has_figures_before_and_after_and_not_a_word_of_the_prompt(
     body = {
         "model": "m",
         "messages": [{"role": "user", "content": "secret"}],
-        "tools": [{"description": "hush"}],
+        "tools": [TOOL],
     }
     with caplog.at_level(logging.DEBUG, "sparkd.gateway"):
         ask({**body, "max_tokens": 100000, "functions": "hush"})
     line, answered = [record.getMessage() for record in caplog.records]
     assert "cap-tokens: max_tokens 100000 -> 3" in line
-    assert "strip-tools: tools (1 item, 25 characters) -> -, functions (6 characters) -> -" in line
+    assert "strip-tools: tools (1 item, 104 characters) -> -, functions (6 characters) -> -" in line
     for word in ("secret", "hush"):
         assert word not in line + answered
 
