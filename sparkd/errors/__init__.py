@@ -23,6 +23,7 @@
     │   ├── InvalidRequest      400
     │   ├── ContextExceeded     400  the prompt cannot fit into the model's context
     │   ├── ImagesNotSupported  400
+    │   ├── MediaNotSupported   400
     │   ├── RequestCrashesEngine 400  the request made its engine fail repeatedly
     │   ├── TaskNotSupported    400  the model is of another kind
     │   ├── ToolsNotSupported   400
@@ -100,6 +101,7 @@ from sparkd.errors.requests import (
     InsufficientMemory,
     InvalidRequest,
     LogNotFound,
+    MediaNotSupported,
     MediaTypeNotSupported,
     MethodNotAllowed,
     ModelBusy,
@@ -150,6 +152,7 @@ __all__ = [
     "LaunchError",
     "ListenError",
     "LogNotFound",
+    "MediaNotSupported",
     "MediaTypeNotSupported",
     "MethodNotAllowed",
     "ModelBusy",

@@ -33,6 +33,12 @@ class ImagesNotSupported(RequestError):
     code = "images_not_supported"
 
 
+class MediaNotSupported(RequestError):
+    """The request contains audio or video, and the model takes only text."""
+
+    code = "media_not_supported"
+
+
 class ToolsNotSupported(RequestError):
     """The request contains tools, and the model's engine cannot read tool calls."""
 

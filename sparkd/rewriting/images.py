@@ -20,14 +20,14 @@ IMAGE_LEFT_OUT = "(an image, left out)"
 
 TURN_FIELDS = ("messages", "input")
 _CONTENT_FIELDS = ("content", "output")
-_MAX_DEPTH = 3
+MAX_DEPTH = 3
 """Levels that are searched for images: the parts of a message, and the parts of a tool result."""
 
 
 def reject_images(context: RewriteContext, body: JsonBody) -> JsonBody:
     """Reject a request with an image, and name models that accept images. Raises ImagesNotSupported."""
     for name in TURN_FIELDS:
-        if any(_has_image(turn) for turn in _list_turns(body, name)):
+        if any(_has_image(turn) for turn in list_turns(body, name)):
             vision_models = sorted(peer.id for peer in context.alternatives if peer.vision and peer.enabled)
             others = (
                 f"These models do: {', '.join(vision_models)}."
@@ -43,7 +43,7 @@ def reject_images(context: RewriteContext, body: JsonBody) -> JsonBody:
 def drop_images(_: RewriteContext, body: JsonBody) -> JsonBody:
     """Remove images."""
     for name in TURN_FIELDS:
-        turns = _list_turns(body, name)
+        turns = list_turns(body, name)
         if any(_has_image(turn) for turn in turns):
             body = body.with_field(name, [_remove_images(turn) for turn in turns])
     return body
@@ -61,21 +61,23 @@ def is_image_value(part: dict[str, Any]) -> bool:
     return isinstance(kind, str) and kind in IMAGE_TYPES
 
 
-def _list_turns(body: JsonBody, name: str) -> list[msgspec.Raw]:
+def list_turns(body: JsonBody, name: str) -> list[msgspec.Raw]:
+    """The turns in a field of a body; empty if it has none."""
     return decode_array(body.fields.get(name)) or []
 
 
-def _has_image(turn: msgspec.Raw, depth: int = _MAX_DEPTH) -> bool:
-    return depth > 0 and any(is_image(part) or _has_image(part, depth - 1) for part in _list_parts(turn))
+def _has_image(turn: msgspec.Raw, depth: int = MAX_DEPTH) -> bool:
+    return depth > 0 and any(is_image(part) or _has_image(part, depth - 1) for part in list_parts(turn))
 
 
-def _list_parts(turn: msgspec.Raw) -> Iterator[msgspec.Raw]:
+def list_parts(turn: msgspec.Raw) -> Iterator[msgspec.Raw]:
+    """The parts of a message, of an item, or of a part that contains others."""
     fields = decode_object(turn) or {}
     for name in _CONTENT_FIELDS:
         yield from decode_array(fields.get(name)) or ()
 
 
-def _remove_images(turn: msgspec.Raw, depth: int = _MAX_DEPTH) -> msgspec.Raw:
+def _remove_images(turn: msgspec.Raw, depth: int = MAX_DEPTH) -> msgspec.Raw:
     if not _has_image(turn, depth):
         return turn
     fields = decode_object(turn) or {}

@@ -16,6 +16,7 @@ from sparkd.rewriting.history.rules import FOLD_RULE, ORDER_RULES, SHAPE_RULES
 from sparkd.rewriting.history.strictness import alternates_roles
 from sparkd.rewriting.images import IMAGE_TYPES, drop_images, reject_images
 from sparkd.rewriting.parameters.table import EFFORT_RULES, MEDIA_RULES, TOOL_RULES, VALUE_RULES
+from sparkd.rewriting.recordings import RECORDING_TYPES, reject_recordings, takes_recordings
 from sparkd.rewriting.rewrite_context import ALL_APIS, CONVERSATION_APIS, GENERATING_APIS, Api, RewriteContext
 from sparkd.rewriting.roles import alternate_roles
 from sparkd.rewriting.rule import Rule
@@ -65,6 +66,14 @@ RULES: tuple[Rule, ...] = (
         CONVERSATION_APIS,
         reject_images,
         turns=IMAGE_TYPES,
+    ),
+    Rule(
+        "reject-recordings",
+        "vision",
+        lambda context: not takes_recordings(context),
+        CONVERSATION_APIS,
+        reject_recordings,
+        turns=frozenset(RECORDING_TYPES),
     ),
     *MEDIA_RULES,
     *TOOL_RULES,

@@ -74,7 +74,7 @@ def test_a_listed_domain_and_a_data_url_pass(place: int) -> None:
 def test_video_and_audio_too(kind: str) -> None:
     body = {"messages": user({"type": kind, kind: {"url": "http://10.0.0.1/x"}})}
     with pytest.raises(InvalidRequest, match="data URL"):
-        rewrite_to_dict(body, RewriteContext(model()))
+        rewrite_to_dict(body, RewriteContext(SEEING))
 
 
 def test_a_key_in_escaped_letters_is_found() -> None:
