@@ -105,4 +105,4 @@ def _make_tool_uses(turn: Fields) -> Fields:
             block = {name: value for name, value in given.items() if value is not None}
             blocks.append({**with_values({}, {"type": "tool_use"}), **block})
     rest = {name: value for name, value in turn.items() if name != "tool_calls"}
-    return {**rest, "content": encode_raw(blocks or "")}
+    return {**with_values(rest, {"role": "assistant"}), "content": encode_raw(blocks or "")}

@@ -80,6 +80,12 @@ def test_a_chat_template_may_know_more_roles() -> None:
     assert rewrite_to_dict(body, RewriteContext(model())) == body
 
 
+def test_a_turn_with_tool_calls_and_no_role_is_the_assistants() -> None:
+    body = {"messages": [USER, {"content": "yo", "tool_calls": None}, USER]}
+    sent = rewrite_to_dict(body, RewriteContext(model(), "messages", template=Template(empty_assistant=True)))
+    assert sent["messages"][1] == {"content": [{"type": "text", "text": "yo"}], "role": "assistant"}
+
+
 def test_a_chats_tool_calls_become_blocks_in_messages() -> None:
     call = {"id": "a", "type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}}
     body = {
