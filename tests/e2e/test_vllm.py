@@ -68,7 +68,12 @@ def sparkd() -> Iterator[SparkdProcess]:
                 "failures": {"backoff": 1.0},
                 "paths": {"venvs": str(CLONE / "venvs"), "runtimes": str(CLONE / ".sparkd" / "runtimes")},
                 "models": {
-                    "smollm2": vllm("SmolLM2-135M-Instruct", aliases=["smol"]),
+                    "smollm2": vllm(
+                        "SmolLM2-135M-Instruct",
+                        aliases=["smol"],
+                        # so that its engine gets what it rejects
+                        rewriting={"repair_history": False, "form_values": False},
+                    ),
                     "twin": vllm("SmolLM2-135M-Instruct"),
                     "minilm": vllm(
                         "all-MiniLM-L6-v2",

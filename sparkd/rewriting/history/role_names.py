@@ -63,9 +63,12 @@ def _fix_turn(context: RewriteContext, turn: Fields) -> list[NewTurn] | None:
 
 def _is_message(api: Api, turn: Fields, role: str | None) -> bool:
     """Whether a turn is a message. In responses, other items have another type, and no role."""
-    if api == "responses" and decode_string(turn.get("type")) not in (None, "message"):
-        return False
-    return role is not None or ("content" in turn and (api != "responses" or is_null(turn.get("type"))))
+    if api != "responses":
+        return True
+    kind = decode_string(turn.get("type"))
+    return kind in (None, "message") and (
+        role is not None or ("content" in turn and is_null(turn.get("type")))
+    )
 
 
 def _convert_chat_message(role: str, turn: Fields) -> Fields | None:
