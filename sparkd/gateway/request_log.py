@@ -10,7 +10,7 @@ import logging
 import time
 from typing import Final
 
-from sparkd.errors import Refusal, RequestError, SparkdError, UpstreamError
+from sparkd.errors import ModelNotLoaded, Refusal, RequestError, SparkdError, UpstreamError
 from sparkd.gateway.request_head import RequestHead
 from sparkd.journal.handler import event
 from sparkd.journal.token_bucket import TokenBucket
@@ -69,7 +69,9 @@ class RequestLog:
         more = f" ({self._suppressed} other requests were not logged)" if self._suppressed else ""
         self._suppressed = 0
         why = " ".join(why[:LONGEST].split()) + " …" * (len(why) > LONGEST)
-        level = logging.INFO if status < 500 else logging.WARNING
+        # A probe of a model that is not loaded gets what the owner has chosen for it (`queue.probes`).
+        is_expected = status < 500 or code == ModelNotLoaded.code
+        level = logging.INFO if is_expected else logging.WARNING
         fields = _fields(request, name, STATUS=status, CODE=code)
         logger.log(level, "%s: %s: %s%s", _describe(request), name, why, more, extra=fields)
 
