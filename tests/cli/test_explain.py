@@ -21,7 +21,10 @@ engine = "command"
 command = ["/bin/cat", "{socket}"]
 vision = true
 """
-REQUEST = '{"messages": [{"role": "user", "content": "a secret"}], "tools": [{}], "max_tokens": 100000}'
+TOOL = '{"type":"function","function":{"name":"f","parameters":{"type":"object","properties":{}}}}'
+REQUEST = (
+    '{"messages": [{"role": "user", "content": "a secret"}], "tools": [%s], "max_tokens": 100000}' % TOOL
+)
 
 
 @pytest.fixture
@@ -45,7 +48,7 @@ def test_every_rule_is_told_with_what_it_changed_and_the_body_that_comes_out(cat
     assert lines[0].endswith(" tokens of 4,096")
     chain, _, body = result.out.partition("\n{")
     assert '       reasoning_effort - -> "high"' in chain.splitlines()
-    assert "       tools (1 item, 4 characters) -> -" in chain.splitlines()
+    assert f"       tools (1 item, {len(TOOL) + 2} characters) -> -" in chain.splitlines()
     assert "join-text        off (join_text)" in list_rules(chain)
     assert "a secret" not in chain
     engines = json.loads("{" + body)
