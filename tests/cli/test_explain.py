@@ -23,7 +23,7 @@ vision = true
 """
 TOOL = '{"type":"function","function":{"name":"f","parameters":{"type":"object","properties":{}}}}'
 REQUEST = (
-    '{"messages": [{"role": "user", "content": "a secret"}], "tools": [%s], "max_tokens": 100000}' % TOOL
+    f'{{"messages": [{{"role": "user", "content": "a secret"}}], "tools": [{TOOL}], "max_tokens": 100000}}'
 )
 
 
