@@ -114,7 +114,7 @@ class SparkdProcess:
     @contextmanager
     def waiting_client(self, model: str) -> Iterator[None]:
         """A client that has sent a request, reads nothing, and disconnects at the end of the block."""
-        body = json.dumps({"model": model, "messages": []}).encode()
+        body = json.dumps({"model": model, "messages": [{"role": "user", "content": "hi"}]}).encode()
         head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(body)}\r\n\r\n"
         with socket.create_connection(("127.0.0.1", self.port)) as connection:
             connection.sendall(head.encode() + body)
