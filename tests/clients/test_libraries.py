@@ -69,6 +69,7 @@ def test_langchain(session: Session) -> None:
     session.assert_all_answered()
 
 
+@pytest.mark.slow
 def test_litellm(session: Session) -> None:
     assert converse("litellm_completion", session, SYSTEM_FIRST) == ANSWERS
     session.assert_all_answered()

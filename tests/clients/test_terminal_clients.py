@@ -35,7 +35,7 @@ def hold_session(session: Session, name: str, model: str) -> None:
         assert "I remember: the note said lighthouse." in printed
 
 
-@pytest.mark.parametrize("name", WITH_TOOLS)
+@pytest.mark.parametrize("name", fast(WITH_TOOLS, "opencode", "codex", "claude", "pi"))
 def test_a_session_with_tools_where_the_only_system_message_is_the_first(session: Session, name: str) -> None:
     hold_session(session, name, SYSTEM_FIRST)
 
@@ -50,7 +50,8 @@ def test_a_session_with_tools_where_calls_come_one_by_one(session: Session, name
     hold_session(session, name, CHANNELS)
 
 
-@pytest.mark.parametrize("model", fast([SYSTEM_FIRST, CHANNELS, ALTERNATING], SYSTEM_FIRST))
+@pytest.mark.slow
+@pytest.mark.parametrize("model", [SYSTEM_FIRST, CHANNELS, ALTERNATING])
 def test_aider_restores_its_history(session: Session, model: str) -> None:
     """It calls no tools. Its history begins with an example of another conversation."""
     assert HELLO in session.prompt("aider", "Say hello", model=model)
