@@ -40,7 +40,8 @@ def sparkd() -> Iterator[SparkdProcess]:
             {
                 "server": {"listen": "localhost:0"},
                 "queue": {"probes": "reject"},
-                "memory": {"total": "1536 MiB", "reserve": 0, "learn": False},
+                # enough for a launcher beside one model of 1 GiB, so that the second and the third start are warm
+                "memory": {"total": "2200 MiB", "reserve": 0, "learn": False},
                 "paths": {"venvs": str(VENVS), "runtimes": str(RUNTIMES)},
                 "models": {
                     "first": scripted("qwen", THINKS, aliases=PATTERNS),

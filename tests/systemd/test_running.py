@@ -96,7 +96,7 @@ def test_a_new_program_takes_over_unnoticed_by_systemd_and_engines(sparkd: Insta
         assert sparkd.chat("a")[0] == 200
         assert (sparkd.pid(), sparkd.engine_pid("a"), sparkd.status()["replacements"]) == (*before[:2], 1)
         assert _line(sparkd).startswith("ready · a resident")
-        messages = sparkd.lab.journal("--unit", SERVICE, "EVENT=replaced")
+        messages = sparkd.lab.journal("--unit", SERVICE, "EVENT=replaced", f"_PID={before[0]}")
         assert [str(entry["MESSAGE"]).split()[:3] for entry in messages] == [
             ["Replaced", "sparkd", f"{__version__};"]
         ]
