@@ -53,7 +53,9 @@ def _install(
 ) -> None:
     # The stamp is written last, so that an interrupted installation is repeated.
     stamp = folder / "installed-from"
-    digest = hashlib.sha256(b"".join(lock.read_bytes() for lock in locks)).hexdigest()
+    # With the folder: the programs of a virtualenv name their interpreter by its path, and a clone may be moved.
+    sources = [str(folder).encode(), *(lock.read_bytes() for lock in locks)]
+    digest = hashlib.sha256(b"\0".join(sources)).hexdigest()
     with store.hold_lock(CLIENTS, report):
         if stamp.is_file() and stamp.read_text() == digest:
             return
