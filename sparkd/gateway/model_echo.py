@@ -10,6 +10,8 @@ safe: a quote inside a JSON text is escaped, so they can only occur at the begin
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import msgspec
 
 from sparkd.gateway.errors import Dialect
@@ -72,7 +74,7 @@ class ModelEcho:
 
     def _replace(self, document: bytes) -> bytes | None:
         """The document with another model; None if it has none, or the right one already."""
-        try:
+        with suppress(msgspec.DecodeError, UnicodeDecodeError):  # what cannot be read is not changed
             fields = _decode(document)
             if self._set(fields):
                 return _encode(fields)
@@ -82,8 +84,6 @@ class ModelEcho:
                 if self._set(inner_fields):
                     fields[self._inside or ""] = msgspec.Raw(_encode(inner_fields))
                     return _encode(fields)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            pass  # it is not changed
         return None
 
     def _set(self, fields: dict[str, msgspec.Raw]) -> bool:

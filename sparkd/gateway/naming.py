@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from urllib.parse import parse_qsl
 
 from msgspec import Struct
@@ -94,13 +95,10 @@ def _named_in_path(catalogue: Catalogue, segments: tuple[str, ...]) -> tuple[Fou
     try:
         return catalogue.resolve(segments[1]), segments[1], ("v1", *segments[2:])
     except ModelNotFound:
-        if len(segments) < 4 or segments[2] in RESERVED_PATH_SEGMENTS:
-            raise
-        name = f"{segments[1]}/{segments[2]}"
-        try:
-            return catalogue.resolve(name), name, ("v1", *segments[3:])
-        except ModelNotFound:
-            pass  # the error about one segment is the clearer one
+        if len(segments) > 3 and segments[2] not in RESERVED_PATH_SEGMENTS:
+            name = f"{segments[1]}/{segments[2]}"
+            with suppress(ModelNotFound):  # the error about one segment is the clearer one
+                return catalogue.resolve(name), name, ("v1", *segments[3:])
         raise
 
 

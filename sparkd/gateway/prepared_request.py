@@ -220,9 +220,8 @@ class Preparer:
             self._limits.check(size)
             finder.feed(message["body"])
             more = message["more_body"]
-        if (
-            finder.value is None and named.model is None
-        ):  # the engine wants the field: a default model does not help
+        if finder.value is None and named.model is None:
+            # The engine wants the field, so a default model does not help.
             raise named.missing.with_traceback(None)  # it is one object for many requests
         value = (finder.value or b"").decode("utf-8", "replace") or named.asked
         model = named.model or self._find(request, named, value)

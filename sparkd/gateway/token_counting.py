@@ -20,6 +20,7 @@ from sparkd.gateway.engine_paths import Endpoint
 from sparkd.rewriting import JsonBody, RequestRewriter, RewriteContext
 from sparkd.rewriting.context_window import context_length
 from sparkd.rewriting.decoding import decode_value
+from sparkd.rewriting.history.conversation import read_kind
 from sparkd.rewriting.rewrite_context import Api
 from sparkd.rewriting.token_count import count_prompt_tokens
 from sparkd.upstream.client import EngineRequest, Upstream
@@ -58,9 +59,8 @@ def find_counted_api(path: str, body: JsonBody) -> Api:
 
 def _is_of_type(body: JsonBody, field: str, types: tuple[type, ...]) -> bool:
     """Whether a field is a string or an array. Looks at the first byte alone."""
-    value = body.fields.get(field)
-    first = bytes(memoryview(value)[:1]) if value is not None else b""
-    return (first == b"[" and list in types) or (first == b'"' and str in types)
+    kind = read_kind(body.fields.get(field))
+    return (kind == "[" and list in types) or (kind == '"' and str in types)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,6 @@ from sparkd.errors import InvalidRequest
 from sparkd.rewriting.decoding import encode_raw
 from sparkd.rewriting.encodings import BOM, check_utf8, reject_other_encodings
 from sparkd.rewriting.payloads import NO_PAYLOADS, ExtractedPayloads, extract_payloads, restore_payloads
-from sparkd.rewriting.spans import is_in_short_string
 from sparkd.rewriting.surrogates import replace_lone_surrogates
 
 T = TypeVar("T")
@@ -23,12 +22,6 @@ T = TypeVar("T")
 _fields_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _name_decoder: msgspec.json.Decoder[str | None] = msgspec.json.Decoder(str | None)
 _encoder = msgspec.json.Encoder()
-
-_LARGE = 256 * 1024
-"""Bytes of a value that is not worth a copy to search it."""
-
-_SHORT = 32 * 1024
-"""Bytes of a string that is not searched for names."""
 
 
 class JsonBody:
@@ -39,14 +32,13 @@ class JsonBody:
     surrogates, which are replaced.
     """
 
-    __slots__ = ("_derived", "_parsed", "_payloads", "_source", "fields", "is_repaired", "model")
+    __slots__ = ("_derived", "_payloads", "_source", "fields", "is_repaired", "model")
 
     def __init__(
         self,
         fields: Mapping[str, msgspec.Raw],
         source: bytes | bytearray | None = None,
         payloads: ExtractedPayloads = NO_PAYLOADS,
-        parsed: bytes | bytearray = b"",
     ) -> None:
         self.fields = fields
         self.model = _read_model(fields)
@@ -54,7 +46,6 @@ class JsonBody:
         self._derived: dict[str, tuple[msgspec.Raw, object]] = {}
         self._source = source
         self._payloads = payloads
-        self._parsed = parsed  # what holds every value of _LARGE bytes or more; empty if unknown
 
     @classmethod
     def parse(cls, data: bytes | bytearray, *, keep_payloads: bool = False) -> JsonBody:
@@ -68,7 +59,7 @@ class JsonBody:
         if payloads.payloads or not rest.isascii():
             check_utf8(data, rest, payloads.payloads)
         try:
-            return cls(_fields_decoder.decode(rest), data, payloads, rest)
+            return cls(_fields_decoder.decode(rest), data, payloads)
         except msgspec.ValidationError:
             raise InvalidRequest("The body is not a JSON object.") from None
         except RecursionError:
@@ -94,15 +85,14 @@ class JsonBody:
         same = all(name in self.fields and self.fields[name] == value for name, value in new.items())
         if same:
             return self
-        large = any(len(memoryview(value)) >= _LARGE for value in new.values())
-        return self._replaced({**self.fields, **new}, b"" if large else self._parsed)
+        return self._replaced({**self.fields, **new})
 
     def without(self, names: Collection[str]) -> JsonBody:
         """A body without these fields; the same object if it has none of them."""
         if self.fields.keys().isdisjoint(names):
             return self
         remaining = {name: value for name, value in self.fields.items() if name not in names}
-        return self._replaced(remaining, self._parsed)
+        return self._replaced(remaining)
 
     def derive(self, field: str, read: Callable[[msgspec.Raw], T]) -> T | None:
         """What `read` makes of a field's value: computed once, and kept for as long as the field is not set.
@@ -123,15 +113,6 @@ class JsonBody:
             return text
         return restore_payloads(text.encode(), self._payloads).decode("utf-8", "replace")
 
-    def may_name(self, field: str, word: bytes) -> bool:
-        """Whether `word` may be in a short string inside a field: a key, or a type. False is certain."""
-        value = self.fields.get(field)
-        if value is None:
-            return False
-        if len(memoryview(value)) < _LARGE:
-            return word in bytes(value)
-        return is_in_short_string(word, self._parsed or bytes(value), _SHORT)
-
     def encode(self) -> bytes | bytearray:
         """The bytes to send: the same object that was parsed, unless a field was set."""
         return (
@@ -140,8 +121,8 @@ class JsonBody:
             else self._source
         )
 
-    def _replaced(self, fields: Mapping[str, msgspec.Raw], parsed: bytes | bytearray) -> JsonBody:
-        body = JsonBody(fields, None, self._payloads, parsed)
+    def _replaced(self, fields: Mapping[str, msgspec.Raw]) -> JsonBody:
+        body = JsonBody(fields, None, self._payloads)
         body.is_repaired = self.is_repaired
         body._derived = self._derived  # each entry is checked against the value it was made of
         return body

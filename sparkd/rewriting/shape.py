@@ -130,7 +130,7 @@ def may_have_shape(shape_fields: tuple[str, ...], body: bytes | bytearray) -> bo
 
 
 def _list_media(body: JsonBody, name: str) -> list[str]:
-    return [kind.decode() for kind in _MEDIA if body.may_name(name, kind)]
+    return [kind.decode() for kind in _MEDIA if kind in bytes(body.fields[name])]
 
 
 def _is_usual(name: str, value: Any) -> bool:

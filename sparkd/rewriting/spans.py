@@ -24,13 +24,3 @@ def find_long_spans(data: bytes | bytearray, least: int) -> Iterator[tuple[int, 
         if end >= 0:
             yield begin, end
         begin = end + 1
-
-
-def is_in_short_string(word: bytes, data: bytes | bytearray, least: int) -> bool:
-    """Whether `word` may be in a string that is shorter than `least` bytes."""
-    place = 0
-    for begin, end in find_long_spans(data, least):
-        if data.find(word, place, begin) >= 0:
-            return True
-        place = end
-    return data.find(word, place) >= 0

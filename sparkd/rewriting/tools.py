@@ -6,6 +6,7 @@ import msgspec
 
 from sparkd.rewriting.body import JsonBody
 from sparkd.rewriting.decoding import decode_array, decode_object, decode_string, decode_value
+from sparkd.rewriting.history.conversation import turns_field
 from sparkd.rewriting.rewrite_context import RewriteContext
 
 TOOL_FIELDS = ("tool_choice", "tools", "functions", "function_call", "parallel_tool_calls")
@@ -22,7 +23,8 @@ def require_tool(context: RewriteContext, body: JsonBody) -> JsonBody:
     if not decode_array(body.fields.get("tools")) or not _may_choose(choice and decode_value(choice)):
         return body
     if any(
-        _is_tool_result(context, turn) for turn in decode_array(body.fields.get(_turns_field(context))) or ()
+        _is_tool_result(context, turn)
+        for turn in decode_array(body.fields.get(turns_field(context.api))) or ()
     ):
         return body
     return body.with_field("tool_choice", {"type": "any"} if context.api == "messages" else "required")
@@ -32,10 +34,6 @@ def _may_choose(choice: object) -> bool:
     return choice in (None, "", "auto", False, 0) or (
         isinstance(choice, dict) and choice.get("type") == "auto"
     )
-
-
-def _turns_field(context: RewriteContext) -> str:
-    return "input" if context.api == "responses" else "messages"
 
 
 def _is_tool_result(context: RewriteContext, turn: msgspec.Raw) -> bool:

@@ -16,18 +16,18 @@ from sparkd.templates.locations import TemplateLocation
 TIME_LIMIT: Final = 60.0
 """Seconds for all templates together. A real one takes a hundredth of a second, and none may take more than 2."""
 
-_ARGV: Final = (sys.executable, "-I", "-m", "sparkd.templates")
+PROGRAM: Final = (sys.executable, "-I", "-m", "sparkd.templates")
 _ENVIRONMENT: Final = {"LANG": "C.UTF-8", "PATH": "/usr/bin:/bin"}
 
 _decode = msgspec.json.Decoder(Template).decode
 
 
 async def read_templates(
-    locations: Sequence[TemplateLocation], time_limit: float = TIME_LIMIT
+    locations: Sequence[TemplateLocation], time_limit: float = TIME_LIMIT, program: Sequence[str] = PROGRAM
 ) -> list[Template | None]:
     """Find out what each template accepts; None for one that was not read: its process ended, or time ran out.
 
-    Never fails.
+    `program` is the command that reads them. Never fails.
     """
     deadline = asyncio.get_running_loop().time() + time_limit
     found: list[Template | None] = []
@@ -35,7 +35,7 @@ async def read_templates(
         output = bytearray()
         try:
             async with asyncio.timeout_at(deadline):
-                await _run(msgspec.json.encode(locations[len(found) :]), output)
+                await _run(program, msgspec.json.encode(locations[len(found) :]), output)
         except (TimeoutError, OSError):
             found += _parse(output)
             break
@@ -45,11 +45,11 @@ async def read_templates(
     return (found + [None] * len(locations))[: len(locations)]
 
 
-async def _run(data: bytes, output: bytearray) -> None:
+async def _run(program: Sequence[str], data: bytes, output: bytearray) -> None:
     """Run the program; add its output as it comes. Raises OSError if it cannot be started."""
     pipe, nothing = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
     process = await asyncio.create_subprocess_exec(
-        *_ARGV, stdin=pipe, stdout=pipe, stderr=nothing, env=_ENVIRONMENT, cwd="/"
+        *program, stdin=pipe, stdout=pipe, stderr=nothing, env=_ENVIRONMENT, cwd="/"
     )
     try:
         if process.stdin:

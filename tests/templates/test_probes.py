@@ -10,7 +10,6 @@ import pytest
 from msgspec import structs
 
 from sparkd.catalog.templates import UNKNOWN_TEMPLATE, Template
-from sparkd.templates import reading
 from sparkd.templates.locations import TemplateLocation
 from sparkd.templates.reading import read_templates
 
@@ -137,15 +136,16 @@ def test_what_was_read_before_time_ran_out_counts() -> None:
     assert found == [LENIENT, UNKNOWN_TEMPLATE, None, None, None]
 
 
-def test_a_template_whose_process_is_killed_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    program = (
-        "import sys, json; from sparkd.templates.__main__ import *\n"
+def test_a_template_whose_process_is_killed_costs_no_other() -> None:
+    source = (
+        "import os, sys, json; from sparkd.templates.__main__ import *\n"
         "for each in json.load(sys.stdin):\n"
         "    if 'kill' in each['given']: os.kill(os.getpid(), 9)\n"
         "    print(msgspec.json.encode(read(TemplateLocation(**each))).decode(), flush=True)"
     )
-    monkeypatch.setattr(reading, "_ARGV", (sys.executable, "-c", f"import os\n{program}"))
-    assert read(LINES, "{# kill #}", LINES, "{# kill #}") == [LENIENT, None, LENIENT, None]
+    locations = [locate(text) for text in (LINES, "{# kill #}", LINES, "{# kill #}")]
+    found = asyncio.run(read_templates(locations, program=(sys.executable, "-c", source)))
+    assert found == [LENIENT, None, LENIENT, None]
 
 
 def test_reading_can_be_cancelled() -> None:
