@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from sparkd.errors import MethodNotAllowed, PathNotFound, SparkdError
 from sparkd.gateway.endpoints import respond
+from sparkd.gateway.engine_paths import find_similar
 from sparkd.gateway.errors import error_body, error_headers
 from sparkd.gateway.forwarding import public_error
 from sparkd.gateway.request_head import request_head
@@ -31,8 +32,10 @@ def _not_routed(request: Request, error: Exception) -> Response:
         allow = (error.headers or {}).get("Allow", "")
         message = f"{request.scope['path']} does not accept {request.method}."
         return _respond(request, MethodNotAllowed(message, allow.split(", ")))
-    served = request.app.state.gateway.served
-    return _respond(request, PathNotFound(f"Nothing is served at {request.scope['path']}. {served}"))
+    path, served = request.scope["path"], request.app.state.gateway.served
+    similar = find_similar(path)
+    meant = f"; did you mean {similar}?" if similar else f". {served}"
+    return _respond(request, PathNotFound(f"Nothing is served at {path}{meant}"))
 
 
 EXCEPTION_HANDLERS: Mapping[type[Exception], Callable[[Request, Exception], Response]] = {

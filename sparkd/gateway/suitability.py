@@ -56,12 +56,14 @@ class Suitability:
         )
 
     def _suggest(self, tasks: frozenset[Task]) -> str:
-        enabled = (model for model in self._catalogue.models.values() if model.enabled)
-        able = [f'"{model.id}"' for model in enabled if not tasks.isdisjoint(find_tasks(model) or ())]
-        if not able:
-            return "No model here is known to; if this one does, set its key `tasks`."
-        more = f" and {len(able) - MAX_LISTED} more" if len(able) > MAX_LISTED else ""
-        return f"Models here that do: {', '.join(able[:MAX_LISTED])}{more}."
+        known = {model.id: find_tasks(model) for model in self._catalogue.models.values() if model.enabled}
+        able = [id_ for id_, found in known.items() if found is not None and not tasks.isdisjoint(found)]
+        possible = [id_ for id_, found in known.items() if found is None]
+        if not able and not possible:
+            return "No model here does; if this one does, set its key `tasks`."
+        listed = [f'"{id_}"' for id_ in able or possible]
+        more = f" and {len(listed) - MAX_LISTED} more" if len(listed) > MAX_LISTED else ""
+        return f"Models here that {'do' if able else 'may'}: {', '.join(listed[:MAX_LISTED])}{more}."
 
 
 def check_method(request: RequestHead, named: Named) -> None:

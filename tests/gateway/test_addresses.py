@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparkd.catalog import Catalogue
+from sparkd.catalog.definitions import Model
 from sparkd.errors import InvalidRequest
 from sparkd.gateway.addresses import BELOW_V1, resolve_address
 from sparkd.gateway.paths import FORBIDDEN, parse_path
@@ -223,6 +224,25 @@ def test_a_request_to_the_wrong_kind_of_model_starts_nothing_and_names_the_right
         right = {named for other, named in RIGHT if other == path} - {"unknown", "own"}
         assert not right or any(f'"{each}"' in error["message"] for each in right)
         assert answer.json.get("type") == ("error" if "messages" in path else None)
+
+
+@pytest.mark.parametrize(
+    ("others", "expected"),
+    [([], "No model here does"), ([model("plain")], 'Models here that may: "plain".')],
+)
+def test_models_that_may_do_it_are_named_if_none_is_known_to(others: list[Model], expected: str) -> None:
+    embedder = model("embedder", options={"runner": "pooling"}, tags=("embeddings",))
+    answer, _, _ = ask(request(b'{"model":"embedder"}'), catalogue(embedder, *others))
+    assert expected in answer.json["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "similar"), [("/chat/completion", "/v1/chat/completions"), ("/tokenise", "/tokenize")]
+)
+def test_a_mistyped_path_beside_v1_is_named(path: str, similar: str) -> None:
+    answer, _, asked = ask(request(b'{"model":"chat"}', path), KINDS)
+    assert (answer.status, answer.code, asked) == (404, "path_not_found", [])
+    assert f"did you mean {similar}?" in answer.json["error"]["message"]
 
 
 @pytest.mark.parametrize(("path", "name"), RIGHT)
