@@ -20,6 +20,7 @@ from sparkd.cli.output.messages import print_json, print_line
 from sparkd.errors import RequestError
 from sparkd.rewriting import JsonBody, RewriteContext, detect_api
 from sparkd.rewriting.context_window import context_length
+from sparkd.rewriting.prompt_check import check_prompt
 from sparkd.rewriting.rule import Rule
 from sparkd.rewriting.rules import RULES, trace_rules
 from sparkd.rewriting.summary import list_changes
@@ -114,6 +115,7 @@ def explain(context: RewriteContext, body: JsonBody) -> Explanation:
                     after=step.after,
                 )
             )
+        check_prompt(context, last)
     except RequestError as error:
         refusal = error
         lines += _report_unreached(RULES[len(lines) :])

@@ -16,6 +16,10 @@ command = ["/bin/cat", "{socket}"]
 context_length = 4096
 rewriting = { tools = "strip", presets = { "small:high" = { reasoning_effort = "high" } } }
 
+[models.vllms]
+runtime = "r"
+source = "org/name"
+
 [models.seeing]
 engine = "command"
 command = ["/bin/cat", "{socket}"]
@@ -31,7 +35,10 @@ REQUEST = (
 def catalogue(tmp_path: Path) -> Path:
     path = tmp_path / "models.toml"
     path.write_text(CATALOGUE)
-    (tmp_path / "venvs").mkdir()
+    runtime = tmp_path / "venvs" / "r"
+    runtime.mkdir(parents=True)
+    for name in ("runtime.toml", "requirements.lock"):
+        (runtime / name).touch()
     return path
 
 
@@ -83,6 +90,12 @@ def test_a_refusal_is_told_where_it_happens_and_fails(catalogue: Path) -> None:
         result.out.splitlines()[-1]
         == 'rejected: Model "small" does not accept images. These models do: seeing.'
     )
+
+
+def test_a_request_without_a_prompt_is_rejected_as_the_daemon_does(catalogue: Path) -> None:
+    result = sparkctl("explain", "vllms", "--catalogue", catalogue, stdin='{"messages": []}')
+    assert result.code == 1
+    assert result.out.splitlines()[-1].startswith("rejected: `messages` is empty.")
 
 
 def test_another_api_has_rules_of_its_own(catalogue: Path) -> None:
