@@ -12,9 +12,10 @@ from __future__ import annotations
 import msgspec
 
 from sparkd.rewriting.body import JsonBody
-from sparkd.rewriting.decoding import Fields, decode_array, decode_object, decode_string, encode_raw, is_null
+from sparkd.rewriting.decoding import decode_array, decode_object, decode_string, encode_raw
 from sparkd.rewriting.history.contents import SYSTEM_HEADING
 from sparkd.rewriting.history.conversation import SYSTEM_ROLES
+from sparkd.rewriting.merging import MergedMessage, list_parts, make_text_part
 from sparkd.rewriting.rewrite_context import RewriteContext
 from sparkd.rewriting.text import join_text, needs_joined_text, read_text_part
 
@@ -23,8 +24,6 @@ FILLER_TURNS = {
     "assistant": encode_raw({"role": "user", "content": "Continue."}),
 }
 """The message inserted between two messages of this role that cannot be merged."""
-
-_JOINABLE_FIELDS = ("content", "reasoning_content", "reasoning")
 
 
 def alternate_roles(context: RewriteContext, body: JsonBody) -> JsonBody:
@@ -77,32 +76,31 @@ def _split_system_messages(messages: list[msgspec.Raw]) -> tuple[list[msgspec.Ra
         if read_role(message) not in SYSTEM_ROLES:
             turns.append(message)
             continue
-        for part in _list_parts((decode_object(message) or {}).get("content")) or ():
+        for part in list_parts((decode_object(message) or {}).get("content")) or ():
             text = read_text_part(part)
             if text is None:
                 others.append(part)
             elif text:
                 texts.append(text)
     if texts:
-        others.insert(0, _make_text_part("\n\n".join(texts)))
+        others.insert(0, make_text_part("\n\n".join(texts)))
     return others, turns
 
 
 def _merge_neighbours(messages: list[msgspec.Raw]) -> list[msgspec.Raw]:
-    turns: list[msgspec.Raw] = []
-    previous: Fields | None = None
+    turns: list[msgspec.Raw | MergedMessage] = []
+    previous: str | None = None
     for message in messages:
         fields = decode_object(message)
         role = decode_string((fields or {}).get("role"))
-        if fields and previous and role in FILLER_TURNS and role == decode_string(previous.get("role")):
-            merged = _merge_messages(previous, fields)
-            if merged is not None:
-                turns[-1], previous = encode_raw(merged), merged
-                continue
-            turns.append(FILLER_TURNS[role])
-        turns.append(message)
-        previous = fields
-    return turns
+        if not fields or role not in FILLER_TURNS:
+            turns.append(message)
+        elif role != previous:
+            turns.append(MergedMessage(message, fields))
+        elif not (isinstance(last := turns[-1], MergedMessage) and last.add(fields)):
+            turns += [FILLER_TURNS[role], MergedMessage(message, fields)]
+        previous = role
+    return [turn.encode() if isinstance(turn, MergedMessage) else turn for turn in turns]
 
 
 def _answer_results(turns: list[msgspec.Raw]) -> list[msgspec.Raw]:
@@ -116,49 +114,6 @@ def _answer_results(turns: list[msgspec.Raw]) -> list[msgspec.Raw]:
     ]
 
 
-def _merge_messages(first: Fields, second: Fields) -> Fields | None:
-    """Both messages merged; None if that would lose something."""
-    merged = dict(first)
-    for name, value in second.items():
-        current = merged.get(name)
-        if current is None or is_null(current):
-            merged[name] = value
-        elif is_null(value) or (value == current and name not in (*_JOINABLE_FIELDS, "tool_calls")):
-            continue
-        elif name in _JOINABLE_FIELDS and (joined := _join_contents(current, value)) is not None:
-            merged[name] = joined
-        elif name == "tool_calls" and (calls := _concatenate(current, value)) is not None:
-            merged[name] = calls
-        else:
-            return None
-    return merged
-
-
-def _join_contents(first: msgspec.Raw, second: msgspec.Raw) -> msgspec.Raw | None:
-    one, other = decode_string(first), decode_string(second)
-    if one is not None and other is not None:
-        return encode_raw(f"{one}\n\n{other}")
-    parts, more = _list_parts(first), _list_parts(second)
-    return None if parts is None or more is None else encode_raw(parts + more)
-
-
-def _concatenate(first: msgspec.Raw, second: msgspec.Raw) -> msgspec.Raw | None:
-    one, other = decode_array(first), decode_array(second)
-    return None if one is None or other is None else encode_raw(one + other)
-
-
-def _list_parts(content: msgspec.Raw | None) -> list[msgspec.Raw] | None:
-    """Content as parts; None if it is neither a string nor parts."""
-    if is_null(content):
-        return []
-    text = decode_string(content)
-    return decode_array(content) if text is None else [_make_text_part(text)]
-
-
-def _make_text_part(text: str) -> msgspec.Raw:
-    return encode_raw({"type": "text", "text": text})
-
-
 def _prepend_system(system: list[msgspec.Raw], turns: list[msgspec.Raw]) -> list[msgspec.Raw]:
     """The system messages before the first user message, or as a message of their own."""
     text = read_text_part(system[0])
@@ -170,14 +125,12 @@ def _prepend_system(system: list[msgspec.Raw], turns: list[msgspec.Raw]) -> list
         if first_text is not None and text is not None and len(system) == 1:
             content = heading + first_text if first_text else heading.strip()
             return [encode_raw({**first, "content": content}), *turns[1:]]
-        parts = _list_parts(first.get("content"))
+        parts = list_parts(first.get("content"))
         if parts is not None:
-            prefix = [_make_text_part(heading if parts else heading.strip()), *system[text is not None :]]
+            prefix = [make_text_part(heading if parts else heading.strip()), *system[text is not None :]]
             content = prefix + parts if parts or len(prefix) > 1 else heading.strip()
             return [encode_raw({**first, "content": content}), *turns[1:]]
-    content = (
-        heading.strip() if len(system) == 1 and text else [_make_text_part(heading.strip()), *system[1:]]
-    )
+    content = heading.strip() if len(system) == 1 and text else [make_text_part(heading.strip()), *system[1:]]
     system_turn = encode_raw({"role": "user", "content": content})
     filler = (
         [FILLER_TURNS["user"]] if first is not None and decode_string(first.get("role")) == "user" else []

@@ -5,6 +5,8 @@ A result of a tool counts as neither role, but the user may not follow it: a sho
 
 from __future__ import annotations
 
+from itertools import groupby
+
 import msgspec
 
 from sparkd.rewriting.body import JsonBody
@@ -37,18 +39,22 @@ def _merge_neighbours(context: RewriteContext, body: JsonBody) -> JsonBody:
     conversation = read_conversation(context, body)
     if conversation is None:
         return body
-    merged: dict[int, Fields] = {}
     changes: dict[int, list[NewTurn]] = {}
-    first = 0  # of the turns that are being merged
-    for index, turn in enumerate(conversation.turns):
-        current = merged.get(first, conversation.turns[first])
-        if index and _are_joinable(context.api, current, turn):
-            merged[first] = _join_turns(context.api, current, turn)
-            changes[index] = []
-        else:
-            first = index
-    changes |= {index: [turn] for index, turn in merged.items()}
+    indexes = range(len(conversation.turns))
+    for (role, is_mergeable), group in groupby(
+        indexes, lambda index: _describe(context.api, conversation, index)
+    ):
+        same = list(group)
+        if is_mergeable and role in _ROLES and len(same) > 1:
+            changes |= {index: [] for index in same}
+            changes[same[0]] = [_join_turns(context.api, [conversation.turns[index] for index in same])]
     return replace_turns(context, body, conversation, changes)
+
+
+def _describe(api: Api, conversation: Conversation, index: int) -> tuple[str | None, bool]:
+    """The role of a turn, and whether it can be merged with others of that role."""
+    role = conversation.roles[index]
+    return role, _is_mergeable(api, conversation.turns[index], role)
 
 
 def _begin_with_user(context: RewriteContext, body: JsonBody) -> JsonBody:
@@ -106,27 +112,21 @@ def _make_answer(api: Api) -> Fields:
     return with_values({}, {"type": "message", **fields} if api == "responses" else fields)
 
 
-def _are_joinable(api: Api, first: Fields, second: Fields) -> bool:
-    role = decode_string(first.get("role"))
-    if role not in _ROLES or role != decode_string(second.get("role")):
-        return False
+def _is_mergeable(api: Api, turn: Fields, role: str | None) -> bool:
+    content = turn.get("content")
     if api == "messages":
-        contents = [first.get("content"), second.get("content")]
-        blocks = [block for content in contents for block in decode_array(content) or ()]
-        return not any(map(_is_result, blocks)) and all(
-            read_kind(content) in ('"', "[") for content in contents
-        )
-    if any(decode_string(turn.get("type")) not in (None, "message") for turn in (first, second)):
-        return False
-    return role == "user" or all(read_only_text(turn.get("content")) is not None for turn in (first, second))
+        return read_kind(content) in ('"', "[") and not any(map(_is_result, decode_array(content) or ()))
+    is_message = decode_string(turn.get("type")) in (None, "message")
+    return is_message and (role == "user" or read_only_text(content) is not None)
 
 
 def _is_result(block: msgspec.Raw) -> bool:
     return decode_string((decode_object(block) or {}).get("type")) == "tool_result"
 
 
-def _join_turns(api: Api, first: Fields, second: Fields) -> Fields:
-    content = join_contents([first.get("content"), second.get("content")], api)
-    if api == "responses" and decode_string(first.get("role")) == "assistant":
+def _join_turns(api: Api, turns: list[Fields]) -> Fields:
+    """Turns as one. Their contents are joined at once: there may be thousands."""
+    content = join_contents([turn.get("content") for turn in turns], api)
+    if api == "responses" and decode_string(turns[0].get("role")) == "assistant":
         return {**with_values({}, {"type": "message", "role": "assistant"}), "content": content}
-    return {**first, "content": content}
+    return {**turns[0], "content": content}
