@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Callable, Iterable
 
 from msgspec import Struct
@@ -46,15 +47,15 @@ def pair_calls(events: Iterable[Event], *, short: bool, separates: Separates | N
     """
     ids: dict[Place, str] = {}
     orphans: set[Place] = set()
-    unanswered: dict[str | None, list[Event]] = {}
+    unanswered: dict[str | None, deque[Event]] = {}
     separated: list[Event] = []
-    used: set[str] = set()
+    unique = _UniqueIds()
     for event in events:
         place = event.turn, event.part
         if not event.is_result:
-            id_ = _choose_id(event.id, used)
+            id_ = unique.choose(event.id)
             ids[place] = shorten_id(id_) if short else id_
-            unanswered.setdefault(event.id, []).append(event)
+            unanswered.setdefault(event.id, deque()).append(event)
             continue
         call = _take_call(unanswered, event.id)
         if call is not None and separates is not None and separates(call, event):
@@ -83,18 +84,32 @@ def shorten_id(id_: str) -> str:
     return "".join(digits)
 
 
-def _choose_id(id_: str | None, used: set[str]) -> str:
-    base = id_ or f"call_{len(used)}"
-    chosen, number = base, 1
-    while chosen in used:
-        number += 1
-        chosen = f"{base}_{number}"
-    used.add(chosen)
-    return chosen
+class _UniqueIds:
+    """Ids of calls, each of them different. It remembers where it stopped to count: thousands may have the same id."""
+
+    def __init__(self) -> None:
+        self._used: set[str] = set()
+        self._numbers: dict[str, int] = {}
+
+    def choose(self, id_: str | None) -> str:
+        """The id of the next call: the client's, with a number if an earlier call has it."""
+        base = id_ or f"call_{len(self._used)}"
+        chosen, number = base, self._numbers.get(base, 1)
+        while chosen in self._used:
+            number += 1
+            chosen = f"{base}_{number}"
+        self._numbers[base] = number
+        self._used.add(chosen)
+        return chosen
 
 
-def _take_call(unanswered: dict[str | None, list[Event]], id_: str | None) -> Event | None:
-    calls = unanswered.get(id_)
-    if not calls and id_ is None:
-        calls = next((calls for calls in unanswered.values() if calls), None)
-    return calls.pop(0) if calls else None
+def _take_call(unanswered: dict[str | None, deque[Event]], id_: str | None) -> Event | None:
+    """The first call of that id, or without one the first call of all. `unanswered` has no empty queues."""
+    key = id_ if id_ in unanswered or id_ is not None else next(iter(unanswered), None)
+    calls = unanswered.get(key)
+    if calls is None:
+        return None
+    call = calls.popleft()
+    if not calls:
+        del unanswered[key]
+    return call

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from itertools import groupby
 from typing import Any
 
 from sparkd.rewriting.body import JsonBody
@@ -50,18 +49,16 @@ def pair_tool_calls(context: RewriteContext, body: JsonBody) -> JsonBody:
         separates=_make_separator(context.api, conversation) if is_strict else None,
     )
     end = _find_open_end(context.api, conversation)
-    unanswered = [event for event in pairing.unanswered if event.turn < end]
+    has_unanswered = any(event.turn < end for event in pairing.unanswered)
     renamed = any(pairing.ids.get((event.turn, event.part), event.id) != event.id for event in events)
-    if not renamed and not pairing.orphans and not unanswered:
+    if not renamed and not pairing.orphans and not has_unanswered:
         return body
     changes: dict[int, list[NewTurn]] = {}
     for index in {event.turn for event in events}:
         new = _rewrite_turn(context.api, conversation.turns[index], index, pairing)
         if new is not conversation.turns[index]:
             changes[index] = [new]
-    for index, group in groupby(unanswered, lambda event: event.turn):
-        ids = [pairing.ids[event.turn, event.part] for event in group]
-        insert_results(context.api, conversation, pairing, changes, index=index, ids=ids)
+    insert_results(context.api, conversation, pairing, changes, end)
     return replace_turns(context, body, conversation, changes)
 
 

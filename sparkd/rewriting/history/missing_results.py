@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 
 import msgspec
 
@@ -14,23 +15,30 @@ from sparkd.rewriting.rewrite_context import Api
 
 
 def insert_results(
-    api: Api,
-    conversation: Conversation,
-    pairing: Pairing,
-    changes: dict[int, list[NewTurn]],
-    *,
-    index: int,
-    ids: Sequence[str],
+    api: Api, conversation: Conversation, pairing: Pairing, changes: dict[int, list[NewTurn]], end: int
 ) -> None:
-    """Add results of the calls `ids` of turn `index` to `changes`, behind the results that this turn has."""
-    if api == "messages":
-        _insert_blocks(conversation, changes, index, ids)
-        return
-    last = index
-    while last + 1 < len(conversation.turns) and _continues_calls(api, conversation, pairing, last + 1):
-        last += 1
-    turns: list[NewTurn] = [_make_result(api, id_) for id_ in ids]
-    changes[last] = [*changes.get(last, [conversation.raw_turns[last]]), *turns]
+    """Add results of the calls without one, before turn `end`, to `changes`: behind the results that there are."""
+    unanswered = [event for event in pairing.unanswered if event.turn < end]
+    ends = _find_ends(api, conversation, pairing) if unanswered and api != "messages" else []
+    results: dict[int, list[NewTurn]] = {}
+    for index, group in groupby(unanswered, lambda event: event.turn):
+        ids = [pairing.ids[event.turn, event.part] for event in group]
+        if api == "messages":
+            _insert_blocks(conversation, changes, index, ids)
+        else:
+            results.setdefault(ends[index], []).extend(_make_result(api, id_) for id_ in ids)
+    for last, turns in results.items():
+        changes[last] = [*changes.get(last, [conversation.raw_turns[last]]), *turns]
+
+
+def _find_ends(api: Api, conversation: Conversation, pairing: Pairing) -> list[int]:
+    """For each turn, the last one of the calls and results that follow it. In one pass: there may be thousands."""
+    count = len(conversation.turns)
+    ends = list(range(count))
+    for index in range(count - 2, -1, -1):
+        if _continues_calls(api, conversation, pairing, index + 1):
+            ends[index] = ends[index + 1]
+    return ends
 
 
 def _continues_calls(api: Api, conversation: Conversation, pairing: Pairing, index: int) -> bool:

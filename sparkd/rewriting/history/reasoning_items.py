@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 
 import msgspec
 
@@ -41,14 +42,13 @@ def merge_reasoning(context: RewriteContext, body: JsonBody) -> JsonBody:
     if conversation is None or "summary" not in conversation.keys:
         return body
     changes: dict[int, list[NewTurn]] = {}
-    first, merged = 0, conversation.turns[0]
-    for index, turn in enumerate(conversation.turns):
-        if not index or not _is_reasoning(turn) or not _is_reasoning(merged):
-            first, merged = index, turn
-            continue
-        texts = [text for item in (merged, turn) for text in _read_text(item)]
-        merged = {**merged, **with_values({}, _make_texts(texts, []))}
-        changes |= {first: [merged], index: []}
+    for is_reasoning, group in groupby(enumerate(conversation.turns), lambda each: _is_reasoning(each[1])):
+        items = list(group)
+        if is_reasoning and len(items) > 1:
+            first, merged = items[0]
+            texts = [text for _, item in items for text in _read_text(item)]
+            changes |= {index: [] for index, _ in items}
+            changes[first] = [{**merged, **with_values({}, _make_texts(texts, []))}]
     return replace_turns(context, body, conversation, changes)
 
 
