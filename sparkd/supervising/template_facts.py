@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -21,7 +21,7 @@ from sparkd.catalog.templates import UNKNOWN_TEMPLATE, Template
 from sparkd.hub.layout import write_atomically
 from sparkd.supervising.tasks import Tasks
 from sparkd.templates.locations import TemplateLocation, locate_template
-from sparkd.templates.reading import read_templates
+from sparkd.templates.reading import PROGRAM, read_templates
 
 logger = logging.getLogger(__name__)
 
@@ -45,11 +45,12 @@ class TemplateFacts:
     """Knows what the template of each model of a catalogue accepts.
 
     A file in `paths.state` keeps it; it is created again if it is damaged. `on_change` is called after facts have
-    changed. Belongs to one event loop.
+    changed. `program` is the command that reads templates. Belongs to one event loop.
     """
 
-    def __init__(self, catalogue: Catalogue, tasks: Tasks) -> None:
+    def __init__(self, catalogue: Catalogue, tasks: Tasks, program: Sequence[str] = PROGRAM) -> None:
         self._catalogue = catalogue
+        self._program = program
         self.on_change: Callable[[], None] = lambda: None
         self._tasks = tasks
         self._path = catalogue.folder("state") / "templates.json"
@@ -83,7 +84,9 @@ class TemplateFacts:
     async def _refresh(self, models: list[Model]) -> None:
         async with self._lock:
             changed = await asyncio.to_thread(self._find_changed, models)
-            templates = await read_templates([location for location, _ in changed.values()])
+            templates = await read_templates(
+                [location for location, _ in changed.values()], program=self._program
+            )
             if not changed:
                 return
             kept = {id_: read for id_, read in self._read.items() if id_ in self._catalogue.models}

@@ -13,7 +13,7 @@ from sparkd.catalog.reading import read_catalogue
 from sparkd.catalog.templates import UNKNOWN_TEMPLATE
 from sparkd.supervising.tasks import Tasks
 from sparkd.supervising.template_facts import TemplateFacts
-from sparkd.templates import reading
+from sparkd.templates.reading import PROGRAM
 
 LINES = "{% for m in messages %}{{ m.role }}{{ m.content }}{% endfor %}"
 STRICT = (
@@ -105,15 +105,15 @@ def test_a_disk_that_cannot_be_written_costs_only_the_memory(tmp_path: Path) -> 
 
 
 def test_a_template_that_was_not_read_is_read_the_next_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    killed_once = f'[ -e {tmp_path}/killed ] && exec "$@"; touch {tmp_path}/killed; kill -9 $$'
+
     async def scenario() -> None:
         write_template(tmp_path, "a", STRICT)
         known = catalogue(tmp_path, "a")
-        facts = TemplateFacts(known, Tasks())
-        with monkeypatch.context() as patched:
-            patched.setattr(reading, "_ARGV", ("sh", "-c", "kill -9 $$"))
-            await settle(facts, facts.refresh)
+        facts = TemplateFacts(known, Tasks(), program=("sh", "-c", killed_once, "sh", *PROGRAM))
+        await settle(facts, facts.refresh)
         assert facts.template_of(known.models["a"]) == UNKNOWN_TEMPLATE
         assert "Cannot read the chat templates of a: " in caplog.text
         await settle(facts, facts.refresh)
