@@ -1,6 +1,6 @@
 """The places of clients that left the queue. A client that requests the same model again soon gets its place back.
 
-Many clients give up after a few minutes and try again at once. Their waiting must not begin anew each time.
+Many clients give up after a few minutes and try again at once. Without this they would start at the end each time.
 """
 
 from __future__ import annotations

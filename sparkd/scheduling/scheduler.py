@@ -35,7 +35,7 @@ class Scheduler(OwnerEvents):
     def on_leave(self, ticket_id: int, now: float) -> list[Action]:
         """Remove a ticket: its response is complete, or its client disconnected while it waited.
 
-        A client that waited may return to its place. The load of its model goes on.
+        A client that waited may return to its place. The load of its model continues.
         """
         if ticket_id in self._ledger.leases:
             return self._decide(now, self._ledger.end_lease(ticket_id, now))
@@ -122,6 +122,10 @@ class Scheduler(OwnerEvents):
     def entry(self, model_id: str) -> Entry | None:
         """The model's entry, None before its first request. Do not change it."""
         return self._ledger.active.get(model_id) or self._ledger.inactive.get(model_id)
+
+    def models_in_turn(self) -> list[Entry]:
+        """The stopped models that requests wait for, in the order in which they are loaded. Do not change them."""
+        return self._ledger.waiting_models()
 
     @property
     def waiting(self) -> int:
