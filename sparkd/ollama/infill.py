@@ -15,7 +15,7 @@ _TEMPLATES: Final = (
     ("codegemma", _QWEN),
     ("starcoder", _STARCODER),
     ("granite", _STARCODER),
-    ("codestral", "<s>[SUFFIX]{suffix}[PREFIX]{prefix}"),
+    ("codestral", "[SUFFIX]{suffix}[PREFIX]{prefix}"),
     ("deepseek-coder", "<｜fim▁begin｜>{prefix}<｜fim▁hole｜>{suffix}<｜fim▁end｜>"),  # noqa: RUF001  # its tokens
     ("codellama", "<PRE> {prefix} <SUF>{suffix} <MID>"),
 )

@@ -18,7 +18,7 @@ from sparkd.upstream.connection import Flow
 from sparkd.upstream.headers import Headers
 
 NDJSON: Final = b"application/x-ndjson"
-JSON: Final = b"application/json; charset=utf-8"
+JSON: Final = b"application/json"
 
 MAX_DOCUMENT: Final = 256 * 1024 * 1024
 """Bytes of a document, such as the embeddings of many texts. A longer one is an error."""
