@@ -22,6 +22,7 @@ from sparkd.gateway import Gateway
 from sparkd.gateway.keys import Keys
 from sparkd.gateway.server import HttpServer
 from sparkd.hub.messages import Progress
+from sparkd.scheduling.claim import Claim
 from sparkd.scheduling.lifecycle import Residency
 from sparkd.scheduling.status import MemoryStatus, ModelStatus, QueueStatus, Status
 from sparkd.upstream.client import EngineRequest, Upstream
@@ -147,7 +148,7 @@ class Supervisor:
         """Recorded."""
         self.stopped.append(wanted.id)
 
-    def lease(self, wanted: Model, request: EngineRequest | None = None) -> Lease:  # noqa: ARG002
+    def lease(self, wanted: Model, request: EngineRequest | None, claim: Claim) -> Lease:  # noqa: ARG002
         """A lease that has not been requested yet."""
         self.asked.append(wanted.id)
         return Lease(self)

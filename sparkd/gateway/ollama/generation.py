@@ -102,7 +102,9 @@ async def _load(gateway: Gateway, model: Model, translated: TranslatedRequest, r
     if is_unload:
         await _unload_if_idle(gateway, model)
     else:
-        await run_while_connected(request.receive, _wait_until_loaded(gateway, model))
+        await run_while_connected(
+            request.receive, _wait_until_loaded(gateway, model, request_head(request.scope))
+        )
     document = loaded_document(
         translated.kind, translated.name, format_time(time.time()), "unload" if is_unload else "load"
     )
@@ -118,8 +120,8 @@ async def _unload_if_idle(gateway: Gateway, model: Model) -> None:
         await gateway.host.stop(model)
 
 
-async def _wait_until_loaded(gateway: Gateway, model: Model) -> None:
-    lease = gateway.host.lease(model)
+async def _wait_until_loaded(gateway: Gateway, model: Model, head: RequestHead) -> None:
+    lease = gateway.host.lease(model, None, head.claim(model))
     try:
         await lease.wait()
     finally:
