@@ -78,7 +78,7 @@ class Version(HTTPEndpoint):
 
 
 class Root(HTTPEndpoint):
-    """What is served here, for people and for whoever asks for JSON; Ollama's text for every other client."""
+    """What is served here, for browsers and for clients that want JSON; Ollama's text for all others."""
 
     async def get(self, request: Request) -> Response:
         """Ollama's clients check the status, and some the text."""

@@ -50,7 +50,7 @@ class TranslatedRequest(Struct, frozen=True):
 
     @property
     def rewrites(self) -> tuple[str, ...]:
-        """What the header `x-sparkd-rewrites` says of this translation."""
+        """What this translation adds to the header `x-sparkd-rewrites`."""
         names = [name for name in self.ignored if _plain.fullmatch(name)]  # it becomes a header
         return tuple(f"ignored-{name}" for name in names[:_MAX_LISTED])
 

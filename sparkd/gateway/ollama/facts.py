@@ -1,5 +1,6 @@
-"""What `/api/tags`, `/api/ps` and `/api/show` say of models: from the catalogue, and from their files if they are on
-disk. Read in a thread, and kept for a while, so that a list never waits for a disk that engines keep busy."""
+"""Facts about models for `/api/tags`, `/api/ps` and `/api/show`: from the catalogue, and from files that are on disk.
+
+They are read in a thread, and kept for a while, so that a list never waits for a disk that engines keep busy."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sparkd.gateway.app import Gateway
 
 INTERVAL: Final = 0.5
-"""Seconds between two looks at the progress."""
+"""Seconds between two checks of the progress."""
 
 SILENCE: Final = 10.0
 """The longest time in seconds without a line, even if nothing has changed."""
