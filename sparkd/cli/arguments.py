@@ -13,6 +13,7 @@ from sparkd.catalog.quantities import LARGEST_SIZE
 from sparkd.catalog.sizes import likely_size, parse_size
 from sparkd.cli import exit_codes
 from sparkd.cli.output.messages import print_error
+from sparkd.clients.names import PURPOSES
 from sparkd.errors import InvalidRequest
 
 
@@ -38,7 +39,7 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         mistake = re.match(r"argument (\w+): invalid choice: '(.*?)' \(choose from (.*)\)", message)
         if mistake:
-            kind = "shell" if mistake[1] == "SHELL" else "command"
+            kind = {"SHELL": "shell", "CLIENT": "client"}.get(mistake[1], "command")
             known = [choice.strip(" '") for choice in mistake[3].split(",")]
             closest = difflib.get_close_matches(mistake[2], known, n=1)
             hint = f"did you mean '{closest[0]}'?" if closest else f"choose from {', '.join(known)}"
@@ -94,7 +95,9 @@ def create_sparkctl_parser() -> argparse.ArgumentParser:
         _define_command(commands, "runtime", "manage the virtualenvs that engines run in; needs no daemon")
     )
     _define_client(
-        _define_command(commands, "client", "print the configuration for a client; needs no daemon")
+        _define_command(
+            commands, "client", "print or write the configuration of a client program; needs no daemon"
+        )
     )
     _define_completion(
         _define_command(
@@ -153,14 +156,21 @@ def _define_command(commands: argparse._SubParsersAction[_Parser], name: str, pu
 
 def _define_client(client: _Parser) -> None:
     client.add_argument(
-        "client", choices=("opencode", "cline"), help="opencode.json, or the values to enter in Cline"
+        "client",
+        nargs="?",
+        metavar="CLIENT",
+        choices=tuple(PURPOSES),
+        help="a client program; without it, list them",
     )
     client.add_argument(
-        "--url",
-        metavar="URL",
-        help="address at which the client reaches sparkd, such as http://spark:8009/v1",
+        "--url", metavar="URL", help="address at which the client reaches sparkd, such as http://spark:8009"
     )
-    client.add_argument("--main", metavar="MODEL", help="model that OpenCode starts with")
+    client.add_argument("--model", metavar="MODEL", help="the main model (default: the best for code)")
+    client.add_argument(
+        "--key", metavar="KEY", help="put this API key into the configuration; - reads it from stdin"
+    )
+    client.add_argument("--write", action="store_true", help="merge the configuration into the client's file")
+    client.add_argument("--file", metavar="PATH", help="another place for the client's (first) file")
 
 
 def _add_model_argument(command: argparse.ArgumentParser) -> None:
