@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sparkd.clients.configuration import ConfigFile, Configuration, Location
+from sparkd.clients.configuration import ConfigFile, Configuration, Location, Removal
 from sparkd.clients.offer import KEY_VARIABLE, Offer, OfferedModel
 
 
@@ -20,12 +20,11 @@ def configure(offer: Offer) -> Configuration:
         "weak-model": f"openai/{offer.small.id}",
         "openai-api-base": offer.base_url,
         "timeout": offer.seconds,
+        "openai-api-key": Removal() if offer.key.is_missing else offer.key.value(""),
     }
     notes: tuple[str, ...] = ()
     if offer.key.is_missing:
         notes = (f'Set the key where you start aider: `export OPENAI_API_KEY="${KEY_VARIABLE}"`',)
-    else:
-        content["openai-api-key"] = offer.key.value("")
     conf = ConfigFile(location=Location((".aider.conf.yml",)), format="yaml", content=content)
     limits = ConfigFile(
         location=Location((".aider.model.metadata.json",)),

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sparkd.clients.configuration import ConfigFile, Configuration, Location
+from sparkd.clients.configuration import ConfigFile, Configuration, Location, Removal
 from sparkd.clients.offer import KEY_VARIABLE, Offer
 
 LONGEST_IDLE: Final = 1_800_000
@@ -22,7 +22,7 @@ def configure(offer: Offer) -> Configuration:
     """The variables, all of which are texts."""
     idle = min(offer.milliseconds, LONGEST_IDLE)
     main, small = offer.main, offer.small
-    variables = {
+    variables: dict[str, Any] = {
         "ANTHROPIC_BASE_URL": offer.origin,
         "ANTHROPIC_MODEL": main.id,
         "ANTHROPIC_DEFAULT_OPUS_MODEL": main.id,
@@ -35,15 +35,17 @@ def configure(offer: Offer) -> Configuration:
         "API_FORCE_IDLE_TIMEOUT": "0",
         "CLAUDE_CODE_ATTRIBUTION_HEADER": "0",
     }
-    if main.context:
-        variables["CLAUDE_CODE_MAX_CONTEXT_TOKENS"] = str(main.context)
-        variables["CLAUDE_CODE_MAX_OUTPUT_TOKENS"] = str(main.output)
-    content: dict[str, Any] = {"env": variables}
-    if offer.key.is_missing:
-        # A variable in this file cannot refer to another one. This command prints the key.
-        content["apiKeyHelper"] = f"printenv {KEY_VARIABLE}"
-    else:
-        variables["ANTHROPIC_AUTH_TOKEN"] = offer.key.value("")
+    limits = {
+        "CLAUDE_CODE_MAX_CONTEXT_TOKENS": str(main.context) if main.context else Removal(),
+        "CLAUDE_CODE_MAX_OUTPUT_TOKENS": str(main.output) if main.output else Removal(),
+    }
+    # A variable in this file cannot refer to another one, but this command prints the key. The variable would win.
+    helper = f"printenv {KEY_VARIABLE}"
+    token = Removal() if offer.key.is_missing else offer.key.value("")
+    content = {
+        "env": {**variables, **limits, "ANTHROPIC_AUTH_TOKEN": token},
+        "apiKeyHelper": helper if offer.key.is_missing else Removal(helper),
+    }
     location = Location(("settings.json",), ".claude", "CLAUDE_CONFIG_DIR")
     return Configuration(
         files=(ConfigFile(location=location, format="json", content=content),),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sparkd.clients.configuration import ConfigFile, Configuration, Location
+from sparkd.clients.configuration import ConfigFile, Configuration, Location, Removal
 from sparkd.clients.offer import KEY_VARIABLE, PROVIDER, Offer
 
 RETRIES: Final = 8
@@ -25,15 +25,13 @@ def configure(offer: Offer) -> Configuration:
         "request_max_retries": RETRIES,
         "stream_idle_timeout_ms": offer.milliseconds,
     }
-    if offer.key.secret is not None:
-        provider["experimental_bearer_token"] = offer.key.secret
-    elif offer.key.is_required:
-        provider["env_key"] = KEY_VARIABLE
-    context = {"model_context_window": offer.main.context} if offer.main.context else {}
+    # With a variable that is not set, Codex ends. So it is only named if there has to be one.
+    provider["env_key"] = KEY_VARIABLE if offer.key.is_missing else Removal()
+    provider["experimental_bearer_token"] = offer.key.secret or Removal()
     content = {
         "model": offer.main.id,
         "model_provider": PROVIDER,
-        **context,
+        "model_context_window": offer.main.context or Removal(),
         "model_providers": {PROVIDER: provider},
     }
     location = Location(("config.toml",), ".codex", "CODEX_HOME")

@@ -18,6 +18,12 @@ class Suggestion(Struct, frozen=True):
     value: Any
 
 
+class Removal(Struct, frozen=True):
+    """A key that is removed from a table: any value, or only `value`, if that is set."""
+
+    value: Any = None
+
+
 class Items(Struct, frozen=True):
     """How the items of a list, or the entries of a table, are merged.
 
@@ -45,7 +51,7 @@ class Location(Struct, frozen=True):
 
 
 class ConfigFile(Struct, frozen=True, kw_only=True):
-    """One file. `location` is None if the user chooses its place. `content` may have Suggestions at any depth."""
+    """One file. `location` is None if the user chooses its place. `content` may contain Suggestions and Removals."""
 
     location: Location | None
     format: Format
@@ -64,11 +70,12 @@ class Configuration(Struct, frozen=True, kw_only=True):
 
 
 def strip_suggestions(content: Any) -> Any:
-    """The content as plain data, with the value of each suggestion."""
+    """The content as plain data, with the value of each suggestion and without removals."""
     if isinstance(content, Suggestion):
         return strip_suggestions(content.value)
     if isinstance(content, Mapping):
-        return {key: strip_suggestions(value) for key, value in content.items()}
+        kept = {key: value for key, value in content.items() if not isinstance(value, Removal)}
+        return {key: strip_suggestions(value) for key, value in kept.items()}
     if isinstance(content, (list, tuple)):
         return [strip_suggestions(value) for value in content]
     return content

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sparkd.clients.configuration import Items, Path, Suggestion, strip_suggestions
+from sparkd.clients.configuration import Items, Path, Removal, Suggestion, strip_suggestions
 
 
 class MergeConflict(ValueError):
@@ -45,6 +45,10 @@ def _merge_table(
     is_owned = rule is not None and not rule.key
     merged = {key: value for key, value in existing.items() if key in content or not is_owned}
     for key, value in content.items():
+        if isinstance(value, Removal):
+            if value.value is None or merged.get(key) == value.value:
+                merged.pop(key, None)
+            continue
         merged[key] = _merge(existing.get(key), value, items, (*path, key))
     return merged
 

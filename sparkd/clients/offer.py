@@ -26,6 +26,9 @@ NO_KEY: Final = "none"
 KEY_PLACEHOLDER: Final = "YOUR-SPARKD-KEY"
 """Stands for the key in files of clients that cannot read it from the environment."""
 
+LONGEST_TIMER: Final = 2**31 - 1
+"""Milliseconds: a timer of JavaScript that is set to more ends at once."""
+
 USUAL_OUTPUT: Final = 8192
 """The most tokens of a response, if the catalogue has no limit for the client: enough for a long file."""
 
@@ -95,17 +98,17 @@ class Offer(Struct, frozen=True, kw_only=True):
     @property
     def milliseconds(self) -> int:
         """The timeout in milliseconds."""
-        return round(self.timeout * 1000)
+        return min(round(self.timeout * 1000), LONGEST_TIMER)
 
 
 def make_offer(
     catalogue: Catalogue, client: str, *, origin: str, key: Key, main: Model | None = None
 ) -> Offer | None:
-    """What the catalogue offers `client`. None if no model chats.
+    """What the catalogue offers `client`. None if no model chats. `main`, if set, is enabled and chats.
 
     A client may wait for `queue.max_wait`, and then for the slowest start.
     """
-    chatting = [model for model in _listed(catalogue) if _does(model, "generate")]
+    chatting = [model for model in _listed(catalogue) if can_chat(model)]
     best = rank_models(chatting, "code")
     rest = [model for model in chatting if model not in best]
     chatting = [*best, *sorted(rest, key=lambda model: model.lifecycle == "utility")]
@@ -128,9 +131,10 @@ def _listed(catalogue: Catalogue) -> Iterable[Model]:
     return (model for model in catalogue.models.values() if model.status in ("validated", "experimental"))
 
 
-def _does(model: Model, task: str) -> bool:
+def can_chat(model: Model) -> bool:
+    """Whether the model generates text, or its entry does not say what it does."""
     tasks = find_tasks(model)
-    return tasks is None or task in tasks
+    return tasks is None or "generate" in tasks
 
 
 def _embeds(model: Model) -> bool:

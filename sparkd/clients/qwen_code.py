@@ -11,15 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sparkd.clients.configuration import ConfigFile, Configuration, Items, Location
+from sparkd.clients.configuration import ConfigFile, Configuration, Items, Location, Removal
 from sparkd.clients.offer import KEY_VARIABLE, Offer, OfferedModel
 
 
 def configure(offer: Offer) -> Configuration:
     """The models, as further ones of the provider `openai`, and which of them to use."""
-    variables = {"QWEN_STREAM_MAX_LIFETIME_MS": "0"}
-    if not offer.key.is_missing:
-        variables[KEY_VARIABLE] = offer.key.value("")
+    key = Removal() if offer.key.is_missing else offer.key.value("")
+    variables = {"QWEN_STREAM_MAX_LIFETIME_MS": "0", KEY_VARIABLE: key}
     content = {
         "env": variables,
         "modelProviders": {"openai": [_describe_model(model, offer) for model in offer.models]},

@@ -35,8 +35,9 @@ def test_without_a_name_it_lists_the_clients(tmp_path: Path) -> None:
 
 
 def test_a_single_file_is_printed_alone_so_that_it_can_be_redirected(folder: Path) -> None:
-    result = sparkctl("client", "opencode", cwd=folder)
-    assert (result.code, result.err) == (0, "")
+    result = sparkctl("client", "opencode", cwd=folder, environment={"HOME": "/home/me"})
+    assert result.code == 0
+    assert "/home/me/.config/opencode/opencode.json; --write merges" in result.err
     found = json.loads(result.out)
     assert found["provider"]["sparkd"]["options"]["baseURL"] == "http://127.0.0.1:8009/v1"
     assert found["model"] == "sparkd/coder"
@@ -111,6 +112,21 @@ def test_a_catalogue_without_a_chat_model_is_reported(tmp_path: Path) -> None:
     result = sparkctl("client", "cline", cwd=tmp_path)
     assert result.code == 1
     assert "no model chats" in result.err
+
+
+def test_a_model_that_cannot_be_the_main_one_is_rejected(tmp_path: Path) -> None:
+    other = '\n[models.{0}]\nengine = "command"\ncommand = ["x", "{{socket}}"]\n{1}\n'
+    vectors = other.format("vectors", 'tasks = ["embed"]')
+    disabled = other.format("off", 'status = "disabled"\nreason = "It is broken."')
+    (tmp_path / "models.toml").write_text(MODEL + vectors + disabled)
+    assert "does not chat" in sparkctl("client", "pi", "--model", "vectors", cwd=tmp_path).err
+    assert "is disabled: It is broken." in sparkctl("client", "pi", "--model", "off", cwd=tmp_path).err
+
+
+def test_a_free_port_needs_an_address(tmp_path: Path) -> None:
+    (tmp_path / "models.toml").write_text(f'[server]\nlisten = "127.0.0.1:0"\n{MODEL}')
+    assert "--url" in sparkctl("client", "pi", cwd=tmp_path).err
+    assert sparkctl("client", "pi", "--url", "http://127.0.0.1:8009", cwd=tmp_path).code == 0
 
 
 def test_an_unknown_model_or_client_is_reported_with_the_nearest(folder: Path) -> None:

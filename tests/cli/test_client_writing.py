@@ -219,6 +219,14 @@ def test_a_file_that_cannot_be_written_whole_leaves_the_old_one(tmp_path: Path, 
     assert backups == ([] if limit == 10 else ["settings.json.sparkd-backup"])
 
 
+def test_a_file_that_another_program_has_just_changed_stays(tmp_path: Path) -> None:
+    file = tmp_path / "settings.json"
+    file.write_text("{}")
+    with pytest.raises(ClientFileError, match="another program"):
+        write_change(Change(file, file, b"[]", b"new"), is_private=False)
+    assert file.read_text() == "{}"
+
+
 def test_a_folder_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     place = tmp_path / "file" / "config.toml"

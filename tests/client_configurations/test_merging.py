@@ -99,6 +99,20 @@ def test_other_groups_of_vscode_stay_and_its_reference_to_the_key_too(tmp_path: 
     assert len(merged) == 2
 
 
+@pytest.mark.parametrize("name", ["codex", "claude-code", "qwen-code", "aider", "opencode"])
+def test_the_way_in_which_the_key_is_given_can_change(tmp_path: Path, name: str) -> None:
+    """Each configuration after any other is the same as in a new file."""
+    ways: list[dict[str, Any]] = [{}, {"has_keys": True}, {"has_keys": True, "secret": "sk-1"}]
+    for old in ways:
+        for new in ways:
+            before = merge_into(None, name, tmp_path, **old)
+            assert merge_into(before, name, tmp_path, **new) == merge_into(None, name, tmp_path, **new)
+
+
+def test_another_helper_of_claude_code_stays_where_it_is_not_needed(tmp_path: Path) -> None:
+    assert merge_into({"apiKeyHelper": "mine"}, "claude-code", tmp_path)["apiKeyHelper"] == "mine"
+
+
 def test_a_key_that_was_entered_in_cline_stays(tmp_path: Path) -> None:
     provider = {"settings": {"apiKey": "entered"}, "updatedAt": "2026-05-05T00:00:00.000Z"}
     existing = {"version": 1, "providers": {"openai-compatible": provider, "anthropic": {}}}

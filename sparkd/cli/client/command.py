@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.addresses import WILDCARDS, listen_addresses
+from sparkd.catalog.definitions import Model
 from sparkd.catalog.reading import read_catalogue
 from sparkd.catalog.reading.locations import catalogue_path
 from sparkd.cli import exit_codes
@@ -22,7 +23,7 @@ from sparkd.cli.output.messages import print_json, print_line, print_note
 from sparkd.clients.configuration import Configuration, strip_suggestions
 from sparkd.clients.formats import render_text
 from sparkd.clients.names import PURPOSES
-from sparkd.clients.offer import KEY_VARIABLE, Key, Offer, make_offer
+from sparkd.clients.offer import KEY_VARIABLE, Key, Offer, can_chat, make_offer
 from sparkd.clients.table import CONFIGURE
 from sparkd.errors import ClientFileError, InvalidRequest
 
@@ -47,8 +48,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def local_origin(catalogue: Catalogue) -> str:
-    """The address of sparkd on this machine, from `server.listen`."""
+    """The address of sparkd on this machine, from `server.listen`. Raises InvalidRequest if that has no port."""
     host, port = listen_addresses(catalogue.settings.server.listen)[0]
+    if port == 0:
+        raise InvalidRequest("`server.listen` selects a free port; pass the address with --url", param="url")
     if host in WILDCARDS:  # a client needs a specific address
         host = "localhost"
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
@@ -68,11 +71,21 @@ def _make_offer(arguments: argparse.Namespace) -> Offer:
     catalogue = read_catalogue(catalogue_path(arguments.catalogue))
     origin = _parse_url(arguments.url) if arguments.url else local_origin(catalogue)
     key = Key(catalogue.settings.server.api_key_file is not None, _read_key(arguments.key))
-    main = catalogue.find(arguments.model) if arguments.model else None
+    main = _find_main(catalogue, arguments.model) if arguments.model else None
     offer = make_offer(catalogue, arguments.client, origin=origin, key=key, main=main)
     if offer is None:
         raise InvalidRequest('no model chats; add one, or set its `status` to "experimental"', param="model")
     return offer
+
+
+def _find_main(catalogue: Catalogue, name: str) -> Model:
+    """Raises ModelNotFound, and InvalidRequest for a model that no client can chat with."""
+    model = catalogue.find(name)
+    if not model.enabled:
+        raise InvalidRequest(f'model "{model.id}" is disabled: {model.reason}', param="model")
+    if not can_chat(model):
+        raise InvalidRequest(f'model "{model.id}" does not chat', param="model")
+    return model
 
 
 def _parse_url(text: str) -> str:
@@ -102,6 +115,8 @@ def _print(configuration: Configuration, files: list[ClientFile]) -> None:
             print_line(f"# {each.path}" if each is files[0] else f"\n# {each.path}")
         content = strip_suggestions(each.file.content)
         print_line(render_text(each.file.format, content).rstrip("\n"))
+    if len(files) == 1 and files[0].path is not None:
+        print_note(f"this belongs into {files[0].path}; --write merges it into that file")
 
 
 def _print_notes(configuration: Configuration, offer: Offer) -> None:

@@ -54,8 +54,8 @@ def write_change(change: Change, *, is_private: bool) -> WriteReport:
         target.parent.mkdir(parents=True, exist_ok=True)
         status = target.stat() if change.old is not None else None
         mode = stat.S_IMODE(status.st_mode) if status else PRIVATE if is_private else USUAL
-        backup = None if change.old is None else _back_up(target, change.old, mode)
-        _replace(target, change.new, mode, status)
+        backup = None if change.old is None else _back_up(target, change.old, mode, status)
+        _replace(change, mode, status)
     except OSError as error:
         raise ClientFileError(
             f"{change.path} cannot be written: {error.strerror}. It is as it was."
@@ -63,7 +63,7 @@ def write_change(change: Change, *, is_private: bool) -> WriteReport:
     return WriteReport(change.path, is_changed=True, backup=backup, diff=_render_diff(change))
 
 
-def _back_up(target: Path, data: bytes, mode: int) -> Path:
+def _back_up(target: Path, data: bytes, mode: int, status: os.stat_result | None) -> Path:
     """Write a copy under a name that does not exist yet. Raises OSError, and leaves no incomplete copy."""
     for number in itertools.count():
         name = f"{target.name}{BACKUP}{f'.{number}' if number else ''}"
@@ -73,7 +73,7 @@ def _back_up(target: Path, data: bytes, mode: int) -> Path:
         except FileExistsError:
             continue
         try:
-            _fill(opened, data, mode)
+            _fill(opened, data, mode, status)
         except OSError:
             backup.unlink()
             raise
@@ -81,21 +81,30 @@ def _back_up(target: Path, data: bytes, mode: int) -> Path:
     raise AssertionError  # the numbers do not end
 
 
-def _replace(target: Path, data: bytes, mode: int, status: os.stat_result | None) -> None:
+def _replace(change: Change, mode: int, status: os.stat_result | None) -> None:
+    target = change.target
     opened, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:
-        if status is not None:
-            with suppress(PermissionError):  # only root may give a file away
-                os.fchown(opened, status.st_uid, status.st_gid)
-        _fill(opened, data, mode)
+        _fill(opened, change.new, mode, status)
+        _check_unchanged(change)
         Path(name).replace(target)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
 
 
-def _fill(opened: int, data: bytes, mode: int) -> None:
+def _check_unchanged(change: Change) -> None:
+    """The client itself may have written its file meanwhile. Raises ClientFileError."""
+    current = change.target.read_bytes() if change.target.exists() else None
+    if current != change.old:
+        raise ClientFileError(f"{change.path} has just been changed by another program. Run this again.")
+
+
+def _fill(opened: int, data: bytes, mode: int, status: os.stat_result | None) -> None:
     with os.fdopen(opened, "wb") as file:
+        if status is not None:
+            with suppress(PermissionError):  # only root may give a file away
+                os.fchown(opened, status.st_uid, status.st_gid)
         os.fchmod(opened, mode)
         file.write(data)
         file.flush()
