@@ -41,7 +41,6 @@ def configure_home_assistant(offer: Offer) -> Configuration:
             *((f"API key: {offer.key.value('one of your keys')}",) if offer.key.is_required else ()),
             f"Model: {offer.main.id}",
             f"Context window size: {context}",
-            "Keep alive: -1",
         ),
         notes=(
             "Home Assistant waits 5 s for the list of models, and without limit for a response.",
