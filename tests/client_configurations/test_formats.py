@@ -198,3 +198,19 @@ def test_json_with_comments_and_trailing_commas_becomes_any_other(old: Any, new:
     lines = [f"{line}  // a comment" for line in text.splitlines()]
     result = edit_text("json", "\n".join(lines) + "\n", new)
     assert parse_text("json", result) == new
+
+
+PRINTABLE = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=6)
+TABLES = st.dictionaries(
+    NAMES, st.recursive(PRINTABLE, lambda inner: st.dictionaries(NAMES, inner, max_size=3)), max_size=4
+)
+
+
+@given(TABLES, TABLES, st.sampled_from(["toml", "yaml"]))
+def test_any_toml_or_yaml_becomes_any_other_or_is_refused(old: Any, new: Any, format_name: Any) -> None:
+    text = render_text(format_name, old)
+    try:
+        result = edit_text(format_name, text, new)
+    except InvalidText:
+        return
+    assert parse_text(format_name, result) == new
