@@ -26,6 +26,10 @@ CONTROL_NAME: Final = "control"
 """FileDescriptorName= of the control socket's unit; every other socket that systemd passes is for clients."""
 
 
+OLLAMA_NAME: Final = "ollama"
+"""FileDescriptorName= of the second port for clients. It comes last: the first address is that of sparkd itself."""
+
+
 class Listeners(Struct):
     """Listening sockets."""
 
@@ -35,7 +39,7 @@ class Listeners(Struct):
 
 def take_systemd_sockets() -> Listeners:
     """Return the sockets that systemd passed to this process. Engines do not inherit them or their variables."""
-    listeners = Listeners()
+    listeners, second = Listeners(), list[socket.socket]()
     count, pid = os.environ.pop("LISTEN_FDS", "0"), os.environ.pop("LISTEN_PID", "")
     names = os.environ.pop("LISTEN_FDNAMES", "").split(":")
     if pid != str(os.getpid()) or not count.isdigit():
@@ -44,6 +48,9 @@ def take_systemd_sockets() -> Listeners:
         listener = adopt_socket(FIRST_LISTEN_FD + index)
         fd_name = names[index] if index < len(names) else ""
         (listeners.control if fd_name == CONTROL_NAME else listeners.clients).append(listener)
+        if fd_name == OLLAMA_NAME:
+            second.append(listener)
+    listeners.clients.sort(key=second.__contains__)
     return listeners
 
 
