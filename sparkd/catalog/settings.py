@@ -101,6 +101,13 @@ class Queue(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_length: Annotated[Count, Meta(description="The most requests that wait at once; others get 429.")] = (
         1024
     )
+    keep_place: Annotated[
+        Seconds,
+        Meta(
+            description="A client that leaves the queue and requests the same model again within this time gets its "
+            "place back. 0 turns this off."
+        ),
+    ] = 90.0
 
 
 class Memory(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

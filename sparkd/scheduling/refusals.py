@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sparkd.catalog.quantities import GIB
 from sparkd.errors import (
+    BackgroundPutOff,
     Holder,
     InsufficientMemory,
     ModelBusy,
@@ -25,6 +26,9 @@ UPGRADE_RETRY = 2.0
 
 MEMORY_SHORTAGE_RETRY = 15.0
 """Seconds after which a client should retry, in case other programs have freed memory."""
+
+BACKGROUND_RETRY = 60.0
+"""Seconds after which a background request should be retried at the latest."""
 
 
 def seconds_until_free(holders: Sequence[Entry], now: float) -> float:
@@ -84,6 +88,17 @@ def wait_timeout_error(entry: Entry, max_wait: float, residents: Sequence[Entry]
     return WaitTimeout(
         f'Model "{entry.model.id}" was not ready within {max_wait:.0f} seconds: it {state}.',
         retry_after=seconds_until_free(others, now),
+    )
+
+
+def background_error(entry: Entry, residents: Sequence[Entry], now: float) -> BackgroundPutOff:
+    """Refuse because a background request would have had to evict a model, or to delay other requests."""
+    others = [resident for resident in residents if resident is not entry]
+    in_use = f", and the memory is in use by {_names(others)}" if others else ""
+    return BackgroundPutOff(
+        f'Model "{entry.model.id}" is not loaded{in_use}. '
+        "A background request loads a model only into free memory. Retry later, or name a model that is loaded.",
+        retry_after=min(BACKGROUND_RETRY, seconds_until_free(others, now)),
     )
 
 
