@@ -234,6 +234,11 @@ class Ledger:
         _, ticket = self.dequeue(ticket_id)
         self.places.keep(ticket.model, ticket.claim, ticket.arrived, now)
 
+    def keep_places(self, entry: Entry, now: float) -> None:
+        """Keep the places of all requests that wait for the model, because they are about to be refused."""
+        for ticket in entry.waiting.values():
+            self.places.keep(ticket.model, ticket.claim, ticket.arrived, now)
+
     def grant_lease(self, entry: Entry, ticket_id: int, now: float) -> None:
         """Turn a waiting ticket into a lease on the entry's current run."""
         _, ticket = self.dequeue(ticket_id)

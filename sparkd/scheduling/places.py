@@ -6,6 +6,7 @@ Many clients give up after a few minutes and try again at once. Without this the
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Iterable
 from typing import Final
 
 from msgspec import Struct, field
@@ -24,6 +25,14 @@ class Place(Struct, frozen=True):
 
     arrived: float
     until: float
+
+
+class PlaceSnapshot(Struct, frozen=True):
+    """A place that a sparkd hands to its replacement."""
+
+    client: str
+    model: str
+    place: Place
 
 
 class Places(Struct):
@@ -69,6 +78,20 @@ class Places(Struct):
             if place.until > now
         )
         return max(ends, default=None)
+
+    def snapshot(self) -> list[PlaceSnapshot]:
+        """All kept places, to hand over."""
+        return [
+            PlaceSnapshot(client, model, place)
+            for (client, model), places in self.kept.items()
+            for place in places
+        ]
+
+    def restore(self, snapshots: Iterable[PlaceSnapshot]) -> None:
+        """Keep the places that another sparkd has handed over."""
+        for each in snapshots:
+            key = each.client, each.model
+            self.kept.setdefault(key, deque(maxlen=MAX_PLACES)).append(each.place)
 
     def _forget_expired(self, now: float) -> None:
         """Forget the clients whose last place has expired: those that left first are first."""

@@ -20,6 +20,7 @@ from sparkd.scheduling.guard import MemoryGuard
 from sparkd.scheduling.ledger import Entry
 from sparkd.scheduling.lifecycle import Event, State
 from sparkd.scheduling.owner_events import OwnerEvents
+from sparkd.scheduling.places import PlaceSnapshot
 from sparkd.scheduling.snapshot import TRANSFERABLE_STATES, EntrySnapshot, restore_entry, snapshot_entries
 
 
@@ -85,6 +86,14 @@ class Scheduler(OwnerEvents):
     def snapshot(self) -> list[EntrySnapshot]:
         """The state to hand over. No request may wait or run, and no process may be stopping."""
         return snapshot_entries(self._ledger.all_entries())
+
+    def snapshot_places(self) -> list[PlaceSnapshot]:
+        """The places of clients that may return, to hand over."""
+        return self._ledger.places.snapshot()
+
+    def restore_places(self, places: Iterable[PlaceSnapshot]) -> None:
+        """Take over the places of clients that may return from the sparkd that this one replaces."""
+        self._ledger.places.restore(places)
 
     @property
     def is_transferable(self) -> bool:
