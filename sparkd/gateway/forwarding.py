@@ -23,7 +23,9 @@ from sparkd.gateway.request_log import RequestLog
 from sparkd.gateway.response_writer import ResponseWriter
 from sparkd.journal.handler import event
 from sparkd.scheduling.claim import Claim
+from sparkd.scheduling.forecast import Forecast
 from sparkd.scheduling.lifecycle import Residency
+from sparkd.scheduling.model_state import ModelState
 from sparkd.upstream.client import EngineRequest, Upstream
 from sparkd.upstream.connection import Connection, EngineUnreachable, StaleConnection
 
@@ -49,6 +51,10 @@ class Lease(Protocol):
         """Wait until the model is ready. Raises Refusal; leaves the queue when cancelled."""
         ...
 
+    def forecast(self) -> Forecast:
+        """What the request waits for now, and for how long yet. Cheap: may be called again and again."""
+        ...
+
     def release(self, status: int = 0) -> None:
         """Give the lease back, or leave the queue. `status`: see `Forwarding._outcome`."""
         ...
@@ -63,6 +69,10 @@ class Lender(Protocol):
 
     def residency(self, model: Model) -> Residency:
         """Whether the model is loaded now."""
+        ...
+
+    def state(self, model: Model) -> ModelState:
+        """The state of the model, with the progress of a load or download."""
         ...
 
     def ready_upstream(self, model: Model) -> Upstream | None:
