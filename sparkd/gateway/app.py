@@ -165,7 +165,7 @@ class Gateway:
             )
         claim = writer.request.claim(prepared.model)
         lease = self._supervisor.lease(prepared.model, prepared.request, claim)
-        return Forwarding(prepared, lease, writer, self.log)
+        return Forwarding(prepared, lease, writer, self.log, self.catalogue.settings.heartbeat)
 
     async def count(self, prepared: PreparedRequest, count: TokenCount) -> tuple[bytes, bool]:
         """The answer to a request that counts tokens, and whether it is an estimate. It does not use the model."""
