@@ -58,8 +58,8 @@ class PreparedRequest(Struct, frozen=True):
 
     `rewrites` names the rules that changed the request; `deferred_count` is to be applied once the engine is ready.
     `echo` is the name that the response must have for the model; None if it may keep the engine's. `count` answers a
-    request that only counts tokens, without the model if need be. `is_probe`: it is not to load the model. `translation`
-    serves the request in another API than the engine's.
+    request that only counts tokens, without the model if need be. `is_probe`: it is not to load the model.
+    `translation` serves the request in another API than the engine's.
     """
 
     model: Model

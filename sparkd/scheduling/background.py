@@ -2,8 +2,8 @@
 
 Neither evicts a model, and neither delays anybody: a model is launched for the background into memory that is free,
 while no other request waits for a stopped model. If another model's turn comes meanwhile, such a start ends. A start
-whose clients have left goes on, unless another model needs its memory; while the place of one of them is kept, it goes
-on in any case.
+whose clients have left continues, unless another model needs its memory; while the place of one of them is kept, it
+continues in any case.
 """
 
 from __future__ import annotations

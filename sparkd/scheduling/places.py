@@ -1,6 +1,6 @@
 """The places of clients that left the queue. A client that requests the same model again soon gets its place back.
 
-Many clients give up after a few minutes and try again at once. Their waiting must not begin anew each time.
+Many clients give up after a few minutes and try again at once. Their waiting must not begin again each time.
 """
 
 from __future__ import annotations
@@ -58,6 +58,11 @@ class Places(Struct):
         else:
             del self.kept[claim.client, model]
         return None if best is None else best.arrived
+
+    def copy(self) -> Places:
+        """An independent copy. Places never change."""
+        kept = ((key, places.copy()) for key, places in self.kept.items())
+        return Places(self.seconds, OrderedDict(kept))
 
     def kept_until(self, model: str, now: float) -> float | None:
         """Until when a place for the model is kept, None if none is."""

@@ -35,7 +35,7 @@ class Scheduler(OwnerEvents):
     def on_leave(self, ticket_id: int, now: float) -> list[Action]:
         """Remove a ticket: its response is complete, or its client disconnected while it waited.
 
-        A client that waited may return to its place. The load of its model goes on.
+        A client that waited may return to its place. The load of its model continues.
         """
         if ticket_id in self._ledger.leases:
             return self._decide(now, self._ledger.end_lease(ticket_id, now))
