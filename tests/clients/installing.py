@@ -31,6 +31,9 @@ AIDER = CLIENTS / "aider"
 LIBRARIES = CLIENTS / "libraries"
 """A virtualenv with the libraries of OpenAI and Anthropic, LangChain, and LiteLLM with its proxy."""
 
+JAVASCRIPT = CLIENTS / "javascript"
+"""Client libraries in JavaScript, in its `node_modules`."""
+
 _LOCKS = Path(__file__).parent / "locks"
 
 
@@ -38,8 +41,9 @@ def install_all(report: Callable[[str], None]) -> None:
     """Install every client that is missing, or that was installed from another lock file."""
     for folder in (NODE, AIDER, LIBRARIES):
         _install(folder, [_LOCKS / f"{folder.name}.lock"], _fill_virtualenv, report)
-    packages = [_LOCKS / name for name in ("package.json", "package-lock.json")]
-    _install(NODE_MODULES.parent, packages, _fill_node_modules, report)
+    for folder, locks in ((NODE_MODULES.parent, _LOCKS), (JAVASCRIPT, _LOCKS / JAVASCRIPT.name)):
+        packages = [locks / name for name in ("package.json", "package-lock.json")]
+        _install(folder, packages, _fill_node_modules, report)
 
 
 def find_node() -> Path:
