@@ -1,7 +1,7 @@
-"""What readers of other programs demand of a stream, each as one function: those that are strict, and those that are naive.
+"""What other programs demand of a stream: a function for each, of strict readers and of naive ones.
 
-A reader gets the pieces of a response, in order, and returns the text. It raises Broken where its program would fail, and
-LookedDead where its program would give up.
+A reader gets the pieces of a response, in order, and returns the text. It raises Broken where its program would fail,
+and LookedDead where its program would give up.
 """
 
 from __future__ import annotations

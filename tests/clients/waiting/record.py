@@ -30,7 +30,10 @@ def build_requests(prompt: str) -> dict[str, tuple[str, dict[str, Any]]]:
     item_tools = [{"type": "function", **FUNCTION}]
     return {
         "chat": ("/v1/chat/completions", {**shared, **usage, "messages": messages, "tools": chat_tools}),
-        "messages": ("/v1/messages", {**shared, "max_tokens": 100, "messages": messages, "tools": block_tools}),
+        "messages": (
+            "/v1/messages",
+            {**shared, "max_tokens": 100, "messages": messages, "tools": block_tools},
+        ),
         "responses": (
             "/v1/responses",
             {**shared, "request_id": RESPONSE_ID, "input": prompt, "tools": item_tools, "store": False},

@@ -1,4 +1,4 @@
-"""The main module of a stand-in for vLLM that streams what a real vLLM streamed (record.py), with the bad engine's faults.
+"""The main module of a stand-in for vLLM: it streams what a real vLLM streamed (record.py), with faults on demand.
 
 Its flags are the bad engine's, which is beside this package. `--at-gate` says what it does when the file of
 `--start-gate` appears: become ready, fail, or allocate memory without end.
@@ -24,10 +24,17 @@ APIS = {
     "/v1/messages": "messages",
     "/v1/responses": "responses",
 }
-WORDS = {"prefill": {"think": 1e6}, "answer": {"stall_at_chunk": 3}, "slowly": {"pace": 0.05}}
-"""Words in a prompt that make the engine slow: it reads the prompt for ever, stops in the answer, or answers slowly."""
 
-MEBIBYTE = 2**20
+GIBIBYTE = 2**30
+LONG = b"Count me exactly"
+"""A prompt with this has more tokens than the context."""
+
+FAULTS: dict[bytes, dict[str, Any]] = {
+    b"Read for ever": {"think": 1e6},
+    b"Stop in the answer": {"stall_at_chunk": 3},
+    b"Answer slowly": {"pace": 0.02, "repeat": 60},
+}
+"""What the engine does with a prompt that has this text."""
 
 
 class ReplayingEngine(bad_engine.Engine):  # type: ignore[misc]  # it is loaded by its file
@@ -35,7 +42,7 @@ class ReplayingEngine(bad_engine.Engine):  # type: ignore[misc]  # it is loaded 
 
     def answer_api(self, connection: Any, request: Any, path: str) -> None:
         if path == "/tokenize":
-            count = 10**6 if b"Count me exactly" in request.body else 10
+            count = 2 * self.args.max_model_len if LONG in request.body else 10
             self.send_json(connection, 200, {"count": count, "max_model_len": self.args.max_model_len})
         elif path not in APIS:
             super().answer_api(connection, request, path)
@@ -45,18 +52,18 @@ class ReplayingEngine(bad_engine.Engine):  # type: ignore[misc]  # it is loaded 
     def replay(self, connection: Any, request: Any, api: str) -> None:
         """Send a recording, frame by frame, with the ids that vLLM would give this request."""
         body = json.loads(request.body)
-        faults = dict(vars(self.args))
-        for word, values in WORDS.items():
-            if word.encode() in request.body:
-                faults.update(values)
+        faults = {"repeat": 1, **vars(self.args)}
+        for text, values in FAULTS.items():
+            faults.update(values if text in request.body else {})
         self.pause(connection, faults["think"])
         self.send_head(connection, 200, "text/event-stream; charset=utf-8", "transfer-encoding: chunked")
-        for index, frame in enumerate(self.frames(request, body, api)):
+        for index, frame in enumerate(self.frames(request, body, api, faults["repeat"])):
             self.misbehave(connection, index, faults)
             bad_engine.send_chunk(connection, frame)
         connection.sendall(b"0\r\n\r\n")
 
-    def frames(self, request: Any, body: dict[str, Any], api: str) -> list[bytes]:
+    def frames(self, request: Any, body: dict[str, Any], api: str, repeat: int) -> list[bytes]:
+        """Return the frames of a recording; with `repeat`, each text in it that many times as long."""
         kind = "tool" if b"Read the note" in request.body else "text"
         recorded = (RECORDED / f"{api}-{kind}.sse").read_bytes()
         own_id = dict(request.headers).get("x-request-id", f"own-{request.number}")
@@ -64,6 +71,7 @@ class ReplayingEngine(bad_engine.Engine):  # type: ignore[misc]  # it is loaded 
         response_id = body.get("request_id") or f"resp_{own_id}"
         recorded = recorded.replace(b"resp_recorded", response_id.encode())
         recorded = recorded.replace(b'"model":"system-first"', b'"model":"%s"' % self.args.model.encode())
+        recorded = recorded.replace(b" the scripted", b" the scripted" * repeat)
         frames = [frame + b"\n\n" for frame in recorded.split(b"\n\n") if frame]
         if (body.get("stream_options") or {}).get("include_usage"):
             return frames
@@ -86,7 +94,7 @@ def main() -> None:
             time.sleep(bad_engine.GATE_INTERVAL)
         if at_gate == "fail":
             fail()
-        bad_engine.hoard(1024 * MEBIBYTE)
+        bad_engine.hoard(GIBIBYTE)
     ReplayingEngine(args).run()
 
 

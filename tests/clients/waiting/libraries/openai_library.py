@@ -32,7 +32,9 @@ async def chat(target: Target) -> Outcome:
     """Add up the chunks as the documentation of many programs does: each role, text and call is appended."""
     role, text, reasoning, ids, usage = "", "", "", set(), None
     calls: dict[int, list[str]] = {}
-    stream: AsyncStream[Any] = await connect(target).chat.completions.create(**build_chat(target), stream=True)
+    stream: AsyncStream[Any] = await connect(target).chat.completions.create(
+        **build_chat(target), stream=True
+    )
     async for chunk in stream:
         ids.add(chunk.id)
         usage = chunk.usage or usage

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 
 class Target(NamedTuple):
-    """Where the requests of a round go. `timeout` is seconds without a byte, `chunk_timeout` seconds without a chunk."""
+    """Where a request goes. `timeout` is seconds without a byte, `chunk_timeout` seconds without a chunk."""
 
     url: str
     model: str
