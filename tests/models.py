@@ -12,8 +12,8 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from sparkd.catalog.definitions import Runtime
 from sparkd.catalog.reading import read_catalogue
+from sparkd.catalog.runtime import Runtime
 from sparkd.cli.demo.models import CHAT, EMBEDDINGS, prepare_model
 from sparkd.runtimes import build, find_installed, store
 from sparkd.runtimes.programs import run_program

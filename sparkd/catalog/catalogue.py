@@ -7,11 +7,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from sparkd.catalog.definitions import Model, Runtime
+from sparkd.catalog.definitions import Model
 from sparkd.catalog.messages import join_key, quote
 from sparkd.catalog.name_index import Found, NameIndex
 from sparkd.catalog.nearest import did_you_mean
 from sparkd.catalog.origins import Table
+from sparkd.catalog.runtime import Runtime
 from sparkd.catalog.settings import Settings
 from sparkd.errors import ModelDisabled, ModelNotFound
 

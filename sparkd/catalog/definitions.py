@@ -1,17 +1,18 @@
-"""What may run, as frozen types: models and runtimes.
+"""A model of the catalogue, as a frozen type.
 
-These types, and those in settings and labels, define the TOML keys, the JSON Schema and docs/configuration.md.
+This type, and those in runtime, settings and labels, define the TOML keys, the JSON Schema and docs/configuration.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from sparkd.catalog.heartbeat import HeartbeatStyle
 from sparkd.catalog.labels import Clients, Status, Tag
+from sparkd.catalog.priority import Priority
 from sparkd.catalog.quantities import (
     Bytes,
     Count,
@@ -26,7 +27,6 @@ from sparkd.catalog.quantities import (
     StopGrace,
 )
 from sparkd.catalog.rewriting import Rewriting
-from sparkd.catalog.steps import Step
 from sparkd.catalog.tasks import Task
 
 Scalar = str | int | float | bool
@@ -49,6 +49,9 @@ NO_RESTART_FIELDS = frozenset(
         "reason",
         "instead",
         "clients",
+        "heartbeat",
+        "priority",
+        "preload",
         "rewriting",
         "pinned",
         "idle_timeout",
@@ -152,6 +155,27 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             description="Once ready, the model is never stopped when idle and never evicted for another model."
         ),
     ] = False
+    preload: Annotated[
+        bool,
+        Meta(
+            description="Whether the model is loaded without a request: when sparkd starts, and whenever the memory "
+            "that it needs has become free. It never evicts another model for that."
+        ),
+    ] = False
+    priority: Annotated[
+        Priority,
+        Meta(
+            description="Priority of requests for it whose client has none of its own. While requests wait for several "
+            "models, those of a higher priority come first; waiting raises the priority of each."
+        ),
+    ] = "normal"
+    heartbeat: Annotated[
+        HeartbeatStyle | None,
+        Meta(
+            description="What a client gets while its stream waits, see `[heartbeat]`. Unset: that of `[heartbeat]`; "
+            'for the engine "command", whose chunks sparkd does not know, "comment" instead of "chunk".'
+        ),
+    ] = None
     cpu_weight: CpuWeight = 100
     status: Annotated[
         Status,
@@ -228,76 +252,3 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def needs_source(self) -> bool:
         """Whether its engine gets the source and needs it on disk. A command may do without it."""
         return self.engine != "command" or any("{source}" in word for word in self.command)
-
-
-class Runtime(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`<paths.venvs>/<name>/runtime.toml`: a pinned virtualenv. Its name is the folder's name."""
-
-    name: str
-    folder: Path
-    description: Annotated[str, Meta(description="A one-line description for people.")] = ""
-    python: Annotated[str, Meta(description="Accepted versions of Python, as a version specifier.")] = (
-        ">=3.11"
-    )
-    requirements: Annotated[str, Meta(description="The locked requirements: a file in the same folder.")] = (
-        "requirements.lock"
-    )
-    disk: Annotated[
-        Bytes, Meta(description="The most disk space that a build takes. With less, it does not start.")
-    ] = 0
-    torch_backend: Annotated[
-        str | None,
-        Meta(
-            description="Build of PyTorch (`cpu`, `cu130`, …), used if no find-links folder has the pinned version."
-        ),
-    ] = None
-    find_links: Annotated[
-        tuple[str, ...], Meta(description="Folders with wheels, in addition to PIP_FIND_LINKS.")
-    ] = ()
-    provides: Annotated[
-        Mapping[str, str],
-        Meta(
-            description="Names and versions of placeholder distributions, for programs that look up their own version "
-            "under another name."
-        ),
-    ] = {}
-    environment: Annotated[
-        Mapping[str, str], Meta(description="Environment variables for every engine of this runtime.")
-    ] = {}
-    environment_aarch64: Annotated[
-        Mapping[str, str],
-        Meta(description="Additional variables for machines with Arm processors, whose GPU is a GB10."),
-    ] = {}
-    steps: Annotated[
-        tuple[Step, ...], Meta(description="Steps that build from source, after the requirements.")
-    ] = ()
-    cuda: Annotated[
-        str | None,
-        Meta(
-            description='Major version of CUDA for which its PyTorch must be built: "13". Unset: any, or none.'
-        ),
-    ] = None
-    fetch: Annotated[
-        tuple[tuple[str, ...], ...],
-        Meta(
-            description="Commands that download more into a build on a machine with an NVIDIA GPU, written as in "
-            "`smoke`. If one fails, sparkd reports it and the build continues."
-        ),
-    ] = ()
-    imports: Annotated[
-        tuple[str, ...], Meta(description="Modules that can be imported after the build.")
-    ] = ()
-    versions: Annotated[
-        Mapping[str, str],
-        Meta(description="Distributions and the versions that they must have after the build."),
-    ] = {}
-    smoke: Annotated[
-        tuple[tuple[str, ...], ...],
-        Meta(
-            description="Commands that must succeed after the build. Their program comes from the virtualenv."
-        ),
-    ] = ()
-    smoke_gpu: Annotated[
-        tuple[tuple[str, ...], ...],
-        Meta(description="Additional commands for machines with an NVIDIA GPU."),
-    ] = ()

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from sparkd.catalog.heartbeat import Heartbeat
 from sparkd.catalog.quantities import (
     GIB,
     MIB,
@@ -209,6 +210,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     server: Server = Server()
     queue: Queue = Queue()
+    heartbeat: Heartbeat = Heartbeat()
     memory: Memory = Memory()
     launchers: Launchers = Launchers()
     failures: Failures = Failures()

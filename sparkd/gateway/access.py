@@ -71,7 +71,7 @@ class Access:
         """Check what has sent a request. Raises InvalidRequest, Unauthorized and AccessDenied."""
         self.check_names(request)
         if self._needs_key:
-            self._keys.check(request.fields)
+            request.key = self._keys.check(request.fields)
         elif request.page_allowed and request.method == b"POST" and request.has_body:
             kind = request.content_type.partition(b";")[0].strip()
             if kind in _SIMPLE_TYPES:

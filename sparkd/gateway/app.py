@@ -158,9 +158,9 @@ class Gateway:
                 f'"{prepared.model.id}" is not loaded, and this looks like a health check, for which sparkd does not '
                 'load it (`queue.probes = "reject"`). Any longer request loads it.'
             )
-        return Forwarding(
-            prepared, self._supervisor.lease(prepared.model, prepared.request), writer, self.log
-        )
+        claim = writer.request.claim(prepared.model)
+        lease = self._supervisor.lease(prepared.model, prepared.request, claim)
+        return Forwarding(prepared, lease, writer, self.log)
 
     async def count(self, prepared: PreparedRequest, count: TokenCount) -> tuple[bytes, bool]:
         """The answer to a request that counts tokens, and whether it is an estimate. It does not use the model."""

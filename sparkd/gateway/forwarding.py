@@ -22,6 +22,7 @@ from sparkd.gateway.request_head import RequestHead
 from sparkd.gateway.request_log import RequestLog
 from sparkd.gateway.response_writer import ResponseWriter
 from sparkd.journal.handler import event
+from sparkd.scheduling.claim import Claim
 from sparkd.scheduling.lifecycle import Residency
 from sparkd.upstream.client import EngineRequest, Upstream
 from sparkd.upstream.connection import Connection, EngineUnreachable, StaleConnection
@@ -56,7 +57,7 @@ class Lease(Protocol):
 class Lender(Protocol):
     """Lends out ready models: the supervisor."""
 
-    def lease(self, model: Model, request: EngineRequest | None = None) -> Lease:
+    def lease(self, model: Model, request: EngineRequest | None, claim: Claim) -> Lease:
         """A lease for this request that has not been requested yet."""
         ...
 

@@ -11,7 +11,10 @@ from typing import Any
 
 from starlette.types import Scope
 
+from sparkd.catalog.client import UNKNOWN_CLIENT, Client
+from sparkd.catalog.definitions import Model
 from sparkd.gateway.errors import Dialect
+from sparkd.scheduling.claim import PLAIN_CLAIM, Claim
 from sparkd.upstream.headers import Headers
 
 _ids = itertools.count(1)
@@ -36,14 +39,17 @@ class RequestHead:
     `length` is the announced length of the body in bytes, None for a chunked one. `began` is when the request arrived,
     in seconds of the monotonic clock; `model` is the id of the requested model, once it is known. `local` is the
     address that the client has connected to. `page_allowed`: the web page in `Origin` may read the response.
+    `key` is the name of the client's API key, None if it has none; `client` the program that the client is.
     """
 
     __slots__ = (
         "began",
+        "client",
         "content_type",
         "fields",
         "has_body",
         "headers",
+        "key",
         "length",
         "local",
         "method",
@@ -57,6 +63,8 @@ class RequestHead:
         self.began = time.monotonic()
         self.model: str | None = None
         self.page_allowed = False
+        self.key: str | None = None
+        self.client: Client = UNKNOWN_CLIENT
         self.local: tuple[str, int] | None = scope["server"]
         self.method: bytes = scope["method"].encode("ascii")
         self.raw_path: bytes = scope["raw_path"]
@@ -78,6 +86,13 @@ class RequestHead:
         if b"/messages" in self.raw_path:
             return "anthropic"
         return "responses" if b"/responses" in self.raw_path else "openai"
+
+    def claim(self, model: Model) -> Claim:
+        """What this request for the model brings into the queue."""
+        client = self.client
+        if self.key is None and client is UNKNOWN_CLIENT and model.priority == "normal":
+            return PLAIN_CLAIM
+        return Claim(self.key or client.name, client.priority or model.priority, client.background)
 
     def is_of_type(self, media_type: bytes) -> bool:
         """Whether this is the content type, with or without parameters."""

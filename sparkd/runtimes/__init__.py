@@ -18,7 +18,7 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from sparkd.catalog.definitions import Runtime
+from sparkd.catalog.runtime import Runtime
 from sparkd.runtimes.definition import environment_of
 from sparkd.runtimes.store import Build, find_installed, list_builds, roll_back
 

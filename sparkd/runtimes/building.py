@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from sparkd.catalog.definitions import Runtime
 from sparkd.catalog.quantities import GIB
+from sparkd.catalog.runtime import Runtime
 from sparkd.errors import RuntimeBuildError
 from sparkd.runtimes import tools
 from sparkd.runtimes.definition import RECIPE, fingerprint, pinned_torch, requirements_file

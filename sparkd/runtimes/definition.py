@@ -8,7 +8,7 @@ import re
 import sysconfig
 from pathlib import Path
 
-from sparkd.catalog.definitions import Runtime
+from sparkd.catalog.runtime import Runtime
 from sparkd.errors import RuntimeBuildError
 
 # Increase it whenever the way of building changes, so that every runtime is built again.

@@ -6,8 +6,8 @@ import re
 import shutil
 from pathlib import Path
 
-from sparkd.catalog.definitions import Runtime
 from sparkd.catalog.quantities import GIB
+from sparkd.catalog.runtime import Runtime
 from sparkd.catalog.steps import Step
 from sparkd.errors import RuntimeBuildError
 from sparkd.runtimes.programs import ProgramFailed, run_program

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from sparkd.catalog.definitions import Runtime
+from sparkd.catalog.runtime import Runtime
 from sparkd.runtimes.store import (
     CACHE,
     STEPS,

@@ -15,9 +15,9 @@ import msgspec
 import tomli_w
 from msgspec import Meta, Struct
 
-from sparkd.catalog.definitions import Runtime
 from sparkd.catalog.generated import replace_generated
 from sparkd.catalog.reading import read_catalogue
+from sparkd.catalog.runtime import Runtime
 from sparkd.catalog.sizes import format_size
 
 ROOT = Path(__file__).parents[2]

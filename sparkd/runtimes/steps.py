@@ -20,7 +20,7 @@ from typing import IO
 
 import msgspec
 
-from sparkd.catalog.definitions import Runtime
+from sparkd.catalog.runtime import Runtime
 from sparkd.catalog.steps import STEP_PLACEHOLDERS, Step
 from sparkd.errors import RuntimeBuildError
 from sparkd.runtimes import tools

@@ -18,7 +18,7 @@ from typing import IO
 import msgspec
 from msgspec import Struct
 
-from sparkd.catalog.definitions import Runtime
+from sparkd.catalog.runtime import Runtime
 from sparkd.errors import RuntimeBuildError, RuntimeNotFound
 from sparkd.runtimes.definition import fingerprint
 

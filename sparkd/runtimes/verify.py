@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from sparkd.catalog.definitions import Runtime
+from sparkd.catalog.runtime import Runtime
 from sparkd.errors import RuntimeBuildError
 from sparkd.runtimes import tools
 from sparkd.runtimes.definition import environment_of

@@ -9,6 +9,7 @@ from copy import deepcopy
 from msgspec import Struct, field, structs
 
 from sparkd.catalog.definitions import Model
+from sparkd.scheduling.claim import PLAIN_CLAIM, Claim
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.memory import Basis
 from sparkd.scheduling.sessions import Sessions
@@ -23,6 +24,7 @@ class Ticket(Struct, frozen=True):
     model: str
     arrived: float
     deadline: float
+    claim: Claim = PLAIN_CLAIM
 
 
 class Preparation(Struct, frozen=True):
@@ -127,12 +129,12 @@ class Ledger:
             extended = structs.replace(ticket, deadline=ticket.arrived + max_wait)
             self.queue[ticket.id] = self.active[ticket.model].waiting[ticket.id] = extended
 
-    def enqueue(self, entry: Entry, now: float) -> Ticket:
+    def enqueue(self, entry: Entry, now: float, claim: Claim = PLAIN_CLAIM) -> Ticket:
         """Add a new ticket at the end of the queue."""
         if not entry.leases and not entry.waiting and entry.last_used:
             entry.sessions.add_pause(entry.last_used, now, is_ready=entry.state is State.READY)
         self._last_ticket += 1
-        ticket = Ticket(self._last_ticket, entry.model.id, now, now + self.max_wait)
+        ticket = Ticket(self._last_ticket, entry.model.id, now, now + self.max_wait, claim)
         self.queue[ticket.id] = ticket
         entry.waiting[ticket.id] = ticket
         entry.arrivals += now

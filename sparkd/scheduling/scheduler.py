@@ -18,6 +18,7 @@ from sparkd.catalog.definitions import Model
 from sparkd.catalog.settings import Settings
 from sparkd.scheduling import refusals
 from sparkd.scheduling.actions import Action
+from sparkd.scheduling.claim import PLAIN_CLAIM, Claim
 from sparkd.scheduling.guard import MemoryGuard, Sample, choose_victim
 from sparkd.scheduling.ledger import NEVER, Entry, Ledger
 from sparkd.scheduling.lifecycle import Event, LifecycleError, State
@@ -47,10 +48,10 @@ class Scheduler(SchedulingPolicy):
 
     # Events ------------------------------------------------------------------------------------------------
 
-    def on_request(self, model_id: str, now: float) -> tuple[int, list[Action]]:
+    def on_request(self, model_id: str, now: float, claim: Claim = PLAIN_CLAIM) -> tuple[int, list[Action]]:
         """Add a request; return its ticket and the actions, perhaps its grant or refusal."""
         entry = self._find_or_add_entry(model_id)
-        ticket = self._ledger.enqueue(entry, now)
+        ticket = self._ledger.enqueue(entry, now, claim)
         return ticket.id, self._decide(now, entry)
 
     def on_leave(self, ticket_id: int, now: float) -> list[Action]:

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Protocol
 
 from sparkd.catalog.definitions import Model
+from sparkd.scheduling.claim import PLAIN_CLAIM, Claim
 from sparkd.supervising.crash_watch import CrashWatch, end_turn
 from sparkd.supervising.downloads import Downloads
 from sparkd.supervising.run import Run
@@ -27,7 +28,9 @@ class Lender(Protocol):
         """Rejects requests that make engines fail."""
         ...
 
-    def request(self, model: Model, request: EngineRequest | None) -> tuple[int, asyncio.Future[Run]]:
+    def request(
+        self, model: Model, request: EngineRequest | None, claim: Claim
+    ) -> tuple[int, asyncio.Future[Run]]:
         """Add a request to the ledger; return its ticket, and a future of its run."""
         ...
 
@@ -44,12 +47,29 @@ class Lease:
     from there; `release` returns the lease, or leaves the queue. A lease for the owner has no request.
     """
 
-    __slots__ = ("_granted", "_request", "_supervisor", "_ticket", "_turn", "model", "run", "upstream")
+    __slots__ = (
+        "_claim",
+        "_granted",
+        "_request",
+        "_supervisor",
+        "_ticket",
+        "_turn",
+        "model",
+        "run",
+        "upstream",
+    )
 
     upstream: Upstream
     run: int
 
-    def __init__(self, supervisor: Lender, model: Model, request: EngineRequest | None = None) -> None:
+    def __init__(
+        self,
+        supervisor: Lender,
+        model: Model,
+        request: EngineRequest | None = None,
+        claim: Claim = PLAIN_CLAIM,
+    ) -> None:
+        self._claim = claim
         self._supervisor = supervisor
         self._request = request
         self._turn: Turn | None = None
@@ -99,7 +119,7 @@ class Lease:
         self._supervisor.release(self._ticket)
 
     def _enqueue(self) -> asyncio.Future[Run]:
-        self._ticket, self._granted = self._supervisor.request(self.model, self._request)
+        self._ticket, self._granted = self._supervisor.request(self.model, self._request, self._claim)
         return self._granted
 
     def _use(self, run: Run) -> None:

@@ -30,6 +30,7 @@ from sparkd.scheduling.actions import (
     Refuse,
     Terminate,
 )
+from sparkd.scheduling.claim import PLAIN_CLAIM, Claim
 from sparkd.scheduling.lifecycle import Residency, State, residency
 from sparkd.scheduling.plan import Plan, make_plan
 from sparkd.scheduling.scheduler import Scheduler
@@ -104,9 +105,9 @@ class Supervisor:
 
     # For clients
 
-    def lease(self, model: Model, request: EngineRequest | None = None) -> Lease:
+    def lease(self, model: Model, request: EngineRequest | None = None, claim: Claim = PLAIN_CLAIM) -> Lease:
         """Return a lease to enter with `async with`. `request` is what it is for, unless the owner wants it."""
-        return Lease(self, model, request)
+        return Lease(self, model, request, claim)
 
     def residency(self, model: Model) -> Residency:
         """Whether the model is loaded now."""
@@ -122,14 +123,16 @@ class Supervisor:
         is_ready = entry is not None and entry.state is State.READY
         return self.runs.launched[entry.run].upstream if entry and is_ready else None
 
-    def request(self, model: Model, request: EngineRequest | None) -> tuple[int, asyncio.Future[Run]]:
+    def request(
+        self, model: Model, request: EngineRequest | None, claim: Claim
+    ) -> tuple[int, asyncio.Future[Run]]:
         """Queue a request for the model; return its ticket, and a future of its run.
 
         Raises ModelNotFound or ModelDisabled if a reload has removed or disabled the model meanwhile.
         """
         if self.catalogue.models.get(model.id) is not model:
             model = self.catalogue.find(model.id)  # it was looked up before the catalogue was reloaded
-        ticket, actions = self._scheduler.on_request(model.id, time.monotonic())
+        ticket, actions = self._scheduler.on_request(model.id, time.monotonic(), claim)
         granted: asyncio.Future[Run] = asyncio.get_running_loop().create_future()
         self._tickets[ticket] = granted, request
         self.carry_out(actions)
@@ -149,8 +152,7 @@ class Supervisor:
 
     def _want_launcher_for_first(self, model: Model) -> None:
         """Start the launcher of the model's runtime for the first one of the requests that wait for the model."""
-        entry = self._scheduler.entry(model.id)
-        if entry is not None and len(entry.waiting) == 1:
+        if (entry := self._scheduler.entry(model.id)) and len(entry.waiting) == 1:
             self.want_launcher(model)
 
     def want_launcher(self, model: Model) -> None:
@@ -199,7 +201,7 @@ class Supervisor:
         return self.runs.logs.get(model.id)
 
     def plan(self, model: Model) -> Plan:
-        """Return what would happen if a client requested the model now. Changes nothing."""
+        """Return what would happen if a client requested the model now."""
         return make_plan(self._scheduler, model.id, time.monotonic(), self._learning.load_time)
 
     def status(self) -> Status:
@@ -258,8 +260,7 @@ class Supervisor:
         self._alarm.set(self._scheduler.deadline)
 
     def _grant(self, ticket: int, number: int) -> None:
-        # If the waiting task was cancelled just now, it will return the ticket itself when it runs.
-        granted, _ = self._tickets[ticket]
+        granted, _ = self._tickets[ticket]  # if its task was cancelled just now, that will return the ticket
         if not granted.cancelled():
             granted.set_result(self.runs.launched[number])
 

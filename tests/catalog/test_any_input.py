@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from sparkd.catalog.definitions import Model, Runtime
+from sparkd.catalog.definitions import Model
 from sparkd.catalog.labels import ClientLimits, Clients
 from sparkd.catalog.reading import read_catalogue
 from sparkd.catalog.reading.conversion import keys_of
@@ -20,6 +20,7 @@ from sparkd.catalog.reading.drop_ins import write_drop_in
 from sparkd.catalog.reading.layers import FAMILIES, RUNTIMES, TABLES
 from sparkd.catalog.reading.tables import SETTINGS
 from sparkd.catalog.rewriting import Rewriting
+from sparkd.catalog.runtime import Runtime
 from tests.catalog.folder import Folder
 
 STRUCTS = (*SETTINGS.values(), Model, Rewriting, Clients, ClientLimits, Runtime)

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from sparkd.catalog.definitions import IMPLICIT_FIELDS, Model, Runtime
+from sparkd.catalog.definitions import IMPLICIT_FIELDS, Model
 from sparkd.catalog.labels import ClientLimits, Clients
 from sparkd.catalog.quantities import GIB
 from sparkd.catalog.reading.conversion import keys_of
@@ -19,6 +19,7 @@ from sparkd.catalog.reading.tables import SETTINGS
 from sparkd.catalog.reference import keys as reference
 from sparkd.catalog.reference import schema
 from sparkd.catalog.rewriting import Rewriting
+from sparkd.catalog.runtime import Runtime
 from sparkd.catalog.sizes import parse_size
 from sparkd.errors import ModelDisabled
 from tests.catalog.folder import VLLM, Folder

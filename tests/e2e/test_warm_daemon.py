@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from sparkd.catalog.definitions import Runtime
+from sparkd.catalog.runtime import Runtime
 from sparkd.runtimes.definition import fingerprint
 from tests.e2e.conftest import Build
 from tests.e2e.sparkd_process import SparkdProcess, wait_until

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from sparkd.catalog.definitions import Runtime
+from sparkd.catalog.runtime import Runtime
 from sparkd.runtimes.definition import fingerprint
 from sparkd.runtimes.store import RECORD, Record, folder_name
 from sparkd.scheduling.status import LauncherStatus

@@ -21,6 +21,7 @@ from sparkd.errors import Refusal
 from sparkd.gateway import Gateway
 from sparkd.gateway.keys import Keys
 from sparkd.gateway.server import HttpServer
+from sparkd.scheduling.claim import Claim
 from sparkd.scheduling.lifecycle import Residency
 from sparkd.upstream.client import EngineRequest, Upstream
 from tests.gateway.engines import OK, Answer, Engine, Script, answering, read_answer
@@ -113,7 +114,7 @@ class Supervisor:
         """As set by the test; models are unloaded."""
         return self.residencies.get(wanted.id, "unloaded")
 
-    def lease(self, wanted: Model, request: EngineRequest | None = None) -> Lease:  # noqa: ARG002
+    def lease(self, wanted: Model, request: EngineRequest | None, claim: Claim) -> Lease:  # noqa: ARG002
         """A lease that has not been requested yet."""
         self.asked.append(wanted.id)
         return Lease(self)

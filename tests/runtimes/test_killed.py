@@ -28,7 +28,7 @@ def building(tiny: Tiny, environment: dict[str, str]) -> Iterator[subprocess.Pop
     program = """
 import sys
 from pathlib import Path
-from sparkd.catalog.definitions import Runtime
+from sparkd.catalog.runtime import Runtime
 from sparkd.runtimes import build
 import msgspec
 keys = msgspec.json.decode((Path(sys.argv[1]) / "runtime.toml").read_bytes())

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from sparkd.catalog.definitions import Runtime
+from sparkd.catalog.runtime import Runtime
 from sparkd.runtimes import build
 
 MODULE = """

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from sparkd.catalog.catalogue import Catalogue
-from sparkd.catalog.definitions import Model, Runtime
+from sparkd.catalog.definitions import Model
 from sparkd.catalog.names import NAME_RULE, is_id
 from sparkd.catalog.origins import Table
 from sparkd.catalog.reading.checks import check_models, check_runtime, check_runtimes_exist, check_settings
@@ -18,6 +18,7 @@ from sparkd.catalog.reading.documents import Documents
 from sparkd.catalog.reading.drafts import Draft
 from sparkd.catalog.reading.layers import FAMILIES, RUNTIMES, Layers
 from sparkd.catalog.reading.tables import SETTINGS, TableReader
+from sparkd.catalog.runtime import Runtime
 from sparkd.catalog.settings import Defaults, Paths, Settings
 from sparkd.errors import CatalogueError
 

@@ -11,13 +11,14 @@ from pathlib import Path
 from msgspec import NODEFAULT, Struct
 
 from sparkd.catalog.bounds import Limits
-from sparkd.catalog.definitions import Model, Runtime
+from sparkd.catalog.definitions import Model
 from sparkd.catalog.generated import replace_generated
 from sparkd.catalog.labels import ClientLimits
 from sparkd.catalog.messages import format_value
 from sparkd.catalog.reading.conversion import Key, keys_of
 from sparkd.catalog.reading.tables import SETTINGS
 from sparkd.catalog.rewriting import Rewriting
+from sparkd.catalog.runtime import Runtime
 from sparkd.catalog.settings import Defaults
 from sparkd.catalog.sizes import format_size
 from sparkd.catalog.steps import Checkout, Patch, Step

@@ -12,12 +12,13 @@ from typing import Any
 
 from msgspec import NODEFAULT, Struct, inspect
 
-from sparkd.catalog.definitions import Model, Runtime
+from sparkd.catalog.definitions import Model
 from sparkd.catalog.messages import unwrap_type
 from sparkd.catalog.names import ID_PATTERN, LONGEST_NAME
 from sparkd.catalog.reading.conversion import Key, keys_of
 from sparkd.catalog.reading.layers import CHANGES, FAMILIES, FORBIDDEN_KEYS, MODELS, RUNTIMES
 from sparkd.catalog.reading.tables import SETTINGS
+from sparkd.catalog.runtime import Runtime
 from sparkd.catalog.settings import Defaults
 from sparkd.catalog.sizes import PATTERN, format_size
 

@@ -18,10 +18,11 @@ import msgspec
 from msgspec import Struct
 
 from sparkd.catalog import Catalogue
-from sparkd.catalog.definitions import Model, Runtime
+from sparkd.catalog.definitions import Model
 from sparkd.catalog.messages import format_problem, format_value_problem, join_with_or
 from sparkd.catalog.nearest import did_you_mean
 from sparkd.catalog.quantities import GIB
+from sparkd.catalog.runtime import Runtime
 from sparkd.cli.output.formatting import abbreviate_list
 from sparkd.engines import ENGINES, parsers
 from sparkd.engines.engine import Command, LaunchContext, TcpAddress, UnixAddress

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 from sparkd.catalog import Catalogue
-from sparkd.catalog.definitions import Runtime
 from sparkd.catalog.nearest import did_you_mean
 from sparkd.catalog.reading import read_catalogue
 from sparkd.catalog.reading.locations import catalogue_path
+from sparkd.catalog.runtime import Runtime
 from sparkd.cli import exit_codes
 from sparkd.cli.output.formatting import format_count
 from sparkd.cli.output.messages import print_json, print_line, print_note

@@ -10,7 +10,7 @@ from msgspec import Struct
 from rich.table import Table
 from rich.text import Text
 
-from sparkd.catalog.definitions import Runtime
+from sparkd.catalog.runtime import Runtime
 from sparkd.catalog.sizes import format_size
 from sparkd.cli.output.terminal import stdout_console
 from sparkd.machine.disk import disk_usage

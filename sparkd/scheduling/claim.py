@@ -1,0 +1,23 @@
+"""The client that requests a model, and how much its request matters beside others."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from sparkd.catalog.priority import Priority
+
+
+class Claim(Struct, frozen=True):
+    """What a request brings into the queue.
+
+    `client` identifies the client ("" if unknown): a client that returns gets its place in the queue back. A request
+    in the `background` never evicts a model.
+    """
+
+    client: str = ""
+    priority: Priority = "normal"
+    background: bool = False
+
+
+PLAIN_CLAIM = Claim()
+"""A request that nothing is known about."""

@@ -1,0 +1,30 @@
+"""What a waiting request waits for, and for how long yet."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+Stage = Literal["queued", "downloading", "evicting", "loading", "ready"]
+"""What happens now for a request: other models are loaded before its own, its files are downloaded, other models leave
+the memory, its model loads, or the engine has the request."""
+
+
+class Forecast(Struct, frozen=True, kw_only=True):
+    """An estimate for one waiting request.
+
+    `position` is its place among the models that requests wait for, 1 for the next one, None if its model loads or is
+    loaded. `ahead` are the models that are loaded before it. `phase` is the step of the load, `progress` (0 to 1) that
+    of the phase; `seconds` is the time until its model is ready; each None if unknown. `blocked_by` is a sentence about
+    what else keeps it waiting, such as a hold.
+    """
+
+    model: str
+    stage: Stage
+    position: int | None = None
+    ahead: tuple[str, ...] = ()
+    phase: str | None = None
+    progress: float | None = None
+    seconds: float | None = None
+    blocked_by: str = ""
