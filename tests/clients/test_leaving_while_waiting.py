@@ -75,7 +75,7 @@ def waiting_for(sparkd: SparkdProcess, model: str) -> None:
 @contextmanager
 def running(world: World, style: str, models: dict[str, Any]) -> Iterator[SparkdProcess]:
     for model in models.values():
-        model["heartbeat"] = {"style": style}
+        model["heartbeat"] = style
     with world.running(models, memory={"total": "10 GiB", "reserve": 0, "learn": False}) as sparkd:
         yield sparkd
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, NamedTuple
 
 from tests.clients.installing import CLONE, JAVASCRIPT, LIBRARIES, find_node
 from tests.clients.waiting.clock import BYTE_TIMEOUT, CHUNK_TIMEOUT
@@ -22,6 +22,16 @@ PROGRAMS: Final = Path(__file__).parent / "libraries"
 LOCKS: Final = Path(__file__).parent.parent / "locks"
 PATIENCE: Final = 240.0
 """Seconds to wait for a line of a program; this only limits a hang."""
+
+
+class Timeouts(NamedTuple):
+    """When clients give up: after seconds without a byte, and without a chunk."""
+
+    timeout: float = BYTE_TIMEOUT
+    chunk_timeout: float = CHUNK_TIMEOUT
+
+
+NEVER: Final = Timeouts(PATIENCE, PATIENCE)
 
 Outcomes = dict[str, list[dict[str, Any]]]
 
@@ -112,23 +122,21 @@ class Program:
             if line.startswith("{"):
                 return json.loads(line)[field]
 
-    def ask(self, url: str, model: str, prompts: list[str]) -> None:
-        """Have it start all of its cases with all prompts. It reads "asked" when they have started."""
+    def ask(self, url: str, model: str, prompts: list[str], timeouts: Timeouts) -> None:
+        """Have it start all of its cases with all prompts. Returns when they have started."""
         assert self.process.stdin
-        timeouts = {"timeout": BYTE_TIMEOUT, "chunk_timeout": CHUNK_TIMEOUT}
-        wanted = {"url": url, "model": model, "prompts": prompts, **timeouts}
+        wanted = {"url": url, "model": model, "prompts": prompts, **timeouts._asdict()}
         self.process.stdin.write(json.dumps(wanted) + "\n")
         self.process.stdin.flush()
         self.read("asked")
 
     def close(self) -> None:
-        assert self.process.stdin
-        self.process.stdin.close()
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        """End it. It keeps nothing that it could lose."""
+        self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout):
+            assert stream
+            stream.close()
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Final
 from sparkd.machine.meminfo import read_meminfo
 from tests.clients.waiting.clock import LOAD, SECOND
 from tests.clients.waiting.libraries.prompts import TEXT
-from tests.clients.waiting.programs import Outcomes, Program, running_programs
+from tests.clients.waiting.programs import NEVER, Outcomes, Program, running_programs
 from tests.clients.waiting.raw import RawStream
 from tests.clients.waiting.results import PROMPTS, STYLES, Matrix
 from tests.clients.waiting.world import World
@@ -20,6 +20,9 @@ from tests.clients.waiting.world import World
 APIS: Final = ("chat", "completions", "messages", "responses")
 LONG: Final = "Count me exactly. " * 420
 """More tokens than the context by the engine's count; the estimate cannot decide."""
+
+NO_RETRIES: Final = {"backoff": 600.0, "backoff_max": 600.0}
+"""A failed model is not started again."""
 
 SHORT_WAIT: Final = 100 * SECOND
 """How long clients wait for what fails: several heartbeats, and less than any timeout."""
@@ -39,7 +42,7 @@ def run_styles(programs: list[Program] | None = None) -> Matrix:
             return run_styles(programs)
     matrix = Matrix()
     with open_world() as world:
-        models = {style: world.model(style, heartbeat={"style": style}) for style in STYLES}
+        models = {style: world.model(style, heartbeat=style) for style in STYLES}
         with world.running(models):
             for style in STYLES:
                 raw = tuple(map(RawStream, APIS))
@@ -60,15 +63,17 @@ def run_failures(programs: list[Program]) -> dict[str, Failure]:
     """Have all clients wait for what fails: before the first heartbeat, after it, and by the engine's token count."""
     with open_world() as world:
         models = {
-            "fails-early": world.model("fails-early", at_gate="fail", heartbeat={"after": 600.0}),
             "fails-late": world.model("fails-late", at_gate="fail"),
             "too-long": world.model("too-long"),
         }
-        with world.running(models, failures={"backoff": 600.0, "backoff_max": 600.0}):
-            return {
-                name: _run_failure(world, programs, name, LONG if name == "too-long" else TEXT)
-                for name in models
-            }
+        with world.running(models, failures=NO_RETRIES):
+            late = _run_failure(world, programs, "fails-late", TEXT)
+            too_long = _run_failure(world, programs, "too-long", LONG)
+    with open_world() as world:
+        models = {"fails-early": world.model("fails-early", at_gate="fail")}
+        with world.running(models, failures=NO_RETRIES, heartbeat={"after": 600.0}):
+            early = _run_failure(world, programs, "fails-early", TEXT)
+    return {"fails-late": late, "too-long": too_long, "fails-early": early}
 
 
 def run_guard_kill(programs: list[Program]) -> Failure:
@@ -77,11 +82,11 @@ def run_guard_kill(programs: list[Program]) -> Failure:
         # A floor that the start reaches soon, so that no test has to fill the machine.
         memory = {"total": "10 GiB", "reserve": 0, "learn": False, "floor": read_meminfo().available // 8 * 7}
         models = {"killed": world.model("killed", at_gate="hoard", memory="16 MiB")}
-        with world.running(models, memory=memory, failures={"backoff": 600.0, "backoff_max": 600.0}):
+        with world.running(models, memory=memory, failures=NO_RETRIES):
             return _run_failure(world, programs, "killed", TEXT)
 
 
 def _run_failure(world: World, programs: list[Program], model: str, prompt: str) -> Failure:
     raw = tuple(RawStream(api, prompt) for api in APIS)
-    outcomes = world.run_round(programs, model, [prompt], raw=raw, load=SHORT_WAIT)
+    outcomes = world.run_round(programs, model, [prompt], raw=raw, load=SHORT_WAIT, timeouts=NEVER)
     return Failure(outcomes, {stream.api: stream for stream in raw})

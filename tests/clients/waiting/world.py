@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.clients.waiting.clock import AFTER, LOAD
-from tests.clients.waiting.programs import Outcomes, Program
+from tests.clients.waiting.programs import Outcomes, Program, Timeouts
 from tests.clients.waiting.raw import RawStream
 from tests.clients.waiting.record import FOLDER as RECORDED
 from tests.e2e.sparkd_process import SparkdProcess
@@ -48,11 +48,8 @@ class World:
     @contextmanager
     def running(self, models: dict[str, Any], **settings: Any) -> Iterator[SparkdProcess]:
         """Run a sparkd with these models. At the end, check that it leaves nothing."""
-        heartbeat = {"after": AFTER, "interval": AFTER}
-        self.sparkd = SparkdProcess(
-            self.folder,
-            {"models": models, "paths": self.runtime.paths, "heartbeat": heartbeat, **settings},
-        )
+        shared = {"paths": self.runtime.paths, "heartbeat": {"after": AFTER, "interval": AFTER}}
+        self.sparkd = SparkdProcess(self.folder, {"models": models, **shared, **settings})
         self.sparkd.start()
         try:
             yield self.sparkd
@@ -68,13 +65,14 @@ class World:
         prompts: list[str],
         *,
         load: float = LOAD,
+        timeouts: Timeouts = Timeouts(),  # noqa: B008  # it is a constant
         raw: tuple[RawStream, ...] = (),
     ) -> dict[str, Outcomes]:
         """Have all programs ask for the model, and open its gate `load` seconds later; return what each got."""
         for stream in raw:
             stream.start(self.sparkd.port, model)
         for program in programs:
-            program.ask(self.sparkd.url, model, prompts)
+            program.ask(self.sparkd.url, model, prompts, timeouts)
         time.sleep(load)
         self.gate(model).touch()
         for stream in raw:
