@@ -79,7 +79,7 @@ def build_app(
         budget=budget,
         footprint=footprint,
         settings=catalogue.settings,
-        can_prepare=lambda model: supervisor.can_prepare(model),  # noqa: PLW0108 - created below
+        can_prepare=lambda model: supervisor.resources.can_prepare(model),  # noqa: PLW0108 - created below
         load_time=learning.load_time,
     )
     keys = read_keys(catalogue)
@@ -92,7 +92,7 @@ def build_app(
         learning=learning,
         tasks=tasks,
         has_room=lambda: _has_room_for_launcher(scheduler, watch),
-        on_memory=lambda used: supervisor.on_launchers(used),  # noqa: PLW0108 - created below
+        on_memory=lambda used: supervisor.resources.on_launchers(used),  # noqa: PLW0108 - created below
     )
     downloads, template_facts = Downloads(catalogue), TemplateFacts(catalogue, tasks)
     downloads.on_complete = template_facts.refresh

@@ -176,9 +176,9 @@ class _Daemon:
             loop.add_signal_handler(number, self._on_signal, number)
         loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
         unblock_signals()
-        tasks = self._supervisor.tasks
-        memory_watch = asyncio.create_task(self._supervisor.watch_memory(), name="memory watch")
-        launcher_watch = asyncio.create_task(self._supervisor.watch_launchers(), name="launcher watch")
+        tasks, resources = self._supervisor.tasks, self._supervisor.resources
+        memory_watch = asyncio.create_task(resources.watch_memory(), name="memory watch")
+        launcher_watch = asyncio.create_task(resources.watch_launchers(), name="launcher watch")
         for watch in (memory_watch, launcher_watch):
             tasks.watch(watch)
         await self._open()

@@ -15,6 +15,7 @@
     ├── ProbeError              the machine does not report its memory
     ├── DaemonUnreachable       nothing responds at the control socket
     │   └── ControlForbidden    the control socket belongs to another user
+    ├── ClientFileError         `sparkctl client` cannot read, merge or write the file of a client program
     ├── DemoError               `sparkctl demo` needs something that it cannot create itself
     │   ├── DemoModelFailed     one of its models could not be downloaded, converted or verified
     │   └── NoAnswer            its request got no response
@@ -72,6 +73,7 @@ from sparkd.errors.files import (
 from sparkd.errors.operations import (
     AlreadyRunning,
     CatalogueError,
+    ClientFileError,
     ControlForbidden,
     DaemonError,
     DaemonUnreachable,
@@ -131,6 +133,7 @@ __all__ = [
     "AlreadyRunning",
     "BodyTooLarge",
     "CatalogueError",
+    "ClientFileError",
     "ContextExceeded",
     "ControlForbidden",
     "DaemonError",

@@ -58,6 +58,11 @@ def decode_value(value: msgspec.Raw | None) -> Any:
     return _try_decode(_value_decoder, value)
 
 
+def read_type(value: msgspec.Raw | None) -> str | None:
+    """The `type` of an object: of a part, a block or an item."""
+    return decode_string((decode_object(value) or {}).get("type"))
+
+
 def is_null(value: msgspec.Raw | None) -> bool:
     """Whether a value is null or missing."""
     return value is None or bytes(value).strip() == b"null"

@@ -6,7 +6,7 @@ import msgspec
 
 from sparkd.errors import MediaNotSupported
 from sparkd.rewriting.body import JsonBody
-from sparkd.rewriting.decoding import decode_object, decode_string
+from sparkd.rewriting.decoding import read_type
 from sparkd.rewriting.images import MAX_DEPTH, TURN_FIELDS, list_parts, list_turns
 from sparkd.rewriting.rewrite_context import RewriteContext
 
@@ -37,7 +37,7 @@ def reject_recordings(context: RewriteContext, body: JsonBody) -> JsonBody:
 def _find_recording(turn: msgspec.Raw, depth: int = MAX_DEPTH) -> str | None:
     """What a turn contains, None if it has neither audio nor video."""
     for part in list_parts(turn) if depth else ():
-        kind = decode_string((decode_object(part) or {}).get("type"))
+        kind = read_type(part)
         found = RECORDING_TYPES.get(kind or "") or _find_recording(part, depth - 1)
         if found:
             return found

@@ -13,6 +13,7 @@ import msgspec
 
 from sparkd.rewriting.body import JsonBody
 from sparkd.rewriting.decoding import decode_array, decode_object, decode_string, encode_raw
+from sparkd.rewriting.history.alternation import UNDERSTOOD
 from sparkd.rewriting.history.contents import SYSTEM_HEADING
 from sparkd.rewriting.history.conversation import SYSTEM_ROLES
 from sparkd.rewriting.merging import MergedMessage, list_parts, make_text_part
@@ -20,7 +21,7 @@ from sparkd.rewriting.rewrite_context import RewriteContext
 from sparkd.rewriting.text import join_text, needs_joined_text, read_text_part
 
 FILLER_TURNS = {
-    "user": encode_raw({"role": "assistant", "content": "Understood."}),
+    "user": encode_raw({"role": "assistant", "content": UNDERSTOOD}),
     "assistant": encode_raw({"role": "user", "content": "Continue."}),
 }
 """The message inserted between two messages of this role that cannot be merged."""

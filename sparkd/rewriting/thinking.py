@@ -15,6 +15,7 @@ from sparkd.rewriting.decoding import (
     decode_string,
     encode_raw,
     is_null,
+    read_type,
 )
 from sparkd.rewriting.rewrite_context import RewriteContext
 
@@ -41,7 +42,7 @@ def apply_thinking_flag(context: RewriteContext, body: JsonBody) -> JsonBody:
 def _read_flag(context: RewriteContext, thinking: msgspec.Raw | None) -> bool | None:
     if context.api != "messages":
         return decode_boolean(thinking)
-    kind = decode_string((decode_object(thinking) or {}).get("type"))
+    kind = read_type(thinking)
     return {"enabled": True, "adaptive": True, "disabled": False}.get(kind or "")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from sparkd.rewriting.body import JsonBody
-from sparkd.rewriting.decoding import decode_array, decode_object, decode_string, decode_value
+from sparkd.rewriting.decoding import decode_array, decode_object, decode_string, decode_value, read_type
 from sparkd.rewriting.history.conversation import turns_field
 from sparkd.rewriting.rewrite_context import RewriteContext
 
@@ -42,7 +42,5 @@ def _is_tool_result(context: RewriteContext, turn: msgspec.Raw) -> bool:
         return decode_string(fields.get("type")) == "function_call_output"
     if context.api == "messages":
         blocks = decode_array(fields.get("content")) or ()
-        return any(
-            decode_string((decode_object(block) or {}).get("type")) == "tool_result" for block in blocks
-        )
+        return any(read_type(block) == "tool_result" for block in blocks)
     return decode_string(fields.get("role")) == "tool"

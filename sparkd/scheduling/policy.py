@@ -23,7 +23,7 @@ from sparkd.scheduling.steps import PREPARE_MEMORY, PREPARED_MEMORY, SchedulingS
 
 
 class SchedulingPolicy(SchedulingSteps):
-    """Reads the ledger and decides for every model. Scheduler, its subclass, adds the events."""
+    """Reads the ledger and decides for every model. RunEvents, its subclass, adds events."""
 
     def _decide(self, now: float, touched: Entry | None = None) -> list[Action]:
         """Make all decisions that are due. `touched`: the only event was a request for this model, or its end.

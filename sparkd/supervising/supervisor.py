@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Container, Iterable
+from collections.abc import Container
 from contextlib import suppress
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
-from sparkd.errors import LaunchError, Refusal
+from sparkd.errors import LaunchError
 from sparkd.journal.handler import event
 from sparkd.learning.learning import Learning
 from sparkd.processes.log import Log
@@ -38,16 +38,18 @@ from sparkd.scheduling.status import Status
 from sparkd.supervising.alarm import Alarm
 from sparkd.supervising.crash_watch import CrashWatch
 from sparkd.supervising.downloads import Downloads
-from sparkd.supervising.launching import find_cold_reason, launcher_spec
+from sparkd.supervising.launching import launcher_spec
 from sparkd.supervising.lease import Lease
 from sparkd.supervising.memory_policy import MemoryPolicy
-from sparkd.supervising.memory_watch import MemoryReading, MemoryWatch
+from sparkd.supervising.memory_watch import MemoryWatch
 from sparkd.supervising.reporting import StatusReporter
+from sparkd.supervising.resource_watch import ResourceWatch
 from sparkd.supervising.run import Run
 from sparkd.supervising.run_life import RunServices
 from sparkd.supervising.runs import Runs
 from sparkd.supervising.starting import EngineStarter
 from sparkd.supervising.tasks import Tasks
+from sparkd.supervising.tickets import Tickets
 from sparkd.upstream.client import EngineRequest, Upstream
 
 logger = logging.getLogger(__name__)
@@ -83,6 +85,7 @@ class Supervisor:
         self.tasks = tasks
         launchers = self.launchers = starter.launchers
         crashes = self.crashes = CrashWatch(lambda: self.catalogue.settings)
+        self._tickets = Tickets()
         services = RunServices(
             lambda: self.catalogue,
             scheduler,
@@ -91,13 +94,15 @@ class Supervisor:
             downloads,
             self.carry_out,
             crashes,
-            self._requests_of,
+            self._tickets.requests_of,
         )
         self.runs = Runs(services, run_directories=run_directories, starter=starter, tasks=tasks)
-        self._tickets: dict[int, tuple[asyncio.Future[Run], EngineRequest | None]] = {}
         self._scheduler = scheduler
         self._watch = watch
         self._learning = learning
+        self.resources = ResourceWatch(
+            scheduler, self.runs, watch, learning, launchers, services.catalogue, self.carry_out
+        )
         self._alarm = Alarm(self._on_tick)
         self._reporter = StatusReporter(
             scheduler, self.runs.launched, learning, downloads, launchers, crashes, self.started, replacements
@@ -133,8 +138,7 @@ class Supervisor:
         if self.catalogue.models.get(model.id) is not model:
             model = self.catalogue.find(model.id)  # it was looked up before the catalogue was reloaded
         ticket, actions = self._scheduler.on_request(model.id, time.monotonic(), claim)
-        granted: asyncio.Future[Run] = asyncio.get_running_loop().create_future()
-        self._tickets[ticket] = granted, request
+        granted = self._tickets.add(ticket, request)
         self.carry_out(actions)
         if not granted.done():
             self._want_launcher_for_first(model)
@@ -142,34 +146,13 @@ class Supervisor:
 
     def release(self, ticket: int) -> None:
         """Return a granted ticket, or cancel a waiting one. A rejected one has already left the queue."""
-        if self._tickets.pop(ticket, None) is not None:
+        if self._tickets.remove(ticket):
             self.carry_out(self._scheduler.on_leave(ticket, time.monotonic()))
-
-    def _requests_of(self, tickets: Iterable[int]) -> list[EngineRequest]:
-        """Return the clients' requests that hold these tickets."""
-        found = (self._tickets.get(ticket, (None, None))[1] for ticket in tickets)
-        return [request for request in found if request is not None]
 
     def _want_launcher_for_first(self, model: Model) -> None:
         """Start the launcher of the model's runtime for the first one of the requests that wait for the model."""
         if (entry := self._scheduler.entry(model.id)) and len(entry.waiting) == 1:
-            self.want_launcher(model)
-
-    def want_launcher(self, model: Model) -> None:
-        """Start the launcher of the model's runtime, so that it is ready when the model is launched."""
-        with suppress(LaunchError):  # the launch reports it
-            if spec := launcher_spec(model, self.catalogue):
-                self.launchers.want(spec)
-
-    def can_prepare(self, model: Model) -> bool:
-        """Whether the model could be forked from a launcher now, as far as that is known without reading files."""
-        return find_cold_reason(model) is None and self.launchers.is_ready(model.runtime)
-
-    def on_launchers(self, used: int) -> None:
-        """Report to the scheduler the bytes of host memory that the launchers use, if models use that memory too."""
-        used = 0 if self._watch.memory.kind == "separate" else used
-        if used != self._scheduler.budget.launchers:
-            self.carry_out(self._scheduler.on_launchers(used, time.monotonic()))
+            self.resources.want_launcher(model)
 
     # For the owner
 
@@ -250,25 +233,14 @@ class Supervisor:
         for action in actions:
             match action:
                 case Grant(ticket, _, number):
-                    self._grant(ticket, number)
+                    self._tickets.grant(ticket, self.runs.launched[number])
                 case Refuse(ticket, error):
-                    self._refuse(ticket, error)
+                    self._tickets.refuse(ticket, error)
                 case EndLaunchers():
                     self.launchers.end_all("a model needs their memory")
                 case _:
                     self._change_run(action)
         self._alarm.set(self._scheduler.deadline)
-
-    def _grant(self, ticket: int, number: int) -> None:
-        granted, _ = self._tickets[ticket]  # if its task was cancelled just now, that will return the ticket
-        if not granted.cancelled():
-            granted.set_result(self.runs.launched[number])
-
-    def _refuse(self, ticket: int, error: Refusal) -> None:
-        granted, _ = self._tickets.pop(ticket)
-        if not granted.cancelled():
-            granted.set_exception(error)
-            granted.exception()  # retrieved, so that asyncio does not warn if the client has disconnected
 
     def _change_run(self, action: Prepare | Discard | Launch | Terminate | Kill) -> None:
         """Carry out a decision about the run of a model."""
@@ -285,36 +257,6 @@ class Supervisor:
             case Terminate(model_id, number, reason):
                 logger.info('Stopping model "%s": %s', model_id, reason, extra=event("stopping", model_id))
                 self.runs.launched[number].terminate()
-
-    async def watch_launchers(self) -> None:
-        """Watch the launchers until cancelled, after starting those that the catalogue preloads."""
-        for runtime in self.catalogue.settings.launchers.preload:
-            models = (each for each in self.catalogue.models.values() if each.enabled)
-            if model := next((each for each in models if each.runtime == runtime and each.warm), None):
-                self.want_launcher(model)
-        await self.launchers.watch(
-            lambda: {run.model.runtime for run in self.runs.launched.values() if run.model.runtime}
-        )
-
-    async def watch_memory(self) -> None:
-        """Watch the machine's memory until cancelled."""
-        await self._watch.run(
-            self._on_reading,
-            lambda: {number: run.find_processes for number, run in self.runs.launched.items()},
-        )
-
-    def _on_reading(self, reading: MemoryReading) -> float:
-        """Report the machine's memory to the scheduler; return the seconds until the next reading."""
-        memory, scheduler = reading.memory, self._scheduler
-        for number, used in reading.used.items():
-            if life := self.runs.life(number):
-                life.on_measured(used, memory)
-        leaked = scheduler.budget.leaked
-        self.carry_out(scheduler.on_memory(memory.available, memory.scarcest, time.monotonic()))
-        if scheduler.budget.leaked != leaked:
-            self._learning.record_leak(scheduler.budget.leaked)
-        starting = any(entry.state is State.STARTING for entry in scheduler.entries())
-        return scheduler.guard.sample_interval(starting=starting)
 
     def _on_tick(self) -> None:
         self.carry_out(self._scheduler.on_tick(time.monotonic()))

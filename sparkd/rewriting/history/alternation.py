@@ -10,7 +10,13 @@ from itertools import groupby
 import msgspec
 
 from sparkd.rewriting.body import JsonBody
-from sparkd.rewriting.decoding import Fields, decode_array, decode_object, decode_string, encode_raw
+from sparkd.rewriting.decoding import (
+    Fields,
+    decode_array,
+    decode_string,
+    encode_raw,
+    read_type,
+)
 from sparkd.rewriting.history.contents import join_contents, make_user_turn, read_only_text
 from sparkd.rewriting.history.conversation import (
     SYSTEM_ROLES,
@@ -121,7 +127,7 @@ def _is_mergeable(api: Api, turn: Fields, role: str | None) -> bool:
 
 
 def _is_result(block: msgspec.Raw) -> bool:
-    return decode_string((decode_object(block) or {}).get("type")) == "tool_result"
+    return read_type(block) == "tool_result"
 
 
 def _join_turns(api: Api, turns: list[Fields]) -> Fields:

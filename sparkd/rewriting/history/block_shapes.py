@@ -5,7 +5,14 @@ from __future__ import annotations
 import msgspec
 
 from sparkd.rewriting.body import JsonBody
-from sparkd.rewriting.decoding import Fields, decode_array, decode_object, decode_string, encode_raw
+from sparkd.rewriting.decoding import (
+    Fields,
+    decode_array,
+    decode_object,
+    decode_string,
+    encode_raw,
+    read_type,
+)
 from sparkd.rewriting.history.contents import make_text_part, render_text
 from sparkd.rewriting.history.conversation import (
     NewTurn,
@@ -42,7 +49,7 @@ def _fix_system(body: JsonBody) -> JsonBody:
         return body
     fixed = _fix_blocks({"content": system} if system is not None else {})["content"]
     blocks = decode_array(fixed) or []
-    texts = [block for block in blocks if decode_string((decode_object(block) or {}).get("type")) == "text"]
+    texts = [block for block in blocks if read_type(block) == "text"]
     if len(texts) < len(blocks):
         return body.with_field("system", texts or "")  # engines read nothing else
     return body if fixed is system else body.with_field("system", fixed)

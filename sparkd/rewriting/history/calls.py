@@ -11,7 +11,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from sparkd.rewriting.body import JsonBody
-from sparkd.rewriting.decoding import Fields, decode_array, decode_object, decode_string, encode_raw
+from sparkd.rewriting.decoding import (
+    Fields,
+    decode_array,
+    decode_object,
+    decode_string,
+    encode_raw,
+    read_type,
+)
 from sparkd.rewriting.history.call_ids import Event, Pairing, Separates, pair_calls
 from sparkd.rewriting.history.contents import (
     RESULT_HEADING,
@@ -84,10 +91,7 @@ def _has_only_results(api: Api, conversation: Conversation, index: int) -> bool:
         return conversation.roles[index] == "tool"
     if api == "responses":
         return decode_string(turn.get("type")) in _ITEM_TYPES
-    kinds = [
-        decode_string((decode_object(block) or {}).get("type"))
-        for block in decode_array(turn.get("content")) or ()
-    ]
+    kinds = [read_type(block) for block in decode_array(turn.get("content")) or ()]
     return bool(kinds) and set(kinds) == {"tool_result"}
 
 

@@ -9,7 +9,15 @@ from collections.abc import Sequence
 
 import msgspec
 
-from sparkd.rewriting.decoding import Fields, decode_array, decode_object, decode_string, encode_raw, is_null
+from sparkd.rewriting.decoding import (
+    Fields,
+    decode_array,
+    decode_object,
+    decode_string,
+    encode_raw,
+    is_null,
+    read_type,
+)
 from sparkd.rewriting.history.contents import make_user_turn, render_text
 from sparkd.rewriting.history.conversation import NewTurn, with_values
 
@@ -100,5 +108,5 @@ def _is_parts(value: msgspec.Raw) -> bool:
     parts = decode_array(value)
     if parts is None:
         return False
-    kinds = [decode_string((decode_object(part) or {}).get("type")) for part in parts]
+    kinds = [read_type(part) for part in parts]
     return bool(parts) and all(kind is not None and kind.startswith("input_") for kind in kinds)

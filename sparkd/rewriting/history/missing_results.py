@@ -7,7 +7,7 @@ from itertools import groupby
 
 import msgspec
 
-from sparkd.rewriting.decoding import decode_object, decode_string, encode_raw
+from sparkd.rewriting.decoding import decode_object, decode_string, encode_raw, read_type
 from sparkd.rewriting.history.call_ids import Pairing
 from sparkd.rewriting.history.contents import NO_RESULT, read_parts
 from sparkd.rewriting.history.conversation import Conversation, NewTurn
@@ -78,4 +78,4 @@ def _insert_blocks(
 
 
 def _is_result(block: msgspec.Raw) -> bool:
-    return decode_string((decode_object(block) or {}).get("type")) == "tool_result"
+    return read_type(block) == "tool_result"

@@ -9,7 +9,13 @@ from __future__ import annotations
 import msgspec
 
 from sparkd.rewriting.body import JsonBody
-from sparkd.rewriting.decoding import Fields, decode_array, decode_object, decode_string, encode_raw
+from sparkd.rewriting.decoding import (
+    Fields,
+    decode_array,
+    decode_string,
+    encode_raw,
+    read_type,
+)
 from sparkd.rewriting.history.contents import (
     SYSTEM_HEADING,
     is_blank,
@@ -123,12 +129,8 @@ def _count_leading(api: Api, conversation: Conversation) -> int:
 
 def _is_movable(turn: Fields) -> bool:
     """Whether a message is only a system message: some also change the tools, for templates that know that."""
-    kinds = [kind for part in decode_array(turn.get("content")) or () if (kind := _read_type(part))]
+    kinds = [kind for part in decode_array(turn.get("content")) or () if (kind := read_type(part))]
     return "tools" not in turn and not any(kind.startswith("tool_") for kind in kinds)
-
-
-def _read_type(part: msgspec.Raw) -> str | None:
-    return decode_string((decode_object(part) or {}).get("type"))
 
 
 def _make_user_turns(api: Api, turn: Fields) -> list[NewTurn]:

@@ -9,7 +9,14 @@ from __future__ import annotations
 import msgspec
 
 from sparkd.rewriting.body import JsonBody
-from sparkd.rewriting.decoding import Fields, decode_array, decode_object, decode_string, encode_raw
+from sparkd.rewriting.decoding import (
+    Fields,
+    decode_array,
+    decode_object,
+    decode_string,
+    encode_raw,
+    read_type,
+)
 from sparkd.rewriting.history.contents import make_text_part, make_user_turn, read_only_text
 from sparkd.rewriting.history.conversation import (
     Conversation,
@@ -90,7 +97,7 @@ def _fix_blocks(context: RewriteContext, turn: Fields) -> list[NewTurn] | None:
     if not images:
         return None
     if context.model.vision:
-        results = [index for index, block in enumerate(fixed) if _read_type(block) == "tool_result"]
+        results = [index for index, block in enumerate(fixed) if read_type(block) == "tool_result"]
         end = results[-1] + 1
         fixed[end:end] = [make_text_part(IMAGES_HEADING, "messages"), *images]
     return [{**turn, "content": encode_raw(fixed)}]
@@ -98,14 +105,10 @@ def _fix_blocks(context: RewriteContext, turn: Fields) -> list[NewTurn] | None:
 
 def _take_block_images(context: RewriteContext, block: msgspec.Raw) -> tuple[msgspec.Raw, list[msgspec.Raw]]:
     fields = decode_object(block) or {}
-    parts = (decode_array(fields.get("content")) or []) if _read_type(block) == "tool_result" else []
+    parts = (decode_array(fields.get("content")) or []) if read_type(block) == "tool_result" else []
     images = list(filter(is_image, parts))
     if not images:
         return block, []
     note = IMAGES_BELOW if context.model.vision else IMAGE_LEFT_OUT
     rest = [part for part in parts if not is_image(part)]
     return encode_raw({**fields, "content": rest or note}), images
-
-
-def _read_type(block: msgspec.Raw) -> str | None:
-    return decode_string((decode_object(block) or {}).get("type"))

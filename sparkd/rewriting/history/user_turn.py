@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sparkd.rewriting.body import JsonBody
-from sparkd.rewriting.decoding import Fields, decode_array, decode_object, decode_string
+from sparkd.rewriting.decoding import Fields, decode_array, decode_string, read_type
 from sparkd.rewriting.history.contents import is_blank, make_user_turn
 from sparkd.rewriting.history.conversation import SYSTEM_ROLES, read_conversation, replace_turns
 from sparkd.rewriting.rewrite_context import RewriteContext
@@ -36,5 +36,5 @@ def _is_from_user(turn: Fields) -> bool:
     if decode_string(turn.get("role")) != "user":
         return False
     blocks = decode_array(turn.get("content"))
-    kinds = [decode_string((decode_object(block) or {}).get("type")) for block in blocks or ()]
+    kinds = [read_type(block) for block in blocks or ()]
     return blocks is None or any(kind != "tool_result" for kind in kinds)

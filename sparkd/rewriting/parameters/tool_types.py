@@ -7,7 +7,14 @@ from collections.abc import Iterator
 import msgspec
 
 from sparkd.rewriting.body import JsonBody
-from sparkd.rewriting.decoding import Fields, decode_array, decode_object, decode_string, encode_raw
+from sparkd.rewriting.decoding import (
+    Fields,
+    decode_array,
+    decode_object,
+    decode_string,
+    encode_raw,
+    read_type,
+)
 from sparkd.rewriting.parameters.known_tools import find_known_tool
 from sparkd.rewriting.parameters.tool_shapes import (
     convert_tool,
@@ -81,7 +88,7 @@ def _flatten_namespace(api: Api, namespace: Fields) -> Iterator[msgspec.Raw]:
 
 
 def _has_search(tools: list[msgspec.Raw]) -> bool:
-    kinds = (decode_string((decode_object(tool) or {}).get("type")) for tool in tools)
+    kinds = (read_type(tool) for tool in tools)
     return any(kind is not None and kind.startswith(_SEARCH_TYPE) for kind in kinds)
 
 
