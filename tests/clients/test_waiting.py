@@ -98,7 +98,7 @@ def test_a_library_raises_what_went_wrong(failures: dict[str, Failure], library:
             continue
         assert "error" in outcome, f"{case} took it for an answer: {outcome}"
         error = outcome["error"]
-        assert SAYS[name] in error["message"].replace('\\"', '"'), f"{case}: {error}"
+        assert SAYS[name] in error["message"].replace("\\", ""), f"{case}: {error}"
         if error["code"] is not None:
             assert error["code"] == CODES[name], f"{case}: {error}"
 
