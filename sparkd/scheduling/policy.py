@@ -44,7 +44,7 @@ class SchedulingPolicy(SchedulingSteps):
         heads: list[Entry] = []
         if self._ledger.queue:
             heads = self._launch_next(now)
-            self._refuse_excess(now)
+            self._refuse_excess()
         self._update_preparation(heads, now)
         self.deadline = next_deadline(self._ledger, now)
         return self._take_actions()
@@ -55,7 +55,7 @@ class SchedulingPolicy(SchedulingSteps):
         while queue and (ticket := next(iter(queue.values()))).deadline <= now:
             entry = self._ledger.active[ticket.model]
             others = list(self._ledger.residents())
-            self._refuse(ticket.id, refusals.wait_timeout_error(entry, self._ledger.max_wait, others, now))
+            self._refuse(ticket.id, refusals.wait_timeout_error(entry, self._ledger.max_wait, others))
 
     def _advance(self, entry: Entry, now: float) -> None:
         """Advance one model as far as the clock and its leases allow."""
@@ -233,9 +233,9 @@ class SchedulingPolicy(SchedulingSteps):
         self._refuse_waiting(entry, lambda: refusals.busy_error(entry, holders, residents, now))
         return True
 
-    def _refuse_excess(self, now: float) -> None:
+    def _refuse_excess(self) -> None:
         """Refuse the newest tickets beyond `queue.max_length`."""
         longest = self._queue_settings.max_length
         while len(self._ledger.queue) > longest:
             newest = next(reversed(self._ledger.queue))
-            self._refuse(newest, refusals.queue_full_error(longest, list(self._ledger.residents()), now))
+            self._refuse(newest, refusals.queue_full_error(longest))

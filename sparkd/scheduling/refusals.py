@@ -1,4 +1,4 @@
-"""The messages of refusals, and when a client should retry."""
+"""The messages of refusals, and when a client should retry, unless that depends on the queue: see forecaster.py."""
 
 from __future__ import annotations
 
@@ -18,18 +18,12 @@ from sparkd.errors import (
 from sparkd.scheduling.ledger import NEVER, Entry
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.memory import Budget
-from sparkd.scheduling.residency import release_time
 
 UPGRADE_RETRY = 2.0
 """Seconds after which a sparkd that replaces itself accepts requests again."""
 
 MEMORY_SHORTAGE_RETRY = 15.0
 """Seconds after which a client should retry, in case other programs have freed memory."""
-
-
-def seconds_until_free(holders: Sequence[Entry], now: float) -> float:
-    """Estimate the seconds until all models in `holders` could be evicted; at least 1."""
-    return max([1.0, *(release_time(holder, now) for holder in holders)])
 
 
 def _names(entries: Sequence[Entry]) -> str:
@@ -42,7 +36,6 @@ def busy_error(entry: Entry, holders: Sequence[Entry], residents: Sequence[Entry
     names = _names(holders)
     return ModelBusy(
         f'Model "{entry.model.id}" cannot start now: the machine is in use by {names}.',
-        retry_after=seconds_until_free(holders, now),
         holders=tuple(_describe_holder(resident, now) for resident in (*holders, *others)),
     )
 
@@ -63,28 +56,21 @@ def _describe_holder(entry: Entry, now: float) -> Holder:
     )
 
 
-def queue_full_error(length: int, residents: Sequence[Entry], now: float) -> QueueFull:
+def queue_full_error(length: int) -> QueueFull:
     """Refuse because `length` requests are waiting, the limit."""
-    return QueueFull(
-        f"{length} requests are waiting already, which is the limit.",
-        retry_after=seconds_until_free(residents, now),
-    )
+    return QueueFull(f"{length} requests are waiting already, which is the limit.")
 
 
-def wait_timeout_error(entry: Entry, max_wait: float, residents: Sequence[Entry], now: float) -> WaitTimeout:
+def wait_timeout_error(entry: Entry, max_wait: float, residents: Sequence[Entry]) -> WaitTimeout:
     """Refuse because the ticket has waited for `max_wait`."""
     others = [resident for resident in residents if resident is not entry]
     if entry.state is State.STARTING:
         state = "is still starting"
-        others = [entry]
     elif others:
         state = f"waits for {_names(others)}"
     else:
         state = f"is {entry.state}"
-    return WaitTimeout(
-        f'Model "{entry.model.id}" was not ready within {max_wait:.0f} seconds: it {state}.',
-        retry_after=seconds_until_free(others, now),
-    )
+    return WaitTimeout(f'Model "{entry.model.id}" was not ready within {max_wait:.0f} seconds: it {state}.')
 
 
 def model_failed_error(entry: Entry, now: float) -> ModelFailed:

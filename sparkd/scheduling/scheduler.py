@@ -10,14 +10,14 @@ owner_events.py. The policy is in policy.py, and the steps that decisions consis
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from copy import copy
 
 from sparkd.scheduling import refusals
 from sparkd.scheduling.actions import Action
 from sparkd.scheduling.claim import PLAIN_CLAIM, Claim
 from sparkd.scheduling.guard import MemoryGuard
-from sparkd.scheduling.ledger import Entry
+from sparkd.scheduling.ledger import Entry, Ticket
 from sparkd.scheduling.lifecycle import Event, State
 from sparkd.scheduling.owner_events import OwnerEvents
 from sparkd.scheduling.snapshot import TRANSFERABLE_STATES, EntrySnapshot, restore_entry, snapshot_entries
@@ -110,6 +110,11 @@ class Scheduler(OwnerEvents):
     def entry(self, model_id: str) -> Entry | None:
         """The model's entry, None before its first request. Do not change it."""
         return self._ledger.active.get(model_id) or self._ledger.inactive.get(model_id)
+
+    @property
+    def tickets(self) -> Mapping[int, Ticket]:
+        """The waiting tickets by their ids. Do not change it."""
+        return self._ledger.queue
 
     @property
     def waiting(self) -> int:
