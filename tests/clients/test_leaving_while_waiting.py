@@ -1,4 +1,4 @@
-"""A client that leaves in each phase of its request, and one that reads slowly: nothing of its request is left."""
+"""Clients that leave in each phase of their request, or do not read: nothing of their requests is left."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_leaving_in_the_download(world: World, style: str, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("api", APIS)
-def test_a_slow_reader_gets_everything_and_no_pile_of_heartbeats(world: World, api: str) -> None:
+def test_a_client_with_a_small_buffer_gets_the_whole_answer_of_a_slow_engine(world: World, api: str) -> None:
     with running(world, "chunk", {"m": world.model("m")}) as sparkd:
         client = Client(sparkd.port, api, "m", "Answer slowly")
         waiting_for(sparkd, "m")
