@@ -37,6 +37,14 @@ class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "systemd passes a socket."
         ),
     ] = "localhost:8009"
+    ollama_listen: Annotated[
+        str | tuple[str, ...],
+        Meta(
+            description="Further addresses, as in `listen`, for programs that look for Ollama at its own port, such as "
+            '"localhost:11434". Everything is served at each of them. Unset: none. Ignored when systemd passes a '
+            "socket; enable `sparkd-ollama.socket` instead."
+        ),
+    ] = ()
     max_body: Annotated[Bytes, Meta(description="Largest request body; larger ones get 413.")] = 64 * MIB
     api_key_file: Annotated[
         Location | None,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import Any, Protocol, cast
 
 from sparkd.catalog.definitions import Model
@@ -79,7 +80,11 @@ class Forwarding:
         self._prepared = prepared
         self._lease = lease
         self._writer = writer
-        self._answer = Answer(writer, prepared.model.id, prepared.echo)
+        self._answer = (
+            prepared.translate(writer)
+            if prepared.translate
+            else Answer(writer, prepared.model.id, prepared.echo)
+        )
         self._log = log
         self._exchange: Connection | None = None
         self._task: asyncio.Task[Any] | None = None
@@ -171,6 +176,7 @@ class Forwarding:
         if self._error is not None:
             raise self._error
         await self._lease.wait()
+        self._writer.request.ready = time.monotonic()
         request = self._prepared.request
         if self._prepared.deferred_count is not None:
             request = await self._prepared.deferred_count.apply(self._lease.upstream, request)

@@ -27,7 +27,7 @@ from sparkd.errors import (
 from sparkd.hub import inspection
 from sparkd.hub.files import ModelFiles, SourceOnDisk, combine_states
 from sparkd.hub.job import DownloadJob
-from sparkd.hub.messages import format_bytes
+from sparkd.hub.messages import Progress, format_bytes
 from sparkd.hub.needs import find_models_needing, find_needs
 from sparkd.hub.removal import remove
 from sparkd.hub.request import DownloadRequest, build_command, build_environment, make_request
@@ -137,6 +137,11 @@ class Downloads:
         job = self._jobs.get(request) or self._start_download(request, model)
         if (error := await asyncio.shield(job.ended)) is not None:
             raise error
+
+    def progress_of(self, model: Model) -> Progress | None:
+        """Return the progress of the model's download, None if none is running."""
+        job = self._jobs.get(self._make_request(model))
+        return job.progress if job else None
 
     def stop(self, model: Model) -> None:
         """Stop the model's download. Downloaded data is kept."""

@@ -45,9 +45,8 @@ def _find_problems(outcome: dict[str, Any], prompt: str, completion: bool) -> li
     reasoning = outcome.get("reasoning")
     return [
         "" if outcome["text"] == text else f"the text is {outcome['text']!r}",
-        ""
-        if outcome.get("tools", []) == ([] if completion else tools)
-        else f"the calls are {outcome['tools']}",
+        # A completion has no calls.
+        "" if outcome.get("tools", tools) == tools else f"the calls are {outcome['tools']}",
         "" if outcome.get("role", "assistant") == "assistant" else f"the role is {outcome['role']!r}",
         "" if outcome.get("ids", 1) == 1 else f"{outcome['ids']} ids",
         "" if outcome["usage"] == usage else f"the usage is {outcome['usage']}",
