@@ -55,7 +55,7 @@ def test_without_heartbeats_every_library_gives_up(rows: list[Row]) -> None:
 
 
 def test_where_only_text_counts_the_style_reasoning_helps(rows: list[Row]) -> None:
-    semantic = [row for row in rows if row["gives up after"].endswith("without text")]
+    semantic = [row for row in rows if row["timeout"].endswith("without text")]
     assert len(semantic) == 2
     assert describe(semantic, "chunk", but=GAVE_UP) == describe(semantic, "reasoning", but=ANSWERED) == []
 

@@ -1,5 +1,7 @@
 """What other programs demand of a stream: a function for each, of strict readers and of naive ones.
 
+They imitate those programs from what is known of them; none is their code.
+
 A reader gets the pieces of a response, in order, and returns the text. It raises Broken where its program would fail,
 and LookedDead where its program would give up.
 """

@@ -27,7 +27,7 @@ LIMITS: Final = {
     ("LangChain, Python", "responses"): "120 s without a chunk",
     ("AI SDK", "openai-compatible, chunkMs"): "120 s without text",
 }
-"""When a case gives up, in simulated seconds; all others give up after BYTES."""
+"""The timeout that the test sets for a case, in simulated seconds; for all others it is BYTES."""
 
 Row = dict[str, str]
 
@@ -39,7 +39,7 @@ class Matrix:
         self.rows: dict[tuple[str, str], Row] = {}
 
     def _row(self, client: str, request: str, limit: str) -> Row:
-        empty = {"client": client, "request": request, "gives up after": limit}
+        empty = {"client": client, "request": request, "timeout": limit}
         return self.rows.setdefault((client, request), empty)
 
     def add_outcomes(self, style: str, round_: dict[str, Outcomes]) -> None:
@@ -86,7 +86,7 @@ def write_rows(rows: list[Row]) -> None:
 
 def format_table(rows: list[Row]) -> str:
     """Return the table of the page."""
-    names = ["client", "request", "gives up after", *STYLES]
+    names = ["client", "request", "timeout", *STYLES]
     lines = [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
     for row in rows:
         cells = [row[name] for name in names[:3]] + [_shorten(row[style]) for style in STYLES]
