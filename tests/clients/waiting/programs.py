@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final, NamedTuple
 
-from tests.clients.installing import CLONE, JAVASCRIPT, LIBRARIES, find_node
+from tests.clients.installing import CLONE, JAVASCRIPT, LIBRARIES, OLLAMA, find_node
 from tests.clients.waiting.clock import BYTE_TIMEOUT, CHUNK_TIMEOUT
 
 PROGRAMS: Final = Path(__file__).parent / "libraries"
@@ -43,6 +43,8 @@ class Library:
     title: str
     program: str
     package: str
+    folder: Path = LIBRARIES
+    """The virtualenv of a library in Python. Its lock file has the same name."""
 
     @property
     def is_javascript(self) -> bool:
@@ -54,7 +56,7 @@ class Library:
         if self.is_javascript:
             pins = json.loads((LOCKS / "javascript" / "package.json").read_text())["dependencies"]
             return str(pins[self.package])
-        lock = (LOCKS / "libraries.lock").read_text()
+        lock = (LOCKS / f"{self.folder.name}.lock").read_text()
         found = re.search(rf"^{re.escape(self.package)}==(\S+)", lock, re.MULTILINE)
         assert found, f"{self.package} is not in the lock file"
         return found[1]
@@ -68,6 +70,8 @@ OPENAI_NODE = Library("OpenAI, Node.js", "openai_library.mjs", "openai")
 ANTHROPIC_NODE = Library("Anthropic, Node.js", "anthropic_library.mjs", "@anthropic-ai/sdk")
 AI_SDK = Library("AI SDK", "ai_sdk.mjs", "ai")
 LANGCHAIN_NODE = Library("LangChain, Node.js", "langchain_library.mjs", "@langchain/openai")
+OLLAMA_PYTHON = Library("Ollama, Python", "ollama_library", "ollama", OLLAMA)
+OLLAMA_NODE = Library("Ollama, Node.js", "ollama_library.mjs", "ollama")
 
 ALL: Final = (
     OPENAI_PYTHON,
@@ -78,6 +82,8 @@ ALL: Final = (
     ANTHROPIC_NODE,
     AI_SDK,
     LANGCHAIN_NODE,
+    OLLAMA_PYTHON,
+    OLLAMA_NODE,
 )
 
 
@@ -107,7 +113,7 @@ class Program:
         if self.library.is_javascript:
             return [str(find_node() / "bin" / "node"), str(folder / self.library.program)]
         module = f"tests.clients.waiting.libraries.{self.library.program}"
-        return [str(LIBRARIES / "bin" / "python"), "-m", module]
+        return [str(self.library.folder / "bin" / "python"), "-m", module]
 
     def _read(self, output: IO[str]) -> None:
         for line in output:
