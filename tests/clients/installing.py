@@ -37,9 +37,6 @@ JAVASCRIPT = CLIENTS / "javascript"
 OLLAMA = CLIENTS / "ollama"
 """A virtualenv with the library of Ollama."""
 
-OLLAMA_JS = CLIENTS / "ollama-js"
-"""The library of Ollama for JavaScript, in its `node_modules`."""
-
 _LOCKS = Path(__file__).parent / "locks"
 
 
@@ -47,7 +44,7 @@ def install_all(report: Callable[[str], None]) -> None:
     """Install every client that is missing, or that was installed from another lock file."""
     for folder in (NODE, AIDER, LIBRARIES, OLLAMA):
         _install(folder, [_LOCKS / f"{folder.name}.lock"], _fill_virtualenv, report)
-    for folder in (NODE_MODULES.parent, JAVASCRIPT, OLLAMA_JS):
+    for folder in (NODE_MODULES.parent, JAVASCRIPT):
         locks = _LOCKS if folder == NODE_MODULES.parent else _LOCKS / folder.name
         packages = [locks / name for name in ("package.json", "package-lock.json")]
         _install(folder, packages, _fill_node_modules, report)
