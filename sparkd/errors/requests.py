@@ -193,7 +193,9 @@ class ModelBusy(Refusal):
     type = "rate_limit_error"
     code = "model_busy"
 
-    def __init__(self, message: str, *, retry_after: float, holders: tuple[Holder, ...]) -> None:
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, holders: tuple[Holder, ...] = ()
+    ) -> None:
         super().__init__(message, retry_after=retry_after)
         self.holders = holders
 

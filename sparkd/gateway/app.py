@@ -34,6 +34,7 @@ from sparkd.gateway.response_writer import ResponseWriter
 from sparkd.gateway.status_endpoints import Health, ModelHealth, Nothing, Overview, Root, Version
 from sparkd.gateway.token_counting import TokenCount
 from sparkd.scheduling.lifecycle import Residency
+from sparkd.scheduling.model_state import ModelState
 
 ENGINE_PATHS = (
     # vLLM's paths beside /v1 that only answer about a model (vllm/entrypoints, 0.33)
@@ -156,6 +157,10 @@ class Gateway:
         """Whether a model is loaded now."""
         return self._supervisor.residency(model)
 
+    def state(self, model: ModelDefinition) -> ModelState:
+        """The state of the model, with the progress of a load or download."""
+        return self._supervisor.state(model)
+
     def forwarding(self, prepared: PreparedRequest, writer: ResponseWriter) -> Forwarding:
         """A forwarding that has not begun. Raises ModelNotLoaded for a probe that would load its model."""
         if prepared.is_probe and self._supervisor.ready_upstream(prepared.model) is None:
@@ -165,7 +170,7 @@ class Gateway:
             )
         claim = writer.request.claim(prepared.model)
         lease = self._supervisor.lease(prepared.model, prepared.request, claim)
-        return Forwarding(prepared, lease, writer, self.log)
+        return Forwarding(prepared, lease, writer, self.log, self.catalogue.settings.heartbeat)
 
     async def count(self, prepared: PreparedRequest, count: TokenCount) -> tuple[bytes, bool]:
         """The answer to a request that counts tokens, and whether it is an estimate. It does not use the model."""

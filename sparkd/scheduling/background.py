@@ -27,7 +27,7 @@ class BackgroundPolicy(Launches):
             if self._can_launch_in_background(entry):
                 self._launch_if_possible(entry, now)
             elif self._queue_settings.on_busy == "reject":
-                error = refusals.background_error(entry, list(self._ledger.residents()), now)
+                error = refusals.background_error(entry, list(self._ledger.residents()))
                 self._refuse_waiting(entry, lambda error=error: error)  # type: ignore[misc]
 
     def _can_launch_in_background(self, entry: Entry) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from copy import deepcopy
+from copy import copy
 
 from msgspec import Struct, field, structs
 
@@ -51,6 +51,7 @@ class Entry(Struct, eq=False):
     has killed. `withdrawn`: the model was removed from the catalogue, or disabled. `waiting_weight` and `leased_weight`
     are the sums of the weights of the requests that wait for it and use it: 0 if only background requests do.
     `arrivals` is the sum of the times when the waiting requests arrived, each times its weight.
+    `load_time`, `answer_time` and `stop_time` are what its last load, its requests and its last end took; 0 if unknown.
     """
 
     model: Model
@@ -72,6 +73,7 @@ class Entry(Struct, eq=False):
     reason: str = ""
     load_time: float = 0.0
     answer_time: float = 0.0
+    stop_time: float = 0.0
     killed: bool = False
     guard_kills: int = 0
     withdrawn: bool = False
@@ -155,6 +157,15 @@ class Entry(Struct, eq=False):
         """Whether nothing changes until a request for it arrives."""
         return self.state is State.STOPPED and not (self.waiting or self.failures)
 
+    def copy(self) -> Entry:
+        """An independent copy."""
+        return structs.replace(
+            self,
+            waiting=self.waiting.copy(),
+            leases=self.leases.copy(),
+            sessions=structs.replace(self.sessions, pauses=self.sessions.pauses.copy()),
+        )
+
 
 class Ledger:
     """Entries and tickets. Only the scheduler changes them, without an await in between.
@@ -174,8 +185,15 @@ class Ledger:
         self.preparation: Preparation | None = None
 
     def copy(self) -> Ledger:
-        """An independent copy; models are shared, because they never change."""
-        return deepcopy(self, {id(entry.model): entry.model for entry in self.all_entries()})
+        """An independent copy. It shares what never changes: models and tickets."""
+        twin = copy(self)
+        entries = {id(entry): entry.copy() for entry in self.all_entries()}
+        twin.active = {name: entries[id(entry)] for name, entry in self.active.items()}
+        twin.inactive = {name: entries[id(entry)] for name, entry in self.inactive.items()}
+        twin.queue = self.queue.copy()
+        twin.leases = {ticket: (entries[id(lease[0])], *lease[1:]) for ticket, lease in self.leases.items()}
+        twin.places = self.places.copy()
+        return twin
 
     def all_entries(self) -> list[Entry]:
         """All entries, including inactive ones."""

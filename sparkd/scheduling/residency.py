@@ -21,7 +21,6 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from sparkd.scheduling.ledger import NEVER, Entry
-from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.sessions import LONGEST_PAUSE
 
 ASSUMED_LOAD_TIME: Final = 60.0
@@ -97,19 +96,6 @@ def eviction_time(victim: Entry, rival: Entry, demand: Demand, now: float) -> fl
         likely = min(SUREST, KEPT_FOR_NOTHING / (KEPT_FOR_NOTHING + max(loss, 0.0)))
         earliest = min(earliest, victim.last_used + victim.sessions.expected_pause(likely))
     return min(earliest, demand.latest)
-
-
-def release_time(holder: Entry, now: float) -> float:
-    """The seconds until the model may be evicted for another one, as far as is known."""
-    if holder.state is State.STARTING:
-        return load_time(holder) - (now - holder.since)
-    if holder.model.min_residency is None:
-        end = holder.last_used + holder.sessions.expected_pause()
-    else:
-        end = _residency_end(holder)
-    if not holder.leases:
-        return end - now
-    return max(end - now, holder.answer_time - (now - min(holder.leases.values())))
 
 
 def _least_service(victim: Entry, rival: Entry) -> float:

@@ -10,14 +10,14 @@ owner_events.py. The policy is in policy.py, and the steps that decisions consis
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from copy import copy
 
 from sparkd.scheduling import refusals
 from sparkd.scheduling.actions import Action
 from sparkd.scheduling.claim import PLAIN_CLAIM, Claim
 from sparkd.scheduling.guard import MemoryGuard
-from sparkd.scheduling.ledger import Entry
+from sparkd.scheduling.ledger import Entry, Ticket
 from sparkd.scheduling.lifecycle import Event, State
 from sparkd.scheduling.owner_events import OwnerEvents
 from sparkd.scheduling.places import PlaceSnapshot
@@ -135,6 +135,11 @@ class Scheduler(OwnerEvents):
     def models_in_turn(self) -> list[Entry]:
         """The stopped models that requests wait for, in the order in which they are loaded. Do not change them."""
         return self._ledger.waiting_models()
+
+    @property
+    def tickets(self) -> Mapping[int, Ticket]:
+        """The waiting tickets by their ids. Do not change it."""
+        return self._ledger.queue
 
     @property
     def waiting(self) -> int:
