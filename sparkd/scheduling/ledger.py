@@ -225,8 +225,8 @@ class Ledger:
             entry.sessions.add_pause(entry.last_used, now, is_ready=entry.state is State.READY)
         self._last_ticket += 1
         arrived = now
-        if self.places.kept and (kept := self.places.take(entry.model.id, claim, now)) is not None:
-            arrived = kept
+        if self.places.kept and own_weight:
+            arrived = self.places.take(entry.model.id, claim, now)
         ticket = Ticket(
             self._last_ticket,
             entry.model.id,

@@ -53,11 +53,11 @@ class Places(Struct):
         if len(self.kept) > MAX_CLIENTS:
             self.kept.popitem(last=False)
 
-    def take(self, model: str, claim: Claim, now: float) -> float | None:
-        """Give the client its best place for the model back; return when it arrived, None if it has no place."""
+    def take(self, model: str, claim: Claim, now: float) -> float:
+        """Give the client its best place for the model back; return when it arrived, which is now without a place."""
         places = self.kept.get((claim.client, model))
         if places is None:
-            return None
+            return now
         valid = [place for place in places if place.until > now]
         best = min(valid, key=lambda place: place.arrived, default=None)
         if best is not None:
@@ -66,7 +66,7 @@ class Places(Struct):
             self.kept[claim.client, model] = deque(valid, maxlen=MAX_PLACES)
         else:
             del self.kept[claim.client, model]
-        return None if best is None else best.arrived
+        return now if best is None else best.arrived
 
     def kept_until(self, model: str, now: float) -> float | None:
         """Until when a place for the model is kept, None if none is."""
@@ -78,6 +78,11 @@ class Places(Struct):
             if place.until > now
         )
         return max(ends, default=None)
+
+    def copy(self) -> Places:
+        """An independent copy. Places never change."""
+        kept = ((key, places.copy()) for key, places in self.kept.items())
+        return Places(self.seconds, OrderedDict(kept))
 
     def snapshot(self) -> list[PlaceSnapshot]:
         """All kept places, to hand over."""

@@ -186,7 +186,13 @@ def test_a_client_that_returns_has_its_old_place_and_a_new_deadline() -> None:
 
 
 @pytest.mark.parametrize(
-    ("client", "pause"), [(LAPTOP, 61.0), (Claim("phone"), 1.0), (Claim(), 1.0), (BACKGROUND, 1.0)]
+    ("client", "pause"),
+    [
+        (LAPTOP, 61.0),
+        (Claim("phone"), 1.0),
+        (Claim(), 1.0),
+        (Claim("laptop", background=True), 1.0),
+    ],
 )
 def test_others_and_those_who_return_late_go_to_the_end(client: Claim, pause: float) -> None:
     harness = models()
@@ -234,7 +240,7 @@ def test_the_best_place_is_given_back_first() -> None:
     places = Places(60.0)
     for arrived in (5.0, 3.0, 4.0):
         places.keep("big", LAPTOP, arrived, 10.0)
-    assert [places.take("big", LAPTOP, 20.0) for _ in range(4)] == [3.0, 4.0, 5.0, None]
+    assert [places.take("big", LAPTOP, 20.0) for _ in range(4)] == [3.0, 4.0, 5.0, 20.0]
     assert not places.kept
 
 
