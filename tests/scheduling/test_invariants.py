@@ -64,7 +64,7 @@ class Promises(RuleBasedStateMachine):
             preparable=frozenset(MODELS) - {"b"},
         )
         self.harness.memory_used = {}
-        self.harness.places = {}
+        self.harness.places, self.harness.wanted_at = {}, {}
         self.asked: dict[int, float] = {}
 
     # Clients
