@@ -131,8 +131,11 @@ class SchedulingPolicy(BackgroundPolicy):
     def _launch_or_refuse(self, entry: Entry, now: float) -> bool:
         """Return whether the entry was launched or refused. If not, it waits and blocks its lane."""
         residents = list(self._ledger.residents())
-        if starting := self._starting_entry():
-            return self._wait_or_refuse_during_start(starting, entry, now)
+        starting = self._starting_entry()
+        if starting and not self._end_unwanted_start(starting, entry, now):
+            # A start in the other lane is not a reason to refuse: it does not take this lane's memory.
+            is_same_lane = starting.is_utility is entry.is_utility
+            return is_same_lane and self._refuse_if_queueing_is_off(entry, [starting], now)
         leaving = choose_evictions(entry, residents, self._available_budget(entry, residents), now)
         if leaving is None and choose_evictions(entry, residents, self.budget, now) is not None:
             return self._refuse_if_memory_short(entry, residents)
@@ -151,14 +154,6 @@ class SchedulingPolicy(BackgroundPolicy):
         for victim in leaving:
             self._evict(victim, now, f"making room for {entry.model.id}")
         return self._launch_if_possible(entry, now)
-
-    def _wait_or_refuse_during_start(self, starting: Entry, entry: Entry, now: float) -> bool:
-        """Let the entry wait while another model starts. Return whether it was refused instead."""
-        if self._end_unwanted_start(starting, entry, now):
-            return False
-        # A start in the other lane is not a reason to refuse: it does not take this lane's memory.
-        is_same_lane = starting.is_utility is entry.is_utility
-        return is_same_lane and self._refuse_if_queueing_is_off(entry, [starting], now)
 
     def _launch_meanwhile(self, entry: Entry, head: Entry, now: float) -> bool:
         """Launch the entry although the head's turn comes first, if it is ready before the head's rivals leave.
