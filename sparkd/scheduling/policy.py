@@ -33,10 +33,12 @@ class SchedulingPolicy(BackgroundPolicy):
         depends neither on the number of resident models nor on the number of clients that wait for others.
         """
         if touched and touched.state is State.READY and now < self.deadline:
+            before = touched.sessions.use
             self._grant_waiting(touched, now)
+            is_used_as_before = touched.leased_weight and touched.sessions.use == before
             if (
-                touched.leased_weight or not self._ledger.queue
-            ):  # otherwise a rival may need the memory of this model, which is idle now
+                is_used_as_before or not self._ledger.queue
+            ):  # otherwise a rival may need the memory of this model, which is idle now, or wait for it longer
                 self.deadline = min(self.deadline, idle_deadline(touched))
                 return self._take_actions()
         self._refuse_expired(now)
