@@ -60,7 +60,7 @@ def test_enabled_models_are_listed_with_their_context_in_every_dialect() -> None
         "tags": ["code", "long-context"],
         "status": status,
     }
-    status = {"value": "unloaded", "catalogue": "experimental"}
+    status = {"value": "unloaded", "catalogue": "experimental", "state": "unloaded"}
     assert [cards["flag"][name] for name in LABELS] == [None, None, status, [], False]
     assert cards["flag"]["max_model_len"] == 2048
     assert "max_model_len" not in cards["unknown"]
