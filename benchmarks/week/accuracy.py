@@ -117,8 +117,10 @@ class LearnedLoads:
 
     def _estimate(self, model: str, *, is_warm: bool) -> LoadEstimate | None:
         if past := self._past.get(model):
-            return estimate_load(past, is_warm=is_warm)
-        return estimate_first_load((loads[-1] for loads in self._past.values()), self._size(model))
+            others = (loads[-1] for loads in self._past.values() if len(loads) > 1)
+            return estimate_load(past, is_warm=is_warm, others=others)
+        newest = (load for loads in self._past.values() for load in loads[-2:])
+        return estimate_first_load(newest, self._size(model), is_warm=is_warm)
 
 
 class VaryingWeek(Simulation):

@@ -40,6 +40,17 @@ def test_the_first_load_that_compiled_counts_less_than_the_second() -> None:
     assert estimate.seconds == 95.0
 
 
+def test_after_the_first_load_other_models_say_what_filled_caches_save() -> None:
+    first, others = make_load(60.0, 200.0), [make_load(5.0, 9.0), make_load(5.0, 11.0), PastLoad(7.0)]
+    estimate = estimate_load([first], is_warm=True, others=others)
+    assert estimate is not None
+    assert dict(estimate.phases) == PHASES | {"compiled": 10.0}
+    assert estimate.seconds == first.seconds - 190.0
+    later = estimate_load([first, first], is_warm=True, others=others)
+    assert later is not None
+    assert later.seconds == first.seconds
+
+
 def test_one_load_from_the_page_cache_changes_little() -> None:
     assert expect([make_load(60.0), make_load(62.0), make_load(61.0), make_load(6.0)]).seconds == 100.0
 
@@ -83,13 +94,13 @@ def test_what_is_left_follows_from_phase_and_progress(position: LoadPosition, le
 
 def test_a_model_that_was_never_loaded_is_read_as_fast_as_others() -> None:
     others = [make_load(30.0, size=15 * GIB), make_load(40.0, size=20 * GIB), PastLoad(1000.0)]
-    estimate = estimate_first_load(others, 60 * GIB)
+    estimate = estimate_first_load(others, 60 * GIB, is_warm=True)
     assert estimate is not None
     assert estimate.seconds == pytest.approx(120.0 + 40.0)
 
 
 def test_without_phases_it_takes_as_long_for_its_size() -> None:
-    estimate = estimate_first_load([PastLoad(30.0, size=10 * GIB)], 20 * GIB)
+    estimate = estimate_first_load([PastLoad(30.0, size=10 * GIB)], 20 * GIB, is_warm=True)
     assert estimate is not None
     assert estimate.seconds == pytest.approx(60.0)
 
@@ -98,4 +109,4 @@ def test_without_phases_it_takes_as_long_for_its_size() -> None:
     ("others", "size"), [([], GIB), ([PastLoad(30.0)], GIB), ([make_load(1, size=GIB)], 0)]
 )
 def test_without_sizes_nothing_is_known(others: list[PastLoad], size: int) -> None:
-    assert estimate_first_load(others, size) is None
+    assert estimate_first_load(others, size, is_warm=False) is None
