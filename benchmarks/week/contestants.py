@@ -29,7 +29,7 @@ class Sparkd:
     def __init__(
         self, simulation: Simulation, load_time: Callable[[Model], float | None] | None = None
     ) -> None:
-        """`load_time`: what the daemon knows of a model's last load; by default what the next one will take."""
+        """`load_time`: what the daemon knows about a model's last load; by default what the next one will take."""
         self._simulation = simulation
         defaults = {name: getattr(Defaults(), name) for name in Defaults.__struct_fields__}
         models = {

@@ -24,8 +24,8 @@ OVERRUN: Final = 0.5
 
 class PastLoad(Struct, frozen=True):
     """A load that succeeded: its seconds in total and per phase in their order. `is_warm`: its engine was forked from a
-    launcher that was ready when it began; None if that was not recorded. `size` is that of the model's files on disk, 0 if
-    unknown."""
+    launcher that was ready when it began; None if that was not recorded. `size` is that of the model's files on disk,
+    0 if unknown."""
 
     seconds: float
     phases: Mapping[str, float] = field(default_factory=dict)

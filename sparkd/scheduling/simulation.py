@@ -146,7 +146,7 @@ class Simulation:
         return self.scheduler.on_leave(ticket, self.now)
 
     def _continue_session(self, entry: Entry, ended_at: float) -> None:
-        """Schedule the request that follows one that ended then, if the model's session probably goes on."""
+        """Schedule the request that follows one that ended then, if the model's session probably continues."""
         model_id, pause = entry.model.id, entry.sessions.usual_pause()
         next_request = ended_at + (pause or 0.0)
         if pause is not None and self.now <= next_request < self._session_ends.get(model_id, 0.0):
