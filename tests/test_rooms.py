@@ -19,8 +19,8 @@ SOURCES = sorted((CLONE / "sparkd").rglob("*.py"))
 FLOORS = [
     ["errors", "journal"],
     ["catalog", "machine", "service"],
-    ["catalog.reading", "engines", "rewriting", "scheduling"],
-    ["catalog.reference", "guessing", "hub", "processes", "runtimes", "upstream"],
+    ["catalog.reading", "engines", "ollama", "rewriting", "scheduling"],
+    ["catalog.reference", "clients", "guessing", "hub", "processes", "runtimes", "upstream"],
     ["gateway", "launcher", "learning", "templates"],
     ["supervising"],
     ["continuity", "control"],
@@ -40,7 +40,7 @@ CATALOGUE_TYPES = (
     "catalog.steps",
     "catalog.templates",
 )
-CORE = ("errors", *CATALOGUE_TYPES, "scheduling", "rewriting", "engines", "guessing")
+CORE = ("errors", *CATALOGUE_TYPES, "scheduling", "rewriting", "engines", "guessing", "ollama")
 EDGES = {"asyncio", "subprocess", "socket", "time", "threading", "os", "pathlib", "httpx", "psutil"}
 
 
@@ -145,7 +145,7 @@ def test_the_daemon_imports_nothing_that_slows_its_start() -> None:
     }
     heavy |= {"urllib.request", "sparkd.cli", "sparkd.guessing", "sparkd.hub.transfer"}
     heavy |= {"sparkd.catalog.reading.drop_ins", "sparkd.catalog.reference", "sparkd.engines.parsers"}
-    heavy |= {"sparkd.runtimes.building", "sparkd.control.client"}
+    heavy |= {"sparkd.runtimes.building", "sparkd.control.client", "sparkd.clients", "tomlkit", "ruamel.yaml"}
     code = "import sys, sparkd.daemon; print(*sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not heavy & set(ran.stdout.split())

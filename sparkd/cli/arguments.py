@@ -9,10 +9,16 @@ import sys
 from typing import NoReturn
 
 from sparkd import __version__
-from sparkd.catalog.quantities import LARGEST_SIZE
-from sparkd.catalog.sizes import likely_size, parse_size
 from sparkd.cli import exit_codes
+from sparkd.cli.argument_types import (
+    parse_count,
+    parse_port,
+    parse_seconds,
+    parse_size_argument,
+    parse_tokens,
+)
 from sparkd.cli.output.messages import print_error
+from sparkd.clients.names import PURPOSES
 from sparkd.errors import InvalidRequest
 
 
@@ -38,7 +44,7 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         mistake = re.match(r"argument (\w+): invalid choice: '(.*?)' \(choose from (.*)\)", message)
         if mistake:
-            kind = "shell" if mistake[1] == "SHELL" else "command"
+            kind = {"SHELL": "shell", "CLIENT": "client"}.get(mistake[1], "command")
             known = [choice.strip(" '") for choice in mistake[3].split(",")]
             closest = difflib.get_close_matches(mistake[2], known, n=1)
             hint = f"did you mean '{closest[0]}'?" if closest else f"choose from {', '.join(known)}"
@@ -94,7 +100,9 @@ def create_sparkctl_parser() -> argparse.ArgumentParser:
         _define_command(commands, "runtime", "manage the virtualenvs that engines run in; needs no daemon")
     )
     _define_client(
-        _define_command(commands, "client", "print the configuration for a client; needs no daemon")
+        _define_command(
+            commands, "client", "print or write the configuration of a client program; needs no daemon"
+        )
     )
     _define_completion(
         _define_command(
@@ -153,14 +161,21 @@ def _define_command(commands: argparse._SubParsersAction[_Parser], name: str, pu
 
 def _define_client(client: _Parser) -> None:
     client.add_argument(
-        "client", choices=("opencode", "cline"), help="opencode.json, or the values to enter in Cline"
+        "client",
+        nargs="?",
+        metavar="CLIENT",
+        choices=tuple(PURPOSES),
+        help="a client program; without it, list them",
     )
     client.add_argument(
-        "--url",
-        metavar="URL",
-        help="address at which the client reaches sparkd, such as http://spark:8009/v1",
+        "--url", metavar="URL", help="address at which the client reaches sparkd, such as http://spark:8009"
     )
-    client.add_argument("--main", metavar="MODEL", help="model that OpenCode starts with")
+    client.add_argument("--model", metavar="MODEL", help="the main model (default: the best for code)")
+    client.add_argument(
+        "--key", metavar="KEY", help="put this API key into the configuration; - reads it from stdin"
+    )
+    client.add_argument("--write", action="store_true", help="merge the configuration into the client's file")
+    client.add_argument("--file", metavar="PATH", help="another place for the client's (first) file")
 
 
 def _add_model_argument(command: argparse.ArgumentParser) -> None:
@@ -172,14 +187,14 @@ def _define_status(status: _Parser) -> None:
     status.add_argument("-a", "--all", action="store_true", help="include disabled models")
     status.add_argument("-w", "--watch", action="store_true", help="repeat until Ctrl-C")
     status.add_argument(
-        "--interval", type=_parse_seconds, default=1.0, metavar="SECONDS", help="interval with --watch (1)"
+        "--interval", type=parse_seconds, default=1.0, metavar="SECONDS", help="interval with --watch (1)"
     )
 
 
 def _define_logs(logs: _Parser) -> None:
     logs.add_argument("-f", "--follow", action="store_true", help="follow until the process ends")
     logs.add_argument(
-        "-n", "--lines", type=_parse_count, default=200, metavar="N", help="start with the last N lines (200)"
+        "-n", "--lines", type=parse_count, default=200, metavar="N", help="start with the last N lines (200)"
     )
     _add_model_argument(logs)
 
@@ -205,7 +220,7 @@ def _define_completion(completion: _Parser) -> None:
 
 def _define_demo(demo: _Parser) -> None:
     demo.add_argument(
-        "--port", type=_parse_port, default=8009, metavar="N", help="port that sparkd listens on (8009)"
+        "--port", type=parse_port, default=8009, metavar="N", help="port that sparkd listens on (8009)"
     )
     demo.add_argument("--once", action="store_true", help="exit after the first response")
 
@@ -234,8 +249,8 @@ def _define_add(add: argparse.ArgumentParser) -> None:
         "--runtime", metavar="NAME", help="a folder of `paths.venvs` (default: vllm with a GPU, cpu without)"
     )
     add.add_argument("--family", metavar="NAME", help="a table [families.NAME], with parsers and rewriting")
-    add.add_argument("--context", type=_parse_tokens, metavar="TOKENS", help="`context_length`")
-    add.add_argument("--memory", type=_parse_size, metavar="SIZE", help='`memory`, such as "20 GiB"')
+    add.add_argument("--context", type=parse_tokens, metavar="TOKENS", help="`context_length`")
+    add.add_argument("--memory", type=parse_size_argument, metavar="SIZE", help='`memory`, such as "20 GiB"')
     add.add_argument(
         "--revision", metavar="NAME", help="branch, tag or commit of the repository (default: main)"
     )
@@ -266,43 +281,3 @@ def _render_exit_codes() -> str:
     return "\n".join(
         ["exit codes:", *(f"  {code:<4} {meaning}" for code, meaning in exit_codes.MEANINGS.items())]
     )
-
-
-def _parse_seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0.1 <= seconds <= 86400:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds between 0.1 and 86400")
-    return seconds
-
-
-def _parse_port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port between 1 and 65535")
-    return int(text)
-
-
-def _parse_tokens(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 10 and 0 < int(text) < 2**31):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of tokens")
-    return int(text)
-
-
-def _parse_size(text: str) -> int:
-    try:
-        size = parse_size(text)
-    except ValueError:
-        size = 0
-    if not 0 < size <= LARGEST_SIZE:
-        meant = likely_size(text)
-        hint = f"; did you mean {meant!r}?" if meant else ""
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as '20 GiB'{hint}")
-    return size
-
-
-def _parse_count(text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
-    return int(text)

@@ -15,6 +15,7 @@
     ├── ProbeError              the machine does not report its memory
     ├── DaemonUnreachable       nothing responds at the control socket
     │   └── ControlForbidden    the control socket belongs to another user
+    ├── ClientFileError         `sparkctl client` cannot read, merge or write the file of a client program
     ├── DemoError               `sparkctl demo` needs something that it cannot create itself
     │   ├── DemoModelFailed     one of its models could not be downloaded, converted or verified
     │   └── NoAnswer            its request got no response
@@ -46,6 +47,7 @@
     │   ├── ModelBusy           429  another model uses the machine and `on_busy = "reject"`
     │   ├── QueueFull           429  the queue is full
     │   ├── WaitTimeout         503  the model was not ready within `max_wait`
+    │   ├── BackgroundPutOff    503  a background request would have had to evict a model
     │   ├── ModelStopped        503  an operator stopped the model while the request waited
     │   ├── ModelFailed         503  the model's process failed and is in backoff or quarantine
     │   ├── ModelNotLoaded      503  a request that does not load it needs it
@@ -72,6 +74,7 @@ from sparkd.errors.files import (
 from sparkd.errors.operations import (
     AlreadyRunning,
     CatalogueError,
+    ClientFileError,
     ControlForbidden,
     DaemonError,
     DaemonUnreachable,
@@ -91,6 +94,7 @@ from sparkd.errors.operations import (
 )
 from sparkd.errors.requests import (
     AccessDenied,
+    BackgroundPutOff,
     BodyTooLarge,
     ContextExceeded,
     EncodingNotSupported,
@@ -129,8 +133,10 @@ from sparkd.errors.requests import (
 __all__ = [
     "AccessDenied",
     "AlreadyRunning",
+    "BackgroundPutOff",
     "BodyTooLarge",
     "CatalogueError",
+    "ClientFileError",
     "ContextExceeded",
     "ControlForbidden",
     "DaemonError",

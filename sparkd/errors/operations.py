@@ -98,6 +98,12 @@ class ControlForbidden(DaemonUnreachable):
     code = "control_forbidden"
 
 
+class ClientFileError(SparkdError):
+    """The file of a client program cannot be read, merged or written. It is as it was."""
+
+    code = "client_file"
+
+
 class DemoError(SparkdError):
     """The demo needs something that it cannot create itself."""
 

@@ -15,8 +15,9 @@ from typing import Any, Final, Literal
 import msgspec
 
 from sparkd.errors import Holder, ModelBusy, Refusal, SparkdError, Unauthorized
+from sparkd.ollama.documents import error_document, error_line
 
-Dialect = Literal["openai", "responses", "anthropic"]
+Dialect = Literal["openai", "responses", "anthropic", "ollama"]
 
 MAX_RETRY_AFTER: Final = 60.0
 """Seconds. A client that waited for longer would not hear that the model is ready earlier, either."""
@@ -38,7 +39,12 @@ _ANTHROPIC_TYPES = {
 
 
 def error_body(error: SparkdError, dialect: Dialect = "openai", request_id: bytes = b"") -> bytes:
-    """The JSON body of an error: `{"error": {"message", "type", "code", "param"}}`, or Anthropic's with its id."""
+    """The JSON body of an error: `{"error": {"message", "type", "code", "param"}}`, or Anthropic's with its id.
+
+    Ollama's is `{"error": "message"}`.
+    """
+    if dialect == "ollama":
+        return error_document(error.message)
     if dialect == "anthropic":
         fields = _anthropic(error, request_id)
         return _encode(_busy(error) | fields if isinstance(error, ModelBusy) else fields)
@@ -46,17 +52,32 @@ def error_body(error: SparkdError, dialect: Dialect = "openai", request_id: byte
 
 
 def error_event(error: SparkdError, dialect: Dialect, request_id: bytes = b"") -> bytes:
-    """Server-sent events that end a stream whose engine broke off: the error, and the end mark of the API."""
+    """What ends a stream whose engine broke off: the error, and the end mark of the API.
+
+    These are server-sent events, after the end of one that may have been cut in the middle; for Ollama, it is a line.
+    """
+    if dialect == "ollama":
+        return error_line(error.message)
     data = b"data: " + error_data(error, dialect, request_id) + b"\n\n"
-    return data + b"data: [DONE]\n\n" if dialect == "openai" else b"event: error\n" + data
+    return b"\n\n" + (data + b"data: [DONE]\n\n" if dialect == "openai" else b"event: error\n" + data)
 
 
 def error_data(error: SparkdError, dialect: Dialect, request_id: bytes = b"") -> bytes:
-    """The data of a server-sent event with an error."""
+    """The data of a server-sent event with an error. Its message says when to retry: there is no Retry-After."""
+    message = message_in_stream(error)
     if dialect == "responses":
-        fields = {"type": "error", "code": error.code, "message": error.message, "param": error.param}
-        return _encode(fields | {"error": _openai(error)})
-    return _encode(_anthropic(error, request_id) if dialect == "anthropic" else {"error": _openai(error)})
+        fields = {"type": "error", "code": error.code, "message": message, "param": error.param}
+        return _encode(fields | {"error": _openai(error, message)})
+    if dialect == "anthropic":
+        return _encode(_anthropic(error, request_id, message))
+    return _encode({"error": _openai(error, message)})
+
+
+def message_in_stream(error: SparkdError) -> str:
+    """The message of an error in a response that has begun. Codex waits as long as it says."""
+    if error.retry_after is None:
+        return error.message
+    return f"{error.message} Try again in {_whole(error.retry_after)} s."
 
 
 def error_headers(error: SparkdError) -> dict[str, str]:
@@ -78,17 +99,17 @@ def error_headers(error: SparkdError) -> dict[str, str]:
     return headers
 
 
-def _openai(error: SparkdError) -> dict[str, str | None]:
-    return {"message": error.message, "type": error.type, "code": error.code, "param": error.param}
+def _openai(error: SparkdError, message: str | None = None) -> dict[str, str | None]:
+    return {"message": message or error.message, "type": error.type, "code": error.code, "param": error.param}
 
 
-def _anthropic(error: SparkdError, request_id: bytes) -> dict[str, Any]:
+def _anthropic(error: SparkdError, request_id: bytes, message: str | None = None) -> dict[str, Any]:
     kind = _ANTHROPIC_TYPES.get(error.status)
     if kind is None:
         kind = "invalid_request_error" if error.status < 500 or error.status == 501 else "api_error"
     fields: dict[str, Any] = {
         "type": "error",
-        "error": {"type": kind, "message": error.message, "code": error.code},
+        "error": {"type": kind, "message": message or error.message, "code": error.code},
     }
     return fields | ({"request_id": request_id.decode("latin-1")} if request_id else {})
 

@@ -11,16 +11,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import Any, Protocol, cast
 
 from sparkd.catalog.definitions import Model
+from sparkd.catalog.heartbeat import Heartbeat
 from sparkd.errors import SparkdError, UpstreamError
-from sparkd.gateway.answer import Answer
+from sparkd.gateway.answer import Answer, Writer
 from sparkd.gateway.body import Upload
+from sparkd.gateway.heartbeats.waiting import WaitingResponse
 from sparkd.gateway.prepared_request import PreparedRequest
 from sparkd.gateway.request_head import RequestHead
 from sparkd.gateway.request_log import RequestLog
 from sparkd.gateway.response_writer import ResponseWriter
+from sparkd.gateway.translation import TranslatedAnswer
 from sparkd.journal.handler import event
 from sparkd.scheduling.claim import Claim
 from sparkd.scheduling.forecast import Forecast
@@ -81,16 +85,26 @@ class Lender(Protocol):
 
 
 class Forwarding:
-    """Forwards one prepared request. Until it ends, it is the `observer` of its client's connection."""
+    """Forwards one prepared request. Until it ends, it is the `observer` of its client's connection.
+
+    `heartbeat` says what the client gets while it waits.
+    """
 
     def __init__(
-        self, prepared: PreparedRequest, lease: Lease, writer: ResponseWriter, log: RequestLog
+        self,
+        prepared: PreparedRequest,
+        lease: Lease,
+        writer: ResponseWriter,
+        log: RequestLog,
+        heartbeat: Heartbeat,
     ) -> None:
         self._prepared = prepared
         self._lease = lease
         self._writer = writer
-        self._answer = Answer(writer, prepared.model.id, prepared.echo)
+        self._answer = self._make_answer(writer)
         self._log = log
+        self._heartbeat = heartbeat
+        self._waiting: WaitingResponse | None = None
         self._exchange: Connection | None = None
         self._task: asyncio.Task[Any] | None = None
         self._error: Exception | None = None
@@ -100,6 +114,12 @@ class Forwarding:
         writer.extra = writer.request.own_headers()
         if prepared.rewrites:
             writer.extra.append((b"x-sparkd-rewrites", ", ".join(prepared.rewrites).encode()))
+
+    def _make_answer(self, writer: Writer) -> TranslatedAnswer:
+        prepared = self._prepared
+        if prepared.translation is not None:
+            return prepared.translation.answer(writer)
+        return Answer(writer, prepared.model.id, prepared.echo)
 
     # Without waiting
 
@@ -180,12 +200,23 @@ class Forwarding:
     async def _exchange_when_ready(self) -> None:
         if self._error is not None:
             raise self._error
-        await self._lease.wait()
-        request = self._prepared.request
-        if self._prepared.deferred_count is not None:
-            request = await self._prepared.deferred_count.apply(self._lease.upstream, request)
-        await self._lease.upstream.exchange(request, self._answer)
+        waiting = self._begin_waiting()
+        try:
+            await self._lease.wait()
+            self._writer.request.ready = time.monotonic()
+            request = self._prepared.request
+            if self._prepared.deferred_count is not None:
+                request = await self._prepared.deferred_count.apply(self._lease.upstream, request)
+            await self._lease.upstream.exchange(waiting.adapt(request), self._answer)
+        finally:
+            waiting.close()
         await self._writer.flushed()
+
+    def _begin_waiting(self) -> WaitingResponse:
+        waiting = WaitingResponse(self._writer, self._prepared, self._heartbeat, self._lease.forecast)
+        self._answer = waiting.engine = self._make_answer(waiting)
+        self._waiting = waiting
+        return waiting
 
     # The end
 
@@ -199,10 +230,17 @@ class Forwarding:
         if error is None:
             self._log.answered(request, self._writer.status, self._answer.error)
         else:
-            public = public_error(error, f"response of {self._prepared.model.id}", request)
-            self._log.interrupted(request, public)
-            self._writer.break_off(public)
+            self._end_with(public_error(error, f"response of {self._prepared.model.id}", request))
         self._writer.end()
+
+    def _end_with(self, error: SparkdError) -> None:
+        waiting = self._waiting
+        if waiting is not None and waiting.is_only_heartbeats:
+            self._log.refused(self._writer.request, error)
+            waiting.end_with(error)
+        else:
+            self._log.interrupted(self._writer.request, error)
+            self._writer.break_off(error)
 
     def _outcome(self, error: Exception | None) -> int:
         """Status of a complete response; 502 if the engine broke off, 0 if the request was cancelled or not sent."""

@@ -19,5 +19,5 @@ def sparkd() -> Iterator[SparkdProcess]:
 @pytest.fixture
 def session(sparkd: SparkdProcess) -> Iterator[Session]:
     """A home folder, a project with a note, and a proxy that keeps what the client sends."""
-    with open_session(sparkd.port) as session:
+    with open_session(sparkd.port, sparkd.catalogue) as session:
         yield session

@@ -82,7 +82,7 @@ def write_corpus() -> None:
     FOLDER.mkdir(exist_ok=True)
     with run_sparkd() as sparkd:
         for name, client in CLIENTS.items():
-            with open_session(sparkd.port) as session:
+            with open_session(sparkd.port, sparkd.catalogue) as session:
                 session.prompt(name, READ, model=SYSTEM_FIRST)
                 if client.resumes:
                     session.prompt(name, RECALL, model=SYSTEM_FIRST, resume=True)

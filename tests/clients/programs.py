@@ -1,4 +1,4 @@
-"""The client programs: how each is configured for sparkd, and which command sends a prompt.
+"""The client programs: `sparkctl client` configures each, and a command sends a prompt.
 
 Each reads and writes only a home folder of its own, and its calls of other hosts are switched off.
 """
@@ -8,15 +8,16 @@ from __future__ import annotations
 import json
 import os
 import platform
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import tomli_w
 
+from tests.cli.running import sparkctl
 from tests.clients.installing import AIDER, NODE_MODULES, find_node
+from tests.clients.serving import ALTERNATING, CHANNELS, SYSTEM_FIRST
 
-CONTEXT = 131072
 PLATFORM = "linux-arm64" if platform.machine() == "aarch64" else "linux-x64"
 
 
@@ -36,23 +37,69 @@ class Prompt:
 
 
 class Client:
-    """One program. `url` is sparkd's address, without `/v1`."""
+    """One program. `url` is sparkd's address, without `/v1`, and `catalogue` its catalogue.
+
+    The configuration is what `sparkctl client --write` writes. A model that the catalogue does not have, or whose
+    context is too short for the program, replaces another one in it: then the program learns that from sparkd.
+    """
 
     name: str
+    configuration: str
+    """Its name for `sparkctl client`."""
+
     resumes = True
     """Whether an option of its command goes on with the last session."""
 
     attaches = False
     """Whether an option of its command attaches an image to a prompt."""
 
-    def __init__(self, home: Path, url: str, model: str) -> None:
+    reads_key = True
+    """Whether it reads the key from an environment variable."""
+
+    def __init__(
+        self,
+        home: Path,
+        url: str,
+        model: str,
+        catalogue: Path,
+        *,
+        key: str | None = None,
+        has_images: bool = False,
+    ) -> None:
         self.home = home
         self.url = url
         self.model = model
-        self.configure()
+        self.key = key
+        self.has_images = has_images
+        self.prepare()
+        self._configure(catalogue)
 
-    def configure(self) -> None:
-        """Write the files of the home folder."""
+    def prepare(self) -> None:
+        """Write what the home folder has before, which keeps the program from calling other hosts."""
+
+    def _configure(self, catalogue: Path) -> None:
+        listed = self.model if self.model in (SYSTEM_FIRST, CHANNELS, ALTERNATING) else SYSTEM_FIRST
+        if self.key is not None:
+            catalogue = self._require_key(catalogue)
+        passed = [] if self.key is None or self.reads_key else ["--key", self.key]
+        arguments = ["--write", f"--url={self.url}", f"--model={listed}", f"--catalogue={catalogue}", *passed]
+        environment = {"HOME": str(self.home)}
+        done = sparkctl("client", self.configuration, *arguments, "--json", environment=environment)
+        assert done.code == 0, done.err
+        for written in json.loads(done.out):
+            self.adapt(Path(written["path"]), listed)
+
+    def _require_key(self, catalogue: Path) -> Path:
+        content = tomllib.loads(catalogue.read_text())
+        content.setdefault("server", {})["api_key_file"] = "keys"
+        self.write("keys", f"{self.key}\n")
+        self.write("models.toml", tomli_w.dumps(content))
+        return self.home / "models.toml"
+
+    def adapt(self, file: Path, listed: str) -> None:
+        """Put a model that is not listed into a written file."""
+        if self.model != listed:
+            file.write_text(file.read_text().replace(listed, self.model))
 
     def environment(self) -> dict[str, str]:
         """Return the variables that only this client reads."""
@@ -63,33 +110,26 @@ class Client:
         raise NotImplementedError
 
     def write(self, path: str, content: str) -> None:
-        """Write a file of the home folder."""
+        """Write a file of the home folder, unless it exists."""
         file = self.home / path
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(content)
+        if not file.exists():
+            file.write_text(content)
 
 
 class OpenCode(Client):
-    name = "opencode"
+    name = configuration = "opencode"
     attaches = True
 
-    def configure(self) -> None:
-        limits: dict[str, Any] = {"limit": {"context": CONTEXT, "output": 8192}, "attachment": True}
-        limits["modalities"] = {"input": ["text", "image"], "output": ["text"]}
-        provider = {
-            "npm": "@ai-sdk/openai-compatible",
-            "name": "sparkd",
-            "options": {"baseURL": f"{self.url}/v1", "apiKey": "none"},
-            "models": {self.model: limits},
-        }
-        settings = {
-            "autoupdate": False,
-            "share": "disabled",
-            "provider": {"sparkd": provider},
-            "model": f"sparkd/{self.model}",
-            "small_model": f"sparkd/{self.model}",
-        }
-        self.write(".config/opencode/opencode.json", json.dumps(settings))
+    def prepare(self) -> None:
+        settings = '{\n  // in tests\n  "autoupdate": false,\n  "share": "disabled",\n}\n'
+        self.write(".config/opencode/opencode.jsonc", settings)
+
+    def adapt(self, file: Path, listed: str) -> None:
+        super().adapt(file, listed)
+        if self.has_images:  # otherwise OpenCode itself leaves them out
+            text = file.read_text().replace('"attachment": false', '"attachment": true')
+            file.write_text(text.replace('"input": [\n', '"input": [\n"image",\n'))
 
     def environment(self) -> dict[str, str]:
         names = ("AUTOUPDATE", "MODELS_FETCH", "LSP_DOWNLOAD", "DEFAULT_PLUGINS", "SHARE")
@@ -105,20 +145,12 @@ class OpenCode(Client):
 
 
 class Codex(Client):
-    name = "codex"
+    name = configuration = "codex"
     attaches = True
 
-    def configure(self) -> None:
-        provider = {"name": "sparkd", "base_url": f"{self.url}/v1", "wire_api": "responses"}
-        settings = {
-            "model": self.model,
-            "model_provider": "sparkd",
-            "model_context_window": CONTEXT,
-            "check_for_update_on_startup": False,
-            "analytics": {"enabled": False},
-            "model_providers": {"sparkd": provider},
-        }
-        self.write(".codex/config.toml", tomli_w.dumps(settings))
+    def prepare(self) -> None:
+        settings = "# in tests\ncheck_for_update_on_startup = false\n\n[analytics]\nenabled = false\n"
+        self.write(".codex/config.toml", settings)
 
     def command(self, prompt: Prompt) -> list[str]:
         program = NODE_MODULES / "@openai" / "codex" / "bin" / "codex.js"
@@ -130,18 +162,11 @@ class Codex(Client):
 
 class ClaudeCode(Client):
     name = "claude"
+    configuration = "claude-code"
 
     def environment(self) -> dict[str, str]:
         off = ("DISABLE_AUTOUPDATER", "DISABLE_TELEMETRY", "DISABLE_ERROR_REPORTING")
-        return {
-            "ANTHROPIC_BASE_URL": self.url,
-            "ANTHROPIC_AUTH_TOKEN": "none",
-            "ANTHROPIC_MODEL": self.model,
-            "ANTHROPIC_SMALL_FAST_MODEL": self.model,
-            "CLAUDE_CODE_MAX_CONTEXT_TOKENS": str(CONTEXT),
-            "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
-            **dict.fromkeys(off, "1"),
-        }
+        return {"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", **dict.fromkeys(off, "1")}
 
     def command(self, prompt: Prompt) -> list[str]:
         program = NODE_MODULES / "@anthropic-ai" / f"claude-code-{PLATFORM}" / "claude"
@@ -155,58 +180,34 @@ class ClaudeCode(Client):
 
 
 class Cline(Client):
-    name = "cline"
+    name = configuration = "cline"
     resumes = False  # its option --id wants a terminal
-
-    def configure(self) -> None:
-        provider = {
-            "settings": {
-                "provider": "openai-compatible",
-                "apiKey": "none",
-                "model": self.model,
-                "baseUrl": f"{self.url}/v1",
-            },
-            "updatedAt": "2026-01-01T00:00:00.000Z",
-            "tokenSource": "manual",
-        }
-        settings = {
-            "version": 1,
-            "lastUsedProvider": "openai-compatible",
-            "providers": {"openai-compatible": provider},
-        }
-        self.write(".cline/data/settings/providers.json", json.dumps(settings))
+    reads_key = False
 
     def environment(self) -> dict[str, str]:
         return {"CLINE_TELEMETRY_DISABLED": "1", "CLINE_NO_AUTO_UPDATE": "1"}
 
     def command(self, prompt: Prompt) -> list[str]:
-        program = NODE_MODULES / "@cline" / f"cli-{PLATFORM}" / "bin" / "cline"
-        return [str(program), "--provider=openai-compatible", f"--model={self.model}", prompt.text]
+        return [str(NODE_MODULES / "@cline" / f"cli-{PLATFORM}" / "bin" / "cline"), prompt.text]
 
 
 class Pi(Client):
-    name = "pi"
+    name = configuration = "pi"
     attaches = True
 
-    def configure(self) -> None:
-        model = {"id": self.model, "reasoning": True, "contextWindow": CONTEXT, "maxTokens": 8192}
-        provider = {
-            "baseUrl": f"{self.url}/v1",
-            "api": "openai-completions",
-            "apiKey": "none",
-            "models": [{**model, "input": ["text", "image"]}],
-        }
-        self.write(".pi/agent/models.json", json.dumps({"providers": {"sparkd": provider}}))
+    def adapt(self, file: Path, listed: str) -> None:
+        super().adapt(file, listed)
+        if self.has_images:  # otherwise pi itself leaves them out
+            file.write_text(file.read_text().replace('"input": [\n', '"input": [\n"image",\n'))
 
     def environment(self) -> dict[str, str]:
         return {"PI_OFFLINE": "1", "PI_TELEMETRY": "0", "PI_SKIP_VERSION_CHECK": "1"}
 
     def command(self, prompt: Prompt) -> list[str]:
         program = NODE_MODULES / "@mariozechner" / "pi-coding-agent" / "dist" / "cli.js"
-        options = ["--provider", "sparkd", "--model", self.model, *(["--continue"] if prompt.resume else [])]
         return [
             *run_with_node(program),
-            *options,
+            *(["--continue"] if prompt.resume else []),
             "-p",
             *([f"@{prompt.image}"] if prompt.image else []),
             prompt.text,
@@ -215,44 +216,37 @@ class Pi(Client):
 
 class QwenCode(Client):
     name = "qwen"
+    configuration = "qwen-code"
 
-    def configure(self) -> None:
+    def prepare(self) -> None:
         settings = {"privacy": {"usageStatisticsEnabled": False}, "general": {"enableAutoUpdate": False}}
         self.write(".qwen/settings.json", json.dumps(settings))
 
     def environment(self) -> dict[str, str]:
-        return {
-            "OPENAI_API_KEY": "none",
-            "OPENAI_BASE_URL": f"{self.url}/v1",
-            "OPENAI_MODEL": self.model,
-            "QWEN_CODE_SUPPRESS_YOLO_WARNING": "1",
-        }
+        return {"QWEN_CODE_SUPPRESS_YOLO_WARNING": "1"}
 
     def command(self, prompt: Prompt) -> list[str]:
         program = NODE_MODULES / "@qwen-code" / "qwen-code" / "cli.js"
-        options = ["--yolo", "--auth-type", "openai", *(["--continue"] if prompt.resume else [])]
+        options = ["--yolo", *(["--continue"] if prompt.resume else [])]
         return [*run_with_node(program), *options, "-p", prompt.text]
 
 
 class Aider(Client):
     """Sends no tools: it puts the file into the prompt."""
 
-    name = "aider"
+    name = configuration = "aider"
 
-    def configure(self) -> None:
+    def prepare(self) -> None:
         # Without this file, or with an empty one, it asks another host for the prices of models.
         self.write(".aider/caches/model_prices_and_context_window.json", '{"none": {}}')
 
     def environment(self) -> dict[str, str]:
-        return {
-            "OPENAI_API_KEY": "none",
-            "OPENAI_API_BASE": f"{self.url}/v1",
-            "LITELLM_LOCAL_MODEL_COST_MAP": "True",
-        }
+        key = {} if self.key is None else {"OPENAI_API_KEY": self.key}
+        return {"LITELLM_LOCAL_MODEL_COST_MAP": "True", **key}
 
     def command(self, prompt: Prompt) -> list[str]:
         off = ("git", "pretty", "show-model-warnings", "show-release-notes", "check-update", "gitignore")
-        options = [f"--model=openai/{self.model}", "--yes-always", "--analytics-disable", "--map-tokens=0"]
+        options = ["--yes-always", "--analytics-disable", "--map-tokens=0"]
         options += [f"--no-{name}" for name in off]
         options += ["--restore-chat-history"] if prompt.resume else []
         return [str(AIDER / "bin" / "aider"), *options, f"--message={prompt.text}", "note.txt"]
@@ -276,5 +270,6 @@ def build_environment(client: Client) -> dict[str, str]:
         **proxies,
         "NO_PROXY": "127.0.0.1,localhost",
         "no_proxy": "127.0.0.1,localhost",
+        **({"SPARKD_API_KEY": client.key} if client.key else {}),
         **client.environment(),
     }

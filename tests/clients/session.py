@@ -27,7 +27,8 @@ NOTE = "The place is the lighthouse.\n"
 class Session:
     """Prompts of one client, each of which is one run of the program."""
 
-    def __init__(self, folder: Path, recorder: Recorder) -> None:
+    def __init__(self, folder: Path, recorder: Recorder, catalogue: Path) -> None:
+        self.catalogue = catalogue
         self.home = folder / "home"
         self.project = folder / "project"
         for new in (self.home, self.project):
@@ -43,9 +44,12 @@ class Session:
         model: str = SYSTEM_FIRST,
         resume: bool = False,
         image: Path | None = None,
+        key: str | None = None,
     ) -> str:
         """Send a prompt with the client `name`; return what it printed, with lines joined, however it ended."""
-        client = CLIENTS[name](self.home, self.recorder.url, model)
+        client = CLIENTS[name](
+            self.home, self.recorder.url, model, self.catalogue, key=key, has_images=image is not None
+        )
         done = subprocess.run(
             client.command(Prompt(text, resume, image)),
             cwd=self.project,
@@ -62,7 +66,7 @@ class Session:
     @property
     def generations(self) -> list[Exchange]:
         """The requests that the model was asked to answer."""
-        ends = ("/chat/completions", "/responses", "/messages")
+        ends = ("/chat/completions", "/responses", "/messages", "/api/chat")
         return [one for one in self.recorder.exchanges if one.path.partition("?")[0].endswith(ends)]
 
     def assert_all_answered(self) -> None:
@@ -73,13 +77,13 @@ class Session:
 
 
 @contextmanager
-def open_session(port: int) -> Iterator[Session]:
-    """Yield a session with the sparkd on `port`. At the end, end the processes that the client left."""
+def open_session(port: int, catalogue: Path) -> Iterator[Session]:
+    """Yield a session with the sparkd on `port`, which reads `catalogue`. It ends what the client left running."""
     with (
         tempfile.TemporaryDirectory(prefix="client-", ignore_cleanup_errors=True) as folder,
         Recorder(port).running() as recorder,
     ):
-        session = Session(Path(folder), recorder)
+        session = Session(Path(folder), recorder, catalogue)
         try:
             yield session
         finally:

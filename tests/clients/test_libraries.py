@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.cli.running import sparkctl
 from tests.clients.installing import CLONE, LIBRARIES
 from tests.clients.serving import ALTERNATING, CHANNELS, SYSTEM_FIRST
 from tests.clients.session import Session
@@ -87,11 +88,9 @@ def test_other_templates(session: Session, program: str, model: str) -> None:
 def litellm_proxy(session: Session, key: str) -> Iterator[str]:
     """Run LiteLLM's proxy in front of sparkd; yield its address."""
     config = session.home / "litellm.yaml"
-    config.write_text(
-        "model_list:\n"
-        "  - model_name: system-first\n"
-        f"    litellm_params: {{model: openai/system-first, api_base: '{session.recorder.url}/v1', api_key: none}}\n"
-    )
+    options = [f"--catalogue={session.catalogue}", f"--url={session.recorder.url}", f"--file={config}"]
+    written = sparkctl("client", "litellm", "--write", *options)
+    assert written.code == 0, written.err
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port = sock.getsockname()[1]

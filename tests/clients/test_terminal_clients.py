@@ -69,6 +69,15 @@ def test_a_client_waits_for_a_model_that_is_not_loaded(
     assert sparkd.model(SYSTEM_FIRST).state == "ready"
 
 
+@pytest.mark.parametrize("name", fast(list(CLIENTS), "opencode", "codex", "claude", "qwen"))
+def test_a_client_sends_the_key_that_its_configuration_refers_to(session: Session, name: str) -> None:
+    assert HELLO in session.prompt(name, "Say hello", key="sk-of-the-test")
+    session.assert_all_answered()
+    for exchange in session.generations:
+        headers = {key.lower(): value for key, value in exchange.headers.items()}
+        assert "sk-of-the-test" in (headers.get("authorization", "") + headers.get("x-api-key", ""))
+
+
 # Claude Code prints a text of its own about every 404, Codex about every prompt that does not fit.
 UNKNOWN = {
     **dict.fromkeys(CLIENTS, 'There is no model "system-fist"; did you mean "system-first"?'),

@@ -1,0 +1,1 @@
+"""`sparkctl client`: configurations of client programs, printed or merged into their files."""
