@@ -27,8 +27,10 @@ from sparkd.learning.load_estimates import (
     estimate_first_load,
     estimate_load,
 )
+from sparkd.scheduling.claim import PLAIN_CLAIM, Claim
 from sparkd.scheduling.forecaster import Forecaster
 from sparkd.scheduling.ledger import Entry
+from sparkd.scheduling.lifecycle import State
 
 LEAST_WAIT = 10.0
 """Requests that wait for a shorter time are not judged: clients get no heartbeat before it."""
@@ -72,9 +74,9 @@ class LearnedLoads:
         self._past: dict[str, list[PastLoad]] = {}
         self.running: dict[str, Load] = {}
 
-    def record(self, model: str, load: Load) -> None:
+    def record(self, model: str) -> None:
         """The model is ready."""
-        del self.running[model]
+        load = self.running.pop(model)
         past = PastLoad(load.seconds, load.phases, load.is_warm, self._size(model))
         known = self._past.get(model, [])
         alike = [each for each in known if each.is_warm is load.is_warm][-4:]
@@ -135,13 +137,7 @@ class VaryingWeek(Simulation):
         """Load the model, and call `act` when it is ready."""
         self.waits.loads += 1
         load = self.learned.running[model] = self._loads.begin(model, self.now)
-
-        def finish() -> None:
-            if self.learned.running.get(model) is load:
-                self.learned.record(model, load)
-            act()
-
-        self.after(load.seconds, finish)
+        self.after(load.seconds, act)
 
 
 class AskingSparkd(Sparkd):
@@ -149,11 +145,12 @@ class AskingSparkd(Sparkd):
 
     def __init__(self, simulation: VaryingWeek) -> None:
         super().__init__(simulation, simulation.learned.last_load_time)
-        self._forecaster = Forecaster(self._scheduler, simulation.learned)
+        self._loads = simulation.learned
+        self._forecaster = Forecaster(self._scheduler, self._loads)
         self._questions: dict[int, list[Question]] = {}
         self.errors = Errors()
 
-    def ask(self, model: str, grant: Granter, refuse: Refuser) -> None:
+    def ask(self, model: str, grant: Granter, refuse: Refuser, claim: Claim = PLAIN_CLAIM) -> None:
         """A client asks for the model."""
         arrived = self._simulation.now
         questions: list[Question] = []
@@ -163,10 +160,16 @@ class AskingSparkd(Sparkd):
             grant(done)
 
         before = set(self._clients)
-        super().ask(model, judge, refuse)
+        super().ask(model, judge, refuse, claim)
         for ticket in self._clients.keys() - before:
             for moment in MOMENTS:
                 self._simulation.at(arrived + moment, partial(self._question, ticket, questions))
+
+    def _become_healthy(self, model: str, run: int) -> None:
+        entry = self._scheduler.entry(model)
+        if entry and entry.run == run and entry.state is State.STARTING:  # otherwise the load was ended
+            self._loads.record(model)
+            super()._become_healthy(model, run)
 
     def _question(self, ticket: int, questions: list[Question]) -> None:
         if ticket not in self._clients:
