@@ -40,8 +40,8 @@ FORMATS: Final[Mapping[tuple[Api, HeartbeatStyle], FormatFactory]] = {
 }
 """The formats of streams; comments for all others.
 
-Only a chat can begin with reasoning: in the other APIs, reasoning is part of a message or an output that only the engine
-can number."""
+Only a chat can begin with reasoning: in the other APIs, reasoning is part of a message or an output that only the
+engine can number."""
 
 DOCUMENT_PATHS: Final = frozenset({"/v1/rerank", "/v2/rerank", "/rerank", "/score", "/v1/score", "/classify"})
 """Paths besides the APIs whose responses are JSON in any case."""
