@@ -35,7 +35,7 @@ BODIES = {
 }
 
 
-def ask(api: str, *, stream: bool = True, extra: str = "", **fields: Any) -> bytes:
+def ask(api: str, *, stream: bool | None = True, extra: str = "", **fields: Any) -> bytes:
     """A request whose id is `r1`."""
     body = {"model": "m", "stream": stream, **BODIES[api], **fields}
     return request(json.dumps(body).encode(), PATHS[api], extra=f"x-request-id: r1\r\n{extra}")
@@ -44,7 +44,7 @@ def ask(api: str, *, stream: bool = True, extra: str = "", **fields: Any) -> byt
 def models(style: HeartbeatStyle = "chunk", *, blanks: bool = False, **fields: Any) -> Any:
     """A catalogue with quick heartbeats."""
     settings = Settings(heartbeat=Heartbeat(style=style, after=0.03, interval=0.03, blanks=blanks))
-    given = {"aliases": ("short",), "context_length": 4096, **fields}
+    given: dict[str, Any] = {"aliases": ("short",), "context_length": 4096, **fields}
     return catalogue(model("m", **given), settings=settings)
 
 
