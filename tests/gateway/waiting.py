@@ -27,7 +27,7 @@ PATHS = {
     "messages": "/v1/messages",
     "responses": "/v1/responses",
 }
-BODIES = {
+BODIES: dict[str, dict[str, Any]] = {
     "chat": {"messages": [{"role": "user", "content": "x"}]},
     "completions": {"prompt": "x"},
     "messages": {"messages": [{"role": "user", "content": "x"}], "max_tokens": 5},
