@@ -21,6 +21,7 @@ from sparkd.gateway.body import STALL
 from sparkd.gateway.endpoints import Forward, KeyRequired, Model, Models, ModelsOfOne, preflight
 from sparkd.gateway.error_responses import EXCEPTION_HANDLERS
 from sparkd.gateway.forwarding import Forwarding, Lender, public_error
+from sparkd.gateway.heartbeats.silence import SilenceWatch
 from sparkd.gateway.keys import Keys
 from sparkd.gateway.model_list import ModelList
 from sparkd.gateway.paths import MAX_CACHED, Path, parse_path
@@ -98,6 +99,7 @@ class Gateway:
         """Use this catalogue and these keys from now on."""
         self.catalogue = catalogue
         self.access = Access(catalogue.settings.server, keys)
+        self._silence = SilenceWatch(catalogue.settings.heartbeat)
         self.forget_templates()
 
     def forget_templates(self) -> None:
@@ -165,7 +167,7 @@ class Gateway:
             )
         claim = writer.request.claim(prepared.model)
         lease = self._supervisor.lease(prepared.model, prepared.request, claim)
-        return Forwarding(prepared, lease, writer, self.log, self.catalogue.settings.heartbeat)
+        return Forwarding(prepared, lease, writer, self.log, self._silence)
 
     async def count(self, prepared: PreparedRequest, count: TokenCount) -> tuple[bytes, bool]:
         """The answer to a request that counts tokens, and whether it is an estimate. It does not use the model."""

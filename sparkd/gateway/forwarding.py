@@ -14,10 +14,10 @@ import logging
 from typing import Any, Protocol, cast
 
 from sparkd.catalog.definitions import Model
-from sparkd.catalog.heartbeat import Heartbeat
 from sparkd.errors import SparkdError, UpstreamError
 from sparkd.gateway.answer import Answer
 from sparkd.gateway.body import Upload
+from sparkd.gateway.heartbeats.silence import SilenceWatch
 from sparkd.gateway.heartbeats.waiting import WaitingResponse
 from sparkd.gateway.prepared_request import PreparedRequest
 from sparkd.gateway.request_head import RequestHead
@@ -85,7 +85,7 @@ class Lender(Protocol):
 class Forwarding:
     """Forwards one prepared request. Until it ends, it is the `observer` of its client's connection.
 
-    `heartbeat` says what the client gets while it waits.
+    `silence` finds it if its engine sends nothing, and has the settings of heartbeats.
     """
 
     def __init__(
@@ -94,14 +94,14 @@ class Forwarding:
         lease: Lease,
         writer: ResponseWriter,
         log: RequestLog,
-        heartbeat: Heartbeat,
+        silence: SilenceWatch,
     ) -> None:
         self._prepared = prepared
         self._lease = lease
         self._writer = writer
         self._answer = Answer(writer, prepared.model.id, prepared.echo)
         self._log = log
-        self._heartbeat = heartbeat
+        self._silence = silence
         self._waiting: WaitingResponse | None = None
         self._exchange: Connection | None = None
         self._task: asyncio.Task[Any] | None = None
@@ -125,7 +125,9 @@ class Forwarding:
                 self._exchange = self._lease.upstream.try_exchange(
                     self._prepared.request, self._answer, self._engine_ended
                 )
-                self._sent = self._exchange is not None
+                if self._exchange is not None:
+                    self._sent = True
+                    self._silence.add(self)
         except Exception:
             self._release()
             raise
@@ -142,6 +144,18 @@ class Forwarding:
             self._writer.client.start_application(self._writer)
         elif error is not None or self._writer.complete:
             self._finish(error)
+
+    @property
+    def began(self) -> float:
+        """When the request arrived, in seconds of the monotonic clock."""
+        return self._writer.request.began
+
+    def break_silence(self) -> None:
+        """Send heartbeats from now on, unless the body of the response has begun."""
+        if self._exchange is not None and not self._writer.has_body:
+            waiting = self._make_waiting(is_sent=True)
+            waiting.engine = self._answer
+            self._answer.redirect(waiting)
 
     # The client
 
@@ -193,21 +207,25 @@ class Forwarding:
         if self._error is not None:
             raise self._error
         waiting = self._begin_waiting()
-        try:
-            await self._lease.wait()
-            request = self._prepared.request
-            if self._prepared.deferred_count is not None:
-                request = await self._prepared.deferred_count.apply(self._lease.upstream, request)
-            await self._lease.upstream.exchange(waiting.adapt(request), self._answer)
-        finally:
-            waiting.close()
+        await self._lease.wait()
+        request = self._prepared.request
+        if self._prepared.deferred_count is not None:
+            request = await self._prepared.deferred_count.apply(self._lease.upstream, request)
+        await self._lease.upstream.exchange(waiting.adapt(request), self._answer)
         await self._writer.flushed()
 
     def _begin_waiting(self) -> WaitingResponse:
-        waiting = WaitingResponse(self._writer, self._prepared, self._heartbeat, self._lease.forecast)
+        waiting = self._make_waiting()
         self._answer = waiting.engine = Answer(waiting, self._prepared.model.id, self._prepared.echo)
-        self._waiting = waiting
         return waiting
+
+    def _make_waiting(self, *, is_sent: bool = False) -> WaitingResponse:
+        if self._waiting is not None:
+            self._waiting.close()
+        self._waiting = WaitingResponse(
+            self._writer, self._prepared, self._silence.settings, self._lease.forecast, is_sent=is_sent
+        )
+        return self._waiting
 
     # The end
 
@@ -246,6 +264,9 @@ class Forwarding:
 
     def _release(self, status: int = 0) -> None:
         self._writer.client.observer = None
+        self._silence.remove(self)
+        if self._waiting is not None:
+            self._waiting.close()
         self._lease.release(status)
         if isinstance(self._prepared.request.body, Upload):
             self._prepared.request.body.close()

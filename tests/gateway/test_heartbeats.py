@@ -218,8 +218,11 @@ def test_http_1_0_gets_heartbeats_without_chunks() -> None:
     run(test)
 
 
-def test_a_long_prefill_gets_heartbeats_until_the_first_byte_of_the_body() -> None:
-    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def slow_prefill(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """An engine that answers the first request at once, and the others after a long prefill."""
+    await read_request(reader)
+    writer.write(OK)
+    while True:
         await read_request(reader)
         writer.write(SSE)
         await asyncio.sleep(0.14)
@@ -228,13 +231,78 @@ def test_a_long_prefill_gets_heartbeats_until_the_first_byte_of_the_body() -> No
         await asyncio.sleep(0.1)
         writer.write(chunk(TEXT) + chunk(DONE) + chunk(b""))
 
+
+@pytest.mark.parametrize("shortcut", [False, True])
+def test_a_long_prefill_gets_heartbeats_until_the_first_byte_of_the_body(shortcut: bool) -> None:
+    async def test() -> None:
+        async with house(slow_prefill, models=models(), shortcut=shortcut) as here:
+            await here.ask(ask("chat"))  # now there is an idle connection: nothing has to be waited for
+            for _ in range(2):
+                *beats, text, _ = split((await here.ask(ask("chat"))).body)
+                assert len(beats) in (3, 4, 5)
+                assert text == TEXT.strip()
+                assert [b'"role"' in beat for beat in beats] == [True, *[False] * (len(beats) - 1)]
+            assert here.engine.connections == 1
+            assert here.supervisor.outcomes == [200, 200, 200]
+
+    run(test)
+
+
+def test_an_engine_that_is_silent_before_its_head_has_its_error_in_the_stream() -> None:
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(OK)
+        await read_request(reader)
+        await asyncio.sleep(0.1)
+        writer.write(b'HTTP/1.1 400 X\r\ncontent-length: 13\r\n\r\n{"error":"x"}')
+
     async def test() -> None:
         async with house(script, models=models()) as here:
-            *beats, text, _ = split((await here.ask(ask("chat"))).body)
-            assert len(beats) in (3, 4, 5)
-            assert text == TEXT.strip()
-            assert [b'"role"' in beat for beat in beats] == [True, *[False] * (len(beats) - 1)]
-            assert here.supervisor.outcomes == [200]
+            await here.ask(ask("chat"))
+            got = await here.ask(ask("chat"))
+            assert got.status == 200
+            *beats, error = split(got.body)
+            assert beats
+            assert data_of(error)["error"]["message"] == "x"
+            assert here.supervisor.outcomes == [200, 400]
+
+    run(test)
+
+
+def test_an_engine_that_dies_in_its_prefill_is_an_error_in_the_stream() -> None:
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(OK)
+        await read_request(reader)
+        writer.write(SSE)
+        await writer.drain()
+        await asyncio.sleep(0.1)
+
+    async def test() -> None:
+        async with house(script, models=models()) as here:
+            await here.ask(ask("chat"))
+            *beats, error = split((await here.ask(ask("chat"))).body)
+            assert beats
+            assert data_of(error)["error"]["code"] == "engine_failed"
+            assert here.supervisor.outcomes == [200, 502]
+
+    run(test)
+
+
+@pytest.mark.parametrize("length", [b"content-length: 3\r\n", b""])
+def test_a_stream_of_known_length_and_a_document_get_nothing(length: bytes) -> None:
+    kind = b"text/event-stream" if length else b"text/plain\r\nconnection: close"
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: %s\r\n%s\r\n" % (kind, length))
+        await writer.drain()
+        await asyncio.sleep(0.1)
+        writer.write(b"abc")
+
+    async def test() -> None:
+        async with house(script, models=models()) as here:
+            assert (await here.ask(ask("chat"))).body == b"abc"
 
     run(test)
 
