@@ -354,7 +354,7 @@ uninstall() {
     reload_units
     if [[ $action == purge ]]; then
         say "Removing $ETC, $STATE, drop-ins of sparkd's units and the user sparkd"
-        run rm -rf "$ROOT$ETC" "$ROOT$STATE" "$ROOT"/etc/systemd/system/sparkd{,-control}.{service,socket,slice}.d
+        run rm -rf "$ROOT$ETC" "$ROOT$STATE" "$ROOT"/etc/systemd/system/sparkd{,-control,-ollama}.{service,socket,slice}.d
         if [[ -z $ROOT ]] && getent passwd sparkd > /dev/null; then run userdel sparkd; fi
     else
         say "Kept: $ETC (configuration, keys), $STATE (models, logs), the user sparkd. To remove them too: $0 --purge"

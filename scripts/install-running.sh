@@ -23,7 +23,7 @@ running_version() {
 
 remember_sockets() {
     local socket
-    for socket in "${SOCKETS[@]}"; do
+    for socket in "${SOCKETS[@]}" "${OPTIONAL_SOCKETS[@]}"; do
         ! is_active "$socket" || sockets_before+=("$socket" "$(show "$socket" $ADDRESS)" "$(show "$socket" $OPTIONS)")
     done
 }
@@ -72,7 +72,7 @@ unit_has_changed() { ! $dry && ! cmp -s "$ROOT$UNITS/$SERVICE" "$ROOT$UNITS/$SER
 
 stop_units() {
     [[ -z $ROOT && -d /run/systemd/system ]] || return 0
-    run systemctl disable --quiet --now "${SOCKETS[@]}" "$SERVICE" 2> /dev/null || true
-    run systemctl reset-failed "$SERVICE" "${SOCKETS[@]}" 2> /dev/null || true
+    run systemctl disable --quiet --now "${SOCKETS[@]}" "${OPTIONAL_SOCKETS[@]}" "$SERVICE" 2> /dev/null || true
+    run systemctl reset-failed "$SERVICE" "${SOCKETS[@]}" "${OPTIONAL_SOCKETS[@]}" 2> /dev/null || true
     run rm -rf /run/sparkd "$CONTROL"
 }

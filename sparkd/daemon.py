@@ -19,7 +19,7 @@ import uvloop
 from sparkd import __version__
 from sparkd.app import App, build_app
 from sparkd.catalog import Catalogue
-from sparkd.catalog.addresses import listen_addresses
+from sparkd.catalog.addresses import client_addresses
 from sparkd.catalog.reading import read_catalogue
 from sparkd.catalog.reading.locations import catalogue_path
 from sparkd.continuity.handover import FORMAT, DaemonSnapshot, Handover, read_handover
@@ -148,7 +148,8 @@ def _open_listeners(catalogue: Catalogue, handover: Handover | None) -> sockets.
         return sockets.Listeners(clients, control)
     listeners = sockets.take_systemd_sockets()
     if not listeners.clients:
-        listeners.clients += sockets.listen_tcp(listen_addresses(catalogue.settings.server.listen))
+        for key, addresses in client_addresses(catalogue.settings.server):
+            listeners.clients += sockets.listen_tcp(addresses, key)
     if not listeners.control:
         listeners.control.append(sockets.listen_unix(control_socket(catalogue.folder("run"))))
     return listeners

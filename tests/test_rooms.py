@@ -19,7 +19,7 @@ SOURCES = sorted((CLONE / "sparkd").rglob("*.py"))
 FLOORS = [
     ["errors", "journal"],
     ["catalog", "machine", "service"],
-    ["catalog.reading", "engines", "rewriting", "scheduling"],
+    ["catalog.reading", "engines", "ollama", "rewriting", "scheduling"],
     ["catalog.reference", "clients", "guessing", "hub", "processes", "runtimes", "upstream"],
     ["gateway", "launcher", "learning", "templates"],
     ["supervising"],
@@ -40,7 +40,7 @@ CATALOGUE_TYPES = (
     "catalog.steps",
     "catalog.templates",
 )
-CORE = ("errors", *CATALOGUE_TYPES, "scheduling", "rewriting", "engines", "guessing")
+CORE = ("errors", *CATALOGUE_TYPES, "scheduling", "rewriting", "engines", "guessing", "ollama")
 EDGES = {"asyncio", "subprocess", "socket", "time", "threading", "os", "pathlib", "httpx", "psutil"}
 
 

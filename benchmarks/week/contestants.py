@@ -11,6 +11,7 @@ from sparkd.catalog.definitions import Model
 from sparkd.catalog.quantities import GIB
 from sparkd.catalog.settings import Defaults, Settings
 from sparkd.scheduling.actions import Action, Grant, Launch, Refuse, Terminate
+from sparkd.scheduling.claim import PLAIN_CLAIM, Claim
 from sparkd.scheduling.ledger import NEVER
 from sparkd.scheduling.memory import compute_budget, estimate_footprint
 from sparkd.scheduling.scheduler import Scheduler
@@ -52,9 +53,9 @@ class Sparkd:
         self._clients: dict[int, tuple[Granter, Refuser]] = {}
         self._next_tick = NEVER
 
-    def ask(self, model: str, grant: Granter, refuse: Refuser) -> None:
+    def ask(self, model: str, grant: Granter, refuse: Refuser, claim: Claim = PLAIN_CLAIM) -> None:
         """A client asks for the model."""
-        ticket, actions = self._scheduler.on_request(model, self._simulation.now)
+        ticket, actions = self._scheduler.on_request(model, self._simulation.now, claim)
         self._clients[ticket] = grant, refuse
         self._carry_out(actions)
 
@@ -112,11 +113,11 @@ class KnownSessions(Sessions, kw_only=True):
 class Prophet(Sparkd):
     """sparkd's scheduler, but it knows how long each session that has begun will last."""
 
-    def ask(self, model: str, grant: Granter, refuse: Refuser) -> None:
+    def ask(self, model: str, grant: Granter, refuse: Refuser, claim: Claim = PLAIN_CLAIM) -> None:
         """A client asks for the model."""
         if (entry := self._scheduler.entry(model)) and not isinstance(entry.sessions, KnownSessions):
             entry.sessions = KnownSessions(rest=partial(self._simulation.rest_of_sessions, model))
-        super().ask(model, grant, refuse)
+        super().ask(model, grant, refuse, claim)
 
 
 class LlamaSwap:
@@ -130,7 +131,7 @@ class LlamaSwap:
         self._busy = 0
         self._utility_queue: list[Granter] = []
 
-    def ask(self, model: str, grant: Granter, refuse: Refuser) -> None:  # noqa: ARG002 - never refuses
+    def ask(self, model: str, grant: Granter, refuse: Refuser, claim: Claim = PLAIN_CLAIM) -> None:  # noqa: ARG002 - first in, first out
         """A client asks for the model."""
         if self._simulation.household.models[model].lifecycle == "normal":
             self._queue.append((model, grant))
@@ -188,7 +189,7 @@ class Ollama:
         self._loading: str | None = None
         self._is_freeing = False
 
-    def ask(self, model: str, grant: Granter, refuse: Refuser) -> None:  # noqa: ARG002 - never refuses
+    def ask(self, model: str, grant: Granter, refuse: Refuser, claim: Claim = PLAIN_CLAIM) -> None:  # noqa: ARG002 - first in, first out
         """A client asks for the model."""
         if model in self._used_at:
             self._serve(model, grant)

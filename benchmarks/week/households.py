@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
+from sparkd.scheduling.claim import PLAIN_CLAIM, Claim
+
 HOUR = 3600.0
 DAY = 24 * HOUR
 DAYS = 7
@@ -28,6 +30,7 @@ class Request:
     model: str
     service: float
     pause: float = 0.0
+    claim: Claim = PLAIN_CLAIM
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from itertools import count
 from typing import Protocol
 
 from benchmarks.week.households import Household, Request
+from sparkd.scheduling.claim import Claim
 
 STOP_TIME = 4.0
 """From SIGTERM until the last process of an engine has exited."""
@@ -25,7 +26,11 @@ class Contestant(Protocol):
     """Rules that decide which models are in memory."""
 
     def ask(
-        self, model: str, grant: Callable[[Callable[[], None]], None], refuse: Callable[[], None]
+        self,
+        model: str,
+        grant: Callable[[Callable[[], None]], None],
+        refuse: Callable[[], None],
+        claim: Claim,
     ) -> None:
         """A client asks for the model. Call `grant` with what to call when its response is complete, or `refuse`."""
 
@@ -114,7 +119,7 @@ class Simulation:
                 requests.popleft()
                 self.after(RETRY_PAUSE, ask)
 
-            contestant.ask(request.model, grant, refuse)
+            contestant.ask(request.model, grant, refuse, request.claim)
 
         return ask
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from sparkd.catalog.hosts import is_loopback_host, parse_authority
+from sparkd.catalog.settings import Server
 
 LOCALHOST: Final = "localhost"
 LOOPBACKS: Final = ("127.0.0.1", "::1")
@@ -51,6 +52,13 @@ def listen_addresses(listen: str | Iterable[str]) -> list[tuple[str, int]]:
         for host in (LOOPBACKS if name.lower() == LOCALHOST else (name,))
     ]
     return list(dict.fromkeys(each))
+
+
+def client_addresses(server: Server) -> Iterator[tuple[str, list[tuple[str, int]]]]:
+    """Each key of `[server]` that has addresses for clients, and these. Raises ValueError."""
+    yield "listen", listen_addresses(server.listen)
+    if server.ollama_listen:
+        yield "ollama_listen", listen_addresses(server.ollama_listen)
 
 
 def is_local(address: str) -> bool:

@@ -37,6 +37,14 @@ class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "systemd passes a socket."
         ),
     ] = "localhost:8009"
+    ollama_listen: Annotated[
+        str | tuple[str, ...],
+        Meta(
+            description="Further addresses, as in `listen`, for programs that look for Ollama at its own port, such as "
+            '"localhost:11434". Everything is served at each of them. Unset: none. Ignored when systemd passes a '
+            "socket; enable `sparkd-ollama.socket` instead."
+        ),
+    ] = ()
     max_body: Annotated[Bytes, Meta(description="Largest request body; larger ones get 413.")] = 64 * MIB
     api_key_file: Annotated[
         Location | None,
@@ -93,6 +101,13 @@ class Queue(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_length: Annotated[Count, Meta(description="The most requests that wait at once; others get 429.")] = (
         1024
     )
+    keep_place: Annotated[
+        Seconds,
+        Meta(
+            description="A client that leaves the queue and requests the same model again within this time gets its "
+            "place back. 0 turns this off."
+        ),
+    ] = 90.0
 
 
 class Memory(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

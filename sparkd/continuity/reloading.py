@@ -139,7 +139,11 @@ def _read_changes(old: Catalogue) -> tuple[Catalogue, Reload]:
 
 def _find_fixed_changes(old: Catalogue, new: Catalogue) -> list[str]:
     """Return the changes that need a restart: of the listening address, and of folders that engines use."""
-    changed = ["server.listen"] if new.settings.server.listen != old.settings.server.listen else []
+    changed = [
+        f"server.{key}"
+        for key in ("listen", "ollama_listen")
+        if getattr(new.settings.server, key) != getattr(old.settings.server, key)
+    ]
     changed += changed_paths(old.settings.paths, new.settings.paths)
     return [
         f"{new.path}: {key}: cannot change while sparkd runs; restart it (`systemctl restart sparkd`)"

@@ -29,11 +29,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from sparkd.catalog.definitions import Model
-from sparkd.control.disconnect import run_while_connected
 from sparkd.control.errors import EXCEPTION_HANDLERS
 from sparkd.control.interfaces import Reloader, Replacer, SupervisorInterface
 from sparkd.control.logs import LogEndpoint
 from sparkd.control.prerequisites import find_missing_prerequisites
+from sparkd.gateway.disconnect import run_while_connected
 from sparkd.hub.files import ModelFiles, RemovalResult
 from sparkd.scheduling.plan import Plan
 from sparkd.scheduling.status import ModelStatus, Reload, Status

@@ -14,8 +14,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from sparkd.control.disconnect import ClientDisconnected
 from sparkd.errors import MethodNotAllowed, PathNotFound, SparkdError
+from sparkd.gateway.body import ClientDisconnected
 
 logger = logging.getLogger(__name__)
 

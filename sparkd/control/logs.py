@@ -8,9 +8,10 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from sparkd.control.disconnect import ClientDisconnected, run_while_connected
 from sparkd.control.interfaces import SupervisorInterface
 from sparkd.errors import InvalidRequest, LogNotFound
+from sparkd.gateway.body import ClientDisconnected
+from sparkd.gateway.disconnect import run_while_connected
 from sparkd.processes.log import Log
 
 DEFAULT_LINES = 200

@@ -47,6 +47,7 @@
     │   ├── ModelBusy           429  another model uses the machine and `on_busy = "reject"`
     │   ├── QueueFull           429  the queue is full
     │   ├── WaitTimeout         503  the model was not ready within `max_wait`
+    │   ├── BackgroundPutOff    503  a background request would have had to evict a model
     │   ├── ModelStopped        503  an operator stopped the model while the request waited
     │   ├── ModelFailed         503  the model's process failed and is in backoff or quarantine
     │   ├── ModelNotLoaded      503  a request that does not load it needs it
@@ -93,6 +94,7 @@ from sparkd.errors.operations import (
 )
 from sparkd.errors.requests import (
     AccessDenied,
+    BackgroundPutOff,
     BodyTooLarge,
     ContextExceeded,
     EncodingNotSupported,
@@ -131,6 +133,7 @@ from sparkd.errors.requests import (
 __all__ = [
     "AccessDenied",
     "AlreadyRunning",
+    "BackgroundPutOff",
     "BodyTooLarge",
     "CatalogueError",
     "ClientFileError",

@@ -214,6 +214,12 @@ class WaitTimeout(Refusal):
     code = "wait_timeout"
 
 
+class BackgroundPutOff(Refusal):
+    """A background request waited for a model that would have had to evict another one."""
+
+    code = "background"
+
+
 class ModelStopped(Refusal):
     """An operator stopped the model while the request waited for it."""
 

@@ -20,16 +20,19 @@ from sparkd.gateway.access import Access
 from sparkd.gateway.body import STALL
 from sparkd.gateway.endpoints import Forward, KeyRequired, Model, Models, ModelsOfOne, preflight
 from sparkd.gateway.error_responses import EXCEPTION_HANDLERS
-from sparkd.gateway.forwarding import Forwarding, Lender, public_error
+from sparkd.gateway.forwarding import Forwarding, public_error
 from sparkd.gateway.heartbeats.silence import SilenceWatch
 from sparkd.gateway.keys import Keys
 from sparkd.gateway.model_list import ModelList
+from sparkd.gateway.ollama.facts import FactsCache
+from sparkd.gateway.ollama.interfaces import Host
+from sparkd.gateway.ollama.routes import ollama_routes
 from sparkd.gateway.paths import MAX_CACHED, Path, parse_path
 from sparkd.gateway.prepared_request import PreparedRequest, Preparer
 from sparkd.gateway.request_head import HEAD, RequestHead
 from sparkd.gateway.request_log import RequestLog
 from sparkd.gateway.response_writer import ResponseWriter
-from sparkd.gateway.status_endpoints import Health, ModelHealth, Nothing, Overview, Version
+from sparkd.gateway.status_endpoints import Health, ModelHealth, Nothing, Overview, Root, Version
 from sparkd.gateway.token_counting import TokenCount
 from sparkd.scheduling.lifecycle import Residency
 from sparkd.scheduling.model_state import ModelState
@@ -51,7 +54,7 @@ def _routes() -> list[BaseRoute]:
     return [
         Route("/{path:path}", preflight, methods=["OPTIONS"]),  # CORS
         *(Route(path, Health) for path in HEALTH_PATHS),
-        Route("/", Overview),
+        Route("/", Root),
         *(Route(path, Nothing) for path in ("/favicon.ico", "/robots.txt")),
         KeyRequired(
             [
@@ -63,6 +66,7 @@ def _routes() -> list[BaseRoute]:
                 Route("/v1/{name:path}/models", ModelsOfOne),  # for clients whose base URL is /v1/<model>
                 Route("/v1/{path:path}", forward),  # /v1/… and /v1/<model>/…, any method
                 *(Route(path, forward) for path in ENGINE_PATHS),  # /tokenize, /rerank, …
+                *ollama_routes(),  # /api/chat, …
             ]
         ),
     ]
@@ -75,21 +79,22 @@ class Gateway:
     `body_stall` is how long (seconds) a client may pause within a body.
     """
 
-    served = f"Served here: /v1/…, /v1/<model>/…, /v1/models, /health, /version, {', '.join(ENGINE_PATHS)}."
+    served = f"Served here: /v1/…, /v1/<model>/…, /v1/models, /api/…, /health, /version, {', '.join(ENGINE_PATHS)}."
 
     def __init__(
         self,
         catalogue: Catalogue,
-        supervisor: Lender,
+        supervisor: Host,
         keys: Keys,
         *,
         template_of: Callable[[ModelDefinition], Template],
         body_stall: float = STALL,
     ) -> None:
-        self._supervisor = supervisor
+        self._supervisor = self.host = supervisor
         self._body_stall = body_stall
         self._template_of = template_of
         self.models = ModelList()
+        self.facts = FactsCache()
         self.log = RequestLog()
         self.serve(catalogue, keys)
         self._app = Starlette(routes=_routes(), exception_handlers=EXCEPTION_HANDLERS)

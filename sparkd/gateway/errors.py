@@ -15,8 +15,9 @@ from typing import Any, Literal
 import msgspec
 
 from sparkd.errors import Holder, ModelBusy, Refusal, SparkdError, Unauthorized
+from sparkd.ollama.documents import error_document, error_line
 
-Dialect = Literal["openai", "responses", "anthropic"]
+Dialect = Literal["openai", "responses", "anthropic", "ollama"]
 
 _encode = msgspec.json.Encoder().encode
 
@@ -35,7 +36,12 @@ _ANTHROPIC_TYPES = {
 
 
 def error_body(error: SparkdError, dialect: Dialect = "openai", request_id: bytes = b"") -> bytes:
-    """The JSON body of an error: `{"error": {"message", "type", "code", "param"}}`, or Anthropic's with its id."""
+    """The JSON body of an error: `{"error": {"message", "type", "code", "param"}}`, or Anthropic's with its id.
+
+    Ollama's is `{"error": "message"}`.
+    """
+    if dialect == "ollama":
+        return error_document(error.message)
     if dialect == "anthropic":
         fields = _anthropic(error, request_id)
         return _encode(_busy(error) | fields if isinstance(error, ModelBusy) else fields)
@@ -43,9 +49,14 @@ def error_body(error: SparkdError, dialect: Dialect = "openai", request_id: byte
 
 
 def error_event(error: SparkdError, dialect: Dialect, request_id: bytes = b"") -> bytes:
-    """Server-sent events that end a stream whose engine broke off: the error, and the end mark of the API."""
+    """What ends a stream whose engine broke off: the error, and the end mark of the API.
+
+    These are server-sent events, after the end of one that may have been cut in the middle; for Ollama, it is a line.
+    """
+    if dialect == "ollama":
+        return error_line(error.message)
     data = b"data: " + error_data(error, dialect, request_id) + b"\n\n"
-    return data + b"data: [DONE]\n\n" if dialect == "openai" else b"event: error\n" + data
+    return b"\n\n" + (data + b"data: [DONE]\n\n" if dialect == "openai" else b"event: error\n" + data)
 
 
 def error_data(error: SparkdError, dialect: Dialect, request_id: bytes = b"") -> bytes:

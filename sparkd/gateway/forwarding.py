@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import Any, Protocol, cast
 
 from sparkd.catalog.definitions import Model
 from sparkd.errors import SparkdError, UpstreamError
-from sparkd.gateway.answer import Answer
+from sparkd.gateway.answer import Answer, Writer
 from sparkd.gateway.body import Upload
 from sparkd.gateway.heartbeats.silence import SilenceWatch
 from sparkd.gateway.heartbeats.waiting import WaitingResponse
@@ -23,6 +24,7 @@ from sparkd.gateway.prepared_request import PreparedRequest
 from sparkd.gateway.request_head import RequestHead
 from sparkd.gateway.request_log import RequestLog
 from sparkd.gateway.response_writer import ResponseWriter
+from sparkd.gateway.translation import TranslatedAnswer
 from sparkd.journal.handler import event
 from sparkd.scheduling.claim import Claim
 from sparkd.scheduling.forecast import Forecast
@@ -99,7 +101,7 @@ class Forwarding:
         self._prepared = prepared
         self._lease = lease
         self._writer = writer
-        self._answer = Answer(writer, prepared.model.id, prepared.echo)
+        self._answer = self._make_answer(writer)
         self._log = log
         self._silence = silence
         self._waiting: WaitingResponse | None = None
@@ -112,6 +114,12 @@ class Forwarding:
         writer.extra = writer.request.own_headers()
         if prepared.rewrites:
             writer.extra.append((b"x-sparkd-rewrites", ", ".join(prepared.rewrites).encode()))
+
+    def _make_answer(self, writer: Writer) -> TranslatedAnswer:
+        prepared = self._prepared
+        if prepared.translation is not None:
+            return prepared.translation.answer(writer)
+        return Answer(writer, prepared.model.id, prepared.echo)
 
     # Without waiting
 
@@ -208,6 +216,7 @@ class Forwarding:
             raise self._error
         waiting = self._begin_waiting()
         await self._lease.wait()
+        self._writer.request.ready = time.monotonic()
         request = self._prepared.request
         if self._prepared.deferred_count is not None:
             request = await self._prepared.deferred_count.apply(self._lease.upstream, request)
@@ -216,7 +225,7 @@ class Forwarding:
 
     def _begin_waiting(self) -> WaitingResponse:
         waiting = self._make_waiting()
-        self._answer = waiting.engine = Answer(waiting, self._prepared.model.id, self._prepared.echo)
+        self._answer = waiting.engine = self._make_answer(waiting)
         return waiting
 
     def _make_waiting(self, *, is_sent: bool = False) -> WaitingResponse:

@@ -35,6 +35,7 @@ from sparkd.gateway.probes import is_probe
 from sparkd.gateway.request_head import RequestHead
 from sparkd.gateway.suitability import Suitability, check_has_body, check_media_type, check_method
 from sparkd.gateway.token_counting import TokenCount, find_counted_api, is_count
+from sparkd.gateway.translation import Translation
 from sparkd.rewriting import JsonBody, RequestRewriter, RewriteContext
 from sparkd.rewriting.prompt_check import check_prompt
 from sparkd.rewriting.rewrite_context import Api
@@ -58,6 +59,7 @@ class PreparedRequest(Struct, frozen=True):
     `rewrites` names the rules that changed the request; `deferred_count` is to be applied once the engine is ready.
     `echo` is the name that the response must have for the model; None if it may keep the engine's. `count` answers a
     request that only counts tokens, without the model if need be. `is_probe`: it is not to load the model.
+    `translation` serves the request in another API than the engine's.
     """
 
     model: Model
@@ -67,6 +69,7 @@ class PreparedRequest(Struct, frozen=True):
     echo: str | None = None
     count: TokenCount | None = None
     is_probe: bool = False
+    translation: Translation | None = None
 
 
 class Preparer:
@@ -142,6 +145,11 @@ class Preparer:
         if not (codings := parse_codings(values)):
             return receive, request.length
         return DecompressedBody(receive, codings, self._limits), None
+
+    async def read_json(self, request: RequestHead, receive: Receive) -> bytes | bytearray:
+        """Read a body that must be JSON. Raises RequestError and ClientDisconnected."""
+        self._limits.check(request.length or 0)
+        return await self._read_json(request, *self._decompress(request, receive))
 
     async def _read_json(
         self, request: RequestHead, receive: Receive, length: int | None

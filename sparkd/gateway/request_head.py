@@ -23,6 +23,9 @@ _run = os.urandom(4).hex()
 _ID = re.compile(rb"[!-~]{1,128}")
 """Accepted values of `x-request-id`: it is written to the journal, to the engine's log and to the response."""
 
+_OLLAMA = re.compile(rb"/+api/+(?!(?:v[12]|openai|anthropic)/|chat/+completions)", re.IGNORECASE)
+"""How Ollama's paths begin. `/api` is also what some clients put in front of `/v1`."""
+
 _EXPOSED = (
     b"access-control-expose-headers",
     b"Content-Length, Content-Range, Retry-After, X-Request-Id, X-Sparkd-Estimate, X-Sparkd-Rewrites",
@@ -37,8 +40,9 @@ class RequestHead:
     """The head of a request. `fields` has each header once (the last wins); `headers` has them all, in order.
 
     `length` is the announced length of the body in bytes, None for a chunked one. `began` is when the request arrived,
-    in seconds of the monotonic clock; `model` is the id of the requested model, once it is known. `local` is the
-    address that the client has connected to. `page_allowed`: the web page in `Origin` may read the response.
+    in seconds of the monotonic clock, `ready` when its model was ready for it if it had to wait, otherwise None.
+    `model` is the id of the requested model, once it is known. `local` is the address that the client has connected to.
+    `page_allowed`: the web page in `Origin` may read the response.
     `key` is the name of the client's API key, None if it has none; `client` the program that the client is.
     """
 
@@ -57,10 +61,12 @@ class RequestHead:
         "page_allowed",
         "query",
         "raw_path",
+        "ready",
     )
 
     def __init__(self, scope: Mapping[str, Any]) -> None:
         self.began = time.monotonic()
+        self.ready: float | None = None
         self.model: str | None = None
         self.page_allowed = False
         self.key: str | None = None
@@ -83,6 +89,8 @@ class RequestHead:
     @property
     def dialect(self) -> Dialect:
         """The API that the client uses, by its path."""
+        if _OLLAMA.match(self.raw_path) is not None:
+            return "ollama"
         if b"/messages" in self.raw_path:
             return "anthropic"
         return "responses" if b"/responses" in self.raw_path else "openai"

@@ -30,7 +30,10 @@ _FIXED = frozenset({b"content-length", b"content-encoding"})
 _OWN = frozenset({b"x-request-id", b"x-sparkd-rewrites"})
 """Headers that only sparkd sets."""
 
-_ERROR_EVENTS = (b'\ndata: {"error"', b"\nevent: error", b"\nevent: response.failed")
+_STREAMS = (b"text/event-stream", b"application/x-ndjson")
+"""Types of streams whose last event or line may be an error."""
+
+_ERROR_EVENTS = (b'\ndata: {"error"', b"\nevent: error", b"\nevent: response.failed", b'\n{"error"')
 """Error events, as vLLM sends them if it fails in the middle of a response. In texts, JSON has no line ends."""
 
 _JOIN_BELOW = 16 * 1024
@@ -104,7 +107,7 @@ class ResponseWriter:
         lines = [STATUS_LINE[status]]
         has_length = False
         for name, value in headers:
-            if name == b"content-type" and value.startswith(b"text/event-stream"):
+            if name == b"content-type" and value.startswith(_STREAMS):
                 self._takes_events = True
                 # Otherwise an nginx in front would hold events back.
                 lines.append(b"x-accel-buffering: no\r\n")
@@ -218,8 +221,7 @@ class ResponseWriter:
         Any other response ends early and its connection is closed, so the client notices that the body is incomplete.
         """
         if self._takes_events and not self._is_fixed:
-            # The blank line ends an event that was cut in the middle.
-            self.end_with(b"\n\n" + error_event(error, self.request.dialect, self.request.identify()))
+            self.end_with(error_event(error, self.request.dialect, self.request.identify()))
         else:
             self._write(self._take_unsent(), more=True)
 

@@ -5,7 +5,7 @@
 | `/healthz`, `/health`, `/ping` | load balancers, guidellm, SageMaker's clients |
 | `/v1/<model>/health`, `/v1/<model>/ping` | the same, with a base URL that has the model in it |
 | `/version` | clients of vLLM |
-| `/`, `/v1` | people, and clients that check whether anything responds |
+| `/`, `/v1` | people, and clients that check whether anything responds; at `/`, those of Ollama look for its text |
 | `/favicon.ico`, `/robots.txt` | browsers |
 """
 
@@ -31,8 +31,8 @@ _encode = msgspec.json.Encoder().encode
 
 _OVERVIEW = _encode(
     {
-        "message": "sparkd serves the models of this machine, with the APIs of OpenAI and Anthropic.",
-        "base_urls": {"openai": "/v1", "anthropic": "/"},
+        "message": "sparkd serves the models of this machine, with the APIs of OpenAI, Anthropic and Ollama.",
+        "base_urls": {"openai": "/v1", "anthropic": "/", "ollama": "/"},
         "models": "/v1/models",
         "endpoints": [
             "/v1/chat/completions",
@@ -41,6 +41,7 @@ _OVERVIEW = _encode(
             "/v1/messages",
             "/v1/embeddings",
             "/v1/<model>/…",
+            "/api/chat",
         ],
         "health": "/health",
         "version": "/version",
@@ -74,6 +75,17 @@ class Version(HTTPEndpoint):
     async def get(self, request: Request) -> Response:
         """The version."""
         return respond(request, _VERSION)
+
+
+class Root(HTTPEndpoint):
+    """What is served here, for browsers and for clients that want JSON; Ollama's text for all others."""
+
+    async def get(self, request: Request) -> Response:
+        """Ollama's clients check the status, and some the text."""
+        accepted = request.headers.get("accept", "")
+        if "text/html" in accepted or "application/json" in accepted:
+            return respond(request, _OVERVIEW)
+        return respond(request, b"Ollama is running", media_type="text/plain")
 
 
 class Overview(HTTPEndpoint):

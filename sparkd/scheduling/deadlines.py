@@ -18,6 +18,7 @@ def next_deadline(ledger: Ledger, now: float) -> float:
     if ledger.queue:
         deadlines.append(next(iter(ledger.queue.values())).deadline)
         deadlines += _eviction_times(ledger, now)
+        deadlines += _place_ends(ledger, now)
     return min((at for at in deadlines if at > now), default=NEVER)
 
 
@@ -48,3 +49,12 @@ def _eviction_times(ledger: Ledger, now: float) -> Iterator[float]:
     demand = measure_demand(waiting, ledger.max_wait)
     for rival in waiting:
         yield from (eviction_time(victim, rival, demand, now) for victim in ready)
+
+
+def _place_ends(ledger: Ledger, now: float) -> Iterator[float]:
+    """When starts that no request waits for are protected no longer, because the places of their clients expire."""
+    for entry in ledger.active.values():
+        if entry.state is State.STARTING and not entry.waiting_weight:
+            until = ledger.places.kept_until(entry.model.id, now)
+            if until is not None:
+                yield until

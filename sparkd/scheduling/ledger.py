@@ -12,19 +12,27 @@ from sparkd.catalog.definitions import Model
 from sparkd.scheduling.claim import PLAIN_CLAIM, Claim
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.memory import Basis
+from sparkd.scheduling.places import Places
+from sparkd.scheduling.priorities import rank, weight
 from sparkd.scheduling.sessions import Sessions
 
 NEVER = float("inf")
 
 
 class Ticket(Struct, frozen=True):
-    """A request in the ledger. `arrived` and `deadline` are seconds of the caller's clock."""
+    """A request in the ledger. `arrived` and `deadline` are seconds of the caller's clock.
+
+    A client that returns has its earlier `arrived`. `rank` orders waiting requests and `weight` is how many normal ones
+    it counts as, 0 in the background; see priorities.py.
+    """
 
     id: int
     model: str
     arrived: float
     deadline: float
-    claim: Claim = PLAIN_CLAIM
+    claim: Claim
+    rank: float
+    weight: float
 
 
 class Preparation(Struct, frozen=True):
@@ -40,9 +48,10 @@ class Entry(Struct, eq=False):
     `footprint` is bytes and `basis` where that number comes from; other numbers are counts or seconds. `leases` has
     the tickets granted on the current run, with the time of each grant. `cause` is why the last process failed,
     `reason` why this one must stop. `killed`: the memory guard killed this run; `guard_kills`: how many runs it
-    has killed. `withdrawn`: the model was removed from the catalogue, or disabled. `arrivals` is the sum of the times
-    when the waiting requests arrived. `load_time`, `answer_time` and `stop_time` are what its last load, its requests
-    and its last end took; 0 if unknown.
+    has killed. `withdrawn`: the model was removed from the catalogue, or disabled. `waiting_weight` and `leased_weight`
+    are the sums of the weights of the requests that wait for it and use it: 0 if only background requests do.
+    `arrivals` is the sum of the times when the waiting requests arrived, each times its weight.
+    `load_time`, `answer_time` and `stop_time` are what its last load, its requests and its last end took; 0 if unknown.
     """
 
     model: Model
@@ -68,8 +77,12 @@ class Entry(Struct, eq=False):
     killed: bool = False
     guard_kills: int = 0
     withdrawn: bool = False
+    waiting_weight: float = 0.0
+    leased_weight: float = 0.0
     arrivals: float = 0.0
     sessions: Sessions = field(default_factory=Sessions)
+    _first: Ticket | None = None
+    _urgency: float | None = None
 
     @property
     def is_resident(self) -> bool:
@@ -85,6 +98,54 @@ class Entry(Struct, eq=False):
     def is_idle(self) -> bool:
         """Whether it is ready and not in use."""
         return self.state is State.READY and not self.leases
+
+    @property
+    def first(self) -> Ticket:
+        """The waiting request whose turn comes first. There must be one that is not in the background."""
+        if self._first is None:
+            self._first = min(
+                (ticket for ticket in self.waiting.values() if ticket.weight), key=lambda ticket: ticket.rank
+            )
+        return self._first
+
+    @property
+    def urgency(self) -> float:
+        """The weight of the most important waiting request; that of a normal one if none waits."""
+        if self._urgency is None:
+            self._urgency = max((ticket.weight for ticket in self.waiting.values()), default=0.0)
+        return self._urgency or 1.0
+
+    def add_waiting(self, ticket: Ticket) -> None:
+        """Add a waiting request."""
+        self.waiting[ticket.id] = ticket
+        self.waiting_weight += ticket.weight
+        self.arrivals += ticket.weight * ticket.arrived
+        if self._first is not None and ticket.weight and ticket.rank < self._first.rank:
+            self._first = ticket
+        if self._urgency is not None and ticket.weight > self._urgency:
+            self._urgency = ticket.weight
+
+    def remove_waiting(self, ticket: Ticket) -> None:
+        """Remove a waiting request."""
+        del self.waiting[ticket.id]
+        self.waiting_weight -= ticket.weight
+        self.arrivals = self.arrivals - ticket.weight * ticket.arrived if self.waiting_weight else 0.0
+        if self._first is not None and self._first.id == ticket.id:
+            self._first = None
+        if self._urgency == ticket.weight:
+            self._urgency = None
+
+    def replace_waiting(self, ticket: Ticket) -> None:
+        """Replace a waiting request by itself with another deadline and rank."""
+        self.waiting[ticket.id] = ticket
+        self._first = None
+
+    def waiting_in_order(self) -> list[int]:
+        """The tickets that wait, the one whose turn comes first at the front."""
+        if len(self.waiting) == 1:
+            return list(self.waiting)
+        in_order = sorted(self.waiting.values(), key=lambda ticket: (not ticket.weight, ticket.rank))
+        return [ticket.id for ticket in in_order]
 
     @property
     def is_quarantined(self) -> bool:
@@ -107,15 +168,20 @@ class Entry(Struct, eq=False):
 
 
 class Ledger:
-    """Entries and tickets. Only the scheduler changes them, without an await in between."""
+    """Entries and tickets. Only the scheduler changes them, without an await in between.
 
-    def __init__(self, max_wait: float) -> None:
+    `max_wait` is the longest wait of a request and `keep_place` how long the place of one that left is kept, in
+    seconds.
+    """
+
+    def __init__(self, max_wait: float, keep_place: float = 0.0) -> None:
         self.max_wait = max_wait
+        self.places = Places(keep_place)
         self._last_ticket = 0
         self.active: dict[str, Entry] = {}
         self.inactive: dict[str, Entry] = {}
         self.queue: OrderedDict[int, Ticket] = OrderedDict()
-        self.leases: dict[int, tuple[Entry, int]] = {}
+        self.leases: dict[int, tuple[Entry, int, float]] = {}
         self.preparation: Preparation | None = None
 
     def copy(self) -> Ledger:
@@ -125,7 +191,8 @@ class Ledger:
         twin.active = {name: entries[id(entry)] for name, entry in self.active.items()}
         twin.inactive = {name: entries[id(entry)] for name, entry in self.inactive.items()}
         twin.queue = self.queue.copy()
-        twin.leases = {ticket: (entries[id(entry)], run) for ticket, (entry, run) in self.leases.items()}
+        twin.leases = {ticket: (entries[id(lease[0])], *lease[1:]) for ticket, lease in self.leases.items()}
+        twin.places = self.places.copy()
         return twin
 
     def all_entries(self) -> list[Entry]:
@@ -141,51 +208,97 @@ class Ledger:
     def set_max_wait(self, max_wait: float) -> None:
         """Set the longest wait of all tickets, in seconds, including those that wait already. The oldest one still
         expires first."""
-        self.max_wait = max_wait
+        longer, self.max_wait = max_wait - self.max_wait, max_wait
         for ticket in self.queue.values():
-            extended = structs.replace(ticket, deadline=ticket.arrived + max_wait)
-            self.queue[ticket.id] = self.active[ticket.model].waiting[ticket.id] = extended
+            extended = structs.replace(
+                ticket,
+                deadline=ticket.deadline + longer,
+                rank=rank(ticket.arrived, ticket.claim, max_wait),
+            )
+            self.queue[ticket.id] = extended
+            self.active[ticket.model].replace_waiting(extended)
 
     def enqueue(self, entry: Entry, now: float, claim: Claim = PLAIN_CLAIM) -> Ticket:
-        """Add a new ticket at the end of the queue."""
-        if not entry.leases and not entry.waiting and entry.last_used:
+        """Add a new ticket to the queue: at its end, or in the place that its client had before it left."""
+        own_weight = weight(claim)
+        if own_weight and entry.last_used and not (entry.leased_weight or entry.waiting_weight):
             entry.sessions.add_pause(entry.last_used, now, is_ready=entry.state is State.READY)
         self._last_ticket += 1
-        ticket = Ticket(self._last_ticket, entry.model.id, now, now + self.max_wait, claim)
+        arrived = now
+        if self.places.kept and (kept := self.places.take(entry.model.id, claim, now)) is not None:
+            arrived = kept
+        ticket = Ticket(
+            self._last_ticket,
+            entry.model.id,
+            arrived,
+            now + self.max_wait,
+            claim,
+            rank(arrived, claim, self.max_wait),
+            own_weight,
+        )
         self.queue[ticket.id] = ticket
-        entry.waiting[ticket.id] = ticket
-        entry.arrivals += now
+        entry.add_waiting(ticket)
         return ticket
 
-    def dequeue(self, ticket_id: int) -> Entry:
-        """Remove a waiting ticket and return its model's entry."""
+    def dequeue(self, ticket_id: int) -> tuple[Entry, Ticket]:
+        """Remove a waiting ticket; return it and its model's entry."""
         ticket = self.queue.pop(ticket_id)
         entry = self.active[ticket.model]
-        del entry.waiting[ticket_id]
-        entry.arrivals = entry.arrivals - ticket.arrived if entry.waiting else 0.0
-        return entry
+        entry.remove_waiting(ticket)
+        return entry, ticket
+
+    def dequeue_with_place(self, ticket_id: int, now: float) -> None:
+        """Remove a waiting ticket, and keep its place for its client."""
+        _, ticket = self.dequeue(ticket_id)
+        self.places.keep(ticket.model, ticket.claim, ticket.arrived, now)
 
     def grant_lease(self, entry: Entry, ticket_id: int, now: float) -> None:
         """Turn a waiting ticket into a lease on the entry's current run."""
-        self.dequeue(ticket_id)
+        _, ticket = self.dequeue(ticket_id)
         entry.leases[ticket_id] = now
-        entry.sessions.clients = max(entry.sessions.clients, len(entry.leases))
-        entry.last_used = now
-        self.leases[ticket_id] = (entry, entry.run)
+        self.leases[ticket_id] = (entry, entry.run, ticket.weight)
+        if ticket.weight:
+            entry.leased_weight += ticket.weight
+            entry.sessions.add_use(ticket.weight, entry.leased_weight)
+            entry.last_used = now
 
     def end_lease(self, ticket_id: int, now: float) -> Entry:
-        """End a lease and return its model's entry. A lease on an earlier run does not change the current one."""
-        entry, run = self.leases.pop(ticket_id)
+        """End a lease and return its model's entry. A lease on an earlier run does not change the current one.
+
+        A background request does not count as use: its model is idle since its last other request.
+        """
+        entry, run, lease_weight = self.leases.pop(ticket_id)
         if run != entry.run or ticket_id not in entry.leases:
             return entry
         duration = now - entry.leases.pop(ticket_id)
-        entry.answer_time = duration if not entry.answer_time else 0.8 * entry.answer_time + 0.2 * duration
-        entry.last_used = now
+        if lease_weight:
+            entry.leased_weight -= lease_weight
+            entry.answer_time = (
+                duration if not entry.answer_time else 0.8 * entry.answer_time + 0.2 * duration
+            )
+            entry.last_used = now
         return entry
 
+    def end_leases(self, entry: Entry) -> None:
+        """End all leases on a run whose process has ended. Their tickets are returned later."""
+        entry.leases.clear()
+        entry.leased_weight = 0.0
+
     def waiting_models(self) -> list[Entry]:
-        """Entries of stopped models that requests wait for, the one with the oldest request first."""
-        waiting = [entry for entry in self.active.values() if entry.waiting and entry.state is State.STOPPED]
+        """Entries of stopped models that requests wait for, in the order of their turns. Background requests have no
+        turn."""
+        waiting = [
+            entry for entry in self.active.values() if entry.waiting_weight and entry.state is State.STOPPED
+        ]
+        return sorted(waiting, key=lambda entry: (entry.first.rank, entry.first.id))
+
+    def background_models(self) -> list[Entry]:
+        """Entries of stopped models that only background requests wait for, the one with the oldest first."""
+        waiting = [
+            entry
+            for entry in self.active.values()
+            if entry.waiting and not entry.waiting_weight and entry.state is State.STOPPED
+        ]
         return sorted(waiting, key=lambda entry: next(iter(entry.waiting)))
 
     def residents(self) -> Iterator[Entry]:

@@ -31,7 +31,8 @@ class OwnerEvents(RunEvents):
     ) -> None:
         """`can_prepare`: whether the start of the model can begin before its memory is free. `load_time`: the seconds
         that its last start took, None if unknown."""
-        super().__init__(Ledger(settings.queue.max_wait), budget, footprint, settings, can_prepare)
+        ledger = Ledger(settings.queue.max_wait, settings.queue.keep_place)
+        super().__init__(ledger, budget, footprint, settings, can_prepare)
         self._models = models
         self._load_time = load_time
 
@@ -81,6 +82,7 @@ class OwnerEvents(RunEvents):
         kept = replace(budget, leaked=self.budget.leaked, launchers=self.budget.launchers)
         self._apply_settings(kept, footprint, settings)
         self._ledger.set_max_wait(settings.queue.max_wait)
+        self._ledger.places.seconds = settings.queue.keep_place
         for entry in self._ledger.all_entries():
             model = models.get(entry.model.id)
             entry.withdrawn = model is None or not model.enabled

@@ -1,28 +1,29 @@
 """The scheduling policy: which actions follow from the ledger. scheduler.py writes events into the ledger.
 
-The policy, in order: serve ready models. Launch a model for the oldest ticket whose model is stopped, one launch at a
-time and while nothing else stops (engines measure the memory of the whole machine while they start). To free memory,
-evict idle models first, then drain busy ones; evictions.py chooses them, and residency.py decides when each may go. The
-next model is prepared while they leave. The utility model has its own lane.
+The policy, in order: serve ready models. Launch the model of the ticket whose turn comes first, which is the oldest one
+if all have one priority (priorities.py): one launch at a time and while nothing else stops (engines measure the memory
+of the whole machine while they start). To free memory, evict idle models first, then drain busy ones; evictions.py
+chooses them, and residency.py decides when each may go. The next model is prepared while they leave (launches.py). The
+utility model has its own lane. Background requests come last (background.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from sparkd.errors import Refusal
 from sparkd.scheduling import refusals
 from sparkd.scheduling.actions import Action, Grant
+from sparkd.scheduling.background import BackgroundPolicy
 from sparkd.scheduling.deadlines import idle_deadline, next_deadline
-from sparkd.scheduling.evictions import choose_evictions, fits
+from sparkd.scheduling.evictions import choose_evictions
 from sparkd.scheduling.ledger import Entry
 from sparkd.scheduling.lifecycle import Event, State
-from sparkd.scheduling.memory import Budget
+from sparkd.scheduling.priorities import importance
 from sparkd.scheduling.residency import RELEASE_TIME, eviction_time, load_time, measure_demand
-from sparkd.scheduling.steps import PREPARE_MEMORY, PREPARED_MEMORY, SchedulingSteps
 
 
-class SchedulingPolicy(SchedulingSteps):
+class SchedulingPolicy(BackgroundPolicy):
     """Reads the ledger and decides for every model. RunEvents, its subclass, adds events."""
 
     def _decide(self, now: float, touched: Entry | None = None) -> list[Action]:
@@ -34,7 +35,7 @@ class SchedulingPolicy(SchedulingSteps):
         if touched and touched.state is State.READY and now < self.deadline:
             self._grant_waiting(touched, now)
             if (
-                touched.leases or not self._ledger.queue
+                touched.leased_weight or not self._ledger.queue
             ):  # otherwise a rival may need the memory of this model, which is idle now
                 self.deadline = min(self.deadline, idle_deadline(touched))
                 return self._take_actions()
@@ -50,12 +51,20 @@ class SchedulingPolicy(SchedulingSteps):
         return self._take_actions()
 
     def _refuse_expired(self, now: float) -> None:
-        """Refuse tickets that have waited for `max_wait`. It is the same for all, so the oldest expires first."""
+        """Refuse tickets that have waited for `max_wait`. It is the same for all, so the oldest expires first.
+
+        Their places are kept: the clients may retry.
+        """
         queue = self._ledger.queue
         while queue and (ticket := next(iter(queue.values()))).deadline <= now:
             entry = self._ledger.active[ticket.model]
             others = list(self._ledger.residents())
-            self._refuse(ticket.id, refusals.wait_timeout_error(entry, self._ledger.max_wait, others))
+            if ticket.claim.background and entry.state is State.STOPPED:
+                error: Refusal = refusals.background_error(entry, others)
+            else:
+                error = refusals.wait_timeout_error(entry, self._ledger.max_wait, others)
+            self._refuse(ticket.id, error)
+            self._ledger.places.keep(ticket.model, ticket.claim, ticket.arrived, now)
 
     def _advance(self, entry: Entry, now: float) -> None:
         """Advance one model as far as the clock and its leases allow."""
@@ -87,16 +96,16 @@ class SchedulingPolicy(SchedulingSteps):
         return None
 
     def _grant_waiting(self, entry: Entry, now: float) -> None:
-        """Grant all tickets that wait for a ready model; evict it when its idle timeout has passed."""
-        while entry.waiting:
-            ticket_id = next(iter(entry.waiting))
+        """Grant all tickets that wait for a ready model, in the order of their turns; evict it when its idle timeout
+        has passed."""
+        for ticket_id in entry.waiting_in_order() if entry.waiting else ():
             self._ledger.grant_lease(entry, ticket_id, now)
             self._actions.append(Grant(ticket_id, entry.model.id, entry.run))
         if now >= idle_deadline(entry) and not self._starting_entry():
             self._evict(entry, now, f"idle for {entry.model.idle_timeout:.0f} seconds")
 
     def _launch_next(self, now: float) -> list[Entry]:
-        """Launch a model, or free memory, for the oldest ticket of each lane whose model is stopped.
+        """Launch a model, or free memory, for the ticket of each lane whose turn it is and whose model is stopped.
 
         Return the models that are next in their lanes and must wait.
         """
@@ -114,16 +123,14 @@ class SchedulingPolicy(SchedulingSteps):
                 lanes = (True, False) if entry.model.lifecycle == "exclusive" else (lane,)
                 ahead = dict.fromkeys(lanes, entry) | ahead
                 heads.append(entry)
+        self._launch_in_background(now)
         return heads
 
     def _launch_or_refuse(self, entry: Entry, now: float) -> bool:
         """Return whether the entry was launched or refused. If not, it waits and blocks its lane."""
         residents = list(self._ledger.residents())
         if starting := self._starting_entry():
-            # A start in the other lane is not a reason to refuse: it does not take this lane's memory.
-            return starting.is_utility is entry.is_utility and self._refuse_if_queueing_is_off(
-                entry, [starting], now
-            )
+            return self._wait_or_refuse_during_start(starting, entry, now)
         leaving = choose_evictions(entry, residents, self._available_budget(entry, residents), now)
         if leaving is None and choose_evictions(entry, residents, self.budget, now) is not None:
             return self._refuse_if_memory_short(entry, residents)
@@ -143,8 +150,16 @@ class SchedulingPolicy(SchedulingSteps):
             self._evict(victim, now, f"making room for {entry.model.id}")
         return self._launch_if_possible(entry, now)
 
+    def _wait_or_refuse_during_start(self, starting: Entry, entry: Entry, now: float) -> bool:
+        """Let the entry wait while another model starts. Return whether it was refused instead."""
+        if self._end_unwanted_start(starting, entry, now):
+            return False
+        # A start in the other lane is not a reason to refuse: it does not take this lane's memory.
+        is_same_lane = starting.is_utility is entry.is_utility
+        return is_same_lane and self._refuse_if_queueing_is_off(entry, [starting], now)
+
     def _launch_meanwhile(self, entry: Entry, head: Entry, now: float) -> bool:
-        """Launch the entry although an older request waits for the head, if it is ready before the head's rivals leave.
+        """Launch the entry although the head's turn comes first, if it is ready before the head's rivals leave.
 
         Only idle models whose residency is over are evicted for it. Return whether it was launched.
         """
@@ -166,56 +181,6 @@ class SchedulingPolicy(SchedulingSteps):
     def _is_free(self, victim: Entry, rival: Entry, now: float) -> bool:
         return victim.is_idle and now >= eviction_time(victim, rival, self._demand, now)
 
-    def _launch_if_possible(self, entry: Entry, now: float) -> bool:
-        residents = list(self._ledger.residents())
-        others_changing = any(
-            each.killed or each.state not in (State.READY, State.DRAINING) for each in residents
-        )
-        budget = self._available_budget(entry, residents)
-        if others_changing or not fits(entry, residents, budget):
-            return False
-        if not fits(entry, residents, budget.beside_launchers()):
-            self._end_launchers()
-            return False
-        self._launch(entry, now)
-        return True
-
-    def _update_preparation(self, heads: Iterable[Entry], now: float) -> None:
-        """Prepare the model that launches once others have left. Discard the preparation of any other model."""
-        residents = list(self._ledger.residents())
-        next_models = [
-            entry for entry in heads if self._only_waits_for_others_to_leave(entry, residents, now)
-        ]
-        prepared = self._ledger.preparation
-        if prepared and all(entry.model.id != prepared.model for entry in next_models):
-            self._discard()
-        is_leaving = any(resident.state is not State.READY for resident in residents)
-        if next_models and is_leaving and not self._ledger.preparation and self._has_memory_to_prepare():
-            able = (entry for entry in next_models if self._can_prepare(entry.model))
-            if entry := next(able, None):
-                self._prepare(entry)
-
-    def _only_waits_for_others_to_leave(self, entry: Entry, residents: list[Entry], now: float) -> bool:
-        """Whether the model launches as soon as the models that are leaving have left."""
-        if not entry.waiting or self._starting_entry():
-            return False
-        return choose_evictions(entry, residents, self.budget, now) == []
-
-    def _has_memory_to_prepare(self) -> bool:
-        return self.available is None or self.available - self.guard.floor >= PREPARE_MEMORY
-
-    def _available_budget(self, entry: Entry, residents: list[Entry]) -> Budget:
-        """The budget within the machine's memory: what residents have reserved and launchers use, plus what is
-        available beyond the floor. A guessed footprint is everything a model may use: it runs alone, and the guard
-        watches its real use."""
-        if self.available is None or entry.basis == "guessed":
-            return self.budget
-        reserved = sum(resident.footprint for resident in residents)
-        if (prepared := self._ledger.preparation) and prepared.model == entry.model.id:
-            reserved += PREPARED_MEMORY
-        free = max(0, self.available - self.guard.floor) + self.budget.launchers
-        return self.budget.limited_to(free + reserved)
-
     def _refuse_if_memory_short(self, entry: Entry, residents: list[Entry]) -> bool:
         """The model fits the budget but not the machine: wait for a model that is leaving. If there is none, refuse."""
         if any(resident.state not in (State.STARTING, State.READY) for resident in residents):
@@ -234,8 +199,10 @@ class SchedulingPolicy(SchedulingSteps):
         return True
 
     def _refuse_excess(self) -> None:
-        """Refuse the newest tickets beyond `queue.max_length`."""
-        longest = self._queue_settings.max_length
-        while len(self._ledger.queue) > longest:
-            newest = next(reversed(self._ledger.queue))
-            self._refuse(newest, refusals.queue_full_error(longest))
+        """Refuse tickets beyond `queue.max_length`: the least important ones, the newest of them first."""
+        longest, queue = self._queue_settings.max_length, self._ledger.queue
+        while len(queue) > longest:
+            last = min(
+                queue.values(), key=lambda ticket: (importance(ticket.claim), -ticket.arrived, -ticket.id)
+            )
+            self._refuse(last.id, refusals.queue_full_error(longest))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sparkd.catalog.quantities import GIB
 from sparkd.errors import (
+    BackgroundPutOff,
     Holder,
     InsufficientMemory,
     ModelBusy,
@@ -24,6 +25,9 @@ UPGRADE_RETRY = 2.0
 
 MEMORY_SHORTAGE_RETRY = 15.0
 """Seconds after which a client should retry, in case other programs have freed memory."""
+
+BACKGROUND_RETRY = 60.0
+"""Seconds after which a background request should be retried at the latest."""
 
 
 def _names(entries: Sequence[Entry]) -> str:
@@ -71,6 +75,17 @@ def wait_timeout_error(entry: Entry, max_wait: float, residents: Sequence[Entry]
     else:
         state = f"is {entry.state}"
     return WaitTimeout(f'Model "{entry.model.id}" was not ready within {max_wait:.0f} seconds: it {state}.')
+
+
+def background_error(entry: Entry, residents: Sequence[Entry]) -> BackgroundPutOff:
+    """Refuse because a background request would have had to evict a model, or to delay other requests."""
+    others = [resident for resident in residents if resident is not entry]
+    in_use = f", and the memory is in use by {_names(others)}" if others else ""
+    return BackgroundPutOff(
+        f'Model "{entry.model.id}" is not loaded{in_use}. '
+        "A background request loads a model only into free memory. Retry later, or name a model that is loaded.",
+        retry_after=BACKGROUND_RETRY,
+    )
 
 
 def model_failed_error(entry: Entry, now: float) -> ModelFailed:

@@ -8,8 +8,11 @@ Otherwise the memory changes hands when that is worth it:
 - The waiting requests have together waited several times what the change costs: a wrong estimate has a limit.
 - The oldest request could otherwise not be served before its deadline.
 
-Before the last of these, a busy model serves at least as long as it took to load. A model with a `min_residency` of
-its own goes after that time, or after its load time while it is busy, whatever its sessions are.
+Requests count with the weights of their priorities (priorities.py), on both sides. Background requests do not count.
+
+Before the last of these, a busy model serves at least as long as it took to load, unless more important requests wait.
+A model with a `min_residency` of its own goes after that time, or after its load time while it is busy, whatever its
+sessions are.
 """
 
 from __future__ import annotations
@@ -43,16 +46,17 @@ SUREST: Final = 0.95
 class Demand(NamedTuple):
     """The requests that wait for stopped models: how many, and the sum of the times when they arrived.
 
-    `latest` is when the next change must begin, so that all of them are served before their deadlines.
+    Both count each request with the weight of its priority. `latest` is when the next change must begin, so that all of
+    them are served before their deadlines.
     """
 
-    tickets: int
+    weight: float
     arrivals: float
     latest: float
 
     def reaches(self, cost: float) -> float:
         """When these requests have together waited for `cost` seconds."""
-        return (cost + self.arrivals) / self.tickets
+        return (cost + self.arrivals) / self.weight
 
 
 def load_time(entry: Entry) -> float:
@@ -61,17 +65,18 @@ def load_time(entry: Entry) -> float:
 
 
 def measure_demand(waiting: Sequence[Entry], max_wait: float) -> Demand:
-    """The demand for these stopped models, of which the one with the oldest request comes first.
+    """The demand for these stopped models, in the order of their turns.
 
     They are loaded one after the other. But half of `max_wait` is never too early for the first one.
     """
     latest, needed = NEVER, 0.0
     for entry in waiting:
         needed += DRAIN_TIME + RELEASE_TIME + load_time(entry)
-        oldest = next(iter(entry.waiting.values()))
-        latest = min(latest, oldest.arrived + max(max_wait - needed, max_wait / 2))
+        # Tickets are in the order of their deadlines.
+        expires = next(ticket.deadline for ticket in entry.waiting.values() if ticket.weight)
+        latest = min(latest, expires - max_wait + max(max_wait - needed, max_wait / 2))
     return Demand(
-        sum(len(entry.waiting) for entry in waiting), sum(entry.arrivals for entry in waiting), latest
+        sum(entry.waiting_weight for entry in waiting), sum(entry.arrivals for entry in waiting), latest
     )
 
 
@@ -80,21 +85,29 @@ def eviction_time(victim: Entry, rival: Entry, demand: Demand, now: float) -> fl
     if victim.model.min_residency is not None:
         return min(_residency_end(victim), demand.latest)
     change = load_time(victim) + load_time(rival) + 2 * RELEASE_TIME
-    clients, rest = victim.sessions.clients, rival.sessions.expected_rest(None)
+    clients, rest = victim.sessions.clients or 1.0, rival.sessions.expected_rest(None)
     # What the victim's clients lose by the change, less what the waiting requests lose without it, for each of these.
-    loss = clients * (change + rest) / demand.tickets - victim.sessions.expected_rest(now)
+    loss = clients * (change + rest) / demand.weight - victim.sessions.expected_rest(now)
     worthwhile = now if loss < 0 else demand.reaches(WAITING_FACTOR * change)
-    earliest = max(worthwhile, _ready_since(victim) + load_time(victim))
-    if victim.is_idle:
+    earliest = max(worthwhile, _ready_since(victim) + _least_service(victim, rival))
+    if not victim.leased_weight:
         likely = min(SUREST, KEPT_FOR_NOTHING / (KEPT_FOR_NOTHING + max(loss, 0.0)))
         earliest = min(earliest, victim.last_used + victim.sessions.expected_pause(likely))
     return min(earliest, demand.latest)
 
 
+def _least_service(victim: Entry, rival: Entry) -> float:
+    """How long a busy model serves at least: as long as it took to load, or less for more important requests.
+
+    All requests that have waited for it are served in any case.
+    """
+    return load_time(victim) * min(1.0, (victim.sessions.importance or 1.0) / rival.urgency)
+
+
 def _residency_end(entry: Entry) -> float:
     """When a model with a `min_residency` may be evicted."""
     least = entry.model.min_residency or 0.0
-    return _ready_since(entry) + (max(least, entry.load_time) if entry.leases else least)
+    return _ready_since(entry) + (max(least, entry.load_time) if entry.leased_weight else least)
 
 
 def _ready_since(entry: Entry) -> float:

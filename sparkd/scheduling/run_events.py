@@ -37,7 +37,7 @@ class RunEvents(SchedulingPolicy):
         """The run's process has ended. That is a failure, whatever its exit code, unless sparkd terminated it or a
         request is to blame (`forgiven`): then the model may start again at once."""
         entry = self._require_running(model_id, run)
-        entry.leases.clear()
+        self._ledger.end_leases(entry)
         if forgiven:
             self._forgive(entry, now)
         if entry.state in (State.STARTING, State.READY):

@@ -33,10 +33,13 @@ class Scheduler(OwnerEvents):
         return ticket.id, self._decide(now, entry)
 
     def on_leave(self, ticket_id: int, now: float) -> list[Action]:
-        """Remove a ticket: its response is complete, or its client disconnected while it waited."""
+        """Remove a ticket: its response is complete, or its client disconnected while it waited.
+
+        A client that waited may return to its place. The load of its model continues.
+        """
         if ticket_id in self._ledger.leases:
             return self._decide(now, self._ledger.end_lease(ticket_id, now))
-        self._ledger.dequeue(ticket_id)
+        self._ledger.dequeue_with_place(ticket_id, now)
         return self._decide(now)
 
     def on_tick(self, now: float) -> list[Action]:
@@ -94,6 +97,15 @@ class Scheduler(OwnerEvents):
         """Whether `size` bytes are free in the ledger and on the machine, beside everything that runs now."""
         on_machine = self.available is None or self.available - self.guard.floor >= size
         return on_machine and self.reserved + size <= self.budget.beside_launchers().bytes
+
+    def can_start_without_eviction(self, model_id: str) -> bool:
+        """Whether a background request for the model would be served: the model is loaded or loads, or fits into free
+        memory while no other request waits for a stopped model."""
+        model = self._models[model_id]
+        entry = self.entry(model_id) or Entry(model, *self.footprint(model))
+        if entry.state is State.STOPPED:
+            return self._closing_error is None and self._can_launch_in_background(entry)
+        return entry.state in (State.STARTING, State.READY)
 
     def copy(self) -> Scheduler:
         """A copy of the scheduler, for simulations."""

@@ -36,14 +36,16 @@ class Sessions(Struct):
 
     `pauses` are the last times from the end of a request to the next request. `length` is the average time that a
     session uses the model, 0 if unknown. The present session began to use the present run at `began`, and has used
-    earlier runs for `used_before`. `clients` is the most requests that it had at the same time.
+    earlier runs for `used_before`. `clients` is the most requests that it had at the same time, each counted with its
+    weight, and `importance` the weight of its most important one; 0 before the first one.
     """
 
     pauses: list[float] = field(default_factory=list)
     length: float = 0.0
     began: float = 0.0
     used_before: float = 0.0
-    clients: int = 1
+    clients: float = 0.0
+    importance: float = 0.0
 
     def add_pause(self, last_used: float, now: float, *, is_ready: bool) -> None:
         """A request arrives after a time without any. `is_ready`: the run that served the last one is still ready."""
@@ -56,7 +58,13 @@ class Sessions(Struct):
                 self.suspend(last_used)
             length = self.used_before
             self.length = length if not self.length else (1 - NEW_SHARE) * self.length + NEW_SHARE * length
-            self.began, self.used_before, self.clients = now, 0.0, 1
+            self.began, self.used_before = now, 0.0
+            self.clients = self.importance = 0.0
+
+    def add_use(self, weight: float, total: float) -> None:
+        """A request of that weight begins to use the model. `total` is the weight of all that use it now."""
+        self.importance = max(self.importance, weight)
+        self.clients = max(self.clients, total)
 
     def resume(self, now: float) -> None:
         """The model is ready."""

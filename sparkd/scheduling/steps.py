@@ -201,5 +201,5 @@ class SchedulingSteps:
             self._refuse(ticket_id, error())
 
     def _refuse(self, ticket_id: int, error: Refusal) -> None:
-        entry = self._ledger.dequeue(ticket_id)
+        entry, _ = self._ledger.dequeue(ticket_id)
         self._actions.append(Refuse(ticket_id, error, entry.model.id))

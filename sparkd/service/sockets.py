@@ -26,6 +26,10 @@ CONTROL_NAME: Final = "control"
 """FileDescriptorName= of the control socket's unit; every other socket that systemd passes is for clients."""
 
 
+OLLAMA_NAME: Final = "ollama"
+"""FileDescriptorName= of the second port for clients. It comes last: the first address is that of sparkd itself."""
+
+
 class Listeners(Struct):
     """Listening sockets."""
 
@@ -35,7 +39,7 @@ class Listeners(Struct):
 
 def take_systemd_sockets() -> Listeners:
     """Return the sockets that systemd passed to this process. Engines do not inherit them or their variables."""
-    listeners = Listeners()
+    listeners, second = Listeners(), list[socket.socket]()
     count, pid = os.environ.pop("LISTEN_FDS", "0"), os.environ.pop("LISTEN_PID", "")
     names = os.environ.pop("LISTEN_FDNAMES", "").split(":")
     if pid != str(os.getpid()) or not count.isdigit():
@@ -44,6 +48,9 @@ def take_systemd_sockets() -> Listeners:
         listener = adopt_socket(FIRST_LISTEN_FD + index)
         fd_name = names[index] if index < len(names) else ""
         (listeners.control if fd_name == CONTROL_NAME else listeners.clients).append(listener)
+        if fd_name == OLLAMA_NAME:
+            second.append(listener)
+    listeners.clients.sort(key=second.__contains__)
     return listeners
 
 
@@ -55,10 +62,11 @@ def adopt_socket(descriptor: int) -> socket.socket:
     return listener
 
 
-def listen_tcp(addresses: Sequence[tuple[str, int]]) -> list[socket.socket]:
+def listen_tcp(addresses: Sequence[tuple[str, int]], key: str = "listen") -> list[socket.socket]:
     """Listen on each address. A machine without IPv6 has no ::1, which is left out beside other addresses.
 
-    Where the port is 0, all get the same free port. Raises ListenError; then none is open.
+    Where the port is 0, all get the same free port. `key` of `[server]` has the addresses, for errors. Raises
+    ListenError; then none is open.
     """
     if any(host != "::1" for host, _ in addresses) and not _has_ipv6_loopback():
         addresses = [address for address in addresses if address[0] != "::1"]
@@ -66,7 +74,8 @@ def listen_tcp(addresses: Sequence[tuple[str, int]]) -> list[socket.socket]:
     try:
         for host, port in addresses:
             chosen = port or (listeners[0].getsockname()[1] if listeners else 0)
-            listeners.append(_listen_tcp(host, chosen, also_ipv4=("0.0.0.0", port) not in addresses))  # noqa: S104
+            also_ipv4 = ("0.0.0.0", port) not in addresses  # noqa: S104
+            listeners.append(_listen_tcp(host, chosen, key, also_ipv4=also_ipv4))
     except ListenError:
         for listener in listeners:
             listener.close()
@@ -83,7 +92,7 @@ def _has_ipv6_loopback() -> bool:
     return True
 
 
-def _listen_tcp(host: str, port: int, *, also_ipv4: bool) -> socket.socket:
+def _listen_tcp(host: str, port: int, key: str, *, also_ipv4: bool) -> socket.socket:
     """Listen on one address. `also_ipv4`: [::] takes IPv4 connections as well. Raises ListenError."""
     address = _join(host, port)
     try:
@@ -101,7 +110,7 @@ def _listen_tcp(host: str, port: int, *, also_ipv4: bool) -> socket.socket:
         if error.errno == errno.EADDRINUSE:
             raise ListenError(
                 f"{address} is in use by another program. Run `ss -ltnp 'sport = :{port}'` to see which one, "
-                "or set server.listen in the catalogue to another port"
+                f"or set server.{key} in the catalogue to another port"
             ) from error
         raise ListenError(f"cannot listen on {address}: {error.strerror}") from error
     listener.setblocking(False)

@@ -142,6 +142,11 @@ class Downloads:
         if (error := await asyncio.shield(job.ended)) is not None:
             raise error
 
+    def progress_of(self, model: Model) -> Progress | None:
+        """Return the progress of the model's download, None if none is running."""
+        job = self._jobs.get(self._make_request(model))
+        return job.progress if job else None
+
     def stop(self, model: Model) -> None:
         """Stop the model's download. Downloaded data is kept."""
         if job := self._jobs.get(self._make_request(model)):

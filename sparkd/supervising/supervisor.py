@@ -124,6 +124,10 @@ class Supervisor:
         entry = self._scheduler.entry(model.id)
         return "unloaded" if entry is None else residency(entry.state)
 
+    def can_start_without_eviction(self, model: Model) -> bool:
+        """Whether a background request for the model would be served without the eviction of another one."""
+        return self._scheduler.has_model(model.id) and self._scheduler.can_start_without_eviction(model.id)
+
     def state(self, model: Model) -> ModelState:
         """Return the model's state as clients see it, with the progress of a load or download."""
         return self.forecasts.state(model)

@@ -66,7 +66,7 @@ class Session:
     @property
     def generations(self) -> list[Exchange]:
         """The requests that the model was asked to answer."""
-        ends = ("/chat/completions", "/responses", "/messages")
+        ends = ("/chat/completions", "/responses", "/messages", "/api/chat")
         return [one for one in self.recorder.exchanges if one.path.partition("?")[0].endswith(ends)]
 
     def assert_all_answered(self) -> None:

@@ -39,6 +39,21 @@ def test_localhost_is_both_addresses_also_after_a_reexec(build: Build) -> None:
     assert "without an API key" not in sparkd.log()
 
 
+def test_the_port_of_ollama_is_open_if_it_is_set_also_after_a_reexec(build: Build) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    server = {"listen": "127.0.0.1:0", "ollama_listen": f"127.0.0.1:{port}"}
+    sparkd = build({"a": engine()}, server=server)
+    assert sparkd.status().listen == (f"127.0.0.1:{sparkd.port}", f"127.0.0.1:{port}")
+    for _ in range(2):
+        for url in (sparkd.url, f"http://127.0.0.1:{port}"):
+            assert httpx.get(url).text == "Ollama is running"
+            assert [each["model"] for each in httpx.get(f"{url}/api/tags").json()["models"]] == ["a"]
+        assert sparkd.sparkctl("reexec").returncode == 0, sparkd.log()
+    write(sparkd, {"a": engine()}, server={**server, "ollama_listen": "localhost:0"})
+    assert "server.ollama_listen: cannot change while sparkd runs" in sparkd.sparkctl("reload").stderr
+
+
 def test_several_sockets_that_a_service_manager_has_opened_are_served(folder: Path) -> None:
     sparkd = SparkdProcess(folder, {"models": {"a": engine()}, "server": {"listen": "127.0.0.1:1"}})
     with socket.create_server(("127.0.0.1", 0)) as one:

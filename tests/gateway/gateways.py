@@ -21,10 +21,12 @@ from sparkd.errors import Refusal
 from sparkd.gateway import Gateway
 from sparkd.gateway.keys import Keys
 from sparkd.gateway.server import HttpServer
+from sparkd.hub.messages import Progress
 from sparkd.scheduling.claim import Claim
 from sparkd.scheduling.forecast import Forecast
 from sparkd.scheduling.lifecycle import Residency
 from sparkd.scheduling.model_state import ModelState
+from sparkd.scheduling.status import MemoryStatus, ModelStatus, QueueStatus, Status
 from sparkd.upstream.client import EngineRequest, Upstream
 from tests.gateway.engines import OK, Answer, Engine, Script, answering, read_answer
 
@@ -116,10 +118,42 @@ class Supervisor:
     residencies: dict[str, Residency] = field(default_factory=dict)
     outcomes: list[int] = field(default_factory=list)
     forecast: Forecast | None = None
+    pulled: list[str] = field(default_factory=list)
+    stopped: list[str] = field(default_factory=list)
+    progress: Progress | None = None
+    statuses: tuple[ModelStatus, ...] = ()
+    download: Callable[[], Awaitable[None]] | None = None
 
     def residency(self, wanted: Model) -> Residency:
         """As set by the test; models are unloaded."""
         return self.residencies.get(wanted.id, "unloaded")
+
+    @property
+    def downloads(self) -> Supervisor:
+        """Itself: it downloads what a test asks for."""
+        return self
+
+    async def pull(self, wanted: Model) -> None:
+        """As slow as the test wants, with progress."""
+        self.pulled.append(wanted.id)
+        if self.download is not None:
+            await self.download()
+
+    def progress_of(self, _: Model) -> Progress | None:
+        """As set by the test."""
+        return self.progress
+
+    def status(self) -> Status:
+        """The models whose status the test has set."""
+        memory = MemoryStatus(total=0, reserve=0, budget=0, reserved=0)
+        queue = QueueStatus(waiting=0, max_length=1, on_busy="wait")
+        return Status(
+            version="0", pid=1, uptime=1.0, listen=(), memory=memory, queue=queue, models=self.statuses
+        )
+
+    async def stop(self, wanted: Model) -> None:
+        """Recorded."""
+        self.stopped.append(wanted.id)
 
     def state(self, wanted: Model) -> ModelState:
         """The same, without more details."""

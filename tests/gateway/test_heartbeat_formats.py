@@ -20,6 +20,7 @@ from sparkd.gateway.heartbeats.formats import (
     TextChunks,
 )
 from sparkd.gateway.heartbeats.opening import LONGEST, Opening, is_created_event, remove_role
+from sparkd.gateway.prepared_request import PreparedRequest
 from sparkd.upstream.client import EngineRequest
 from tests.gateway.gateways import model
 from tests.gateway.waiting import ROLE, TEXT, chat_chunk
@@ -36,7 +37,7 @@ def choose(
     request = EngineRequest(method, path.encode(), [], body)
     given: dict[str, Any] = {"served": VLLM, "blanks": False, "is_sent": False, **fields}
     served = given.pop("served")
-    chosen = choose_format(request, served, style, FACTS, **given)
+    chosen = choose_format(PreparedRequest(served, request), style, FACTS, **given)
     return None if chosen is None else type(chosen)
 
 

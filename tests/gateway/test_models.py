@@ -60,7 +60,7 @@ def test_enabled_models_are_listed_with_their_context_in_every_dialect() -> None
         "tags": ["code", "long-context"],
         "status": status,
     }
-    status = {"value": "unloaded", "catalogue": "experimental"}
+    status = {"value": "unloaded", "catalogue": "experimental", "state": "unloaded"}
     assert [cards["flag"][name] for name in LABELS] == [None, None, status, [], False]
     assert cards["flag"]["max_model_len"] == 2048
     assert "max_model_len" not in cards["unknown"]
@@ -147,9 +147,10 @@ def test_the_version_is_sparkds() -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/v1", "/v1/"])
-def test_the_beginning_says_what_is_served(path: str) -> None:
+@pytest.mark.parametrize("accepted", ["application/json", "text/html,application/xhtml+xml,*/*;q=0.8"])
+def test_the_beginning_says_what_is_served(path: str, accepted: str) -> None:
     assert get(path, method="HEAD").status == 200
-    answer = get(path).json
+    answer = get(path, f"accept: {accepted}\r\n").json
     assert "sparkd serves" in answer["message"]
     assert (
         get(answer["models"]).status == get(answer["health"]).status == get(answer["version"]).status == 200

@@ -14,6 +14,7 @@ from sparkd.scheduling.actions import (
     Refuse,
     Terminate,
 )
+from sparkd.scheduling.claim import PLAIN_CLAIM, Claim
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.steps import PREPARE_MEMORY, PREPARED_MEMORY
 from tests.scheduling.harness import Harness
@@ -27,7 +28,7 @@ class CheckedHarness(Harness):
 
     The machine has FLOOR bytes more than its budget. What a process holds comes back only when the world says so, and
     maybe not all of it: `leaked`. `strangers` have some too. `seen` is what the scheduler was told last, and
-    `launchers` what launchers use.
+    `launchers` what launchers use. `places` is until when those of clients that left are kept, by client and model.
     """
 
     launchers = 0
@@ -35,6 +36,7 @@ class CheckedHarness(Harness):
     leaked = 0
     strangers = 0
     memory_used: dict[int, int]
+    places: dict[tuple[str, str], float]
     seen: int | None = None
 
     def read_memory(self) -> None:
@@ -42,6 +44,16 @@ class CheckedHarness(Harness):
         taken = sum(self.memory_used.get(run, 0) for run in self.processes)
         self.seen = max(0, BUDGET + FLOOR - taken - self.leaked - self.strangers - self.launchers)
         self.report_memory(self.seen)
+
+    def request(self, model: str, claim: Claim = PLAIN_CLAIM) -> int:
+        self.places.pop((claim.client, model), None)
+        return super().request(model, claim)
+
+    def leave(self, ticket: int) -> None:
+        claim = self.claims[ticket]
+        if self.is_waiting(ticket) and claim.client and not claim.background:
+            self.places[claim.client, self.tickets[ticket]] = self.now + self.queue.keep_place
+        super().leave(ticket)
 
     def apply(self, actions: list[Action]) -> None:
         for action in actions:
@@ -90,6 +102,7 @@ class CheckedHarness(Harness):
         assert self.prepared in ({}, {run: model}), "launched beside another preparation"
         others = list(self.processes.values())
         assert all(process.model != model for process in others), "two processes of one model"
+        self.check_background(model)
         assert all(process.healthy for process in others), "launched while another one starts"
         assert not any(process.terminated or process.exited for process in others), (
             "launched while another one stops"
@@ -103,6 +116,31 @@ class CheckedHarness(Harness):
         alone = [model, *(process.model for process in others)]
         if any(lifecycles[each] == "exclusive" for each in alone):
             assert len(alone) == 1, "an exclusive model is not alone"
+
+    def check_background(self, model: str) -> None:
+        """A launch that only background requests wait for delays nobody."""
+        if not self.is_wanted(model):
+            stopped = {each.id for each in self.models} - {p.model for p in self.processes.values()}
+            assert not any(map(self.is_wanted, stopped)), "launched in the background before others"
+
+    def is_wanted(self, model: str) -> bool:
+        """Whether a request waits for the model that is not in the background."""
+        return any(
+            self.tickets[ticket] == model and self.is_waiting(ticket) and not self.claims[ticket].background
+            for ticket in self.tickets
+        )
+
+    def check_start_ended(self, model: str, reason: str) -> None:
+        """A start outlives its clients, unless the operator ends it or another model needs its memory."""
+        causes = ("the operator", "its definition", "it was removed", "sparkd is stopping", "start timeout")
+        if reason.startswith(causes):
+            return
+        assert reason.startswith("no request waits for it"), f"a start was ended: {reason}"
+        assert not self.is_wanted(model), "a start that a request waits for was ended"
+        assert self.is_wanted(reason.rpartition(" ")[2]), "a start was ended for nobody"
+        assert not any(until > self.now for (_, each), until in self.places.items() if each == model), (
+            "the client of a start that was ended may still return to its place"
+        )
 
     def check_kill(self, model: str, run: int) -> None:
         assert self.seen is not None
@@ -120,6 +158,10 @@ class CheckedHarness(Harness):
         assert entry is not None
         if run in self.granted.values() and not process.exited:
             assert self.now >= entry.drain_deadline, "terminated under a lease before the drain deadline"
+        if not process.healthy and not process.exited:
+            self.check_start_ended(process.model, reason)
+        if reason.startswith("making room"):
+            assert self.is_wanted(reason.rpartition(" ")[2]), "evicted for the background, or for nobody"
         if process.healthy and reason.startswith(("making room", "idle")):
             assert process.model != "pinned", "policy evicted a pinned model"
         if reason.startswith(("making room", "idle")):

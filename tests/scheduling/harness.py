@@ -21,6 +21,7 @@ from sparkd.scheduling.actions import (
     Refuse,
     Terminate,
 )
+from sparkd.scheduling.claim import PLAIN_CLAIM, Claim
 from sparkd.scheduling.ledger import Entry
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.memory import compute_budget, estimate_footprint
@@ -78,6 +79,7 @@ class Harness:
     failures: Failures = field(default_factory=Failures)
     now: float = 1000.0
     tickets: dict[int, str] = field(default_factory=dict)
+    claims: dict[int, Claim] = field(default_factory=dict)
     granted: dict[int, int] = field(default_factory=dict)
     refused: dict[int, Refusal] = field(default_factory=dict)
     processes: dict[int, Process] = field(default_factory=dict)
@@ -110,10 +112,11 @@ class Harness:
 
     # What clients, processes, the clock and the operator do
 
-    def request(self, model: str) -> int:
+    def request(self, model: str, claim: Claim = PLAIN_CLAIM) -> int:
         """A client asks; return its ticket."""
-        ticket, actions = self.scheduler.on_request(model, self.now)
+        ticket, actions = self.scheduler.on_request(model, self.now, claim)
         self.tickets[ticket] = model
+        self.claims[ticket] = claim
         self.apply(actions)
         return ticket
 

@@ -11,12 +11,21 @@ from msgspec import structs
 
 from sparkd.catalog.quantities import GIB
 from sparkd.catalog.settings import Failures, Queue
+from sparkd.scheduling.claim import Claim
 from sparkd.scheduling.lifecycle import State
+from sparkd.scheduling.priorities import weight
 from tests.scheduling.checked_harness import BUDGET, FLOOR, CheckedHarness
 from tests.scheduling.harness import a_model
 
 MAX_WAIT = 400.0
+KEEP_PLACE = 45.0
 MODELS = ("a", "b", "c", "utility", "exclusive", "pinned")
+CLAIMS = st.builds(
+    Claim,
+    client=st.sampled_from(["", "laptop", "phone"]),
+    priority=st.sampled_from(["low", "normal", "high"]),
+    background=st.sampled_from([False, False, True]),
+)
 
 
 class Promises(RuleBasedStateMachine):
@@ -44,21 +53,27 @@ class Promises(RuleBasedStateMachine):
                 a_model("pinned", 30 * GIB, pinned=True, **times),
             ),
             total=BUDGET,
-            queue=Queue(max_wait=MAX_WAIT, max_length=6, on_busy="reject" if reject else "wait"),
+            queue=Queue(
+                max_wait=MAX_WAIT,
+                max_length=6,
+                on_busy="reject" if reject else "wait",
+                keep_place=KEEP_PLACE,
+            ),
             failures=Failures(backoff=5.0, backoff_max=20.0, max_failures=3),
             floor=FLOOR,
             preparable=frozenset(MODELS) - {"b"},
         )
         self.harness.memory_used = {}
+        self.harness.places = {}
         self.asked: dict[int, float] = {}
 
     # Clients
 
-    @rule(model=st.sampled_from(MODELS))
-    def a_client_asks(self, model: str) -> None:
+    @rule(model=st.sampled_from(MODELS), claim=CLAIMS)
+    def a_client_asks(self, model: str, claim: Claim) -> None:
         if not next(each for each in self.harness.models if each.id == model).enabled:
             return  # the supervisor finds no such model, so the scheduler never hears of it
-        self.asked[self.harness.request(model)] = self.harness.now
+        self.asked[self.harness.request(model, claim)] = self.harness.now
 
     @precondition(lambda self: self.live())
     @rule(data=st.data())
@@ -178,21 +193,33 @@ class Promises(RuleBasedStateMachine):
             assert self.harness.state(self.harness.tickets[ticket]) not in (State.READY, State.BACKOFF)
 
     @invariant()
+    def the_weights_match_the_tickets(self) -> None:
+        harness = self.harness
+        for entry in harness.scheduler.entries():
+            assert entry.waiting_weight == sum(weight(harness.claims[ticket]) for ticket in entry.waiting)
+            assert entry.leased_weight == sum(weight(harness.claims[ticket]) for ticket in entry.leases)
+
+    @invariant()
     def nobody_waits_longer_than_max_wait(self) -> None:
         for ticket in filter(self.harness.is_waiting, self.harness.tickets):
             assert self.harness.now < self.asked[ticket] + MAX_WAIT
 
     def teardown(self) -> None:
-        """In a world that behaves from here on everybody is answered long before `max_wait`, rivals or not."""
+        """In a world that behaves from here on everybody is answered long before `max_wait`, more important rivals or
+        not. Requests in the background are answered or refused."""
         if not hasattr(self, "harness"):
             return
-        waiting = [ticket for ticket in self.harness.tickets if self.harness.is_waiting(ticket)]
+        rivals = Claim(priority="high")
+        in_foreground = (
+            ticket for ticket in self.harness.tickets if not self.harness.claims[ticket].background
+        )
+        waiting = [ticket for ticket in in_foreground if self.harness.is_waiting(ticket)]
         for second in range(300):
             self.let_processes_follow()
             waiting = [ticket for ticket in waiting if self.harness.is_waiting(ticket)]
             if not waiting:
                 break
-            self.a_client_asks(("a", "b", "utility")[second % 3])
+            self.a_client_asks(("a", "b", "utility")[second % 3], rivals)
             self.harness.wait(1.0)
         assert not waiting, f"still waiting: {[self.harness.tickets[ticket] for ticket in waiting]}"
         self.harness.shut_down()

@@ -68,6 +68,24 @@ def test_localhost_is_served_on_both_its_addresses_and_stays_so(sparkd: Installa
     check()
 
 
+def test_the_port_of_ollama_is_served_once_its_socket_is_enabled(sparkd: Installation) -> None:
+    """As docs/ollama.md says; the service then starts from a connection to either port."""
+    lab, port = sparkd.lab, "http://localhost:11434"
+    assert get(sparkd, "http://localhost:8009/") == "200"
+    assert lab.run("curl", "--silent", port, check=False).returncode == 7
+    lab.run("systemctl", "stop", SERVICE)
+    lab.run("systemctl", "enable", "--now", "sparkd-ollama.socket")
+    try:
+        for option in ("-4", "-6"):
+            assert lab.run("curl", "--silent", option, port).stdout == "Ollama is running"
+        assert sparkd.status()["listen"][-2:] == ["127.0.0.1:11434", "[::1]:11434"]
+        assert get(sparkd, f"{port}/api/tags") == get(sparkd, "http://localhost:8009/api/tags")
+        lab.run("sparkctl", "reexec")
+        assert lab.run("curl", "--silent", port).stdout == "Ollama is running"
+    finally:
+        lab.run("systemctl", "disable", "--now", "sparkd-ollama.socket")
+
+
 def test_a_machine_without_ipv6_addresses_serves_ipv4(sparkd: Installation) -> None:
     sparkd.lab.run("systemctl", "stop", *SOCKETS, SERVICE)
     with ipv6_disabled(sparkd):

@@ -197,6 +197,10 @@ def test_a_first_install_opens_the_sockets_and_starts_nothing(installation: Inst
             "ActiveState": "active",
             "UnitFileState": "enabled",
         }
+    assert installation.lab.show("sparkd-ollama.socket", "ActiveState", "UnitFileState") == {
+        "ActiveState": "inactive",
+        "UnitFileState": "disabled",
+    }
     assert mode(installation.lab.path("/etc/sparkd/keys")) == "600 0"
     assert mode(installation.lab.path("/etc/sparkd/models.toml")) == "644 0"
     assert len(installation.key) > 40

@@ -6,7 +6,7 @@ import re
 
 from tests.systemd.installation import SERVICE, Installation
 
-UNITS = (SERVICE, "sparkd.socket", "sparkd-control.socket", "sparkd.slice")
+UNITS = (SERVICE, "sparkd.socket", "sparkd-control.socket", "sparkd-ollama.socket", "sparkd.slice")
 MOST_EXPOSED = 2.0
 
 

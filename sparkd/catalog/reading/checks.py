@@ -42,9 +42,13 @@ def check_settings(settings: Settings, tables: Mapping[str, Table]) -> Iterator[
 
 def _check_server(settings: Server, table: Table) -> Iterator[str]:
     """Check each address, name and origin."""
-    listen = (settings.listen,) if isinstance(settings.listen, str) else settings.listen
+    listen, ollama_listen = (
+        (each,) if isinstance(each, str) else each for each in (settings.listen, settings.ollama_listen)
+    )
+    example = 'expected host:port, such as "127.0.0.1:{}" or "[::1]:{}"'
     checks: tuple[tuple[str, tuple[str, ...], Callable[[str], object], str], ...] = (
-        ("listen", listen, parse_listen, 'expected host:port, such as "127.0.0.1:8009" or "[::1]:8009"'),
+        ("listen", listen, parse_listen, example.format(8009, 8009)),
+        ("ollama_listen", ollama_listen, parse_listen, example.format(11434, 11434)),
         (
             "hosts",
             settings.hosts,

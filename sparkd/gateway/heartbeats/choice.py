@@ -22,9 +22,9 @@ from sparkd.gateway.heartbeats.formats import (
     ResponseEvents,
     TextChunks,
 )
+from sparkd.gateway.prepared_request import PreparedRequest
 from sparkd.rewriting import detect_api
 from sparkd.rewriting.rewrite_context import GENERATING_APIS, Api
-from sparkd.upstream.client import EngineRequest
 
 FormatFactory = Callable[[Facts], Format]
 
@@ -70,12 +70,13 @@ def choose_style(settings: Heartbeat, model: Model, client: Client) -> Heartbeat
 
 
 def choose_format(
-    request: EngineRequest, model: Model, style: HeartbeatStyle, facts: Facts, *, blanks: bool, is_sent: bool
+    prepared: PreparedRequest, style: HeartbeatStyle, facts: Facts, *, blanks: bool, is_sent: bool
 ) -> Format | None:
     """The format of a request's heartbeats; None if it gets none.
 
     `blanks`: a response that is not a stream gets them. `is_sent`: the engine has the request already.
     """
+    request, model = prepared.request, prepared.model
     if request.method != b"POST" or not isinstance(request.body, (bytes, bytearray)):
         return None
     try:
@@ -87,6 +88,8 @@ def choose_format(
     if body.stream is True and _may_stream(api, path, model):
         if style == "off":
             return None
+        if prepared.translation is not None:
+            return prepared.translation.heartbeats(facts, style)
         make = FORMATS.get((api, style), Comments)
         # The engine must know the id of a response that heartbeats begin.
         return Comments(facts) if is_sent and make is ResponseEvents else make(facts)

@@ -13,7 +13,7 @@ from typing import Protocol
 from sparkd.catalog.heartbeat import Heartbeat
 from sparkd.errors import EngineRejected, SparkdError, UpstreamError
 from sparkd.gateway.heartbeats.choice import choose_format, choose_style
-from sparkd.gateway.heartbeats.formats import Facts, Format
+from sparkd.gateway.heartbeats.formats import EVENT_STREAM, Facts, Format
 from sparkd.gateway.heartbeats.opening import Opening
 from sparkd.gateway.prepared_request import PreparedRequest
 from sparkd.gateway.response_writer import ResponseWriter
@@ -92,12 +92,7 @@ class WaitingResponse:
             self.request.identify(), self._prepared.echo or self._prepared.model.id, self.request.dialect
         )
         format_ = choose_format(
-            self._prepared.request,
-            self._prepared.model,
-            self._style,
-            facts,
-            blanks=self._settings.blanks,
-            is_sent=self._is_sent,
+            self._prepared, self._style, facts, blanks=self._settings.blanks, is_sent=self._is_sent
         )
         if format_ is None or (self._writer.started and not self._writer.is_stream):
             return None
@@ -105,7 +100,8 @@ class WaitingResponse:
             headers = [(b"content-type", format_.content_type), (b"cache-control", b"no-cache, no-transform")]
             self._writer.head(200, headers, None)
         self._format = format_
-        self._opening = Opening(format_.edit_opening)
+        if format_.content_type.startswith(EVENT_STREAM):
+            self._opening = Opening(format_.edit_opening)
         return format_
 
     def _describe_progress(self) -> str:
@@ -144,7 +140,7 @@ class WaitingResponse:
             return
         if self._opening is not None:
             data = self._opening.feed(data, more=more)
-            self._has_passed = self._has_passed or bool(data)
+        self._has_passed = self._has_passed or bool(data)
         self._writer.body(data, more=more)
 
     # Errors

@@ -8,11 +8,9 @@ from typing import Any, TypeVar
 
 from starlette.types import Receive
 
+from sparkd.gateway.body import ClientDisconnected
+
 T = TypeVar("T")
-
-
-class ClientDisconnected(Exception):
-    """The client closed its connection before the response."""
 
 
 async def run_while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:

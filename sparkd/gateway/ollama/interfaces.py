@@ -1,0 +1,39 @@
+"""What Ollama's API needs of the daemon."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from sparkd.catalog.definitions import Model
+from sparkd.gateway.forwarding import Lender
+from sparkd.hub.messages import Progress
+from sparkd.scheduling.status import Status
+
+
+class Puller(Protocol):
+    """Downloads models."""
+
+    async def pull(self, model: Model) -> None:
+        """Download what the model needs; return once it is on disk. Raises Refusal."""
+        ...
+
+    def progress_of(self, model: Model) -> Progress | None:
+        """The progress of the model's download, None if none is running."""
+        ...
+
+
+class Host(Lender, Protocol):
+    """The supervisor."""
+
+    @property
+    def downloads(self) -> Puller:
+        """Downloads models."""
+        ...
+
+    def status(self) -> Status:
+        """The current status of the daemon."""
+        ...
+
+    async def stop(self, model: Model) -> None:
+        """Drain and stop the model; return once nothing of it is left."""
+        ...

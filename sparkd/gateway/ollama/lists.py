@@ -1,0 +1,72 @@
+"""`/api/version`, `/api/tags`, `/api/ps` and `/api/show`. They start nothing and wait for no engine."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from sparkd import __version__
+from sparkd.errors import PathForbidden
+from sparkd.gateway.endpoints import respond
+from sparkd.gateway.ollama.generation import find_model, read_object
+from sparkd.gateway.request_head import request_head
+from sparkd.ollama import cards
+from sparkd.ollama.documents import encode
+from sparkd.ollama.pulls import describe_owner_path
+from sparkd.ollama.requests import read_name
+from sparkd.ollama.times import NEVER
+
+if TYPE_CHECKING:
+    from sparkd.gateway.app import Gateway
+
+
+async def version(request: Request) -> Response:
+    """The version of the API, and sparkd's own."""
+    return respond(request, encode(cards.version_document(__version__)))
+
+
+async def tags(request: Request) -> Response:
+    """Every enabled model."""
+    gateway = _gateway(request)
+    known = await gateway.facts.read_all(gateway.catalogue)
+    return respond(request, encode({"models": [cards.tag(facts) for facts in known.values()]}))
+
+
+async def ps(request: Request) -> Response:
+    """The models that are ready."""
+    gateway = _gateway(request)
+    known = await gateway.facts.read_all(gateway.catalogue)
+    now = time.time()
+    entries = []
+    for status in gateway.host.status().models:
+        facts = known.get(status.id)
+        if status.state != "ready" or facts is None:
+            continue
+        left = status.idle_seconds_left
+        if left is None and status.in_flight and not status.pinned:
+            left = gateway.catalogue.models[status.id].idle_timeout  # it is in use
+        size = status.memory_used or status.footprint
+        entries.append(cards.running(facts, now + left if left is not None else NEVER, size))
+    return respond(request, encode({"models": entries}))
+
+
+async def show(request: Request) -> Response:
+    """One model. Raises InvalidRequest, ModelNotFound and ModelDisabled."""
+    gateway = _gateway(request)
+    body = await read_object(gateway, request_head(request.scope), request.receive)
+    model = find_model(gateway, read_name(body))
+    known = await gateway.facts.read_all(gateway.catalogue)
+    return respond(request, encode(cards.show(known[model.id])))
+
+
+async def reject_owner_path(request: Request) -> Response:
+    """Raise PathForbidden, with the command that the owner uses instead."""
+    raise PathForbidden(describe_owner_path(request.url.path.split("/")[2]))
+
+
+def _gateway(request: Request) -> Gateway:
+    gateway: Gateway = request.app.state.gateway
+    return gateway

@@ -1,0 +1,52 @@
+"""Durations as Ollama's clients write them: `keep_alive` is a number of seconds or a text of Go's, such as "1h30m"."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Final
+
+from sparkd.errors import InvalidRequest
+
+_UNITS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ns": 1e-9}
+_part = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(h|ms|m|s|us|µs|μs|ns)")
+_number = re.compile(r"[0-9]+(?:\.[0-9]*)?")
+_LONGEST: Final = 64
+
+
+def keep_alive_seconds(value: object) -> float | None:
+    """Seconds that a model is to stay loaded while it is idle: `math.inf` for any negative value, 0 to unload it.
+
+    None if the request does not say: the catalogue's `idle_timeout` then counts. Raises InvalidRequest.
+    """
+    if value is None or value == "":
+        return None
+    if isinstance(value, str):
+        seconds = _parse(value.strip())
+    elif isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value):
+        seconds = float(value)
+    else:
+        seconds = None
+    if seconds is None:
+        raise InvalidRequest(
+            "`keep_alive` is not a duration. Send a number of seconds or a text such as "
+            '"5m", "1h30m", "0" or "-1".',
+            param="keep_alive",
+        )
+    return math.inf if seconds < 0 else seconds
+
+
+def _parse(text: str) -> float | None:
+    """The seconds of a text, None if it is not a duration."""
+    sign = -1.0 if text.startswith("-") else 1.0
+    text = text.lstrip("+-")
+    if not text or len(text) > _LONGEST:
+        return None
+    if _number.fullmatch(text):
+        return sign * float(text)
+    seconds, end = 0.0, 0
+    for part in _part.finditer(text):
+        if part.start() != end:
+            return None
+        seconds, end = seconds + float(part[1]) * _UNITS[part[2]], part.end()
+    return sign * seconds if end == len(text) else None
