@@ -10,7 +10,6 @@ connection to its engine is idle. `run` does everything else, and can continue w
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from typing import Any, Protocol, cast
 
@@ -21,11 +20,10 @@ from sparkd.gateway.body import Upload
 from sparkd.gateway.heartbeats.silence import SilenceWatch
 from sparkd.gateway.heartbeats.waiting import WaitingResponse
 from sparkd.gateway.prepared_request import PreparedRequest
-from sparkd.gateway.request_head import RequestHead
+from sparkd.gateway.public_errors import public_error
 from sparkd.gateway.request_log import RequestLog
 from sparkd.gateway.response_writer import ResponseWriter
 from sparkd.gateway.translation import TranslatedAnswer
-from sparkd.journal.handler import event
 from sparkd.scheduling.claim import Claim
 from sparkd.scheduling.forecast import Forecast
 from sparkd.scheduling.lifecycle import Residency
@@ -35,8 +33,6 @@ from sparkd.upstream.connection import Connection, EngineUnreachable, StaleConne
 
 FORWARDING = "forwarding"
 """Key of `scope["state"]` under which the application finds a forwarding that was begun without it."""
-
-logger = logging.getLogger(__name__)
 
 
 class Lease(Protocol):
@@ -279,24 +275,3 @@ class Forwarding:
         self._lease.release(status)
         if isinstance(self._prepared.request.body, Upload):
             self._prepared.request.body.close()
-
-
-def public_error(error: Exception, where: str, request: RequestHead) -> SparkdError:
-    """The error as a client gets it: a bug in sparkd is logged, and the client learns no more than that it is one."""
-    if isinstance(error, UpstreamError):
-        return _explain(error, request.model)
-    if isinstance(error, SparkdError):
-        return error
-    fields = event("internal-error", request.model, REQUEST_ID=request.identify().decode())
-    logger.error("bug in sparkd: %s", where, exc_info=error, extra=fields)
-    return SparkdError(f"sparkd has a bug ({type(error).__name__}); its journal has the details.")
-
-
-def _explain(error: UpstreamError, model: str | None) -> UpstreamError:
-    """The error with the model's name and what to do, if it does not have these: connections do not know the model."""
-    if not model or not error.message.startswith("the engine "):
-        return error
-    happened = error.message.removeprefix("the engine ")
-    return UpstreamError(
-        f'The engine of "{model}" {happened}. Try again; if it happens again, see `sparkctl logs {model}`.'
-    )
