@@ -20,7 +20,8 @@ from sparkd.gateway.access import Access
 from sparkd.gateway.body import STALL
 from sparkd.gateway.endpoints import Forward, KeyRequired, Model, Models, ModelsOfOne, preflight
 from sparkd.gateway.error_responses import EXCEPTION_HANDLERS
-from sparkd.gateway.forwarding import Forwarding, public_error
+from sparkd.gateway.forwarding import Forwarding
+from sparkd.gateway.heartbeats.silence import SilenceWatch
 from sparkd.gateway.keys import Keys
 from sparkd.gateway.model_list import ModelList
 from sparkd.gateway.ollama.facts import FactsCache
@@ -28,6 +29,7 @@ from sparkd.gateway.ollama.interfaces import Host
 from sparkd.gateway.ollama.routes import ollama_routes
 from sparkd.gateway.paths import MAX_CACHED, Path, parse_path
 from sparkd.gateway.prepared_request import PreparedRequest, Preparer
+from sparkd.gateway.public_errors import public_error
 from sparkd.gateway.request_head import HEAD, RequestHead
 from sparkd.gateway.request_log import RequestLog
 from sparkd.gateway.response_writer import ResponseWriter
@@ -103,6 +105,7 @@ class Gateway:
         """Use this catalogue and these keys from now on."""
         self.catalogue = catalogue
         self.access = Access(catalogue.settings.server, keys)
+        self._silence = SilenceWatch(catalogue.settings.heartbeat)
         self.forget_templates()
 
     def forget_templates(self) -> None:
@@ -170,7 +173,7 @@ class Gateway:
             )
         claim = writer.request.claim(prepared.model)
         lease = self._supervisor.lease(prepared.model, prepared.request, claim)
-        return Forwarding(prepared, lease, writer, self.log, self.catalogue.settings.heartbeat)
+        return Forwarding(prepared, lease, writer, self.log, self._silence)
 
     async def count(self, prepared: PreparedRequest, count: TokenCount) -> tuple[bytes, bool]:
         """The answer to a request that counts tokens, and whether it is an estimate. It does not use the model."""

@@ -89,8 +89,8 @@ class Lease:
         self._hold()
 
     def forecast(self) -> Forecast:
-        """Nothing is known."""
-        return Forecast(model=self._supervisor.asked[-1], stage="queued")
+        """As set by the test; otherwise nothing is known."""
+        return self._supervisor.forecast or Forecast(model=self._supervisor.asked[-1], stage="queued")
 
     def release(self, status: int = 0) -> None:
         """Hold no longer."""
@@ -117,6 +117,7 @@ class Supervisor:
     asked: list[str] = field(default_factory=list)
     residencies: dict[str, Residency] = field(default_factory=dict)
     outcomes: list[int] = field(default_factory=list)
+    forecast: Forecast | None = None
     pulled: list[str] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
     progress: Progress | None = None
