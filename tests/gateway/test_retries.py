@@ -11,7 +11,8 @@ from sparkd.errors import RequestError, SparkdError
 from sparkd.gateway.errors import MAX_RETRY_AFTER, error_headers
 
 USELESS = {
-    "AccessDenied", "BodyTooLarge", "ContextExceeded", "DownloadFailed", "EncodingNotSupported", "FilesMissing",
+    "AccessDenied", "BackgroundPutOff", "BodyTooLarge", "ContextExceeded", "DownloadFailed",
+    "EncodingNotSupported", "FilesMissing",
     "HeadersTooLarge", "ImagesNotSupported", "InsufficientMemory", "InvalidRequest", "LogNotFound",
     "MediaNotSupported", "MediaTypeNotSupported", "MethodNotAllowed", "ModelBusy", "ModelDisabled",
     "ModelDownloading", "ModelFailed", "ModelNotFound", "ModelNotLoaded", "ModelStopped", "NotSupported",
