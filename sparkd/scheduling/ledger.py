@@ -50,6 +50,8 @@ class Entry(Struct, eq=False):
     `reason` why this one must stop. `killed`: the memory guard killed this run; `guard_kills`: how many runs it
     has killed. `withdrawn`: the model was removed from the catalogue, or disabled. `waiting_weight` and `leased_weight`
     are the sums of the weights of the requests that wait for it and use it: 0 if only background requests do.
+    `idle_timeout` replaces the model's own for this run, None if no request has said so. `is_dismissed`: an
+    operator unloaded it, and it is not loaded again without a request. `is_preload`: this run began without a request.
     `arrivals` is the sum of the times when the waiting requests arrived, each times its weight.
     """
 
@@ -75,6 +77,9 @@ class Entry(Struct, eq=False):
     killed: bool = False
     guard_kills: int = 0
     withdrawn: bool = False
+    idle_timeout: float | None = None
+    is_dismissed: bool = False
+    is_preload: bool = False
     waiting_weight: float = 0.0
     leased_weight: float = 0.0
     arrivals: float = 0.0
@@ -181,6 +186,11 @@ class Ledger:
         """All entries, including inactive ones."""
         return [*self.active.values(), *self.inactive.values()]
 
+    def activate(self, entry: Entry) -> None:
+        """Make an entry active, so that decisions see it."""
+        self.inactive.pop(entry.model.id, None)
+        self.active[entry.model.id] = entry
+
     def deactivate(self, entry: Entry) -> None:
         """Make an entry inactive, so that decisions skip it. Its history is kept, unless the model is withdrawn."""
         del self.active[entry.model.id]
@@ -239,6 +249,8 @@ class Ledger:
         _, ticket = self.dequeue(ticket_id)
         entry.leases[ticket_id] = now
         self.leases[ticket_id] = (entry, entry.run, ticket.weight)
+        if ticket.claim.keep_alive is not None:
+            entry.idle_timeout = ticket.claim.keep_alive
         if ticket.weight:
             entry.leased_weight += ticket.weight
             entry.sessions.add_use(ticket.weight, entry.leased_weight)

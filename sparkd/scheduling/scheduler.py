@@ -113,6 +113,7 @@ class Scheduler(OwnerEvents):
         duplicate._ledger = self._ledger.copy()  # noqa: SLF001 - of the same class
         duplicate.guard = MemoryGuard(self.guard.floor)
         duplicate._actions = []  # noqa: SLF001
+        duplicate._can_preload = None  # noqa: SLF001 - checks the disk
         return duplicate
 
     def entries(self) -> Iterable[Entry]:

@@ -22,7 +22,7 @@ from sparkd.gateway import Gateway
 from sparkd.gateway.keys import Keys
 from sparkd.gateway.server import HttpServer
 from sparkd.hub.messages import Progress
-from sparkd.scheduling.claim import Claim
+from sparkd.scheduling.claim import PLAIN_CLAIM, Claim
 from sparkd.scheduling.lifecycle import Residency
 from sparkd.scheduling.status import MemoryStatus, ModelStatus, QueueStatus, Status
 from sparkd.upstream.client import EngineRequest, Upstream
@@ -113,6 +113,8 @@ class Supervisor:
     outcomes: list[int] = field(default_factory=list)
     pulled: list[str] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
+    loads: list[tuple[str, float | None]] = field(default_factory=list)
+    claims: list[Claim] = field(default_factory=list)
     progress: Progress | None = None
     statuses: tuple[ModelStatus, ...] = ()
     download: Callable[[], Awaitable[None]] | None = None
@@ -148,8 +150,17 @@ class Supervisor:
         """Recorded."""
         self.stopped.append(wanted.id)
 
+    def begin_load(self, wanted: Model, claim: Claim = PLAIN_CLAIM) -> None:
+        """Recorded."""
+        self.loads.append((wanted.id, claim.keep_alive))
+
+    def unload(self, wanted: Model) -> None:
+        """Recorded."""
+        self.stopped.append(wanted.id)
+
     def lease(self, wanted: Model, request: EngineRequest | None, claim: Claim) -> Lease:  # noqa: ARG002
         """A lease that has not been requested yet."""
+        self.claims.append(claim)
         self.asked.append(wanted.id)
         return Lease(self)
 
