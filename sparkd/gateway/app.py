@@ -117,7 +117,8 @@ class Gateway:
             self._body_stall,
             self.access.private_headers,
             self._template_of,
-            self.access.may_operate,
+            may_operate=self.access.may_operate,
+            loads=self._supervisor,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

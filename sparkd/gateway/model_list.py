@@ -16,7 +16,8 @@ from __future__ import annotations
 import datetime
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -30,6 +31,8 @@ from sparkd.scheduling.lifecycle import Residency
 _encode = msgspec.json.Encoder().encode
 _started = int(time.time())
 
+
+NO_CHOICES: Mapping[str, tuple[Model, ...]] = MappingProxyType({})
 
 ResidencyOf = Callable[[Model], Residency]
 """Whether a model is loaded now."""
@@ -71,7 +74,7 @@ class ModelList:
         states = list(map(residency, self._models))
         if states != self._states or not self._document.body:
             self._states = states
-            self._document = _list(self._models, residency)
+            self._document = _list(self._models, residency, catalogue.choices)
         return self._document
 
 
@@ -85,8 +88,11 @@ def encode_card(model: Model, residency: ResidencyOf) -> Document:
     return Document.encode(_card(model, residency))
 
 
-def _list(models: list[Model], residency: ResidencyOf) -> Document:
+def _list(
+    models: list[Model], residency: ResidencyOf, choices: Mapping[str, tuple[Model, ...]] = NO_CHOICES
+) -> Document:
     cards = [_card(model, residency) for model in models]
+    cards += [_choice_card(name, chosen, residency) for name, chosen in choices.items()]
     return Document.encode(
         {
             "object": "list",
@@ -97,6 +103,27 @@ def _list(models: list[Model], residency: ResidencyOf) -> Document:
             "last_id": cards[-1]["id"] if cards else None,
         }
     )
+
+
+def _choice_card(name: str, models: tuple[Model, ...], residency: ResidencyOf) -> dict[str, Any]:
+    """The entry of a name that stands for several models: the shortest context of these, and the state of the best."""
+    states = [residency(model) for model in models if model.enabled]
+    fields: dict[str, Any] = {
+        "id": name,
+        "object": "model",
+        "created": _started,
+        "owned_by": "sparkd",
+        "type": "model",
+        "display_name": name,
+        "choices": [model.id for model in models if model.enabled],
+        "status": {"value": next((each for each in ("loaded", "loading") if each in states), "unloaded")},
+    }
+    lengths = [context_length(model) for model in models if model.enabled]
+    if known := [length for length in lengths if length is not None]:
+        length = min(known)
+        fields |= {"max_model_len": length, "context_length": length, "context_window": length}
+        fields["meta"] = {"n_ctx": length}
+    return fields
 
 
 def _card(model: Model, residency: ResidencyOf) -> dict[str, Any]:

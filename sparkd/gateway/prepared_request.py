@@ -27,6 +27,7 @@ from sparkd.catalog.definitions import Model
 from sparkd.catalog.templates import Template
 from sparkd.errors import EngineRejected, InvalidRequest
 from sparkd.gateway.body import Limits, Upload, read_body, receive_body
+from sparkd.gateway.choices import Loads, choose_model
 from sparkd.gateway.content_coding import DecompressedBody, parse_codings
 from sparkd.gateway.deferred_count import DeferredTokenCount
 from sparkd.gateway.keep_alive import KEEP_ALIVE_FIELDS, read_keep_alive
@@ -69,7 +70,7 @@ class PreparedRequest(Struct, frozen=True):
     `echo` is the name that the response must have for the model; None if it may keep the engine's. `count` answers a
     request that only counts tokens, without the model if need be. `is_probe`: it is not to load the model. `translate`
     makes what writes the response in another API than the engine's. `keep_alive` is how long (seconds) the model stays
-    loaded while it is idle afterwards, None if the request does not say.
+    loaded while it is idle afterwards, None if the request does not say. `is_chosen`: sparkd has chosen the model.
     """
 
     model: Model
@@ -81,13 +82,14 @@ class PreparedRequest(Struct, frozen=True):
     is_probe: bool = False
     translate: Callable[[ResponseWriter], TranslatedAnswer] | None = None
     keep_alive: float | None = None
+    is_chosen: bool = False
 
 
 class Preparer:
     """Prepares requests by one catalogue. `without` names headers that engines do not get.
 
     `template_of` returns what is known of a model's chat template. It is called once for a model. `may_operate` is
-    whether a client may decide how long a model stays loaded.
+    whether a client may decide how long a model stays loaded, and `loads` knows what is loaded.
     """
 
     def __init__(
@@ -96,7 +98,9 @@ class Preparer:
         body_stall: float,
         without: Set[bytes],
         template_of: Callable[[Model], Template],
+        *,
         may_operate: Callable[[RequestHead], bool],
+        loads: Loads,
     ) -> None:
         self._catalogue = catalogue
         self._named = partial(named_in_head, catalogue)
@@ -109,6 +113,7 @@ class Preparer:
         self._without = without
         self._template_of = template_of
         self._may_operate = may_operate
+        self._loads = loads
         self._echoes = catalogue.settings.server.echo_model
 
     def name(self, request: RequestHead, segments: tuple[str, ...]) -> Named:
@@ -207,7 +212,11 @@ class Preparer:
             self._echo(model, body.model or named.asked),
             is_probe=self._rejects_probes and is_probe(named.api, body),
             keep_alive=keep_alive,
+            is_chosen=named.model is None and self._is_choice(body.model),
         )
+
+    def _is_choice(self, name: str | None) -> bool:
+        return name is not None and bool(self._catalogue.find_choice(name))
 
     def _read_keep_alive(self, request: RequestHead, body: JsonBody) -> tuple[float | None, tuple[str, ...]]:
         """How long the model is to stay loaded, and what the response's header says if the client may not decide it.
@@ -275,6 +284,10 @@ class Preparer:
         )
 
     def _find(self, request: RequestHead, named: Named, name: str | None) -> Model:
+        if name and (models := self._catalogue.find_choice(name)):
+            model = choose_model(models, named.endpoint, self._loads)
+            request.model = model.id
+            return model
         # The engine of the default model does not have a path that begins with an unknown name.
         found = self._catalogue.resolve_or_default(name) if name or named.is_path_known else None
         if found is None:

@@ -125,6 +125,10 @@ class Supervisor:
         """Whether a background request for the model would be served without the eviction of another one."""
         return self._scheduler.has_model(model.id) and self._scheduler.can_start_without_eviction(model.id)
 
+    def can_load(self, model: Model) -> bool:
+        """Whether the model could be loaded, if models that are not pinned leave."""
+        return self._scheduler.can_load(model.id, time.monotonic())
+
     def ready_upstream(self, model: Model) -> Upstream | None:
         """Return the client of the model's engine, None unless the model is ready.
 

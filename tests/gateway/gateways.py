@@ -114,6 +114,7 @@ class Supervisor:
     pulled: list[str] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
     loads: list[tuple[str, float | None]] = field(default_factory=list)
+    unfit: set[str] = field(default_factory=set)
     claims: list[Claim] = field(default_factory=list)
     progress: Progress | None = None
     statuses: tuple[ModelStatus, ...] = ()
@@ -149,6 +150,10 @@ class Supervisor:
     async def stop(self, wanted: Model) -> None:
         """Recorded."""
         self.stopped.append(wanted.id)
+
+    def can_load(self, wanted: Model) -> bool:
+        """Whether it is not among those that do not fit."""
+        return wanted.id not in self.unfit
 
     def begin_load(self, wanted: Model, claim: Claim = PLAIN_CLAIM) -> None:
         """Recorded."""

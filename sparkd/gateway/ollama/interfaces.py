@@ -35,6 +35,10 @@ class Host(Lender, Protocol):
         """The current status of the daemon."""
         ...
 
+    def can_load(self, model: Model) -> bool:
+        """Whether the model could be loaded, if models that are not pinned leave."""
+        ...
+
     def begin_load(self, model: Model, claim: Claim = PLAIN_CLAIM) -> None:
         """Load the model as if a client had requested it, and do not wait for it."""
         ...
