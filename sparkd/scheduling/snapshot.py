@@ -35,6 +35,7 @@ class EntrySnapshot(Struct, frozen=True, kw_only=True):
     sessions: Sessions
     idle_timeout: float | None = None
     is_dismissed: bool = False
+    stop_time: float = 0.0
 
 
 COPIED_FIELDS = tuple(name for name in EntrySnapshot.__struct_fields__ if name not in ("model", "state"))
