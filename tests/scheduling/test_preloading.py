@@ -13,19 +13,15 @@ from tests.scheduling.harness import Harness, a_model
 def preloading(*models: object, **fields: object) -> Harness:
     """A scheduler that serves."""
     harness = Harness(models, **fields)  # type: ignore[arg-type]
-    harness.apply(harness.scheduler.on_serving(lambda _: True, harness.now))
+    harness.serve()
     return harness
-
-
-def unload(harness: Harness, model: str) -> None:
-    harness.apply(harness.scheduler.on_unload(model, harness.now))
 
 
 def test_a_model_is_preloaded_when_sparkd_serves_and_not_before() -> None:
     harness = Harness((a_model("a", preload=True), a_model("b")))
     harness.apply(harness.scheduler.on_tick(harness.now))
     assert harness.launches == []
-    harness.apply(harness.scheduler.on_serving(lambda _: True, harness.now))
+    harness.serve()
     assert harness.launches == ["a"]
 
 
@@ -82,7 +78,7 @@ def test_a_start_without_a_request_goes_on_for_its_own_models_request() -> None:
 def test_what_was_starting_when_the_machine_froze_is_not_preloaded() -> None:
     harness = Harness((a_model("a", preload=True),))
     harness.apply(harness.scheduler.on_remembered("a", 0, "The machine froze.", harness.now))
-    harness.apply(harness.scheduler.on_serving(lambda _: True, harness.now))
+    harness.serve()
     assert harness.launches == []
     ticket = harness.request("a")
     assert isinstance(harness.refused[ticket], ModelFailed)
@@ -101,7 +97,7 @@ def test_a_preloaded_model_that_fails_is_not_tried_again_without_a_request() -> 
 def test_a_preloaded_model_that_an_operator_unloads_stays_unloaded_until_it_is_requested() -> None:
     harness = preloading(a_model("a", preload=True))
     harness.become_healthy("a")
-    unload(harness, "a")
+    harness.unload("a")
     harness.exit_and_reclaim("a")
     harness.wait(100_000)
     assert harness.launches == ["a"]
@@ -113,7 +109,7 @@ def test_an_unload_waits_for_the_requests_that_use_the_model() -> None:
     harness = Harness((a_model("a"),))
     tickets = [harness.request("a"), harness.request("a")]
     harness.become_healthy("a")
-    unload(harness, "a")
+    harness.unload("a")
     harness.leave(tickets[0])
     assert harness.state("a") is State.READY
     harness.leave(tickets[1])
@@ -124,7 +120,7 @@ def test_an_unload_waits_for_the_requests_that_use_the_model() -> None:
 def test_an_unload_ends_a_start_that_nobody_waits_for() -> None:
     harness = Harness((a_model("a"),))
     harness.leave(harness.request("a"))
-    unload(harness, "a")
+    harness.unload("a")
     assert harness.process("a").terminated
 
 
