@@ -18,6 +18,9 @@ from sparkd.errors import ModelDisabled, ModelNotFound
 
 FolderName = Literal["models", "state", "run", "venvs", "runtimes"]
 
+WARM = "warm"
+"""The name that stands for any model that is loaded."""
+
 LONGEST_ECHO = 100
 """The most characters of an unknown name that an error message repeats."""
 
@@ -29,10 +32,21 @@ class Catalogue:
     """Models, runtimes and settings, immutable.
 
     `path` is the file that they were read from. `tables` has the values of each model and the files that set them.
-    `families` has the names of the defined families. `default` is the model for requests that name none that exists.
+    `families` has the names of the defined families. `choices` has the models of each name that stands for several.
+    `default` is the model for requests that name none that exists.
     """
 
-    __slots__ = ("_names", "_tables", "default", "families", "models", "path", "runtimes", "settings")
+    __slots__ = (
+        "_names",
+        "_tables",
+        "choices",
+        "default",
+        "families",
+        "models",
+        "path",
+        "runtimes",
+        "settings",
+    )
 
     def __init__(
         self,
@@ -52,6 +66,10 @@ class Catalogue:
         self._tables = tables
         self._names = NameIndex(models.values())
         default = settings.server.default_model
+        self.choices: Mapping[str, tuple[Model, ...]] = {
+            name: tuple(self._names.exact[each].model for each in names)
+            for name, names in settings.server.choices.items()
+        }
         self.default = self._names.exact[default] if default is not None else None
 
     def find(self, name: str) -> Model:
@@ -91,6 +109,20 @@ class Catalogue:
         if self.default is not None and (not name or self._names.find(name) is None):
             return self.default
         return self.resolve(name) if name else None
+
+    def find_choice(self, name: str) -> tuple[Model, ...]:
+        """The enabled models that a name stands for, the preferred one first; none if it is not the name of a choice.
+
+        The name `warm` stands for all models, the default model first.
+        """
+        if name not in self.choices and name != WARM:
+            return ()
+        if name == WARM and name not in self._names.exact and name not in self.choices:
+            first = (self.default.model,) if self.default is not None else ()
+            models = (*first, *(model for model in self.models.values() if model not in first))
+        else:
+            models = self.choices.get(name, ())
+        return tuple(model for model in models if model.enabled)
 
     def canonical_name(self, name: str) -> str:
         """The catalogue's own spelling of a name; the name itself if it means no model."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -60,6 +62,14 @@ class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "none. Unset: such requests are rejected."
         ),
     ] = None
+    choices: Annotated[
+        Mapping[str, tuple[str, ...]],
+        Meta(
+            description="Further names for requests, each with a list of models, by id or alias: the first that is "
+            "loaded serves the request, otherwise the first that fits. The name `warm` always exists: any model that "
+            "is loaded, otherwise the default model."
+        ),
+    ] = MappingProxyType({})
     echo_model: Annotated[
         bool,
         Meta(

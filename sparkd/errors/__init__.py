@@ -31,6 +31,7 @@
     │   ├── Unauthorized        401
     │   ├── ModelDisabled       403
     │   ├── AccessDenied        403  without API keys: a host name or a web page that is not listed
+    │   ├── OperatorRequired    403  the API key may not load, unload or keep models
     │   ├── PathForbidden       403
     │   ├── ModelNotFound       404
     │   ├── LogNotFound         404
@@ -38,6 +39,7 @@
     │   ├── MethodNotAllowed    405
     │   ├── RequestTimeout      408
     │   ├── FilesInUse          409  the files of a running model cannot be removed
+    │   ├── ModelPinned         409  a pinned model is not unloaded by a request
     │   ├── BodyTooLarge        413
     │   ├── EncodingNotSupported    415  its content encoding
     │   ├── MediaTypeNotSupported   415  its content type
@@ -113,8 +115,10 @@ from sparkd.errors.requests import (
     ModelFailed,
     ModelNotFound,
     ModelNotLoaded,
+    ModelPinned,
     ModelStopped,
     NotSupported,
+    OperatorRequired,
     PathForbidden,
     PathNotFound,
     QueueFull,
@@ -168,9 +172,11 @@ __all__ = [
     "ModelNotAdded",
     "ModelNotFound",
     "ModelNotLoaded",
+    "ModelPinned",
     "ModelStopped",
     "NoAnswer",
     "NotSupported",
+    "OperatorRequired",
     "PathForbidden",
     "PathNotFound",
     "ProbeError",

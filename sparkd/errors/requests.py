@@ -76,6 +76,21 @@ class AccessDenied(RequestError):
     code = "access_denied"
 
 
+class OperatorRequired(RequestError):
+    """The API key may send requests, but not load, unload or keep models."""
+
+    status = 403
+    type = "permission_error"
+    code = "operator_required"
+
+
+class ModelPinned(RequestError):
+    """A pinned model is not unloaded by a request."""
+
+    status = 409
+    code = "model_pinned"
+
+
 class PathForbidden(RequestError):
     """An engine path that clients must never reach."""
 

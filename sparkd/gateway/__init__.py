@@ -12,6 +12,8 @@ token_counting     requests that only count tokens, answered without loading a m
 forwarding         a prepared request: lease, engine, response
 answer             what is changed in a response: engine_errors reads errors, validation_errors cuts them,
                    model_echo puts in the name that was asked for, event_stream does both in a stream
+operating          paths that load and unload models; keep_alive reads how long a body wants its model kept
+choices            names that stand for several models
 ollama             Ollama's API, by the translations of sparkd/ollama
 response_writer    the response, written from inside the read that brought it
 request_log        what the journal has of requests

@@ -22,7 +22,7 @@ from sparkd.catalog.hosts import (
     parse_origin,
 )
 from sparkd.catalog.settings import Server
-from sparkd.errors import AccessDenied, InvalidRequest
+from sparkd.errors import AccessDenied, InvalidRequest, OperatorRequired
 from sparkd.gateway.keys import KEY_HEADERS, Keys
 from sparkd.gateway.request_head import RequestHead
 
@@ -37,6 +37,9 @@ Neither is "null", the origin of a file in a browser: any web site can make a fr
 
 MAX_CACHED: Final = 300
 """Bytes of a header that is checked and remembered; a longer one is never allowed."""
+
+OPERATOR_KEY: Final = "owner"
+"""The name of the API key whose clients may load, unload and keep models."""
 
 _SIMPLE_TYPES: Final = (b"", b"text/plain", b"application/x-www-form-urlencoded")
 """Content types that a page may send without a preflight, besides forms with files."""
@@ -79,6 +82,18 @@ class Access:
                     "This sparkd has no API keys, so web pages must send a content type that is not "
                     f'"{kind.decode("latin-1") or "missing"}". Send `Content-Type: application/json`.'
                 )
+
+    def may_operate(self, request: RequestHead) -> bool:
+        """Whether this client, which `check` has admitted, may load, unload and keep models."""
+        return not self._needs_key or request.key == OPERATOR_KEY
+
+    def check_operator(self, request: RequestHead) -> None:
+        """Raise OperatorRequired if the client may only send requests to models."""
+        if not self.may_operate(request):
+            raise OperatorRequired(
+                "This API key may not load, unload or keep models. "
+                f'Use the key that is named "{OPERATOR_KEY}" in `server.api_key_file`.'
+            )
 
     def check_names(self, request: RequestHead) -> None:
         """Without keys, check the names of this machine and of the page. Raises InvalidRequest and AccessDenied."""

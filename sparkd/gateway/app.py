@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 
+from msgspec import structs
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
@@ -27,6 +28,7 @@ from sparkd.gateway.model_list import ModelList
 from sparkd.gateway.ollama.facts import FactsCache
 from sparkd.gateway.ollama.interfaces import Host
 from sparkd.gateway.ollama.routes import ollama_routes
+from sparkd.gateway.operating import operator_routes
 from sparkd.gateway.paths import MAX_CACHED, Path, parse_path
 from sparkd.gateway.prepared_request import PreparedRequest, Preparer
 from sparkd.gateway.public_errors import public_error
@@ -62,6 +64,7 @@ def _routes() -> list[BaseRoute]:
                 Route("/v1", Overview),
                 *(Route(path, Version) for path in ("/version", "/v1/version")),
                 *(Route(f"/v1/{{name:path}}/{end}", ModelHealth) for end in ("health", "ping")),
+                *operator_routes(),  # /models/load, /models/unload, …; before the names below /v1/models
                 Route("/v1/models", Models),  # the catalogue
                 Route("/v1/models/{name:path}", Model),
                 Route("/v1/{name:path}/models", ModelsOfOne),  # for clients whose base URL is /v1/<model>
@@ -80,7 +83,10 @@ class Gateway:
     `body_stall` is how long (seconds) a client may pause within a body.
     """
 
-    served = f"Served here: /v1/…, /v1/<model>/…, /v1/models, /api/…, /health, /version, {', '.join(ENGINE_PATHS)}."
+    served = (
+        "Served here: /v1/…, /v1/<model>/…, /v1/models, /models/load, /models/unload, /api/…, /health, /version, "
+        f"{', '.join(ENGINE_PATHS)}."
+    )
 
     def __init__(
         self,
@@ -111,7 +117,12 @@ class Gateway:
     def forget_templates(self) -> None:
         """Ask again what each model's chat template accepts."""
         self.preparer = Preparer(
-            self.catalogue, self._body_stall, self.access.private_headers, self._template_of
+            self.catalogue,
+            self._body_stall,
+            self.access.private_headers,
+            self._template_of,
+            may_operate=self.access.may_operate,
+            loads=self._supervisor,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -172,6 +183,8 @@ class Gateway:
                 'load it (`queue.probes = "reject"`). Any longer request loads it.'
             )
         claim = writer.request.claim(prepared.model)
+        if prepared.keep_alive is not None:
+            claim = structs.replace(claim, keep_alive=prepared.keep_alive)
         lease = self._supervisor.lease(prepared.model, prepared.request, claim)
         return Forwarding(prepared, lease, writer, self.log, self._silence)
 

@@ -108,6 +108,8 @@ class Forwarding:
         self._disconnected = False
         writer.client.observer = self
         writer.extra = writer.request.own_headers()
+        if prepared.is_chosen:
+            writer.extra.append((b"x-sparkd-served-by", prepared.model.id.encode()))
         if prepared.rewrites:
             writer.extra.append((b"x-sparkd-rewrites", ", ".join(prepared.rewrites).encode()))
 

@@ -26,8 +26,10 @@ from sparkd.catalog.definitions import Model
 from sparkd.catalog.templates import Template
 from sparkd.errors import InvalidRequest
 from sparkd.gateway.body import Limits, Upload, read_body, receive_body
+from sparkd.gateway.choices import Loads, choose_model
 from sparkd.gateway.content_coding import DecompressedBody, parse_codings
 from sparkd.gateway.deferred_count import DeferredTokenCount
+from sparkd.gateway.keep_alive import KEEP_ALIVE_FIELDS, read_keep_alive
 from sparkd.gateway.multipart import FieldFinder
 from sparkd.gateway.naming import Named, named_in_head
 from sparkd.gateway.paths import MAX_CACHED
@@ -59,7 +61,8 @@ class PreparedRequest(Struct, frozen=True):
     `rewrites` names the rules that changed the request; `deferred_count` is to be applied once the engine is ready.
     `echo` is the name that the response must have for the model; None if it may keep the engine's. `count` answers a
     request that only counts tokens, without the model if need be. `is_probe`: it is not to load the model.
-    `translation` serves the request in another API than the engine's.
+    `translation` serves the request in another API than the engine's. `keep_alive` is how long (seconds) the model
+    stays loaded while it is idle afterwards, None if the request does not say. `is_chosen`: by sparkd, see choices.py.
     """
 
     model: Model
@@ -70,12 +73,15 @@ class PreparedRequest(Struct, frozen=True):
     count: TokenCount | None = None
     is_probe: bool = False
     translation: Translation | None = None
+    keep_alive: float | None = None
+    is_chosen: bool = False
 
 
 class Preparer:
     """Prepares requests by one catalogue. `without` names headers that engines do not get.
 
-    `template_of` returns what is known of a model's chat template. It is called once for a model.
+    `template_of` returns what is known of a model's chat template. It is called once for a model. `may_operate` is
+    whether a client may decide how long a model stays loaded, and `loads` knows what is loaded.
     """
 
     def __init__(
@@ -84,6 +90,9 @@ class Preparer:
         body_stall: float,
         without: Set[bytes],
         template_of: Callable[[Model], Template],
+        *,
+        may_operate: Callable[[RequestHead], bool],
+        loads: Loads,
     ) -> None:
         self._catalogue = catalogue
         self._named = partial(named_in_head, catalogue)
@@ -95,6 +104,8 @@ class Preparer:
         self._rejects_probes = catalogue.settings.queue.probes == "reject"
         self._without = without
         self._template_of = template_of
+        self._may_operate = may_operate
+        self._loads = loads
         self._echoes = catalogue.settings.server.echo_model
 
     def name(self, request: RequestHead, segments: tuple[str, ...]) -> Named:
@@ -174,6 +185,11 @@ class Preparer:
             if is_count(model, named.endpoint):
                 return self._prepare_count(request, model, named, body)
         context = self._context(model, named, body.model)
+        keep_alive: float | None = None
+        notes: tuple[str, ...] = ()
+        if not KEEP_ALIVE_FIELDS.isdisjoint(body.fields):
+            keep_alive, notes = self._read_keep_alive(request, body)
+            body = body.without(KEEP_ALIVE_FIELDS)
         rewritten = self._rewriter.rewrite(context, body)
         check_prompt(context, rewritten.body)
         if rewritten.steps and logger.isEnabledFor(logging.DEBUG):
@@ -183,11 +199,26 @@ class Preparer:
             self._engine_request(
                 request, model, named, rewritten.body.encode(), length=0, content_type=_JSON
             ),
-            rewritten.rewrites,
+            (*rewritten.rewrites, *notes) if notes else rewritten.rewrites,
             DeferredTokenCount.needed_for(context, body, rewritten.body),
             self._echo(model, body.model or named.asked),
             is_probe=self._rejects_probes and is_probe(named.api, body),
+            keep_alive=keep_alive,
+            is_chosen=named.model is None and self._is_choice(body.model),
         )
+
+    def _is_choice(self, name: str | None) -> bool:
+        return name is not None and bool(self._catalogue.find_choice(name))
+
+    def _read_keep_alive(self, request: RequestHead, body: JsonBody) -> tuple[float | None, tuple[str, ...]]:
+        """How long the model is to stay loaded, and what the response's header says if the client may not decide it.
+
+        Raises InvalidRequest.
+        """
+        keep_alive = read_keep_alive(body.fields)
+        if keep_alive is None or self._may_operate(request):
+            return keep_alive, ()
+        return None, ("ignored-keep-alive",)
 
     def _prepare_count(
         self, request: RequestHead, model: Model, named: Named, body: JsonBody
@@ -245,6 +276,10 @@ class Preparer:
         )
 
     def _find(self, request: RequestHead, named: Named, name: str | None) -> Model:
+        if name and (models := self._catalogue.find_choice(name)):
+            model = choose_model(models, named.endpoint, self._loads)
+            request.model = model.id
+            return model
         # The engine of the default model does not have a path that begins with an unknown name.
         found = self._catalogue.resolve_or_default(name) if name or named.is_path_known else None
         if found is None:

@@ -4,7 +4,8 @@ The policy, in order: serve ready models. Launch the model of the ticket whose t
 if all have one priority (priorities.py): one launch at a time and while nothing else stops (engines measure the memory
 of the whole machine while they start). To free memory, evict idle models first, then drain busy ones; evictions.py
 chooses them, and residency.py decides when each may go. The next model is prepared while they leave (launches.py). The
-utility model has its own lane. Background requests come last (background.py).
+utility model has its own lane. Background requests come last (background.py), then models without requests
+(preloading.py).
 """
 
 from __future__ import annotations
@@ -14,16 +15,16 @@ from collections.abc import Callable
 from sparkd.errors import Refusal
 from sparkd.scheduling import refusals
 from sparkd.scheduling.actions import Action, Grant
-from sparkd.scheduling.background import BackgroundPolicy
 from sparkd.scheduling.deadlines import idle_deadline, next_deadline
 from sparkd.scheduling.evictions import choose_evictions
 from sparkd.scheduling.ledger import Entry
 from sparkd.scheduling.lifecycle import Event, State
+from sparkd.scheduling.preloading import PreloadPolicy
 from sparkd.scheduling.priorities import importance
 from sparkd.scheduling.residency import RELEASE_TIME, eviction_time, load_time, measure_demand
 
 
-class SchedulingPolicy(BackgroundPolicy):
+class SchedulingPolicy(PreloadPolicy):
     """Reads the ledger and decides for every model. RunEvents, its subclass, adds events."""
 
     def _decide(self, now: float, touched: Entry | None = None) -> list[Action]:
@@ -48,6 +49,7 @@ class SchedulingPolicy(BackgroundPolicy):
         if self._ledger.queue:
             heads = self._launch_next(now)
             self._refuse_excess()
+        self._launch_preloads(now)
         self._update_preparation(heads, now)
         self.deadline = next_deadline(self._ledger, now)
         return self._take_actions()
@@ -106,7 +108,9 @@ class SchedulingPolicy(BackgroundPolicy):
             self._ledger.grant_lease(entry, ticket_id, now)
             self._actions.append(Grant(ticket_id, entry.model.id, entry.run))
         if now >= idle_deadline(entry) and not self._starting_entry():
-            self._evict(entry, now, f"idle for {entry.model.idle_timeout:.0f} seconds")
+            entry.is_dismissed = entry.idle_timeout is not None
+            timeout = entry.model.idle_timeout if entry.idle_timeout is None else entry.idle_timeout
+            self._evict(entry, now, f"idle for {timeout:.0f} seconds")
 
     def _launch_next(self, now: float) -> list[Entry]:
         """Launch a model, or free memory, for the ticket of each lane whose turn it is and whose model is stopped.

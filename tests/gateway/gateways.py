@@ -22,7 +22,7 @@ from sparkd.gateway import Gateway
 from sparkd.gateway.keys import Keys
 from sparkd.gateway.server import HttpServer
 from sparkd.hub.messages import Progress
-from sparkd.scheduling.claim import Claim
+from sparkd.scheduling.claim import PLAIN_CLAIM, Claim
 from sparkd.scheduling.forecast import Forecast
 from sparkd.scheduling.lifecycle import Residency
 from sparkd.scheduling.model_state import ModelState
@@ -120,6 +120,9 @@ class Supervisor:
     forecast: Forecast | None = None
     pulled: list[str] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
+    loads: list[tuple[str, float | None]] = field(default_factory=list)
+    unfit: set[str] = field(default_factory=set)
+    claims: list[Claim] = field(default_factory=list)
     progress: Progress | None = None
     statuses: tuple[ModelStatus, ...] = ()
     download: Callable[[], Awaitable[None]] | None = None
@@ -155,6 +158,18 @@ class Supervisor:
         """Recorded."""
         self.stopped.append(wanted.id)
 
+    def can_load(self, wanted: Model) -> bool:
+        """Whether it is not among those that do not fit."""
+        return wanted.id not in self.unfit
+
+    def begin_load(self, wanted: Model, claim: Claim = PLAIN_CLAIM) -> None:
+        """Recorded."""
+        self.loads.append((wanted.id, claim.keep_alive))
+
+    def unload(self, wanted: Model) -> None:
+        """Recorded."""
+        self.stopped.append(wanted.id)
+
     def state(self, wanted: Model) -> ModelState:
         """The same, without more details."""
         residency = self.residency(wanted)
@@ -162,6 +177,7 @@ class Supervisor:
 
     def lease(self, wanted: Model, request: EngineRequest | None, claim: Claim) -> Lease:  # noqa: ARG002
         """A lease that has not been requested yet."""
+        self.claims.append(claim)
         self.asked.append(wanted.id)
         return Lease(self)
 

@@ -126,6 +126,11 @@ class CheckedHarness(Harness):
         if not self.is_wanted(model):
             stopped = {each.id for each in self.models} - {p.model for p in self.processes.values()}
             assert not any(map(self.is_wanted, stopped)), "launched in the background before others"
+        if not any(self.tickets[ticket] == model and self.is_waiting(ticket) for ticket in self.tickets):
+            wanted = {each.id for each in self.models if each.preload and each.enabled}
+            assert model in wanted, "launched for nobody"
+            assert not any(map(self.is_waiting, self.tickets)), "preloaded while a request waits"
+            assert all(process.healthy for process in self.processes.values()), "preloaded into a change"
 
     def note_what_is_wanted(self) -> None:
         """Record for which models requests wait now that are not in the background."""
@@ -142,7 +147,14 @@ class CheckedHarness(Harness):
 
     def check_start_ended(self, model: str, reason: str) -> None:
         """A start outlives its clients, unless the operator ends it or another model needs its memory."""
-        causes = ("the operator", "its definition", "it was removed", "sparkd is stopping", "start timeout")
+        causes = (
+            "the operator",
+            "an operator",
+            "its definition",
+            "it was removed",
+            "sparkd is stopping",
+            "start timeout",
+        )
         if reason.startswith(causes):
             return
         assert reason.startswith("no request waits for it"), f"a start was ended: {reason}"
