@@ -15,6 +15,7 @@ class RequestError(SparkdError):
     status = 400
     type = "invalid_request_error"
     code = "invalid_request"
+    retry_may_help = False
 
 
 class InvalidRequest(RequestError):
@@ -144,6 +145,7 @@ class RequestTimeout(RequestError):
 
     status = 408
     code = "request_timeout"
+    retry_may_help = True
 
 
 class NotSupported(RequestError):

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from msgspec import Struct, field
 
-from sparkd.scheduling.actions import Action, Grant, Launch
+from sparkd.scheduling.actions import Action, Grant, Launch, Refuse
 from sparkd.scheduling.forecast import Forecast, Stage
 from sparkd.scheduling.ledger import Entry
 from sparkd.scheduling.lifecycle import State
@@ -21,7 +21,7 @@ from sparkd.scheduling.status import LoadStep
 MAX_AGE: Final = 1.0
 """Seconds for which a simulation is used."""
 
-MAX_EVENTS: Final = 3000
+MAX_EVENTS: Final = 2000
 """Events after which a simulation gives up: the requests whose outcome is not clear then have no estimate."""
 
 
@@ -106,6 +106,8 @@ class Forecaster:
                 match action:
                     case Grant(number) if number in undecided:
                         prediction.granted[number] = simulation.now
+                        undecided.discard(number)
+                    case Refuse(number):
                         undecided.discard(number)
                     case Launch(model_id):
                         prediction.launched.setdefault(model_id, simulation.now)

@@ -225,8 +225,8 @@ class Ledger:
             entry.sessions.add_pause(entry.last_used, now, is_ready=entry.state is State.READY)
         self._last_ticket += 1
         arrived = now
-        if self.places.kept and (kept := self.places.take(entry.model.id, claim, now)) is not None:
-            arrived = kept
+        if self.places.kept and own_weight:
+            arrived = self.places.take(entry.model.id, claim, now)
         ticket = Ticket(
             self._last_ticket,
             entry.model.id,
@@ -251,6 +251,11 @@ class Ledger:
         """Remove a waiting ticket, and keep its place for its client."""
         _, ticket = self.dequeue(ticket_id)
         self.places.keep(ticket.model, ticket.claim, ticket.arrived, now)
+
+    def keep_places(self, entry: Entry, now: float) -> None:
+        """Keep the places of all requests that wait for the model, because they are about to be refused."""
+        for ticket in entry.waiting.values():
+            self.places.keep(ticket.model, ticket.claim, ticket.arrived, now)
 
     def grant_lease(self, entry: Entry, ticket_id: int, now: float) -> None:
         """Turn a waiting ticket into a lease on the entry's current run."""

@@ -81,6 +81,8 @@ class SchedulingPolicy(BackgroundPolicy):
             case State.STOPPED:
                 entry.footprint, entry.basis = self.footprint(entry.model)
         if entry.waiting and (error := self._refusal_for(entry, now)):
+            if self._closing_error:  # the clients may return to the next sparkd
+                self._ledger.keep_places(entry, now)
             self._refuse_waiting(entry, error)
         if entry.is_inactive:
             self._ledger.deactivate(entry)

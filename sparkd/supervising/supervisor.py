@@ -110,7 +110,15 @@ class Supervisor:
         self.forecasts = Forecasts(scheduler, self.runs.launched, learning, downloads, can_prepare)
         self._alarm = Alarm(self._on_tick)
         self._reporter = StatusReporter(
-            scheduler, self.runs.launched, learning, downloads, launchers, crashes, self.started, replacements
+            scheduler,
+            self.runs.launched,
+            learning,
+            downloads,
+            launchers,
+            crashes,
+            self.forecasts,
+            self.started,
+            replacements,
         )
 
     # For clients
