@@ -66,6 +66,10 @@ class Lender(Protocol):
         """Whether the model is loaded now."""
         ...
 
+    def can_start_without_eviction(self, model: Model) -> bool:
+        """Whether a background request for the model would be served without the eviction of another one."""
+        ...
+
     def ready_upstream(self, model: Model) -> Upstream | None:
         """The client of the model's engine, without a lease; None unless the model is ready."""
         ...
@@ -95,6 +99,8 @@ class Forwarding:
         writer.extra = writer.request.own_headers()
         if prepared.rewrites:
             writer.extra.append((b"x-sparkd-rewrites", ", ".join(prepared.rewrites).encode()))
+        if prepared.is_substitute:
+            writer.extra.append((b"x-sparkd-served-by", prepared.model.id.encode()))
 
     # Without waiting
 
@@ -214,6 +220,8 @@ class Forwarding:
     def _release(self, status: int = 0) -> None:
         self._writer.client.observer = None
         self._lease.release(status)
+        if (counted := self._writer.request.counted) is not None:
+            counted.release()
         if isinstance(self._prepared.request.body, Upload):
             self._prepared.request.body.close()
 

@@ -75,9 +75,9 @@ class ModelList:
         return self._document
 
 
-def encode_only(model: Model, residency: ResidencyOf) -> Document:
-    """A list of one, for clients whose base URL is `/v1/<model>`."""
-    return _list([model], residency)
+def encode_some(models: list[Model], residency: ResidencyOf) -> Document:
+    """Some models: one, for clients whose base URL is `/v1/<model>`, or those that an API key may use."""
+    return _list(models, residency)
 
 
 def encode_card(model: Model, residency: ResidencyOf) -> Document:
