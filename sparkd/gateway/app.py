@@ -22,7 +22,8 @@ from sparkd.gateway.body import STALL
 from sparkd.gateway.client_recognition import ClientRecognizer
 from sparkd.gateway.endpoints import Forward, KeyRequired, Model, Models, ModelsOfOne, preflight
 from sparkd.gateway.error_responses import EXCEPTION_HANDLERS
-from sparkd.gateway.forwarding import Forwarding, public_error
+from sparkd.gateway.forwarding import Forwarding
+from sparkd.gateway.heartbeats.silence import SilenceWatch
 from sparkd.gateway.key_limits import KeyLimits
 from sparkd.gateway.key_policies import make_policies
 from sparkd.gateway.keys import Keys
@@ -32,12 +33,14 @@ from sparkd.gateway.ollama.interfaces import Host
 from sparkd.gateway.ollama.routes import ollama_routes
 from sparkd.gateway.paths import MAX_CACHED, Path, parse_path
 from sparkd.gateway.prepared_request import PreparedRequest, Preparer
+from sparkd.gateway.public_errors import public_error
 from sparkd.gateway.request_head import HEAD, RequestHead
 from sparkd.gateway.request_log import RequestLog
 from sparkd.gateway.response_writer import ResponseWriter
 from sparkd.gateway.status_endpoints import Health, ModelHealth, Nothing, Overview, Root, Version
 from sparkd.gateway.token_counting import TokenCount
 from sparkd.scheduling.lifecycle import Residency
+from sparkd.scheduling.model_state import ModelState
 
 ENGINE_PATHS = (
     # vLLM's paths beside /v1 that only answer about a model (vllm/entrypoints, 0.33)
@@ -108,6 +111,7 @@ class Gateway:
         self.catalogue = catalogue
         self.access = Access(catalogue.settings.server, keys, policies=make_policies(catalogue))
         self._recognizer = ClientRecognizer(catalogue, keys_required=keys.required)
+        self._silence = SilenceWatch(catalogue.settings.heartbeat)
         self.forget_templates()
 
     def forget_templates(self) -> None:
@@ -167,12 +171,16 @@ class Gateway:
         """Whether a model is loaded now."""
         return self._supervisor.residency(model)
 
+    def state(self, model: ModelDefinition) -> ModelState:
+        """The state of the model, with the progress of a load or download."""
+        return self._supervisor.state(model)
+
     def forwarding(self, prepared: PreparedRequest, writer: ResponseWriter) -> Forwarding:
         """A forwarding that has not begun. Raises KeyLimitReached."""
         claim = writer.request.claim(prepared.model)
         lease = self._supervisor.lease(prepared.model, prepared.request, claim)
         writer.request.counted = self.limits.count(writer.request.policy)
-        return Forwarding(prepared, lease, writer, self.log)
+        return Forwarding(prepared, lease, writer, self.log, self._silence)
 
     async def count(self, prepared: PreparedRequest, count: TokenCount) -> tuple[bytes, bool]:
         """The answer to a request that counts tokens, and whether it is an estimate. It does not use the model."""

@@ -87,8 +87,8 @@ class Models(HTTPEndpoint):
         gateway, policy = _gateway(request.scope), request_head(request.scope).policy
         if policy is not None and policy.models is not None:
             models = list_allowed(policy, gateway.catalogue.models.values())
-            return _respond_cached(request, model_list.encode_some(models, gateway.residency))
-        return _respond_cached(request, gateway.models.encode_all(gateway.catalogue, gateway.residency))
+            return _respond_cached(request, model_list.encode_some(models, gateway.state))
+        return _respond_cached(request, gateway.models.encode_all(gateway.catalogue, gateway.state))
 
 
 class Model(HTTPEndpoint):
@@ -99,7 +99,7 @@ class Model(HTTPEndpoint):
         gateway = _gateway(request.scope)
         model = gateway.catalogue.resolve(request.path_params["name"]).model
         check_allowed(request_head(request.scope).policy, model)
-        return _respond_cached(request, model_list.encode_card(model, gateway.residency))
+        return _respond_cached(request, model_list.encode_card(model, gateway.state))
 
 
 class ModelsOfOne(HTTPEndpoint):
@@ -110,7 +110,7 @@ class ModelsOfOne(HTTPEndpoint):
         gateway = _gateway(request.scope)
         model = gateway.catalogue.resolve(request.path_params["name"]).model
         check_allowed(request_head(request.scope).policy, model)
-        return _respond_cached(request, model_list.encode_some([model], gateway.residency))
+        return _respond_cached(request, model_list.encode_some([model], gateway.state))
 
 
 async def preflight(request: Request) -> Response:

@@ -14,7 +14,6 @@ from sparkd.catalog.client_rules import ClientRule
 from sparkd.catalog.key_rules import KeyRules
 from sparkd.catalog.settings import Queue, Settings
 from sparkd.gateway.keys import Keys
-from sparkd.scheduling.claim import PLAIN_CLAIM, Claim
 from sparkd.scheduling.lifecycle import Residency
 from tests.gateway.engines import Answer, Asked, answering, request
 from tests.gateway.gateways import House, catalogue, house, model, run
@@ -33,7 +32,7 @@ def make_catalogue(**settings: Any) -> Catalogue:
     models = [
         model("big", vision=True),
         model("main", vision=True, context_length=4096, options=TOOLS),
-        model("tiny", lifecycle="utility", context_length=256),
+        model("tiny", lifecycle="utility", context_length=256, source="org/tiny"),
         model("vectors", tasks=("embed",)),
         model("off", status="disabled", reason="x"),
     ]
@@ -125,14 +124,13 @@ def test_a_model_that_cannot_do_the_task_does_not_get_it(fields: dict[str, Any])
     run(test)
 
 
-@pytest.mark.parametrize(
-    ("policy", "claim"), [("wait", Claim("title", "normal", True)), ("serve", Claim("title"))]
-)
-def test_the_owner_chooses_what_happens(policy: str, claim: Claim) -> None:
+@pytest.mark.parametrize(("policy", "background"), [("wait", True), ("serve", False)])
+def test_the_owner_chooses_what_happens(policy: str, background: bool) -> None:
     async def test() -> None:
         async with running(loaded="main tiny", background=policy) as here:
             assert (await here.ask(chat())).header("x-sparkd-served-by") is None
-            assert (here.supervisor.asked, here.supervisor.claims) == (["big"], [claim])
+            assert here.supervisor.asked == ["big"]
+            assert [claim.background for claim in here.supervisor.claims] == [background]
 
     run(test)
 
@@ -141,7 +139,8 @@ def test_any_other_request_is_served_by_its_model() -> None:
     async def test() -> None:
         async with running(loaded="main tiny", startable="tiny") as here:
             await here.ask(chat(text="Hello"))
-            assert (here.supervisor.asked, here.supervisor.claims) == (["big"], [PLAIN_CLAIM])
+            assert here.supervisor.asked == ["big"]
+            assert [claim.background for claim in here.supervisor.claims] == [False]
 
     run(test)
 

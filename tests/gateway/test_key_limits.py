@@ -190,5 +190,12 @@ def test_only_some_keys_may_operate() -> None:
 def _head(key: str) -> RequestHead:
     headers = [(b"host", b"localhost"), (b"x-api-key", key.encode())]
     return RequestHead(
-        {"server": None, "method": "POST", "raw_path": b"/", "query_string": b"", "headers": headers}
+        {
+            "server": None,
+            "client": None,
+            "method": "POST",
+            "raw_path": b"/",
+            "query_string": b"",
+            "headers": headers,
+        }
     )
