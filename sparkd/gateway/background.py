@@ -23,7 +23,7 @@ from sparkd.rewriting.rewrite_context import GENERATING_APIS, Api
 from sparkd.upstream.client import Upstream
 
 REWRITE: Final = "background-model"
-"""What `x-sparkd-rewrites` says of a request that another model serves."""
+"""The name in `x-sparkd-rewrites` for a request that another model serves."""
 
 LOSSES: Final = frozenset({"drop-images", "strip-tools"})
 """Rules that take something away from a request: a model that needs them cannot do what was requested."""

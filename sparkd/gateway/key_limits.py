@@ -120,7 +120,7 @@ class KeyLimits:
 
 
 def _find_rate(usage: KeyUsage, per_minute: int | None, now: float) -> RequestRate | None:
-    """The rate of a key. A limit that was changed begins anew."""
+    """The rate of a key. A changed limit begins with all of its requests."""
     if per_minute is None:
         usage.rate = None
     elif usage.rate is None or usage.rate.per_minute != per_minute:

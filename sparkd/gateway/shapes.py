@@ -81,7 +81,7 @@ def is_probe(api: Api, body: JsonBody) -> bool:
 def read_prompts(api: Api, body: JsonBody) -> tuple[str, ...]:
     """The texts of the system prompt and of the last message, without white space at the beginning.
 
-    Empty for a long conversation, and for a request that is none.
+    Empty for a long conversation, and for other APIs.
     """
     value = body.fields.get(_PROMPT_FIELDS.get(api, ""))
     if value is None or len(memoryview(value)) > MAX_READ:

@@ -214,6 +214,7 @@ def head(path: str = CHAT, headers: Mapping[str, str] | None = None, key: str | 
     pairs = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
     scope = {
         "server": None,
+        "client": None,
         "method": "POST",
         "raw_path": path.encode(),
         "query_string": b"",
