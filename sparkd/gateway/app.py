@@ -16,13 +16,17 @@ from starlette.types import Receive, Scope, Send
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model as ModelDefinition
 from sparkd.catalog.templates import Template
-from sparkd.errors import InvalidRequest, ModelNotLoaded, NotSupported, PathForbidden, SparkdError
+from sparkd.errors import InvalidRequest, NotSupported, PathForbidden, SparkdError
 from sparkd.gateway.access import Access
+from sparkd.gateway.background import BackgroundRouter
 from sparkd.gateway.body import STALL
+from sparkd.gateway.client_recognition import ClientRecognizer
 from sparkd.gateway.endpoints import Forward, KeyRequired, Model, Models, ModelsOfOne, preflight
 from sparkd.gateway.error_responses import EXCEPTION_HANDLERS
 from sparkd.gateway.forwarding import Forwarding
 from sparkd.gateway.heartbeats.silence import SilenceWatch
+from sparkd.gateway.key_limits import KeyLimits
+from sparkd.gateway.key_policies import make_policies
 from sparkd.gateway.keys import Keys
 from sparkd.gateway.model_list import ModelList
 from sparkd.gateway.ollama.facts import FactsCache
@@ -103,6 +107,7 @@ class Gateway:
         self.models = ModelList()
         self.facts = FactsCache()
         self.log = RequestLog()
+        self.limits = KeyLimits()
         self.serve(catalogue, keys)
         self._app = Starlette(routes=_routes(), exception_handlers=EXCEPTION_HANDLERS)
         self._app.state.gateway = self
@@ -110,7 +115,8 @@ class Gateway:
     def serve(self, catalogue: Catalogue, keys: Keys) -> None:
         """Use this catalogue and these keys from now on."""
         self.catalogue = catalogue
-        self.access = Access(catalogue.settings.server, keys)
+        self.access = Access(catalogue.settings.server, keys, policies=make_policies(catalogue))
+        self._recognizer = ClientRecognizer(catalogue, keys_required=keys.required)
         self._silence = SilenceWatch(catalogue.settings.heartbeat)
         self.forget_templates()
 
@@ -121,6 +127,7 @@ class Gateway:
             self._body_stall,
             self.access.private_headers,
             self._template_of,
+            BackgroundRouter(self.catalogue, self._recognizer, self._supervisor),
             may_operate=self.access.may_operate,
             loads=self._supervisor,
         )
@@ -137,6 +144,7 @@ class Gateway:
         """Check access and path. Raises InvalidRequest, AccessDenied, Unauthorized, PathForbidden and NotSupported."""
         path = parse_path(request.raw_path)
         self.access.check(request)
+        request.client = self._recognizer.recognize(request)
         if path.forbidden is not None:
             raise PathForbidden(f"/{'/'.join(path.segments)} cannot be reached through sparkd.")
         if b"websocket" in request.fields.get(b"upgrade", b"").lower():
@@ -176,16 +184,12 @@ class Gateway:
         return self._supervisor.state(model)
 
     def forwarding(self, prepared: PreparedRequest, writer: ResponseWriter) -> Forwarding:
-        """A forwarding that has not begun. Raises ModelNotLoaded for a probe that would load its model."""
-        if prepared.is_probe and self._supervisor.ready_upstream(prepared.model) is None:
-            raise ModelNotLoaded(
-                f'"{prepared.model.id}" is not loaded, and this looks like a health check, for which sparkd does not '
-                'load it (`queue.probes = "reject"`). Any longer request loads it.'
-            )
+        """A forwarding that has not begun. Raises KeyLimitReached."""
         claim = writer.request.claim(prepared.model)
         if prepared.keep_alive is not None:
             claim = structs.replace(claim, keep_alive=prepared.keep_alive)
         lease = self._supervisor.lease(prepared.model, prepared.request, claim)
+        writer.request.counted = self.limits.count(writer.request.policy)
         return Forwarding(prepared, lease, writer, self.log, self._silence)
 
     async def count(self, prepared: PreparedRequest, count: TokenCount) -> tuple[bytes, bool]:

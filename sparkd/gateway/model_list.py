@@ -79,9 +79,9 @@ class ModelList:
         return self._document
 
 
-def encode_only(model: Model, state_of: StateOf) -> Document:
-    """A list of one, for clients whose base URL is `/v1/<model>`."""
-    return _list([model], state_of)
+def encode_some(models: list[Model], state_of: StateOf) -> Document:
+    """Some models: one, for clients whose base URL is `/v1/<model>`, or those that an API key may use."""
+    return _list(models, state_of)
 
 
 def encode_card(model: Model, state_of: StateOf) -> Document:

@@ -82,14 +82,14 @@ async def unload(request: Request) -> Response:
 async def unload_named(request: Request) -> Response:
     """Unload the model that the path names."""
     gateway = _gateway(request.scope)
-    gateway.access.check_operator(request_head(request.scope))
+    gateway.access.require_operator(request_head(request.scope))
     return _respond(request, _unload(gateway, gateway.catalogue.resolve(request.path_params["name"]).model))
 
 
 async def unload_all(request: Request) -> Response:
     """Unload every model that is not pinned."""
     gateway = _gateway(request.scope)
-    gateway.access.check_operator(request_head(request.scope))
+    gateway.access.require_operator(request_head(request.scope))
     return _unload_all(gateway, request)
 
 
@@ -148,7 +148,7 @@ async def _wait_until_loaded(gateway: Gateway, model: Model, claim: Claim, reque
 async def _read(request: Request) -> tuple[Gateway, dict[str, msgspec.Raw]]:
     """Check that the client may operate, then read the body. Raises OperatorRequired and InvalidRequest."""
     gateway, head = _gateway(request.scope), request_head(request.scope)
-    gateway.access.check_operator(head)
+    gateway.access.require_operator(head)
     if not head.has_body:
         return gateway, {}
     data = await gateway.preparer.read_json(head, request.receive)

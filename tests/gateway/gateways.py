@@ -116,13 +116,14 @@ class Supervisor:
     held: int = 0
     asked: list[str] = field(default_factory=list)
     residencies: dict[str, Residency] = field(default_factory=dict)
+    startable: set[str] = field(default_factory=set)
+    claims: list[Claim] = field(default_factory=list)
     outcomes: list[int] = field(default_factory=list)
     forecast: Forecast | None = None
     pulled: list[str] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
     loads: list[tuple[str, float | None]] = field(default_factory=list)
     unfit: set[str] = field(default_factory=set)
-    claims: list[Claim] = field(default_factory=list)
     progress: Progress | None = None
     statuses: tuple[ModelStatus, ...] = ()
     download: Callable[[], Awaitable[None]] | None = None
@@ -181,9 +182,14 @@ class Supervisor:
         self.asked.append(wanted.id)
         return Lease(self)
 
-    def ready_upstream(self, _: Model) -> Upstream | None:
-        """The upstream, once ready."""
-        return self.upstream if self.ready.is_set() else None
+    def can_start_without_eviction(self, wanted: Model) -> bool:
+        """As set by the test."""
+        return wanted.id in self.startable
+
+    def ready_upstream(self, wanted: Model) -> Upstream | None:
+        """The upstream, once ready, unless the test has set that this model is not loaded."""
+        is_loaded = self.residencies.get(wanted.id, "loaded") == "loaded"
+        return self.upstream if self.ready.is_set() and is_loaded else None
 
 
 async def until(condition: Callable[[], bool], within: float = 5.0) -> None:

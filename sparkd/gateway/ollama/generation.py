@@ -16,6 +16,7 @@ from sparkd.errors import InvalidRequest
 from sparkd.gateway.body import ClientDisconnected
 from sparkd.gateway.disconnect import run_while_connected
 from sparkd.gateway.endpoints import respond
+from sparkd.gateway.key_policies import check_allowed
 from sparkd.gateway.ollama.translation import OllamaTranslation
 from sparkd.gateway.prepared_request import PreparedRequest
 from sparkd.gateway.request_head import RequestHead, request_head
@@ -44,7 +45,7 @@ class Generation:
         request = request_head(scope)
         try:
             body = await read_object(gateway, request, receive)
-            model = find_model(gateway, read_name(body))
+            model = find_model(gateway, request, read_name(body))
             request.model = model.id
             translated = translate_request(self._kind, body, (model.id, model.source, model.family))
             if translated.body is None:
@@ -72,11 +73,12 @@ async def read_object(gateway: Gateway, request: RequestHead, receive: Receive) 
     return {name: msgspec.json.decode(value) for name, value in repaired.fields.items()}
 
 
-def find_model(gateway: Gateway, name: str) -> Model:
-    """The model that a client means. Raises ModelNotFound and ModelDisabled."""
+def find_model(gateway: Gateway, request: RequestHead, name: str) -> Model:
+    """The model that a client means. Raises ModelNotFound, ModelDisabled and ModelNotAllowed."""
     found = gateway.catalogue.resolve_or_default(name)
     if found is None:
         raise InvalidRequest("The request names no model. Set `model`.", param="model")
+    check_allowed(request.policy, found.model)
     return found.model
 
 
@@ -120,8 +122,11 @@ async def _unload_if_idle(gateway: Gateway, model: Model) -> None:
 
 
 async def _wait_until_loaded(gateway: Gateway, model: Model, head: RequestHead) -> None:
+    counted = gateway.limits.count(head.policy)
     lease = gateway.host.lease(model, None, head.claim(model))
     try:
         await lease.wait()
     finally:
         lease.release()
+        if counted is not None:
+            counted.release()
