@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model as ModelDefinition
+from sparkd.catalog.reading.keys import Keys
 from sparkd.catalog.templates import Template
 from sparkd.errors import InvalidRequest, NotSupported, PathForbidden, SparkdError
 from sparkd.gateway.access import Access
@@ -27,7 +28,6 @@ from sparkd.gateway.forwarding import Forwarding
 from sparkd.gateway.heartbeats.silence import SilenceWatch
 from sparkd.gateway.key_limits import KeyLimits
 from sparkd.gateway.key_policies import make_policies
-from sparkd.gateway.keys import Keys
 from sparkd.gateway.model_list import ModelList
 from sparkd.gateway.ollama.facts import FactsCache
 from sparkd.gateway.ollama.interfaces import Host

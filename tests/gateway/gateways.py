@@ -15,11 +15,11 @@ import uvloop
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
+from sparkd.catalog.reading.keys import Keys
 from sparkd.catalog.settings import Settings
 from sparkd.catalog.templates import UNKNOWN_TEMPLATE
 from sparkd.errors import Refusal
 from sparkd.gateway import Gateway
-from sparkd.gateway.keys import Keys
 from sparkd.gateway.server import HttpServer
 from sparkd.hub.messages import Progress
 from sparkd.scheduling.claim import PLAIN_CLAIM, Claim

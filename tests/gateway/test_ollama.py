@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from sparkd.catalog import Catalogue
+from sparkd.catalog.reading.keys import Keys
 from sparkd.catalog.rewriting import Rewriting
 from sparkd.errors import ModelBusy, QueueFull, SparkdError
-from sparkd.gateway.keys import Keys
 from sparkd.hub.messages import Progress
 from sparkd.scheduling.status import ModelStatus
 from tests.gateway.engines import SSE, Answer, Asked, answering, chunk, read_answer, request
