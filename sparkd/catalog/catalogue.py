@@ -7,9 +7,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
+from sparkd.catalog.choices import Choice, Found
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.messages import join_key, quote
-from sparkd.catalog.name_index import Found, NameIndex
+from sparkd.catalog.name_index import NameIndex
 from sparkd.catalog.nearest import did_you_mean
 from sparkd.catalog.origins import Table
 from sparkd.catalog.runtime import Runtime
@@ -29,10 +30,21 @@ class Catalogue:
     """Models, runtimes and settings, immutable.
 
     `path` is the file that they were read from. `tables` has the values of each model and the files that set them.
-    `families` has the names of the defined families. `default` is the model for requests that name none that exists.
+    `families` has the names of the defined families. `default` is the model, or the choice, for requests that name none
+    that exists. `choices` has names for several models, by these names.
     """
 
-    __slots__ = ("_names", "_tables", "default", "families", "models", "path", "runtimes", "settings")
+    __slots__ = (
+        "_names",
+        "_tables",
+        "choices",
+        "default",
+        "families",
+        "models",
+        "path",
+        "runtimes",
+        "settings",
+    )
 
     def __init__(
         self,
@@ -43,6 +55,7 @@ class Catalogue:
         runtimes: Mapping[str, Runtime],
         tables: Mapping[str, Table] = MappingProxyType({}),
         families: Iterable[str] = (),
+        choices: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
     ) -> None:
         self.path = path
         self.settings = settings
@@ -50,9 +63,11 @@ class Catalogue:
         self.runtimes: Mapping[str, Runtime] = MappingProxyType(dict(runtimes))
         self.families = tuple(families)
         self._tables = tables
-        self._names = NameIndex(models.values())
-        default = settings.server.default_model
-        self.default = self._names.exact[default] if default is not None else None
+        self._names = NameIndex(models.values(), choices, settings.server.default_model)
+        self.default = self._names.default
+        self.choices: Mapping[str, Choice] = MappingProxyType(
+            {name: found.choice for name, found in self._names.choices.items() if found.choice}
+        )
 
     def find(self, name: str) -> Model:
         """The model with exactly that id or alias.
@@ -72,7 +87,7 @@ class Catalogue:
         return found.model
 
     def resolve(self, name: str) -> Found:
-        """The model that a client means by a name, which it may write in another way than the catalogue does.
+        """The model, or the choice, that a client means by a name, however it writes the name.
 
         Raises ModelNotFound, which names the nearest model, and ModelDisabled, which states the reason.
         """
@@ -111,6 +126,9 @@ class Catalogue:
         return table.locate_key(*path) if table else (self.path, join_key("models", model.id, *path))
 
     def _not_found(self, name: str) -> ModelNotFound:
+        if (choice := self.choices.get(name)) is not None:
+            text = f'"{name}" stands for several models; name one of them: {_list_some(choice.models)}.'
+            return ModelNotFound(text, param="model")
         enabled = (known for known, found in self._names.exact.items() if found.model.enabled)
         echo = name if len(name) <= LONGEST_ECHO else name[:LONGEST_ECHO] + "…"
         meant = did_you_mean(name, enabled) or self._list_enabled()
@@ -118,11 +136,16 @@ class Catalogue:
 
     def _list_enabled(self) -> str:
         """The end of a sentence: the models that can be used instead."""
-        ids = [quote(model.id) for model in self.models.values() if model.enabled]
-        if not ids:
+        enabled = [model for model in self.models.values() if model.enabled]
+        if not enabled:
             return "; the catalogue has none that is enabled."
-        more = f" and {len(ids) - MAX_LISTED} more" if len(ids) > MAX_LISTED else ""
-        return f"; use one of {', '.join(ids[:MAX_LISTED])}{more}."
+        return f"; use one of {_list_some(enabled)}."
+
+
+def _list_some(models: list[Model]) -> str:
+    ids = [quote(model.id) for model in models]
+    more = f" and {len(ids) - MAX_LISTED} more" if len(ids) > MAX_LISTED else ""
+    return f"{', '.join(ids[:MAX_LISTED])}{more}"
 
 
 def _disabled_error(model: Model) -> ModelDisabled:

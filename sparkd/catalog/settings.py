@@ -56,8 +56,8 @@ class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     default_model: Annotated[
         str | None,
         Meta(
-            description="The model, by id or alias, for requests whose body names a model that does not exist, or "
-            "none. Unset: such requests are rejected."
+            description="The model, by id or alias, or a choice, for requests whose body names a model that does not "
+            "exist, or none. Unset: such requests are rejected."
         ),
     ] = None
     echo_model: Annotated[

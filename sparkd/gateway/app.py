@@ -18,6 +18,7 @@ from sparkd.catalog.templates import Template
 from sparkd.errors import InvalidRequest, ModelNotLoaded, NotSupported, PathForbidden, SparkdError
 from sparkd.gateway.access import Access
 from sparkd.gateway.body import STALL
+from sparkd.gateway.choosing import Chooser
 from sparkd.gateway.endpoints import Forward, KeyRequired, Model, Models, ModelsOfOne, preflight
 from sparkd.gateway.error_responses import EXCEPTION_HANDLERS
 from sparkd.gateway.forwarding import Forwarding, public_error
@@ -108,7 +109,11 @@ class Gateway:
     def forget_templates(self) -> None:
         """Ask again what each model's chat template accepts."""
         self.preparer = Preparer(
-            self.catalogue, self._body_stall, self.access.private_headers, self._template_of
+            self.catalogue,
+            self._body_stall,
+            self.access.private_headers,
+            self._template_of,
+            Chooser(self._supervisor),
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

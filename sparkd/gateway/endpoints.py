@@ -93,8 +93,8 @@ class Model(HTTPEndpoint):
     async def get(self, request: Request) -> Response:
         """Its entry. Raises ModelNotFound and ModelDisabled."""
         gateway = _gateway(request.scope)
-        model = gateway.catalogue.resolve(request.path_params["name"]).model
-        return _respond_cached(request, model_list.encode_card(model, gateway.state))
+        found = gateway.catalogue.resolve(request.path_params["name"])
+        return _respond_cached(request, model_list.encode_card(found, gateway.state))
 
 
 class ModelsOfOne(HTTPEndpoint):
@@ -103,8 +103,8 @@ class ModelsOfOne(HTTPEndpoint):
     async def get(self, request: Request) -> Response:
         """A list with this model alone. Raises ModelNotFound and ModelDisabled."""
         gateway = _gateway(request.scope)
-        model = gateway.catalogue.resolve(request.path_params["name"]).model
-        return _respond_cached(request, model_list.encode_only(model, gateway.state))
+        found = gateway.catalogue.resolve(request.path_params["name"])
+        return _respond_cached(request, model_list.encode_only(found, gateway.state))
 
 
 async def preflight(request: Request) -> Response:

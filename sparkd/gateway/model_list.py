@@ -8,6 +8,9 @@ context length `max_model_len`, llama.cpp `meta.n_ctx`; `display_name` is Anthro
 model that failed is "unloaded" there, with `failed: true`. `status.state` also has "downloading" and "failed", and the
 other fields say how far it is and why it failed. `status.catalogue` is the status in the catalogue.
 
+The choices come after the models, `warm` only if there are several models. `choices` has the ids of the models that such a name stands for; its state is that of
+the first one that is loaded, loads, or is first in the list.
+
 Codex requires a list `models` at the top, and uses what an entry there says about a model, its `base_instructions` in
 place of its own instructions. sparkd has none that are better, so the list is empty, and Codex uses its own.
 """
@@ -18,12 +21,13 @@ import datetime
 import hashlib
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
 from sparkd.catalog import Catalogue
+from sparkd.catalog.choices import WARM, Choice, Found
 from sparkd.catalog.definitions import Model
 from sparkd.rewriting.context_window import context_length
 from sparkd.scheduling.model_state import ModelState
@@ -31,6 +35,9 @@ from sparkd.scheduling.model_state import ModelState
 _encode = msgspec.json.Encoder().encode
 _started = int(time.time())
 
+
+MAX_DESCRIBED: Final = 5
+"""The most models that the description of a choice names."""
 
 StateOf = Callable[[Model], ModelState]
 """The state of a model now."""
@@ -60,34 +67,40 @@ class ModelList:
     def __init__(self) -> None:
         self._catalogue: Catalogue | None = None
         self._models: list[Model] = []
+        self._choices: list[Choice] = []
         self._states: list[ModelState] = []
         self._document = Document(b"", "")
 
     def encode_all(self, catalogue: Catalogue, state_of: StateOf) -> Document:
-        """Every enabled model."""
+        """Every enabled model, and the choices."""
         if catalogue is not self._catalogue:
             self._catalogue = catalogue
             self._models = [model for model in catalogue.models.values() if model.enabled]
+            self._choices = [
+                choice
+                for choice in catalogue.choices.values()
+                if choice.name != WARM or len(choice.models) > 1
+            ]
             self._document = Document(b"", "")
         states = list(map(state_of, self._models))
         if states != self._states or not self._document.body:
             self._states = states
-            self._document = _list(self._models, state_of)
+            cards = [_card(model, state_of) for model in self._models]
+            self._document = _list([*cards, *(_choice_card(choice, state_of) for choice in self._choices)])
         return self._document
 
 
-def encode_only(model: Model, state_of: StateOf) -> Document:
+def encode_only(found: Found, state_of: StateOf) -> Document:
     """A list of one, for clients whose base URL is `/v1/<model>`."""
-    return _list([model], state_of)
+    return _list([_card_of(found, state_of)])
 
 
-def encode_card(model: Model, state_of: StateOf) -> Document:
-    """One model."""
-    return Document.encode(_card(model, state_of))
+def encode_card(found: Found, state_of: StateOf) -> Document:
+    """One model, or one choice."""
+    return Document.encode(_card_of(found, state_of))
 
 
-def _list(models: list[Model], state_of: StateOf) -> Document:
-    cards = [_card(model, state_of) for model in models]
+def _list(cards: list[dict[str, Any]]) -> Document:
     return Document.encode(
         {
             "object": "list",
@@ -98,6 +111,45 @@ def _list(models: list[Model], state_of: StateOf) -> Document:
             "last_id": cards[-1]["id"] if cards else None,
         }
     )
+
+
+def _card_of(found: Found, state_of: StateOf) -> dict[str, Any]:
+    return _choice_card(found.choice, state_of) if found.choice else _card(found.model, state_of)
+
+
+def _choice_card(choice: Choice, state_of: StateOf) -> dict[str, Any]:
+    """A choice as if it were a model: with the longest context of its models, and what any of them can do."""
+    models = choice.models
+    serving = find_serving(choice, state_of)
+    fields = {
+        **_card(serving, state_of),
+        "id": choice.name,
+        "root": choice.name,
+        "display_name": choice.name,
+        "aliases": [],
+        "description": f"the first of these that is loaded: {_join_some(models)}",
+        "family": None,
+        "parameters": None,
+        "tags": [],
+        "vision": any(model.vision for model in models),
+        "choices": [model.id for model in models],
+    }
+    return fields | _context_fields(max((context_length(model) or 0 for model in models), default=0))
+
+
+def find_serving(choice: Choice, state_of: StateOf) -> Model:
+    """The model of a choice whose state is that of the choice: the first that is loaded, or loads, or the first."""
+    states = [(model, state_of(model).residency) for model in choice.models]
+    for wanted in ("loaded", "loading"):
+        for model, residency in states:
+            if residency == wanted:
+                return model
+    return states[0][0]
+
+
+def _join_some(models: list[Model]) -> str:
+    names = ", ".join(model.id for model in models[:MAX_DESCRIBED])
+    return names if len(models) <= MAX_DESCRIBED else f"{names} and {len(models) - MAX_DESCRIBED} more"
 
 
 def _card(model: Model, state_of: StateOf) -> dict[str, Any]:
@@ -120,11 +172,15 @@ def _card(model: Model, state_of: StateOf) -> dict[str, Any]:
         "tags": model.tags,
         "vision": model.vision,
     }
-    length = context_length(model)
-    if length is not None:
-        fields |= {"max_model_len": length, "context_length": length, "context_window": length}
-        fields["meta"] = {"n_ctx": length}
-    return fields
+    return fields | _context_fields(context_length(model) or 0)
+
+
+def _context_fields(length: int) -> dict[str, Any]:
+    """The length of a context as each client looks for it; nothing if it is 0, unknown."""
+    if not length:
+        return {}
+    lengths = {"max_model_len": length, "context_length": length, "context_window": length}
+    return lengths | {"meta": {"n_ctx": length}}
 
 
 def _status(model: Model, state: ModelState) -> dict[str, Any]:

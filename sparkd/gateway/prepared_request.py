@@ -22,10 +22,12 @@ from msgspec import Struct, structs
 from starlette.types import Receive
 
 from sparkd.catalog import Catalogue
+from sparkd.catalog.choices import Choice, Found
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.templates import Template
 from sparkd.errors import InvalidRequest
 from sparkd.gateway.body import Limits, Upload, read_body, receive_body
+from sparkd.gateway.choosing import LOSSES, Chooser
 from sparkd.gateway.content_coding import DecompressedBody, parse_codings
 from sparkd.gateway.deferred_count import DeferredTokenCount
 from sparkd.gateway.multipart import FieldFinder
@@ -33,12 +35,12 @@ from sparkd.gateway.naming import Named, named_in_head
 from sparkd.gateway.paths import MAX_CACHED
 from sparkd.gateway.probes import is_probe
 from sparkd.gateway.request_head import RequestHead
-from sparkd.gateway.suitability import Suitability, check_has_body, check_media_type, check_method
+from sparkd.gateway.rewrite_contexts import RewriteContexts
+from sparkd.gateway.suitability import Suitability, check_has_body, check_media_type, check_method, takes_json
 from sparkd.gateway.token_counting import TokenCount, find_counted_api, is_count
 from sparkd.gateway.translation import Translation
-from sparkd.rewriting import JsonBody, RequestRewriter, RewriteContext
+from sparkd.rewriting import JsonBody, RequestRewriter
 from sparkd.rewriting.prompt_check import check_prompt
-from sparkd.rewriting.rewrite_context import Api
 from sparkd.rewriting.summary import summarize
 from sparkd.upstream.client import EngineRequest
 
@@ -59,7 +61,8 @@ class PreparedRequest(Struct, frozen=True):
     `rewrites` names the rules that changed the request; `deferred_count` is to be applied once the engine is ready.
     `echo` is the name that the response must have for the model; None if it may keep the engine's. `count` answers a
     request that only counts tokens, without the model if need be. `is_probe`: it is not to load the model.
-    `translation` serves the request in another API than the engine's.
+    `is_substitute`: the model was chosen, and the client learns which one it is. `translation` serves the request in
+    another API than the engine's.
     """
 
     model: Model
@@ -69,13 +72,14 @@ class PreparedRequest(Struct, frozen=True):
     echo: str | None = None
     count: TokenCount | None = None
     is_probe: bool = False
+    is_substitute: bool = False
     translation: Translation | None = None
 
 
 class Preparer:
     """Prepares requests by one catalogue. `without` names headers that engines do not get.
 
-    `template_of` returns what is known of a model's chat template. It is called once for a model.
+    `template_of` returns what is known of a model's chat template. `chooser` chooses among the models of a choice.
     """
 
     def __init__(
@@ -84,17 +88,18 @@ class Preparer:
         body_stall: float,
         without: Set[bytes],
         template_of: Callable[[Model], Template],
+        chooser: Chooser,
     ) -> None:
         self._catalogue = catalogue
         self._named = partial(named_in_head, catalogue)
         self._named_cached = lru_cache(maxsize=1024)(self._named)
         self._rewriter = RequestRewriter()
-        self._contexts: dict[tuple[str, Api, str | None], RewriteContext] = {}
+        self._contexts = RewriteContexts(catalogue, template_of)
         self._limits = Limits(catalogue.settings.server.max_body, body_stall)
         self._suitability = Suitability(catalogue)
         self._rejects_probes = catalogue.settings.queue.probes == "reject"
+        self.chooser = chooser
         self._without = without
-        self._template_of = template_of
         self._echoes = catalogue.settings.server.echo_model
 
     def name(self, request: RequestHead, segments: tuple[str, ...]) -> Named:
@@ -108,6 +113,8 @@ class Preparer:
 
     async def prepare(self, request: RequestHead, named: Named, receive: Receive) -> PreparedRequest:
         """Read what must be read of the body. Raises RequestError and ClientDisconnected."""
+        if named.choice is not None and not takes_json(request, named):
+            named = structs.replace(named, model=self._choose_by_head(request, named, named.choice))
         model = named.model
         if model is not None:
             self._suitability.check(request, model, named)
@@ -120,18 +127,19 @@ class Preparer:
                 model,
                 self._engine_request(request, model, named, b"", length=0),
                 echo=self._echo(model, named.asked),
+                is_substitute=named.choice is not None,
             )
         self._limits.check(request.length or 0)
         check_media_type(request, model, named)
         receive, length = self._decompress(request, receive)
-        takes_json = named.endpoint is not None and named.endpoint.body == "json" and not request.is_form
         takes_form = named.endpoint is not None and named.endpoint.body == "form" and request.is_form
-        if model is not None and not (request.is_json or takes_json or takes_form):
+        if model is not None and not (takes_json(request, named) or takes_form):
             upload = Upload(receive, self._limits)
             return PreparedRequest(
                 model,
                 self._engine_request(request, model, named, upload, length=length),
                 echo=self._echo(model, named.asked),
+                is_substitute=named.choice is not None,
             )
         if request.is_form:
             return await self._prepare_form(request, named, receive, length)
@@ -167,13 +175,35 @@ class Preparer:
         """Prepare a request whose body is JSON; keeps `data`. Raises InvalidRequest, ModelNotFound and others."""
         self._limits.check(len(data))
         body = JsonBody.parse(data)
-        model = named.model or self._find(request, named, body.model)
+        if named.model is not None:
+            return self._prepare_body(request, named.model, named, body)
+        choice = named.choice
+        if choice is None:
+            found = self._find(request, named, body.model)
+            if found.choice is None:
+                return self._prepare_body(request, found.model, named, body)
+            choice = found.choice
+        return self.chooser.choose(
+            choice, lambda found: self._prepare_chosen(request, found, named, body), _is_lossy
+        )
+
+    def _prepare_chosen(
+        self, request: RequestHead, found: Found, named: Named, body: JsonBody
+    ) -> PreparedRequest:
+        """Prepare the request for one model of a choice. Raises RequestError."""
+        prepared = self._prepare_body(request, found.model, structs.replace(named, name=found.name), body)
+        request.model = found.model.id
+        return structs.replace(prepared, is_substitute=True)
+
+    def _prepare_body(
+        self, request: RequestHead, model: Model, named: Named, body: JsonBody
+    ) -> PreparedRequest:
         self._suitability.check(request, model, named)
         if named.endpoint is not None and not named.endpoint.is_plain_json:
             check_media_type(request, model, named)
             if is_count(model, named.endpoint):
                 return self._prepare_count(request, model, named, body)
-        context = self._context(model, named, body.model)
+        context = self._contexts.find(model, named, body.model)
         rewritten = self._rewriter.rewrite(context, body)
         check_prompt(context, rewritten.body)
         if rewritten.steps and logger.isEnabledFor(logging.DEBUG):
@@ -193,27 +223,11 @@ class Preparer:
         self, request: RequestHead, model: Model, named: Named, body: JsonBody
     ) -> PreparedRequest:
         api = find_counted_api(named.path, body)
-        context = self._context(model, structs.replace(named, api=api), body.model)
+        context = self._contexts.find(model, structs.replace(named, api=api), body.model)
         count = TokenCount.make(context, named.path, body, self._rewriter)
         data = count.body.encode()
         engine_request = self._engine_request(request, model, named, data, length=0, content_type=_JSON)
         return PreparedRequest(model, engine_request, count=count)
-
-    def _context(self, model: Model, named: Named, name_in_body: str | None) -> RewriteContext:
-        presets = model.rewriting.presets
-        names = (named.name, self._catalogue.canonical_name(name_in_body or "")) if presets else ()
-        preset = next((name for name in names if name in presets), None)
-        key = (model.id, named.api, preset)
-        context = self._contexts.get(key)
-        if context is None:
-            context = self._contexts[key] = RewriteContext(
-                model,
-                named.api,
-                preset,
-                self._catalogue.models.values(),
-                template=self._template_of(model),
-            )
-        return context
 
     async def _prepare_form(
         self, request: RequestHead, named: Named, receive: Receive, length: int | None
@@ -232,7 +246,11 @@ class Preparer:
             # The engine wants the field, so a default model does not help.
             raise named.missing.with_traceback(None)  # it is one object for many requests
         value = (finder.value or b"").decode("utf-8", "replace") or named.asked
-        model = named.model or self._find(request, named, value)
+        model, choice = named.model, named.choice
+        if model is None:
+            found = self._find(request, named, value)
+            choice = found.choice
+            model = self._choose_by_head(request, named, choice) if choice else found.model
         self._suitability.check(request, model, named)
         ahead = finder.replaced(model.id.encode())
         if length is not None:
@@ -242,15 +260,26 @@ class Preparer:
             model,
             self._engine_request(request, model, named, upload, length=length),
             echo=self._echo(model, value),
+            is_substitute=choice is not None,
         )
 
-    def _find(self, request: RequestHead, named: Named, name: str | None) -> Model:
+    def _choose_by_head(self, request: RequestHead, named: Named, choice: Choice) -> Model:
+        """The model of the choice that serves the request, by what its head says. Raises RequestError."""
+        found = self.chooser.choose(choice, partial(self._check_candidate, request, named))
+        request.model = found.model.id
+        return found.model
+
+    def _check_candidate(self, request: RequestHead, named: Named, found: Found) -> Found:
+        self._suitability.check(request, found.model, named)
+        return found
+
+    def _find(self, request: RequestHead, named: Named, name: str | None) -> Found:
         # The engine of the default model does not have a path that begins with an unknown name.
         found = self._catalogue.resolve_or_default(name) if name or named.is_path_known else None
         if found is None:
             raise named.missing.with_traceback(None)  # it is one object for many requests
         request.model = found.model.id
-        return found.model
+        return found
 
     def _echo(self, model: Model, asked: str | None) -> str | None:
         """The name for the response, unless it is the id: engines get that in the request, and answer with it."""
@@ -278,3 +307,8 @@ class Preparer:
             headers = [(b"content-type", content_type)]
             headers += [header for header in request.headers if header[0] != b"content-type"]
         return EngineRequest(request.method, target, headers, body, length, without)
+
+
+def _is_lossy(prepared: PreparedRequest) -> bool:
+    """Whether something was removed from the request that the client wants the model to use."""
+    return not LOSSES.isdisjoint(prepared.rewrites)

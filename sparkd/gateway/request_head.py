@@ -28,7 +28,12 @@ _OLLAMA = re.compile(rb"/+api/+(?!(?:v[12]|openai|anthropic)/|chat/+completions)
 
 _EXPOSED = (
     b"access-control-expose-headers",
-    b"Content-Length, Content-Range, Retry-After, X-Request-Id, X-Sparkd-Estimate, X-Sparkd-Rewrites",
+    b", ".join(
+        (
+            *(b"Content-Length", b"Content-Range", b"Retry-After", b"X-Request-Id"),
+            *(b"X-Sparkd-Estimate", b"X-Sparkd-Rewrites", b"X-Sparkd-Served-By"),
+        )
+    ),
 )
 
 

@@ -16,6 +16,7 @@ from copy import copy
 from sparkd.scheduling import refusals
 from sparkd.scheduling.actions import Action
 from sparkd.scheduling.claim import PLAIN_CLAIM, Claim
+from sparkd.scheduling.evictions import choose_evictions
 from sparkd.scheduling.guard import MemoryGuard
 from sparkd.scheduling.ledger import Entry, Ticket
 from sparkd.scheduling.lifecycle import Event, State
@@ -106,6 +107,15 @@ class Scheduler(OwnerEvents):
         if entry.state is State.STOPPED:
             return self._closing_error is None and self._can_launch_in_background(entry)
         return entry.state in (State.STARTING, State.READY)
+
+    def can_load(self, model_id: str, now: float) -> bool:
+        """Whether a request could load the model: it has not failed, and fits once what may be evicted has left."""
+        model = self._models[model_id]
+        entry = self.entry(model_id) or Entry(model, *self.footprint(model))
+        if entry.state is State.BACKOFF or self._closing_error is not None:
+            return False
+        others = [each for each in self._ledger.residents() if each is not entry]
+        return choose_evictions(entry, others, self.budget, now) is not None
 
     def copy(self) -> Scheduler:
         """A copy of the scheduler, for simulations."""

@@ -7,7 +7,7 @@ import contextlib
 import socket
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,7 +47,9 @@ def model(id_: str, **fields: object) -> Model:
     return Model(**(given | {"id": id_, "min_residency": 1.0, "download": "reject"} | fields))  # type: ignore[arg-type]
 
 
-def catalogue(*models: Model, settings: Settings | None = None) -> Catalogue:
+def catalogue(
+    *models: Model, settings: Settings | None = None, choices: Mapping[str, tuple[str, ...]] | None = None
+) -> Catalogue:
     """A catalogue of these, or of one model `m` with the alias `org/alias`."""
     chosen = models or (model("m", aliases=("org/alias", "short"), context_length=4096),)
     return Catalogue(
@@ -55,6 +57,7 @@ def catalogue(*models: Model, settings: Settings | None = None) -> Catalogue:
         settings=settings or Settings(),
         models={entry.id: entry for entry in chosen},
         runtimes={},
+        choices=choices or {},
     )
 
 
@@ -119,6 +122,8 @@ class Supervisor:
     outcomes: list[int] = field(default_factory=list)
     pulled: list[str] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
+    loaded: set[str] | None = None
+    unloadable: set[str] = field(default_factory=set)
     progress: Progress | None = None
     statuses: tuple[ModelStatus, ...] = ()
     download: Callable[[], Awaitable[None]] | None = None
@@ -164,9 +169,14 @@ class Supervisor:
         self.asked.append(wanted.id)
         return Lease(self)
 
-    def ready_upstream(self, _: Model) -> Upstream | None:
-        """The upstream, once ready."""
-        return self.upstream if self.ready.is_set() else None
+    def ready_upstream(self, wanted: Model) -> Upstream | None:
+        """The upstream, once ready; of every model, unless the test says which of them are loaded."""
+        is_loaded = wanted.id in self.loaded if self.loaded is not None else self.ready.is_set()
+        return self.upstream if is_loaded else None
+
+    def can_load(self, wanted: Model) -> bool:
+        """Unless the test says otherwise."""
+        return wanted.id not in self.unloadable
 
 
 async def until(condition: Callable[[], bool], within: float = 5.0) -> None:

@@ -48,7 +48,7 @@ def test_enabled_models_are_listed_with_their_context_in_every_dialect() -> None
     answer = get("/v1/models").json
     assert answer["object"] == "list"
     cards = {card["id"]: card for card in answer["data"]}
-    assert list(cards) == ["big", "flag", "unknown"]
+    assert list(cards) == ["big", "flag", "unknown", "warm"]
     big = cards["big"]
     assert (big["object"], big["owned_by"], big["root"]) == ("model", "sparkd", "org/big-repo")
     assert isinstance(big["created"], int)
@@ -119,7 +119,7 @@ def test_a_tag_that_never_was_or_any_is_understood() -> None:
 def test_codex_and_anthropic_find_what_they_require() -> None:
     answer = get("/v1/models?client_version=0.153.4", "anthropic-version: 2023-06-01\r\n").json
     assert answer["models"] == []
-    assert (answer["has_more"], answer["first_id"], answer["last_id"]) == (False, "big", "unknown")
+    assert (answer["has_more"], answer["first_id"], answer["last_id"]) == (False, "big", "warm")
     assert all(
         card["type"] == "model" and card["display_name"] and card["created_at"] for card in answer["data"]
     )

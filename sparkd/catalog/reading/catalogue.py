@@ -16,7 +16,7 @@ from sparkd.catalog.reading.checks import check_models, check_runtime, check_run
 from sparkd.catalog.reading.conversion import Key, keys_of
 from sparkd.catalog.reading.documents import Documents
 from sparkd.catalog.reading.drafts import Draft
-from sparkd.catalog.reading.layers import FAMILIES, RUNTIMES, Layers
+from sparkd.catalog.reading.layers import CHOICES, FAMILIES, RUNTIMES, Layers
 from sparkd.catalog.reading.tables import SETTINGS, TableReader
 from sparkd.catalog.runtime import Runtime
 from sparkd.catalog.settings import Defaults, Paths, Settings
@@ -46,7 +46,7 @@ def read_with_overrides(path: Path, overrides: Mapping[Path, bytes]) -> Catalogu
         venvs = Path(settings.paths.venvs)
         launchers = layers.settings["launchers"]
         problems += check_runtimes_exist(models, layers.defaults[RUNTIMES], launchers, runtimes.names, venvs)
-    problems += check_models(models, settings, layers.settings)
+    problems += check_models(models, settings, layers.settings, layers.choices)
     if problems:
         # A problem in a family is found in each of its models.
         raise CatalogueError(list(dict.fromkeys(problems)))
@@ -58,6 +58,7 @@ def read_with_overrides(path: Path, overrides: Mapping[Path, bytes]) -> Catalogu
         runtimes=runtimes.found,
         tables=layers.models,
         families=layers.defaults[FAMILIES],
+        choices=layers.choices.values.get(CHOICES, {}),
     )
 
 
