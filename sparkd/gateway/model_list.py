@@ -8,8 +8,8 @@ context length `max_model_len`, llama.cpp `meta.n_ctx`; `display_name` is Anthro
 model that failed is "unloaded" there, with `failed: true`. `status.state` also has "downloading" and "failed", and the
 other fields say how far it is and why it failed. `status.catalogue` is the status in the catalogue.
 
-The choices come after the models, `warm` only if there are several models. `choices` has the ids of the models that such a name stands for; its state is that of
-the first one that is loaded, loads, or is first in the list.
+The choices come after the models, `warm` only if there are several models. `choices` has the ids of the models that
+such a name stands for; its state is that of the first one that is loaded, or loads; else it is that of the first one.
 
 Codex requires a list `models` at the top, and uses what an entry there says about a model, its `base_instructions` in
 place of its own instructions. sparkd has none that are better, so the list is empty, and Codex uses its own.
@@ -76,11 +76,7 @@ class ModelList:
         if catalogue is not self._catalogue:
             self._catalogue = catalogue
             self._models = [model for model in catalogue.models.values() if model.enabled]
-            self._choices = [
-                choice
-                for choice in catalogue.choices.values()
-                if choice.name != WARM or len(choice.models) > 1
-            ]
+            self._choices = list_choices(catalogue)
             self._document = Document(b"", "")
         states = list(map(state_of, self._models))
         if states != self._states or not self._document.body:
@@ -88,6 +84,11 @@ class ModelList:
             cards = [_card(model, state_of) for model in self._models]
             self._document = _list([*cards, *(_choice_card(choice, state_of) for choice in self._choices)])
         return self._document
+
+
+def list_choices(catalogue: Catalogue) -> list[Choice]:
+    """The choices that clients see in lists. `warm` is of no use with one model."""
+    return [choice for choice in catalogue.choices.values() if choice.name != WARM or len(choice.models) > 1]
 
 
 def encode_only(found: Found, state_of: StateOf) -> Document:

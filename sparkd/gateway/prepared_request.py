@@ -184,7 +184,7 @@ class Preparer:
                 return self._prepare_body(request, found.model, named, body)
             choice = found.choice
         return self.chooser.choose(
-            choice, lambda found: self._prepare_chosen(request, found, named, body), _is_lossy
+            choice, lambda found: self._prepare_chosen(request, found, named, body), is_lossy
         )
 
     def _prepare_chosen(
@@ -309,6 +309,6 @@ class Preparer:
         return EngineRequest(request.method, target, headers, body, length, without)
 
 
-def _is_lossy(prepared: PreparedRequest) -> bool:
+def is_lossy(prepared: PreparedRequest) -> bool:
     """Whether something was removed from the request that the client wants the model to use."""
     return not LOSSES.isdisjoint(prepared.rewrites)

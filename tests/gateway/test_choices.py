@@ -128,9 +128,8 @@ def test_the_first_loaded_model_serves_else_the_first_that_can_be_loaded(
 def test_a_loaded_model_that_cannot_do_what_the_request_needs_is_left_out(
     fields: dict[str, Any], served: str
 ) -> None:
-    choices = (
-        {"coding": ("small", "plain", "able")} if "tools" not in fields else {"coding": ("plain", "able")}
-    )
+    names = ("plain", "able") if "tools" in fields else ("small", "plain", "able")
+    choices: dict[str, tuple[str, ...]] = {"coding": names}
     unloadable = {"plain"} if "messages" in fields else set()
     outcome = send(chat(**fields), {"small", "plain"} - unloadable, unloadable, choices=choices)
     assert outcome.model == served
@@ -241,6 +240,37 @@ def test_choices_are_listed_after_the_models() -> None:
             assert health == {"status": "ok", "model": "able", "state": "loading"}
             here.supervisor.residencies = {"able": "loading", "plain": "loaded"}
             assert (await here.ask(raw % b"/v1/coding/health")).json["model"] == "plain"
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "loaded", "served"),
+    [
+        ("chat", {"messages": HI}, {"plain"}, "plain"),
+        ("generate", {"prompt": "hi"}, {"able"}, "able"),
+        ("generate", {"prompt": "hi", "images": [IMAGE.partition(",")[2]]}, {"small"}, "able"),
+        ("chat", {"messages": LONG}, {"small", "able"}, "able"),
+    ],
+)
+def test_ollamas_api_takes_choices(path: str, fields: dict[str, Any], loaded: set[str], served: str) -> None:
+    document = b'{"choices":[{"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}]}'
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(document)
+    body = json.dumps({"model": "coding", "stream": False} | fields).encode()
+    outcome = send(request(body, f"/api/{path}"), loaded, engine=head + document)
+    assert (outcome.model, outcome.body["model"]) == (served, served)
+    assert outcome.answer.header("x-sparkd-served-by") == served
+    assert outcome.answer.json["model"] == "coding"
+
+
+def test_ollamas_load_takes_choices_and_its_list_has_them() -> None:
+    async def test() -> None:
+        async with house(models=catalogue(*MODELS, choices=CHOICES)) as here:
+            here.supervisor.loaded = {"plain"}
+            assert (await here.ask(request(b'{"model": "coding"}', "/api/generate"))).status == 200
+            assert here.supervisor.asked == ["plain"]
+            tags = await here.ask(b"GET /api/tags HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            assert [entry["name"] for entry in tags.json["models"]][-4:] == ["coding", "deep", "all", "warm"]
 
     run(test)
 
