@@ -7,7 +7,9 @@ uvicorn_import     imports uvicorn without its command line
 request_head, paths, addresses, naming, body, content_coding, multipart, keys    how a request is read
 engine_paths, suitability    what engines serve, and requests that the model's engine cannot serve
 probes             health checks that generate, recognized if the owner wants it
-prepared_request   the request for the engine; deferred_count counts its tokens if an estimate is not enough
+choosing           the model for a request that names several
+prepared_request   the request for the engine; rewrite_contexts has what the rules need to know for it, deferred_count
+                   counts its tokens if an estimate is not enough
 token_counting     requests that only count tokens, answered without loading a model
 forwarding         a prepared request: lease, engine, response
 answer             what is changed in a response: engine_errors reads errors, validation_errors cuts them,

@@ -9,7 +9,7 @@ model that failed is "unloaded" there, with `failed: true`. `status.state` also 
 other fields say how far it is and why it failed. `status.catalogue` is the status in the catalogue.
 
 The choices come after the models, `warm` only if there are several models. `choices` has the ids of the models that
-such a name stands for; its state is that of the first one that is loaded, or loads; else it is that of the first one.
+such a name stands for; its state is that of the first one that is loaded, or loads, or otherwise that of the first one.
 
 Codex requires a list `models` at the top, and uses what an entry there says about a model, its `base_instructions` in
 place of its own instructions. sparkd has none that are better, so the list is empty, and Codex uses its own.
@@ -87,7 +87,7 @@ class ModelList:
 
 
 def list_choices(catalogue: Catalogue) -> list[Choice]:
-    """The choices that clients see in lists. `warm` is of no use with one model."""
+    """The choices that clients see in lists. With one model, `warm` would only be another name of it."""
     return [choice for choice in catalogue.choices.values() if choice.name != WARM or len(choice.models) > 1]
 
 

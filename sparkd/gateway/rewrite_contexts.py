@@ -1,4 +1,4 @@
-"""What the rules know of a request besides its body, for each model, API and preset of one catalogue."""
+"""What the rules know about a request besides its body, for each model, API and preset of one catalogue."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ class _Look(Struct):
 
 
 class DiskLooks:
-    """Looks at the folders of models. A request for a model checks its files anew, so a look may be out of date."""
+    """Looks at the folders of models. A look may be out of date, so a request for a model checks its files itself."""
 
     def __init__(self) -> None:
         self._looks: dict[str, _Look] = {}
