@@ -8,7 +8,9 @@ from types import MappingProxyType
 from typing import Literal
 
 from sparkd.catalog.choices import Choice, Found
+from sparkd.catalog.client_rules import ClientRule
 from sparkd.catalog.definitions import Model
+from sparkd.catalog.key_rules import KeyRules
 from sparkd.catalog.messages import join_key, quote
 from sparkd.catalog.name_index import NameIndex
 from sparkd.catalog.nearest import did_you_mean
@@ -30,16 +32,19 @@ class Catalogue:
     """Models, runtimes and settings, immutable.
 
     `path` is the file that they were read from. `tables` has the values of each model and the files that set them.
-    `families` has the names of the defined families. `default` is the model, or the choice, for requests that name none
-    that exists. `choices` has names for several models, by these names.
+    `keys` has the rules for API keys by their names, `clients` the rules that recognize client programs. `families` has
+    the names of the defined families, `choices` the names that stand for several models. `default` is the model, or the
+    choice, for requests that name none that exists.
     """
 
     __slots__ = (
         "_names",
         "_tables",
         "choices",
+        "clients",
         "default",
         "families",
+        "keys",
         "models",
         "path",
         "runtimes",
@@ -56,12 +61,16 @@ class Catalogue:
         tables: Mapping[str, Table] = MappingProxyType({}),
         families: Iterable[str] = (),
         choices: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+        keys: Mapping[str, KeyRules] = MappingProxyType({}),
+        clients: Iterable[ClientRule] = (),
     ) -> None:
         self.path = path
         self.settings = settings
         self.models: Mapping[str, Model] = MappingProxyType(dict(models))
         self.runtimes: Mapping[str, Runtime] = MappingProxyType(dict(runtimes))
         self.families = tuple(families)
+        self.keys: Mapping[str, KeyRules] = MappingProxyType(dict(keys))
+        self.clients = tuple(clients)
         self._tables = tables
         self._names = NameIndex(models.values(), choices, settings.server.default_model)
         self.default = self._names.default

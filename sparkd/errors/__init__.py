@@ -31,6 +31,8 @@
     │   ├── Unauthorized        401
     │   ├── ModelDisabled       403
     │   ├── AccessDenied        403  without API keys: a host name or a web page that is not listed
+    │   ├── ModelNotAllowed     403  the API key may not use the model
+    │   ├── OperatorRequired    403  the API key may not load, unload or hold models
     │   ├── PathForbidden       403
     │   ├── ModelNotFound       404
     │   ├── LogNotFound         404
@@ -38,6 +40,7 @@
     │   ├── MethodNotAllowed    405
     │   ├── RequestTimeout      408
     │   ├── FilesInUse          409  the files of a running model cannot be removed
+    │   ├── ModelPinned         409  a pinned model is not unloaded by a request
     │   ├── BodyTooLarge        413
     │   ├── EncodingNotSupported    415  its content encoding
     │   ├── MediaTypeNotSupported   415  its content type
@@ -46,6 +49,7 @@
     ├── Refusal                 sparkd or an engine cannot serve it now: a retry may succeed
     │   ├── ModelBusy           429  another model uses the machine and `on_busy = "reject"`
     │   ├── QueueFull           429  the queue is full
+    │   ├── KeyLimitReached     429  the API key has too many requests
     │   ├── WaitTimeout         503  the model was not ready within `max_wait`
     │   ├── BackgroundPutOff    503  a background request would have had to evict a model
     │   ├── ModelStopped        503  an operator stopped the model while the request waited
@@ -104,6 +108,7 @@ from sparkd.errors.requests import (
     ImagesNotSupported,
     InsufficientMemory,
     InvalidRequest,
+    KeyLimitReached,
     LogNotFound,
     MediaNotSupported,
     MediaTypeNotSupported,
@@ -111,10 +116,13 @@ from sparkd.errors.requests import (
     ModelBusy,
     ModelDisabled,
     ModelFailed,
+    ModelNotAllowed,
     ModelNotFound,
     ModelNotLoaded,
+    ModelPinned,
     ModelStopped,
     NotSupported,
+    OperatorRequired,
     PathForbidden,
     PathNotFound,
     QueueFull,
@@ -155,6 +163,7 @@ __all__ = [
     "ImagesNotSupported",
     "InsufficientMemory",
     "InvalidRequest",
+    "KeyLimitReached",
     "LaunchError",
     "ListenError",
     "LogNotFound",
@@ -166,11 +175,14 @@ __all__ = [
     "ModelDownloading",
     "ModelFailed",
     "ModelNotAdded",
+    "ModelNotAllowed",
     "ModelNotFound",
     "ModelNotLoaded",
+    "ModelPinned",
     "ModelStopped",
     "NoAnswer",
     "NotSupported",
+    "OperatorRequired",
     "PathForbidden",
     "PathNotFound",
     "ProbeError",

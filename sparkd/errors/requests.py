@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
@@ -15,6 +15,7 @@ class RequestError(SparkdError):
     status = 400
     type = "invalid_request_error"
     code = "invalid_request"
+    retry_may_help = False
 
 
 class InvalidRequest(RequestError):
@@ -73,6 +74,29 @@ class AccessDenied(RequestError):
     status = 403
     type = "permission_error"
     code = "access_denied"
+
+
+class ModelNotAllowed(RequestError):
+    """The API key may not use the model."""
+
+    status = 403
+    type = "permission_error"
+    code = "model_not_allowed"
+
+
+class OperatorRequired(RequestError):
+    """The API key may not load, unload or hold models."""
+
+    status = 403
+    type = "permission_error"
+    code = "operator_required"
+
+
+class ModelPinned(RequestError):
+    """A pinned model is not unloaded by a request."""
+
+    status = 409
+    code = "model_pinned"
 
 
 class PathForbidden(RequestError):
@@ -144,6 +168,7 @@ class RequestTimeout(RequestError):
 
     status = 408
     code = "request_timeout"
+    retry_may_help = True
 
 
 class NotSupported(RequestError):
@@ -206,6 +231,18 @@ class QueueFull(Refusal):
     status = 429
     type = "rate_limit_error"
     code = "queue_full"
+
+
+class KeyLimitReached(Refusal):
+    """The API key has as many requests, at once or in a minute, as it may have. `headers` has its limits."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limit_exceeded"
+
+    def __init__(self, message: str, *, retry_after: float, headers: Mapping[str, str]) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.headers = dict(headers)
 
 
 class WaitTimeout(Refusal):

@@ -9,7 +9,9 @@ asks, in headers that a page cannot change: `Host` has the name by which the pag
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Final
 
 from sparkd.catalog.hosts import (
@@ -22,7 +24,8 @@ from sparkd.catalog.hosts import (
     parse_origin,
 )
 from sparkd.catalog.settings import Server
-from sparkd.errors import AccessDenied, InvalidRequest
+from sparkd.errors import AccessDenied, InvalidRequest, OperatorRequired
+from sparkd.gateway.key_policies import KeyPolicy
 from sparkd.gateway.keys import KEY_HEADERS, Keys
 from sparkd.gateway.request_head import RequestHead
 
@@ -45,10 +48,17 @@ _FIX: Final = "or set `server.api_key_file`; then run `sparkctl reload`."
 
 
 class Access:
-    """Decides which requests are served. `machine` is this machine's name."""
+    """Decides which requests are served. `policies` has what keys may do, `machine` is this machine's name."""
 
-    def __init__(self, server: Server, keys: Keys, machine: str | None = None) -> None:
+    def __init__(
+        self,
+        server: Server,
+        keys: Keys,
+        machine: str | None = None,
+        policies: Mapping[str, KeyPolicy] = MappingProxyType({}),
+    ) -> None:
         self._keys, self._needs_key = keys, keys.required
+        self._policies = policies
         self._hosts = HostList(server.hosts)
         self._origins = OriginList(server.origins)
         # Only the first label: a domain is public, and its owner could have it resolve to this machine.
@@ -71,7 +81,8 @@ class Access:
         """Check what has sent a request. Raises InvalidRequest, Unauthorized and AccessDenied."""
         self.check_names(request)
         if self._needs_key:
-            request.key = self._keys.check(request.fields)
+            request.key = key = self._keys.check(request.fields)
+            request.policy = self._policies.get(key or "")
         elif request.page_allowed and request.method == b"POST" and request.has_body:
             kind = request.content_type.partition(b";")[0].strip()
             if kind in _SIMPLE_TYPES:
@@ -79,6 +90,21 @@ class Access:
                     "This sparkd has no API keys, so web pages must send a content type that is not "
                     f'"{kind.decode("latin-1") or "missing"}". Send `Content-Type: application/json`.'
                 )
+
+    def may_operate(self, request: RequestHead) -> bool:
+        """Whether a request that was checked may load, unload and hold models.
+
+        Without API keys, every client may: a request for another model unloads this one anyway.
+        """
+        return not self._needs_key or (request.policy is not None and request.policy.rules.role == "operate")
+
+    def require_operator(self, request: RequestHead) -> None:
+        """Raise OperatorRequired unless a request that was checked may load, unload and hold models."""
+        if not self.may_operate(request):
+            raise OperatorRequired(
+                f'The API key "{request.key}" has the role "ask", and this needs the role "operate". Use another key, '
+                'or have the owner of sparkd set `role = "operate"` in `[keys.<name>]`.'
+            )
 
     def check_names(self, request: RequestHead) -> None:
         """Without keys, check the names of this machine and of the page. Raises InvalidRequest and AccessDenied."""

@@ -58,6 +58,10 @@ class Answer:
         self._held: list[bytes] = []
         self._held_size = 0
 
+    def redirect(self, writer: Writer) -> None:
+        """Write to another writer from now on."""
+        self._writer = writer
+
     def head(self, status: int, headers: Headers, flow: Flow) -> None:
         """Decide what to do with the body; write the head, or keep it until the length of the body is known."""
         content_type = b""

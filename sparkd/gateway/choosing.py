@@ -1,24 +1,23 @@
 """Chooses the model for a request that names a choice.
 
-The first model that is loaded and can do what the request needs serves it; if there is none, the first one that can be
-loaded. So a conversation stays with one model as long as that model is loaded, although another one is, too.
+The first model that is loaded and can do what the request needs serves it; if there is none, the first one that loads
+already, or else the first one that can be loaded. So a conversation stays with one model as long as that model is
+loaded, although another one is, too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Final, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from sparkd.catalog.choices import Choice, Found
 from sparkd.catalog.definitions import Model
 from sparkd.errors import ContextExceeded, ImagesNotSupported, InvalidRequest, RequestError
 from sparkd.rewriting.context_window import context_length
+from sparkd.scheduling.lifecycle import Residency
 from sparkd.upstream.client import Upstream
 
 PreparedT = TypeVar("PreparedT")
-
-LOSSES: Final = frozenset({"drop-images", "strip-tools"})
-"""Rules that remove something that the client wants the model to use."""
 
 
 class Residents(Protocol):
@@ -26,6 +25,10 @@ class Residents(Protocol):
 
     def can_load(self, model: Model) -> bool:
         """Whether a request could load the model: it is on disk, has not failed, and fits beside what must stay."""
+        ...
+
+    def residency(self, model: Model) -> Residency:
+        """Whether the model is loaded now."""
         ...
 
     def ready_upstream(self, model: Model) -> Upstream | None:
@@ -70,19 +73,29 @@ class Chooser:
             raise failure
         return lossy[0]
 
+    def choose_by_state(self, found: Found) -> Model:
+        """The model to load or to unload: the one that would serve a request that needs nothing special."""
+        return found.model if found.choice is None else next(self._order(found.choice)).model
+
     def _order(self, choice: Choice) -> Iterator[Found]:
-        """Loaded models, then those that can be loaded, then the others, each group in the order of the choice."""
-        others, rest = [], []
-        for found in choice.candidates:
-            if self._residents.ready_upstream(found.model) is None:
-                others.append(found)
-            else:
-                yield found
-        for found in others:
-            if self._residents.can_load(found.model):
-                yield found
-            else:
-                rest.append(found)
+        """Loaded models, then those that load, then those that can be loaded, then the others.
+
+        Each group is in the order of the choice. What is not needed is not found out.
+        """
+        residents, rest = self._residents, list(choice.candidates)
+        ranks: tuple[Callable[[Model], bool], ...] = (
+            lambda model: residents.ready_upstream(model) is not None,
+            lambda model: residents.residency(model) == "loading",
+            residents.can_load,
+        )
+        for has_rank in ranks:
+            others = []
+            for found in rest:
+                if has_rank(found.model):
+                    yield found
+                else:
+                    others.append(found)
+            rest = others
         yield from rest
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -18,6 +18,9 @@ from sparkd.errors import Holder, ModelBusy, Refusal, SparkdError, Unauthorized
 from sparkd.ollama.documents import error_document, error_line
 
 Dialect = Literal["openai", "responses", "anthropic", "ollama"]
+
+MAX_RETRY_AFTER: Final = 60.0
+"""Seconds. A client that waited for longer would not hear that the model is ready earlier, either."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -78,16 +81,17 @@ def message_in_stream(error: SparkdError) -> str:
 
 
 def error_headers(error: SparkdError) -> dict[str, str]:
-    """The headers of an error response; Retry-After in whole seconds, rounded up, if it is known.
+    """The headers of an error response; Retry-After in whole seconds, rounded up, if a retry may help then.
 
+    Retry-After is at most a minute: OpenAI's library for Node ignores longer ones, and retries too soon.
     `x-should-retry: false` has the libraries of OpenAI and Anthropic raise the error at once:
     https://github.com/openai/openai-python/blob/main/src/openai/_base_client.py
     """
     headers = {"content-type": "application/json", **error.headers}
     if error.retry_after is not None:
-        headers["retry-after"] = str(_whole(error.retry_after))
-    elif isinstance(error, Refusal):
-        headers["x-should-retry"] = "false"  # only the owner can change this
+        headers["retry-after"] = str(_whole(min(error.retry_after, MAX_RETRY_AFTER)))
+    elif isinstance(error, Refusal) or not error.retry_may_help:
+        headers["x-should-retry"] = "false"  # only the owner or another request can change this
     if isinstance(error, Unauthorized):
         headers["www-authenticate"] = "Bearer"
     if isinstance(error, ModelBusy) and error.holders:

@@ -10,22 +10,20 @@ connection to its engine is idle. `run` does everything else, and can continue w
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from typing import Any, Protocol, cast
 
 from sparkd.catalog.definitions import Model
-from sparkd.catalog.heartbeat import Heartbeat
 from sparkd.errors import SparkdError, UpstreamError
 from sparkd.gateway.answer import Answer, Writer
 from sparkd.gateway.body import Upload
+from sparkd.gateway.heartbeats.silence import SilenceWatch
 from sparkd.gateway.heartbeats.waiting import WaitingResponse
 from sparkd.gateway.prepared_request import PreparedRequest
-from sparkd.gateway.request_head import RequestHead
+from sparkd.gateway.public_errors import public_error
 from sparkd.gateway.request_log import RequestLog
 from sparkd.gateway.response_writer import ResponseWriter
 from sparkd.gateway.translation import TranslatedAnswer
-from sparkd.journal.handler import event
 from sparkd.scheduling.claim import Claim
 from sparkd.scheduling.forecast import Forecast
 from sparkd.scheduling.lifecycle import Residency
@@ -35,8 +33,6 @@ from sparkd.upstream.connection import Connection, EngineUnreachable, StaleConne
 
 FORWARDING = "forwarding"
 """Key of `scope["state"]` under which the application finds a forwarding that was begun without it."""
-
-logger = logging.getLogger(__name__)
 
 
 class Lease(Protocol):
@@ -75,6 +71,10 @@ class Lender(Protocol):
         """Whether the model is loaded now."""
         ...
 
+    def can_start_without_eviction(self, model: Model) -> bool:
+        """Whether a background request for the model would be served without the eviction of another one."""
+        ...
+
     def state(self, model: Model) -> ModelState:
         """The state of the model, with the progress of a load or download."""
         ...
@@ -91,7 +91,7 @@ class Lender(Protocol):
 class Forwarding:
     """Forwards one prepared request. Until it ends, it is the `observer` of its client's connection.
 
-    `heartbeat` says what the client gets while it waits.
+    `silence` finds it if its engine sends nothing, and has the settings of heartbeats.
     """
 
     def __init__(
@@ -100,14 +100,14 @@ class Forwarding:
         lease: Lease,
         writer: ResponseWriter,
         log: RequestLog,
-        heartbeat: Heartbeat,
+        silence: SilenceWatch,
     ) -> None:
         self._prepared = prepared
         self._lease = lease
         self._writer = writer
         self._answer = self._make_answer(writer)
         self._log = log
-        self._heartbeat = heartbeat
+        self._silence = silence
         self._waiting: WaitingResponse | None = None
         self._exchange: Connection | None = None
         self._task: asyncio.Task[Any] | None = None
@@ -118,7 +118,7 @@ class Forwarding:
         writer.extra = writer.request.own_headers()
         if prepared.rewrites:
             writer.extra.append((b"x-sparkd-rewrites", ", ".join(prepared.rewrites).encode()))
-        if prepared.is_substitute:
+        if prepared.is_substitute or prepared.is_chosen:
             writer.extra.append((b"x-sparkd-served-by", prepared.model.id.encode()))
 
     def _make_answer(self, writer: Writer) -> TranslatedAnswer:
@@ -139,7 +139,9 @@ class Forwarding:
                 self._exchange = self._lease.upstream.try_exchange(
                     self._prepared.request, self._answer, self._engine_ended
                 )
-                self._sent = self._exchange is not None
+                if self._exchange is not None:
+                    self._sent = True
+                    self._silence.add(self)
         except Exception:
             self._release()
             raise
@@ -156,6 +158,18 @@ class Forwarding:
             self._writer.client.start_application(self._writer)
         elif error is not None or self._writer.complete:
             self._finish(error)
+
+    @property
+    def began(self) -> float:
+        """When the request arrived, in seconds of the monotonic clock."""
+        return self._writer.request.began
+
+    def break_silence(self) -> None:
+        """Send heartbeats from now on, unless the body of the response has begun."""
+        if self._exchange is not None and not self._writer.has_body:
+            waiting = self._make_waiting(is_sent=True)
+            waiting.engine = self._answer
+            self._answer.redirect(waiting)
 
     # The client
 
@@ -207,22 +221,26 @@ class Forwarding:
         if self._error is not None:
             raise self._error
         waiting = self._begin_waiting()
-        try:
-            await self._lease.wait()
-            self._writer.request.ready = time.monotonic()
-            request = self._prepared.request
-            if self._prepared.deferred_count is not None:
-                request = await self._prepared.deferred_count.apply(self._lease.upstream, request)
-            await self._lease.upstream.exchange(waiting.adapt(request), self._answer)
-        finally:
-            waiting.close()
+        await self._lease.wait()
+        self._writer.request.ready = time.monotonic()
+        request = self._prepared.request
+        if self._prepared.deferred_count is not None:
+            request = await self._prepared.deferred_count.apply(self._lease.upstream, request)
+        await self._lease.upstream.exchange(waiting.adapt(request), self._answer)
         await self._writer.flushed()
 
     def _begin_waiting(self) -> WaitingResponse:
-        waiting = WaitingResponse(self._writer, self._prepared, self._heartbeat, self._lease.forecast)
+        waiting = self._make_waiting()
         self._answer = waiting.engine = self._make_answer(waiting)
-        self._waiting = waiting
         return waiting
+
+    def _make_waiting(self, *, is_sent: bool = False) -> WaitingResponse:
+        if self._waiting is not None:
+            self._waiting.close()
+        self._waiting = WaitingResponse(
+            self._writer, self._prepared, self._silence.settings, self._lease.forecast, is_sent=is_sent
+        )
+        return self._waiting
 
     # The end
 
@@ -261,27 +279,11 @@ class Forwarding:
 
     def _release(self, status: int = 0) -> None:
         self._writer.client.observer = None
+        self._silence.remove(self)
+        if self._waiting is not None:
+            self._waiting.close()
         self._lease.release(status)
+        if (counted := self._writer.request.counted) is not None:
+            counted.release()
         if isinstance(self._prepared.request.body, Upload):
             self._prepared.request.body.close()
-
-
-def public_error(error: Exception, where: str, request: RequestHead) -> SparkdError:
-    """The error as a client gets it: a bug in sparkd is logged, and the client learns no more than that it is one."""
-    if isinstance(error, UpstreamError):
-        return _explain(error, request.model)
-    if isinstance(error, SparkdError):
-        return error
-    fields = event("internal-error", request.model, REQUEST_ID=request.identify().decode())
-    logger.error("bug in sparkd: %s", where, exc_info=error, extra=fields)
-    return SparkdError(f"sparkd has a bug ({type(error).__name__}); its journal has the details.")
-
-
-def _explain(error: UpstreamError, model: str | None) -> UpstreamError:
-    """The error with the model's name and what to do, if it does not have these: connections do not know the model."""
-    if not model or not error.message.startswith("the engine "):
-        return error
-    happened = error.message.removeprefix("the engine ")
-    return UpstreamError(
-        f'The engine of "{model}" {happened}. Try again; if it happens again, see `sparkctl logs {model}`.'
-    )

@@ -27,8 +27,9 @@ import msgspec
 from msgspec import Struct
 
 from sparkd.catalog import Catalogue
-from sparkd.catalog.choices import WARM, Choice, Found
+from sparkd.catalog.choices import Choice, Found
 from sparkd.catalog.definitions import Model
+from sparkd.gateway.key_policies import list_choices
 from sparkd.rewriting.context_window import context_length
 from sparkd.scheduling.model_state import ModelState
 
@@ -76,7 +77,7 @@ class ModelList:
         if catalogue is not self._catalogue:
             self._catalogue = catalogue
             self._models = [model for model in catalogue.models.values() if model.enabled]
-            self._choices = list_choices(catalogue)
+            self._choices = list_choices(catalogue, None)
             self._document = Document(b"", "")
         states = list(map(state_of, self._models))
         if states != self._states or not self._document.body:
@@ -86,14 +87,9 @@ class ModelList:
         return self._document
 
 
-def list_choices(catalogue: Catalogue) -> list[Choice]:
-    """The choices that clients see in lists. With one model, `warm` would only be another name of it."""
-    return [choice for choice in catalogue.choices.values() if choice.name != WARM or len(choice.models) > 1]
-
-
-def encode_only(found: Found, state_of: StateOf) -> Document:
-    """A list of one, for clients whose base URL is `/v1/<model>`."""
-    return _list([_card_of(found, state_of)])
+def encode_some(founds: list[Found], state_of: StateOf) -> Document:
+    """Some models and choices: one, for clients whose base URL is `/v1/<model>`, or those that an API key may use."""
+    return _list([_card_of(found, state_of) for found in founds])
 
 
 def encode_card(found: Found, state_of: StateOf) -> Document:

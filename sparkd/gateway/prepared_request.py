@@ -25,15 +25,18 @@ from sparkd.catalog import Catalogue
 from sparkd.catalog.choices import Choice, Found
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.templates import Template
-from sparkd.errors import InvalidRequest
-from sparkd.gateway.body import Limits, Upload, read_body, receive_body
-from sparkd.gateway.choosing import LOSSES, Chooser
-from sparkd.gateway.content_coding import DecompressedBody, parse_codings
+from sparkd.errors import RequestError
+from sparkd.gateway.background import LOSSES, REWRITE, BackgroundRouter
+from sparkd.gateway.body import Limits, Upload, receive_body
+from sparkd.gateway.body_reader import BodyReader
+from sparkd.gateway.choosing import Chooser
 from sparkd.gateway.deferred_count import DeferredTokenCount
+from sparkd.gateway.engine_requests import build_engine_request
+from sparkd.gateway.keep_alive import KEEP_ALIVE_FIELDS, read_keep_alive
+from sparkd.gateway.key_policies import check_allowed
 from sparkd.gateway.multipart import FieldFinder
 from sparkd.gateway.naming import Named, named_in_head
 from sparkd.gateway.paths import MAX_CACHED
-from sparkd.gateway.probes import is_probe
 from sparkd.gateway.request_head import RequestHead
 from sparkd.gateway.rewrite_contexts import RewriteContexts
 from sparkd.gateway.suitability import Suitability, check_has_body, check_media_type, check_method, takes_json
@@ -47,12 +50,8 @@ from sparkd.upstream.client import EngineRequest
 logger = logging.getLogger(__name__)
 
 _JSON = b"application/json"
-_URL_ENCODED = b"application/x-www-form-urlencoded"
 _FORM_AHEAD = 64 * 1024
 """Bytes of a form that are searched for its `model` if path or query name the model. Clients send files last."""
-
-_BEFORE_JSON = b" \t\r\n\xef\xbb\xbf"
-"""White space, and the bytes of a byte order mark."""
 
 
 class PreparedRequest(Struct, frozen=True):
@@ -60,9 +59,10 @@ class PreparedRequest(Struct, frozen=True):
 
     `rewrites` names the rules that changed the request; `deferred_count` is to be applied once the engine is ready.
     `echo` is the name that the response must have for the model; None if it may keep the engine's. `count` answers a
-    request that only counts tokens, without the model if need be. `is_probe`: it is not to load the model.
-    `is_substitute`: the model was chosen, and the client learns which one it is. `translation` serves the request in
-    another API than the engine's.
+    request that only counts tokens, without the model if need be. `is_substitute`: it is in the background, and another
+    model serves it than the requested one. `is_chosen`: the requested name stands for several models, see choosing.py.
+    `translation` serves the request in another API than the engine's. `keep_alive` is how long (seconds) the model
+    stays loaded while it is idle afterwards, None if the request does not say.
     """
 
     model: Model
@@ -71,15 +71,18 @@ class PreparedRequest(Struct, frozen=True):
     deferred_count: DeferredTokenCount | None = None
     echo: str | None = None
     count: TokenCount | None = None
-    is_probe: bool = False
     is_substitute: bool = False
     translation: Translation | None = None
+    keep_alive: float | None = None
+    is_chosen: bool = False
 
 
 class Preparer:
     """Prepares requests by one catalogue. `without` names headers that engines do not get.
 
-    `template_of` returns what is known of a model's chat template. `chooser` chooses among the models of a choice.
+    `template_of` returns what is known of a model's chat template. `background` finds who serves a request in the
+    background, and `chooser` chooses among the models of a choice. `may_operate` is whether a client may decide how
+    long a model stays loaded.
     """
 
     def __init__(
@@ -88,7 +91,10 @@ class Preparer:
         body_stall: float,
         without: Set[bytes],
         template_of: Callable[[Model], Template],
+        background: BackgroundRouter,
+        *,
         chooser: Chooser,
+        may_operate: Callable[[RequestHead], bool],
     ) -> None:
         self._catalogue = catalogue
         self._named = partial(named_in_head, catalogue)
@@ -96,10 +102,12 @@ class Preparer:
         self._rewriter = RequestRewriter()
         self._contexts = RewriteContexts(catalogue, template_of)
         self._limits = Limits(catalogue.settings.server.max_body, body_stall)
+        self._reader = BodyReader(self._limits)
         self._suitability = Suitability(catalogue)
-        self._rejects_probes = catalogue.settings.queue.probes == "reject"
+        self._background = background
         self.chooser = chooser
-        self._without = without
+        self._engine_request = partial(build_engine_request, without)
+        self._may_operate = may_operate
         self._echoes = catalogue.settings.server.echo_model
 
     def name(self, request: RequestHead, segments: tuple[str, ...]) -> Named:
@@ -117,7 +125,7 @@ class Preparer:
             named = structs.replace(named, model=self._choose_by_head(request, named, named.choice))
         model = named.model
         if model is not None:
-            self._suitability.check(request, model, named)
+            self._check_model(request, model, named)
         if not request.has_body:
             if model is None:
                 check_method(request, named)
@@ -127,11 +135,11 @@ class Preparer:
                 model,
                 self._engine_request(request, model, named, b"", length=0),
                 echo=self._echo(model, named.asked),
-                is_substitute=named.choice is not None,
+                is_chosen=named.choice is not None,
             )
         self._limits.check(request.length or 0)
         check_media_type(request, model, named)
-        receive, length = self._decompress(request, receive)
+        receive, length = self._reader.decompress(request, receive)
         takes_form = named.endpoint is not None and named.endpoint.body == "form" and request.is_form
         if model is not None and not (takes_json(request, named) or takes_form):
             upload = Upload(receive, self._limits)
@@ -139,37 +147,16 @@ class Preparer:
                 model,
                 self._engine_request(request, model, named, upload, length=length),
                 echo=self._echo(model, named.asked),
-                is_substitute=named.choice is not None,
+                is_chosen=named.choice is not None,
             )
         if request.is_form:
             return await self._prepare_form(request, named, receive, length)
-        return self.prepare_json(request, named, await self._read_json(request, receive, length))
-
-    def _decompress(self, request: RequestHead, receive: Receive) -> tuple[Receive, int | None]:
-        """What to read the body from, and its length if it is known. Raises EncodingNotSupported."""
-        if request.is_plain:
-            return receive, request.length
-        values = [value for name, value in request.headers if name == b"content-encoding"]
-        if not (codings := parse_codings(values)):
-            return receive, request.length
-        return DecompressedBody(receive, codings, self._limits), None
+        return self.prepare_json(request, named, await self._reader.read_json(request, receive, length))
 
     async def read_json(self, request: RequestHead, receive: Receive) -> bytes | bytearray:
         """Read a body that must be JSON. Raises RequestError and ClientDisconnected."""
         self._limits.check(request.length or 0)
-        return await self._read_json(request, *self._decompress(request, receive))
-
-    async def _read_json(
-        self, request: RequestHead, receive: Receive, length: int | None
-    ) -> bytes | bytearray:
-        """Read a body that must be JSON. `curl -d` calls JSON a form, too."""
-        data = await read_body(receive, length, self._limits)
-        if request.content_type.startswith(_URL_ENCODED) and not data.lstrip(_BEFORE_JSON).startswith(b"{"):
-            raise InvalidRequest(
-                "The body is a form (application/x-www-form-urlencoded). Send a JSON object, with "
-                "`Content-Type: application/json`."
-            )
-        return data
+        return await self._reader.read_json(request, *self._reader.decompress(request, receive))
 
     def prepare_json(self, request: RequestHead, named: Named, data: bytes | bytearray) -> PreparedRequest:
         """Prepare a request whose body is JSON; keeps `data`. Raises InvalidRequest, ModelNotFound and others."""
@@ -183,27 +170,54 @@ class Preparer:
             if found.choice is None:
                 return self._prepare_body(request, found.model, named, body)
             choice = found.choice
-        return self.chooser.choose(
-            choice, lambda found: self._prepare_chosen(request, found, named, body), is_lossy
-        )
+        return self.chooser.choose(choice, partial(self._prepare_chosen, request, named, body), is_lossy)
 
     def _prepare_chosen(
-        self, request: RequestHead, found: Found, named: Named, body: JsonBody
+        self, request: RequestHead, named: Named, body: JsonBody, found: Found
     ) -> PreparedRequest:
         """Prepare the request for one model of a choice. Raises RequestError."""
-        prepared = self._prepare_body(request, found.model, structs.replace(named, name=found.name), body)
-        request.model = found.model.id
-        return structs.replace(prepared, is_substitute=True)
+        named = structs.replace(named, name=found.name)
+        prepared = self._prepare_body(request, found.model, named, body)
+        request.model = prepared.model.id
+        return structs.replace(prepared, is_chosen=True)
 
     def _prepare_body(
         self, request: RequestHead, model: Model, named: Named, body: JsonBody
     ) -> PreparedRequest:
-        self._suitability.check(request, model, named)
+        self._check_model(request, model, named)
         if named.endpoint is not None and not named.endpoint.is_plain_json:
             check_media_type(request, model, named)
             if is_count(model, named.endpoint):
                 return self._prepare_count(request, model, named, body)
+        asked = body.model or named.asked
+        for other in self._background.find_substitutes(request, named.api, model, asked, body):
+            if (prepared := self._try_substitute(request, other, named, body)) is not None:
+                return prepared
+        return self._prepare_for(request, model, named, body)
+
+    def _try_substitute(
+        self, request: RequestHead, model: Model, named: Named, body: JsonBody
+    ) -> PreparedRequest | None:
+        """Prepare the request for this model instead of the requested one; None if the model cannot do the task."""
+        try:
+            self._suitability.check(request, model, named)
+            prepared = self._prepare_for(request, model, named, body)
+        except RequestError:
+            return None
+        if prepared.deferred_count is not None or is_lossy(prepared):
+            return None
+        request.model = model.id
+        return structs.replace(prepared, rewrites=(*prepared.rewrites, REWRITE), is_substitute=True)
+
+    def _prepare_for(
+        self, request: RequestHead, model: Model, named: Named, body: JsonBody
+    ) -> PreparedRequest:
         context = self._contexts.find(model, named, body.model)
+        keep_alive: float | None = None
+        notes: tuple[str, ...] = ()
+        if not KEEP_ALIVE_FIELDS.isdisjoint(body.fields):
+            keep_alive, notes = self._read_keep_alive(request, body)
+            body = body.without(KEEP_ALIVE_FIELDS)
         rewritten = self._rewriter.rewrite(context, body)
         check_prompt(context, rewritten.body)
         if rewritten.steps and logger.isEnabledFor(logging.DEBUG):
@@ -213,11 +227,27 @@ class Preparer:
             self._engine_request(
                 request, model, named, rewritten.body.encode(), length=0, content_type=_JSON
             ),
-            rewritten.rewrites,
+            (*rewritten.rewrites, *notes) if notes else rewritten.rewrites,
             DeferredTokenCount.needed_for(context, body, rewritten.body),
             self._echo(model, body.model or named.asked),
-            is_probe=self._rejects_probes and is_probe(named.api, body),
+            keep_alive=keep_alive,
         )
+
+    def _read_keep_alive(self, request: RequestHead, body: JsonBody) -> tuple[float | None, tuple[str, ...]]:
+        """How long the model is to stay loaded, and what the response's header says if the client may not decide it.
+
+        Raises InvalidRequest.
+        """
+        keep_alive = read_keep_alive(body.fields)
+        if keep_alive is None or self._may_operate(request):
+            return keep_alive, ()
+        return None, ("ignored-keep-alive",)
+
+    def _check_model(self, request: RequestHead, model: Model, named: Named) -> Model:
+        """The model. Raises RequestError if the key may not use it, or it cannot serve the request."""
+        check_allowed(request.policy, model)
+        self._suitability.check(request, model, named)
+        return model
 
     def _prepare_count(
         self, request: RequestHead, model: Model, named: Named, body: JsonBody
@@ -251,7 +281,7 @@ class Preparer:
             found = self._find(request, named, value)
             choice = found.choice
             model = self._choose_by_head(request, named, choice) if choice else found.model
-        self._suitability.check(request, model, named)
+        self._check_model(request, model, named)
         ahead = finder.replaced(model.id.encode())
         if length is not None:
             length += len(ahead) - size
@@ -260,18 +290,14 @@ class Preparer:
             model,
             self._engine_request(request, model, named, upload, length=length),
             echo=self._echo(model, value),
-            is_substitute=choice is not None,
+            is_chosen=choice is not None,
         )
 
     def _choose_by_head(self, request: RequestHead, named: Named, choice: Choice) -> Model:
         """The model of the choice that serves the request, by what its head says. Raises RequestError."""
-        found = self.chooser.choose(choice, partial(self._check_candidate, request, named))
-        request.model = found.model.id
-        return found.model
-
-    def _check_candidate(self, request: RequestHead, named: Named, found: Found) -> Found:
-        self._suitability.check(request, found.model, named)
-        return found
+        model = self.chooser.choose(choice, lambda found: self._check_model(request, found.model, named))
+        request.model = model.id
+        return model
 
     def _find(self, request: RequestHead, named: Named, name: str | None) -> Found:
         # The engine of the default model does not have a path that begins with an unknown name.
@@ -286,27 +312,6 @@ class Preparer:
         if not self._echoes or not asked or asked == model.id:
             return None
         return asked
-
-    def _engine_request(
-        self,
-        request: RequestHead,
-        model: Model,
-        named: Named,
-        body: bytes | bytearray | Upload,
-        *,
-        length: int | None,
-        content_type: bytes | None = None,
-    ) -> EngineRequest:
-        """The request as the engine gets it: with this content type, or the client's own."""
-        target = named.vllm_target if model.engine == "vllm" else named.target
-        headers, without = request.headers, self._without
-        if not request.is_plain:
-            without = without | {b"content-encoding"}
-        if content_type and not request.is_of_type(content_type):
-            request.identify()  # before the headers are copied: the engine gets the id as well
-            headers = [(b"content-type", content_type)]
-            headers += [header for header in request.headers if header[0] != b"content-type"]
-        return EngineRequest(request.method, target, headers, body, length, without)
 
 
 def is_lossy(prepared: PreparedRequest) -> bool:

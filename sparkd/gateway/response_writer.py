@@ -122,6 +122,16 @@ class ResponseWriter:
         lines.append(self._framing(status, has_length=has_length))
         self._head = b"".join(lines)
 
+    @property
+    def has_body(self) -> bool:
+        """Whether anything of the body has been written."""
+        return bool(self._last)
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether this is a stream of events that sparkd may add events to."""
+        return self._takes_events and not self._is_fixed and self.status == 200
+
     def continue_with(self, status: int, flow: Flow) -> None:
         """Take the status of an engine whose body continues a response that sparkd has begun."""
         self.status = status

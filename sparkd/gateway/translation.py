@@ -16,6 +16,10 @@ class TranslatedAnswer(Sink, Protocol):
 
     error: EngineRejected | None
 
+    def redirect(self, writer: Writer) -> None:
+        """Write to another writer from now on."""
+        ...
+
 
 class Translation(Protocol):
     """Another API for one request."""

@@ -91,9 +91,10 @@ class Learning:
         If this definition was never loaded on this build: by loads of the same files with other definitions, otherwise
         by other models' loads. None if there are none.
         """
-        if loads := self._history.loads(model.id, self._key(model)):
-            return estimate_load(loads, is_warm=is_warm)
         every = self._history.all_loads()
+        if loads := self._history.loads(model.id, self._key(model)):
+            others = (each[-1] for (name, _), each in every.items() if len(each) > 1 and name != model.id)
+            return estimate_load(loads, is_warm=is_warm, others=others)
         same_files = [
             load
             for (name, _), loads in every.items()
@@ -103,7 +104,8 @@ class Learning:
         ]
         if size and same_files:
             return estimate_load(same_files, is_warm=is_warm)
-        return estimate_first_load((loads[-1] for loads in every.values()), size)
+        newest = (load for loads in every.values() for load in loads[-2:])
+        return estimate_first_load(newest, size, is_warm=is_warm)
 
     def quarantine_cause(self, model: Model) -> str | None:
         """Return why the model is in quarantine. None if it is not."""

@@ -1,7 +1,7 @@
 """How long a load takes, and how long one that is under way takes yet, from past loads. Pure functions; seconds, bytes.
 
-A load is compared with loads of its own kind: an engine that is forked from a launcher has done its imports. Newer
-loads count more than older ones: the first one also compiled what the later ones find in their caches.
+A load is compared with loads of its own kind: an engine that is forked from a ready launcher has done its imports.
+Newer loads count more than older ones: the first one also compiled what the later ones find in their caches.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Final
 
-from msgspec import Struct, field
+from msgspec import Struct, field, structs
 
 WEIGHTS_PHASE: Final = "loading weights"
 """The phase in which engines read the weights from the disk."""
@@ -24,7 +24,8 @@ OVERRUN: Final = 0.5
 
 class PastLoad(Struct, frozen=True):
     """A load that succeeded: its seconds in total and per phase in their order. `is_warm`: its engine was forked from a
-    launcher; None if that was not recorded. `size` is that of the model's files on disk, 0 if unknown."""
+    launcher that was ready when it began; None if that was not recorded. `size` is that of the model's files on disk,
+    0 if unknown."""
 
     seconds: float
     phases: Mapping[str, float] = field(default_factory=dict)
@@ -59,8 +60,16 @@ class LoadEstimate(Struct, frozen=True):
         return _rest_of_phase(self.phases[index][1], position) + later
 
 
-def estimate_load(loads: Sequence[PastLoad], *, is_warm: bool) -> LoadEstimate | None:
-    """Return what a load of this kind usually takes. `loads` are earlier ones of the same definition, oldest first."""
+def estimate_load(
+    loads: Sequence[PastLoad], *, is_warm: bool, others: Iterable[PastLoad] = ()
+) -> LoadEstimate | None:
+    """Return what a load of this kind usually takes. None without loads.
+
+    `loads` are earlier ones of the same definition, oldest first. `others` are other models' loads that found their
+    compile caches filled: after the very first load, which filled its own, they say how much faster the next one is.
+    """
+    if len(loads) == 1:
+        loads = [_with_filled_caches(loads[0], list(others))]
     alike = [load for load in loads if load.is_warm is is_warm] or loads
     if not alike:
         return None
@@ -72,12 +81,13 @@ def estimate_load(loads: Sequence[PastLoad], *, is_warm: bool) -> LoadEstimate |
     return LoadEstimate(_usual([load.seconds for load in alike]), phases)
 
 
-def estimate_first_load(others: Iterable[PastLoad], size: int) -> LoadEstimate | None:
+def estimate_first_load(others: Iterable[PastLoad], size: int, *, is_warm: bool) -> LoadEstimate | None:
     """Return what the load of a model of that size takes that was never loaded, by other models' loads on this machine.
 
     Its weights are read at the speed of theirs, and the rest takes as long as theirs. None without either size.
     """
     known = [load for load in others if load.size > 0]
+    known = [load for load in known if load.is_warm is is_warm] or known
     if size <= 0 or not known:
         return None
     reading = [load for load in known if load.phases.get(WEIGHTS_PHASE)]
@@ -86,6 +96,19 @@ def estimate_first_load(others: Iterable[PastLoad], size: int) -> LoadEstimate |
     weights = size * median(load.phases[WEIGHTS_PHASE] / load.size for load in reading)
     rest = median(load.seconds - load.phases[WEIGHTS_PHASE] for load in reading)
     return LoadEstimate(max(rest, 0.0) + weights)
+
+
+def _with_filled_caches(first: PastLoad, others: Sequence[PastLoad]) -> PastLoad:
+    """What a first load would have taken with its compile caches filled: no phase takes longer than that of others.
+
+    The weights are an exception, because they are not compiled.
+    """
+    phases = dict(first.phases)
+    for name in phases.keys() - {WEIGHTS_PHASE}:
+        if known := [load.phases[name] for load in others if name in load.phases]:
+            phases[name] = min(phases[name], median(known))
+    saved = sum(first.phases.values()) - sum(phases.values())
+    return structs.replace(first, seconds=first.seconds - saved, phases=phases)
 
 
 def _usual(values: Sequence[float]) -> float:

@@ -27,22 +27,22 @@ def describe_forecast(forecast: Forecast) -> str:
 
 
 def describe_time(seconds: float) -> str:
-    """Return a duration as precise as an estimate is: "a few seconds", "20 s", "3 min", "1 h 10 min"."""
+    """Return a duration as precise as an estimate is: "a few seconds", "about 20 s", "about 1 h 10 min"."""
     if seconds < 7.5:
         return "a few seconds"
     if seconds < 57.5:
-        return f"{round(seconds / 5) * 5} s"
+        return f"about {round(seconds / 5) * 5} s"
     if seconds < 105:
-        return f"{round(seconds / 10) * 10} s"
+        return f"about {round(seconds / 10) * 10} s"
     minutes = round(seconds / 60)
     if minutes < 60:
-        return f"{minutes} min"
+        return f"about {minutes} min"
     hours, rest = divmod(round(minutes / 10) * 10, 60)
-    return f"{hours} h {rest} min" if rest else f"{hours} h"
+    return f"about {hours} h {rest} min" if rest else f"about {hours} h"
 
 
 def _describe_time_left(forecast: Forecast) -> str:
-    return "" if forecast.seconds is None else f", about {describe_time(forecast.seconds)} left"
+    return "" if forecast.seconds is None else f", {describe_time(forecast.seconds)} left"
 
 
 def _describe_load(forecast: Forecast) -> str:

@@ -88,7 +88,9 @@ def eviction_time(victim: Entry, rival: Entry, demand: Demand, now: float) -> fl
     clients, rest = victim.sessions.clients or 1.0, rival.sessions.expected_rest(None)
     # What the victim's clients lose by the change, less what the waiting requests lose without it, for each of these.
     loss = clients * (change + rest) / demand.weight - victim.sessions.expected_rest(now)
-    worthwhile = now if loss < 0 else demand.reaches(WAITING_FACTOR * change)
+    # So that one priority for all changes nothing, and a low one alone does not make a model leave sooner.
+    importance = max(victim.sessions.importance or 1.0, min(1.0, rival.urgency))
+    worthwhile = now if loss < 0 else demand.reaches(WAITING_FACTOR * change * importance)
     earliest = max(worthwhile, _ready_since(victim) + _least_service(victim, rival))
     if not victim.leased_weight:
         likely = min(SUREST, KEPT_FOR_NOTHING / (KEPT_FOR_NOTHING + max(loss, 0.0)))

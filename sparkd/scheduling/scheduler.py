@@ -18,10 +18,12 @@ from sparkd.scheduling.actions import Action
 from sparkd.scheduling.claim import PLAIN_CLAIM, Claim
 from sparkd.scheduling.evictions import choose_evictions
 from sparkd.scheduling.guard import MemoryGuard
-from sparkd.scheduling.ledger import Entry, Ticket
+from sparkd.scheduling.ledger import Entry
 from sparkd.scheduling.lifecycle import Event, State
 from sparkd.scheduling.owner_events import OwnerEvents
+from sparkd.scheduling.places import PlaceSnapshot
 from sparkd.scheduling.snapshot import TRANSFERABLE_STATES, EntrySnapshot, restore_entry, snapshot_entries
+from sparkd.scheduling.ticket import Ticket
 
 
 class Scheduler(OwnerEvents):
@@ -87,6 +89,14 @@ class Scheduler(OwnerEvents):
         """The state to hand over. No request may wait or run, and no process may be stopping."""
         return snapshot_entries(self._ledger.all_entries())
 
+    def snapshot_places(self) -> list[PlaceSnapshot]:
+        """The places of clients that may return, to hand over."""
+        return self._ledger.places.snapshot()
+
+    def restore_places(self, places: Iterable[PlaceSnapshot]) -> None:
+        """Take over the places of clients that may return from the sparkd that this one replaces."""
+        self._ledger.places.restore(places)
+
     @property
     def is_transferable(self) -> bool:
         """Whether no request waits or runs, and every process can be handed over."""
@@ -99,6 +109,14 @@ class Scheduler(OwnerEvents):
         on_machine = self.available is None or self.available - self.guard.floor >= size
         return on_machine and self.reserved + size <= self.budget.beside_launchers().bytes
 
+    def can_load(self, model_id: str, now: float) -> bool:
+        """Whether a request for the model would be served at some time: it has not failed, and fits if others leave."""
+        entry = self.entry(model_id) or Entry(self._models[model_id], *self.footprint(self._models[model_id]))
+        if entry.state is State.BACKOFF:
+            return False
+        others = [each for each in self._ledger.residents() if each is not entry]
+        return choose_evictions(entry, others, self.budget, now) is not None
+
     def can_start_without_eviction(self, model_id: str) -> bool:
         """Whether a background request for the model would be served: the model is loaded or loads, or fits into free
         memory while no other request waits for a stopped model."""
@@ -108,21 +126,13 @@ class Scheduler(OwnerEvents):
             return self._closing_error is None and self._can_launch_in_background(entry)
         return entry.state in (State.STARTING, State.READY)
 
-    def can_load(self, model_id: str, now: float) -> bool:
-        """Whether a request could load the model: it has not failed, and fits once what may be evicted has left."""
-        model = self._models[model_id]
-        entry = self.entry(model_id) or Entry(model, *self.footprint(model))
-        if entry.state is State.BACKOFF or self._closing_error is not None:
-            return False
-        others = [each for each in self._ledger.residents() if each is not entry]
-        return choose_evictions(entry, others, self.budget, now) is not None
-
     def copy(self) -> Scheduler:
         """A copy of the scheduler, for simulations."""
         duplicate = copy(self)
         duplicate._ledger = self._ledger.copy()  # noqa: SLF001 - of the same class
         duplicate.guard = MemoryGuard(self.guard.floor)
         duplicate._actions = []  # noqa: SLF001
+        duplicate._can_preload = None  # noqa: SLF001 - checks the disk
         return duplicate
 
     def entries(self) -> Iterable[Entry]:
@@ -132,6 +142,10 @@ class Scheduler(OwnerEvents):
     def entry(self, model_id: str) -> Entry | None:
         """The model's entry, None before its first request. Do not change it."""
         return self._ledger.active.get(model_id) or self._ledger.inactive.get(model_id)
+
+    def models_in_turn(self) -> list[Entry]:
+        """The stopped models that requests wait for, in the order in which they are loaded. Do not change them."""
+        return self._ledger.waiting_models()
 
     @property
     def tickets(self) -> Mapping[int, Ticket]:

@@ -52,6 +52,7 @@ class Simulation:
         self._numbers = count()
         known = [entry.stop_time for entry in scheduler.entries() if entry.stop_time]
         self._usual_stop_time = median(known) if known else ASSUMED_STOP_TIME
+        self._session_ends: dict[str, float] = {}
         for entry in self.scheduler.entries():
             self._schedule_entry(entry)
         if self.scheduler.is_ending_launchers:
@@ -90,6 +91,10 @@ class Simulation:
             self._at(end, lambda: self._finish_start(model_id, run))
         elif entry.has_process and entry.state in (State.STOPPING, State.BACKOFF):
             self._at(entry.since + self._stop_time(entry), lambda: self._finish_stop(model_id, run))
+        if entry.state is State.READY:
+            self._session_ends[model_id] = self.now + entry.sessions.expected_rest(self.now)
+            if entry.is_idle:
+                self._continue_session(entry, entry.last_used)
         usual = entry.answer_time or ASSUMED_ANSWER_TIME
         for ticket, granted in entry.leases.items():
             self._at(
@@ -131,12 +136,21 @@ class Simulation:
         entry = self._require_entry(model_id)
         if entry.run != run or entry.state is not State.STARTING:
             return []
+        self._session_ends[model_id] = self.now + entry.sessions.expected_rest(None)
         return self.scheduler.on_healthy(model_id, run, self.now)
 
     def _finish_response(self, model_id: str, ticket: int) -> list[Action]:
         if ticket not in self._require_entry(model_id).leases:
             return []  # its run has ended
+        self._continue_session(self._require_entry(model_id), self.now)
         return self.scheduler.on_leave(ticket, self.now)
+
+    def _continue_session(self, entry: Entry, ended_at: float) -> None:
+        """Schedule the request that follows one that ended then, if the model's session probably continues."""
+        model_id, pause = entry.model.id, entry.sessions.usual_pause()
+        next_request = ended_at + (pause or 0.0)
+        if pause is not None and self.now <= next_request < self._session_ends.get(model_id, 0.0):
+            self._at(next_request, lambda: self.scheduler.on_request(model_id, self.now)[1])
 
     def _finish_launchers(self) -> list[Action]:
         scheduler = self.scheduler

@@ -41,9 +41,7 @@ class LoadWatch:
         run = self._runs.get(entry.run)
         if run is None:
             return None
-        # Before the engine is started, it is only known how it will be.
-        is_warm = self._can_start_warm(run.model) if run.cold_reason is None else not run.cold_reason
-        estimate = self._estimate(run.model, is_warm=is_warm)
+        estimate = self._estimate(run.model, is_warm=run.is_warm)
         return estimate.left(run.load_position(entry.since, now)) if estimate else None
 
     def step(self, entry: Entry) -> Milestone | None:

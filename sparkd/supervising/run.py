@@ -24,6 +24,7 @@ from sparkd.processes.run_directories import RunDirectories
 from sparkd.scheduling.lifecycle import LifecycleError
 from sparkd.supervising.attempt import Attempt, WarmStartFailure
 from sparkd.supervising.engine_watch import EngineWatch, RunObserver
+from sparkd.supervising.launching import find_cold_reason
 from sparkd.supervising.run_figures import RunFigures
 from sparkd.supervising.run_snapshot import RunSnapshot
 from sparkd.supervising.starting import EngineStarter, StartRequest
@@ -92,6 +93,18 @@ class Run:
     def cold_reason(self) -> str | None:
         """Why its engine was not forked from a launcher, empty if it was. None before it is started."""
         return self._attempt.cold_reason if self._attempt else None
+
+    def begin_load(self) -> None:
+        """Begin to measure its load. A preparation does not count, because others still used the memory then."""
+        self.figures.restart_phases()
+        self.figures.had_launcher = find_cold_reason(self.model) is None and self._starter.launchers.is_ready(
+            self.model.runtime
+        )
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether its engine was, or will be, forked from a launcher that was ready when its load began."""
+        return self.figures.had_launcher and not self.cold_reason
 
     def load_position(self, since: float, now: float) -> LoadPosition:
         """Return where its load is that began at `since`, in seconds of the steady clock."""

@@ -12,7 +12,8 @@ from sparkd.machine.memory import Memory
 
 
 class RunFigures(Struct):
-    """The figures of one run. They are handed over with it.
+    """The figures of one run. They are handed over with it. `had_launcher`: a launcher with all imports done was ready
+    for it when its load began.
 
     In bytes: `used` is its memory at the last measurement, `available` what the machine had left then, `peak` its
     maximum, and `available_at_launch` what was available before it started. `load_time` and `phases` are in seconds;
@@ -27,6 +28,7 @@ class RunFigures(Struct):
     phases: dict[str, float] = field(default_factory=dict)
     phase_began: float = field(default_factory=time.monotonic)
     progress_at: float = 0.0
+    had_launcher: bool = False
 
     def record_usage(self, used: int, available: int | None) -> None:
         """Record the memory of its processes, and what was available at the same moment, in bytes."""

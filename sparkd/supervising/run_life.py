@@ -72,7 +72,7 @@ class RunLife:
     async def launch(self) -> None:
         """Launch the engine, then follow the run to its end."""
         run, services = self._run, self._services
-        run.figures.restart_phases()
+        run.begin_load()
         run.key = await services.learning.record_start(run.model)
         services.crashes.on_launch(run.model.id, run.key)
         await self._release_page_cache()
@@ -119,7 +119,7 @@ class RunLife:
     def _past_load(self, seconds: float) -> PastLoad:
         run = self._run
         size = self._services.downloads.size(run.model.id)
-        return PastLoad(seconds, dict(run.figures.phases), run.cold_reason == "", size)
+        return PastLoad(seconds, dict(run.figures.phases), run.is_warm, size)
 
     def is_busy(self) -> bool:
         """Return whether requests are in progress."""

@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
-from sparkd.errors import LaunchError
+from sparkd.errors import LaunchError, SparkdError
 from sparkd.journal.handler import event
 from sparkd.learning.learning import Learning
 from sparkd.processes.log import Log
@@ -46,6 +46,7 @@ from sparkd.supervising.launching import launcher_spec
 from sparkd.supervising.lease import Lease
 from sparkd.supervising.memory_policy import MemoryPolicy
 from sparkd.supervising.memory_watch import MemoryWatch
+from sparkd.supervising.preloading import PreloadCheck
 from sparkd.supervising.reporting import StatusReporter
 from sparkd.supervising.resource_watch import ResourceWatch
 from sparkd.supervising.run import Run
@@ -111,8 +112,17 @@ class Supervisor:
         can_prepare = self.resources.can_prepare
         self.forecasts = Forecasts(scheduler, self.runs.launched, learning, downloads, can_prepare)
         self._alarm = Alarm(self._on_tick)
+        self._preload_check = PreloadCheck(downloads, tasks, self._on_tick)
         self._reporter = StatusReporter(
-            scheduler, self.runs.launched, learning, downloads, launchers, crashes, self.started, replacements
+            scheduler,
+            self.runs.launched,
+            learning,
+            downloads,
+            launchers,
+            crashes,
+            self.forecasts,
+            self.started,
+            replacements,
         )
 
     # For clients
@@ -186,6 +196,23 @@ class Supervisor:
         """Load the model as if a client had requested it. Raises Refusal."""
         async with self.lease(model):
             pass
+
+    def begin_load(self, model: Model, claim: Claim = PLAIN_CLAIM) -> None:
+        """Load the model as if a client had requested it, and do not wait for it. A failure is in its status."""
+        self.tasks.start(self._load_quietly(self.lease(model, None, claim)), f"load of {model.id}")
+
+    async def _load_quietly(self, lease: Lease) -> None:
+        with suppress(SparkdError):
+            async with lease:
+                pass
+
+    def unload(self, model: Model) -> None:
+        """Stop the model, once no request uses it or waits for it."""
+        self.carry_out(self._scheduler.on_unload(model.id, time.monotonic()))
+
+    def begin_preloading(self) -> None:
+        """Load models with `preload`, now and whenever their memory is free. Call it when sparkd serves."""
+        self.carry_out(self._scheduler.on_serving(self._preload_check.is_on_disk, time.monotonic()))
 
     async def stop(self, model: Model) -> None:
         """Drain and stop the model; return once nothing of it is left."""

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Set
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
+from sparkd.catalog.key_rules import KeyRules
 from sparkd.catalog.rewriting import Rewriting
 from sparkd.catalog.settings import Server, Settings
+from sparkd.gateway.keys import Keys
 from tests.gateway.engines import OK, Answer, Asked, answering, request
 from tests.gateway.gateways import catalogue, house, model, run
 from tests.gateway.test_names import form
@@ -52,6 +56,7 @@ CHOICES = {
     "coding": ("off", "small", "plain", "able"),
     "deep": ("able:deep", "small"),
     "all": ("small", "vectors", "ears", "able"),
+    "quick": ("small", "plain"),
 }
 
 
@@ -81,7 +86,7 @@ def send(
 
     async def test() -> None:
         async with house(answering(engine, asked=asked), models=all_models) as here:
-            here.supervisor.loaded, here.supervisor.unloadable = set(loaded), set(unloadable)
+            here.supervisor.loaded, here.supervisor.unfit = set(loaded), set(unloadable)
             answer = await here.ask(raw)
             served = here.supervisor.asked[-1] if here.supervisor.asked else None
             body = json.loads(asked[-1].body) if asked and asked[-1].body.startswith(b"{") else {}
@@ -228,7 +233,7 @@ def test_choices_are_listed_after_the_models() -> None:
             here.supervisor.residencies = {"able": "loading"}
             raw = b"GET %s HTTP/1.1\r\nhost: localhost\r\n\r\n"
             cards = {card["id"]: card for card in (await here.ask(raw % b"/v1/models")).json["data"]}
-            assert list(cards)[-4:] == ["coding", "deep", "all", "warm"]
+            assert list(cards)[-5:] == ["coding", "deep", "all", "quick", "warm"]
             coding = cards["coding"]
             assert coding["choices"] == ["small", "plain", "able"]
             assert (coding["context_length"], coding["vision"]) == (65536, True)
@@ -270,7 +275,72 @@ def test_ollamas_load_takes_choices_and_its_list_has_them() -> None:
             assert (await here.ask(request(b'{"model": "coding"}', "/api/generate"))).status == 200
             assert here.supervisor.asked == ["plain"]
             tags = await here.ask(b"GET /api/tags HTTP/1.1\r\nhost: localhost\r\n\r\n")
-            assert [entry["name"] for entry in tags.json["models"]][-4:] == ["coding", "deep", "all", "warm"]
+            assert [entry["name"] for entry in tags.json["models"]][-5:] == [
+                "coding",
+                "deep",
+                "all",
+                "quick",
+                "warm",
+            ]
+
+    run(test)
+
+
+def test_a_model_that_is_loading_comes_before_one_that_is_not() -> None:
+    async def test() -> None:
+        async with house(models=catalogue(*MODELS, choices=CHOICES)) as here:
+            here.supervisor.loaded, here.supervisor.residencies = set(), {"able": "loading"}
+            answer = await here.ask(chat())
+            assert answer.header("x-sparkd-served-by") == "able"
+
+    run(test)
+
+
+def test_operators_load_and_unload_what_would_serve_a_request() -> None:
+    async def test() -> None:
+        async with house(models=catalogue(*MODELS, choices=CHOICES)) as here:
+            here.supervisor.loaded, here.supervisor.unfit = set(), {"small"}
+            answer = await here.ask(request(b'{"model": "coding"}', "/models/load"))
+            assert (answer.status, answer.json["model"]) == (200, "plain")
+            here.supervisor.loaded = {"able"}
+            answer = await here.ask(request(b'{"model": "coding"}', "/models/unload"))
+            assert (answer.status, answer.json["model"]) == (200, "able")
+
+    run(test)
+
+
+def test_a_key_for_some_models_gets_these_alone_from_a_choice() -> None:
+    rules = {"child": KeyRules(name="child", models=("able", "vectors"))}
+    models = Catalogue(
+        path=Path("models.toml"),
+        settings=Settings(),
+        models={each.id: each for each in MODELS},
+        runtimes={},
+        choices=CHOICES,
+        keys=rules,
+    )
+    key = "authorization: Bearer secret\r\n"
+
+    async def test() -> None:
+        async with house(models=models, keys=Keys([("child", "secret")])) as here:
+            here.supervisor.loaded = {"small", "plain"}
+            body = json.dumps({"model": "coding", "messages": HI}).encode()
+            answer = await here.ask(request(body, extra=key))
+            assert answer.header("x-sparkd-served-by") == "able"
+            raw = f"GET /v1/models HTTP/1.1\r\nhost: localhost\r\n{key}\r\n".encode()
+            cards = {card["id"]: card.get("choices") for card in (await here.ask(raw)).json["data"]}
+            assert cards == {
+                "able": None,
+                "vectors": None,
+                "coding": ["able"],
+                "deep": ["able"],
+                "all": ["vectors", "able"],
+                "warm": ["able", "vectors"],
+            }
+            quick = json.dumps({"model": "quick", "messages": HI}).encode()
+            for raw in (request(b"", "/v1/models/quick", "GET", key), request(quick, extra=key)):
+                answer = await here.ask(raw)
+                assert (answer.status, answer.code) == (403, "model_not_allowed")
 
     run(test)
 

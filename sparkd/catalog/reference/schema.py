@@ -17,8 +17,17 @@ from sparkd.catalog.definitions import Model
 from sparkd.catalog.messages import unwrap_type
 from sparkd.catalog.names import ID_PATTERN, LONGEST_NAME
 from sparkd.catalog.reading.conversion import Key, keys_of
-from sparkd.catalog.reading.layers import CHANGES, CHOICES, FAMILIES, FORBIDDEN_KEYS, MODELS, RUNTIMES
-from sparkd.catalog.reading.tables import SETTINGS
+from sparkd.catalog.reading.layers import (
+    CHANGES,
+    CHOICES,
+    CLIENTS,
+    FAMILIES,
+    FORBIDDEN_KEYS,
+    KEYS,
+    MODELS,
+    RUNTIMES,
+)
+from sparkd.catalog.reading.tables import NAMED, SETTINGS
 from sparkd.catalog.runtime import Runtime
 from sparkd.catalog.settings import Defaults
 from sparkd.catalog.sizes import PATTERN, format_size
@@ -55,6 +64,15 @@ def catalogue_schema() -> Json:
             "description": f"Keys for the models {whose} that do not set them themselves, by its name.",
         }
     tables[CHOICES] = _key_schema(keys_of(ChoiceTable)[CHOICES])
+    for kind, what in (
+        (KEYS, "Rights and limits of API keys"),
+        (CLIENTS, "How client programs are recognized and treated"),
+    ):
+        tables[kind] = {
+            "type": "object",
+            "additionalProperties": _table_schema(NAMED[kind]),
+            "description": f"{what}, by name.",
+        }
     return {
         "$schema": DRAFT,
         "title": "Catalogue of sparkd",

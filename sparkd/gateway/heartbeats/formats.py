@@ -25,7 +25,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Facts(Struct, frozen=True):
-    """What a format must know about its request. `model` is the name that the client has asked for."""
+    """What a format needs from its request. `model` is the name that the client has asked for."""
 
     request_id: bytes
     model: str

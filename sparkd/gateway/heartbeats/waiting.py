@@ -33,7 +33,7 @@ class EngineAnswer(Protocol):
 class WaitingResponse:
     """Writes to `writer` for one waiting request. `forecast` returns what it waits for; `engine` reads its response.
 
-    Call `close` in the end.
+    `is_sent`: the engine has the request, and has been silent for long enough. Call `close` in the end.
     """
 
     engine: EngineAnswer | None = None
@@ -44,6 +44,8 @@ class WaitingResponse:
         prepared: PreparedRequest,
         settings: Heartbeat,
         forecast: Callable[[], Forecast],
+        *,
+        is_sent: bool = False,
     ) -> None:
         self.request = writer.request
         self._writer = writer
@@ -52,14 +54,13 @@ class WaitingResponse:
         self._forecast = forecast
         self._format: Format | None = None
         self._opening: Opening | None = None
-        self._is_sent = False
-        self._is_stream = False
+        self._is_sent = is_sent
         self._is_rejected = False
         self._has_passed = False
         self._timer: asyncio.TimerHandle | None = None
         self._style = choose_style(settings, prepared.model, self.request.client)
         if self._style != "off" or settings.blanks:
-            self._set_timer(settings.after)
+            self._set_timer(0 if is_sent else settings.after)
 
     # Heartbeats
 
@@ -93,7 +94,7 @@ class WaitingResponse:
         format_ = choose_format(
             self._prepared, self._style, facts, blanks=self._settings.blanks, is_sent=self._is_sent
         )
-        if format_ is None or (self._writer.started and not self._is_stream):
+        if format_ is None or (self._writer.started and not self._writer.is_stream):
             return None
         if not self._writer.started:
             headers = [(b"content-type", format_.content_type), (b"cache-control", b"no-cache, no-transform")]
@@ -118,11 +119,10 @@ class WaitingResponse:
 
     def head(self, status: int, headers: Headers, flow: Flow) -> None:
         """Take status and headers. Raises UpstreamError if the body cannot continue what has begun."""
-        content_type = next((value for name, value in headers if name == b"content-type"), b"")
         if self._format is None:
-            self._is_stream = status == 200 and content_type.startswith(EVENT_STREAM)
             self._writer.head(status, headers, flow)
             return
+        content_type = next((value for name, value in headers if name == b"content-type"), b"")
         self._is_rejected = status >= 400
         self._writer.continue_with(status, flow)
         expected = self._format.content_type.partition(b";")[0]

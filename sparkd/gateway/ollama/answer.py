@@ -41,6 +41,10 @@ class OllamaAnswer:
         self._held_head: tuple[int, Headers, Flow]
         self._held = bytearray()
 
+    def redirect(self, writer: Writer) -> None:
+        """Write to another writer from now on."""
+        self._writer = writer
+
     def head(self, status: int, headers: Headers, flow: Flow) -> None:
         """Begin a stream, or keep the head until the length of the body is known."""
         self._timing.granted = self._writer.request.ready

@@ -17,6 +17,7 @@ from sparkd.errors import InvalidRequest
 from sparkd.gateway.body import ClientDisconnected
 from sparkd.gateway.disconnect import run_while_connected
 from sparkd.gateway.endpoints import respond
+from sparkd.gateway.key_policies import limit_to_allowed
 from sparkd.gateway.ollama.translation import OllamaTranslation
 from sparkd.gateway.prepared_request import PreparedRequest, is_lossy
 from sparkd.gateway.request_head import RequestHead, request_head
@@ -45,11 +46,11 @@ class Generation:
         request = request_head(scope)
         try:
             body = await read_object(gateway, request, receive)
-            found = find_model(gateway, read_name(body))
+            found = find_model(gateway, request, read_name(body))
             request.model = found.model.id
             translated = self._translate(found, body)
             if translated.body is None:
-                model = _choose_by_state(gateway, found)
+                model = gateway.preparer.chooser.choose_by_state(found)
                 response = await _load(gateway, model, translated, Request(scope, receive))
                 await response(scope, receive, send)
                 return
@@ -75,7 +76,7 @@ class Generation:
         def prepare(candidate: Found) -> PreparedRequest:
             translated = self._translate(candidate, body)
             prepared = _prepare_for(gateway, request, candidate, translated)
-            return structs.replace(prepared, is_substitute=True)
+            return structs.replace(prepared, is_chosen=True)
 
         return gateway.preparer.chooser.choose(found.choice, prepare, is_lossy)
 
@@ -92,19 +93,12 @@ async def read_object(gateway: Gateway, request: RequestHead, receive: Receive) 
     return {name: msgspec.json.decode(value) for name, value in repaired.fields.items()}
 
 
-def find_model(gateway: Gateway, name: str) -> Found:
-    """The model, or the choice, that a client means. Raises ModelNotFound and ModelDisabled."""
+def find_model(gateway: Gateway, request: RequestHead, name: str) -> Found:
+    """The model, or the choice, that a client means. Raises ModelNotFound, ModelDisabled and ModelNotAllowed."""
     found = gateway.catalogue.resolve_or_default(name)
     if found is None:
         raise InvalidRequest("The request names no model. Set `model`.", param="model")
-    return found
-
-
-def _choose_by_state(gateway: Gateway, found: Found) -> Model:
-    """The model that is to be loaded or unloaded."""
-    if found.choice is None:
-        return found.model
-    return gateway.preparer.chooser.choose(found.choice, lambda candidate: candidate.model)
+    return limit_to_allowed(found, request.policy)
 
 
 def _prepare_for(
@@ -148,8 +142,11 @@ async def _unload_if_idle(gateway: Gateway, model: Model) -> None:
 
 
 async def _wait_until_loaded(gateway: Gateway, model: Model, head: RequestHead) -> None:
+    counted = gateway.limits.count(head.policy)
     lease = gateway.host.lease(model, None, head.claim(model))
     try:
         await lease.wait()
     finally:
         lease.release()
+        if counted is not None:
+            counted.release()

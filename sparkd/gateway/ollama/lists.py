@@ -14,10 +14,11 @@ from sparkd import __version__
 from sparkd.catalog.choices import Choice
 from sparkd.errors import PathForbidden
 from sparkd.gateway.endpoints import respond
-from sparkd.gateway.model_list import list_choices
+from sparkd.gateway.key_policies import list_choices
 from sparkd.gateway.ollama.generation import find_model, read_object
 from sparkd.gateway.request_head import request_head
 from sparkd.ollama import cards
+from sparkd.ollama.cards import ModelFacts
 from sparkd.ollama.documents import encode
 from sparkd.ollama.pulls import describe_owner_path
 from sparkd.ollama.requests import read_name
@@ -35,8 +36,10 @@ async def version(request: Request) -> Response:
 async def tags(request: Request) -> Response:
     """Every enabled model, and the choices."""
     gateway = _gateway(request)
-    known = await gateway.facts.read_all(gateway.catalogue)
-    facts = [*known.values(), *(_choice_facts(choice, known) for choice in list_choices(gateway.catalogue))]
+    known = await _read_allowed(gateway, request)
+    policy = request_head(request.scope).policy
+    choices = list_choices(gateway.catalogue, policy)
+    facts = [*known.values(), *(_choice_facts(choice, known) for choice in choices)]
     return respond(request, encode({"models": list(map(cards.tag, facts))}))
 
 
@@ -48,7 +51,7 @@ def _choice_facts(choice: Choice, known: Mapping[str, cards.ModelFacts]) -> card
 async def ps(request: Request) -> Response:
     """The models that are ready."""
     gateway = _gateway(request)
-    known = await gateway.facts.read_all(gateway.catalogue)
+    known = await _read_allowed(gateway, request)
     now = time.time()
     entries = []
     for status in gateway.host.status().models:
@@ -67,7 +70,7 @@ async def show(request: Request) -> Response:
     """One model. Raises InvalidRequest, ModelNotFound and ModelDisabled."""
     gateway = _gateway(request)
     body = await read_object(gateway, request_head(request.scope), request.receive)
-    model = find_model(gateway, read_name(body)).model
+    model = find_model(gateway, request_head(request.scope), read_name(body)).model
     known = await gateway.facts.read_all(gateway.catalogue)
     return respond(request, encode(cards.show(known[model.id])))
 
@@ -75,6 +78,14 @@ async def show(request: Request) -> Response:
 async def reject_owner_path(request: Request) -> Response:
     """Raise PathForbidden, with the command that the owner uses instead."""
     raise PathForbidden(describe_owner_path(request.url.path.split("/")[2]))
+
+
+async def _read_allowed(gateway: Gateway, request: Request) -> Mapping[str, ModelFacts]:
+    """The facts about the enabled models that the key may use."""
+    known, policy = await gateway.facts.read_all(gateway.catalogue), request_head(request.scope).policy
+    if policy is None or policy.models is None:
+        return known
+    return {id_: facts for id_, facts in known.items() if id_ in policy.models}
 
 
 def _gateway(request: Request) -> Gateway:

@@ -12,8 +12,8 @@ from starlette.responses import Response, StreamingResponse
 from sparkd.catalog.definitions import Model
 from sparkd.gateway.disconnect import run_while_connected
 from sparkd.gateway.endpoints import respond
-from sparkd.gateway.forwarding import public_error
 from sparkd.gateway.ollama.generation import find_model, read_object
+from sparkd.gateway.public_errors import public_error
 from sparkd.gateway.request_head import RequestHead, request_head
 from sparkd.hub import inspection
 from sparkd.ollama.cards import ModelFacts
@@ -40,7 +40,7 @@ async def pull(request: Request) -> Response:
     gateway: Gateway = request.app.state.gateway
     head = request_head(request.scope)
     body = await read_object(gateway, head, request.receive)
-    model = find_model(gateway, read_name(body)).model
+    model = find_model(gateway, head, read_name(body)).model
     head.model = model.id
     if read_flag(body, "stream") is not False:
         response = StreamingResponse(_report(gateway, model, head), media_type="application/x-ndjson")
