@@ -21,6 +21,7 @@ from sparkd.errors import InvalidRequest, NotSupported, PathForbidden, SparkdErr
 from sparkd.gateway.access import Access
 from sparkd.gateway.background import BackgroundRouter
 from sparkd.gateway.body import STALL
+from sparkd.gateway.choosing import Chooser
 from sparkd.gateway.client_recognition import ClientRecognizer
 from sparkd.gateway.endpoints import Forward, KeyRequired, Model, Models, ModelsOfOne, preflight
 from sparkd.gateway.error_responses import EXCEPTION_HANDLERS
@@ -128,8 +129,8 @@ class Gateway:
             self.access.private_headers,
             self._template_of,
             BackgroundRouter(self.catalogue, self._recognizer, self._supervisor),
+            chooser=Chooser(self._supervisor),
             may_operate=self.access.may_operate,
-            loads=self._supervisor,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
