@@ -13,9 +13,9 @@ import pytest
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.key_rules import KeyRules
+from sparkd.catalog.reading.keys import Keys
 from sparkd.catalog.rewriting import Rewriting
 from sparkd.catalog.settings import Server, Settings
-from sparkd.gateway.keys import Keys
 from tests.gateway.engines import OK, Answer, Asked, answering, request
 from tests.gateway.gateways import catalogue, house, model, run
 from tests.gateway.test_names import form
