@@ -8,10 +8,12 @@ from types import MappingProxyType
 from typing import Literal
 
 from sparkd.catalog.definitions import Model
+from sparkd.catalog.key_policy import KeyPolicy
 from sparkd.catalog.messages import join_key, quote
 from sparkd.catalog.name_index import Found, NameIndex
 from sparkd.catalog.nearest import did_you_mean
 from sparkd.catalog.origins import Table
+from sparkd.catalog.patterns import compile_pattern, is_pattern
 from sparkd.catalog.runtime import Runtime
 from sparkd.catalog.settings import Settings
 from sparkd.errors import ModelDisabled, ModelNotFound
@@ -30,9 +32,10 @@ class Catalogue:
 
     `path` is the file that they were read from. `tables` has the values of each model and the files that set them.
     `families` has the names of the defined families. `default` is the model for requests that name none that exists.
+    `keys` has the policies of API keys, by the name of the key.
     """
 
-    __slots__ = ("_names", "_tables", "default", "families", "models", "path", "runtimes", "settings")
+    __slots__ = ("_names", "_tables", "default", "families", "keys", "models", "path", "runtimes", "settings")
 
     def __init__(
         self,
@@ -43,12 +46,14 @@ class Catalogue:
         runtimes: Mapping[str, Runtime],
         tables: Mapping[str, Table] = MappingProxyType({}),
         families: Iterable[str] = (),
+        keys: Mapping[str, KeyPolicy] = MappingProxyType({}),
     ) -> None:
         self.path = path
         self.settings = settings
         self.models: Mapping[str, Model] = MappingProxyType(dict(models))
         self.runtimes: Mapping[str, Runtime] = MappingProxyType(dict(runtimes))
         self.families = tuple(families)
+        self.keys: Mapping[str, KeyPolicy] = MappingProxyType(dict(keys))
         self._tables = tables
         self._names = NameIndex(models.values())
         default = settings.server.default_model
@@ -92,6 +97,17 @@ class Catalogue:
             return self.default
         return self.resolve(name) if name else None
 
+    def select_models(self, names: Iterable[str]) -> frozenset[str]:
+        """The ids of the models with these ids and aliases, which may be patterns."""
+        selected = set()
+        for name in names:
+            found = self._names.exact.get(name)
+            if found is not None:
+                selected.add(found.model.id)
+            elif is_pattern(name):
+                selected |= {model.id for model in self.models.values() if _has_name(model, name)}
+        return frozenset(selected)
+
     def canonical_name(self, name: str) -> str:
         """The catalogue's own spelling of a name; the name itself if it means no model."""
         found = self._names.find(name)
@@ -123,6 +139,11 @@ class Catalogue:
             return "; the catalogue has none that is enabled."
         more = f" and {len(ids) - MAX_LISTED} more" if len(ids) > MAX_LISTED else ""
         return f"; use one of {', '.join(ids[:MAX_LISTED])}{more}."
+
+
+def _has_name(model: Model, pattern: str) -> bool:
+    match = compile_pattern(pattern).match
+    return any(match(name.casefold()) for name in (model.id, *model.aliases, *model.rewriting.presets))
 
 
 def _disabled_error(model: Model) -> ModelDisabled:

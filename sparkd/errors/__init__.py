@@ -31,6 +31,8 @@
     │   ├── Unauthorized        401
     │   ├── ModelDisabled       403
     │   ├── AccessDenied        403  without API keys: a host name or a web page that is not listed
+    │   ├── ModelForbidden      403  the API key may not use the model
+    │   ├── OperatorRequired    403  the API key does not have the role "operate"
     │   ├── PathForbidden       403
     │   ├── ModelNotFound       404
     │   ├── LogNotFound         404
@@ -46,6 +48,7 @@
     ├── Refusal                 sparkd or an engine cannot serve it now: a retry may succeed
     │   ├── ModelBusy           429  another model uses the machine and `on_busy = "reject"`
     │   ├── QueueFull           429  the queue is full
+    │   ├── KeyLimitReached     429  the API key has used up a limit of its own
     │   ├── WaitTimeout         503  the model was not ready within `max_wait`
     │   ├── BackgroundPutOff    503  a background request would have had to evict a model
     │   ├── ModelStopped        503  an operator stopped the model while the request waited
@@ -104,6 +107,7 @@ from sparkd.errors.requests import (
     ImagesNotSupported,
     InsufficientMemory,
     InvalidRequest,
+    KeyLimitReached,
     LogNotFound,
     MediaNotSupported,
     MediaTypeNotSupported,
@@ -111,10 +115,12 @@ from sparkd.errors.requests import (
     ModelBusy,
     ModelDisabled,
     ModelFailed,
+    ModelForbidden,
     ModelNotFound,
     ModelNotLoaded,
     ModelStopped,
     NotSupported,
+    OperatorRequired,
     PathForbidden,
     PathNotFound,
     QueueFull,
@@ -155,6 +161,7 @@ __all__ = [
     "ImagesNotSupported",
     "InsufficientMemory",
     "InvalidRequest",
+    "KeyLimitReached",
     "LaunchError",
     "ListenError",
     "LogNotFound",
@@ -165,12 +172,14 @@ __all__ = [
     "ModelDisabled",
     "ModelDownloading",
     "ModelFailed",
+    "ModelForbidden",
     "ModelNotAdded",
     "ModelNotFound",
     "ModelNotLoaded",
     "ModelStopped",
     "NoAnswer",
     "NotSupported",
+    "OperatorRequired",
     "PathForbidden",
     "PathNotFound",
     "ProbeError",

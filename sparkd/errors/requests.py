@@ -75,6 +75,22 @@ class AccessDenied(RequestError):
     code = "access_denied"
 
 
+class ModelForbidden(RequestError):
+    """The policy of the API key does not include the model."""
+
+    status = 403
+    type = "permission_error"
+    code = "model_forbidden"
+
+
+class OperatorRequired(RequestError):
+    """The API key does not have the role "operate"."""
+
+    status = 403
+    type = "permission_error"
+    code = "operator_required"
+
+
 class PathForbidden(RequestError):
     """An engine path that clients must never reach."""
 
@@ -204,6 +220,14 @@ class QueueFull(Refusal):
     status = 429
     type = "rate_limit_error"
     code = "queue_full"
+
+
+class KeyLimitReached(Refusal):
+    """The API key has too many requests in flight, or has sent too many in a minute."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limit_exceeded"
 
 
 class WaitTimeout(Refusal):

@@ -21,8 +21,10 @@ from sparkd.catalog.hosts import (
     parse_authority,
     parse_origin,
 )
+from sparkd.catalog.messages import join_key
 from sparkd.catalog.settings import Server
-from sparkd.errors import AccessDenied, InvalidRequest
+from sparkd.errors import AccessDenied, InvalidRequest, OperatorRequired
+from sparkd.gateway.key_accounts import KeyAccounts
 from sparkd.gateway.keys import KEY_HEADERS, Keys
 from sparkd.gateway.request_head import RequestHead
 
@@ -45,9 +47,12 @@ _FIX: Final = "or set `server.api_key_file`; then run `sparkctl reload`."
 
 
 class Access:
-    """Decides which requests are served. `machine` is this machine's name."""
+    """Decides which requests are served. `machine` is this machine's name, `accounts` has the policies of keys."""
 
-    def __init__(self, server: Server, keys: Keys, machine: str | None = None) -> None:
+    def __init__(
+        self, server: Server, keys: Keys, machine: str | None = None, accounts: KeyAccounts | None = None
+    ) -> None:
+        self._accounts = accounts or KeyAccounts()
         self._keys, self._needs_key = keys, keys.required
         self._hosts = HostList(server.hosts)
         self._origins = OriginList(server.origins)
@@ -72,6 +77,9 @@ class Access:
         self.check_names(request)
         if self._needs_key:
             request.key = self._keys.check(request.fields)
+            request.account = account = self._accounts.find(request.key)
+            if account is not None:
+                request.client = account.client
         elif request.page_allowed and request.method == b"POST" and request.has_body:
             kind = request.content_type.partition(b";")[0].strip()
             if kind in _SIMPLE_TYPES:
@@ -79,6 +87,20 @@ class Access:
                     "This sparkd has no API keys, so web pages must send a content type that is not "
                     f'"{kind.decode("latin-1") or "missing"}". Send `Content-Type: application/json`.'
                 )
+
+    def may_operate(self, request: RequestHead) -> bool:
+        """Whether the client may load, unload and download models. Without keys, every client may."""
+        if not self._needs_key:
+            return True
+        return request.account is not None and request.account.policy.role == "operate"
+
+    def require_operator(self, request: RequestHead) -> None:
+        """Raise OperatorRequired unless the client may load, unload and download models."""
+        if not self.may_operate(request):
+            raise OperatorRequired(
+                f'This needs an API key with the role "operate", and "{request.key}" has the role "ask". Use another '
+                f'key, or set role = "operate" in [{join_key("keys", request.key or "")}].'
+            )
 
     def check_names(self, request: RequestHead) -> None:
         """Without keys, check the names of this machine and of the page. Raises InvalidRequest and AccessDenied."""

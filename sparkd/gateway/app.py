@@ -21,6 +21,7 @@ from sparkd.gateway.body import STALL
 from sparkd.gateway.endpoints import Forward, KeyRequired, Model, Models, ModelsOfOne, preflight
 from sparkd.gateway.error_responses import EXCEPTION_HANDLERS
 from sparkd.gateway.forwarding import Forwarding, public_error
+from sparkd.gateway.key_accounts import KeyAccounts
 from sparkd.gateway.keys import Keys
 from sparkd.gateway.model_list import ModelList
 from sparkd.gateway.ollama.facts import FactsCache
@@ -94,6 +95,7 @@ class Gateway:
         self.models = ModelList()
         self.facts = FactsCache()
         self.log = RequestLog()
+        self._accounts = KeyAccounts()
         self.serve(catalogue, keys)
         self._app = Starlette(routes=_routes(), exception_handlers=EXCEPTION_HANDLERS)
         self._app.state.gateway = self
@@ -101,7 +103,8 @@ class Gateway:
     def serve(self, catalogue: Catalogue, keys: Keys) -> None:
         """Use this catalogue and these keys from now on."""
         self.catalogue = catalogue
-        self.access = Access(catalogue.settings.server, keys)
+        self._accounts.use_catalogue(catalogue)
+        self.access = Access(catalogue.settings.server, keys, accounts=self._accounts)
         self.forget_templates()
 
     def forget_templates(self) -> None:
@@ -152,20 +155,35 @@ class Gateway:
             public_error(error, "forwarding without a task", request)
             return False
 
+    def find_model(self, request: RequestHead, name: str) -> ModelDefinition:
+        """The model that a client means. Raises ModelNotFound, ModelDisabled and ModelForbidden."""
+        model = self.catalogue.resolve(name).model
+        if request.account is not None:
+            request.account.check_model(model)
+        return model
+
     def residency(self, model: ModelDefinition) -> Residency:
         """Whether a model is loaded now."""
         return self._supervisor.residency(model)
 
     def forwarding(self, prepared: PreparedRequest, writer: ResponseWriter) -> Forwarding:
-        """A forwarding that has not begun. Raises ModelNotLoaded for a probe that would load its model."""
+        """A forwarding that has not begun. It counts for its key's limits until it ends.
+
+        Raises ModelNotLoaded for a probe that would load its model, and KeyLimitReached.
+        """
         if prepared.is_probe and self._supervisor.ready_upstream(prepared.model) is None:
             raise ModelNotLoaded(
                 f'"{prepared.model.id}" is not loaded, and this looks like a health check, for which sparkd does not '
                 'load it (`queue.probes = "reject"`). Any longer request loads it.'
             )
-        claim = writer.request.claim(prepared.model)
-        lease = self._supervisor.lease(prepared.model, prepared.request, claim)
-        return Forwarding(prepared, lease, writer, self.log)
+        request = writer.request
+        lease = self._supervisor.lease(prepared.model, prepared.request, request.claim(prepared.model))
+        if request.account is None:
+            return Forwarding(prepared, lease, writer, self.log)
+        request.account.acquire()
+        forwarding = Forwarding(prepared, lease, writer, self.log)
+        writer.extra += request.account.headers()
+        return forwarding
 
     async def count(self, prepared: PreparedRequest, count: TokenCount) -> tuple[bytes, bool]:
         """The answer to a request that counts tokens, and whether it is an estimate. It does not use the model."""

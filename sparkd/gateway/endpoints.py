@@ -84,6 +84,10 @@ class Models(HTTPEndpoint):
     async def get(self, request: Request) -> Response:
         """The list in the formats of all clients at once."""
         gateway = _gateway(request.scope)
+        account = request_head(request.scope).account
+        if account is not None and account.models is not None:
+            some = model_list.encode_some(gateway.catalogue, account.models, gateway.residency)
+            return _respond_cached(request, some)
         return _respond_cached(request, gateway.models.encode_all(gateway.catalogue, gateway.residency))
 
 
@@ -91,9 +95,9 @@ class Model(HTTPEndpoint):
     """One model."""
 
     async def get(self, request: Request) -> Response:
-        """Its entry. Raises ModelNotFound and ModelDisabled."""
+        """Its entry. Raises ModelNotFound, ModelDisabled and ModelForbidden."""
         gateway = _gateway(request.scope)
-        model = gateway.catalogue.resolve(request.path_params["name"]).model
+        model = gateway.find_model(request_head(request.scope), request.path_params["name"])
         return _respond_cached(request, model_list.encode_card(model, gateway.residency))
 
 
@@ -101,9 +105,9 @@ class ModelsOfOne(HTTPEndpoint):
     """The list of one model."""
 
     async def get(self, request: Request) -> Response:
-        """A list with this model alone. Raises ModelNotFound and ModelDisabled."""
+        """A list with this model alone. Raises ModelNotFound, ModelDisabled and ModelForbidden."""
         gateway = _gateway(request.scope)
-        model = gateway.catalogue.resolve(request.path_params["name"]).model
+        model = gateway.find_model(request_head(request.scope), request.path_params["name"])
         return _respond_cached(request, model_list.encode_only(model, gateway.residency))
 
 

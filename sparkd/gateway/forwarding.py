@@ -89,6 +89,7 @@ class Forwarding:
         self._exchange: Connection | None = None
         self._task: asyncio.Task[Any] | None = None
         self._error: Exception | None = None
+        self._account = writer.request.account
         self._sent = False
         self._disconnected = False
         writer.client.observer = self
@@ -214,6 +215,9 @@ class Forwarding:
     def _release(self, status: int = 0) -> None:
         self._writer.client.observer = None
         self._lease.release(status)
+        if self._account is not None:
+            self._account.release()
+            self._account = None
         if isinstance(self._prepared.request.body, Upload):
             self._prepared.request.body.close()
 

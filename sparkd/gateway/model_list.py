@@ -16,7 +16,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 import msgspec
@@ -73,6 +73,12 @@ class ModelList:
             self._states = states
             self._document = _list(self._models, residency)
         return self._document
+
+
+def encode_some(catalogue: Catalogue, ids: Container[str], residency: ResidencyOf) -> Document:
+    """Those enabled models that have one of these ids."""
+    chosen = [model for model in catalogue.models.values() if model.enabled and model.id in ids]
+    return _list(chosen, residency)
 
 
 def encode_only(model: Model, residency: ResidencyOf) -> Document:

@@ -118,7 +118,7 @@ class Preparer:
         """Read what must be read of the body. Raises RequestError and ClientDisconnected."""
         model = named.model
         if model is not None:
-            self._suitability.check(request, model, named)
+            self._check(request, model, named)
         if not request.has_body:
             if model is None:
                 check_method(request, named)
@@ -176,7 +176,7 @@ class Preparer:
         self._limits.check(len(data))
         body = JsonBody.parse(data)
         model = named.model or self._find(request, named, body.model)
-        self._suitability.check(request, model, named)
+        self._check(request, model, named)
         if named.endpoint is not None and not named.endpoint.is_plain_json:
             check_media_type(request, model, named)
             if is_count(model, named.endpoint):
@@ -241,7 +241,7 @@ class Preparer:
             raise named.missing.with_traceback(None)  # it is one object for many requests
         value = (finder.value or b"").decode("utf-8", "replace") or named.asked
         model = named.model or self._find(request, named, value)
-        self._suitability.check(request, model, named)
+        self._check(request, model, named)
         ahead = finder.replaced(model.id.encode())
         if length is not None:
             length += len(ahead) - size
@@ -251,6 +251,12 @@ class Preparer:
             self._engine_request(request, model, named, upload, length=length),
             echo=self._echo(model, value),
         )
+
+    def _check(self, request: RequestHead, model: Model, named: Named) -> None:
+        """Raise ModelForbidden or a RequestError if the key may not use the model, or the model cannot serve this."""
+        if request.account is not None:
+            request.account.check_model(model)
+        self._suitability.check(request, model, named)
 
     def _find(self, request: RequestHead, named: Named, name: str | None) -> Model:
         # The engine of the default model does not have a path that begins with an unknown name.

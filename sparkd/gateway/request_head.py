@@ -14,6 +14,7 @@ from starlette.types import Scope
 from sparkd.catalog.client import UNKNOWN_CLIENT, Client
 from sparkd.catalog.definitions import Model
 from sparkd.gateway.errors import Dialect
+from sparkd.gateway.key_accounts import KeyAccount
 from sparkd.scheduling.claim import PLAIN_CLAIM, Claim
 from sparkd.upstream.headers import Headers
 
@@ -43,10 +44,12 @@ class RequestHead:
     in seconds of the monotonic clock, `ready` when its model was ready for it if it had to wait, otherwise None.
     `model` is the id of the requested model, once it is known. `local` is the address that the client has connected to.
     `page_allowed`: the web page in `Origin` may read the response.
-    `key` is the name of the client's API key, None if it has none; `client` the program that the client is.
+    `key` is the name of the client's API key, None if it has none, and `account` that key's account, None if the
+    catalogue says nothing about the key. `client` is the program that the client is.
     """
 
     __slots__ = (
+        "account",
         "began",
         "client",
         "content_type",
@@ -70,6 +73,7 @@ class RequestHead:
         self.model: str | None = None
         self.page_allowed = False
         self.key: str | None = None
+        self.account: KeyAccount | None = None
         self.client: Client = UNKNOWN_CLIENT
         self.local: tuple[str, int] | None = scope["server"]
         self.method: bytes = scope["method"].encode("ascii")

@@ -18,6 +18,7 @@ from typing import Any, TypeGuard
 from msgspec import Struct, field
 
 from sparkd.catalog.definitions import Model
+from sparkd.catalog.key_policy import KeyPolicy
 from sparkd.catalog.messages import format_problem, format_value_problem, join_key
 from sparkd.catalog.names import NAME_RULE, is_id
 from sparkd.catalog.nearest import did_you_mean
@@ -29,7 +30,8 @@ MODELS = "models"
 CHANGES = "changes"
 RUNTIMES = "runtimes"
 FAMILIES = "families"
-TABLES = (*SETTINGS, RUNTIMES, FAMILIES, MODELS, CHANGES)
+KEYS = "keys"
+TABLES = (*SETTINGS, RUNTIMES, FAMILIES, MODELS, CHANGES, KEYS)
 """Every table that a catalogue file may have."""
 
 _PER_MODEL_ONLY = "each model sets its own; put it into [models.<id>]"
@@ -60,6 +62,7 @@ class Layers(Struct):
     models: dict[str, Table] = field(default_factory=dict)
     defaults: dict[str, dict[str, Table]] = field(default_factory=dict)
     changes: list[tuple[str, Table]] = field(default_factory=list)
+    keys: dict[str, Table] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.settings = {name: Table(Origin(self.catalogue, (name,))) for name in SETTINGS}
@@ -85,6 +88,9 @@ class Layers(Struct):
     def _merge_entry(self, reader: TableReader, kind: str, id_: str, raw: object) -> None:
         if not isinstance(raw, dict):
             reader.add_problem("expected a table", raw, kind, id_)
+        elif kind == KEYS:  # the key file names keys as it likes
+            table = reader.read(KeyPolicy, raw, kind, id_)
+            self.keys.setdefault(id_, Table(table.declared_at)).merge(table)
         elif _is_split_name(raw):
             full_name = ".".join((id_, *_split_name(raw)))
             text = f"put a name with a dot in quotes: [{join_key(kind, full_name)}]"

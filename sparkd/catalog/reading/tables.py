@@ -10,6 +10,7 @@ from typing import Any
 from msgspec import NODEFAULT, Struct
 
 from sparkd.catalog.definitions import Model
+from sparkd.catalog.key_policy import KeyPolicy
 from sparkd.catalog.messages import format_problem, format_value_problem, join_key
 from sparkd.catalog.nearest import did_you_mean
 from sparkd.catalog.origins import Origin, Table
@@ -128,4 +129,6 @@ def suggest_table(name: str) -> str:
         tables.append("[models.<id>]")
     if name in keys_of(Rewriting):
         tables.append("[models.<id>.rewriting]")
+    if name in keys_of(KeyPolicy):
+        tables.append("[keys.<name>]")
     return f"; it belongs in {' or '.join(tables)}" if tables else ""

@@ -13,10 +13,11 @@ from typing import Any
 from msgspec import NODEFAULT, Struct, inspect
 
 from sparkd.catalog.definitions import Model
+from sparkd.catalog.key_policy import KeyPolicy
 from sparkd.catalog.messages import unwrap_type
 from sparkd.catalog.names import ID_PATTERN, LONGEST_NAME
 from sparkd.catalog.reading.conversion import Key, keys_of
-from sparkd.catalog.reading.layers import CHANGES, FAMILIES, FORBIDDEN_KEYS, MODELS, RUNTIMES
+from sparkd.catalog.reading.layers import CHANGES, FAMILIES, FORBIDDEN_KEYS, KEYS, MODELS, RUNTIMES
 from sparkd.catalog.reading.tables import SETTINGS
 from sparkd.catalog.runtime import Runtime
 from sparkd.catalog.settings import Defaults
@@ -53,6 +54,11 @@ def catalogue_schema() -> Json:
             "additionalProperties": _defaults_schema(FORBIDDEN_KEYS[kind]),
             "description": f"Keys for the models {whose} that do not set them themselves, by its name.",
         }
+    tables[KEYS] = {
+        "type": "object",
+        "additionalProperties": _table_schema(KeyPolicy),
+        "description": "What the holders of API keys may do, by the name of the key.",
+    }
     return {
         "$schema": DRAFT,
         "title": "Catalogue of sparkd",

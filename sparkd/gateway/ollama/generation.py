@@ -45,7 +45,7 @@ class Generation:
         request = request_head(scope)
         try:
             body = await read_object(gateway, request, receive)
-            model = find_model(gateway, read_name(body))
+            model = find_model(gateway, request, read_name(body))
             request.model = model.id
             translated = translate_request(self._kind, body, (model.id, model.source, model.family))
             if translated.body is None:
@@ -57,7 +57,7 @@ class Generation:
             await gateway.forwarding(prepared, scope["extensions"].pop(EXTENSION)).run()
         except ClientDisconnected:
             return
-        if translated.keep_alive == 0:
+        if translated.keep_alive == 0 and gateway.access.may_operate(request):
             await _unload_if_idle(gateway, model)
 
 
@@ -73,11 +73,13 @@ async def read_object(gateway: Gateway, request: RequestHead, receive: Receive) 
     return {name: msgspec.json.decode(value) for name, value in repaired.fields.items()}
 
 
-def find_model(gateway: Gateway, name: str) -> Model:
-    """The model that a client means. Raises ModelNotFound and ModelDisabled."""
+def find_model(gateway: Gateway, request: RequestHead, name: str) -> Model:
+    """The model that a client means. Raises ModelNotFound, ModelDisabled and ModelForbidden."""
     found = gateway.catalogue.resolve_or_default(name)
     if found is None:
         raise InvalidRequest("The request names no model. Set `model`.", param="model")
+    if request.account is not None:
+        request.account.check_model(found.model)
     return found.model
 
 
@@ -97,9 +99,10 @@ def _prepare(
 
 
 async def _load(gateway: Gateway, model: Model, translated: TranslatedRequest, request: Request) -> Response:
-    """Load or unload the model, for a request without a prompt."""
+    """Load or unload the model, for a request without a prompt. Raises Refusal, KeyLimitReached, OperatorRequired."""
     is_unload = translated.keep_alive == 0
     if is_unload:
+        gateway.access.require_operator(request_head(request.scope))
         await _unload_if_idle(gateway, model)
     else:
         await run_while_connected(
@@ -122,7 +125,11 @@ async def _unload_if_idle(gateway: Gateway, model: Model) -> None:
 
 async def _wait_until_loaded(gateway: Gateway, model: Model, head: RequestHead) -> None:
     lease = gateway.host.lease(model, None, head.claim(model))
+    if head.account is not None:
+        head.account.acquire()
     try:
         await lease.wait()
     finally:
         lease.release()
+        if head.account is not None:
+            head.account.release()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
@@ -14,6 +15,7 @@ from sparkd.gateway.endpoints import respond
 from sparkd.gateway.ollama.generation import find_model, read_object
 from sparkd.gateway.request_head import request_head
 from sparkd.ollama import cards
+from sparkd.ollama.cards import ModelFacts
 from sparkd.ollama.documents import encode
 from sparkd.ollama.pulls import describe_owner_path
 from sparkd.ollama.requests import read_name
@@ -29,16 +31,15 @@ async def version(request: Request) -> Response:
 
 
 async def tags(request: Request) -> Response:
-    """Every enabled model."""
-    gateway = _gateway(request)
-    known = await gateway.facts.read_all(gateway.catalogue)
+    """Every enabled model that the client may use."""
+    known = await _read_facts(request)
     return respond(request, encode({"models": [cards.tag(facts) for facts in known.values()]}))
 
 
 async def ps(request: Request) -> Response:
-    """The models that are ready."""
+    """The models that are ready and that the client may use."""
     gateway = _gateway(request)
-    known = await gateway.facts.read_all(gateway.catalogue)
+    known = await _read_facts(request)
     now = time.time()
     entries = []
     for status in gateway.host.status().models:
@@ -54,10 +55,11 @@ async def ps(request: Request) -> Response:
 
 
 async def show(request: Request) -> Response:
-    """One model. Raises InvalidRequest, ModelNotFound and ModelDisabled."""
+    """One model. Raises InvalidRequest, ModelNotFound, ModelDisabled and ModelForbidden."""
     gateway = _gateway(request)
-    body = await read_object(gateway, request_head(request.scope), request.receive)
-    model = find_model(gateway, read_name(body))
+    head = request_head(request.scope)
+    body = await read_object(gateway, head, request.receive)
+    model = find_model(gateway, head, read_name(body))
     known = await gateway.facts.read_all(gateway.catalogue)
     return respond(request, encode(cards.show(known[model.id])))
 
@@ -65,6 +67,16 @@ async def show(request: Request) -> Response:
 async def reject_owner_path(request: Request) -> Response:
     """Raise PathForbidden, with the command that the owner uses instead."""
     raise PathForbidden(describe_owner_path(request.url.path.split("/")[2]))
+
+
+async def _read_facts(request: Request) -> Mapping[str, ModelFacts]:
+    """The facts about the models that the client may use, by id."""
+    gateway = _gateway(request)
+    known = await gateway.facts.read_all(gateway.catalogue)
+    account = request_head(request.scope).account
+    if account is None or account.models is None:
+        return known
+    return {id_: facts for id_, facts in known.items() if id_ in account.models}
 
 
 def _gateway(request: Request) -> Gateway:

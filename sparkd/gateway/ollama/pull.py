@@ -35,12 +35,13 @@ SILENCE: Final = 10.0
 async def pull(request: Request) -> Response:
     """Answer once the model is on disk, or with a line for each step. The download outlives the client.
 
-    Raises InvalidRequest, ModelNotFound, ModelDisabled and Refusal.
+    Raises OperatorRequired, InvalidRequest, ModelNotFound, ModelDisabled and Refusal.
     """
     gateway: Gateway = request.app.state.gateway
     head = request_head(request.scope)
+    gateway.access.require_operator(head)
     body = await read_object(gateway, head, request.receive)
-    model = find_model(gateway, read_name(body))
+    model = find_model(gateway, head, read_name(body))
     head.model = model.id
     if read_flag(body, "stream") is not False:
         response = StreamingResponse(_report(gateway, model, head), media_type="application/x-ndjson")
