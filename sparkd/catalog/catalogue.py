@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
+from sparkd.catalog.client_rule import ClientRule
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.key_policy import KeyPolicy
 from sparkd.catalog.messages import join_key, quote
@@ -32,10 +33,21 @@ class Catalogue:
 
     `path` is the file that they were read from. `tables` has the values of each model and the files that set them.
     `families` has the names of the defined families. `default` is the model for requests that name none that exists.
-    `keys` has the policies of API keys, by the name of the key.
+    `keys` has the policies of API keys, by the name of the key, `clients` the rules that recognize clients.
     """
 
-    __slots__ = ("_names", "_tables", "default", "families", "keys", "models", "path", "runtimes", "settings")
+    __slots__ = (
+        "_names",
+        "_tables",
+        "clients",
+        "default",
+        "families",
+        "keys",
+        "models",
+        "path",
+        "runtimes",
+        "settings",
+    )
 
     def __init__(
         self,
@@ -47,6 +59,7 @@ class Catalogue:
         tables: Mapping[str, Table] = MappingProxyType({}),
         families: Iterable[str] = (),
         keys: Mapping[str, KeyPolicy] = MappingProxyType({}),
+        clients: Mapping[str, ClientRule] = MappingProxyType({}),
     ) -> None:
         self.path = path
         self.settings = settings
@@ -54,6 +67,7 @@ class Catalogue:
         self.runtimes: Mapping[str, Runtime] = MappingProxyType(dict(runtimes))
         self.families = tuple(families)
         self.keys: Mapping[str, KeyPolicy] = MappingProxyType(dict(keys))
+        self.clients: Mapping[str, ClientRule] = MappingProxyType(dict(clients))
         self._tables = tables
         self._names = NameIndex(models.values())
         default = settings.server.default_model

@@ -29,9 +29,11 @@ from sparkd.gateway.ollama.interfaces import Host
 from sparkd.gateway.ollama.routes import ollama_routes
 from sparkd.gateway.paths import MAX_CACHED, Path, parse_path
 from sparkd.gateway.prepared_request import PreparedRequest, Preparer
+from sparkd.gateway.recognition import Recognizer
 from sparkd.gateway.request_head import HEAD, RequestHead
 from sparkd.gateway.request_log import RequestLog
 from sparkd.gateway.response_writer import ResponseWriter
+from sparkd.gateway.stand_ins import StandIns
 from sparkd.gateway.status_endpoints import Health, ModelHealth, Nothing, Overview, Root, Version
 from sparkd.gateway.token_counting import TokenCount
 from sparkd.scheduling.lifecycle import Residency
@@ -105,12 +107,18 @@ class Gateway:
         self.catalogue = catalogue
         self._accounts.use_catalogue(catalogue)
         self.access = Access(catalogue.settings.server, keys, accounts=self._accounts)
+        self._recognizer = Recognizer(catalogue, needs_key=keys.required)
         self.forget_templates()
 
     def forget_templates(self) -> None:
         """Ask again what each model's chat template accepts."""
         self.preparer = Preparer(
-            self.catalogue, self._body_stall, self.access.private_headers, self._template_of
+            self.catalogue,
+            self._body_stall,
+            self.access.private_headers,
+            template_of=self._template_of,
+            recognizer=self._recognizer,
+            stand_ins=StandIns(self.catalogue, self._supervisor),
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -129,6 +137,7 @@ class Gateway:
             raise PathForbidden(f"/{'/'.join(path.segments)} cannot be reached through sparkd.")
         if b"websocket" in request.fields.get(b"upgrade", b"").lower():
             raise NotSupported("WebSockets are not supported.")
+        self._recognizer.recognize_head(request, path.segments)
         return path
 
     def forward_now(self, writer: ResponseWriter) -> bool:
@@ -171,12 +180,12 @@ class Gateway:
 
         Raises ModelNotLoaded for a probe that would load its model, and KeyLimitReached.
         """
-        if prepared.is_probe and self._supervisor.ready_upstream(prepared.model) is None:
+        request = writer.request
+        if request.client.is_probe and self._supervisor.ready_upstream(prepared.model) is None:
             raise ModelNotLoaded(
                 f'"{prepared.model.id}" is not loaded, and this looks like a health check, for which sparkd does not '
-                'load it (`queue.probes = "reject"`). Any longer request loads it.'
+                "load it. Any longer request loads it."
             )
-        request = writer.request
         lease = self._supervisor.lease(prepared.model, prepared.request, request.claim(prepared.model))
         if request.account is None:
             return Forwarding(prepared, lease, writer, self.log)

@@ -66,6 +66,10 @@ class Lender(Protocol):
         """Whether the model is loaded now."""
         ...
 
+    def can_start_without_eviction(self, model: Model) -> bool:
+        """Whether a background request for the model would be served without an eviction."""
+        ...
+
     def ready_upstream(self, model: Model) -> Upstream | None:
         """The client of the model's engine, without a lease; None unless the model is ready."""
         ...
@@ -96,6 +100,8 @@ class Forwarding:
         writer.extra = writer.request.own_headers()
         if prepared.rewrites:
             writer.extra.append((b"x-sparkd-rewrites", ", ".join(prepared.rewrites).encode()))
+        if prepared.served_by:
+            writer.extra.append((b"x-sparkd-served-by", prepared.served_by.encode()))
 
     # Without waiting
 

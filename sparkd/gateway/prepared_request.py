@@ -32,9 +32,10 @@ from sparkd.gateway.deferred_count import DeferredTokenCount
 from sparkd.gateway.multipart import FieldFinder
 from sparkd.gateway.naming import Named, named_in_head
 from sparkd.gateway.paths import MAX_CACHED
-from sparkd.gateway.probes import is_probe
+from sparkd.gateway.recognition import Recognizer
 from sparkd.gateway.request_head import RequestHead
 from sparkd.gateway.response_writer import ResponseWriter
+from sparkd.gateway.stand_ins import StandIns
 from sparkd.gateway.suitability import Suitability, check_has_body, check_media_type, check_method
 from sparkd.gateway.token_counting import TokenCount, find_counted_api, is_count
 from sparkd.rewriting import JsonBody, RequestRewriter, RewriteContext
@@ -65,9 +66,10 @@ class PreparedRequest(Struct, frozen=True):
     """The request to send to which model's engine. A body that is an Upload must be closed in the end.
 
     `rewrites` names the rules that changed the request; `deferred_count` is to be applied once the engine is ready.
-    `echo` is the name that the response must have for the model; None if it may keep the engine's. `count` answers a
-    request that only counts tokens, without the model if need be. `is_probe`: it is not to load the model. `translate`
-    makes what writes the response in another API than the engine's.
+    `echo` is the name that the response must have for the model; None if it may keep the engine's. `count` answers
+    a request that only counts tokens, without the model if need be. `served_by` is the id of a model that answers
+    in place of the one that was asked for. `translate` makes what writes the response in another API than the
+    engine's.
     """
 
     model: Model
@@ -76,14 +78,15 @@ class PreparedRequest(Struct, frozen=True):
     deferred_count: DeferredTokenCount | None = None
     echo: str | None = None
     count: TokenCount | None = None
-    is_probe: bool = False
+    served_by: str | None = None
     translate: Callable[[ResponseWriter], TranslatedAnswer] | None = None
 
 
 class Preparer:
     """Prepares requests by one catalogue. `without` names headers that engines do not get.
 
-    `template_of` returns what is known of a model's chat template. It is called once for a model.
+    `template_of` returns what is known of a model's chat template. It is called once for a model. `recognizer` finds
+    out which client a request is of, and `stand_ins` which models may answer for one that is not loaded.
     """
 
     def __init__(
@@ -91,7 +94,10 @@ class Preparer:
         catalogue: Catalogue,
         body_stall: float,
         without: Set[bytes],
+        *,
         template_of: Callable[[Model], Template],
+        recognizer: Recognizer,
+        stand_ins: StandIns,
     ) -> None:
         self._catalogue = catalogue
         self._named = partial(named_in_head, catalogue)
@@ -100,7 +106,8 @@ class Preparer:
         self._contexts: dict[tuple[str, Api, str | None], RewriteContext] = {}
         self._limits = Limits(catalogue.settings.server.max_body, body_stall)
         self._suitability = Suitability(catalogue)
-        self._rejects_probes = catalogue.settings.queue.probes == "reject"
+        self._recognizer = recognizer
+        self._stand_ins = stand_ins
         self._without = without
         self._template_of = template_of
         self._echoes = catalogue.settings.server.echo_model
@@ -181,6 +188,17 @@ class Preparer:
             check_media_type(request, model, named)
             if is_count(model, named.endpoint):
                 return self._prepare_count(request, model, named, body)
+        self._recognizer.recognize_body(request, named.api, named.asked or body.model, body)
+        if request.client.background and not request.client.is_probe:
+            prepare = partial(self._prepare_for, request, named, body)
+            prepared = self._stand_ins.prepare(request, model, named, self._suitability, prepare)
+            if prepared is not None:
+                return prepared
+        return self._prepare_for(request, named, body, model)
+
+    def _prepare_for(
+        self, request: RequestHead, named: Named, body: JsonBody, model: Model
+    ) -> PreparedRequest:
         context = self._context(model, named, body.model)
         rewritten = self._rewriter.rewrite(context, body)
         check_prompt(context, rewritten.body)
@@ -194,7 +212,6 @@ class Preparer:
             rewritten.rewrites,
             DeferredTokenCount.needed_for(context, body, rewritten.body),
             self._echo(model, body.model or named.asked),
-            is_probe=self._rejects_probes and is_probe(named.api, body),
         )
 
     def _prepare_count(

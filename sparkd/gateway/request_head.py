@@ -7,7 +7,7 @@ import os
 import re
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.types import Scope
 
@@ -17,6 +17,9 @@ from sparkd.gateway.errors import Dialect
 from sparkd.gateway.key_accounts import KeyAccount
 from sparkd.scheduling.claim import PLAIN_CLAIM, Claim
 from sparkd.upstream.headers import Headers
+
+if TYPE_CHECKING:
+    from sparkd.gateway.recognition import Recognized
 
 _ids = itertools.count(1)
 _run = os.urandom(4).hex()
@@ -29,7 +32,10 @@ _OLLAMA = re.compile(rb"/+api/+(?!(?:v[12]|openai|anthropic)/|chat/+completions)
 
 _EXPOSED = (
     b"access-control-expose-headers",
-    b"Content-Length, Content-Range, Retry-After, X-Request-Id, X-Sparkd-Estimate, X-Sparkd-Rewrites",
+    (
+        b"Content-Length, Content-Range, Retry-After, X-Request-Id"
+        b", X-Sparkd-Estimate, X-Sparkd-Rewrites, X-Sparkd-Served-By"
+    ),
 )
 
 
@@ -45,7 +51,8 @@ class RequestHead:
     `model` is the id of the requested model, once it is known. `local` is the address that the client has connected to.
     `page_allowed`: the web page in `Origin` may read the response.
     `key` is the name of the client's API key, None if it has none, and `account` that key's account, None if the
-    catalogue says nothing about the key. `client` is the program that the client is.
+    catalogue says nothing about the key. `client` is the program that the client is, and `recognized` what the
+    head says about it.
     """
 
     __slots__ = (
@@ -65,6 +72,7 @@ class RequestHead:
         "query",
         "raw_path",
         "ready",
+        "recognized",
     )
 
     def __init__(self, scope: Mapping[str, Any]) -> None:
@@ -75,6 +83,7 @@ class RequestHead:
         self.key: str | None = None
         self.account: KeyAccount | None = None
         self.client: Client = UNKNOWN_CLIENT
+        self.recognized: Recognized | None = None
         self.local: tuple[str, int] | None = scope["server"]
         self.method: bytes = scope["method"].encode("ascii")
         self.raw_path: bytes = scope["raw_path"]

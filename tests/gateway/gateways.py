@@ -109,6 +109,9 @@ class Supervisor:
     granted: int = 0
     held: int = 0
     asked: list[str] = field(default_factory=list)
+    claims: list[Claim] = field(default_factory=list)
+    loaded: set[str] | None = None
+    startable: set[str] = field(default_factory=set)
     residencies: dict[str, Residency] = field(default_factory=dict)
     outcomes: list[int] = field(default_factory=list)
     pulled: list[str] = field(default_factory=list)
@@ -151,11 +154,17 @@ class Supervisor:
     def lease(self, wanted: Model, request: EngineRequest | None, claim: Claim) -> Lease:  # noqa: ARG002
         """A lease that has not been requested yet."""
         self.asked.append(wanted.id)
+        self.claims.append(claim)
         return Lease(self)
 
-    def ready_upstream(self, _: Model) -> Upstream | None:
-        """The upstream, once ready."""
-        return self.upstream if self.ready.is_set() else None
+    def ready_upstream(self, wanted: Model) -> Upstream | None:
+        """The upstream, once ready, if the test has not said which models are loaded."""
+        is_loaded = self.ready.is_set() if self.loaded is None else wanted.id in self.loaded
+        return self.upstream if is_loaded else None
+
+    def can_start_without_eviction(self, wanted: Model) -> bool:
+        """As set by the test."""
+        return wanted.id in self.startable
 
 
 async def until(condition: Callable[[], bool], within: float = 5.0) -> None:

@@ -9,11 +9,13 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from sparkd.catalog.catalogue import Catalogue
+from sparkd.catalog.client_rule import ClientRule
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.key_policy import KeyPolicy
 from sparkd.catalog.names import NAME_RULE, is_id
 from sparkd.catalog.origins import Table
 from sparkd.catalog.reading.checks import check_models, check_runtime, check_runtimes_exist, check_settings
+from sparkd.catalog.reading.client_checks import check_clients
 from sparkd.catalog.reading.conversion import Key, keys_of
 from sparkd.catalog.reading.documents import Documents
 from sparkd.catalog.reading.drafts import Draft
@@ -51,6 +53,8 @@ def read_with_overrides(path: Path, overrides: Mapping[Path, bytes]) -> Catalogu
     problems += check_models(models, settings, layers.settings)
     keys = {name: _build_struct(KeyPolicy, table.values) for name, table in layers.keys.items()}
     problems += check_keys(keys, layers.keys, models)
+    clients = {name: _build_struct(ClientRule, table.values) for name, table in layers.clients.items()}
+    problems += check_clients(clients, layers.clients)
     if problems:
         # A problem in a family is found in each of its models.
         raise CatalogueError(list(dict.fromkeys(problems)))
@@ -63,6 +67,7 @@ def read_with_overrides(path: Path, overrides: Mapping[Path, bytes]) -> Catalogu
         tables=layers.models,
         families=layers.defaults[FAMILIES],
         keys=keys,
+        clients=clients,
     )
 
 

@@ -17,6 +17,7 @@ from typing import Any, TypeGuard
 
 from msgspec import Struct, field
 
+from sparkd.catalog.client_rule import ClientRule
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.key_policy import KeyPolicy
 from sparkd.catalog.messages import format_problem, format_value_problem, join_key
@@ -31,7 +32,8 @@ CHANGES = "changes"
 RUNTIMES = "runtimes"
 FAMILIES = "families"
 KEYS = "keys"
-TABLES = (*SETTINGS, RUNTIMES, FAMILIES, MODELS, CHANGES, KEYS)
+CLIENTS = "clients"
+TABLES = (*SETTINGS, RUNTIMES, FAMILIES, MODELS, CHANGES, KEYS, CLIENTS)
 """Every table that a catalogue file may have."""
 
 _PER_MODEL_ONLY = "each model sets its own; put it into [models.<id>]"
@@ -63,6 +65,7 @@ class Layers(Struct):
     defaults: dict[str, dict[str, Table]] = field(default_factory=dict)
     changes: list[tuple[str, Table]] = field(default_factory=list)
     keys: dict[str, Table] = field(default_factory=dict)
+    clients: dict[str, Table] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.settings = {name: Table(Origin(self.catalogue, (name,))) for name in SETTINGS}
@@ -91,12 +94,15 @@ class Layers(Struct):
         elif kind == KEYS:  # the key file names keys as it likes
             table = reader.read(KeyPolicy, raw, kind, id_)
             self.keys.setdefault(id_, Table(table.declared_at)).merge(table)
-        elif _is_split_name(raw):
+        elif kind != CLIENTS and _is_split_name(raw):
             full_name = ".".join((id_, *_split_name(raw)))
             text = f"put a name with a dot in quotes: [{join_key(kind, full_name)}]"
             self.problems.append(format_problem(reader.file, join_key(kind, id_), text))
         elif not is_id(id_):
             self.problems.append(format_problem(reader.file, join_key(kind, id_), f"expected {NAME_RULE}"))
+        elif kind == CLIENTS:
+            table = reader.read(ClientRule, raw, kind, id_)
+            self.clients.setdefault(id_, Table(table.declared_at)).merge(table)
         elif kind == CHANGES:
             self.changes.append((id_, reader.read(Model, raw, kind, id_)))
         elif kind in self.defaults:

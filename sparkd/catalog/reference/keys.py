@@ -11,6 +11,7 @@ from pathlib import Path
 from msgspec import NODEFAULT, Struct
 
 from sparkd.catalog.bounds import Limits
+from sparkd.catalog.client_rule import ClientRule
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.generated import replace_generated
 from sparkd.catalog.key_policy import KeyPolicy
@@ -40,6 +41,7 @@ def render_tables() -> str:
     tables.append(("`[models.<id>.rewriting.template]`", Template))
     tables.append(("`[models.<id>.clients.<client>]`", ClientLimits))
     tables.append(("`[keys.<name>]`", KeyPolicy))
+    tables.append(("`[clients.<name>]`", ClientRule))
     tables.append(("`runtime.toml`", Runtime))
     tables.append(("`[[steps]]` of `runtime.toml`", Step))
     tables.append(("`[[steps.sources]]` of `runtime.toml`", Checkout))

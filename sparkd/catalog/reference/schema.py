@@ -12,12 +12,13 @@ from typing import Any
 
 from msgspec import NODEFAULT, Struct, inspect
 
+from sparkd.catalog.client_rule import ClientRule
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.key_policy import KeyPolicy
 from sparkd.catalog.messages import unwrap_type
 from sparkd.catalog.names import ID_PATTERN, LONGEST_NAME
 from sparkd.catalog.reading.conversion import Key, keys_of
-from sparkd.catalog.reading.layers import CHANGES, FAMILIES, FORBIDDEN_KEYS, KEYS, MODELS, RUNTIMES
+from sparkd.catalog.reading.layers import CHANGES, CLIENTS, FAMILIES, FORBIDDEN_KEYS, KEYS, MODELS, RUNTIMES
 from sparkd.catalog.reading.tables import SETTINGS
 from sparkd.catalog.runtime import Runtime
 from sparkd.catalog.settings import Defaults
@@ -58,6 +59,12 @@ def catalogue_schema() -> Json:
         "type": "object",
         "additionalProperties": _table_schema(KeyPolicy),
         "description": "What the holders of API keys may do, by the name of the key.",
+    }
+    tables[CLIENTS] = {
+        "type": "object",
+        "propertyNames": names,
+        "additionalProperties": _table_schema(ClientRule),
+        "description": "How client programs are recognized and treated, by a name.",
     }
     return {
         "$schema": DRAFT,

@@ -1,6 +1,7 @@
-"""Recognizes requests with which clients check that a model works: a greeting, and a response of a few tokens.
+"""What requests look like: the shapes that rules `[clients.<name>]` name.
 
-Cherry Studio checks every model of the list at once, LiteLLM's `/health` does so regularly. Each would load the model.
+A "probe" checks that a model works: a greeting, and a response of a few tokens. Cherry Studio checks every model of the
+list at once, LiteLLM's `/health` does so regularly. Each would load the model.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from sparkd.catalog.client_rule import Shape
 from sparkd.rewriting import JsonBody
 from sparkd.rewriting.context_window import LIMIT_FIELDS
 from sparkd.rewriting.decoding import decode_array, decode_object, decode_string, decode_value
@@ -19,6 +21,9 @@ MAX_TOKENS: Final = 5
 
 MAX_PROMPT: Final = 40
 """The most characters of a probe's prompt, such as "hi", "ping" or "test from litellm"."""
+
+_EMPTY_TOOLS: Final = 4
+"""Bytes of `tools` that have no tool: `[]` or null."""
 
 _PROMPT_FIELDS: Final = {
     "chat": "messages",
@@ -32,7 +37,15 @@ _CONTEXT_FIELDS: Final = frozenset(
 """Fields of requests that want more than any response, such as a classification in one token."""
 
 
-def is_probe(api: Api, body: JsonBody) -> bool:
+def has_shape(shape: Shape, api: Api, body: JsonBody) -> bool:
+    """Whether a request has a shape."""
+    if shape == "probe":
+        return _is_probe(api, body)
+    tools = body.fields.get("tools", body.fields.get("functions"))
+    return tools is None or len(memoryview(tools)) <= _EMPTY_TOOLS
+
+
+def _is_probe(api: Api, body: JsonBody) -> bool:
     """Whether a request most likely only checks that the model responds. False for everything doubtful."""
     field = _PROMPT_FIELDS.get(api)
     if field is None or field not in body.fields or not body.fields.keys().isdisjoint(_CONTEXT_FIELDS):
