@@ -8,7 +8,7 @@ request_head, paths, addresses, naming, body, content_coding, multipart, keys   
 engine_paths, suitability    what engines serve, and requests that the model's engine cannot serve
 key_accounts       roles and limits of API keys
 recognition        which client a request is of, and whether it runs in the background; shapes helps with that
-stand_ins          models that answer requests in the background in place of their own
+substitutes          models that answer requests in the background in place of their own
 prepared_request   the request for the engine; deferred_count counts its tokens if an estimate is not enough
 token_counting     requests that only count tokens, answered without loading a model
 forwarding         a prepared request: lease, engine, response

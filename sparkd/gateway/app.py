@@ -20,7 +20,8 @@ from sparkd.gateway.access import Access
 from sparkd.gateway.body import STALL
 from sparkd.gateway.endpoints import Forward, KeyRequired, Model, Models, ModelsOfOne, preflight
 from sparkd.gateway.error_responses import EXCEPTION_HANDLERS
-from sparkd.gateway.forwarding import Forwarding, public_error
+from sparkd.gateway.forwarding import Forwarding
+from sparkd.gateway.heartbeats.silence import SilenceWatch
 from sparkd.gateway.key_accounts import KeyAccounts
 from sparkd.gateway.keys import Keys
 from sparkd.gateway.model_list import ModelList
@@ -29,14 +30,16 @@ from sparkd.gateway.ollama.interfaces import Host
 from sparkd.gateway.ollama.routes import ollama_routes
 from sparkd.gateway.paths import MAX_CACHED, Path, parse_path
 from sparkd.gateway.prepared_request import PreparedRequest, Preparer
+from sparkd.gateway.public_errors import public_error
 from sparkd.gateway.recognition import Recognizer
 from sparkd.gateway.request_head import HEAD, RequestHead
 from sparkd.gateway.request_log import RequestLog
 from sparkd.gateway.response_writer import ResponseWriter
-from sparkd.gateway.stand_ins import StandIns
 from sparkd.gateway.status_endpoints import Health, ModelHealth, Nothing, Overview, Root, Version
+from sparkd.gateway.substitutes import Substitutes
 from sparkd.gateway.token_counting import TokenCount
 from sparkd.scheduling.lifecycle import Residency
+from sparkd.scheduling.model_state import ModelState
 
 ENGINE_PATHS = (
     # vLLM's paths beside /v1 that only answer about a model (vllm/entrypoints, 0.33)
@@ -108,6 +111,7 @@ class Gateway:
         self._accounts.use_catalogue(catalogue)
         self.access = Access(catalogue.settings.server, keys, accounts=self._accounts)
         self._recognizer = Recognizer(catalogue, needs_key=keys.required)
+        self._silence = SilenceWatch(catalogue.settings.heartbeat)
         self.forget_templates()
 
     def forget_templates(self) -> None:
@@ -118,7 +122,7 @@ class Gateway:
             self.access.private_headers,
             template_of=self._template_of,
             recognizer=self._recognizer,
-            stand_ins=StandIns(self.catalogue, self._supervisor),
+            substitutes=Substitutes(self.catalogue, self._supervisor),
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -175,6 +179,10 @@ class Gateway:
         """Whether a model is loaded now."""
         return self._supervisor.residency(model)
 
+    def state(self, model: ModelDefinition) -> ModelState:
+        """The state of the model, with the progress of a load or download."""
+        return self._supervisor.state(model)
+
     def forwarding(self, prepared: PreparedRequest, writer: ResponseWriter) -> Forwarding:
         """A forwarding that has not begun. It counts for its key's limits until it ends.
 
@@ -188,9 +196,9 @@ class Gateway:
             )
         lease = self._supervisor.lease(prepared.model, prepared.request, request.claim(prepared.model))
         if request.account is None:
-            return Forwarding(prepared, lease, writer, self.log)
+            return Forwarding(prepared, lease, writer, self.log, self._silence)
         request.account.acquire()
-        forwarding = Forwarding(prepared, lease, writer, self.log)
+        forwarding = Forwarding(prepared, lease, writer, self.log, self._silence)
         writer.extra += request.account.headers()
         return forwarding
 

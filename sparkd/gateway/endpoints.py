@@ -86,9 +86,9 @@ class Models(HTTPEndpoint):
         gateway = _gateway(request.scope)
         account = request_head(request.scope).account
         if account is not None and account.models is not None:
-            some = model_list.encode_some(gateway.catalogue, account.models, gateway.residency)
+            some = model_list.encode_some(gateway.catalogue, account.models, gateway.state)
             return _respond_cached(request, some)
-        return _respond_cached(request, gateway.models.encode_all(gateway.catalogue, gateway.residency))
+        return _respond_cached(request, gateway.models.encode_all(gateway.catalogue, gateway.state))
 
 
 class Model(HTTPEndpoint):
@@ -98,7 +98,7 @@ class Model(HTTPEndpoint):
         """Its entry. Raises ModelNotFound, ModelDisabled and ModelForbidden."""
         gateway = _gateway(request.scope)
         model = gateway.find_model(request_head(request.scope), request.path_params["name"])
-        return _respond_cached(request, model_list.encode_card(model, gateway.residency))
+        return _respond_cached(request, model_list.encode_card(model, gateway.state))
 
 
 class ModelsOfOne(HTTPEndpoint):
@@ -108,7 +108,7 @@ class ModelsOfOne(HTTPEndpoint):
         """A list with this model alone. Raises ModelNotFound, ModelDisabled and ModelForbidden."""
         gateway = _gateway(request.scope)
         model = gateway.find_model(request_head(request.scope), request.path_params["name"])
-        return _respond_cached(request, model_list.encode_only(model, gateway.residency))
+        return _respond_cached(request, model_list.encode_only(model, gateway.state))
 
 
 async def preflight(request: Request) -> Response:

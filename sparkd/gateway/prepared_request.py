@@ -17,7 +17,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Set
 from functools import lru_cache, partial
-from typing import Protocol
 
 from msgspec import Struct, structs
 from starlette.types import Receive
@@ -25,7 +24,7 @@ from starlette.types import Receive
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.templates import Template
-from sparkd.errors import EngineRejected, InvalidRequest
+from sparkd.errors import InvalidRequest
 from sparkd.gateway.body import Limits, Upload, read_body, receive_body
 from sparkd.gateway.content_coding import DecompressedBody, parse_codings
 from sparkd.gateway.deferred_count import DeferredTokenCount
@@ -34,16 +33,15 @@ from sparkd.gateway.naming import Named, named_in_head
 from sparkd.gateway.paths import MAX_CACHED
 from sparkd.gateway.recognition import Recognizer
 from sparkd.gateway.request_head import RequestHead
-from sparkd.gateway.response_writer import ResponseWriter
-from sparkd.gateway.stand_ins import StandIns
+from sparkd.gateway.substitutes import Substitutes
 from sparkd.gateway.suitability import Suitability, check_has_body, check_media_type, check_method
 from sparkd.gateway.token_counting import TokenCount, find_counted_api, is_count
+from sparkd.gateway.translation import Translation
 from sparkd.rewriting import JsonBody, RequestRewriter, RewriteContext
 from sparkd.rewriting.prompt_check import check_prompt
 from sparkd.rewriting.rewrite_context import Api
 from sparkd.rewriting.summary import summarize
 from sparkd.upstream.client import EngineRequest
-from sparkd.upstream.connection import Sink
 
 logger = logging.getLogger(__name__)
 
@@ -56,20 +54,13 @@ _BEFORE_JSON = b" \t\r\n\xef\xbb\xbf"
 """White space, and the bytes of a byte order mark."""
 
 
-class TranslatedAnswer(Sink, Protocol):
-    """Writes the response of an engine in another API. `error` is what the engine answered, if it was an error."""
-
-    error: EngineRejected | None
-
-
 class PreparedRequest(Struct, frozen=True):
     """The request to send to which model's engine. A body that is an Upload must be closed in the end.
 
     `rewrites` names the rules that changed the request; `deferred_count` is to be applied once the engine is ready.
-    `echo` is the name that the response must have for the model; None if it may keep the engine's. `count` answers
-    a request that only counts tokens, without the model if need be. `served_by` is the id of a model that answers
-    in place of the one that was asked for. `translate` makes what writes the response in another API than the
-    engine's.
+    `echo` is the name that the response must have for the model; None if it may keep the engine's. `count` answers a
+    request that only counts tokens, without the model if need be. `served_by` is the id of a model that answers in
+    place of the one that was asked for. `translation` serves the request in another API than the engine's.
     """
 
     model: Model
@@ -79,14 +70,14 @@ class PreparedRequest(Struct, frozen=True):
     echo: str | None = None
     count: TokenCount | None = None
     served_by: str | None = None
-    translate: Callable[[ResponseWriter], TranslatedAnswer] | None = None
+    translation: Translation | None = None
 
 
 class Preparer:
     """Prepares requests by one catalogue. `without` names headers that engines do not get.
 
     `template_of` returns what is known of a model's chat template. It is called once for a model. `recognizer` finds
-    out which client a request is of, and `stand_ins` which models may answer for one that is not loaded.
+    out which client a request is of, and `substitutes` which models may answer for one that is not loaded.
     """
 
     def __init__(
@@ -97,7 +88,7 @@ class Preparer:
         *,
         template_of: Callable[[Model], Template],
         recognizer: Recognizer,
-        stand_ins: StandIns,
+        substitutes: Substitutes,
     ) -> None:
         self._catalogue = catalogue
         self._named = partial(named_in_head, catalogue)
@@ -107,7 +98,7 @@ class Preparer:
         self._limits = Limits(catalogue.settings.server.max_body, body_stall)
         self._suitability = Suitability(catalogue)
         self._recognizer = recognizer
-        self._stand_ins = stand_ins
+        self._substitutes = substitutes
         self._without = without
         self._template_of = template_of
         self._echoes = catalogue.settings.server.echo_model
@@ -191,7 +182,7 @@ class Preparer:
         self._recognizer.recognize_body(request, named.api, named.asked or body.model, body)
         if request.client.background and not request.client.is_probe:
             prepare = partial(self._prepare_for, request, named, body)
-            prepared = self._stand_ins.prepare(request, model, named, self._suitability, prepare)
+            prepared = self._substitutes.prepare(request, model, named, self._suitability, prepare)
             if prepared is not None:
                 return prepared
         return self._prepare_for(request, named, body, model)

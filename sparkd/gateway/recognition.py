@@ -3,7 +3,7 @@
 Every rule whose marks a request has counts. One with more marks overrides one with fewer: `opencode` may be a program,
 and `opencode-title` one kind of its requests.
 
-A request without a key may have any marks: they are the client's own words. They can only make it wait longer than
+A request without a key may have any marks: the client chooses them. They can only make it wait longer than
 others: with API keys, a rule gives the priority "high" only if it names the key.
 
 The head alone decides most rules, and is remembered by what these rules look at. Bodies are only read where a rule

@@ -13,6 +13,7 @@ from msgspec import Struct
 from sparkd.catalog.definitions import Lifecycle
 from sparkd.catalog.settings import OnBusy
 from sparkd.scheduling.deadlines import idle_deadline
+from sparkd.scheduling.forecast import Forecast
 from sparkd.scheduling.ledger import NEVER, Entry
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.memory import Basis
@@ -109,7 +110,7 @@ class ModelStatus(Struct, frozen=True, kw_only=True):
     `download_seconds_left` is the rest of that. `start` is "warm" if its process was forked from a launcher, otherwise
     "cold"; see `cold_reason`. `cause` is why its last process failed, `retry_after` the time until it
     may start again. `load_time` is the duration of its last start. `rejected_requests` are those that made its engine
-    fail.
+    fail. `forecast` is that of the request that waits longest for it, or of its load.
     """
 
     id: str
@@ -140,6 +141,7 @@ class ModelStatus(Struct, frozen=True, kw_only=True):
     pinned: bool = False
     enabled: bool = True
     rejected_requests: tuple[RejectedRequest, ...] = ()
+    forecast: Forecast | None = None
 
 
 class Status(Struct, frozen=True, kw_only=True):

@@ -43,6 +43,7 @@ def recognize(
     head = RequestHead(
         {
             "server": ("127.0.0.1", 8009),
+            "client": ("127.0.0.1", 50000),
             "method": "POST",
             "raw_path": raw_path.encode(),
             "query_string": query.encode(),

@@ -38,7 +38,7 @@ UNWANTED_REWRITES: Final = frozenset({"drop-images", "strip-tools"})
 
 
 class Loader(Protocol):
-    """What stand-ins need of the supervisor."""
+    """What substitutes need of the supervisor."""
 
     def ready_upstream(self, model: Model) -> Upstream | None:
         """The client of the model's engine, None unless the model is ready."""
@@ -49,8 +49,8 @@ class Loader(Protocol):
         ...
 
 
-class StandIns:
-    """The stand-ins of one catalogue. Belongs to one event loop."""
+class Substitutes:
+    """The substitutes of one catalogue. Belongs to one event loop."""
 
     def __init__(self, catalogue: Catalogue, loader: Loader) -> None:
         able = [model for model in catalogue.models.values() if model.enabled and _generates(model)]
@@ -71,20 +71,22 @@ class StandIns:
         suitability: Suitability,
         prepare: Callable[[Model], PreparedRequest],
     ) -> PreparedRequest | None:
-        """Prepare a request for `model` for the first stand-in that can do all of it; None if there is none.
+        """Prepare a request for `model` for the first substitute that can do all of it; None if there is none.
 
         `prepare` prepares the request for another model.
         """
-        for stand_in in self.candidates(model, named.api, request.account):
+        for substitute in self.candidates(model, named.api, request.account):
+            if substitute.engine == "command" and named.api != "chat":
+                continue  # its program may not serve the path
             try:
-                suitability.check(request, stand_in, named)
-                prepared = prepare(stand_in)
+                suitability.check(request, substitute, named)
+                prepared = prepare(substitute)
             except RequestError:  # no tools, no images, or too long for it
                 continue
             if prepared.deferred_count is None and UNWANTED_REWRITES.isdisjoint(prepared.rewrites):
-                request.model = stand_in.id
+                request.model = substitute.id
                 rewrites = ("background", *prepared.rewrites)
-                return structs.replace(prepared, rewrites=rewrites, served_by=stand_in.id)
+                return structs.replace(prepared, rewrites=rewrites, served_by=substitute.id)
         return None
 
     def candidates(self, model: Model, api: Api, account: KeyAccount | None) -> Iterator[Model]:
@@ -124,6 +126,6 @@ class StandIns:
 def _generates(model: Model) -> bool:
     """Whether the model writes text about anything: one for scans does not."""
     tasks = find_tasks(model)
-    if model.engine == "command" or tasks is None or "generate" not in tasks:
+    if tasks is None or "generate" not in tasks:
         return False
     return "ocr" not in model.tags or "chat" in model.tags

@@ -107,7 +107,7 @@ def test_a_request_that_somebody_waits_for_gets_its_own_model() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stand_in", "fields"),
+    ("substitute", "fields"),
     [
         (UTILITY, {"messages": [*TITLE, {"role": "user", "content": "long text. " * 20_000}, *TITLE]}),
         (
@@ -127,16 +127,16 @@ def test_a_request_that_somebody_waits_for_gets_its_own_model() -> None:
         (model("utility", tags=CHAT, status="disabled"), {}),
     ],
 )
-def test_a_model_that_cannot_do_all_of_it_does_not_answer(stand_in: Model, fields: dict[str, Any]) -> None:
+def test_a_model_that_cannot_do_all_of_it_does_not_answer(substitute: Model, fields: dict[str, Any]) -> None:
     own = model(
         "big", tags=CHAT, vision=True, options={"enable-auto-tool-choice": True, "tool-call-parser": "x"}
     )
-    answer, here, _ = ask(known(own, stand_in), {"utility"}, post(fields))
+    answer, here, _ = ask(known(own, substitute), {"utility"}, post(fields))
     assert (answer.status, here.supervisor.asked) == (200, ["big"])
 
 
 @pytest.mark.parametrize("path", ["/v1/completions", "/v1/embeddings"])
-def test_only_conversations_have_stand_ins(path: str) -> None:
+def test_only_conversations_have_substitutes(path: str) -> None:
     own = model("big")
     raw = post({"prompt": "### Task:\nGenerate", "input": "### Task:\nGenerate"}, path)
     assert ask(known(own, model("utility", lifecycle="utility")), {"utility"}, raw)[1].supervisor.asked == [
@@ -159,7 +159,7 @@ def test_the_answer_names_the_model_that_was_asked_for() -> None:
     run(test)
 
 
-def test_a_key_gets_no_stand_in_that_it_may_not_use() -> None:
+def test_a_key_gets_no_substitute_that_it_may_not_use() -> None:
     keys = Keys([("ada", "sk-ada")])
     raw = post({}, extra="x-api-key: sk-ada\r\n")
     models = known(BIG, SMALL, UTILITY, ada=KeyPolicy(models=("big", "small")))
@@ -190,7 +190,7 @@ def test_a_utility_model_is_started_only_if_it_is_on_disk_and_nothing_is_evicted
     run(test)
 
 
-def test_a_key_whose_requests_all_run_in_the_background_gets_stand_ins() -> None:
+def test_a_key_whose_requests_all_run_in_the_background_gets_substitutes() -> None:
     keys = Keys([("batch", "sk-batch")])
     raw = post({"messages": [{"role": "user", "content": "hi"}]}, extra="x-api-key: sk-batch\r\n")
     models = known(BIG, UTILITY, batch=KeyPolicy(background=True))
