@@ -71,13 +71,23 @@ def read_keys(catalogue: Catalogue) -> Keys:
         return Keys()
     path = catalogue.path.absolute().parent / named
     try:
-        lines = [line.strip() for line in _read(path).splitlines()]
+        keys = _parse(_read(path))
     except (OSError, UnicodeDecodeError) as error:
         raise CatalogueError([f"server.api_key_file: {path} cannot be read: {error}"]) from error
-    keys = [_pair(line, number) for number, line in enumerate(lines, 1) if line and line[0] != "#"]
     if not keys or not all(key for _, key in keys):
         raise CatalogueError([f"server.api_key_file: {path} has no key, or a name without one"])
     return Keys(keys)
+
+
+def read_key_names(path: Path) -> frozenset[str]:
+    """The names of the keys in a file. Raises OSError and UnicodeDecodeError."""
+    return frozenset(name for name, _ in _parse(path.read_text(encoding="utf-8")))
+
+
+def _parse(text: str) -> list[tuple[str, str]]:
+    """The names and keys in the text of a key file."""
+    lines = [line.strip() for line in text.splitlines()]
+    return [_pair(line, number) for number, line in enumerate(lines, 1) if line and line[0] != "#"]
 
 
 def _read(path: Path) -> str:

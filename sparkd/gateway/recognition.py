@@ -23,7 +23,7 @@ from msgspec import Struct
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.client import UNKNOWN_CLIENT, Client
-from sparkd.catalog.client_rule import ClientRule, Shape
+from sparkd.catalog.client_rule import ClientRule
 from sparkd.catalog.patterns import compile_pattern
 from sparkd.catalog.priority import Priority
 from sparkd.gateway.request_head import RequestHead
@@ -57,7 +57,7 @@ class _Rule(Struct, frozen=True):
     keys: tuple[re.Pattern[str], ...]
     paths: tuple[re.Pattern[str], ...]
     models: tuple[re.Pattern[str], ...]
-    prompts: re.Pattern[bytes] | None
+    prompts: tuple[bytes, ...]
 
 
 class Recognized(Struct, frozen=True):
@@ -103,7 +103,8 @@ class Recognizer:
         recognized = request.recognized
         if recognized is None or not recognized.undecided:
             return
-        matching = [rule for rule in recognized.undecided if _matches_body(rule, api, name, body)]
+        texts = _read_texts(body)
+        matching = [rule for rule in recognized.undecided if _matches_body(rule, api, name, body, texts)]
         if matching:
             rules = sorted((*recognized.rules, *matching), key=lambda each: each.rule.conditions)
             request.client = self._with_key(request, self._merge(rules))
@@ -120,7 +121,7 @@ class Recognizer:
             tuple(map(compile_pattern, rule.keys)),
             tuple(map(compile_pattern, rule.paths)),
             tuple(map(compile_pattern, rule.models)),
-            _compile_prompts(rule.prompts) if rule.prompts else None,
+            _encode_prompts(rule.prompts),
         )
 
     def _recognize(self, marks: Marks) -> Recognized:
@@ -179,39 +180,45 @@ def _lower(one: Priority | None, other: Priority | None) -> Priority | None:
     return one if _RANKS[one] <= _RANKS[other] else other
 
 
-def _compile_prompts(prompts: Iterable[str]) -> re.Pattern[bytes]:
-    """An expression for the beginning of a JSON string, alone or as the value of a key."""
+def _encode_prompts(prompts: Iterable[str]) -> tuple[bytes, ...]:
+    """How JSON strings begin with these texts: characters beyond ASCII may be escaped or not."""
     forms = {
         form for prompt in prompts for form in (msgspec.json.encode(prompt), json.dumps(prompt).encode())
     }
-    escaped = (
-        re.escape(form[1:-1]) for form in sorted(forms)
-    )  # characters beyond ASCII may be escaped or not
-    return re.compile(rb'(?:\A|:[ \n]*)"(?:' + b"|".join(escaped) + b")")
+    return tuple(sorted(form[:-1] for form in forms))
 
 
-def _matches_body(each: _Rule, api: Api, name: str | None, body: JsonBody) -> bool:
+def _matches_body(each: _Rule, api: Api, name: str | None, body: JsonBody, texts: Sequence[bytes]) -> bool:
     if each.models and not any(pattern.match((name or "").casefold()) for pattern in each.models):
         return False
-    shape: Shape | None = each.rule.shape
-    if shape is not None and not has_shape(shape, api, body):
+    if each.rule.prompts and not any(_has_value(text, prompt) for text in texts for prompt in each.prompts):
         return False
-    return each.prompts is None or _has_prompt(each.prompts, body)
+    return each.rule.shape is None or has_shape(each.rule.shape, api, body)
 
 
-def _has_prompt(prompts: re.Pattern[bytes], body: JsonBody) -> bool:
+def _has_value(text: bytes, prompt: bytes) -> bool:
+    """Whether a JSON string that begins so is all of the text, or the value of a key in it."""
+    at = text.find(prompt)
+    while at > 0:
+        if text[:at].rstrip(b" \n").endswith(b":"):
+            return True
+        at = text.find(prompt, at + 1)
+    return at == 0
+
+
+def _read_texts(body: JsonBody) -> list[bytes]:
+    """The parts of the body in which prompts are searched."""
     is_agent = _size(body.fields.get("tools")) >= MANY_TOOLS
     beginning = BEGINNING_OF_AGENT if is_agent else SEARCHED
+    texts = []
     for field in _PROMPT_FIELDS:
         value = body.fields.get(field)
-        if value is None:
-            continue
-        text = memoryview(value)
-        if prompts.search(bytes(text[:beginning])):
-            return True
-        if not is_agent and len(text) > SEARCHED and prompts.search(b" " + bytes(text[-SEARCHED:])):
-            return True
-    return False
+        if value is not None:
+            text = memoryview(value)
+            texts.append(bytes(text[:beginning]))
+            if not is_agent and len(text) > SEARCHED:
+                texts.append(b" " + bytes(text[-SEARCHED:]))
+    return texts
 
 
 def _size(value: msgspec.Raw | None) -> int:

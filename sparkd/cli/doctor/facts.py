@@ -42,11 +42,15 @@ class UnitState:
 
 @dataclass(frozen=True, slots=True)
 class KeyFile:
-    """The API key file. `mode` is None if unknown, `problem` is why the daemon could not read it."""
+    """The API key file. `mode` is None if unknown, `problem` is why the daemon could not read it.
+
+    `names` are those of its keys, None if unknown.
+    """
 
     path: Path
     mode: int | None = None
     problem: str | None = None
+    names: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +110,14 @@ class Delegation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogueFacts:
-    """What the catalogue refers to. `hosts` is `server.hosts`."""
+    """What the catalogue refers to. `hosts` is `server.hosts`, `policies` has the names in `[keys.<name>]`."""
 
     enabled: int = 0
     disabled: int = 0
     key_file: KeyFile | None = None
     ports: tuple[PortState, ...] = ()
     hosts: tuple[str, ...] = ()
+    policies: tuple[str, ...] = ()
     disks: tuple[DiskSpace, ...] = ()
     readiness: Readiness = Readiness()
 
