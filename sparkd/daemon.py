@@ -183,10 +183,9 @@ class _Daemon:
         for watch in (memory_watch, launcher_watch):
             tasks.watch(watch)
         await self._open()
+        self._supervisor.begin_preloading()
         tasks.failure.add_done_callback(lambda _: self._stop.set())
-        heartbeat = asyncio.create_task(
-            self._systemd.send_heartbeats(self._headline), name="systemd heartbeats"
-        )
+        heartbeat = asyncio.create_task(self._systemd.send_heartbeats(self._headline), name="heartbeats")
         tasks.watch(heartbeat)
         await self._wait_until_stopped()
         if tasks.failure.done():

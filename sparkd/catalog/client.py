@@ -12,14 +12,13 @@ class Client(Struct, frozen=True, kw_only=True):
     """A client, recognized by its API key or by what its requests look like.
 
     `heartbeat` and `priority` are None if the client has none of its own. Requests in the `background` never evict
-    a model. `is_probe`: it only checks that the model works.
+    a model.
     """
 
     name: str = ""
     heartbeat: HeartbeatStyle | None = None
     priority: Priority | None = None
     background: bool = False
-    is_probe: bool = False
 
 
 UNKNOWN_CLIENT = Client()

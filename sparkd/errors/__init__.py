@@ -31,8 +31,8 @@
     │   ├── Unauthorized        401
     │   ├── ModelDisabled       403
     │   ├── AccessDenied        403  without API keys: a host name or a web page that is not listed
-    │   ├── ModelForbidden      403  the API key may not use the model
-    │   ├── OperatorRequired    403  the API key does not have the role "operate"
+    │   ├── ModelNotAllowed     403  the API key may not use the model
+    │   ├── OperatorRequired    403  the API key may not load, unload or hold models
     │   ├── PathForbidden       403
     │   ├── ModelNotFound       404
     │   ├── LogNotFound         404
@@ -40,6 +40,7 @@
     │   ├── MethodNotAllowed    405
     │   ├── RequestTimeout      408
     │   ├── FilesInUse          409  the files of a running model cannot be removed
+    │   ├── ModelPinned         409  a pinned model is not unloaded by a request
     │   ├── BodyTooLarge        413
     │   ├── EncodingNotSupported    415  its content encoding
     │   ├── MediaTypeNotSupported   415  its content type
@@ -48,7 +49,7 @@
     ├── Refusal                 sparkd or an engine cannot serve it now: a retry may succeed
     │   ├── ModelBusy           429  another model uses the machine and `on_busy = "reject"`
     │   ├── QueueFull           429  the queue is full
-    │   ├── KeyLimitReached     429  the API key has used up a limit of its own
+    │   ├── KeyLimitReached     429  the API key has too many requests
     │   ├── WaitTimeout         503  the model was not ready within `max_wait`
     │   ├── BackgroundPutOff    503  a background request would have had to evict a model
     │   ├── ModelStopped        503  an operator stopped the model while the request waited
@@ -115,9 +116,10 @@ from sparkd.errors.requests import (
     ModelBusy,
     ModelDisabled,
     ModelFailed,
-    ModelForbidden,
+    ModelNotAllowed,
     ModelNotFound,
     ModelNotLoaded,
+    ModelPinned,
     ModelStopped,
     NotSupported,
     OperatorRequired,
@@ -172,10 +174,11 @@ __all__ = [
     "ModelDisabled",
     "ModelDownloading",
     "ModelFailed",
-    "ModelForbidden",
     "ModelNotAdded",
+    "ModelNotAllowed",
     "ModelNotFound",
     "ModelNotLoaded",
+    "ModelPinned",
     "ModelStopped",
     "NoAnswer",
     "NotSupported",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
@@ -76,20 +76,27 @@ class AccessDenied(RequestError):
     code = "access_denied"
 
 
-class ModelForbidden(RequestError):
-    """The policy of the API key does not include the model."""
+class ModelNotAllowed(RequestError):
+    """The API key may not use the model."""
 
     status = 403
     type = "permission_error"
-    code = "model_forbidden"
+    code = "model_not_allowed"
 
 
 class OperatorRequired(RequestError):
-    """The API key does not have the role "operate"."""
+    """The API key may not load, unload or hold models."""
 
     status = 403
     type = "permission_error"
     code = "operator_required"
+
+
+class ModelPinned(RequestError):
+    """A pinned model is not unloaded by a request."""
+
+    status = 409
+    code = "model_pinned"
 
 
 class PathForbidden(RequestError):
@@ -227,11 +234,15 @@ class QueueFull(Refusal):
 
 
 class KeyLimitReached(Refusal):
-    """The API key has too many requests in flight, or has sent too many in a minute."""
+    """The API key has as many requests, at once or in a minute, as it may have. `headers` has its limits."""
 
     status = 429
     type = "rate_limit_error"
     code = "rate_limit_exceeded"
+
+    def __init__(self, message: str, *, retry_after: float, headers: Mapping[str, str]) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.headers = dict(headers)
 
 
 class WaitTimeout(Refusal):

@@ -9,7 +9,9 @@ asks, in headers that a page cannot change: `Host` has the name by which the pag
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Final
 
 from sparkd.catalog.hosts import (
@@ -21,10 +23,9 @@ from sparkd.catalog.hosts import (
     parse_authority,
     parse_origin,
 )
-from sparkd.catalog.messages import join_key
 from sparkd.catalog.settings import Server
 from sparkd.errors import AccessDenied, InvalidRequest, OperatorRequired
-from sparkd.gateway.key_accounts import KeyAccounts
+from sparkd.gateway.key_policies import KeyPolicy
 from sparkd.gateway.keys import KEY_HEADERS, Keys
 from sparkd.gateway.request_head import RequestHead
 
@@ -47,13 +48,17 @@ _FIX: Final = "or set `server.api_key_file`; then run `sparkctl reload`."
 
 
 class Access:
-    """Decides which requests are served. `machine` is this machine's name, `accounts` has the policies of keys."""
+    """Decides which requests are served. `policies` has what keys may do, `machine` is this machine's name."""
 
     def __init__(
-        self, server: Server, keys: Keys, machine: str | None = None, accounts: KeyAccounts | None = None
+        self,
+        server: Server,
+        keys: Keys,
+        machine: str | None = None,
+        policies: Mapping[str, KeyPolicy] = MappingProxyType({}),
     ) -> None:
-        self._accounts = accounts or KeyAccounts()
         self._keys, self._needs_key = keys, keys.required
+        self._policies = policies
         self._hosts = HostList(server.hosts)
         self._origins = OriginList(server.origins)
         # Only the first label: a domain is public, and its owner could have it resolve to this machine.
@@ -76,10 +81,8 @@ class Access:
         """Check what has sent a request. Raises InvalidRequest, Unauthorized and AccessDenied."""
         self.check_names(request)
         if self._needs_key:
-            request.key = self._keys.check(request.fields)
-            request.account = account = self._accounts.find(request.key)
-            if account is not None:
-                request.client = account.client
+            request.key = key = self._keys.check(request.fields)
+            request.policy = self._policies.get(key or "")
         elif request.page_allowed and request.method == b"POST" and request.has_body:
             kind = request.content_type.partition(b";")[0].strip()
             if kind in _SIMPLE_TYPES:
@@ -89,17 +92,18 @@ class Access:
                 )
 
     def may_operate(self, request: RequestHead) -> bool:
-        """Whether the client may load, unload and download models. Without keys, every client may."""
-        if not self._needs_key:
-            return True
-        return request.account is not None and request.account.policy.role == "operate"
+        """Whether a request that was checked may load, unload and hold models.
+
+        Without API keys, every client may: a request for another model unloads this one anyway.
+        """
+        return not self._needs_key or (request.policy is not None and request.policy.rules.role == "operate")
 
     def require_operator(self, request: RequestHead) -> None:
-        """Raise OperatorRequired unless the client may load, unload and download models."""
+        """Raise OperatorRequired unless a request that was checked may load, unload and hold models."""
         if not self.may_operate(request):
             raise OperatorRequired(
-                f'This needs an API key with the role "operate", and "{request.key}" has the role "ask". Use another '
-                f'key, or set role = "operate" in [{join_key("keys", request.key or "")}].'
+                f'The API key "{request.key}" has the role "ask", and this needs the role "operate". Use another key, '
+                'or have the owner of sparkd set `role = "operate"` in `[keys.<name>]`.'
             )
 
     def check_names(self, request: RequestHead) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 
+from msgspec import structs
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
@@ -15,28 +16,30 @@ from starlette.types import Receive, Scope, Send
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model as ModelDefinition
 from sparkd.catalog.templates import Template
-from sparkd.errors import InvalidRequest, ModelNotLoaded, NotSupported, PathForbidden, SparkdError
+from sparkd.errors import InvalidRequest, NotSupported, PathForbidden, SparkdError
 from sparkd.gateway.access import Access
+from sparkd.gateway.background import BackgroundRouter
 from sparkd.gateway.body import STALL
+from sparkd.gateway.client_recognition import ClientRecognizer
 from sparkd.gateway.endpoints import Forward, KeyRequired, Model, Models, ModelsOfOne, preflight
 from sparkd.gateway.error_responses import EXCEPTION_HANDLERS
 from sparkd.gateway.forwarding import Forwarding
 from sparkd.gateway.heartbeats.silence import SilenceWatch
-from sparkd.gateway.key_accounts import KeyAccounts
+from sparkd.gateway.key_limits import KeyLimits
+from sparkd.gateway.key_policies import make_policies
 from sparkd.gateway.keys import Keys
 from sparkd.gateway.model_list import ModelList
 from sparkd.gateway.ollama.facts import FactsCache
 from sparkd.gateway.ollama.interfaces import Host
 from sparkd.gateway.ollama.routes import ollama_routes
+from sparkd.gateway.operating import operator_routes
 from sparkd.gateway.paths import MAX_CACHED, Path, parse_path
 from sparkd.gateway.prepared_request import PreparedRequest, Preparer
 from sparkd.gateway.public_errors import public_error
-from sparkd.gateway.recognition import Recognizer
 from sparkd.gateway.request_head import HEAD, RequestHead
 from sparkd.gateway.request_log import RequestLog
 from sparkd.gateway.response_writer import ResponseWriter
 from sparkd.gateway.status_endpoints import Health, ModelHealth, Nothing, Overview, Root, Version
-from sparkd.gateway.substitutes import Substitutes
 from sparkd.gateway.token_counting import TokenCount
 from sparkd.scheduling.lifecycle import Residency
 from sparkd.scheduling.model_state import ModelState
@@ -65,6 +68,7 @@ def _routes() -> list[BaseRoute]:
                 Route("/v1", Overview),
                 *(Route(path, Version) for path in ("/version", "/v1/version")),
                 *(Route(f"/v1/{{name:path}}/{end}", ModelHealth) for end in ("health", "ping")),
+                *operator_routes(),  # /models/load, /models/unload, …; before the names below /v1/models
                 Route("/v1/models", Models),  # the catalogue
                 Route("/v1/models/{name:path}", Model),
                 Route("/v1/{name:path}/models", ModelsOfOne),  # for clients whose base URL is /v1/<model>
@@ -83,7 +87,10 @@ class Gateway:
     `body_stall` is how long (seconds) a client may pause within a body.
     """
 
-    served = f"Served here: /v1/…, /v1/<model>/…, /v1/models, /api/…, /health, /version, {', '.join(ENGINE_PATHS)}."
+    served = (
+        "Served here: /v1/…, /v1/<model>/…, /v1/models, /models/load, /models/unload, /api/…, /health, /version, "
+        f"{', '.join(ENGINE_PATHS)}."
+    )
 
     def __init__(
         self,
@@ -100,7 +107,7 @@ class Gateway:
         self.models = ModelList()
         self.facts = FactsCache()
         self.log = RequestLog()
-        self._accounts = KeyAccounts()
+        self.limits = KeyLimits()
         self.serve(catalogue, keys)
         self._app = Starlette(routes=_routes(), exception_handlers=EXCEPTION_HANDLERS)
         self._app.state.gateway = self
@@ -108,9 +115,8 @@ class Gateway:
     def serve(self, catalogue: Catalogue, keys: Keys) -> None:
         """Use this catalogue and these keys from now on."""
         self.catalogue = catalogue
-        self._accounts.use_catalogue(catalogue)
-        self.access = Access(catalogue.settings.server, keys, accounts=self._accounts)
-        self._recognizer = Recognizer(catalogue, needs_key=keys.required)
+        self.access = Access(catalogue.settings.server, keys, policies=make_policies(catalogue))
+        self._recognizer = ClientRecognizer(catalogue, keys_required=keys.required)
         self._silence = SilenceWatch(catalogue.settings.heartbeat)
         self.forget_templates()
 
@@ -120,9 +126,10 @@ class Gateway:
             self.catalogue,
             self._body_stall,
             self.access.private_headers,
-            template_of=self._template_of,
-            recognizer=self._recognizer,
-            substitutes=Substitutes(self.catalogue, self._supervisor),
+            self._template_of,
+            BackgroundRouter(self.catalogue, self._recognizer, self._supervisor),
+            may_operate=self.access.may_operate,
+            loads=self._supervisor,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -137,11 +144,11 @@ class Gateway:
         """Check access and path. Raises InvalidRequest, AccessDenied, Unauthorized, PathForbidden and NotSupported."""
         path = parse_path(request.raw_path)
         self.access.check(request)
+        request.client = self._recognizer.recognize(request)
         if path.forbidden is not None:
             raise PathForbidden(f"/{'/'.join(path.segments)} cannot be reached through sparkd.")
         if b"websocket" in request.fields.get(b"upgrade", b"").lower():
             raise NotSupported("WebSockets are not supported.")
-        self._recognizer.recognize_head(request, path.segments)
         return path
 
     def forward_now(self, writer: ResponseWriter) -> bool:
@@ -168,13 +175,6 @@ class Gateway:
             public_error(error, "forwarding without a task", request)
             return False
 
-    def find_model(self, request: RequestHead, name: str) -> ModelDefinition:
-        """The model that a client means. Raises ModelNotFound, ModelDisabled and ModelForbidden."""
-        model = self.catalogue.resolve(name).model
-        if request.account is not None:
-            request.account.check_model(model)
-        return model
-
     def residency(self, model: ModelDefinition) -> Residency:
         """Whether a model is loaded now."""
         return self._supervisor.residency(model)
@@ -184,23 +184,13 @@ class Gateway:
         return self._supervisor.state(model)
 
     def forwarding(self, prepared: PreparedRequest, writer: ResponseWriter) -> Forwarding:
-        """A forwarding that has not begun. It counts for its key's limits until it ends.
-
-        Raises ModelNotLoaded for a probe that would load its model, and KeyLimitReached.
-        """
-        request = writer.request
-        if request.client.is_probe and self._supervisor.ready_upstream(prepared.model) is None:
-            raise ModelNotLoaded(
-                f'"{prepared.model.id}" is not loaded, and this looks like a health check, for which sparkd does not '
-                "load it. Any longer request loads it."
-            )
-        lease = self._supervisor.lease(prepared.model, prepared.request, request.claim(prepared.model))
-        if request.account is None:
-            return Forwarding(prepared, lease, writer, self.log, self._silence)
-        request.account.acquire()
-        forwarding = Forwarding(prepared, lease, writer, self.log, self._silence)
-        writer.extra += request.account.headers()
-        return forwarding
+        """A forwarding that has not begun. Raises KeyLimitReached."""
+        claim = writer.request.claim(prepared.model)
+        if prepared.keep_alive is not None:
+            claim = structs.replace(claim, keep_alive=prepared.keep_alive)
+        lease = self._supervisor.lease(prepared.model, prepared.request, claim)
+        writer.request.counted = self.limits.count(writer.request.policy)
+        return Forwarding(prepared, lease, writer, self.log, self._silence)
 
     async def count(self, prepared: PreparedRequest, count: TokenCount) -> tuple[bytes, bool]:
         """The answer to a request that counts tokens, and whether it is an estimate. It does not use the model."""

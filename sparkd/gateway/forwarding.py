@@ -72,7 +72,7 @@ class Lender(Protocol):
         ...
 
     def can_start_without_eviction(self, model: Model) -> bool:
-        """Whether a background request for the model would be served without an eviction."""
+        """Whether a background request for the model would be served without the eviction of another one."""
         ...
 
     def state(self, model: Model) -> ModelState:
@@ -108,15 +108,16 @@ class Forwarding:
         self._exchange: Connection | None = None
         self._task: asyncio.Task[Any] | None = None
         self._error: Exception | None = None
-        self._account = writer.request.account
         self._sent = False
         self._disconnected = False
         writer.client.observer = self
         writer.extra = writer.request.own_headers()
+        if prepared.is_chosen:
+            writer.extra.append((b"x-sparkd-served-by", prepared.model.id.encode()))
         if prepared.rewrites:
             writer.extra.append((b"x-sparkd-rewrites", ", ".join(prepared.rewrites).encode()))
-        if prepared.served_by:
-            writer.extra.append((b"x-sparkd-served-by", prepared.served_by.encode()))
+        if prepared.is_substitute:
+            writer.extra.append((b"x-sparkd-served-by", prepared.model.id.encode()))
 
     def _make_answer(self, writer: Writer) -> TranslatedAnswer:
         prepared = self._prepared
@@ -280,8 +281,7 @@ class Forwarding:
         if self._waiting is not None:
             self._waiting.close()
         self._lease.release(status)
-        if self._account is not None:
-            self._account.release()
-            self._account = None
+        if (counted := self._writer.request.counted) is not None:
+            counted.release()
         if isinstance(self._prepared.request.body, Upload):
             self._prepared.request.body.close()

@@ -10,7 +10,7 @@ import logging
 import time
 from typing import Final
 
-from sparkd.errors import BackgroundPutOff, ModelNotLoaded, Refusal, RequestError, SparkdError, UpstreamError
+from sparkd.errors import ModelNotLoaded, Refusal, RequestError, SparkdError, UpstreamError
 from sparkd.gateway.request_head import RequestHead
 from sparkd.journal.handler import event
 from sparkd.journal.token_bucket import TokenBucket
@@ -23,10 +23,6 @@ BURST: Final = 200.0
 
 LONGEST: Final = 300
 """Characters of an error's message, which may quote the client, and of a path."""
-
-
-_EXPECTED: Final = frozenset({ModelNotLoaded.code, BackgroundPutOff.code})
-"""Codes of failures that are as the owner wants them: health checks and other requests in the background."""
 
 
 class RequestLog:
@@ -73,7 +69,8 @@ class RequestLog:
         more = f" ({self._suppressed} other requests were not logged)" if self._suppressed else ""
         self._suppressed = 0
         why = " ".join(why[:LONGEST].split()) + " …" * (len(why) > LONGEST)
-        is_expected = status < 500 or code in _EXPECTED
+        # A probe of a model that is not loaded gets what the owner has chosen for it (`queue.probes`).
+        is_expected = status < 500 or code == ModelNotLoaded.code
         level = logging.INFO if is_expected else logging.WARNING
         fields = _fields(request, name, STATUS=status, CODE=code)
         logger.log(level, "%s: %s: %s%s", _describe(request), name, why, more, extra=fields)

@@ -15,24 +15,9 @@ from sparkd.scheduling.memory import Basis
 from sparkd.scheduling.places import Places
 from sparkd.scheduling.priorities import rank, weight
 from sparkd.scheduling.sessions import Sessions
+from sparkd.scheduling.ticket import Ticket
 
 NEVER = float("inf")
-
-
-class Ticket(Struct, frozen=True):
-    """A request in the ledger. `arrived` and `deadline` are seconds of the caller's clock.
-
-    A client that returns has its earlier `arrived`. `rank` orders waiting requests and `weight` is how many normal ones
-    it counts as, 0 in the background; see priorities.py.
-    """
-
-    id: int
-    model: str
-    arrived: float
-    deadline: float
-    claim: Claim
-    rank: float
-    weight: float
 
 
 class Preparation(Struct, frozen=True):
@@ -50,6 +35,8 @@ class Entry(Struct, eq=False):
     `reason` why this one must stop. `killed`: the memory guard killed this run; `guard_kills`: how many runs it
     has killed. `withdrawn`: the model was removed from the catalogue, or disabled. `waiting_weight` and `leased_weight`
     are the sums of the weights of the requests that wait for it and use it: 0 if only background requests do.
+    `idle_timeout` replaces the model's own for this run, None if no request has said so. `is_dismissed`: an
+    operator unloaded it, and it is not loaded again without a request. `is_preload`: this run began without a request.
     `arrivals` is the sum of the times when the waiting requests arrived, each times its weight.
     `load_time`, `answer_time` and `stop_time` are what its last load, its requests and its last end took; 0 if unknown.
     """
@@ -77,6 +64,9 @@ class Entry(Struct, eq=False):
     killed: bool = False
     guard_kills: int = 0
     withdrawn: bool = False
+    idle_timeout: float | None = None
+    is_dismissed: bool = False
+    is_preload: bool = False
     waiting_weight: float = 0.0
     leased_weight: float = 0.0
     arrivals: float = 0.0
@@ -199,6 +189,11 @@ class Ledger:
         """All entries, including inactive ones."""
         return [*self.active.values(), *self.inactive.values()]
 
+    def activate(self, entry: Entry) -> None:
+        """Make an entry active, so that decisions see it."""
+        self.inactive.pop(entry.model.id, None)
+        self.active[entry.model.id] = entry
+
     def deactivate(self, entry: Entry) -> None:
         """Make an entry inactive, so that decisions skip it. Its history is kept, unless the model is withdrawn."""
         del self.active[entry.model.id]
@@ -262,6 +257,8 @@ class Ledger:
         _, ticket = self.dequeue(ticket_id)
         entry.leases[ticket_id] = now
         self.leases[ticket_id] = (entry, entry.run, ticket.weight)
+        if ticket.claim.keep_alive is not None:
+            entry.idle_timeout = ticket.claim.keep_alive
         if ticket.weight:
             entry.leased_weight += ticket.weight
             entry.sessions.add_use(ticket.weight, entry.leased_weight)

@@ -81,7 +81,8 @@ class SchedulingSteps:
             entry.run = self._next_run()
         entry.has_process = True
         entry.ready_at, entry.urgent, entry.drain_deadline, entry.cause = None, False, NEVER, ""
-        entry.killed = False
+        entry.killed = entry.is_dismissed = entry.is_preload = False
+        entry.idle_timeout = None
         self._transition(entry, Event.LAUNCH, now)
         self._actions.append(Launch(entry.model.id, entry.run))
 

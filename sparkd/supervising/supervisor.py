@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
-from sparkd.errors import LaunchError
+from sparkd.errors import LaunchError, SparkdError
 from sparkd.journal.handler import event
 from sparkd.learning.learning import Learning
 from sparkd.processes.log import Log
@@ -45,6 +45,7 @@ from sparkd.supervising.launching import launcher_spec
 from sparkd.supervising.lease import Lease
 from sparkd.supervising.memory_policy import MemoryPolicy
 from sparkd.supervising.memory_watch import MemoryWatch
+from sparkd.supervising.preloading import PreloadCheck
 from sparkd.supervising.reporting import StatusReporter
 from sparkd.supervising.resource_watch import ResourceWatch
 from sparkd.supervising.run import Run
@@ -109,6 +110,7 @@ class Supervisor:
         can_prepare = self.resources.can_prepare
         self.forecasts = Forecasts(scheduler, self.runs.launched, learning, downloads, can_prepare)
         self._alarm = Alarm(self._on_tick)
+        self._preload_check = PreloadCheck(downloads, tasks, self._on_tick)
         self._reporter = StatusReporter(
             scheduler,
             self.runs.launched,
@@ -135,6 +137,10 @@ class Supervisor:
     def can_start_without_eviction(self, model: Model) -> bool:
         """Whether a background request for the model would be served without the eviction of another one."""
         return self._scheduler.has_model(model.id) and self._scheduler.can_start_without_eviction(model.id)
+
+    def can_load(self, model: Model) -> bool:
+        """Whether the model could be loaded, if models that are not pinned leave."""
+        return self._scheduler.can_load(model.id, time.monotonic())
 
     def state(self, model: Model) -> ModelState:
         """Return the model's state as clients see it, with the progress of a load or download."""
@@ -185,6 +191,23 @@ class Supervisor:
         """Load the model as if a client had requested it. Raises Refusal."""
         async with self.lease(model):
             pass
+
+    def begin_load(self, model: Model, claim: Claim = PLAIN_CLAIM) -> None:
+        """Load the model as if a client had requested it, and do not wait for it. A failure is in its status."""
+        self.tasks.start(self._load_quietly(self.lease(model, None, claim)), f"load of {model.id}")
+
+    async def _load_quietly(self, lease: Lease) -> None:
+        with suppress(SparkdError):
+            async with lease:
+                pass
+
+    def unload(self, model: Model) -> None:
+        """Stop the model, once no request uses it or waits for it."""
+        self.carry_out(self._scheduler.on_unload(model.id, time.monotonic()))
+
+    def begin_preloading(self) -> None:
+        """Load models with `preload`, now and whenever their memory is free. Call it when sparkd serves."""
+        self.carry_out(self._scheduler.on_serving(self._preload_check.is_on_disk, time.monotonic()))
 
     async def stop(self, model: Model) -> None:
         """Drain and stop the model; return once nothing of it is left."""

@@ -139,16 +139,6 @@ def test_no_keys_beyond_loopback_is_wrong_whoever_opened_the_door() -> None:
     assert check_with(access_checks.check_api_keys, status=None, catalogue=planned)[0] == "error"
 
 
-def test_a_policy_for_a_key_that_does_not_exist_is_reported() -> None:
-    keys = KeyFile(Path("/keys"), 0o600, names=frozenset({"ada"}))
-    right = replace(INSTALLED, key_file=keys, policies=("ada", "owner"))
-    assert not list(access_checks.check_key_policies(replace(HEALTHY, catalogue=right)))
-    wrong = replace(right, policies=("adda",))
-    level, found, fix = check_with(access_checks.check_key_policies, catalogue=wrong)
-    assert (level, "[keys.adda]" in found, '"ada"' in found) == ("warning", True, True)
-    assert fix == "rename the table, or add the key to the key file"
-
-
 def test_a_key_file_that_others_can_read_is_wrong() -> None:
     def check_key_file(keys: KeyFile) -> tuple[str, str, str]:
         return check_with(access_checks.check_api_keys, catalogue=replace(INSTALLED, key_file=keys))

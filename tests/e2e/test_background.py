@@ -1,69 +1,63 @@
-"""Requests that nobody waits for, over HTTP: nothing of another user's is unloaded for them."""
+"""Requests in the background and limits per key, with the whole daemon: nobody's model is unloaded for a title."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import httpx
 
+from sparkd.catalog.reading import read_catalogue
 from tests.e2e.conftest import Build
-from tests.e2e.sparkd_process import SparkdProcess, engine
+from tests.e2e.sparkd_process import engine
+from tests.models import CLONE
 
-TITLE = "### Task:\nGenerate a concise, 3-5 word title with an emoji summarizing the chat history.\n"
-RULES = {"title": {"prompts": ["### Task:\nGenerate a concise"], "background": True}}
+RULE = next(rule for rule in read_catalogue(CLONE / "models.toml").clients if rule.name == "open-webui-tasks")
+CLIENTS = {RULE.name: {"prompts": list(RULE.prompts), "shape": RULE.shape, "background": True}}
+TITLE = f"{RULE.prompts[0]} with an emoji summarizing the chat history."
+SIZES = {"memory": {"total": "10 GiB", "reserve": 0, "learn": False}}
 
 
-def ask_title(sparkd: SparkdProcess, model: str, timeout: float = 60) -> httpx.Response:
-    """Send the request for a title as Open WebUI does, after a chat with this model."""
+def ask_for_title(url: str, model: str) -> httpx.Response:
+    """What Open WebUI sends after the first answer of a chat."""
     body = {"model": model, "messages": [{"role": "user", "content": TITLE}], "stream": False}
-    return httpx.post(f"{sparkd.url}/v1/chat/completions", json=body, timeout=timeout)
+    return httpx.post(f"{url}/v1/chat/completions", json=body, timeout=60)
 
 
-def test_a_title_comes_from_the_utility_model_while_another_users_model_is_loaded(build: Build) -> None:
-    sparkd = build(
-        {
-            "mine": engine(memory="6 GiB", tasks=["generate"]),
-            "theirs": engine(memory="6 GiB", tasks=["generate"]),
-            "utility": engine(memory="1 GiB", tasks=["generate"], lifecycle="utility"),
-        },
-        clients=RULES,
-    )
-    assert sparkd.chat("utility").status_code == 200
-    assert sparkd.chat("theirs").status_code == 200
-    for _ in range(3):
-        answer = ask_title(sparkd, "mine")
-        assert answer.status_code == 200
-        assert answer.headers["x-sparkd-served-by"] == "utility"
-        assert answer.headers["x-sparkd-rewrites"].startswith("background")
-    assert sparkd.model("theirs").state == "ready"
-    assert sparkd.model("mine").state == "stopped"
-    assert "Stopping model" not in sparkd.log()
+def models(**utility: Any) -> dict[str, Any]:
+    return {
+        "big": engine(memory="8 GiB"),
+        "other": engine(memory="8 GiB"),
+        "tiny": engine(memory="1 GiB", lifecycle="utility", **utility),
+    }
 
 
-def test_without_a_utility_model_the_loaded_one_answers(build: Build) -> None:
-    sparkd = build(
-        {
-            "mine": engine(memory="6 GiB", tasks=["generate"]),
-            "theirs": engine(memory="6 GiB", tasks=["generate"]),
-        },
-        clients=RULES,
-    )
-    assert sparkd.chat("theirs").status_code == 200
-    assert ask_title(sparkd, "mine").headers["x-sparkd-served-by"] == "theirs"
-    assert sparkd.chat("mine").status_code == 200  # a user's own request loads its model
-    assert sparkd.model("theirs").state == "stopped"
+def test_a_title_for_a_model_that_is_not_loaded_comes_from_the_utility_model(build: Build) -> None:
+    sparkd = build(models(), clients=CLIENTS, **SIZES)
+    assert sparkd.chat("big").status_code == 200
+    pid = sparkd.model("big").pid
+    answer = ask_for_title(sparkd.url, "other")
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["x-sparkd-served-by"] == "tiny"
+    assert answer.json()["model"] == "other"
+    assert (sparkd.model("big").state, sparkd.model("big").pid) == ("ready", pid)
+    assert sparkd.model("other").state == "stopped"
 
 
-def test_a_title_that_no_other_model_can_write_is_put_off(build: Build) -> None:
-    sparkd = build(
-        {
-            "mine": engine(memory="6 GiB"),
-            "theirs": engine(memory="6 GiB"),
-        },  # sparkd does not know what they do
-        clients=RULES,
-        queue={"on_busy": "reject"},
-    )
-    assert sparkd.chat("theirs").status_code == 200
-    answer = ask_title(sparkd, "mine")
-    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "background")
-    assert 1 <= int(answer.headers["retry-after"]) <= 60
-    assert sparkd.model("theirs").state == "ready"
-    assert "Stopping model" not in sparkd.log()
+def test_without_a_utility_model_it_comes_from_the_loaded_model(build: Build) -> None:
+    sparkd = build({"big": engine(memory="8 GiB"), "other": engine(memory="8 GiB")}, clients=CLIENTS, **SIZES)
+    assert sparkd.chat("big").status_code == 200
+    answer = ask_for_title(sparkd.url, "other")
+    assert (answer.status_code, answer.headers["x-sparkd-served-by"]) == (200, "big")
+    assert (sparkd.model("big").state, sparkd.model("other").state) == ("ready", "stopped")
+
+
+def test_a_reload_changes_what_a_key_may_do(build: Build, folder: Path) -> None:
+    (folder / "keys").write_text("ann: secret\n")
+    server = {"listen": "127.0.0.1:0", "api_key_file": "keys"}
+    sparkd = build({"big": engine(), "other": engine()}, server=server, keys={"ann": {"models": ["big"]}})
+    client = sparkd.openai(api_key="secret")
+    assert [model.id for model in client.models.list()] == ["big"]
+    sparkd.catalogue.write_text(sparkd.catalogue.read_text().replace('"big",\n]', '"big",\n    "other",\n]'))
+    assert sparkd.sparkctl("reload").returncode == 0
+    assert {model.id for model in client.models.list()} == {"big", "other"}

@@ -22,7 +22,7 @@ from sparkd.gateway import Gateway
 from sparkd.gateway.keys import Keys
 from sparkd.gateway.server import HttpServer
 from sparkd.hub.messages import Progress
-from sparkd.scheduling.claim import Claim
+from sparkd.scheduling.claim import PLAIN_CLAIM, Claim
 from sparkd.scheduling.forecast import Forecast
 from sparkd.scheduling.lifecycle import Residency
 from sparkd.scheduling.model_state import ModelState
@@ -115,14 +115,15 @@ class Supervisor:
     granted: int = 0
     held: int = 0
     asked: list[str] = field(default_factory=list)
-    claims: list[Claim] = field(default_factory=list)
-    loaded: set[str] | None = None
-    startable: set[str] = field(default_factory=set)
     residencies: dict[str, Residency] = field(default_factory=dict)
+    startable: set[str] = field(default_factory=set)
+    claims: list[Claim] = field(default_factory=list)
     outcomes: list[int] = field(default_factory=list)
     forecast: Forecast | None = None
     pulled: list[str] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
+    loads: list[tuple[str, float | None]] = field(default_factory=list)
+    unfit: set[str] = field(default_factory=set)
     progress: Progress | None = None
     statuses: tuple[ModelStatus, ...] = ()
     download: Callable[[], Awaitable[None]] | None = None
@@ -158,6 +159,18 @@ class Supervisor:
         """Recorded."""
         self.stopped.append(wanted.id)
 
+    def can_load(self, wanted: Model) -> bool:
+        """Whether it is not among those that do not fit."""
+        return wanted.id not in self.unfit
+
+    def begin_load(self, wanted: Model, claim: Claim = PLAIN_CLAIM) -> None:
+        """Recorded."""
+        self.loads.append((wanted.id, claim.keep_alive))
+
+    def unload(self, wanted: Model) -> None:
+        """Recorded."""
+        self.stopped.append(wanted.id)
+
     def state(self, wanted: Model) -> ModelState:
         """The same, without more details."""
         residency = self.residency(wanted)
@@ -165,18 +178,18 @@ class Supervisor:
 
     def lease(self, wanted: Model, request: EngineRequest | None, claim: Claim) -> Lease:  # noqa: ARG002
         """A lease that has not been requested yet."""
-        self.asked.append(wanted.id)
         self.claims.append(claim)
+        self.asked.append(wanted.id)
         return Lease(self)
-
-    def ready_upstream(self, wanted: Model) -> Upstream | None:
-        """The upstream, once ready, if the test has not said which models are loaded."""
-        is_loaded = self.ready.is_set() if self.loaded is None else wanted.id in self.loaded
-        return self.upstream if is_loaded else None
 
     def can_start_without_eviction(self, wanted: Model) -> bool:
         """As set by the test."""
         return wanted.id in self.startable
+
+    def ready_upstream(self, wanted: Model) -> Upstream | None:
+        """The upstream, once ready, unless the test has set that this model is not loaded."""
+        is_loaded = self.residencies.get(wanted.id, "loaded") == "loaded"
+        return self.upstream if self.ready.is_set() and is_loaded else None
 
 
 async def until(condition: Callable[[], bool], within: float = 5.0) -> None:

@@ -168,6 +168,14 @@ class Harness:
     def stop(self, model: str) -> None:
         self.apply(self.scheduler.on_stop(model, self.now))
 
+    def unload(self, model: str) -> None:
+        """An operator needs the model no longer."""
+        self.apply(self.scheduler.on_unload(model, self.now))
+
+    def serve(self) -> None:
+        """sparkd serves from now on. Every model is on disk."""
+        self.apply(self.scheduler.on_serving(lambda _: True, self.now))
+
     def retry(self, model: str) -> None:
         self.apply(self.scheduler.on_retry(model, self.now))
 

@@ -25,6 +25,7 @@ CLAIMS = st.builds(
     client=st.sampled_from(["", "laptop", "phone"]),
     priority=st.sampled_from(["low", "normal", "high"]),
     background=st.sampled_from([False, False, True]),
+    keep_alive=st.sampled_from([None, None, 0.0, 20.0, float("inf")]),
 )
 
 
@@ -35,8 +36,9 @@ class Promises(RuleBasedStateMachine):
         reject=st.booleans(),
         idle=st.sampled_from([0.0, 40.0]),
         residency=st.sampled_from([None, 0.0, 30.0]),
+        preload=st.booleans(),
     )
-    def build(self, reject: bool, idle: float, residency: float | None) -> None:
+    def build(self, *, reject: bool, idle: float, residency: float | None, preload: bool) -> None:
         times: dict[str, Any] = {
             "idle_timeout": idle,
             "min_residency": residency,
@@ -46,7 +48,7 @@ class Promises(RuleBasedStateMachine):
         self.harness = CheckedHarness(
             (
                 a_model("a", 50 * GIB, **times),
-                a_model("b", 30 * GIB, **times),
+                a_model("b", 30 * GIB, preload=preload, **times),
                 a_model("c", 80 * GIB, **times),
                 a_model("utility", 20 * GIB, lifecycle="utility", **times),
                 a_model("exclusive", 90 * GIB, lifecycle="exclusive", **times),
@@ -64,8 +66,9 @@ class Promises(RuleBasedStateMachine):
             preparable=frozenset(MODELS) - {"b"},
         )
         self.harness.memory_used = {}
-        self.harness.places = {}
+        self.harness.places, self.harness.wanted_at = {}, {}
         self.asked: dict[int, float] = {}
+        self.harness.serve()
 
     # Clients
 
@@ -136,6 +139,10 @@ class Promises(RuleBasedStateMachine):
     @rule(model=st.sampled_from(MODELS))
     def the_operator_stops(self, model: str) -> None:
         self.harness.stop(model)
+
+    @rule(model=st.sampled_from(MODELS))
+    def the_operator_unloads(self, model: str) -> None:
+        self.harness.unload(model)
 
     @rule(
         gone=st.sets(st.sampled_from(MODELS), max_size=2),

@@ -6,16 +6,11 @@ from typing import Final
 
 from sparkd.catalog.addresses import WILDCARDS, exposed_addresses
 from sparkd.catalog.hosts import HostList, normalize_address, parse_authority
-from sparkd.catalog.messages import join_key
-from sparkd.catalog.nearest import did_you_mean
 from sparkd.cli.doctor import machine_checks
 from sparkd.cli.doctor.facts import Facts, Finding, Findings, PortState
 
 HOST_IN_CONTAINERS: Final = "host.docker.internal"
 """The name that containers have for this machine, with Docker's `--add-host host.docker.internal:host-gateway`."""
-
-OWNER: Final = "owner"
-"""The key that install.sh makes. The shipped catalogue has a table for it, and not everybody has the key."""
 
 DROP_IN: Final = "/etc/systemd/system/sparkd.socket.d"
 
@@ -91,23 +86,9 @@ def check_api_keys(facts: Facts) -> Findings:
     else:
         message = f"in {key_file.path}" + ("" if key_file.mode is None else ", not readable by other users")
         yield Finding(check="api keys", level="ok", message=message)
-
-
-def check_key_policies(facts: Facts) -> Findings:
-    """Whether every `[keys.<name>]` has the name of a key: a misspelt one limits nothing."""
-    catalogue = facts.catalogue
-    names = catalogue.key_file.names if catalogue and catalogue.key_file else None
-    if catalogue is None or not names:
-        return
-    for policy in catalogue.policies:
-        if policy not in names and policy != OWNER:
-            yield Finding(
-                check="api keys",
-                level="warning",
-                message=f"the catalogue has [{join_key('keys', policy)}], and no key has that name"
-                f"{did_you_mean(policy, names)}",
-                fix="rename the table, or add the key to the key file",
-            )
+    for message in key_file.unmatched if key_file is not None else ():
+        fix = "edit the catalogue or the file with the keys, then run `sparkctl reload`"
+        yield Finding(check="api keys", level="warning", message=message, fix=fix)
 
 
 def check_containers(facts: Facts) -> Findings:

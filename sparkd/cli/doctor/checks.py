@@ -163,7 +163,6 @@ CHECKS: Final[tuple[Callable[[Facts], Findings], ...]] = (
     machine_checks.check_delegation,
     access_checks.check_port,
     access_checks.check_api_keys,
-    access_checks.check_key_policies,
     access_checks.check_containers,
     machine_checks.check_gpu,
     machine_checks.check_memory,

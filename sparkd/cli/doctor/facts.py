@@ -44,13 +44,13 @@ class UnitState:
 class KeyFile:
     """The API key file. `mode` is None if unknown, `problem` is why the daemon could not read it.
 
-    `names` are those of its keys, None if unknown.
+    `unmatched` says which keys and tables of the catalogue have no counterpart.
     """
 
     path: Path
     mode: int | None = None
     problem: str | None = None
-    names: frozenset[str] | None = None
+    unmatched: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +110,13 @@ class Delegation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogueFacts:
-    """What the catalogue refers to. `hosts` is `server.hosts`, `policies` has the names in `[keys.<name>]`."""
+    """What the catalogue refers to. `hosts` is `server.hosts`."""
 
     enabled: int = 0
     disabled: int = 0
     key_file: KeyFile | None = None
     ports: tuple[PortState, ...] = ()
     hosts: tuple[str, ...] = ()
-    policies: tuple[str, ...] = ()
     disks: tuple[DiskSpace, ...] = ()
     readiness: Readiness = Readiness()
 

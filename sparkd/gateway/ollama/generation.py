@@ -16,6 +16,7 @@ from sparkd.errors import InvalidRequest
 from sparkd.gateway.body import ClientDisconnected
 from sparkd.gateway.disconnect import run_while_connected
 from sparkd.gateway.endpoints import respond
+from sparkd.gateway.key_policies import check_allowed
 from sparkd.gateway.ollama.translation import OllamaTranslation
 from sparkd.gateway.prepared_request import PreparedRequest
 from sparkd.gateway.request_head import RequestHead, request_head
@@ -56,7 +57,7 @@ class Generation:
             await gateway.forwarding(prepared, scope["extensions"].pop(EXTENSION)).run()
         except ClientDisconnected:
             return
-        if translated.keep_alive == 0 and gateway.access.may_operate(request):
+        if translated.keep_alive == 0:
             await _unload_if_idle(gateway, model)
 
 
@@ -73,12 +74,11 @@ async def read_object(gateway: Gateway, request: RequestHead, receive: Receive) 
 
 
 def find_model(gateway: Gateway, request: RequestHead, name: str) -> Model:
-    """The model that a client means. Raises ModelNotFound, ModelDisabled and ModelForbidden."""
+    """The model that a client means. Raises ModelNotFound, ModelDisabled and ModelNotAllowed."""
     found = gateway.catalogue.resolve_or_default(name)
     if found is None:
         raise InvalidRequest("The request names no model. Set `model`.", param="model")
-    if request.account is not None:
-        request.account.check_model(found.model)
+    check_allowed(request.policy, found.model)
     return found.model
 
 
@@ -98,10 +98,9 @@ def _prepare(
 
 
 async def _load(gateway: Gateway, model: Model, translated: TranslatedRequest, request: Request) -> Response:
-    """Load or unload the model, for a request without a prompt. Raises Refusal, KeyLimitReached, OperatorRequired."""
+    """Load or unload the model, for a request without a prompt."""
     is_unload = translated.keep_alive == 0
     if is_unload:
-        gateway.access.require_operator(request_head(request.scope))
         await _unload_if_idle(gateway, model)
     else:
         await run_while_connected(
@@ -123,12 +122,11 @@ async def _unload_if_idle(gateway: Gateway, model: Model) -> None:
 
 
 async def _wait_until_loaded(gateway: Gateway, model: Model, head: RequestHead) -> None:
+    counted = gateway.limits.count(head.policy)
     lease = gateway.host.lease(model, None, head.claim(model))
-    if head.account is not None:
-        head.account.acquire()
     try:
         await lease.wait()
     finally:
         lease.release()
-        if head.account is not None:
-            head.account.release()
+        if counted is not None:
+            counted.release()

@@ -7,6 +7,7 @@ from typing import Protocol
 from sparkd.catalog.definitions import Model
 from sparkd.gateway.forwarding import Lender
 from sparkd.hub.messages import Progress
+from sparkd.scheduling.claim import PLAIN_CLAIM, Claim
 from sparkd.scheduling.status import Status
 
 
@@ -32,6 +33,18 @@ class Host(Lender, Protocol):
 
     def status(self) -> Status:
         """The current status of the daemon."""
+        ...
+
+    def can_load(self, model: Model) -> bool:
+        """Whether the model could be loaded, if models that are not pinned leave."""
+        ...
+
+    def begin_load(self, model: Model, claim: Claim = PLAIN_CLAIM) -> None:
+        """Load the model as if a client had requested it, and do not wait for it."""
+        ...
+
+    def unload(self, model: Model) -> None:
+        """Stop the model, once no request uses it or waits for it."""
         ...
 
     async def stop(self, model: Model) -> None:

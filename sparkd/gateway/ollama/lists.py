@@ -31,15 +31,16 @@ async def version(request: Request) -> Response:
 
 
 async def tags(request: Request) -> Response:
-    """Every enabled model that the client may use."""
-    known = await _read_facts(request)
+    """Every enabled model."""
+    gateway = _gateway(request)
+    known = await _read_allowed(gateway, request)
     return respond(request, encode({"models": [cards.tag(facts) for facts in known.values()]}))
 
 
 async def ps(request: Request) -> Response:
-    """The models that are ready and that the client may use."""
+    """The models that are ready."""
     gateway = _gateway(request)
-    known = await _read_facts(request)
+    known = await _read_allowed(gateway, request)
     now = time.time()
     entries = []
     for status in gateway.host.status().models:
@@ -55,11 +56,10 @@ async def ps(request: Request) -> Response:
 
 
 async def show(request: Request) -> Response:
-    """One model. Raises InvalidRequest, ModelNotFound, ModelDisabled and ModelForbidden."""
+    """One model. Raises InvalidRequest, ModelNotFound and ModelDisabled."""
     gateway = _gateway(request)
-    head = request_head(request.scope)
-    body = await read_object(gateway, head, request.receive)
-    model = find_model(gateway, head, read_name(body))
+    body = await read_object(gateway, request_head(request.scope), request.receive)
+    model = find_model(gateway, request_head(request.scope), read_name(body))
     known = await gateway.facts.read_all(gateway.catalogue)
     return respond(request, encode(cards.show(known[model.id])))
 
@@ -69,14 +69,12 @@ async def reject_owner_path(request: Request) -> Response:
     raise PathForbidden(describe_owner_path(request.url.path.split("/")[2]))
 
 
-async def _read_facts(request: Request) -> Mapping[str, ModelFacts]:
-    """The facts about the models that the client may use, by id."""
-    gateway = _gateway(request)
-    known = await gateway.facts.read_all(gateway.catalogue)
-    account = request_head(request.scope).account
-    if account is None or account.models is None:
+async def _read_allowed(gateway: Gateway, request: Request) -> Mapping[str, ModelFacts]:
+    """The facts about the enabled models that the key may use."""
+    known, policy = await gateway.facts.read_all(gateway.catalogue), request_head(request.scope).policy
+    if policy is None or policy.models is None:
         return known
-    return {id_: facts for id_, facts in known.items() if id_ in account.models}
+    return {id_: facts for id_, facts in known.items() if id_ in policy.models}
 
 
 def _gateway(request: Request) -> Gateway:

@@ -1,4 +1,4 @@
-"""Durations as Ollama's clients write them: `keep_alive` is a number of seconds or a text of Go's, such as "1h30m"."""
+"""Durations in requests: a number of seconds, or a text as in Go and Ollama, such as "1h30m"."""
 
 from __future__ import annotations
 
@@ -14,26 +14,31 @@ _number = re.compile(r"[0-9]+(?:\.[0-9]*)?")
 _LONGEST: Final = 64
 
 
-def keep_alive_seconds(value: object) -> float | None:
+def keep_alive_seconds(value: object, field: str = "keep_alive") -> float | None:
     """Seconds that a model is to stay loaded while it is idle: `math.inf` for any negative value, 0 to unload it.
 
-    None if the request does not say: the catalogue's `idle_timeout` then counts. Raises InvalidRequest.
+    None if the request does not say: the catalogue's `idle_timeout` then counts. `field` is where the value comes from.
+    Raises InvalidRequest.
     """
     if value is None or value == "":
         return None
-    if isinstance(value, str):
-        seconds = _parse(value.strip())
-    elif isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value):
-        seconds = float(value)
-    else:
-        seconds = None
+    seconds = duration_seconds(value)
     if seconds is None:
         raise InvalidRequest(
-            "`keep_alive` is not a duration. Send a number of seconds or a text such as "
+            f"`{field}` is not a duration. Send a number of seconds or a text such as "
             '"5m", "1h30m", "0" or "-1".',
-            param="keep_alive",
+            param=field,
         )
     return math.inf if seconds < 0 else seconds
+
+
+def duration_seconds(value: object) -> float | None:
+    """The seconds of a number or of a text such as "1h30m"; None if it is neither. Negative values are allowed."""
+    if isinstance(value, str):
+        return _parse(value.strip())
+    if isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value):
+        return float(value)
+    return None
 
 
 def _parse(text: str) -> float | None:
