@@ -39,6 +39,7 @@ from sparkd.scheduling.scheduler import Scheduler
 from sparkd.scheduling.status import Status
 from sparkd.supervising.alarm import Alarm
 from sparkd.supervising.crash_watch import CrashWatch
+from sparkd.supervising.disk_looks import DiskLooks
 from sparkd.supervising.downloads import Downloads
 from sparkd.supervising.forecasts import Forecasts
 from sparkd.supervising.launching import launcher_spec
@@ -90,6 +91,7 @@ class Supervisor:
         launchers = self.launchers = starter.launchers
         crashes = self.crashes = CrashWatch(lambda: self.catalogue.settings)
         self._tickets = Tickets()
+        self._disk_looks = DiskLooks()
         services = RunServices(
             lambda: self.catalogue,
             scheduler,
@@ -139,8 +141,11 @@ class Supervisor:
         return self._scheduler.has_model(model.id) and self._scheduler.can_start_without_eviction(model.id)
 
     def can_load(self, model: Model) -> bool:
-        """Whether the model could be loaded, if models that are not pinned leave."""
-        return self._scheduler.can_load(model.id, time.monotonic())
+        """Whether a request could load the model: it is on disk, has not failed, and fits beside what must stay."""
+        if not (self._scheduler.has_model(model.id) and self._scheduler.can_load(model.id, time.monotonic())):
+            return False
+        is_on_disk = self.downloads.is_on_disk(model)
+        return is_on_disk or self._disk_looks.is_complete(model, self.catalogue.folder("models"))
 
     def state(self, model: Model) -> ModelState:
         """Return the model's state as clients see it, with the progress of a load or download."""

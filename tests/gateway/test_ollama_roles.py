@@ -10,8 +10,8 @@ import pytest
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.key_rules import KeyRules
+from sparkd.catalog.reading.keys import Keys
 from sparkd.catalog.settings import Settings
-from sparkd.gateway.keys import Keys
 from sparkd.scheduling.status import ModelStatus
 from tests.gateway.engines import request
 from tests.gateway.gateways import catalogue, house, model, run, until

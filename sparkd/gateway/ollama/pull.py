@@ -41,7 +41,7 @@ async def pull(request: Request) -> Response:
     head = request_head(request.scope)
     gateway.access.require_operator(head)
     body = await read_object(gateway, head, request.receive)
-    model = find_model(gateway, head, read_name(body))
+    model = find_model(gateway, head, read_name(body)).model
     head.model = model.id
     if read_flag(body, "stream") is not False:
         response = StreamingResponse(_report(gateway, model, head), media_type="application/x-ndjson")
