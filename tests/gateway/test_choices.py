@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Set
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.key_rules import KeyRules
 from sparkd.catalog.reading.keys import Keys
@@ -310,15 +308,8 @@ def test_operators_load_and_unload_what_would_serve_a_request() -> None:
 
 
 def test_a_key_for_some_models_gets_these_alone_from_a_choice() -> None:
-    rules = {"child": KeyRules(name="child", models=("able", "vectors"))}
-    models = Catalogue(
-        path=Path("models.toml"),
-        settings=Settings(),
-        models={each.id: each for each in MODELS},
-        runtimes={},
-        choices=CHOICES,
-        keys=rules,
-    )
+    rules = KeyRules(name="child", models=("able", "vectors"))
+    models = catalogue(*MODELS, choices=CHOICES, keys=[rules])
     key = "authorization: Bearer secret\r\n"
 
     async def test() -> None:
