@@ -182,11 +182,10 @@ class _Daemon:
         launcher_watch = asyncio.create_task(resources.watch_launchers(), name="launcher watch")
         for watch in (memory_watch, launcher_watch):
             tasks.watch(watch)
+        self._supervisor.holds.restore()
         await self._open()
         tasks.failure.add_done_callback(lambda _: self._stop.set())
-        heartbeat = asyncio.create_task(
-            self._systemd.send_heartbeats(self._headline), name="systemd heartbeats"
-        )
+        heartbeat = asyncio.create_task(self._systemd.send_heartbeats(self._headline), name="heartbeats")
         tasks.watch(heartbeat)
         await self._wait_until_stopped()
         if tasks.failure.done():

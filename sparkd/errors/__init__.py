@@ -31,12 +31,15 @@
     │   ├── Unauthorized        401
     │   ├── ModelDisabled       403
     │   ├── AccessDenied        403  without API keys: a host name or a web page that is not listed
+    │   ├── OperatorRequired    403  the API key may not load, unload or hold models
     │   ├── PathForbidden       403
     │   ├── ModelNotFound       404
     │   ├── LogNotFound         404
+    │   ├── HoldNotFound        404
     │   ├── PathNotFound        404
     │   ├── MethodNotAllowed    405
     │   ├── RequestTimeout      408
+    │   ├── HoldConflict        409  a hold is in the way of another hold, or of the end of its model
     │   ├── FilesInUse          409  the files of a running model cannot be removed
     │   ├── BodyTooLarge        413
     │   ├── EncodingNotSupported    415  its content encoding
@@ -48,6 +51,7 @@
     │   ├── QueueFull           429  the queue is full
     │   ├── WaitTimeout         503  the model was not ready within `max_wait`
     │   ├── BackgroundPutOff    503  a background request would have had to evict a model
+    │   ├── ModelHeld           503  the model does not fit beside one that somebody holds
     │   ├── ModelStopped        503  an operator stopped the model while the request waited
     │   ├── ModelFailed         503  the model's process failed and is in backoff or quarantine
     │   ├── ModelNotLoaded      503  a request that does not load it needs it
@@ -100,7 +104,9 @@ from sparkd.errors.requests import (
     EncodingNotSupported,
     EngineRejected,
     HeadersTooLarge,
+    HoldConflict,
     Holder,
+    HoldNotFound,
     ImagesNotSupported,
     InsufficientMemory,
     InvalidRequest,
@@ -111,10 +117,12 @@ from sparkd.errors.requests import (
     ModelBusy,
     ModelDisabled,
     ModelFailed,
+    ModelHeld,
     ModelNotFound,
     ModelNotLoaded,
     ModelStopped,
     NotSupported,
+    OperatorRequired,
     PathForbidden,
     PathNotFound,
     QueueFull,
@@ -151,6 +159,8 @@ __all__ = [
     "FilesMissing",
     "HandoverError",
     "HeadersTooLarge",
+    "HoldConflict",
+    "HoldNotFound",
     "Holder",
     "ImagesNotSupported",
     "InsufficientMemory",
@@ -165,12 +175,14 @@ __all__ = [
     "ModelDisabled",
     "ModelDownloading",
     "ModelFailed",
+    "ModelHeld",
     "ModelNotAdded",
     "ModelNotFound",
     "ModelNotLoaded",
     "ModelStopped",
     "NoAnswer",
     "NotSupported",
+    "OperatorRequired",
     "PathForbidden",
     "PathNotFound",
     "ProbeError",

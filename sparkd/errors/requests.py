@@ -75,6 +75,28 @@ class AccessDenied(RequestError):
     code = "access_denied"
 
 
+class OperatorRequired(RequestError):
+    """The API key may send requests, but not load, unload or hold models."""
+
+    status = 403
+    type = "permission_error"
+    code = "operator_required"
+
+
+class HoldConflict(RequestError):
+    """A hold is in the way: of another hold, or of the end of its model."""
+
+    status = 409
+    code = "model_held"
+
+
+class HoldNotFound(RequestError):
+    """No hold has that id."""
+
+    status = 404
+    code = "hold_not_found"
+
+
 class PathForbidden(RequestError):
     """An engine path that clients must never reach."""
 
@@ -216,6 +238,12 @@ class BackgroundPutOff(Refusal):
     """A background request waited for a model that would have had to evict another one."""
 
     code = "background"
+
+
+class ModelHeld(Refusal):
+    """The model does not fit beside one that somebody holds."""
+
+    code = "model_held"
 
 
 class ModelStopped(Refusal):

@@ -22,7 +22,7 @@ from sparkd.catalog.hosts import (
     parse_origin,
 )
 from sparkd.catalog.settings import Server
-from sparkd.errors import AccessDenied, InvalidRequest
+from sparkd.errors import AccessDenied, InvalidRequest, OperatorRequired
 from sparkd.gateway.keys import KEY_HEADERS, Keys
 from sparkd.gateway.request_head import RequestHead
 
@@ -37,6 +37,9 @@ Neither is "null", the origin of a file in a browser: any web site can make a fr
 
 MAX_CACHED: Final = 300
 """Bytes of a header that is checked and remembered; a longer one is never allowed."""
+
+OPERATOR: Final = "owner"
+"""The name of the API key that may load, unload and hold models."""
 
 _SIMPLE_TYPES: Final = (b"", b"text/plain", b"application/x-www-form-urlencoded")
 """Content types that a page may send without a preflight, besides forms with files."""
@@ -79,6 +82,17 @@ class Access:
                     "This sparkd has no API keys, so web pages must send a content type that is not "
                     f'"{kind.decode("latin-1") or "missing"}". Send `Content-Type: application/json`.'
                 )
+
+    def may_operate(self, request: RequestHead) -> bool:
+        """Whether what has sent a request may load, unload and hold models. `check` must have admitted the request."""
+        return not self._needs_key or request.key == OPERATOR
+
+    def require_operator(self, request: RequestHead) -> None:
+        """Raise OperatorRequired unless what has sent a request may load, unload and hold models."""
+        if not self.may_operate(request):
+            raise OperatorRequired(
+                f'The API key "{request.key}" may not load, unload or hold models. Use the key "{OPERATOR}".'
+            )
 
     def check_names(self, request: RequestHead) -> None:
         """Without keys, check the names of this machine and of the page. Raises InvalidRequest and AccessDenied."""

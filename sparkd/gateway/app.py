@@ -5,6 +5,7 @@ Access is checked before a body is read and before anything is started.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Callable
 
@@ -21,11 +22,14 @@ from sparkd.gateway.body import STALL
 from sparkd.gateway.endpoints import Forward, KeyRequired, Model, Models, ModelsOfOne, preflight
 from sparkd.gateway.error_responses import EXCEPTION_HANDLERS
 from sparkd.gateway.forwarding import Forwarding, public_error
+from sparkd.gateway.holding import holding_routes
+from sparkd.gateway.keep_alive import apply_keep_alive
 from sparkd.gateway.keys import Keys
 from sparkd.gateway.model_list import ModelList
 from sparkd.gateway.ollama.facts import FactsCache
 from sparkd.gateway.ollama.interfaces import Host
 from sparkd.gateway.ollama.routes import ollama_routes
+from sparkd.gateway.operating import operating_routes
 from sparkd.gateway.paths import MAX_CACHED, Path, parse_path
 from sparkd.gateway.prepared_request import PreparedRequest, Preparer
 from sparkd.gateway.request_head import HEAD, RequestHead
@@ -59,6 +63,8 @@ def _routes() -> list[BaseRoute]:
                 Route("/v1", Overview),
                 *(Route(path, Version) for path in ("/version", "/v1/version")),
                 *(Route(f"/v1/{{name:path}}/{end}", ModelHealth) for end in ("health", "ping")),
+                *operating_routes(),  # /models/load, /models/unload
+                *holding_routes(),  # /models/hold
                 Route("/v1/models", Models),  # the catalogue
                 Route("/v1/models/{name:path}", Model),
                 Route("/v1/{name:path}/models", ModelsOfOne),  # for clients whose base URL is /v1/<model>
@@ -94,6 +100,7 @@ class Gateway:
         self.models = ModelList()
         self.facts = FactsCache()
         self.log = RequestLog()
+        self.loads: set[asyncio.Future[None]] = set()
         self.serve(catalogue, keys)
         self._app = Starlette(routes=_routes(), exception_handlers=EXCEPTION_HANDLERS)
         self._app.state.gateway = self
@@ -164,6 +171,8 @@ class Gateway:
                 'load it (`queue.probes = "reject"`). Any longer request loads it.'
             )
         claim = writer.request.claim(prepared.model)
+        if prepared.keep_alive is not None:
+            prepared, claim = apply_keep_alive(self.access, writer.request, prepared, claim)
         lease = self._supervisor.lease(prepared.model, prepared.request, claim)
         return Forwarding(prepared, lease, writer, self.log)
 

@@ -38,6 +38,7 @@ from sparkd.gateway.response_writer import ResponseWriter
 from sparkd.gateway.suitability import Suitability, check_has_body, check_media_type, check_method
 from sparkd.gateway.token_counting import TokenCount, find_counted_api, is_count
 from sparkd.rewriting import JsonBody, RequestRewriter, RewriteContext
+from sparkd.rewriting.keep_alive import read_keep_alive
 from sparkd.rewriting.prompt_check import check_prompt
 from sparkd.rewriting.rewrite_context import Api
 from sparkd.rewriting.summary import summarize
@@ -67,7 +68,8 @@ class PreparedRequest(Struct, frozen=True):
     `rewrites` names the rules that changed the request; `deferred_count` is to be applied once the engine is ready.
     `echo` is the name that the response must have for the model; None if it may keep the engine's. `count` answers a
     request that only counts tokens, without the model if need be. `is_probe`: it is not to load the model. `translate`
-    makes what writes the response in another API than the engine's.
+    makes what writes the response in another API than the engine's. `keep_alive` is how many seconds the model then
+    stays loaded while it is idle, and the field that says so; None if none does.
     """
 
     model: Model
@@ -78,6 +80,7 @@ class PreparedRequest(Struct, frozen=True):
     count: TokenCount | None = None
     is_probe: bool = False
     translate: Callable[[ResponseWriter], TranslatedAnswer] | None = None
+    keep_alive: tuple[float, str] | None = None
 
 
 class Preparer:
@@ -195,6 +198,7 @@ class Preparer:
             DeferredTokenCount.needed_for(context, body, rewritten.body),
             self._echo(model, body.model or named.asked),
             is_probe=self._rejects_probes and is_probe(named.api, body),
+            keep_alive=read_keep_alive(body),
         )
 
     def _prepare_count(

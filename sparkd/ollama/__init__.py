@@ -9,7 +9,6 @@ Pure: bytes and dicts in, bytes and dicts out. `sparkd/gateway/ollama` does the 
 | `answers`, `documents`, `tool_calls`, `times` | an engine's events or document into lines or a document |
 | `cards` | a model into its entry in `/api/tags`, `/api/ps` and `/api/show` |
 | `pulls` | a download into its lines |
-| `durations` | `keep_alive` |
 
 https://github.com/ollama/ollama/blob/main/docs/api.md
 """

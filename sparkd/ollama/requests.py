@@ -8,8 +8,8 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec import Struct
 
+from sparkd.catalog.durations import keep_alive_seconds
 from sparkd.errors import InvalidRequest
-from sparkd.ollama.durations import keep_alive_seconds
 from sparkd.ollama.fields import Fields, read_flag, read_images, read_list, read_text
 from sparkd.ollama.infill import fill_in, find_infill_template
 from sparkd.ollama.messages import make_turn, translate_messages

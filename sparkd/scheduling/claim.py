@@ -11,12 +11,14 @@ class Claim(Struct, frozen=True):
     """What a request brings into the queue.
 
     `client` identifies the client ("" if unknown): a client that returns gets its place in the queue back. A request
-    in the `background` never evicts a model.
+    in the `background` never evicts a model. `keep_alive` is how many seconds the model then stays loaded while it is
+    idle, infinity for as long as nothing needs its memory, None to leave that as it is.
     """
 
     client: str = ""
     priority: Priority = "normal"
     background: bool = False
+    keep_alive: float | None = None
 
 
 PLAIN_CLAIM = Claim()

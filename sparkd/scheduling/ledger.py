@@ -10,6 +10,7 @@ from msgspec import Struct, field, structs
 
 from sparkd.catalog.definitions import Model
 from sparkd.scheduling.claim import PLAIN_CLAIM, Claim
+from sparkd.scheduling.hold import Hold
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.memory import Basis
 from sparkd.scheduling.places import Places
@@ -50,7 +51,8 @@ class Entry(Struct, eq=False):
     `reason` why this one must stop. `killed`: the memory guard killed this run; `guard_kills`: how many runs it
     has killed. `withdrawn`: the model was removed from the catalogue, or disabled. `waiting_weight` and `leased_weight`
     are the sums of the weights of the requests that wait for it and use it: 0 if only background requests do.
-    `arrivals` is the sum of the times when the waiting requests arrived, each times its weight.
+    `arrivals` is the sum of the times when the waiting requests arrived, each times its weight. `idle_timeout` replaces
+    the model's own for this run, None if nobody asked for that. `holds` keep it loaded.
     """
 
     model: Model
@@ -78,6 +80,8 @@ class Entry(Struct, eq=False):
     waiting_weight: float = 0.0
     leased_weight: float = 0.0
     arrivals: float = 0.0
+    idle_timeout: float | None = None
+    holds: tuple[Hold, ...] = ()
     sessions: Sessions = field(default_factory=Sessions)
     _first: Ticket | None = None
     _urgency: float | None = None
@@ -96,6 +100,15 @@ class Entry(Struct, eq=False):
     def is_idle(self) -> bool:
         """Whether it is ready and not in use."""
         return self.state is State.READY and not self.leases
+
+    @property
+    def idle_limit(self) -> float:
+        """Seconds of idleness after which it is stopped, NEVER if it is not."""
+        if self.holds:
+            return NEVER
+        if self.idle_timeout is not None:
+            return self.idle_timeout
+        return NEVER if self.model.pinned else self.model.idle_timeout or NEVER
 
     @property
     def first(self) -> Ticket:
@@ -171,6 +184,7 @@ class Ledger:
         self.inactive: dict[str, Entry] = {}
         self.queue: OrderedDict[int, Ticket] = OrderedDict()
         self.leases: dict[int, tuple[Entry, int, float]] = {}
+        self.holds: dict[str, Hold] = {}
         self.preparation: Preparation | None = None
 
     def copy(self) -> Ledger:
@@ -243,6 +257,8 @@ class Ledger:
             entry.leased_weight += ticket.weight
             entry.sessions.add_use(ticket.weight, entry.leased_weight)
             entry.last_used = now
+            if ticket.claim.keep_alive is not None and not entry.model.pinned:
+                entry.idle_timeout = ticket.claim.keep_alive
 
     def end_lease(self, ticket_id: int, now: float) -> Entry:
         """End a lease and return its model's entry. A lease on an earlier run does not change the current one.

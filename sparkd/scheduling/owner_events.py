@@ -17,7 +17,7 @@ from sparkd.scheduling.run_events import RunEvents
 
 
 class OwnerEvents(RunEvents):
-    """Records what the owner does, and has the models. Scheduler, its subclass, adds requests and replacement."""
+    """Records what the owner does, and has the models. HoldEvents, its subclass, adds holds."""
 
     def __init__(
         self,
@@ -105,7 +105,13 @@ class OwnerEvents(RunEvents):
         self._refuse_waiting(entry, lambda: refusals.model_withdrawn_error(entry))
         self._evict(entry, now, "it was removed from the catalogue or disabled")
         self._clear_failures(entry, now)
+        for hold in entry.holds:
+            self._end_hold(hold)
         self._ledger.inactive.pop(entry.model.id, None)
+
+    def entry(self, model_id: str) -> Entry | None:
+        """The model's entry, None before its first request. Do not change it."""
+        return self._ledger.active.get(model_id) or self._ledger.inactive.get(model_id)
 
     def _find_or_add_entry(self, model_id: str) -> Entry:
         ledger = self._ledger

@@ -39,6 +39,7 @@ class SchedulingPolicy(BackgroundPolicy):
             ):  # otherwise a rival may need the memory of this model, which is idle now
                 self.deadline = min(self.deadline, idle_deadline(touched))
                 return self._take_actions()
+        self._end_expired_holds(now)
         self._refuse_expired(now)
         for entry in list(self._ledger.active.values()):
             self._advance(entry, now)
@@ -102,14 +103,15 @@ class SchedulingPolicy(BackgroundPolicy):
             self._ledger.grant_lease(entry, ticket_id, now)
             self._actions.append(Grant(ticket_id, entry.model.id, entry.run))
         if now >= idle_deadline(entry) and not self._starting_entry():
-            self._evict(entry, now, f"idle for {entry.model.idle_timeout:.0f} seconds")
+            limit = entry.idle_limit
+            self._evict(entry, now, f"idle for {limit:.0f} seconds" if limit else "it is to be unloaded")
 
     def _launch_next(self, now: float) -> list[Entry]:
         """Launch a model, or free memory, for the ticket of each lane whose turn it is and whose model is stopped.
 
         Return the models that are next in their lanes and must wait.
         """
-        waiting = self._ledger.waiting_models()
+        waiting = self._leave_out_blocked(self._ledger.waiting_models(), now)
         self._demand = measure_demand(waiting, self._ledger.max_wait)
         ahead: dict[bool, Entry] = {}
         heads: list[Entry] = []

@@ -11,11 +11,13 @@ from sparkd.errors import (
     InsufficientMemory,
     ModelBusy,
     ModelFailed,
+    ModelHeld,
     ModelStopped,
     QueueFull,
     ShuttingDown,
     WaitTimeout,
 )
+from sparkd.scheduling.hold import Hold
 from sparkd.scheduling.ledger import NEVER, Entry
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.memory import Budget
@@ -26,6 +28,9 @@ UPGRADE_RETRY = 2.0
 
 MEMORY_SHORTAGE_RETRY = 15.0
 """Seconds after which a client should retry, in case other programs have freed memory."""
+
+LONGEST_RETRY = 60.0
+"""Seconds after which a request that a hold blocks should be retried at the latest: the hold may end early."""
 
 BACKGROUND_RETRY = 60.0
 """Seconds after which a background request should be retried at the latest."""
@@ -55,14 +60,14 @@ def _describe_holder(entry: Entry, now: float) -> Holder:
     model = entry.model
     uptime = now - (entry.ready_at if entry.ready_at is not None else entry.since)
     idle = 0.0 if entry.leases or entry.ready_at is None else now - entry.last_used
-    stops = model.idle_timeout > 0 and not model.pinned
+    stops = entry.idle_limit < NEVER
     residency = model.min_residency or 0.0
     return Holder(
         model=model.id,
         state=entry.state,
         uptime=uptime,
         idle=idle,
-        release=max(model.idle_timeout - idle, residency - uptime, 0.0) if stops else None,
+        release=max(entry.idle_limit - idle, residency - uptime, 0.0) if stops else None,
         auto_stop=stops and uptime >= residency,
     )
 
@@ -99,6 +104,15 @@ def background_error(entry: Entry, residents: Sequence[Entry], now: float) -> Ba
         f'Model "{entry.model.id}" is not loaded{in_use}. '
         "A background request loads a model only into free memory. Retry later, or name a model that is loaded.",
         retry_after=min(BACKGROUND_RETRY, seconds_until_free(others, now)),
+    )
+
+
+def held_error(entry: Entry, hold: Hold, now: float) -> ModelHeld:
+    """Refuse because a hold on another model lasts longer than the request may wait."""
+    return ModelHeld(
+        f'Model "{entry.model.id}" cannot start: it does not fit beside "{hold.model}", which is '
+        f"{hold.describe(now)}. Wait for the end of the hold, or use a model that fits beside it.",
+        retry_after=min(LONGEST_RETRY, max(1.0, hold.ends - now)),
     )
 
 

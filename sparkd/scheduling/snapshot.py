@@ -33,6 +33,7 @@ class EntrySnapshot(Struct, frozen=True, kw_only=True):
     answer_time: float
     guard_kills: int
     sessions: Sessions
+    idle_timeout: float | None = None
 
 
 COPIED_FIELDS = tuple(name for name in EntrySnapshot.__struct_fields__ if name not in ("model", "state"))

@@ -74,7 +74,7 @@ class SchedulingSteps:
             entry.run = self._next_run()
         entry.has_process = True
         entry.ready_at, entry.urgent, entry.drain_deadline, entry.cause = None, False, NEVER, ""
-        entry.killed = False
+        entry.killed, entry.idle_timeout = False, None
         self._transition(entry, Event.LAUNCH, now)
         self._actions.append(Launch(entry.model.id, entry.run))
 

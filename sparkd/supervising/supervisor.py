@@ -38,6 +38,7 @@ from sparkd.scheduling.status import Status
 from sparkd.supervising.alarm import Alarm
 from sparkd.supervising.crash_watch import CrashWatch
 from sparkd.supervising.downloads import Downloads
+from sparkd.supervising.hold_book import HoldBook
 from sparkd.supervising.launching import launcher_spec
 from sparkd.supervising.lease import Lease
 from sparkd.supervising.memory_policy import MemoryPolicy
@@ -104,6 +105,7 @@ class Supervisor:
             scheduler, self.runs, watch, learning, launchers, services.catalogue, self.carry_out
         )
         self._alarm = Alarm(self._on_tick)
+        self.holds = HoldBook(self, scheduler, catalogue.folder("state") / "holds.json", tasks.watch)
         self._reporter = StatusReporter(
             scheduler, self.runs.launched, learning, downloads, launchers, crashes, self.started, replacements
         )
@@ -165,10 +167,23 @@ class Supervisor:
         async with self.lease(model):
             pass
 
+    def keep_alive(self, model: Model, seconds: float) -> None:
+        """Replace the idle timeout of the model, if it is loaded and not pinned. 0: unload it once it is idle."""
+        self.carry_out(self._scheduler.on_keep_alive(model.id, seconds, time.monotonic()))
+
+    def unload(self, model: Model) -> None:
+        """Stop the model once no request uses it or waits for it. Raises HoldConflict."""
+        self.carry_out(self._scheduler.on_unload(model.id, time.monotonic()))
+
     async def stop(self, model: Model) -> None:
-        """Drain and stop the model; return once nothing of it is left."""
+        """Drain and stop the model; return once nothing of it is left. Raises HoldConflict."""
+        self._scheduler.check_not_held(model.id, time.monotonic())
         self.downloads.stop(model)
         self.carry_out(self._scheduler.on_stop(model.id, time.monotonic()))
+        await self.wait_until_gone(model)
+
+    async def wait_until_gone(self, model: Model) -> None:
+        """Return once nothing is left of the model's current run."""
         entry = self._scheduler.entry(model.id)
         run = self.runs.launched.get(entry.run) if entry else None
         if run is not None:
@@ -217,6 +232,7 @@ class Supervisor:
 
     async def shut_down(self) -> None:
         """Reject waiting requests, finish the others, stop every model; return once nothing is left."""
+        self.holds.close()
         await self.downloads.close()
         self._watch.stop_waiting()
         self.carry_out(self._scheduler.on_shutdown(time.monotonic()))

@@ -17,12 +17,13 @@ from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.settings import Settings
 from sparkd.catalog.templates import UNKNOWN_TEMPLATE
-from sparkd.errors import Refusal
+from sparkd.errors import HoldConflict, HoldNotFound, Refusal
 from sparkd.gateway import Gateway
 from sparkd.gateway.keys import Keys
 from sparkd.gateway.server import HttpServer
 from sparkd.hub.messages import Progress
 from sparkd.scheduling.claim import Claim
+from sparkd.scheduling.hold import Hold
 from sparkd.scheduling.lifecycle import Residency
 from sparkd.scheduling.status import MemoryStatus, ModelStatus, QueueStatus, Status
 from sparkd.upstream.client import EngineRequest, Upstream
@@ -99,6 +100,46 @@ class Lease:
 
 
 @dataclass
+class Holds:
+    """Holds without a scheduler."""
+
+    begun: list[Hold] = field(default_factory=list)
+
+    def begin(
+        self, wanted: Model, seconds: float, *, owner: str = "", job: str = "", reason: str = ""
+    ) -> Hold:
+        """Added."""
+        hold = Hold(
+            id=f"hold-{len(self.begun)}",
+            model=wanted.id,
+            ends=time.monotonic() + seconds,
+            until=time.time() + seconds,
+            owner=owner,
+            job=job,
+            reason=reason,
+        )
+        self.begun.append(hold)
+        return hold
+
+    def find(self, hold_id: str) -> Hold:
+        """One of them."""
+        for hold in self.begun:
+            if hold.id == hold_id:
+                return hold
+        raise HoldNotFound("There is none.")
+
+    def end(self, hold_id: str, by: str) -> Hold:  # noqa: ARG002
+        """Removed."""
+        hold = self.find(hold_id)
+        self.begun.remove(hold)
+        return hold
+
+    def all(self) -> list[Hold]:
+        """All."""
+        return list(self.begun)
+
+
+@dataclass
 class Supervisor:
     """Grants leases of one upstream: at once, when `ready` is set, or never, raising `refusal`."""
 
@@ -112,7 +153,11 @@ class Supervisor:
     residencies: dict[str, Residency] = field(default_factory=dict)
     outcomes: list[int] = field(default_factory=list)
     pulled: list[str] = field(default_factory=list)
-    stopped: list[str] = field(default_factory=list)
+    kept: list[tuple[str, float]] = field(default_factory=list)
+    claims: list[Claim] = field(default_factory=list)
+    unloaded: list[str] = field(default_factory=list)
+    conflict: HoldConflict | None = None
+    holds: Holds = field(default_factory=Holds)
     progress: Progress | None = None
     statuses: tuple[ModelStatus, ...] = ()
     download: Callable[[], Awaitable[None]] | None = None
@@ -144,13 +189,23 @@ class Supervisor:
             version="0", pid=1, uptime=1.0, listen=(), memory=memory, queue=queue, models=self.statuses
         )
 
-    async def stop(self, wanted: Model) -> None:
+    def keep_alive(self, wanted: Model, seconds: float) -> None:
         """Recorded."""
-        self.stopped.append(wanted.id)
+        self.kept.append((wanted.id, seconds))
+
+    def unload(self, wanted: Model) -> None:
+        """Recorded, unless somebody holds the model."""
+        if self.conflict is not None:
+            raise self.conflict
+        self.unloaded.append(wanted.id)
+
+    async def wait_until_gone(self, _: Model) -> None:
+        """It is gone at once."""
 
     def lease(self, wanted: Model, request: EngineRequest | None, claim: Claim) -> Lease:  # noqa: ARG002
         """A lease that has not been requested yet."""
         self.asked.append(wanted.id)
+        self.claims.append(claim)
         return Lease(self)
 
     def ready_upstream(self, _: Model) -> Upstream | None:

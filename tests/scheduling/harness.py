@@ -22,6 +22,7 @@ from sparkd.scheduling.actions import (
     Terminate,
 )
 from sparkd.scheduling.claim import PLAIN_CLAIM, Claim
+from sparkd.scheduling.hold import Hold
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.memory import compute_budget, estimate_footprint
 from sparkd.scheduling.scheduler import Scheduler
@@ -75,6 +76,7 @@ class Harness:
     load_times: dict[str, float] = field(default_factory=dict)
     floor: int | None = None
     slots: int | None = None
+    holds: int = 0
 
     def __post_init__(self) -> None:
         self.scheduler = Scheduler(
@@ -161,6 +163,24 @@ class Harness:
 
     def shut_down(self) -> None:
         self.apply(self.scheduler.on_shutdown(self.now))
+
+    def hold(self, model: str, seconds: float, **fields: str) -> Hold:
+        """Somebody keeps the model; its load is a request of its own."""
+        number = self.holds = self.holds + 1
+        hold = Hold(
+            id=f"hold-{number}", model=model, ends=self.now + seconds, until=self.now + seconds, **fields
+        )
+        self.apply(self.scheduler.on_hold(hold, self.now))
+        return hold
+
+    def release(self, hold: Hold) -> None:
+        self.apply(self.scheduler.on_release(hold.id, self.now))
+
+    def keep_alive(self, model: str, seconds: float) -> None:
+        self.apply(self.scheduler.on_keep_alive(model, seconds, self.now))
+
+    def unload(self, model: str) -> None:
+        self.apply(self.scheduler.on_unload(model, self.now))
 
     # Shorthands
 

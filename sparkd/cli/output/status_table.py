@@ -172,7 +172,9 @@ def _render_models(models: Sequence[ModelStatus]) -> Table:
 def _render_idle_time_left(model: ModelStatus) -> str:
     if model.state != "ready":
         return "-"
-    if model.pinned:
+    if model.holds:
+        return f"held {format_duration(max(hold.seconds_left for hold in model.holds))}"
+    if model.pinned and model.idle_seconds_left is None:
         return "pinned"
     if model.idle_seconds_left is not None:
         return format_duration(model.idle_seconds_left)

@@ -25,6 +25,7 @@ from sparkd.ollama.documents import encode, loaded_document
 from sparkd.ollama.requests import Kind, TranslatedRequest, read_name, translate_request
 from sparkd.ollama.times import format_time
 from sparkd.rewriting import JsonBody
+from sparkd.scheduling.claim import Claim
 
 if TYPE_CHECKING:
     from sparkd.gateway.app import Gateway
@@ -57,8 +58,6 @@ class Generation:
             await gateway.forwarding(prepared, scope["extensions"].pop(EXTENSION)).run()
         except ClientDisconnected:
             return
-        if translated.keep_alive == 0:
-            await _unload_if_idle(gateway, model)
 
 
 async def read_object(gateway: Gateway, request: RequestHead, receive: Receive) -> dict[str, Any]:
@@ -93,18 +92,22 @@ def _prepare(
         request=structs.replace(engine, without=engine.without | _NOT_FORWARDED),
         rewrites=(*prepared.rewrites, *translated.rewrites),
         translate=partial(OllamaAnswer, translated, model.id),
+        keep_alive=None if translated.keep_alive is None else (translated.keep_alive, "keep_alive"),
     )
 
 
 async def _load(gateway: Gateway, model: Model, translated: TranslatedRequest, request: Request) -> Response:
     """Load or unload the model, for a request without a prompt."""
+    head = request_head(request.scope)
+    claim = head.claim(model)
     is_unload = translated.keep_alive == 0
     if is_unload:
-        await _unload_if_idle(gateway, model)
+        gateway.access.require_operator(head)
+        gateway.host.keep_alive(model, 0.0)
     else:
-        await run_while_connected(
-            request.receive, _wait_until_loaded(gateway, model, request_head(request.scope))
-        )
+        if translated.keep_alive is not None and gateway.access.may_operate(head):
+            claim = structs.replace(claim, keep_alive=translated.keep_alive)
+        await run_while_connected(request.receive, _wait_until_loaded(gateway, model, claim))
     document = loaded_document(
         translated.kind, translated.name, format_time(time.time()), "unload" if is_unload else "load"
     )
@@ -113,15 +116,8 @@ async def _load(gateway: Gateway, model: Model, translated: TranslatedRequest, r
     return respond(request, encode(document) + end, media_type=kind)
 
 
-async def _unload_if_idle(gateway: Gateway, model: Model) -> None:
-    """Stop the model, unless another request uses it or waits for it, or the owner has pinned it."""
-    status = gateway.host.status().model(model.id)
-    if status and status.state == "ready" and not (status.in_flight or status.waiting or status.pinned):
-        await gateway.host.stop(model)
-
-
-async def _wait_until_loaded(gateway: Gateway, model: Model, head: RequestHead) -> None:
-    lease = gateway.host.lease(model, None, head.claim(model))
+async def _wait_until_loaded(gateway: Gateway, model: Model, claim: Claim) -> None:
+    lease = gateway.host.lease(model, None, claim)
     try:
         await lease.wait()
     finally:

@@ -46,8 +46,8 @@ async def ps(request: Request) -> Response:
         if status.state != "ready" or facts is None:
             continue
         left = status.idle_seconds_left
-        if left is None and status.in_flight and not status.pinned:
-            left = gateway.catalogue.models[status.id].idle_timeout  # it is in use
+        if left is None and status.in_flight:
+            left = status.idle_timeout
         size = status.memory_used or status.footprint
         entries.append(cards.running(facts, now + left if left is not None else NEVER, size))
     return respond(request, encode({"models": entries}))

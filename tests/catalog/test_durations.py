@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sparkd.catalog.durations import keep_alive_seconds
 from sparkd.errors import InvalidRequest
-from sparkd.ollama.durations import keep_alive_seconds
 
 
 @pytest.mark.parametrize(
