@@ -67,7 +67,7 @@ async def release(request: Request) -> Response:
 
 
 def _name(head: RequestHead) -> str:
-    """Who the client is, "" if that is unknown."""
+    """The name of the client's key, or of its program; "" if both are unknown."""
     return head.key or head.client.name
 
 

@@ -44,7 +44,6 @@ SURROGATES_RULE = Rule("lone-surrogates", "always", lambda _: True, ALL_APIS, la
 RULES: tuple[Rule, ...] = (
     SURROGATES_RULE,
     MODEL_ID_RULE,
-    KEEP_ALIVE_RULE,
     Rule("strip", "strip", lambda context: context.model.rewriting.strip, GENERATING_APIS, strip_fields),
     *VALUE_RULES,
     Rule(
@@ -137,6 +136,7 @@ RULES: tuple[Rule, ...] = (
         CONVERSATION_APIS,
         disable_thinking,
     ),
+    KEEP_ALIVE_RULE,
 )
 """All rules, in the order in which they are applied."""
 

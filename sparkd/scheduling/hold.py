@@ -61,7 +61,7 @@ class HoldStatus(Struct, frozen=True, kw_only=True):
 
 
 class HoldRequest(Struct, frozen=True, kw_only=True):
-    """What `sparkctl hold` asks for: for how many seconds, and for whom, which job and why."""
+    """What `sparkctl hold` asks for: for how many seconds, and the owner, the job and the reason."""
 
     seconds: float
     owner: str = ""

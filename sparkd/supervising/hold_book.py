@@ -31,8 +31,8 @@ from sparkd.supervising.lease import Lease
 from sparkd.upstream.client import EngineRequest
 
 INTERVAL: Final = 5.0
-"""Seconds between two looks at whether a held model is loaded, and whether its hold has ended by the clock on the wall,
-which goes on while the machine is suspended."""
+"""Seconds between two checks of whether a held model is loaded, and of whether its hold has ended by the clock on the
+wall, which continues while the machine is suspended."""
 
 MAX_HOLDS: Final = 100
 """Holds at once."""
@@ -160,7 +160,7 @@ class HoldBook:
                 continue
             self._keep_loaded(model.id)
         if restored := self.all():
-            logger.info("Holds that go on: %d", len(restored))
+            logger.info("Holds that continue: %d", len(restored))
 
     def close(self) -> None:
         """Load no model any more."""

@@ -21,6 +21,7 @@ from tests.scheduling.harness import Harness
 
 BUDGET = 100 * GIB
 FLOOR = 5 * GIB
+UNLOADED = "it is to be unloaded"
 
 
 class CheckedHarness(Harness):
@@ -133,6 +134,11 @@ class CheckedHarness(Harness):
     def check_start_ended(self, model: str, reason: str) -> None:
         """A start outlives its clients, unless the operator ends it or another model needs its memory."""
         causes = ("the operator", "its definition", "it was removed", "sparkd is stopping", "start timeout")
+        if reason == UNLOADED:
+            assert not any(
+                self.tickets[ticket] == model and self.is_waiting(ticket) for ticket in self.tickets
+            ), "unloaded although a request waits for it"
+            return
         if reason.startswith(causes):
             return
         assert reason.startswith("no request waits for it"), f"a start was ended: {reason}"
@@ -164,6 +170,10 @@ class CheckedHarness(Harness):
             assert self.is_wanted(reason.rpartition(" ")[2]), "evicted for the background, or for nobody"
         if process.healthy and reason.startswith(("making room", "idle")):
             assert process.model != "pinned", "policy evicted a pinned model"
+        if process.healthy and reason.startswith(("making room", "idle", UNLOADED)):
+            assert not entry.holds, "policy evicted a held model"
+        if process.healthy and reason == UNLOADED:
+            assert run not in self.granted.values(), "unloaded under a lease"
         if reason.startswith(("making room", "idle")):
             starting = [
                 other for other in self.processes.values() if not other.healthy and not other.terminated
