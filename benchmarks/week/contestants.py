@@ -27,7 +27,10 @@ OLLAMA_KEEPS = 300.0
 class Sparkd:
     """sparkd's scheduler, driven as its supervisor does, with the catalogue's default settings."""
 
-    def __init__(self, simulation: Simulation) -> None:
+    def __init__(
+        self, simulation: Simulation, load_time: Callable[[Model], float | None] | None = None
+    ) -> None:
+        """`load_time`: what the daemon knows about a model's last load; by default what the next one will take."""
         self._simulation = simulation
         defaults = {name: getattr(Defaults(), name) for name in Defaults.__struct_fields__}
         models = {
@@ -48,7 +51,7 @@ class Sparkd:
             budget=budget,
             footprint=lambda model, budget: estimate_footprint(model, budget, lambda _: None),
             settings=Settings(),
-            load_time=lambda model: simulation.load_time(model.id),
+            load_time=load_time or (lambda model: simulation.load_time(model.id)),
         )
         self._clients: dict[int, tuple[Granter, Refuser]] = {}
         self._next_tick = NEVER

@@ -17,6 +17,8 @@ from sparkd.cli.output.status_table import describe_state
 from sparkd.cli.output.terminal import stderr_console
 from sparkd.control.client import ControlClient, find_socket
 from sparkd.errors import SparkdError
+from sparkd.scheduling.forecast_text import describe_forecast
+from sparkd.scheduling.status import ModelStatus
 
 POLL_INTERVAL = 0.5
 
@@ -32,6 +34,13 @@ def run(arguments: argparse.Namespace) -> int:
         took = "" if model.load_time is None else f" (started in {format_duration(model.load_time)})"
         print_line(f"{model.id} is ready{took}")
     return exit_codes.SUCCESS
+
+
+def _describe_activity(model: ModelStatus) -> str:
+    """What the load waits for, and for how long yet."""
+    if model.forecast is not None:
+        return describe_forecast(model.forecast)
+    return f"{model.id}: {'waiting in the queue' if model.state == 'stopped' else describe_state(model)}"
 
 
 @contextmanager
@@ -50,10 +59,8 @@ def _show_progress(socket: Path, name: str) -> Iterator[None]:
                         model = client.model(name)
                     except SparkdError:
                         return  # the load itself fails too and reports the error
-                    activity = "waiting in the queue" if model.state == "stopped" else describe_state(model)
-                    display.update(
-                        f"{model.id}: {activity}, {format_duration(time.monotonic() - started_at)}"
-                    )
+                    waited = format_duration(time.monotonic() - started_at)
+                    display.update(f"{_describe_activity(model)} ({waited} so far)")
 
         poller = threading.Thread(target=poll, daemon=True)
         poller.start()

@@ -18,23 +18,25 @@ from sparkd.catalog.definitions import Model
 from sparkd.errors import HandoverError
 from sparkd.launcher.launcher import LauncherSnapshot
 from sparkd.processes.process import ProcessSnapshot
+from sparkd.scheduling.places import PlaceSnapshot
 from sparkd.scheduling.snapshot import EntrySnapshot
 from sparkd.supervising.run_snapshot import RunSnapshot
 
-FORMAT: Final = 5
+FORMAT: Final = 6
 """Version of the structs below and of those in them. A program that expects another one cannot replace this one."""
 
 HANDOVER_VARIABLE: Final = "SPARKD_HANDOVER"
 
 
 class DaemonSnapshot(Struct, frozen=True, kw_only=True):
-    """The supervisor's part of the handover. `logs` are the log files of the models' last runs, by model. `started` is
-    when this service was started (steady clock, seconds)."""
+    """The supervisor's part of the handover. `logs` are the log files of the models' last runs, by model. `places` are
+    kept for clients that were refused. `started` is when this service was started (steady clock, seconds)."""
 
     runs: tuple[RunSnapshot, ...] = ()
     entries: tuple[EntrySnapshot, ...] = ()
     launchers: tuple[LauncherSnapshot, ...] = ()
     logs: dict[str, str] = {}
+    places: tuple[PlaceSnapshot, ...] = ()
     started: float = 0.0
     replacements: int = 0
 

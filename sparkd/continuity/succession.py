@@ -59,6 +59,7 @@ class Succession:
             entries=tuple(self._scheduler.snapshot()),
             launchers=launchers.snapshot(),
             logs={model_id: str(log.path) for model_id, log in supervisor.runs.logs.items() if log.path},
+            places=tuple(self._scheduler.snapshot_places()),
             started=supervisor.started,
             replacements=supervisor.replacements + 1,
         )
@@ -77,6 +78,7 @@ class Succession:
         numbers = {run.number for run in resumed}
         for model_id, path in snapshot.logs.items():
             self._supervisor.runs.logs.setdefault(model_id, load_ended_log(Path(path)))
+        self._scheduler.restore_places(snapshot.places)
         now = time.monotonic()
         for entry in snapshot.entries:
             if self._scheduler.has_model(entry.model) and (

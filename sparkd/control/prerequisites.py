@@ -7,7 +7,7 @@ from sparkd.catalog.definitions import Model
 from sparkd.hub import inspection
 from sparkd.hub.files import combine_states
 from sparkd.runtimes import find_installed
-from sparkd.supervising.downloads import missing_files_error
+from sparkd.supervising.missing_files import missing_files_error
 
 
 def find_missing_prerequisites(model: Model, catalogue: Catalogue) -> tuple[str, ...]:

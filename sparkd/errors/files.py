@@ -57,3 +57,4 @@ class FilesInUse(RequestError):
 
     status = 409
     code = "model_in_use"
+    retry_may_help = True

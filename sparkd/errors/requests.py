@@ -15,6 +15,7 @@ class RequestError(SparkdError):
     status = 400
     type = "invalid_request_error"
     code = "invalid_request"
+    retry_may_help = False
 
 
 class InvalidRequest(RequestError):
@@ -166,6 +167,7 @@ class RequestTimeout(RequestError):
 
     status = 408
     code = "request_timeout"
+    retry_may_help = True
 
 
 class NotSupported(RequestError):
@@ -215,7 +217,9 @@ class ModelBusy(Refusal):
     type = "rate_limit_error"
     code = "model_busy"
 
-    def __init__(self, message: str, *, retry_after: float, holders: tuple[Holder, ...]) -> None:
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, holders: tuple[Holder, ...] = ()
+    ) -> None:
         super().__init__(message, retry_after=retry_after)
         self.holders = holders
 

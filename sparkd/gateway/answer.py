@@ -10,14 +10,15 @@ Everything else is written as it comes, and so is every response that the engine
 from __future__ import annotations
 
 import logging
+from typing import Protocol
 
 from sparkd.errors import EngineRejected
 from sparkd.gateway.engine_errors import error_in_event, read_engine_error
 from sparkd.gateway.errors import error_body
 from sparkd.gateway.event_stream import EventStream
 from sparkd.gateway.model_echo import ModelEcho
-from sparkd.gateway.response_writer import ResponseWriter
-from sparkd.upstream.connection import Flow
+from sparkd.gateway.request_head import RequestHead
+from sparkd.upstream.connection import Flow, Sink
 from sparkd.upstream.headers import Headers
 
 MAX_ERROR = 1024 * 1024
@@ -34,6 +35,12 @@ _REPLACED = frozenset({b"content-length", b"content-type"})
 logger = logging.getLogger(__name__)
 
 
+class Writer(Sink, Protocol):
+    """Writes the response to one request."""
+
+    request: RequestHead
+
+
 class Answer:
     """The response to one request. `model` is the requested one; `echo` the name that the response must have for it.
 
@@ -44,12 +51,16 @@ class Answer:
     _events: EventStream | None = None
     _held_head: tuple[int, Headers, Flow] | None = None
 
-    def __init__(self, writer: ResponseWriter, model: str, echo: str | None) -> None:
+    def __init__(self, writer: Writer, model: str, echo: str | None) -> None:
         self._writer = writer
         self._model = model
         self._echo = echo
         self._held: list[bytes] = []
         self._held_size = 0
+
+    def redirect(self, writer: Writer) -> None:
+        """Write to another writer from now on."""
+        self._writer = writer
 
     def head(self, status: int, headers: Headers, flow: Flow) -> None:
         """Decide what to do with the body; write the head, or keep it until the length of the body is known."""

@@ -21,7 +21,8 @@ from sparkd.gateway.access import Access
 from sparkd.gateway.body import STALL
 from sparkd.gateway.endpoints import Forward, KeyRequired, Model, Models, ModelsOfOne, preflight
 from sparkd.gateway.error_responses import EXCEPTION_HANDLERS
-from sparkd.gateway.forwarding import Forwarding, public_error
+from sparkd.gateway.forwarding import Forwarding
+from sparkd.gateway.heartbeats.silence import SilenceWatch
 from sparkd.gateway.holding import holding_routes
 from sparkd.gateway.keep_alive import apply_keep_alive
 from sparkd.gateway.keys import Keys
@@ -32,12 +33,14 @@ from sparkd.gateway.ollama.routes import ollama_routes
 from sparkd.gateway.operating import operating_routes
 from sparkd.gateway.paths import MAX_CACHED, Path, parse_path
 from sparkd.gateway.prepared_request import PreparedRequest, Preparer
+from sparkd.gateway.public_errors import public_error
 from sparkd.gateway.request_head import HEAD, RequestHead
 from sparkd.gateway.request_log import RequestLog
 from sparkd.gateway.response_writer import ResponseWriter
 from sparkd.gateway.status_endpoints import Health, ModelHealth, Nothing, Overview, Root, Version
 from sparkd.gateway.token_counting import TokenCount
 from sparkd.scheduling.lifecycle import Residency
+from sparkd.scheduling.model_state import ModelState
 
 ENGINE_PATHS = (
     # vLLM's paths beside /v1 that only answer about a model (vllm/entrypoints, 0.33)
@@ -109,6 +112,7 @@ class Gateway:
         """Use this catalogue and these keys from now on."""
         self.catalogue = catalogue
         self.access = Access(catalogue.settings.server, keys)
+        self._silence = SilenceWatch(catalogue.settings.heartbeat)
         self.forget_templates()
 
     def forget_templates(self) -> None:
@@ -163,6 +167,10 @@ class Gateway:
         """Whether a model is loaded now."""
         return self._supervisor.residency(model)
 
+    def state(self, model: ModelDefinition) -> ModelState:
+        """The state of the model, with the progress of a load or download."""
+        return self._supervisor.state(model)
+
     def forwarding(self, prepared: PreparedRequest, writer: ResponseWriter) -> Forwarding:
         """A forwarding that has not begun. Raises ModelNotLoaded for a probe that would load its model."""
         if prepared.is_probe and self._supervisor.ready_upstream(prepared.model) is None:
@@ -174,7 +182,7 @@ class Gateway:
         if prepared.keep_alive is not None:
             prepared, claim = apply_keep_alive(self.access, writer.request, prepared, claim)
         lease = self._supervisor.lease(prepared.model, prepared.request, claim)
-        return Forwarding(prepared, lease, writer, self.log)
+        return Forwarding(prepared, lease, writer, self.log, self._silence)
 
     async def count(self, prepared: PreparedRequest, count: TokenCount) -> tuple[bytes, bool]:
         """The answer to a request that counts tokens, and whether it is an estimate. It does not use the model."""

@@ -84,7 +84,7 @@ class Models(HTTPEndpoint):
     async def get(self, request: Request) -> Response:
         """The list in the formats of all clients at once."""
         gateway = _gateway(request.scope)
-        return _respond_cached(request, gateway.models.encode_all(gateway.catalogue, gateway.residency))
+        return _respond_cached(request, gateway.models.encode_all(gateway.catalogue, gateway.state))
 
 
 class Model(HTTPEndpoint):
@@ -94,7 +94,7 @@ class Model(HTTPEndpoint):
         """Its entry. Raises ModelNotFound and ModelDisabled."""
         gateway = _gateway(request.scope)
         model = gateway.catalogue.resolve(request.path_params["name"]).model
-        return _respond_cached(request, model_list.encode_card(model, gateway.residency))
+        return _respond_cached(request, model_list.encode_card(model, gateway.state))
 
 
 class ModelsOfOne(HTTPEndpoint):
@@ -104,7 +104,7 @@ class ModelsOfOne(HTTPEndpoint):
         """A list with this model alone. Raises ModelNotFound and ModelDisabled."""
         gateway = _gateway(request.scope)
         model = gateway.catalogue.resolve(request.path_params["name"]).model
-        return _respond_cached(request, model_list.encode_only(model, gateway.residency))
+        return _respond_cached(request, model_list.encode_only(model, gateway.state))
 
 
 async def preflight(request: Request) -> Response:

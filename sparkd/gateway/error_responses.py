@@ -12,7 +12,7 @@ from sparkd.errors import MethodNotAllowed, PathNotFound, SparkdError
 from sparkd.gateway.endpoints import respond
 from sparkd.gateway.engine_paths import find_similar
 from sparkd.gateway.errors import error_body, error_headers
-from sparkd.gateway.forwarding import public_error
+from sparkd.gateway.public_errors import public_error
 from sparkd.gateway.request_head import request_head
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -18,6 +18,9 @@ from sparkd.errors import Holder, ModelBusy, Refusal, SparkdError, Unauthorized
 from sparkd.ollama.documents import error_document, error_line
 
 Dialect = Literal["openai", "responses", "anthropic", "ollama"]
+
+MAX_RETRY_AFTER: Final = 60.0
+"""Seconds. A client that waited for longer would not hear that the model is ready earlier, either."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -60,24 +63,35 @@ def error_event(error: SparkdError, dialect: Dialect, request_id: bytes = b"") -
 
 
 def error_data(error: SparkdError, dialect: Dialect, request_id: bytes = b"") -> bytes:
-    """The data of a server-sent event with an error."""
+    """The data of a server-sent event with an error. Its message says when to retry: there is no Retry-After."""
+    message = message_in_stream(error)
     if dialect == "responses":
-        fields = {"type": "error", "code": error.code, "message": error.message, "param": error.param}
-        return _encode(fields | {"error": _openai(error)})
-    return _encode(_anthropic(error, request_id) if dialect == "anthropic" else {"error": _openai(error)})
+        fields = {"type": "error", "code": error.code, "message": message, "param": error.param}
+        return _encode(fields | {"error": _openai(error, message)})
+    if dialect == "anthropic":
+        return _encode(_anthropic(error, request_id, message))
+    return _encode({"error": _openai(error, message)})
+
+
+def message_in_stream(error: SparkdError) -> str:
+    """The message of an error in a response that has begun. Codex waits as long as it says."""
+    if error.retry_after is None:
+        return error.message
+    return f"{error.message} Try again in {_whole(error.retry_after)} s."
 
 
 def error_headers(error: SparkdError) -> dict[str, str]:
-    """The headers of an error response; Retry-After in whole seconds, rounded up, if it is known.
+    """The headers of an error response; Retry-After in whole seconds, rounded up, if a retry may help then.
 
+    Retry-After is at most a minute: OpenAI's library for Node ignores longer ones, and retries too soon.
     `x-should-retry: false` has the libraries of OpenAI and Anthropic raise the error at once:
     https://github.com/openai/openai-python/blob/main/src/openai/_base_client.py
     """
     headers = {"content-type": "application/json", **error.headers}
     if error.retry_after is not None:
-        headers["retry-after"] = str(_whole(error.retry_after))
-    elif isinstance(error, Refusal):
-        headers["x-should-retry"] = "false"  # only the owner can change this
+        headers["retry-after"] = str(_whole(min(error.retry_after, MAX_RETRY_AFTER)))
+    elif isinstance(error, Refusal) or not error.retry_may_help:
+        headers["x-should-retry"] = "false"  # only the owner or another request can change this
     if isinstance(error, Unauthorized):
         headers["www-authenticate"] = "Bearer"
     if isinstance(error, ModelBusy) and error.holders:
@@ -85,17 +99,17 @@ def error_headers(error: SparkdError) -> dict[str, str]:
     return headers
 
 
-def _openai(error: SparkdError) -> dict[str, str | None]:
-    return {"message": error.message, "type": error.type, "code": error.code, "param": error.param}
+def _openai(error: SparkdError, message: str | None = None) -> dict[str, str | None]:
+    return {"message": message or error.message, "type": error.type, "code": error.code, "param": error.param}
 
 
-def _anthropic(error: SparkdError, request_id: bytes) -> dict[str, Any]:
+def _anthropic(error: SparkdError, request_id: bytes, message: str | None = None) -> dict[str, Any]:
     kind = _ANTHROPIC_TYPES.get(error.status)
     if kind is None:
         kind = "invalid_request_error" if error.status < 500 or error.status == 501 else "api_error"
     fields: dict[str, Any] = {
         "type": "error",
-        "error": {"type": kind, "message": error.message, "code": error.code},
+        "error": {"type": kind, "message": message or error.message, "code": error.code},
     }
     return fields | ({"request_id": request_id.decode("latin-1")} if request_id else {})
 

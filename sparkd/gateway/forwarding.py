@@ -10,28 +10,29 @@ connection to its engine is idle. `run` does everything else, and can continue w
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from typing import Any, Protocol, cast
 
 from sparkd.catalog.definitions import Model
 from sparkd.errors import SparkdError, UpstreamError
-from sparkd.gateway.answer import Answer
+from sparkd.gateway.answer import Answer, Writer
 from sparkd.gateway.body import Upload
+from sparkd.gateway.heartbeats.silence import SilenceWatch
+from sparkd.gateway.heartbeats.waiting import WaitingResponse
 from sparkd.gateway.prepared_request import PreparedRequest
-from sparkd.gateway.request_head import RequestHead
+from sparkd.gateway.public_errors import public_error
 from sparkd.gateway.request_log import RequestLog
 from sparkd.gateway.response_writer import ResponseWriter
-from sparkd.journal.handler import event
+from sparkd.gateway.translation import TranslatedAnswer
 from sparkd.scheduling.claim import Claim
+from sparkd.scheduling.forecast import Forecast
 from sparkd.scheduling.lifecycle import Residency
+from sparkd.scheduling.model_state import ModelState
 from sparkd.upstream.client import EngineRequest, Upstream
 from sparkd.upstream.connection import Connection, EngineUnreachable, StaleConnection
 
 FORWARDING = "forwarding"
 """Key of `scope["state"]` under which the application finds a forwarding that was begun without it."""
-
-logger = logging.getLogger(__name__)
 
 
 class Lease(Protocol):
@@ -50,6 +51,10 @@ class Lease(Protocol):
         """Wait until the model is ready. Raises Refusal; leaves the queue when cancelled."""
         ...
 
+    def forecast(self) -> Forecast:
+        """What the request waits for now, and for how long yet. Cheap: may be called again and again."""
+        ...
+
     def release(self, status: int = 0) -> None:
         """Give the lease back, or leave the queue. `status`: see `Forwarding._outcome`."""
         ...
@@ -66,26 +71,36 @@ class Lender(Protocol):
         """Whether the model is loaded now."""
         ...
 
+    def state(self, model: Model) -> ModelState:
+        """The state of the model, with the progress of a load or download."""
+        ...
+
     def ready_upstream(self, model: Model) -> Upstream | None:
         """The client of the model's engine, without a lease; None unless the model is ready."""
         ...
 
 
 class Forwarding:
-    """Forwards one prepared request. Until it ends, it is the `observer` of its client's connection."""
+    """Forwards one prepared request. Until it ends, it is the `observer` of its client's connection.
+
+    `silence` finds it if its engine sends nothing, and has the settings of heartbeats.
+    """
 
     def __init__(
-        self, prepared: PreparedRequest, lease: Lease, writer: ResponseWriter, log: RequestLog
+        self,
+        prepared: PreparedRequest,
+        lease: Lease,
+        writer: ResponseWriter,
+        log: RequestLog,
+        silence: SilenceWatch,
     ) -> None:
         self._prepared = prepared
         self._lease = lease
         self._writer = writer
-        self._answer = (
-            prepared.translate(writer)
-            if prepared.translate
-            else Answer(writer, prepared.model.id, prepared.echo)
-        )
+        self._answer = self._make_answer(writer)
         self._log = log
+        self._silence = silence
+        self._waiting: WaitingResponse | None = None
         self._exchange: Connection | None = None
         self._task: asyncio.Task[Any] | None = None
         self._error: Exception | None = None
@@ -95,6 +110,12 @@ class Forwarding:
         writer.extra = writer.request.own_headers()
         if prepared.rewrites:
             writer.extra.append((b"x-sparkd-rewrites", ", ".join(prepared.rewrites).encode()))
+
+    def _make_answer(self, writer: Writer) -> TranslatedAnswer:
+        prepared = self._prepared
+        if prepared.translation is not None:
+            return prepared.translation.answer(writer)
+        return Answer(writer, prepared.model.id, prepared.echo)
 
     # Without waiting
 
@@ -108,7 +129,9 @@ class Forwarding:
                 self._exchange = self._lease.upstream.try_exchange(
                     self._prepared.request, self._answer, self._engine_ended
                 )
-                self._sent = self._exchange is not None
+                if self._exchange is not None:
+                    self._sent = True
+                    self._silence.add(self)
         except Exception:
             self._release()
             raise
@@ -125,6 +148,18 @@ class Forwarding:
             self._writer.client.start_application(self._writer)
         elif error is not None or self._writer.complete:
             self._finish(error)
+
+    @property
+    def began(self) -> float:
+        """When the request arrived, in seconds of the monotonic clock."""
+        return self._writer.request.began
+
+    def break_silence(self) -> None:
+        """Send heartbeats from now on, unless the body of the response has begun."""
+        if self._exchange is not None and not self._writer.has_body:
+            waiting = self._make_waiting(is_sent=True)
+            waiting.engine = self._answer
+            self._answer.redirect(waiting)
 
     # The client
 
@@ -175,13 +210,27 @@ class Forwarding:
     async def _exchange_when_ready(self) -> None:
         if self._error is not None:
             raise self._error
+        waiting = self._begin_waiting()
         await self._lease.wait()
         self._writer.request.ready = time.monotonic()
         request = self._prepared.request
         if self._prepared.deferred_count is not None:
             request = await self._prepared.deferred_count.apply(self._lease.upstream, request)
-        await self._lease.upstream.exchange(request, self._answer)
+        await self._lease.upstream.exchange(waiting.adapt(request), self._answer)
         await self._writer.flushed()
+
+    def _begin_waiting(self) -> WaitingResponse:
+        waiting = self._make_waiting()
+        self._answer = waiting.engine = self._make_answer(waiting)
+        return waiting
+
+    def _make_waiting(self, *, is_sent: bool = False) -> WaitingResponse:
+        if self._waiting is not None:
+            self._waiting.close()
+        self._waiting = WaitingResponse(
+            self._writer, self._prepared, self._silence.settings, self._lease.forecast, is_sent=is_sent
+        )
+        return self._waiting
 
     # The end
 
@@ -195,10 +244,17 @@ class Forwarding:
         if error is None:
             self._log.answered(request, self._writer.status, self._answer.error)
         else:
-            public = public_error(error, f"response of {self._prepared.model.id}", request)
-            self._log.interrupted(request, public)
-            self._writer.break_off(public)
+            self._end_with(public_error(error, f"response of {self._prepared.model.id}", request))
         self._writer.end()
+
+    def _end_with(self, error: SparkdError) -> None:
+        waiting = self._waiting
+        if waiting is not None and waiting.is_only_heartbeats:
+            self._log.refused(self._writer.request, error)
+            waiting.end_with(error)
+        else:
+            self._log.interrupted(self._writer.request, error)
+            self._writer.break_off(error)
 
     def _outcome(self, error: Exception | None) -> int:
         """Status of a complete response; 502 if the engine broke off, 0 if the request was cancelled or not sent."""
@@ -213,27 +269,9 @@ class Forwarding:
 
     def _release(self, status: int = 0) -> None:
         self._writer.client.observer = None
+        self._silence.remove(self)
+        if self._waiting is not None:
+            self._waiting.close()
         self._lease.release(status)
         if isinstance(self._prepared.request.body, Upload):
             self._prepared.request.body.close()
-
-
-def public_error(error: Exception, where: str, request: RequestHead) -> SparkdError:
-    """The error as a client gets it: a bug in sparkd is logged, and the client learns no more than that it is one."""
-    if isinstance(error, UpstreamError):
-        return _explain(error, request.model)
-    if isinstance(error, SparkdError):
-        return error
-    fields = event("internal-error", request.model, REQUEST_ID=request.identify().decode())
-    logger.error("bug in sparkd: %s", where, exc_info=error, extra=fields)
-    return SparkdError(f"sparkd has a bug ({type(error).__name__}); its journal has the details.")
-
-
-def _explain(error: UpstreamError, model: str | None) -> UpstreamError:
-    """The error with the model's name and what to do, if it does not have these: connections do not know the model."""
-    if not model or not error.message.startswith("the engine "):
-        return error
-    happened = error.message.removeprefix("the engine ")
-    return UpstreamError(
-        f'The engine of "{model}" {happened}. Try again; if it happens again, see `sparkctl logs {model}`.'
-    )

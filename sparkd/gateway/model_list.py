@@ -4,8 +4,9 @@ One list serves clients of OpenAI, vLLM, llama.cpp, Anthropic and Codex: it has 
 context length `max_model_len`, llama.cpp `meta.n_ctx`; `display_name` is Anthropic's), and some of the catalogue's own:
 `tags`, `family`, `parameters`, `vision`.
 
-`status.value` is what llama.cpp's router says about a model, and Open WebUI reads: "unloaded", "loading" or "loaded".
-`status.catalogue` is the status in the catalogue.
+`status.value` is what llama.cpp's router says about a model, and Open WebUI reads: "unloaded", "loading" or "loaded". A
+model that failed is "unloaded" there, with `failed: true`. `status.state` also has "downloading" and "failed", and the
+other fields say how far it is and why it failed. `status.catalogue` is the status in the catalogue.
 
 Codex requires a list `models` at the top, and uses what an entry there says about a model, its `base_instructions` in
 place of its own instructions. sparkd has none that are better, so the list is empty, and Codex uses its own.
@@ -25,14 +26,14 @@ from msgspec import Struct
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
 from sparkd.rewriting.context_window import context_length
-from sparkd.scheduling.lifecycle import Residency
+from sparkd.scheduling.model_state import ModelState
 
 _encode = msgspec.json.Encoder().encode
 _started = int(time.time())
 
 
-ResidencyOf = Callable[[Model], Residency]
-"""Whether a model is loaded now."""
+StateOf = Callable[[Model], ModelState]
+"""The state of a model now."""
 
 
 class Document(Struct, frozen=True):
@@ -54,39 +55,39 @@ class Document(Struct, frozen=True):
 
 
 class ModelList:
-    """The enabled models of a catalogue as JSON. Encoded again if the catalogue or the residency of a model changes."""
+    """The enabled models of a catalogue as JSON. Encoded again if the catalogue or the state of a model changes."""
 
     def __init__(self) -> None:
         self._catalogue: Catalogue | None = None
         self._models: list[Model] = []
-        self._states: list[Residency] = []
+        self._states: list[ModelState] = []
         self._document = Document(b"", "")
 
-    def encode_all(self, catalogue: Catalogue, residency: ResidencyOf) -> Document:
+    def encode_all(self, catalogue: Catalogue, state_of: StateOf) -> Document:
         """Every enabled model."""
         if catalogue is not self._catalogue:
             self._catalogue = catalogue
             self._models = [model for model in catalogue.models.values() if model.enabled]
             self._document = Document(b"", "")
-        states = list(map(residency, self._models))
+        states = list(map(state_of, self._models))
         if states != self._states or not self._document.body:
             self._states = states
-            self._document = _list(self._models, residency)
+            self._document = _list(self._models, state_of)
         return self._document
 
 
-def encode_only(model: Model, residency: ResidencyOf) -> Document:
+def encode_only(model: Model, state_of: StateOf) -> Document:
     """A list of one, for clients whose base URL is `/v1/<model>`."""
-    return _list([model], residency)
+    return _list([model], state_of)
 
 
-def encode_card(model: Model, residency: ResidencyOf) -> Document:
+def encode_card(model: Model, state_of: StateOf) -> Document:
     """One model."""
-    return Document.encode(_card(model, residency))
+    return Document.encode(_card(model, state_of))
 
 
-def _list(models: list[Model], residency: ResidencyOf) -> Document:
-    cards = [_card(model, residency) for model in models]
+def _list(models: list[Model], state_of: StateOf) -> Document:
+    cards = [_card(model, state_of) for model in models]
     return Document.encode(
         {
             "object": "list",
@@ -99,7 +100,7 @@ def _list(models: list[Model], residency: ResidencyOf) -> Document:
     )
 
 
-def _card(model: Model, residency: ResidencyOf) -> dict[str, Any]:
+def _card(model: Model, state_of: StateOf) -> dict[str, Any]:
     made = datetime.datetime.fromtimestamp(_started, datetime.UTC).isoformat()
     fields: dict[str, Any] = {
         "id": model.id,
@@ -115,7 +116,7 @@ def _card(model: Model, residency: ResidencyOf) -> dict[str, Any]:
         "description": model.description,
         "family": model.family,
         "parameters": model.parameters or None,
-        "status": {"value": residency(model), "catalogue": model.status},
+        "status": _status(model, state_of(model)),
         "tags": model.tags,
         "vision": model.vision,
     }
@@ -124,3 +125,17 @@ def _card(model: Model, residency: ResidencyOf) -> dict[str, Any]:
         fields |= {"max_model_len": length, "context_length": length, "context_window": length}
         fields["meta"] = {"n_ctx": length}
     return fields
+
+
+def _status(model: Model, state: ModelState) -> dict[str, Any]:
+    """The field `status`. What is unknown or does not apply is left out."""
+    fields: dict[str, Any] = {"value": state.residency, "catalogue": model.status, "state": state.state}
+    if state.state == "failed":
+        fields["failed"] = True
+    details = {
+        "phase": state.phase,
+        "progress": state.progress,
+        "seconds_left": state.seconds_left,
+        "reason": state.reason,
+    }
+    return fields | {name: value for name, value in details.items() if value is not None}

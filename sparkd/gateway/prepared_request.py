@@ -17,7 +17,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Set
 from functools import lru_cache, partial
-from typing import Protocol
 
 from msgspec import Struct, structs
 from starlette.types import Receive
@@ -25,7 +24,7 @@ from starlette.types import Receive
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.templates import Template
-from sparkd.errors import EngineRejected, InvalidRequest
+from sparkd.errors import InvalidRequest
 from sparkd.gateway.body import Limits, Upload, read_body, receive_body
 from sparkd.gateway.content_coding import DecompressedBody, parse_codings
 from sparkd.gateway.deferred_count import DeferredTokenCount
@@ -34,16 +33,15 @@ from sparkd.gateway.naming import Named, named_in_head
 from sparkd.gateway.paths import MAX_CACHED
 from sparkd.gateway.probes import is_probe
 from sparkd.gateway.request_head import RequestHead
-from sparkd.gateway.response_writer import ResponseWriter
 from sparkd.gateway.suitability import Suitability, check_has_body, check_media_type, check_method
 from sparkd.gateway.token_counting import TokenCount, find_counted_api, is_count
+from sparkd.gateway.translation import Translation
 from sparkd.rewriting import JsonBody, RequestRewriter, RewriteContext
 from sparkd.rewriting.keep_alive import read_keep_alive
 from sparkd.rewriting.prompt_check import check_prompt
 from sparkd.rewriting.rewrite_context import Api
 from sparkd.rewriting.summary import summarize
 from sparkd.upstream.client import EngineRequest
-from sparkd.upstream.connection import Sink
 
 logger = logging.getLogger(__name__)
 
@@ -56,19 +54,13 @@ _BEFORE_JSON = b" \t\r\n\xef\xbb\xbf"
 """White space, and the bytes of a byte order mark."""
 
 
-class TranslatedAnswer(Sink, Protocol):
-    """Writes the response of an engine in another API. `error` is what the engine answered, if it was an error."""
-
-    error: EngineRejected | None
-
-
 class PreparedRequest(Struct, frozen=True):
     """The request to send to which model's engine. A body that is an Upload must be closed in the end.
 
     `rewrites` names the rules that changed the request; `deferred_count` is to be applied once the engine is ready.
     `echo` is the name that the response must have for the model; None if it may keep the engine's. `count` answers a
-    request that only counts tokens, without the model if need be. `is_probe`: it is not to load the model. `translate`
-    makes what writes the response in another API than the engine's. `keep_alive` is how many seconds the model then
+    request that only counts tokens, without the model if need be. `is_probe`: it is not to load the model.
+    `translation` serves the request in another API than the engine's. `keep_alive` is how many seconds the model then
     stays loaded while it is idle, and the field that says so; None if none does.
     """
 
@@ -79,8 +71,8 @@ class PreparedRequest(Struct, frozen=True):
     echo: str | None = None
     count: TokenCount | None = None
     is_probe: bool = False
-    translate: Callable[[ResponseWriter], TranslatedAnswer] | None = None
     keep_alive: tuple[float, str] | None = None
+    translation: Translation | None = None
 
 
 class Preparer:

@@ -7,14 +7,16 @@ import os
 import re
 import time
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from starlette.types import Scope
 
 from sparkd.catalog.client import UNKNOWN_CLIENT, Client
 from sparkd.catalog.definitions import Model
+from sparkd.catalog.priority import Priority
 from sparkd.gateway.errors import Dialect
-from sparkd.scheduling.claim import PLAIN_CLAIM, Claim
+from sparkd.scheduling.claim import Claim
 from sparkd.upstream.headers import Headers
 
 _ids = itertools.count(1)
@@ -32,6 +34,9 @@ _EXPOSED = (
 )
 
 
+_LONGEST_PROGRAM = 256
+"""Characters of `User-Agent` that count."""
+
 HEAD = "head"
 """Key of `scope["state"]` under which an ASGI application finds the head of its request."""
 
@@ -41,7 +46,8 @@ class RequestHead:
 
     `length` is the announced length of the body in bytes, None for a chunked one. `began` is when the request arrived,
     in seconds of the monotonic clock, `ready` when its model was ready for it if it had to wait, otherwise None.
-    `model` is the id of the requested model, once it is known. `local` is the address that the client has connected to.
+    `model` is the id of the requested model, once it is known. `local` is the address that the client has connected to,
+    `remote` the client's own without the port.
     `page_allowed`: the web page in `Origin` may read the response.
     `key` is the name of the client's API key, None if it has none; `client` the program that the client is.
     """
@@ -62,6 +68,7 @@ class RequestHead:
         "query",
         "raw_path",
         "ready",
+        "remote",
     )
 
     def __init__(self, scope: Mapping[str, Any]) -> None:
@@ -72,6 +79,8 @@ class RequestHead:
         self.key: str | None = None
         self.client: Client = UNKNOWN_CLIENT
         self.local: tuple[str, int] | None = scope["server"]
+        client = scope["client"]
+        self.remote: str = client[0] if client else ""
         self.method: bytes = scope["method"].encode("ascii")
         self.raw_path: bytes = scope["raw_path"]
         self.query: bytes = scope["query_string"]
@@ -97,10 +106,11 @@ class RequestHead:
 
     def claim(self, model: Model) -> Claim:
         """What this request for the model brings into the queue."""
-        client = self.client
-        if self.key is None and client is UNKNOWN_CLIENT and model.priority == "normal":
-            return PLAIN_CLAIM
-        return Claim(self.key or client.name, client.priority or model.priority, client.background)
+        client, program = self.client, self.fields.get(b"user-agent", b"")[:_LONGEST_PROGRAM]
+        name = self.key or client.name
+        return _make_claim(
+            name, self.remote, program, client.priority or model.priority, background=client.background
+        )
 
     def is_of_type(self, media_type: bytes) -> bool:
         """Whether this is the content type, with or without parameters."""
@@ -161,6 +171,12 @@ class RequestHead:
         if b"access-control-request-private-network" in self.fields:
             allowed.append((b"access-control-allow-private-network", b"true"))
         return allowed
+
+
+@lru_cache(1024)
+def _make_claim(name: str, remote: str, program: bytes, priority: Priority, *, background: bool) -> Claim:
+    """The claim of a client with that key or name, address and program, which together identify it. Never logged."""
+    return Claim(f"{name}\n{remote}\n{program.decode('latin-1')}", priority, background)
 
 
 def request_head(scope: Scope) -> RequestHead:

@@ -94,8 +94,11 @@ class ResponseWriter:
 
     # From the engine ------------------------------------------------------------------------------------------
 
-    def head(self, status: int, headers: Headers, flow: Flow) -> None:
-        """Take status and headers; they are written with the first piece of the body."""
+    def head(self, status: int, headers: Headers, flow: Flow | None) -> None:
+        """Take status and headers; they are written with the first piece of the body.
+
+        `flow` is None if sparkd writes the body itself.
+        """
         cycle = self.cycle
         self.started = cycle.response_started = True
         cycle.waiting_for_100_continue = False
@@ -118,6 +121,21 @@ class ResponseWriter:
             lines += (name, b": ", value, b"\r\n")
         lines.append(self._framing(status, has_length=has_length))
         self._head = b"".join(lines)
+
+    @property
+    def has_body(self) -> bool:
+        """Whether anything of the body has been written."""
+        return bool(self._last)
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether this is a stream of events that sparkd may add events to."""
+        return self._takes_events and not self._is_fixed and self.status == 200
+
+    def continue_with(self, status: int, flow: Flow) -> None:
+        """Take the status of an engine whose body continues a response that sparkd has begun."""
+        self.status = status
+        self._flow = flow
 
     def _framing(self, status: int, *, has_length: bool) -> bytes:
         """The last lines of the head."""
@@ -166,6 +184,8 @@ class ResponseWriter:
     @property
     def outcome(self) -> int:
         """The status of a complete response; 500 for an event stream that ended with an error."""
+        if self.status >= 400:
+            return self.status
         end = self._second_last + self._last if self._takes_events else b""
         if (b"error" in end or b"failed" in end) and any(event in b"\n" + end for event in _ERROR_EVENTS):
             return 500
@@ -173,13 +193,16 @@ class ResponseWriter:
 
     # To the client --------------------------------------------------------------------------------------------
 
+    @property
+    def is_blocked(self) -> bool:
+        """Whether the client has to read before more can be written."""
+        return self.client.flow.write_paused
+
     def flush(self) -> None:
         """Write what was kept for a slow client, in one piece, and let the engine continue."""
         if not self._unsent:
             return
-        data = b"".join(self._unsent)
-        self._unsent.clear()
-        self._unsent_size = 0
+        data = self._take_unsent()
         if self._flow is not None:
             self._flow.resume()
         self._write(data, more=not self._ended)
@@ -197,13 +220,20 @@ class ResponseWriter:
 
         Any other response ends early and its connection is closed, so the client notices that the body is incomplete.
         """
+        if self._takes_events and not self._is_fixed:
+            self.end_with(error_event(error, self.request.dialect, self.request.identify()))
+        else:
+            self._write(self._take_unsent(), more=True)
+
+    def end_with(self, data: bytes) -> None:
+        """Write the last piece of a body now, after what was kept for a slow client."""
+        self._write(self._take_unsent() + data, more=False)
+
+    def _take_unsent(self) -> bytes:
         data = b"".join(self._unsent)
         self._unsent.clear()
-        if self._takes_events and not self._is_fixed:
-            end = error_event(error, self.request.dialect, self.request.identify())
-            self._write(data + end, more=False)
-        else:
-            self._write(data, more=True)
+        self._unsent_size = 0
+        return data
 
     def end(self) -> None:
         """Let the connection go on to its next request, or close where this response cannot be followed by another."""

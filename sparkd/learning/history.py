@@ -1,8 +1,8 @@
-"""The history in SQLite: footprints and load times per (model, key), kills by the guard, leaks, and current starts.
+"""The history in SQLite: footprints and loads per (model, key), kills by the guard, leaks, and current starts.
 
 sparkd works without this file. A file that cannot be read is renamed and reported; write errors are ignored. Figures
-are read from memory, and the file is written when a run starts or ends. `key` identifies what makes two runs of a
-model comparable: see `run_key`.
+are read from memory, and the file is written when a run starts, is ready, or ends. `key` identifies what makes two runs
+of a model comparable: see `run_key`.
 """
 
 from __future__ import annotations
@@ -18,11 +18,16 @@ from typing import Final
 
 from msgspec import Struct, field
 
+from sparkd.learning.load_estimates import PastLoad
+
 SCHEMA: Final = 2
 """Version of the tables, in SQLite's user_version. A file with another version is renamed: sparkd can learn again."""
 
 MAX_RUNS: Final = 5
 """Runs that a learned footprint is based on: a run with few requests must not hide what other runs needed."""
+
+MAX_LOADS: Final = 5
+"""Loads of each kind that are kept for a model and key."""
 
 TABLES: Final = """
 CREATE TABLE runs (
@@ -41,6 +46,11 @@ ADDED_TABLES: Final = """
 CREATE TABLE IF NOT EXISTS warm_failures (
     build TEXT NOT NULL, model TEXT NOT NULL, cause TEXT NOT NULL, recent INTEGER NOT NULL, PRIMARY KEY (build, model)
 );
+CREATE TABLE IF NOT EXISTS loads (
+    number INTEGER PRIMARY KEY, model TEXT NOT NULL, key TEXT NOT NULL, is_warm INTEGER NOT NULL, size INTEGER NOT NULL,
+    seconds REAL NOT NULL, phases TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS loads_of ON loads (model, key, is_warm, number);
 """
 """Tables that a file of this version may not have yet. An earlier sparkd ignores them."""
 
@@ -77,6 +87,7 @@ class History:
         self._connection = connection
         self._boot = boot
         self._runs: dict[tuple[str, str], list[PastRun]] = {}
+        self._loads: dict[tuple[str, str], list[PastLoad]] = {}
         self.last_guard_action: tuple[str, float] | None = None
         """The model that the memory guard stopped last, and when, in seconds since the epoch."""
         self._load()
@@ -125,6 +136,33 @@ class History:
             "DELETE FROM runs WHERE model = ?1 AND key = ?2 AND number NOT IN "
             "(SELECT number FROM runs WHERE model = ?1 AND key = ?2 ORDER BY number DESC LIMIT ?3)",
             (model, key, MAX_RUNS),
+        )
+
+    def loads(self, model: str, key: str) -> list[PastLoad]:
+        """Return the last loads with the same key, oldest first, as far as they are known."""
+        if loads := self._loads.get((model, key)):
+            return loads
+        return [PastLoad(run.load_time, run.phases) for run in self._runs.get((model, key), ())]
+
+    def all_loads(self) -> dict[tuple[str, str], list[PastLoad]]:
+        """Return the recorded loads by model and key, oldest first. Do not change them."""
+        return self._loads
+
+    def add_load(self, model: str, key: str, load: PastLoad) -> None:
+        """Add a load that has just succeeded."""
+        # New collections: another thread may be reading the old ones.
+        known = self._loads.get((model, key), [])
+        others = [each for each in known if each.is_warm is not load.is_warm]
+        alike = [*(each for each in known if each.is_warm is load.is_warm), load]
+        self._loads = {**self._loads, (model, key): [*others, *alike[-MAX_LOADS:]]}
+        self._write(
+            "INSERT INTO loads (model, key, is_warm, size, seconds, phases) VALUES (?, ?, ?, ?, ?, ?)",
+            (model, key, bool(load.is_warm), load.size, load.seconds, json.dumps(dict(load.phases))),
+        )
+        self._write(
+            "DELETE FROM loads WHERE model = ?1 AND key = ?2 AND is_warm = ?3 AND number NOT IN "
+            "(SELECT number FROM loads WHERE model = ?1 AND key = ?2 AND is_warm = ?3 ORDER BY number DESC LIMIT ?4)",
+            (model, key, bool(load.is_warm), MAX_LOADS),
         )
 
     # What was starting when the machine died ---------------------------------------------------------------
@@ -218,6 +256,12 @@ class History:
         for model, key, peak, final, load_time, phases in rows.fetchall():
             run = PastRun(peak, final, load_time, json.loads(phases))
             self._runs.setdefault((model, key), []).append(run)
+        loads = self._connection.execute(
+            "SELECT model, key, is_warm, size, seconds, phases FROM loads ORDER BY number"
+        )
+        for model, key, is_warm, size, seconds, phases in loads.fetchall():
+            load = PastLoad(seconds, json.loads(phases), bool(is_warm), size)
+            self._loads.setdefault((model, key), []).append(load)
         self.last_guard_action = self._connection.execute(
             "SELECT model, at FROM last_guard_action"
         ).fetchone()

@@ -20,6 +20,7 @@ from sparkd.engines import ENGINES
 from sparkd.engines.engine import LaunchContext, TcpAddress, UnixAddress
 from sparkd.errors import LaunchError
 from sparkd.learning.history import History, ModelProfile, PastRun, run_key
+from sparkd.learning.load_estimates import LoadEstimate, PastLoad, estimate_first_load, estimate_load
 from sparkd.runtimes import environment_of, find_installed
 from sparkd.scheduling.memory import Budget
 from sparkd.scheduling.status import GuardAction
@@ -81,8 +82,30 @@ class Learning:
 
     def load_time(self, model: Model) -> float | None:
         """Return the seconds that its last start took. None if unknown."""
-        profile = self.profile(model)
-        return profile.last.load_time if profile else None
+        loads = self._history.loads(model.id, self._key(model))
+        return loads[-1].seconds if loads else None
+
+    def estimate_load(self, model: Model, *, is_warm: bool, size: int) -> LoadEstimate | None:
+        """Return what a load of the model takes. `size` is that of its files on disk in bytes, 0 if unknown.
+
+        If this definition was never loaded on this build: by loads of the same files with other definitions, otherwise
+        by other models' loads. None if there are none.
+        """
+        every = self._history.all_loads()
+        if loads := self._history.loads(model.id, self._key(model)):
+            others = (each[-1] for (name, _), each in every.items() if len(each) > 1 and name != model.id)
+            return estimate_load(loads, is_warm=is_warm, others=others)
+        same_files = [
+            load
+            for (name, _), loads in every.items()
+            if name == model.id
+            for load in loads
+            if load.size == size
+        ]
+        if size and same_files:
+            return estimate_load(same_files, is_warm=is_warm)
+        newest = (load for loads in every.values() for load in loads[-2:])
+        return estimate_first_load(newest, size, is_warm=is_warm)
 
     def quarantine_cause(self, model: Model) -> str | None:
         """Return why the model is in quarantine. None if it is not."""
@@ -124,6 +147,10 @@ class Learning:
     def add_run(self, model: Model, key: str, run: PastRun) -> None:
         """Record the figures of a run that became ready."""
         self._submit(self._history.add_run, model.id, key, run)
+
+    def add_load(self, model: Model, key: str, load: PastLoad) -> None:
+        """Record a load that has just succeeded."""
+        self._submit(self._history.add_load, model.id, key, load)
 
     def record_guard_kill(self, model: Model, key: str, quarantine_cause: str | None) -> None:
         """Record that the memory guard has killed it, and the cause of a quarantine, if any."""

@@ -61,10 +61,14 @@ class Grant(Struct, frozen=True):
 
 
 class Refuse(Struct, frozen=True):
-    """The ticket will not be granted; `error` goes to the client. The ticket is no longer in the ledger."""
+    """The ticket will not be granted; `error` goes to the client. The ticket is no longer in the ledger.
+
+    Where the time to retry depends on the queue, the supervisor completes the error: the scheduler makes no estimates.
+    """
 
     ticket: int
     error: Refusal
+    model: str
 
 
 Action = Prepare | Discard | Launch | EndLaunchers | Terminate | Kill | Grant | Refuse

@@ -2,8 +2,8 @@
 
 Neither evicts a model, and neither delays anybody: a model is launched for the background into memory that is free,
 while no other request waits for a stopped model. If another model's turn comes meanwhile, such a start ends. A start
-whose clients have left goes on, unless another model needs its memory; while the place of one of them is kept, it goes
-on in any case.
+whose clients have left continues, unless another model needs its memory; while the place of one of them is kept, it
+continues in any case.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class BackgroundPolicy(HoldPolicy):
             if self._can_launch_in_background(entry):
                 self._launch_if_possible(entry, now)
             elif self._queue_settings.on_busy == "reject":
-                error = refusals.background_error(entry, list(self._ledger.residents()), now)
+                error = refusals.background_error(entry, list(self._ledger.residents()))
                 self._refuse_waiting(entry, lambda error=error: error)  # type: ignore[misc]
 
     def _can_launch_in_background(self, entry: Entry) -> bool:

@@ -15,15 +15,17 @@ class Forecast(Struct, frozen=True, kw_only=True):
     """An estimate for one waiting request.
 
     `position` is its place among the models that requests wait for, 1 for the next one, None if its model loads or is
-    loaded. `ahead` are the models that are loaded before it. `phase` is the step of the load, `progress` (0 to 1) that
-    of the phase; `seconds` is the time until its model is ready; each None if unknown. `blocked_by` is a sentence about
-    what else keeps it waiting, such as a hold.
+    loaded. `ahead` are the models that are loaded before it. `phase` is the step of the load or of the download of
+    `loading`, which is its own model or one of `ahead`; `progress` (0 to 1) is that of the phase. `seconds` is the time
+    until its model is ready. Each is None if unknown. `blocked_by` is a sentence about what else keeps it waiting, such
+    as a hold.
     """
 
     model: str
     stage: Stage
     position: int | None = None
     ahead: tuple[str, ...] = ()
+    loading: str | None = None
     phase: str | None = None
     progress: float | None = None
     seconds: float | None = None

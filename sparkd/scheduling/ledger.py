@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from copy import deepcopy
+from copy import copy
 
 from msgspec import Struct, field, structs
 
@@ -16,31 +16,9 @@ from sparkd.scheduling.memory import Basis
 from sparkd.scheduling.places import Places
 from sparkd.scheduling.priorities import rank, weight
 from sparkd.scheduling.sessions import Sessions
+from sparkd.scheduling.ticket import Preparation, Ticket
 
 NEVER = float("inf")
-
-
-class Ticket(Struct, frozen=True):
-    """A request in the ledger. `arrived` and `deadline` are seconds of the caller's clock.
-
-    A client that returns has its earlier `arrived`. `rank` orders waiting requests and `weight` is how many normal ones
-    it counts as, 0 in the background; see priorities.py.
-    """
-
-    id: int
-    model: str
-    arrived: float
-    deadline: float
-    claim: Claim
-    rank: float
-    weight: float
-
-
-class Preparation(Struct, frozen=True):
-    """The model whose start has begun before its launch, and the number that its launch will have."""
-
-    model: str
-    run: int
 
 
 class Entry(Struct, eq=False):
@@ -53,6 +31,7 @@ class Entry(Struct, eq=False):
     are the sums of the weights of the requests that wait for it and use it: 0 if only background requests do.
     `arrivals` is the sum of the times when the waiting requests arrived, each times its weight. `idle_timeout` replaces
     the model's own for this run, None if nobody asked for that. `holds` keep it loaded.
+    `load_time`, `answer_time` and `stop_time` are what its last load, its requests and its last end took; 0 if unknown.
     """
 
     model: Model
@@ -74,6 +53,7 @@ class Entry(Struct, eq=False):
     reason: str = ""
     load_time: float = 0.0
     answer_time: float = 0.0
+    stop_time: float = 0.0
     killed: bool = False
     guard_kills: int = 0
     withdrawn: bool = False
@@ -168,6 +148,15 @@ class Entry(Struct, eq=False):
         """Whether nothing changes until a request for it arrives."""
         return self.state is State.STOPPED and not (self.waiting or self.failures)
 
+    def copy(self) -> Entry:
+        """An independent copy."""
+        return structs.replace(
+            self,
+            waiting=self.waiting.copy(),
+            leases=self.leases.copy(),
+            sessions=structs.replace(self.sessions, pauses=self.sessions.pauses.copy()),
+        )
+
 
 class Ledger:
     """Entries and tickets. Only the scheduler changes them, without an await in between.
@@ -188,8 +177,15 @@ class Ledger:
         self.preparation: Preparation | None = None
 
     def copy(self) -> Ledger:
-        """An independent copy; models are shared, because they never change."""
-        return deepcopy(self, {id(entry.model): entry.model for entry in self.all_entries()})
+        """An independent copy. It shares what never changes: models and tickets."""
+        twin = copy(self)
+        entries = {id(entry): entry.copy() for entry in self.all_entries()}
+        twin.active = {name: entries[id(entry)] for name, entry in self.active.items()}
+        twin.inactive = {name: entries[id(entry)] for name, entry in self.inactive.items()}
+        twin.queue = self.queue.copy()
+        twin.leases = {ticket: (entries[id(lease[0])], *lease[1:]) for ticket, lease in self.leases.items()}
+        twin.places = self.places.copy()
+        return twin
 
     def all_entries(self) -> list[Entry]:
         """All entries, including inactive ones."""
@@ -221,8 +217,8 @@ class Ledger:
             entry.sessions.add_pause(entry.last_used, now, is_ready=entry.state is State.READY)
         self._last_ticket += 1
         arrived = now
-        if self.places.kept and (kept := self.places.take(entry.model.id, claim, now)) is not None:
-            arrived = kept
+        if self.places.kept and own_weight:
+            arrived = self.places.take(entry.model.id, claim, now)
         ticket = Ticket(
             self._last_ticket,
             entry.model.id,
@@ -247,6 +243,11 @@ class Ledger:
         """Remove a waiting ticket, and keep its place for its client."""
         _, ticket = self.dequeue(ticket_id)
         self.places.keep(ticket.model, ticket.claim, ticket.arrived, now)
+
+    def keep_places(self, entry: Entry, now: float) -> None:
+        """Keep the places of all requests that wait for the model, because they are about to be refused."""
+        for ticket in entry.waiting.values():
+            self.places.keep(ticket.model, ticket.claim, ticket.arrived, now)
 
     def grant_lease(self, entry: Entry, ticket_id: int, now: float) -> None:
         """Turn a waiting ticket into a lease on the entry's current run."""

@@ -1,11 +1,12 @@
 """The places of clients that left the queue. A client that requests the same model again soon gets its place back.
 
-Many clients give up after a few minutes and try again at once. Their waiting must not begin anew each time.
+Many clients give up after a few minutes and try again at once. Without this they would start at the end each time.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Iterable
 from typing import Final
 
 from msgspec import Struct, field
@@ -26,6 +27,14 @@ class Place(Struct, frozen=True):
     until: float
 
 
+class PlaceSnapshot(Struct, frozen=True):
+    """A place that a sparkd hands to its replacement."""
+
+    client: str
+    model: str
+    place: Place
+
+
 class Places(Struct):
     """The kept places, by client and model. `seconds` is how long one is kept, 0 to keep none."""
 
@@ -44,11 +53,11 @@ class Places(Struct):
         if len(self.kept) > MAX_CLIENTS:
             self.kept.popitem(last=False)
 
-    def take(self, model: str, claim: Claim, now: float) -> float | None:
-        """Give the client its best place for the model back; return when it arrived, None if it has no place."""
+    def take(self, model: str, claim: Claim, now: float) -> float:
+        """Give the client its best place for the model back; return when it arrived, which is now without a place."""
         places = self.kept.get((claim.client, model))
         if places is None:
-            return None
+            return now
         valid = [place for place in places if place.until > now]
         best = min(valid, key=lambda place: place.arrived, default=None)
         if best is not None:
@@ -57,7 +66,7 @@ class Places(Struct):
             self.kept[claim.client, model] = deque(valid, maxlen=MAX_PLACES)
         else:
             del self.kept[claim.client, model]
-        return None if best is None else best.arrived
+        return now if best is None else best.arrived
 
     def kept_until(self, model: str, now: float) -> float | None:
         """Until when a place for the model is kept, None if none is."""
@@ -69,6 +78,25 @@ class Places(Struct):
             if place.until > now
         )
         return max(ends, default=None)
+
+    def copy(self) -> Places:
+        """An independent copy. Places never change."""
+        kept = ((key, places.copy()) for key, places in self.kept.items())
+        return Places(self.seconds, OrderedDict(kept))
+
+    def snapshot(self) -> list[PlaceSnapshot]:
+        """All kept places, to hand over."""
+        return [
+            PlaceSnapshot(client, model, place)
+            for (client, model), places in self.kept.items()
+            for place in places
+        ]
+
+    def restore(self, snapshots: Iterable[PlaceSnapshot]) -> None:
+        """Keep the places that another sparkd has handed over."""
+        for each in snapshots:
+            key = each.client, each.model
+            self.kept.setdefault(key, deque(maxlen=MAX_PLACES)).append(each.place)
 
     def _forget_expired(self, now: float) -> None:
         """Forget the clients whose last place has expired: those that left first are first."""

@@ -46,7 +46,7 @@ class SchedulingPolicy(BackgroundPolicy):
         heads: list[Entry] = []
         if self._ledger.queue:
             heads = self._launch_next(now)
-            self._refuse_excess(now)
+            self._refuse_excess()
         self._update_preparation(heads, now)
         self.deadline = next_deadline(self._ledger, now)
         return self._take_actions()
@@ -61,9 +61,9 @@ class SchedulingPolicy(BackgroundPolicy):
             entry = self._ledger.active[ticket.model]
             others = list(self._ledger.residents())
             if ticket.claim.background and entry.state is State.STOPPED:
-                error: Refusal = refusals.background_error(entry, others, now)
+                error: Refusal = refusals.background_error(entry, others)
             else:
-                error = refusals.wait_timeout_error(entry, self._ledger.max_wait, others, now)
+                error = refusals.wait_timeout_error(entry, self._ledger.max_wait, others)
             self._refuse(ticket.id, error)
             self._ledger.places.keep(ticket.model, ticket.claim, ticket.arrived, now)
 
@@ -82,6 +82,8 @@ class SchedulingPolicy(BackgroundPolicy):
             case State.STOPPED:
                 entry.footprint, entry.basis = self.footprint(entry.model)
         if entry.waiting and (error := self._refusal_for(entry, now)):
+            if self._closing_error:  # the clients may return to the next sparkd
+                self._ledger.keep_places(entry, now)
             self._refuse_waiting(entry, error)
         if entry.is_inactive:
             self._ledger.deactivate(entry)
@@ -200,11 +202,11 @@ class SchedulingPolicy(BackgroundPolicy):
         self._refuse_waiting(entry, lambda: refusals.busy_error(entry, holders, residents, now))
         return True
 
-    def _refuse_excess(self, now: float) -> None:
+    def _refuse_excess(self) -> None:
         """Refuse tickets beyond `queue.max_length`: the least important ones, the newest of them first."""
         longest, queue = self._queue_settings.max_length, self._ledger.queue
         while len(queue) > longest:
             last = min(
                 queue.values(), key=lambda ticket: (importance(ticket.claim), -ticket.arrived, -ticket.id)
             )
-            self._refuse(last.id, refusals.queue_full_error(longest, list(self._ledger.residents()), now))
+            self._refuse(last.id, refusals.queue_full_error(longest))

@@ -19,7 +19,7 @@ AGEING_SHARE: Final = 1 / 8
 
 _STEPS: Final[Mapping[Priority, int]] = {"high": 1, "normal": 0, "low": -1}
 
-WEIGHTS: Final[Mapping[Priority, float]] = {"high": 8.0, "normal": 1.0, "low": 0.125}
+WEIGHTS: Final[Mapping[Priority, float]] = {"high": 16.0, "normal": 1.0, "low": 1 / 16}
 """How many normal requests one request counts as, when memory changes hands. Powers of 2: sums are exact."""
 
 BACKGROUND: Final = -2

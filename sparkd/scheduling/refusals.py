@@ -1,4 +1,4 @@
-"""The messages of refusals, and when a client should retry."""
+"""The messages of refusals, and when a client should retry, unless that depends on the queue: see forecaster.py."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from sparkd.scheduling.hold import Hold
 from sparkd.scheduling.ledger import NEVER, Entry
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.memory import Budget
-from sparkd.scheduling.residency import release_time
 
 UPGRADE_RETRY = 2.0
 """Seconds after which a sparkd that replaces itself accepts requests again."""
@@ -36,11 +35,6 @@ BACKGROUND_RETRY = 60.0
 """Seconds after which a background request should be retried at the latest."""
 
 
-def seconds_until_free(holders: Sequence[Entry], now: float) -> float:
-    """Estimate the seconds until all models in `holders` could be evicted; at least 1."""
-    return max([1.0, *(release_time(holder, now) for holder in holders)])
-
-
 def _names(entries: Sequence[Entry]) -> str:
     return " and ".join(f'"{entry.model.id}"' for entry in entries)
 
@@ -51,7 +45,6 @@ def busy_error(entry: Entry, holders: Sequence[Entry], residents: Sequence[Entry
     names = _names(holders)
     return ModelBusy(
         f'Model "{entry.model.id}" cannot start now: the machine is in use by {names}.',
-        retry_after=seconds_until_free(holders, now),
         holders=tuple(_describe_holder(resident, now) for resident in (*holders, *others)),
     )
 
@@ -72,38 +65,31 @@ def _describe_holder(entry: Entry, now: float) -> Holder:
     )
 
 
-def queue_full_error(length: int, residents: Sequence[Entry], now: float) -> QueueFull:
+def queue_full_error(length: int) -> QueueFull:
     """Refuse because `length` requests are waiting, the limit."""
-    return QueueFull(
-        f"{length} requests are waiting already, which is the limit.",
-        retry_after=seconds_until_free(residents, now),
-    )
+    return QueueFull(f"{length} requests are waiting already, which is the limit.")
 
 
-def wait_timeout_error(entry: Entry, max_wait: float, residents: Sequence[Entry], now: float) -> WaitTimeout:
+def wait_timeout_error(entry: Entry, max_wait: float, residents: Sequence[Entry]) -> WaitTimeout:
     """Refuse because the ticket has waited for `max_wait`."""
     others = [resident for resident in residents if resident is not entry]
     if entry.state is State.STARTING:
         state = "is still starting"
-        others = [entry]
     elif others:
         state = f"waits for {_names(others)}"
     else:
         state = f"is {entry.state}"
-    return WaitTimeout(
-        f'Model "{entry.model.id}" was not ready within {max_wait:.0f} seconds: it {state}.',
-        retry_after=seconds_until_free(others, now),
-    )
+    return WaitTimeout(f'Model "{entry.model.id}" was not ready within {max_wait:.0f} seconds: it {state}.')
 
 
-def background_error(entry: Entry, residents: Sequence[Entry], now: float) -> BackgroundPutOff:
+def background_error(entry: Entry, residents: Sequence[Entry]) -> BackgroundPutOff:
     """Refuse because a background request would have had to evict a model, or to delay other requests."""
     others = [resident for resident in residents if resident is not entry]
     in_use = f", and the memory is in use by {_names(others)}" if others else ""
     return BackgroundPutOff(
         f'Model "{entry.model.id}" is not loaded{in_use}. '
         "A background request loads a model only into free memory. Retry later, or name a model that is loaded.",
-        retry_after=min(BACKGROUND_RETRY, seconds_until_free(others, now)),
+        retry_after=BACKGROUND_RETRY,
     )
 
 

@@ -21,7 +21,6 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from sparkd.scheduling.ledger import NEVER, Entry
-from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.sessions import LONGEST_PAUSE
 
 ASSUMED_LOAD_TIME: Final = 60.0
@@ -89,25 +88,14 @@ def eviction_time(victim: Entry, rival: Entry, demand: Demand, now: float) -> fl
     clients, rest = victim.sessions.clients or 1.0, rival.sessions.expected_rest(None)
     # What the victim's clients lose by the change, less what the waiting requests lose without it, for each of these.
     loss = clients * (change + rest) / demand.weight - victim.sessions.expected_rest(now)
-    worthwhile = now if loss < 0 else demand.reaches(WAITING_FACTOR * change)
+    # So that one priority for all changes nothing, and a low one alone does not make a model leave sooner.
+    importance = max(victim.sessions.importance or 1.0, min(1.0, rival.urgency))
+    worthwhile = now if loss < 0 else demand.reaches(WAITING_FACTOR * change * importance)
     earliest = max(worthwhile, _ready_since(victim) + _least_service(victim, rival))
     if not victim.leased_weight:
         likely = min(SUREST, KEPT_FOR_NOTHING / (KEPT_FOR_NOTHING + max(loss, 0.0)))
         earliest = min(earliest, victim.last_used + victim.sessions.expected_pause(likely))
     return min(earliest, demand.latest)
-
-
-def release_time(holder: Entry, now: float) -> float:
-    """The seconds until the model may be evicted for another one, as far as is known."""
-    if holder.state is State.STARTING:
-        return load_time(holder) - (now - holder.since)
-    if holder.model.min_residency is None:
-        end = holder.last_used + holder.sessions.expected_pause()
-    else:
-        end = _residency_end(holder)
-    if not holder.leases:
-        return end - now
-    return max(end - now, holder.answer_time - (now - min(holder.leases.values())))
 
 
 def _least_service(victim: Entry, rival: Entry) -> float:

@@ -11,7 +11,7 @@ in steps.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from copy import copy
 
 from sparkd.scheduling import refusals
@@ -21,7 +21,9 @@ from sparkd.scheduling.guard import MemoryGuard
 from sparkd.scheduling.hold_events import HoldEvents
 from sparkd.scheduling.ledger import Entry
 from sparkd.scheduling.lifecycle import Event, State
+from sparkd.scheduling.places import PlaceSnapshot
 from sparkd.scheduling.snapshot import TRANSFERABLE_STATES, EntrySnapshot, restore_entry, snapshot_entries
+from sparkd.scheduling.ticket import Ticket
 
 
 class Scheduler(HoldEvents):
@@ -36,7 +38,7 @@ class Scheduler(HoldEvents):
     def on_leave(self, ticket_id: int, now: float) -> list[Action]:
         """Remove a ticket: its response is complete, or its client disconnected while it waited.
 
-        A client that waited may return to its place. The load of its model goes on.
+        A client that waited may return to its place. The load of its model continues.
         """
         if ticket_id in self._ledger.leases:
             return self._decide(now, self._ledger.end_lease(ticket_id, now))
@@ -87,6 +89,14 @@ class Scheduler(HoldEvents):
         """The state to hand over. No request may wait or run, and no process may be stopping."""
         return snapshot_entries(self._ledger.all_entries())
 
+    def snapshot_places(self) -> list[PlaceSnapshot]:
+        """The places of clients that may return, to hand over."""
+        return self._ledger.places.snapshot()
+
+    def restore_places(self, places: Iterable[PlaceSnapshot]) -> None:
+        """Take over the places of clients that may return from the sparkd that this one replaces."""
+        self._ledger.places.restore(places)
+
     @property
     def is_transferable(self) -> bool:
         """Whether no request waits or runs, and every process can be handed over."""
@@ -119,6 +129,15 @@ class Scheduler(HoldEvents):
     def entries(self) -> Iterable[Entry]:
         """The entries of all active models. Do not change them."""
         return self._ledger.active.values()
+
+    def models_in_turn(self) -> list[Entry]:
+        """The stopped models that requests wait for, in the order in which they are loaded. Do not change them."""
+        return self._ledger.waiting_models()
+
+    @property
+    def tickets(self) -> Mapping[int, Ticket]:
+        """The waiting tickets by their ids. Do not change it."""
+        return self._ledger.queue
 
     @property
     def waiting(self) -> int:

@@ -5,6 +5,7 @@ A person reads a response, an agent runs a tool: soon the next request comes. Un
 
 from __future__ import annotations
 
+from statistics import median
 from typing import Final
 
 from msgspec import Struct, field
@@ -89,6 +90,11 @@ class Sessions(Struct):
                 break
             longest = pause
         return min(1.1 * longest + MARGIN, LONGEST_PAUSE)
+
+    def usual_pause(self) -> float | None:
+        """The median pause within a session. None if there was none yet."""
+        inside = [pause for pause in self.pauses if pause <= LONGEST_PAUSE]
+        return median(inside) if inside else None
 
     def expected_rest(self, now: float | None) -> float:
         """How long the present session will probably use the model from now on. `now` is None while it is not ready."""

@@ -34,6 +34,7 @@ class EntrySnapshot(Struct, frozen=True, kw_only=True):
     guard_kills: int
     sessions: Sessions
     idle_timeout: float | None = None
+    stop_time: float = 0.0
 
 
 COPIED_FIELDS = tuple(name for name in EntrySnapshot.__struct_fields__ if name not in ("model", "state"))

@@ -13,6 +13,7 @@ from msgspec import Struct
 from sparkd.catalog.definitions import Lifecycle
 from sparkd.catalog.settings import OnBusy
 from sparkd.scheduling.deadlines import idle_deadline
+from sparkd.scheduling.forecast import Forecast
 from sparkd.scheduling.hold import HoldStatus
 from sparkd.scheduling.ledger import NEVER, Entry
 from sparkd.scheduling.lifecycle import State
@@ -112,6 +113,7 @@ class ModelStatus(Struct, frozen=True, kw_only=True):
     may start again. `load_time` is the duration of its last start. `rejected_requests` are those that made its engine
     fail. `idle_timeout` is the time of idleness after which it is stopped, None if it is not: the model's own, or that
     of a request's `keep_alive`. `holds` keep it loaded.
+    `forecast` is that of the request that waits longest for it, or of its load.
     """
 
     id: str
@@ -144,6 +146,7 @@ class ModelStatus(Struct, frozen=True, kw_only=True):
     rejected_requests: tuple[RejectedRequest, ...] = ()
     idle_timeout: float | None = None
     holds: tuple[HoldStatus, ...] = ()
+    forecast: Forecast | None = None
 
 
 class Status(Struct, frozen=True, kw_only=True):

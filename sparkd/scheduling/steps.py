@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Final
+
+from msgspec.structs import replace
 
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.quantities import GIB, MIB
@@ -11,9 +14,10 @@ from sparkd.catalog.settings import Settings
 from sparkd.errors import Refusal
 from sparkd.scheduling.actions import Action, Discard, EndLaunchers, Kill, Launch, Prepare, Refuse, Terminate
 from sparkd.scheduling.guard import MemoryGuard
-from sparkd.scheduling.ledger import NEVER, Entry, Ledger, Preparation
+from sparkd.scheduling.ledger import NEVER, Entry, Ledger
 from sparkd.scheduling.lifecycle import Event, State, next_state
 from sparkd.scheduling.memory import Budget, Footprint, default_floor
+from sparkd.scheduling.ticket import Preparation
 
 PREPARE_MEMORY: Final = 2 * GIB
 """Bytes that must be available beyond the floor before a model is prepared."""
@@ -57,6 +61,10 @@ class SchedulingSteps:
         floor = settings.memory.floor
         self.guard.floor = default_floor(budget.total) if floor is None else floor
         self.budget = budget
+
+    def queue_everything(self) -> None:
+        """Let every request wait, whatever the settings of the queue are."""
+        self._queue_settings = replace(self._queue_settings, on_busy="wait", max_length=sys.maxsize)
 
     def footprint(self, model: Model) -> Footprint:
         """What the next launch of the model would reserve."""
@@ -156,6 +164,8 @@ class SchedulingSteps:
 
     def _transition(self, entry: Entry, event: Event, now: float) -> State:
         target = next_state(entry.state, event)
+        if event is Event.RECLAIMED and entry.state is State.STOPPING:
+            entry.stop_time = now - entry.since
         if target is not entry.state:
             entry.state, entry.since = target, now
         return target
@@ -192,5 +202,5 @@ class SchedulingSteps:
             self._refuse(ticket_id, error())
 
     def _refuse(self, ticket_id: int, error: Refusal) -> None:
-        self._ledger.dequeue(ticket_id)
-        self._actions.append(Refuse(ticket_id, error))
+        entry, _ = self._ledger.dequeue(ticket_id)
+        self._actions.append(Refuse(ticket_id, error, entry.model.id))

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 
 from msgspec import Struct, structs
 
@@ -18,14 +17,13 @@ from sparkd.catalog.definitions import Model
 from sparkd.errors import (
     DownloadFailed,
     FilesInUse,
-    FilesMissing,
     ModelDownloading,
     ModelStopped,
     QueueFull,
     SparkdError,
 )
 from sparkd.hub import inspection
-from sparkd.hub.files import ModelFiles, SourceOnDisk, combine_states
+from sparkd.hub.files import ModelFiles
 from sparkd.hub.job import DownloadJob
 from sparkd.hub.messages import Progress, format_bytes
 from sparkd.hub.needs import find_models_needing, find_needs
@@ -33,12 +31,12 @@ from sparkd.hub.removal import remove
 from sparkd.hub.request import DownloadRequest, build_command, build_environment, make_request
 from sparkd.journal.handler import event
 from sparkd.scheduling import refusals
+from sparkd.scheduling.forecast import Forecast
+from sparkd.scheduling.model_state import ModelState
 from sparkd.scheduling.status import ModelStatus
+from sparkd.supervising.missing_files import DEFAULT_RETRY, missing_files_error
 
 logger = logging.getLogger(__name__)
-
-DEFAULT_RETRY: Final = 60.0
-"""Seconds after which a client should retry, if the duration of the download is unknown."""
 
 
 class _Failure(Struct):
@@ -60,6 +58,7 @@ class Downloads:
         self._jobs: dict[DownloadRequest, DownloadJob] = {}
         self._failures: dict[DownloadRequest, _Failure] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._sizes: dict[str, int] = {}
         self._closed_error: Callable[[], SparkdError] | None = None
 
     # For requests ------------------------------------------------------------------------------------------
@@ -67,6 +66,10 @@ class Downloads:
     def is_on_disk(self, model: Model) -> bool:
         """Return whether the model, as it is defined now, was found complete. True until its process has ended."""
         return self._on_disk.get(model.id) is model
+
+    def size(self, model_id: str) -> int:
+        """Return the size of the model's files on disk in bytes, 0 if no request has been for it yet."""
+        return self._sizes.get(model_id, 0)
 
     def forget(self, model_id: str) -> None:
         """Check the disk again before the next start of the model."""
@@ -80,6 +83,7 @@ class Downloads:
         has_needs = needs.sources or needs.encodings
         parts = await asyncio.to_thread(inspection.inspect_model, model, self._folder) if has_needs else []
         missing = [part for part in parts if part.state not in ("complete", "unknown")]
+        self._sizes[model.id] = sum(part.size for part in parts)
         if not missing:
             self._on_disk[model.id] = model
             self.on_complete([model])
@@ -183,6 +187,41 @@ class Downloads:
                 )
         return status
 
+    def is_downloading(self, model_id: str) -> bool:
+        """Return whether a download for the model is running."""
+        return any(model_id in job.names for job in self._jobs.values())
+
+    def add_download(self, forecast: Forecast) -> Forecast:
+        """Return the forecast of a request whose model may have to be downloaded before it can be loaded."""
+        progress = self._progress(forecast.model)
+        if progress is None:
+            return forecast
+        left = (progress.seconds_left, forecast.seconds)
+        return Forecast(
+            model=forecast.model,
+            stage="downloading",
+            loading=forecast.model,
+            phase="downloading",
+            progress=progress.share,
+            seconds=None if None in left else sum(each or 0.0 for each in left),
+        )
+
+    def add_state(self, model_id: str, state: ModelState) -> ModelState:
+        """Return the state of a model that is not loaded with the progress of its download."""
+        progress = self._progress(model_id)
+        if progress is None:
+            return state
+        return ModelState(
+            state="downloading",
+            phase="downloading",
+            progress=None if progress.share is None else round(progress.share, 2),
+            seconds_left=None if progress.seconds_left is None else round(progress.seconds_left),
+        )
+
+    def _progress(self, model_id: str) -> Progress | None:
+        """The progress of the model's download, None if there is none."""
+        return next((job.progress for job in self._jobs.values() if model_id in job.names), None)
+
     @property
     def busy(self) -> bool:
         """Whether a download is running."""
@@ -256,28 +295,6 @@ class Downloads:
 
     def _make_request(self, model: Model) -> DownloadRequest:
         return make_request(model, self._folder, self.catalogue.folder("state"))
-
-
-def missing_files_error(model: Model, parts: list[SourceOnDisk]) -> FilesMissing | ModelDownloading:
-    """Return the error for a request of a model that is not on disk, with the command that downloads it."""
-    folders = [
-        part for part in parts if part.source.startswith("/") and part.state in ("absent", "incomplete")
-    ]
-    if folders:
-        part = folders[0]
-        problem = f"does not contain {part.missing[0]}" if part.missing else "does not exist"
-        text = f'Model "{model.id}" is not on disk: its source {part.source} {problem}.'
-        return FilesMissing(text, param="model")
-    if any(part.downloading for part in parts):
-        text = f'Model "{model.id}" is being downloaded.'
-        return ModelDownloading(text, param="model", retry_after=DEFAULT_RETRY)
-    remaining = [part.bytes_left for part in parts if part.state in ("absent", "incomplete")]
-    # If the size of one part is unknown, the sum of the others would be misleading.
-    known = remaining and None not in remaining
-    size = f" ({format_bytes(sum(left or 0 for left in remaining))})" if known else ""
-    state = "only partly on disk" if combine_states(parts) == "incomplete" else "not on disk"
-    text = f'Model "{model.id}" is {state}. Run `sparkctl pull {model.id}` to download it{size}.'
-    return FilesMissing(text, param="model")
 
 
 def _quote(model_ids: list[str]) -> str:

@@ -8,8 +8,10 @@ from typing import Protocol
 
 from sparkd.catalog.definitions import Model
 from sparkd.scheduling.claim import PLAIN_CLAIM, Claim
+from sparkd.scheduling.forecast import Forecast
 from sparkd.supervising.crash_watch import CrashWatch, end_turn
 from sparkd.supervising.downloads import Downloads
+from sparkd.supervising.forecasts import Forecasts
 from sparkd.supervising.run import Run
 from sparkd.supervising.turns import Turn
 from sparkd.upstream.client import EngineRequest, Upstream
@@ -21,6 +23,11 @@ class Lender(Protocol):
     @property
     def downloads(self) -> Downloads:
         """Checks whether a model is on disk, and downloads it."""
+        ...
+
+    @property
+    def forecasts(self) -> Forecasts:
+        """Estimates how long requests wait."""
         ...
 
     @property
@@ -106,6 +113,12 @@ class Lease:
                 self.release()
                 raise
         self._use(granted.result())
+
+    def forecast(self) -> Forecast:
+        """Return what the request waits for now, and for how long yet. Cheap: may be called again and again."""
+        forecasts = self._supervisor.forecasts
+        waiting = None if self._granted is None else forecasts.of_ticket(self._ticket)
+        return waiting or forecasts.of_request(self.model)
 
     def release(self, status: int = 0) -> None:
         """Give the lease back, or leave the queue.

@@ -29,6 +29,7 @@ from sparkd.scheduling.status import (
 )
 from sparkd.supervising.crash_watch import CrashWatch
 from sparkd.supervising.downloads import Downloads
+from sparkd.supervising.forecasts import Forecasts
 from sparkd.supervising.launchers import Launchers
 from sparkd.supervising.run import Run
 
@@ -60,6 +61,7 @@ class StatusReporter(Struct, frozen=True):
     downloads: Downloads
     launchers: Launchers
     crashes: CrashWatch
+    forecasts: Forecasts
     started: float
     replacements: int
 
@@ -111,6 +113,7 @@ class StatusReporter(Struct, frozen=True):
             **_describe_start(run.cold_reason if run else None),
             last_run=LastRun(**asdict(profile.last)) if profile else None,
             rejected_requests=self.crashes.list_rejected(model.id),
+            forecast=self.forecasts.of_model(model),
         )
 
 

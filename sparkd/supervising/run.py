@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -16,12 +17,14 @@ from sparkd.engines import ENGINES
 from sparkd.engines.engine import Cause, Milestone
 from sparkd.errors import LaunchError
 from sparkd.journal.engine_output import open_engine_journal
+from sparkd.learning.load_estimates import LoadPosition
 from sparkd.machine.memory import Memory
 from sparkd.processes.log import Log
 from sparkd.processes.run_directories import RunDirectories
 from sparkd.scheduling.lifecycle import LifecycleError
 from sparkd.supervising.attempt import Attempt, WarmStartFailure
 from sparkd.supervising.engine_watch import EngineWatch, RunObserver
+from sparkd.supervising.launching import find_cold_reason
 from sparkd.supervising.run_figures import RunFigures
 from sparkd.supervising.run_snapshot import RunSnapshot
 from sparkd.supervising.starting import EngineStarter, StartRequest
@@ -57,7 +60,7 @@ class Run:
         self.model = model
         self.number = number
         self.key = snapshot.key if snapshot else ""
-        self.milestone: Milestone | None = None
+        self.milestone: Milestone | None = snapshot.milestone if snapshot else None
         self.gone = asyncio.Event()
         self.figures = snapshot.figures if snapshot else RunFigures()
         self._allowance = allowance
@@ -91,6 +94,29 @@ class Run:
         """Why its engine was not forked from a launcher, empty if it was. None before it is started."""
         return self._attempt.cold_reason if self._attempt else None
 
+    def begin_load(self) -> None:
+        """Begin to measure its load. A preparation does not count, because others still used the memory then."""
+        self.figures.restart_phases()
+        self.figures.had_launcher = find_cold_reason(self.model) is None and self._starter.launchers.is_ready(
+            self.model.runtime
+        )
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether its engine was, or will be, forked from a launcher that was ready when its load began."""
+        return self.figures.had_launcher and not self.cold_reason
+
+    def load_position(self, since: float, now: float) -> LoadPosition:
+        """Return where its load is that began at `since`, in seconds of the steady clock."""
+        figures, milestone = self.figures, self.milestone
+        return LoadPosition(
+            elapsed=now - since,
+            phase=milestone.phase if milestone else None,
+            in_phase=now - figures.phase_began,
+            progress=milestone.progress if milestone else None,
+            progress_age=now - figures.progress_at,
+        )
+
     def snapshot(self) -> RunSnapshot | None:
         """Return what the next program needs to take over the run. None without a running process."""
         attempt = self._attempt.snapshot() if self._attempt else None
@@ -106,6 +132,7 @@ class Run:
             log_state=self.log.state,
             healthy=self._is_healthy,
             figures=self.figures,
+            milestone=self.milestone,
         )
 
     def _resume(self, snapshot: RunSnapshot) -> None:
@@ -246,7 +273,8 @@ class Run:
             self._watch.observe(line, milestone)
         if milestone and last and milestone.phase != last.phase and self.figures.load_time is None:
             self.figures.end_phase(last)
-        self.milestone = milestone or last
+        if milestone:
+            self.milestone, self.figures.progress_at = milestone, time.monotonic()
 
     def _log_path(self) -> Path | None:
         try:

@@ -12,11 +12,12 @@ from sparkd.machine.memory import Memory
 
 
 class RunFigures(Struct):
-    """The figures of one run. They are handed over with it.
+    """The figures of one run. They are handed over with it. `had_launcher`: a launcher with all imports done was ready
+    for it when its load began.
 
     In bytes: `used` is its memory at the last measurement, `available` what the machine had left then, `peak` its
     maximum, and `available_at_launch` what was available before it started. `load_time` and `phases` are in seconds;
-    `phase_began` is in seconds of the steady clock.
+    `phase_began` and `progress_at`, when the progress of the phase was reported, are in seconds of the steady clock.
     """
 
     used: int = 0
@@ -26,6 +27,8 @@ class RunFigures(Struct):
     load_time: float | None = None
     phases: dict[str, float] = field(default_factory=dict)
     phase_began: float = field(default_factory=time.monotonic)
+    progress_at: float = 0.0
+    had_launcher: bool = False
 
     def record_usage(self, used: int, available: int | None) -> None:
         """Record the memory of its processes, and what was available at the same moment, in bytes."""
@@ -49,7 +52,7 @@ class RunFigures(Struct):
         self.phase_began = now
 
     def restart_phases(self) -> None:
-        """Forget the phases: the start begins again."""
+        """Forget the phases: the start begins, or begins again."""
         self.phases, self.phase_began = {}, time.monotonic()
 
     def to_past_run(self) -> PastRun | None:

@@ -13,6 +13,7 @@ from sparkd.catalog import Catalogue
 from sparkd.engines.engine import Cause
 from sparkd.journal.handler import event
 from sparkd.learning.learning import Learning
+from sparkd.learning.load_estimates import PastLoad
 from sparkd.machine.memory import Memory
 from sparkd.scheduling.actions import Action
 from sparkd.scheduling.lifecycle import State
@@ -71,6 +72,7 @@ class RunLife:
     async def launch(self) -> None:
         """Launch the engine, then follow the run to its end."""
         run, services = self._run, self._services
+        run.begin_load()
         run.key = await services.learning.record_start(run.model)
         services.crashes.on_launch(run.model.id, run.key)
         await self._release_page_cache()
@@ -109,9 +111,15 @@ class RunLife:
         services.learning.clear_start(run.model)
         if entry is not None:
             run.record_ready(entry.load_time, services.watch.memory)
+            services.learning.add_load(run.model, run.key, self._past_load(entry.load_time))
             services.cache_renewal.record_ready(run.key)
             fields = event("ready", run.model.id, DURATION_MS=round(entry.load_time * 1000))
             logger.info('Model "%s" is ready after %.1f seconds', run.model.id, entry.load_time, extra=fields)
+
+    def _past_load(self, seconds: float) -> PastLoad:
+        run = self._run
+        size = self._services.downloads.size(run.model.id)
+        return PastLoad(seconds, dict(run.figures.phases), run.is_warm, size)
 
     def is_busy(self) -> bool:
         """Return whether requests are in progress."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from sparkd.engines.engine import Milestone
 from sparkd.processes.log import LogState
 from sparkd.supervising.attempt import AttemptSnapshot, WarmStartFailure
 from sparkd.supervising.run_figures import RunFigures
@@ -25,6 +26,7 @@ class RunSnapshot(Struct, frozen=True, kw_only=True):
     log_state: LogState
     healthy: bool
     figures: RunFigures
+    milestone: Milestone | None = None
 
     @property
     def log_path(self) -> Path | None:

@@ -31,13 +31,16 @@ from sparkd.scheduling.actions import (
     Terminate,
 )
 from sparkd.scheduling.claim import PLAIN_CLAIM, Claim
+from sparkd.scheduling.forecast import Forecast
 from sparkd.scheduling.lifecycle import Residency, State, residency
-from sparkd.scheduling.plan import Plan, make_plan
+from sparkd.scheduling.model_state import ModelState
+from sparkd.scheduling.plan import Plan
 from sparkd.scheduling.scheduler import Scheduler
 from sparkd.scheduling.status import Status
 from sparkd.supervising.alarm import Alarm
 from sparkd.supervising.crash_watch import CrashWatch
 from sparkd.supervising.downloads import Downloads
+from sparkd.supervising.forecasts import Forecasts
 from sparkd.supervising.hold_book import HoldBook
 from sparkd.supervising.launching import launcher_spec
 from sparkd.supervising.lease import Lease
@@ -104,10 +107,20 @@ class Supervisor:
         self.resources = ResourceWatch(
             scheduler, self.runs, watch, learning, launchers, services.catalogue, self.carry_out
         )
+        can_prepare = self.resources.can_prepare
+        self.forecasts = Forecasts(scheduler, self.runs.launched, learning, downloads, can_prepare)
         self._alarm = Alarm(self._on_tick)
         self.holds = HoldBook(self, scheduler, catalogue.folder("state") / "holds.json", tasks.watch)
         self._reporter = StatusReporter(
-            scheduler, self.runs.launched, learning, downloads, launchers, crashes, self.started, replacements
+            scheduler,
+            self.runs.launched,
+            learning,
+            downloads,
+            launchers,
+            crashes,
+            self.forecasts,
+            self.started,
+            replacements,
         )
 
     # For clients
@@ -124,6 +137,14 @@ class Supervisor:
     def can_start_without_eviction(self, model: Model) -> bool:
         """Whether a background request for the model would be served without the eviction of another one."""
         return self._scheduler.has_model(model.id) and self._scheduler.can_start_without_eviction(model.id)
+
+    def state(self, model: Model) -> ModelState:
+        """Return the model's state as clients see it, with the progress of a load or download."""
+        return self.forecasts.state(model)
+
+    def forecast(self, model: Model) -> Forecast:
+        """Return how long a request for the model would wait that arrived now."""
+        return self.forecasts.of_request(model)
 
     def ready_upstream(self, model: Model) -> Upstream | None:
         """Return the client of the model's engine, None unless the model is ready.
@@ -204,7 +225,7 @@ class Supervisor:
 
     def plan(self, model: Model) -> Plan:
         """Return what would happen if a client requested the model now."""
-        return make_plan(self._scheduler, model.id, time.monotonic(), self._learning.load_time)
+        return self.forecasts.plan(model)
 
     def status(self) -> Status:
         """Return the current status of the daemon."""
@@ -254,7 +275,8 @@ class Supervisor:
             match action:
                 case Grant(ticket, _, number):
                     self._tickets.grant(ticket, self.runs.launched[number])
-                case Refuse(ticket, error):
+                case Refuse(ticket, error, model_id):
+                    self.forecasts.complete(error, model_id)
                     self._tickets.refuse(ticket, error)
                 case EndLaunchers():
                     self.launchers.end_all("a model needs their memory")

@@ -31,11 +31,11 @@ AIDER = CLIENTS / "aider"
 LIBRARIES = CLIENTS / "libraries"
 """A virtualenv with the libraries of OpenAI and Anthropic, LangChain, and LiteLLM with its proxy."""
 
+JAVASCRIPT = CLIENTS / "javascript"
+"""Client libraries in JavaScript, in its `node_modules`."""
+
 OLLAMA = CLIENTS / "ollama"
 """A virtualenv with the library of Ollama."""
-
-OLLAMA_JS = CLIENTS / "ollama-js"
-"""The library of Ollama for JavaScript, in its `node_modules`."""
 
 _LOCKS = Path(__file__).parent / "locks"
 
@@ -44,7 +44,8 @@ def install_all(report: Callable[[str], None]) -> None:
     """Install every client that is missing, or that was installed from another lock file."""
     for folder in (NODE, AIDER, LIBRARIES, OLLAMA):
         _install(folder, [_LOCKS / f"{folder.name}.lock"], _fill_virtualenv, report)
-    for folder, locks in ((NODE_MODULES.parent, _LOCKS), (OLLAMA_JS, _LOCKS / OLLAMA_JS.name)):
+    for folder in (NODE_MODULES.parent, JAVASCRIPT):
+        locks = _LOCKS if folder == NODE_MODULES.parent else _LOCKS / folder.name
         packages = [locks / name for name in ("package.json", "package-lock.json")]
         _install(folder, packages, _fill_node_modules, report)
 

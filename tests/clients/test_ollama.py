@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.installing import CLONE, OLLAMA, OLLAMA_JS, find_node
+from tests.clients.installing import CLONE, JAVASCRIPT, OLLAMA, find_node
 from tests.clients.serving import SYSTEM_FIRST
 from tests.clients.session import Session
 from tests.clients.test_libraries import ANSWERS, build_environment
@@ -22,7 +22,7 @@ def run_library(program: str, url: str, model: str, home: Path) -> list[str]:
     if program.endswith(".mjs"):
         node = str(find_node() / "bin" / "node")
         script = str(Path(__file__).parent / "libraries" / program)
-        command = [node, script, str(OLLAMA_JS / "node_modules")]
+        command = [node, script, str(JAVASCRIPT / "node_modules")]
     else:
         command = [str(OLLAMA / "bin" / "python"), "-m", f"tests.clients.libraries.{program}"]
     done = subprocess.run(

@@ -21,7 +21,7 @@ import psutil
 import pytest
 
 from sparkd.hub.layout import INCOMPLETE, repository_folder
-from sparkd.supervising.downloads import DEFAULT_RETRY
+from sparkd.supervising.missing_files import DEFAULT_RETRY
 from tests.e2e.sparkd_process import SparkdProcess, engine, wait_until
 from tests.hub.server import Hub, a_repository, digest, running_hub, safetensors
 

@@ -23,8 +23,10 @@ from sparkd.gateway.keys import Keys
 from sparkd.gateway.server import HttpServer
 from sparkd.hub.messages import Progress
 from sparkd.scheduling.claim import Claim
+from sparkd.scheduling.forecast import Forecast
 from sparkd.scheduling.hold import Hold
 from sparkd.scheduling.lifecycle import Residency
+from sparkd.scheduling.model_state import ModelState
 from sparkd.scheduling.status import MemoryStatus, ModelStatus, QueueStatus, Status
 from sparkd.upstream.client import EngineRequest, Upstream
 from tests.gateway.engines import OK, Answer, Engine, Script, answering, read_answer
@@ -86,6 +88,10 @@ class Lease:
         finally:
             supervisor.waiting -= 1
         self._hold()
+
+    def forecast(self) -> Forecast:
+        """As set by the test; otherwise nothing is known."""
+        return self._supervisor.forecast or Forecast(model=self._supervisor.asked[-1], stage="queued")
 
     def release(self, status: int = 0) -> None:
         """Hold no longer."""
@@ -152,6 +158,7 @@ class Supervisor:
     asked: list[str] = field(default_factory=list)
     residencies: dict[str, Residency] = field(default_factory=dict)
     outcomes: list[int] = field(default_factory=list)
+    forecast: Forecast | None = None
     pulled: list[str] = field(default_factory=list)
     kept: list[tuple[str, float]] = field(default_factory=list)
     claims: list[Claim] = field(default_factory=list)
@@ -201,6 +208,11 @@ class Supervisor:
 
     async def wait_until_gone(self, _: Model) -> None:
         """It is gone at once."""
+
+    def state(self, wanted: Model) -> ModelState:
+        """The same, without more details."""
+        residency = self.residency(wanted)
+        return ModelState(state=residency, residency=residency)
 
     def lease(self, wanted: Model, request: EngineRequest | None, claim: Claim) -> Lease:  # noqa: ARG002
         """A lease that has not been requested yet."""

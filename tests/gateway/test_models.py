@@ -55,12 +55,12 @@ def test_enabled_models_are_listed_with_their_context_in_every_dialect() -> None
     assert big["aliases"] == ["org/big", "large"]
     assert [big[key] for key in ("max_model_len", "context_length", "context_window")] == [131072] * 3
     assert big["meta"] == {"n_ctx": 131072}
-    status = {"value": "unloaded", "catalogue": "validated"}
+    status = {"value": "unloaded", "catalogue": "validated", "state": "unloaded"}
     assert {name: big[name] for name in LABELS} == LABELS | {
         "tags": ["code", "long-context"],
         "status": status,
     }
-    status = {"value": "unloaded", "catalogue": "experimental"}
+    status = {"value": "unloaded", "catalogue": "experimental", "state": "unloaded"}
     assert [cards["flag"][name] for name in LABELS] == [None, None, status, [], False]
     assert cards["flag"]["max_model_len"] == 2048
     assert "max_model_len" not in cards["unknown"]

@@ -22,7 +22,7 @@ from sparkd.hub.listing import ListedFile, Listing
 from sparkd.hub.needs import Need, find_models_needing, find_needs
 from sparkd.hub.removal import remove
 from sparkd.hub.selection import select_files
-from sparkd.supervising.downloads import missing_files_error
+from sparkd.supervising.missing_files import missing_files_error
 from tests.hub.server import safetensors
 
 

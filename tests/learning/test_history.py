@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from sparkd.learning.history import MAX_RUNS, History, PastRun, run_key
+from sparkd.learning.history import MAX_LOADS, MAX_RUNS, History, PastRun, run_key
+from sparkd.learning.load_estimates import PastLoad
 
 
 @pytest.fixture
@@ -171,3 +172,25 @@ def test_the_last_action_of_the_guard_outlives_restarts_and_retries(history: His
     assert model == "b"
     assert before <= acted_at <= time.time()
     later.close()
+
+
+def make_load(seconds: float, *, is_warm: bool = True) -> PastLoad:
+    return PastLoad(seconds, {"loading weights": seconds / 2}, is_warm, 4096)
+
+
+def test_loads_outlive_sparkd_and_are_kept_by_kind(history: History, path: Path) -> None:
+    history.add_load("a", "k", make_load(99.0, is_warm=False))
+    for seconds in range(MAX_LOADS + 2):
+        history.add_load("a", "k", make_load(float(seconds)))
+    kept = [make_load(99.0, is_warm=False), *(make_load(float(each)) for each in range(2, MAX_LOADS + 2))]
+    assert history.loads("a", "k") == kept
+    later = reopen(history, path)
+    assert later.loads("a", "k") == kept
+    assert later.all_loads() == {("a", "k"): kept}
+    assert later.loads("a", "another definition") == []
+    later.close()
+
+
+def test_before_any_load_is_recorded_runs_say_how_long_they_took(history: History) -> None:
+    history.add_run("a", "k", make_run(90))
+    assert history.loads("a", "k") == [PastLoad(3.5, {"loading weights": 2.0})]

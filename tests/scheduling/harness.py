@@ -23,9 +23,11 @@ from sparkd.scheduling.actions import (
 )
 from sparkd.scheduling.claim import PLAIN_CLAIM, Claim
 from sparkd.scheduling.hold import Hold
+from sparkd.scheduling.ledger import Entry
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.memory import compute_budget, estimate_footprint
 from sparkd.scheduling.scheduler import Scheduler
+from sparkd.scheduling.status import LoadStep
 
 
 def a_model(id_: str, memory: int | None = 40, **fields: Any) -> Model:
@@ -39,6 +41,22 @@ def a_model(id_: str, memory: int | None = 40, **fields: Any) -> Model:
         "download": "reject",
     }
     return Model(id=id_, engine="command", command=("engine",), memory=memory, **{**times, **fields})
+
+
+@dataclass(frozen=True)
+class FixedLoads:
+    """Every load takes that many seconds; None if nobody knows. Nothing is known of its steps."""
+
+    seconds: float | None
+
+    def expected(self, model: Model) -> float | None:  # noqa: ARG002
+        return self.seconds
+
+    def left(self, entry: Entry, now: float) -> float | None:
+        return None if self.seconds is None else max(0.0, entry.since + self.seconds - now)
+
+    def step(self, entry: Entry) -> LoadStep | None:  # noqa: ARG002
+        return None
 
 
 @dataclass

@@ -165,7 +165,7 @@ class Promises(RuleBasedStateMachine):
             with contextlib.suppress(HoldConflict, InsufficientMemory):
                 self.harness.hold(model, seconds)
 
-    @precondition(lambda self: list(self.harness.scheduler.holds()))
+    @precondition(lambda self: bool(list(self.harness.scheduler.holds())))
     @rule(data=st.data())
     def an_operator_releases(self, data: st.DataObject) -> None:
         self.harness.release(data.draw(st.sampled_from(list(self.harness.scheduler.holds()))))

@@ -9,7 +9,7 @@ from sparkd.catalog.settings import Queue
 from sparkd.errors import InsufficientMemory
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.plan import make_plan
-from tests.scheduling.harness import Harness, a_model
+from tests.scheduling.harness import FixedLoads, Harness, a_model
 
 FLOOR = 5 * GIB
 
@@ -131,6 +131,6 @@ def test_a_plan_counts_on_the_memory_of_launchers() -> None:
     harness = machine(a=100)
     harness.use_launchers(GIB)
     harness.report_memory(FLOOR + 99 * GIB)
-    plan = make_plan(harness.scheduler, "a", harness.now, lambda _: 50.0)
+    plan = make_plan(harness.scheduler, "a", harness.now, FixedLoads(50.0))
     assert (plan.verdict, plan.seconds, plan.evicts) == ("launch", 50.0, ())
     assert harness.scheduler.budget.launchers == GIB

@@ -5,17 +5,13 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparkd.catalog.definitions import Model
 from sparkd.catalog.settings import Queue
 from sparkd.scheduling.plan import Plan, make_plan
-from tests.scheduling.harness import Harness, a_model
+from tests.scheduling.harness import FixedLoads, Harness, a_model
 
 
 def make_plan_for(harness: Harness, model: str, load_time: float | None = 50.0) -> Plan:
-    def known(_: Model) -> float | None:
-        return load_time
-
-    return make_plan(harness.scheduler, model, harness.now, known)
+    return make_plan(harness.scheduler, model, harness.now, FixedLoads(load_time))
 
 
 def test_a_ready_model_is_ready() -> None:

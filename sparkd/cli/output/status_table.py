@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sparkd.cli.output.formatting import format_count, format_duration, format_size
+from sparkd.scheduling.forecast_text import describe_time
 from sparkd.scheduling.status import MemoryStatus, ModelStatus, RejectedRequest, Status
 
 STYLES = {"ready": "green", "backoff": "red", "stopped": "dim"}
@@ -83,13 +84,18 @@ def describe_state(model: ModelStatus) -> str:
         return f"backoff, retry in {format_duration(model.retry_after)}"
     if model.phase and model.state in ("starting", "stopped"):
         share = "" if model.progress is None else f" {model.progress:.0%}".replace("%", " %")
-        left = (
-            ""
-            if model.download_seconds_left is None
-            else f", {format_duration(model.download_seconds_left)} left"
-        )
-        return f"{'starting: ' if model.state == 'starting' else ''}{model.phase}{share}{left}"
+        return f"{'starting: ' if model.state == 'starting' else ''}{model.phase}{share}{_time_left(model)}"
+    if model.state == "stopped" and model.forecast is not None and model.forecast.position is not None:
+        return f"waiting: position {model.forecast.position} in the queue{_time_left(model)}"
     return model.state
+
+
+def _time_left(model: ModelStatus) -> str:
+    """How long its download takes yet, or how long until it is ready."""
+    if model.download_seconds_left is not None:
+        return f", {format_duration(model.download_seconds_left)} left"
+    seconds = model.forecast.seconds if model.forecast else None
+    return "" if seconds is None else f", {describe_time(seconds)} left"
 
 
 def describe_rejected(request: RejectedRequest) -> str:

@@ -8,9 +8,9 @@ from typing import Final
 import msgspec
 
 from sparkd.errors import EngineRejected, UpstreamError
+from sparkd.gateway.answer import Writer
 from sparkd.gateway.engine_errors import error_in_event, read_engine_error
 from sparkd.gateway.errors import error_body
-from sparkd.gateway.response_writer import ResponseWriter
 from sparkd.ollama.answers import StreamTranslator, translate_document
 from sparkd.ollama.requests import TranslatedRequest
 from sparkd.ollama.times import Timing
@@ -31,7 +31,7 @@ class OllamaAnswer:
 
     error: EngineRejected | None = None
 
-    def __init__(self, request: TranslatedRequest, model: str, writer: ResponseWriter) -> None:
+    def __init__(self, request: TranslatedRequest, model: str, writer: Writer) -> None:
         self._request = request
         self._model = model
         self._writer = writer
@@ -40,6 +40,10 @@ class OllamaAnswer:
         self._stream: StreamTranslator | None = None
         self._held_head: tuple[int, Headers, Flow]
         self._held = bytearray()
+
+    def redirect(self, writer: Writer) -> None:
+        """Write to another writer from now on."""
+        self._writer = writer
 
     def head(self, status: int, headers: Headers, flow: Flow) -> None:
         """Begin a stream, or keep the head until the length of the body is known."""

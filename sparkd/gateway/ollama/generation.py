@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -17,7 +16,7 @@ from sparkd.errors import InvalidRequest
 from sparkd.gateway.body import ClientDisconnected
 from sparkd.gateway.disconnect import run_while_connected
 from sparkd.gateway.endpoints import respond
-from sparkd.gateway.ollama.answer import OllamaAnswer
+from sparkd.gateway.ollama.translation import OllamaTranslation
 from sparkd.gateway.prepared_request import PreparedRequest
 from sparkd.gateway.request_head import RequestHead, request_head
 from sparkd.gateway.response_writer import EXTENSION
@@ -91,8 +90,8 @@ def _prepare(
         prepared,
         request=structs.replace(engine, without=engine.without | _NOT_FORWARDED),
         rewrites=(*prepared.rewrites, *translated.rewrites),
-        translate=partial(OllamaAnswer, translated, model.id),
         keep_alive=None if translated.keep_alive is None else (translated.keep_alive, "keep_alive"),
+        translation=OllamaTranslation(translated, model.id),
     )
 
 

@@ -12,8 +12,8 @@ from starlette.responses import Response, StreamingResponse
 from sparkd.catalog.definitions import Model
 from sparkd.gateway.disconnect import run_while_connected
 from sparkd.gateway.endpoints import respond
-from sparkd.gateway.forwarding import public_error
 from sparkd.gateway.ollama.generation import find_model, read_object
+from sparkd.gateway.public_errors import public_error
 from sparkd.gateway.request_head import RequestHead, request_head
 from sparkd.hub import inspection
 from sparkd.ollama.cards import ModelFacts
