@@ -7,6 +7,7 @@ import math
 import re
 from typing import Final
 
+from sparkd.catalog.quantities import LONGEST_DURATION
 from sparkd.errors import InvalidRequest
 
 _UNITS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ns": 1e-9}
@@ -17,7 +18,8 @@ _LONGEST: Final = 64
 
 
 def keep_alive_seconds(value: object, field: str = "keep_alive") -> float | None:
-    """Seconds that a model is to stay loaded while it is idle: `math.inf` for any negative value, 0 to unload it.
+    """Seconds that a model is to stay loaded while it is idle: `math.inf` for any negative value and for more than 31
+    years, 0 to unload it.
 
     None if the request does not say: the catalogue's `idle_timeout` then counts. `field` is where the value comes from.
     Raises InvalidRequest.
@@ -31,7 +33,7 @@ def keep_alive_seconds(value: object, field: str = "keep_alive") -> float | None
             '"5m", "1h30m", "0" or "-1".',
             param=field,
         )
-    return math.inf if seconds < 0 else seconds
+    return math.inf if seconds < 0 or seconds > LONGEST_DURATION else seconds
 
 
 def duration_seconds(value: object) -> float | None:

@@ -127,7 +127,11 @@ class HoldBook:
     def end(self, hold_id: str, by: str) -> Hold:
         """End a hold. Raises HoldNotFound. `by` is who ends it, for the log."""
         hold = self.find(hold_id)
-        self._end(hold, f"{by} ended it")
+        logger.info('%s ended the hold on model "%s"', by, hold.model, extra=event("released", hold.model))
+        self._loader.carry_out(self._scheduler.on_release(hold.id, time.monotonic()))
+        if not self._is_held(hold.model) and (keeper := self._keepers.get(hold.model)):
+            keeper.cancel()
+        self._save()
         return hold
 
     def find(self, hold_id: str) -> Hold:
@@ -147,12 +151,13 @@ class HoldBook:
     def restore(self) -> None:
         """Read the file, and begin its holds again. Call this when everything else is ready to load models."""
         now, wall = time.monotonic(), time.time()
+        latest = wall + self._loader.catalogue.settings.queue.max_hold
         for stored in self._read():
             model = self._loader.catalogue.models.get(stored.model)
-            if stored.until <= wall or model is None or not model.enabled:
+            if min(stored.until, latest) <= wall or model is None or not model.enabled:
                 continue
-            fields = msgspec.structs.asdict(stored)
-            hold = Hold(**fields, ends=now + stored.until - wall)
+            fields = msgspec.structs.asdict(stored) | {"until": min(stored.until, latest)}
+            hold = Hold(**fields, ends=now + fields["until"] - wall)
             try:
                 self._loader.carry_out(self._scheduler.on_hold(hold, now))
             except SparkdError as error:
@@ -166,13 +171,6 @@ class HoldBook:
         """Load no model any more."""
         for keeper in self._keepers.values():
             keeper.cancel()
-
-    def _end(self, hold: Hold, why: str) -> None:
-        logger.info('The hold on model "%s" ends: %s', hold.model, why, extra=event("released", hold.model))
-        self._loader.carry_out(self._scheduler.on_release(hold.id, time.monotonic()))
-        if not self._is_held(hold.model) and (keeper := self._keepers.get(hold.model)):
-            keeper.cancel()
-        self._save()
 
     def _is_held(self, model_id: str) -> bool:
         return any(hold.model == model_id for hold in self.all())
@@ -199,6 +197,8 @@ class HoldBook:
                 if load and load.done():
                     load = None
                 self._end_overdue()
+            logger.info('Nobody holds model "%s" any more', model_id, extra=event("released", model_id))
+            self._save()
         finally:
             if load:
                 load.cancel()
@@ -217,7 +217,7 @@ class HoldBook:
         wall = time.time()
         for hold in self.all():
             if hold.until <= wall:
-                self._end(hold, "its time is over")
+                self._loader.carry_out(self._scheduler.on_release(hold.id, time.monotonic()))
 
     def _read(self) -> list[StoredHold]:
         try:
