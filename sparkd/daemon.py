@@ -182,8 +182,8 @@ class _Daemon:
         launcher_watch = asyncio.create_task(resources.watch_launchers(), name="launcher watch")
         for watch in (memory_watch, launcher_watch):
             tasks.watch(watch)
-        self._supervisor.holds.restore()
         await self._open()
+        self._supervisor.begin_preloading()
         tasks.failure.add_done_callback(lambda _: self._stop.set())
         heartbeat = asyncio.create_task(self._systemd.send_heartbeats(self._headline), name="heartbeats")
         tasks.watch(heartbeat)

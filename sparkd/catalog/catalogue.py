@@ -7,7 +7,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
+from sparkd.catalog.client_rules import ClientRule
 from sparkd.catalog.definitions import Model
+from sparkd.catalog.key_rules import KeyRules
 from sparkd.catalog.messages import join_key, quote
 from sparkd.catalog.name_index import Found, NameIndex
 from sparkd.catalog.nearest import did_you_mean
@@ -17,6 +19,9 @@ from sparkd.catalog.settings import Settings
 from sparkd.errors import ModelDisabled, ModelNotFound
 
 FolderName = Literal["models", "state", "run", "venvs", "runtimes"]
+
+WARM = "warm"
+"""The name that stands for any model that is loaded."""
 
 LONGEST_ECHO = 100
 """The most characters of an unknown name that an error message repeats."""
@@ -29,10 +34,24 @@ class Catalogue:
     """Models, runtimes and settings, immutable.
 
     `path` is the file that they were read from. `tables` has the values of each model and the files that set them.
-    `families` has the names of the defined families. `default` is the model for requests that name none that exists.
+    `keys` has the rules for API keys by their names, `clients` the rules that recognize client programs. `families` has
+    the names of the defined families, `choices` the models of each name that stands for several. `default` is the model
+    for requests that name none that exists.
     """
 
-    __slots__ = ("_names", "_tables", "default", "families", "models", "path", "runtimes", "settings")
+    __slots__ = (
+        "_names",
+        "_tables",
+        "choices",
+        "clients",
+        "default",
+        "families",
+        "keys",
+        "models",
+        "path",
+        "runtimes",
+        "settings",
+    )
 
     def __init__(
         self,
@@ -43,15 +62,23 @@ class Catalogue:
         runtimes: Mapping[str, Runtime],
         tables: Mapping[str, Table] = MappingProxyType({}),
         families: Iterable[str] = (),
+        keys: Mapping[str, KeyRules] = MappingProxyType({}),
+        clients: Iterable[ClientRule] = (),
     ) -> None:
         self.path = path
         self.settings = settings
         self.models: Mapping[str, Model] = MappingProxyType(dict(models))
         self.runtimes: Mapping[str, Runtime] = MappingProxyType(dict(runtimes))
         self.families = tuple(families)
+        self.keys: Mapping[str, KeyRules] = MappingProxyType(dict(keys))
+        self.clients = tuple(clients)
         self._tables = tables
         self._names = NameIndex(models.values())
         default = settings.server.default_model
+        self.choices: Mapping[str, tuple[Model, ...]] = {
+            name: tuple(self._names.exact[each].model for each in names)
+            for name, names in settings.server.choices.items()
+        }
         self.default = self._names.exact[default] if default is not None else None
 
     def find(self, name: str) -> Model:
@@ -91,6 +118,20 @@ class Catalogue:
         if self.default is not None and (not name or self._names.find(name) is None):
             return self.default
         return self.resolve(name) if name else None
+
+    def find_choice(self, name: str) -> tuple[Model, ...]:
+        """The enabled models that a name stands for, the preferred one first; none if it is not the name of a choice.
+
+        The name `warm` stands for all models, the default model first.
+        """
+        if name not in self.choices and name != WARM:
+            return ()
+        if name == WARM and name not in self._names.exact and name not in self.choices:
+            first = (self.default.model,) if self.default is not None else ()
+            models = (*first, *(model for model in self.models.values() if model not in first))
+        else:
+            models = self.choices.get(name, ())
+        return tuple(model for model in models if model.enabled)
 
     def canonical_name(self, name: str) -> str:
         """The catalogue's own spelling of a name; the name itself if it means no model."""

@@ -173,7 +173,8 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         HeartbeatStyle | None,
         Meta(
             description="What a client gets while its stream waits, see `[heartbeat]`. Unset: that of `[heartbeat]`; "
-            'for the engine "command", whose chunks sparkd does not know, "comment" instead of "chunk".'
+            'for other engines than "vllm", whose chunks sparkd does not know, "comment" instead of "chunk" and '
+            '"reasoning".'
         ),
     ] = None
     cpu_weight: CpuWeight = 100

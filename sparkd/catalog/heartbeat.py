@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from sparkd.catalog.quantities import Seconds
+from sparkd.catalog.quantities import LONGEST_DURATION, Seconds
 
 HeartbeatStyle = Literal["chunk", "comment", "reasoning", "off"]
 """How a heartbeat in a stream is written."""
@@ -24,7 +24,15 @@ class Heartbeat(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         ),
     ] = "chunk"
     after: Annotated[Seconds, Meta(description="Wait before the first heartbeat.")] = 10.0
-    interval: Annotated[Seconds, Meta(description="Time between two heartbeats.")] = 10.0
+    interval: Annotated[
+        float,
+        Meta(
+            ge=0.01,
+            le=LONGEST_DURATION,
+            description="Time between two heartbeats.",
+            extra={"unit": "seconds"},
+        ),
+    ] = 10.0
     blanks: Annotated[
         bool,
         Meta(

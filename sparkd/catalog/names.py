@@ -19,6 +19,8 @@ RESERVED_PATH_SEGMENTS = frozenset(
 
 NAME_RULE = f"letters, digits and . _ - : after a first letter or digit, at most {LONGEST_NAME} characters"
 
+KEY_NAME_RULE = f"the name of an API key: printable characters, at most {LONGEST_NAME}"
+
 ID_PATTERN = "[A-Za-z0-9][A-Za-z0-9._:-]*"
 
 _id = re.compile(ID_PATTERN)
@@ -31,6 +33,11 @@ _option = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 def is_id(name: str) -> bool:
     """Whether a model can have this id, or a runtime or a drop-in this name."""
     return len(name) <= LONGEST_NAME and _id.fullmatch(name) is not None
+
+
+def is_key_name(name: str) -> bool:
+    """Whether an API key can have this name, such as `line 1`, that of a key without one."""
+    return 0 < len(name) <= LONGEST_NAME and name.isprintable()
 
 
 def is_alias(name: str) -> bool:

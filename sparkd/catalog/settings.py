@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -24,6 +26,7 @@ from sparkd.catalog.quantities import (
 
 OnBusy = Literal["wait", "reject"]
 Probes = Literal["serve", "reject"]
+Background = Literal["reroute", "wait", "serve"]
 
 
 class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -60,6 +63,14 @@ class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "none. Unset: such requests are rejected."
         ),
     ] = None
+    choices: Annotated[
+        Mapping[str, tuple[str, ...]],
+        Meta(
+            description="Further names for requests, each with a list of models, by id or alias: the first that is "
+            "loaded serves the request, otherwise the first that fits. The name `warm` always exists: any model that "
+            "is loaded, otherwise the default model."
+        ),
+    ] = MappingProxyType({})
     echo_model: Annotated[
         bool,
         Meta(
@@ -94,9 +105,18 @@ class Queue(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Probes,
         Meta(
             description='Requests with which clients check each model ("hi", with at most 5 tokens to respond): '
-            '"serve" loads the model for them, "reject" answers 503 if it is not loaded.'
+            '"serve" loads the model for them, "reject" answers 503 if it is not loaded. Those that a table '
+            "`[clients.<name>]` recognizes are always rejected."
         ),
     ] = "serve"
+    background: Annotated[
+        Background,
+        Meta(
+            description="A background request whose model is not loaded, such as for the title of a chat: "
+            '"reroute" has the utility model or another loaded model serve it, if one can, otherwise it waits; "wait" '
+            'waits until its model is loaded or fits into free memory; "serve" treats it like any other request.'
+        ),
+    ] = "reroute"
     max_wait: Annotated[Seconds, Meta(description="Longest time a request waits for its model.")] = 900.0
     max_length: Annotated[Count, Meta(description="The most requests that wait at once; others get 429.")] = (
         1024

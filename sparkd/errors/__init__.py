@@ -31,6 +31,7 @@
     │   ├── Unauthorized        401
     │   ├── ModelDisabled       403
     │   ├── AccessDenied        403  without API keys: a host name or a web page that is not listed
+    │   ├── ModelNotAllowed     403  the API key may not use the model
     │   ├── OperatorRequired    403  the API key may not load, unload or hold models
     │   ├── PathForbidden       403
     │   ├── ModelNotFound       404
@@ -41,6 +42,7 @@
     │   ├── RequestTimeout      408
     │   ├── HoldConflict        409  a hold is in the way of another hold, or of the end of its model
     │   ├── FilesInUse          409  the files of a running model cannot be removed
+    │   ├── ModelPinned         409  a pinned model is not unloaded by a request
     │   ├── BodyTooLarge        413
     │   ├── EncodingNotSupported    415  its content encoding
     │   ├── MediaTypeNotSupported   415  its content type
@@ -49,6 +51,7 @@
     ├── Refusal                 sparkd or an engine cannot serve it now: a retry may succeed
     │   ├── ModelBusy           429  another model uses the machine and `on_busy = "reject"`
     │   ├── QueueFull           429  the queue is full
+    │   ├── KeyLimitReached     429  the API key has too many requests
     │   ├── WaitTimeout         503  the model was not ready within `max_wait`
     │   ├── BackgroundPutOff    503  a background request would have had to evict a model
     │   ├── ModelHeld           503  the model does not fit beside one that somebody holds
@@ -75,6 +78,7 @@ from sparkd.errors.files import (
     FilesMissing,
     ModelDownloading,
 )
+from sparkd.errors.holds import HoldConflict, HoldNotFound, ModelHeld
 from sparkd.errors.operations import (
     AlreadyRunning,
     CatalogueError,
@@ -104,12 +108,11 @@ from sparkd.errors.requests import (
     EncodingNotSupported,
     EngineRejected,
     HeadersTooLarge,
-    HoldConflict,
     Holder,
-    HoldNotFound,
     ImagesNotSupported,
     InsufficientMemory,
     InvalidRequest,
+    KeyLimitReached,
     LogNotFound,
     MediaNotSupported,
     MediaTypeNotSupported,
@@ -117,9 +120,10 @@ from sparkd.errors.requests import (
     ModelBusy,
     ModelDisabled,
     ModelFailed,
-    ModelHeld,
+    ModelNotAllowed,
     ModelNotFound,
     ModelNotLoaded,
+    ModelPinned,
     ModelStopped,
     NotSupported,
     OperatorRequired,
@@ -165,6 +169,7 @@ __all__ = [
     "ImagesNotSupported",
     "InsufficientMemory",
     "InvalidRequest",
+    "KeyLimitReached",
     "LaunchError",
     "ListenError",
     "LogNotFound",
@@ -177,8 +182,10 @@ __all__ = [
     "ModelFailed",
     "ModelHeld",
     "ModelNotAdded",
+    "ModelNotAllowed",
     "ModelNotFound",
     "ModelNotLoaded",
+    "ModelPinned",
     "ModelStopped",
     "NoAnswer",
     "NotSupported",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
@@ -76,26 +76,27 @@ class AccessDenied(RequestError):
     code = "access_denied"
 
 
+class ModelNotAllowed(RequestError):
+    """The API key may not use the model."""
+
+    status = 403
+    type = "permission_error"
+    code = "model_not_allowed"
+
+
 class OperatorRequired(RequestError):
-    """The API key may send requests, but not load, unload or hold models."""
+    """The API key may not load, unload or hold models."""
 
     status = 403
     type = "permission_error"
     code = "operator_required"
 
 
-class HoldConflict(RequestError):
-    """A hold is in the way: of another hold, or of the end of its model."""
+class ModelPinned(RequestError):
+    """A pinned model is not unloaded by a request."""
 
     status = 409
-    code = "model_held"
-
-
-class HoldNotFound(RequestError):
-    """No hold has that id."""
-
-    status = 404
-    code = "hold_not_found"
+    code = "model_pinned"
 
 
 class PathForbidden(RequestError):
@@ -232,6 +233,18 @@ class QueueFull(Refusal):
     code = "queue_full"
 
 
+class KeyLimitReached(Refusal):
+    """The API key has as many requests, at once or in a minute, as it may have. `headers` has its limits."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limit_exceeded"
+
+    def __init__(self, message: str, *, retry_after: float, headers: Mapping[str, str]) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.headers = dict(headers)
+
+
 class WaitTimeout(Refusal):
     """The model was not ready within `max_wait`."""
 
@@ -242,12 +255,6 @@ class BackgroundPutOff(Refusal):
     """A background request waited for a model that would have had to evict another one."""
 
     code = "background"
-
-
-class ModelHeld(Refusal):
-    """The model does not fit beside one that somebody holds."""
-
-    code = "model_held"
 
 
 class ModelStopped(Refusal):

@@ -9,7 +9,9 @@ asks, in headers that a page cannot change: `Host` has the name by which the pag
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Final
 
 from sparkd.catalog.hosts import (
@@ -23,6 +25,7 @@ from sparkd.catalog.hosts import (
 )
 from sparkd.catalog.settings import Server
 from sparkd.errors import AccessDenied, InvalidRequest, OperatorRequired
+from sparkd.gateway.key_policies import KeyPolicy
 from sparkd.gateway.keys import KEY_HEADERS, Keys
 from sparkd.gateway.request_head import RequestHead
 
@@ -38,9 +41,6 @@ Neither is "null", the origin of a file in a browser: any web site can make a fr
 MAX_CACHED: Final = 300
 """Bytes of a header that is checked and remembered; a longer one is never allowed."""
 
-OPERATOR: Final = "owner"
-"""The name of the API key that may load, unload and hold models."""
-
 _SIMPLE_TYPES: Final = (b"", b"text/plain", b"application/x-www-form-urlencoded")
 """Content types that a page may send without a preflight, besides forms with files."""
 
@@ -48,10 +48,17 @@ _FIX: Final = "or set `server.api_key_file`; then run `sparkctl reload`."
 
 
 class Access:
-    """Decides which requests are served. `machine` is this machine's name."""
+    """Decides which requests are served. `policies` has what keys may do, `machine` is this machine's name."""
 
-    def __init__(self, server: Server, keys: Keys, machine: str | None = None) -> None:
+    def __init__(
+        self,
+        server: Server,
+        keys: Keys,
+        machine: str | None = None,
+        policies: Mapping[str, KeyPolicy] = MappingProxyType({}),
+    ) -> None:
         self._keys, self._needs_key = keys, keys.required
+        self._policies = policies
         self._hosts = HostList(server.hosts)
         self._origins = OriginList(server.origins)
         # Only the first label: a domain is public, and its owner could have it resolve to this machine.
@@ -74,7 +81,8 @@ class Access:
         """Check what has sent a request. Raises InvalidRequest, Unauthorized and AccessDenied."""
         self.check_names(request)
         if self._needs_key:
-            request.key = self._keys.check(request.fields)
+            request.key = key = self._keys.check(request.fields)
+            request.policy = self._policies.get(key or "")
         elif request.page_allowed and request.method == b"POST" and request.has_body:
             kind = request.content_type.partition(b";")[0].strip()
             if kind in _SIMPLE_TYPES:
@@ -84,14 +92,18 @@ class Access:
                 )
 
     def may_operate(self, request: RequestHead) -> bool:
-        """Whether what has sent a request may load, unload and hold models. `check` must have admitted the request."""
-        return not self._needs_key or request.key == OPERATOR
+        """Whether a request that was checked may load, unload and hold models.
+
+        Without API keys, every client may: a request for another model unloads this one anyway.
+        """
+        return not self._needs_key or (request.policy is not None and request.policy.rules.role == "operate")
 
     def require_operator(self, request: RequestHead) -> None:
-        """Raise OperatorRequired unless what has sent a request may load, unload and hold models."""
+        """Raise OperatorRequired unless a request that was checked may load, unload and hold models."""
         if not self.may_operate(request):
             raise OperatorRequired(
-                f'The API key "{request.key}" may not load, unload or hold models. Use the key "{OPERATOR}".'
+                f'The API key "{request.key}" has the role "ask", and this needs the role "operate". Use another key, '
+                'or have the owner of sparkd set `role = "operate"` in `[keys.<name>]`.'
             )
 
     def check_names(self, request: RequestHead) -> None:

@@ -5,10 +5,10 @@ Access is checked before a body is read and before anything is started.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Callable
 
+from msgspec import structs
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
@@ -16,21 +16,24 @@ from starlette.types import Receive, Scope, Send
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model as ModelDefinition
 from sparkd.catalog.templates import Template
-from sparkd.errors import InvalidRequest, ModelNotLoaded, NotSupported, PathForbidden, SparkdError
+from sparkd.errors import InvalidRequest, NotSupported, PathForbidden, SparkdError
 from sparkd.gateway.access import Access
+from sparkd.gateway.background import BackgroundRouter
 from sparkd.gateway.body import STALL
+from sparkd.gateway.client_recognition import ClientRecognizer
 from sparkd.gateway.endpoints import Forward, KeyRequired, Model, Models, ModelsOfOne, preflight
 from sparkd.gateway.error_responses import EXCEPTION_HANDLERS
 from sparkd.gateway.forwarding import Forwarding
 from sparkd.gateway.heartbeats.silence import SilenceWatch
 from sparkd.gateway.holding import holding_routes
-from sparkd.gateway.keep_alive import apply_keep_alive
+from sparkd.gateway.key_limits import KeyLimits
+from sparkd.gateway.key_policies import make_policies
 from sparkd.gateway.keys import Keys
 from sparkd.gateway.model_list import ModelList
 from sparkd.gateway.ollama.facts import FactsCache
 from sparkd.gateway.ollama.interfaces import Host
 from sparkd.gateway.ollama.routes import ollama_routes
-from sparkd.gateway.operating import operating_routes
+from sparkd.gateway.operating import operator_routes
 from sparkd.gateway.paths import MAX_CACHED, Path, parse_path
 from sparkd.gateway.prepared_request import PreparedRequest, Preparer
 from sparkd.gateway.public_errors import public_error
@@ -66,8 +69,8 @@ def _routes() -> list[BaseRoute]:
                 Route("/v1", Overview),
                 *(Route(path, Version) for path in ("/version", "/v1/version")),
                 *(Route(f"/v1/{{name:path}}/{end}", ModelHealth) for end in ("health", "ping")),
-                *operating_routes(),  # /models/load, /models/unload
-                *holding_routes(),  # /models/hold
+                *holding_routes(),  # /models/hold, /models/holds
+                *operator_routes(),  # /models/load, /models/unload, …; before the names below /v1/models
                 Route("/v1/models", Models),  # the catalogue
                 Route("/v1/models/{name:path}", Model),
                 Route("/v1/{name:path}/models", ModelsOfOne),  # for clients whose base URL is /v1/<model>
@@ -86,7 +89,10 @@ class Gateway:
     `body_stall` is how long (seconds) a client may pause within a body.
     """
 
-    served = f"Served here: /v1/…, /v1/<model>/…, /v1/models, /api/…, /health, /version, {', '.join(ENGINE_PATHS)}."
+    served = (
+        "Served here: /v1/…, /v1/<model>/…, /v1/models, /models/load, /models/unload, /api/…, /health, /version, "
+        f"{', '.join(ENGINE_PATHS)}."
+    )
 
     def __init__(
         self,
@@ -103,7 +109,7 @@ class Gateway:
         self.models = ModelList()
         self.facts = FactsCache()
         self.log = RequestLog()
-        self.loads: set[asyncio.Future[None]] = set()
+        self.limits = KeyLimits()
         self.serve(catalogue, keys)
         self._app = Starlette(routes=_routes(), exception_handlers=EXCEPTION_HANDLERS)
         self._app.state.gateway = self
@@ -111,14 +117,21 @@ class Gateway:
     def serve(self, catalogue: Catalogue, keys: Keys) -> None:
         """Use this catalogue and these keys from now on."""
         self.catalogue = catalogue
-        self.access = Access(catalogue.settings.server, keys)
+        self.access = Access(catalogue.settings.server, keys, policies=make_policies(catalogue))
+        self._recognizer = ClientRecognizer(catalogue, keys_required=keys.required)
         self._silence = SilenceWatch(catalogue.settings.heartbeat)
         self.forget_templates()
 
     def forget_templates(self) -> None:
         """Ask again what each model's chat template accepts."""
         self.preparer = Preparer(
-            self.catalogue, self._body_stall, self.access.private_headers, self._template_of
+            self.catalogue,
+            self._body_stall,
+            self.access.private_headers,
+            self._template_of,
+            BackgroundRouter(self.catalogue, self._recognizer, self._supervisor),
+            may_operate=self.access.may_operate,
+            loads=self._supervisor,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -133,6 +146,7 @@ class Gateway:
         """Check access and path. Raises InvalidRequest, AccessDenied, Unauthorized, PathForbidden and NotSupported."""
         path = parse_path(request.raw_path)
         self.access.check(request)
+        request.client = self._recognizer.recognize(request)
         if path.forbidden is not None:
             raise PathForbidden(f"/{'/'.join(path.segments)} cannot be reached through sparkd.")
         if b"websocket" in request.fields.get(b"upgrade", b"").lower():
@@ -172,16 +186,12 @@ class Gateway:
         return self._supervisor.state(model)
 
     def forwarding(self, prepared: PreparedRequest, writer: ResponseWriter) -> Forwarding:
-        """A forwarding that has not begun. Raises ModelNotLoaded for a probe that would load its model."""
-        if prepared.is_probe and self._supervisor.ready_upstream(prepared.model) is None:
-            raise ModelNotLoaded(
-                f'"{prepared.model.id}" is not loaded, and this looks like a health check, for which sparkd does not '
-                'load it (`queue.probes = "reject"`). Any longer request loads it.'
-            )
+        """A forwarding that has not begun. Raises KeyLimitReached."""
         claim = writer.request.claim(prepared.model)
         if prepared.keep_alive is not None:
-            prepared, claim = apply_keep_alive(self.access, writer.request, prepared, claim)
+            claim = structs.replace(claim, keep_alive=prepared.keep_alive)
         lease = self._supervisor.lease(prepared.model, prepared.request, claim)
+        writer.request.counted = self.limits.count(writer.request.policy)
         return Forwarding(prepared, lease, writer, self.log, self._silence)
 
     async def count(self, prepared: PreparedRequest, count: TokenCount) -> tuple[bytes, bool]:

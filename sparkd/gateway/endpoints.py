@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 from sparkd.gateway import model_list
 from sparkd.gateway.body import ClientDisconnected
 from sparkd.gateway.forwarding import FORWARDING, Forwarding
+from sparkd.gateway.key_policies import check_allowed, list_allowed
 from sparkd.gateway.model_list import Document
 from sparkd.gateway.paths import parse_path
 from sparkd.gateway.prepared_request import PreparedRequest
@@ -83,7 +84,10 @@ class Models(HTTPEndpoint):
 
     async def get(self, request: Request) -> Response:
         """The list in the formats of all clients at once."""
-        gateway = _gateway(request.scope)
+        gateway, policy = _gateway(request.scope), request_head(request.scope).policy
+        if policy is not None and policy.models is not None:
+            models = list_allowed(policy, gateway.catalogue.models.values())
+            return _respond_cached(request, model_list.encode_some(models, gateway.state))
         return _respond_cached(request, gateway.models.encode_all(gateway.catalogue, gateway.state))
 
 
@@ -91,9 +95,10 @@ class Model(HTTPEndpoint):
     """One model."""
 
     async def get(self, request: Request) -> Response:
-        """Its entry. Raises ModelNotFound and ModelDisabled."""
+        """Its entry. Raises ModelNotFound, ModelDisabled and ModelNotAllowed."""
         gateway = _gateway(request.scope)
         model = gateway.catalogue.resolve(request.path_params["name"]).model
+        check_allowed(request_head(request.scope).policy, model)
         return _respond_cached(request, model_list.encode_card(model, gateway.state))
 
 
@@ -101,10 +106,11 @@ class ModelsOfOne(HTTPEndpoint):
     """The list of one model."""
 
     async def get(self, request: Request) -> Response:
-        """A list with this model alone. Raises ModelNotFound and ModelDisabled."""
+        """A list with this model alone. Raises ModelNotFound, ModelDisabled and ModelNotAllowed."""
         gateway = _gateway(request.scope)
         model = gateway.catalogue.resolve(request.path_params["name"]).model
-        return _respond_cached(request, model_list.encode_only(model, gateway.state))
+        check_allowed(request_head(request.scope).policy, model)
+        return _respond_cached(request, model_list.encode_some([model], gateway.state))
 
 
 async def preflight(request: Request) -> Response:

@@ -71,6 +71,10 @@ class Lender(Protocol):
         """Whether the model is loaded now."""
         ...
 
+    def can_start_without_eviction(self, model: Model) -> bool:
+        """Whether a background request for the model would be served without the eviction of another one."""
+        ...
+
     def state(self, model: Model) -> ModelState:
         """The state of the model, with the progress of a load or download."""
         ...
@@ -108,8 +112,12 @@ class Forwarding:
         self._disconnected = False
         writer.client.observer = self
         writer.extra = writer.request.own_headers()
+        if prepared.is_chosen:
+            writer.extra.append((b"x-sparkd-served-by", prepared.model.id.encode()))
         if prepared.rewrites:
             writer.extra.append((b"x-sparkd-rewrites", ", ".join(prepared.rewrites).encode()))
+        if prepared.is_substitute:
+            writer.extra.append((b"x-sparkd-served-by", prepared.model.id.encode()))
 
     def _make_answer(self, writer: Writer) -> TranslatedAnswer:
         prepared = self._prepared
@@ -273,5 +281,7 @@ class Forwarding:
         if self._waiting is not None:
             self._waiting.close()
         self._lease.release(status)
+        if (counted := self._writer.request.counted) is not None:
+            counted.release()
         if isinstance(self._prepared.request.body, Upload):
             self._prepared.request.body.close()

@@ -6,6 +6,7 @@ import datetime
 import time
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from msgspec import structs
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 
 from sparkd.catalog.durations import duration_seconds, seconds_until
 from sparkd.errors import InvalidRequest
-from sparkd.gateway.operating import find_model, read_operation, respond_json
+from sparkd.gateway.operating import find_model, read_fields, respond_json
 from sparkd.gateway.request_head import RequestHead, request_head
 from sparkd.ollama.fields import read_text
 from sparkd.scheduling.hold import Hold
@@ -36,8 +37,9 @@ async def hold(request: Request) -> Response:
 
     Raises OperatorRequired, InvalidRequest, ModelNotFound, ModelDisabled, HoldConflict and Refusal.
     """
-    gateway, body = await read_operation(request)
-    model = find_model(gateway, body, request)
+    gateway, fields = await read_fields(request)
+    model = find_model(gateway, fields)
+    body = {name: msgspec.json.decode(value) for name, value in fields.items()}
     begun = gateway.host.holds.begin(
         model,
         _read_seconds(body),

@@ -1,23 +1,26 @@
-"""What a request's `keep_alive` or `ttl` does, if its client may decide that."""
+"""How long a model stays loaded after a request: `keep_alive` as in Ollama, `ttl` as in LM Studio, in any JSON body."""
 
 from __future__ import annotations
 
-from msgspec import structs
+from collections.abc import Mapping
+from typing import Final
 
-from sparkd.gateway.access import Access
-from sparkd.gateway.prepared_request import PreparedRequest
-from sparkd.gateway.request_head import RequestHead
-from sparkd.scheduling.claim import Claim
+import msgspec
+
+from sparkd.catalog.durations import keep_alive_seconds
+
+KEEP_ALIVE_FIELDS: Final = frozenset({"keep_alive", "ttl"})
+"""Engines know neither of these fields."""
 
 
-def apply_keep_alive(
-    access: Access, request: RequestHead, prepared: PreparedRequest, claim: Claim
-) -> tuple[PreparedRequest, Claim]:
-    """Put the time of `prepared.keep_alive` into the claim. Of a client that may not operate models, it is ignored, and
-    the header `x-sparkd-rewrites` says so."""
-    if prepared.keep_alive is None:
-        return prepared, claim
-    seconds, field = prepared.keep_alive
-    if access.may_operate(request):
-        return prepared, structs.replace(claim, keep_alive=seconds)
-    return structs.replace(prepared, rewrites=(*prepared.rewrites, f"ignored-{field}")), claim
+def read_keep_alive(fields: Mapping[str, msgspec.Raw]) -> float | None:
+    """The seconds that a model is to stay loaded while it is idle, see `keep_alive_seconds`. Raises InvalidRequest.
+
+    `keep_alive` takes precedence.
+    """
+    for name in ("keep_alive", "ttl"):
+        if name in fields:
+            seconds = keep_alive_seconds(msgspec.json.decode(fields[name]), name)
+            if seconds is not None:
+                return seconds
+    return None

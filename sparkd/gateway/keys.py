@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 from sparkd.catalog import Catalogue
+from sparkd.catalog.messages import join_key, quote
+from sparkd.catalog.nearest import did_you_mean
 from sparkd.errors import CatalogueError, Unauthorized
 
 STDIN: Final = Path("/dev/stdin")
@@ -16,6 +18,9 @@ STDIN: Final = Path("/dev/stdin")
 
 KEY_HEADERS: Final = (b"x-api-key", b"api-key")
 """Headers that may have a key instead of `Authorization`: Anthropic's and Azure's. Engines never see them."""
+
+INSTALLED_KEY: Final = "owner"
+"""The name of the key that install.sh creates."""
 
 
 class Keys:
@@ -29,6 +34,11 @@ class Keys:
         """Take pairs of name and key."""
         self._keyed = hashlib.blake2b(key=os.urandom(32), digest_size=32)
         self._names = {self._digest(key.encode()): name for name, key in keys}
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of the keys."""
+        return frozenset(self._names.values())
 
     @property
     def required(self) -> bool:
@@ -71,13 +81,35 @@ def read_keys(catalogue: Catalogue) -> Keys:
         return Keys()
     path = catalogue.path.absolute().parent / named
     try:
-        lines = [line.strip() for line in _read(path).splitlines()]
+        keys = _parse(_read(path))
     except (OSError, UnicodeDecodeError) as error:
         raise CatalogueError([f"server.api_key_file: {path} cannot be read: {error}"]) from error
-    keys = [_pair(line, number) for number, line in enumerate(lines, 1) if line and line[0] != "#"]
     if not keys or not all(key for _, key in keys):
         raise CatalogueError([f"server.api_key_file: {path} has no key, or a name without one"])
     return Keys(keys)
+
+
+def read_key_names(path: Path) -> frozenset[str]:
+    """The names of the keys in a file. Raises OSError and UnicodeDecodeError."""
+    return frozenset(name for name, _ in _parse(path.read_text(encoding="utf-8")))
+
+
+def find_unmatched_rules(catalogue: Catalogue, names: Iterable[str]) -> Iterator[str]:
+    """What is odd about `[keys.<name>]` and `[clients.<name>]`, if the keys have these names; one sentence each."""
+    known = frozenset(names)
+    for name in catalogue.keys:
+        # The shipped catalogue has rules for the key that install.sh creates. Others may have removed it.
+        if name not in known and name != INSTALLED_KEY:
+            meant = did_you_mean(name, known) or "; add it, or remove the table"
+            yield f"[{join_key('keys', name)}] has rules for a key that is not in server.api_key_file{meant}"
+    for rule in catalogue.clients:
+        for name in rule.keys:
+            if name not in known:
+                meant = did_you_mean(name, known) or "; add it, or change `keys`"
+                yield f"[{join_key('clients', rule.name)}] names the key {quote(name)}, which does not exist{meant}"
+    for name in sorted(known - catalogue.keys.keys()) if catalogue.keys.keys() - {INSTALLED_KEY} else ():
+        table = join_key("keys", name)
+        yield f"the API key {quote(name)} has no table [{table}]: it may use every model, without limits"
 
 
 def _read(path: Path) -> str:
@@ -94,6 +126,12 @@ def _read(path: Path) -> str:
         if given.seekable():
             given.seek(0)  # it may have been read before
         return given.read()
+
+
+def _parse(text: str) -> list[tuple[str, str]]:
+    """Pairs of name and key."""
+    lines = [line.strip() for line in text.splitlines()]
+    return [_pair(line, number) for number, line in enumerate(lines, 1) if line and line[0] != "#"]
 
 
 def _pair(line: str, number: int) -> tuple[str, str]:

@@ -17,7 +17,8 @@ from __future__ import annotations
 import datetime
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -31,6 +32,8 @@ from sparkd.scheduling.model_state import ModelState
 _encode = msgspec.json.Encoder().encode
 _started = int(time.time())
 
+
+NO_CHOICES: Mapping[str, tuple[Model, ...]] = MappingProxyType({})
 
 StateOf = Callable[[Model], ModelState]
 """The state of a model now."""
@@ -72,13 +75,13 @@ class ModelList:
         states = list(map(state_of, self._models))
         if states != self._states or not self._document.body:
             self._states = states
-            self._document = _list(self._models, state_of)
+            self._document = _list(self._models, state_of, catalogue.choices)
         return self._document
 
 
-def encode_only(model: Model, state_of: StateOf) -> Document:
-    """A list of one, for clients whose base URL is `/v1/<model>`."""
-    return _list([model], state_of)
+def encode_some(models: list[Model], state_of: StateOf) -> Document:
+    """Some models: one, for clients whose base URL is `/v1/<model>`, or those that an API key may use."""
+    return _list(models, state_of)
 
 
 def encode_card(model: Model, state_of: StateOf) -> Document:
@@ -86,8 +89,11 @@ def encode_card(model: Model, state_of: StateOf) -> Document:
     return Document.encode(_card(model, state_of))
 
 
-def _list(models: list[Model], state_of: StateOf) -> Document:
+def _list(
+    models: list[Model], state_of: StateOf, choices: Mapping[str, tuple[Model, ...]] = NO_CHOICES
+) -> Document:
     cards = [_card(model, state_of) for model in models]
+    cards += [_choice_card(name, chosen, state_of) for name, chosen in choices.items()]
     return Document.encode(
         {
             "object": "list",
@@ -98,6 +104,27 @@ def _list(models: list[Model], state_of: StateOf) -> Document:
             "last_id": cards[-1]["id"] if cards else None,
         }
     )
+
+
+def _choice_card(name: str, models: tuple[Model, ...], state_of: StateOf) -> dict[str, Any]:
+    """The entry of a name that stands for several models: the shortest context of these, and the state of the best."""
+    states = [state_of(model).residency for model in models if model.enabled]
+    fields: dict[str, Any] = {
+        "id": name,
+        "object": "model",
+        "created": _started,
+        "owned_by": "sparkd",
+        "type": "model",
+        "display_name": name,
+        "choices": [model.id for model in models if model.enabled],
+        "status": {"value": next((each for each in ("loaded", "loading") if each in states), "unloaded")},
+    }
+    lengths = [context_length(model) for model in models if model.enabled]
+    if known := [length for length in lengths if length is not None]:
+        length = min(known)
+        fields |= {"max_model_len": length, "context_length": length, "context_window": length}
+        fields["meta"] = {"n_ctx": length}
+    return fields
 
 
 def _card(model: Model, state_of: StateOf) -> dict[str, Any]:

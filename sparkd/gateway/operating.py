@@ -1,17 +1,17 @@
-"""Paths that load, unload and hold models, for clients that may operate them.
+"""Paths by which clients load and unload models: those of llama.cpp's router, of llama-swap and of LM Studio.
 
-| path | whose clients |
-|---|---|
-| `POST /models/load`, `POST /models/unload` | llama.cpp's router, Open WebUI; they answer at once |
-| `POST /v1/models/load`, `POST /v1/models/unload`, also below `/api` | LM Studio; they answer when it is done |
-| `POST /api/models/unload`, `POST /api/models/unload/<model>`, `GET /running` | llama-swap |
+    POST /models/load {"model", "wait", "keep_alive"}    begins to load; responds at once, unless `wait` is true
+    POST /models/unload {"model"}                        unloads as soon as no request uses it or waits for it
+    POST /api/v1/models/load, …/unload                   LM Studio's; load responds once the model is ready
+    POST /api/models/unload, …/unload/<model>; /unload   llama-swap's: all models, or one
+    GET  /running                                        llama-swap's list of loaded models
 
-Holds are in holding.py. One document has the fields of each. `wait` in the body decides whether the answer waits.
+`/v1/models/load` and `/v1/models/unload` are the same as without `/v1`, and `/api/v1` is another address of `/v1`.
 """
 
 from __future__ import annotations
 
-import asyncio
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -19,174 +19,175 @@ from msgspec import structs
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import Scope
 
 from sparkd.catalog.definitions import Model
-from sparkd.catalog.durations import keep_alive_seconds
-from sparkd.errors import InvalidRequest, SparkdError
+from sparkd.errors import InvalidRequest, ModelPinned
 from sparkd.gateway.disconnect import run_while_connected
 from sparkd.gateway.endpoints import respond
-from sparkd.gateway.ollama.generation import read_object
+from sparkd.gateway.keep_alive import read_keep_alive
 from sparkd.gateway.request_head import request_head
-from sparkd.ollama.fields import read_flag, read_text
+from sparkd.rewriting import JsonBody
 from sparkd.scheduling.claim import Claim
-from sparkd.scheduling.status import ModelStatus
 
 if TYPE_CHECKING:
     from sparkd.gateway.app import Gateway
 
-REFUSAL_TIME: Final = 0.05
-"""Seconds in which a load that is refused at once has reported that. Nobody waits for the rest of a load."""
+_POST: Final = ["POST"]
+_NAME_FIELDS: Final = ("model", "instance_id", "identifier", "name")
+"""Fields that name the model: llama.cpp's, LM Studio's, and what other clients send."""
 
-_encode = msgspec.json.Encoder().encode
 
-
-def operating_routes() -> list[BaseRoute]:
-    """The routes; they come before those of the lists."""
-    post = ["POST"]
+def operator_routes() -> list[BaseRoute]:
+    """The routes. Access to sparkd itself is checked before them."""
     return [
-        *(Route(f"{base}/models/load", load, methods=post) for base in ("", "/v1")),
-        *(Route(f"{base}/models/unload", unload, methods=post) for base in ("", "/v1")),
-        Route("/api/models/unload", unload_all, methods=post),
-        Route("/api/models/unload/{name:path}", unload, methods=post),
+        *(Route(f"{start}/models/load", load, methods=_POST) for start in ("", "/v1")),
+        *(Route(f"{start}/models/unload", unload, methods=_POST) for start in ("", "/v1", "/api")),
+        Route("/api/models/unload/{name:path}", unload_named, methods=_POST),
+        Route("/unload", unload_all, methods=["GET", "POST"]),
         Route("/running", running),
     ]
 
 
 async def load(request: Request) -> Response:
-    """Load a model. Raises OperatorRequired, InvalidRequest, ModelNotFound, ModelDisabled and Refusal."""
-    gateway, body = await read_operation(request)
-    model = find_model(gateway, body, request)
-    claim = request_head(request.scope).claim(model)
-    for field in ("keep_alive", "ttl"):
-        if (seconds := keep_alive_seconds(body.get(field), field)) is not None:
-            claim = structs.replace(claim, keep_alive=seconds)
-    if _waits(body, request):
-        await run_while_connected(request.receive, _load(gateway, model, claim))
-    else:
-        task = asyncio.ensure_future(_load(gateway, model, claim))
-        gateway.loads.add(task)
-        task.add_done_callback(gateway.loads.discard)
-        task.add_done_callback(_read_result)
-        await asyncio.wait({task}, timeout=REFUSAL_TIME)
-        if task.done():
-            task.result()
-    return respond_json(
-        request, _describe(gateway, model, f'Model "{model.id}" is {gateway.residency(model)}.')
-    )
+    """Begin to load a model. Raises OperatorRequired, RequestError and Refusal.
+
+    LM Studio's path, and `wait` in the body, have it wait until the model is ready.
+    """
+    gateway, fields = await read_fields(request)
+    model, head = find_model(gateway, fields), request_head(request.scope)
+    claim = structs.replace(head.claim(model), keep_alive=read_keep_alive(fields))
+    is_lm_studio = head.raw_path.startswith(b"/api/v1/")
+    if not (_read_flag(fields, "wait") or is_lm_studio):
+        gateway.host.begin_load(model, claim)
+        return respond_json(request, _result(gateway, model))
+    began = time.monotonic()
+    await _wait_until_loaded(gateway, model, claim, request)
+    if not is_lm_studio:
+        return respond_json(request, _result(gateway, model))
+    seconds = round(time.monotonic() - began, 3)
+    loaded = {"type": "llm", "instance_id": model.id, "load_time_seconds": seconds, "status": "loaded"}
+    return respond_json(request, loaded)
 
 
 async def unload(request: Request) -> Response:
-    """Unload a model once no request uses it or waits for it: no response is cut.
+    """Unload the model that the body names, all of them if llama-swap's path names none."""
+    gateway, fields = await read_fields(request)
+    if not _name(fields) and request.url.path == "/api/models/unload":
+        return _unload_all(gateway, request)
+    model = find_model(gateway, fields)
+    return respond_json(request, {**_unload(gateway, model), "instance_id": model.id})
 
-    Raises OperatorRequired, InvalidRequest, ModelNotFound, ModelDisabled and HoldConflict.
-    """
-    gateway, body = await read_operation(request)
-    model = find_model(gateway, body, request)
-    message = _unload(gateway, model)
-    if _waits(body, request):
-        await run_while_connected(request.receive, gateway.host.wait_until_gone(model))
-        message = f'Model "{model.id}" is unloaded.'
-    return respond_json(request, _describe(gateway, model, message))
+
+async def unload_named(request: Request) -> Response:
+    """Unload the model that the path names."""
+    gateway = _gateway(request.scope)
+    gateway.access.require_operator(request_head(request.scope))
+    return respond_json(
+        request, _unload(gateway, gateway.catalogue.resolve(request.path_params["name"]).model)
+    )
 
 
 async def unload_all(request: Request) -> Response:
-    """Unload the model that the body names, otherwise every model that is loaded and not held."""
-    gateway, body = await read_operation(request)
-    if body:
-        model = find_model(gateway, body, request)
-        return respond_json(request, _describe(gateway, model, _unload(gateway, model)))
-    models = gateway.catalogue.models
-    messages = [
-        _unload(gateway, models[status.id])
-        for status in gateway.host.status().models
-        if status.state in ("starting", "ready") and not status.holds and status.id in models
-    ]
-    return respond_json(request, {"success": True, "message": " ".join(messages) or "No model is loaded."})
+    """Unload every model that is neither pinned nor held."""
+    gateway = _gateway(request.scope)
+    gateway.access.require_operator(request_head(request.scope))
+    return _unload_all(gateway, request)
 
 
 async def running(request: Request) -> Response:
     """The models in memory, as llama-swap lists them."""
-    gateway: Gateway = request.app.state.gateway
-    names = {"starting": "starting", "ready": "ready", "draining": "stopping", "stopping": "stopping"}
-    found = [
-        {"model": status.id, "state": names[status.state], "ttl": int(status.idle_timeout or 0)}
-        for status in gateway.host.status().models
-        if status.state in names
+    gateway = _gateway(request.scope)
+    states = ((model.id, gateway.residency(model)) for model in gateway.catalogue.models.values())
+    names = {"loading": "starting", "loaded": "ready"}
+    return respond_json(
+        request, {"running": [{"model": id_, "state": names[at]} for id_, at in states if at in names]}
+    )
+
+
+def _unload_all(gateway: Gateway, request: Request) -> Response:
+    held = {hold.model for hold in gateway.host.holds.all()}
+    unloaded = [
+        _unload(gateway, model)
+        for model in gateway.catalogue.models.values()
+        if gateway.residency(model) != "unloaded" and not model.pinned and model.id not in held
     ]
-    return respond_json(request, {"running": found})
+    return respond_json(request, {"success": True, "models": unloaded})
 
 
-async def read_operation(request: Request) -> tuple[Gateway, dict[str, Any]]:
-    """The gateway and the body, {} without one. Raises OperatorRequired and InvalidRequest."""
-    gateway: Gateway = request.app.state.gateway
-    head = request_head(request.scope)
-    gateway.access.require_operator(head)
-    return gateway, await read_object(gateway, head, request.receive) if head.has_body else {}
+def _unload(gateway: Gateway, model: Model) -> dict[str, Any]:
+    """Unload one model; say what was done. Raises ModelPinned and HoldConflict."""
+    if model.pinned:
+        raise ModelPinned(
+            f'Model "{model.id}" is pinned, so no request unloads it. Run `sparkctl stop {model.id}`, or remove '
+            "`pinned` from the catalogue.",
+            param="model",
+        )
+    before = gateway.host.status().model(model.id)
+    gateway.host.unload(model)
+    requests = before.in_flight + before.waiting if before else 0
+    if gateway.residency(model) == "unloaded":
+        message = "It was not loaded." if before is None or before.state != "ready" else "It is unloaded."
+    elif requests:
+        message = f"It is unloaded once its {requests} request{'s' if requests > 1 else ''} have ended."
+    else:
+        message = "It is being unloaded."
+    return {**_result(gateway, model), "message": message}
 
 
-def find_model(gateway: Gateway, body: dict[str, Any], request: Request) -> Model:
-    """The model that the path or the body names. Raises InvalidRequest, ModelNotFound and ModelDisabled."""
-    name = request.path_params.get("name") or read_text(body, "model") or read_text(body, "instance_id")
-    if not name:
-        raise InvalidRequest("The request names no model. Set `model`.", param="model")
-    model = gateway.catalogue.resolve(name).model
-    request_head(request.scope).model = model.id
-    return model
+def _result(gateway: Gateway, model: Model) -> dict[str, Any]:
+    """The result of an operation. `success` is what llama.cpp's clients read."""
+    return {"success": True, "model": model.id, "status": {"value": gateway.residency(model)}}
 
 
-def _waits(body: dict[str, Any], request: Request) -> bool:
-    """Whether the response waits until it is done: as the body says, otherwise for LM Studio's clients."""
-    wanted = read_flag(body, "wait")
-    return request.url.path.startswith("/v1/") if wanted is None else wanted
-
-
-async def _load(gateway: Gateway, model: Model, claim: Claim) -> None:
+async def _wait_until_loaded(gateway: Gateway, model: Model, claim: Claim, request: Request) -> None:
     lease = gateway.host.lease(model, None, claim)
     try:
-        await lease.wait()
+        await run_while_connected(request.receive, lease.wait())
     finally:
         lease.release()
 
 
-def _read_result(task: asyncio.Future[None]) -> None:
-    """The client of a load that fails later is gone: the log and the status have the reason."""
-    if not task.cancelled() and (error := task.exception()) and not isinstance(error, SparkdError):
-        raise error
+async def read_fields(request: Request) -> tuple[Gateway, dict[str, msgspec.Raw]]:
+    """Check that the client may operate, then read the body. Raises OperatorRequired and InvalidRequest."""
+    gateway, head = _gateway(request.scope), request_head(request.scope)
+    gateway.access.require_operator(head)
+    if not head.has_body:
+        return gateway, {}
+    data = await gateway.preparer.read_json(head, request.receive)
+    return gateway, dict(JsonBody.parse(data, keep_payloads=True).fields) if data else {}
 
 
-def _unload(gateway: Gateway, model: Model) -> str:
-    """Unload a model once it is idle; return what happens, as a sentence."""
-    before = _status(gateway, model)
-    gateway.host.unload(model)
-    after = _status(gateway, model)
-    if before is None or before.state not in ("starting", "ready"):
-        return f'Model "{model.id}" is not loaded.'
-    if after is None or after.state not in ("starting", "ready"):
-        return f'Model "{model.id}" is being unloaded.'
-    uses = after.in_flight + after.waiting
-    requests = "1 request" if uses == 1 else f"{uses} requests"
-    reason = f"{requests} for it end" if uses else "another model has started"
-    return f'Model "{model.id}" is unloaded when {reason}.'
+def find_model(gateway: Gateway, fields: dict[str, msgspec.Raw]) -> Model:
+    """The model that a body names. Raises InvalidRequest, ModelNotFound and ModelDisabled."""
+    name = _name(fields)
+    if not name:
+        raise InvalidRequest('The body names no model. Send `{"model": "…"}`.', param="model")
+    return gateway.catalogue.resolve(name).model
 
 
-def _status(gateway: Gateway, model: Model) -> ModelStatus | None:
-    return gateway.host.status().model(model.id)
+def _name(fields: dict[str, msgspec.Raw]) -> str:
+    for field in _NAME_FIELDS:
+        if field in fields:
+            value = msgspec.json.decode(fields[field])
+            if not isinstance(value, str):
+                raise InvalidRequest(f"`{field}` must be a string, the name of a model.", param=field)
+            return value
+    return ""
 
 
-def _describe(gateway: Gateway, model: Model, message: str) -> dict[str, Any]:
-    """What was done, with the fields of llama.cpp and of LM Studio."""
-    status = _status(gateway, model)
-    return {
-        "success": True,
-        "model": model.id,
-        "instance_id": model.id,
-        "type": "embedding" if "embed" in model.tasks else "llm",
-        "status": gateway.residency(model),
-        "load_time_seconds": status.load_time if status else None,
-        "message": message,
-    }
+def _read_flag(fields: dict[str, msgspec.Raw], name: str) -> bool:
+    value = msgspec.json.decode(fields.get(name, b"false"))
+    if not isinstance(value, bool):
+        raise InvalidRequest(f"`{name}` must be true or false.", param=name)
+    return value
 
 
-def respond_json(request: Request, document: object) -> Response:
+def respond_json(request: Request, content: object) -> Response:
     """A response with a JSON document."""
-    return respond(request, _encode(document))
+    return respond(request, msgspec.json.encode(content))
+
+
+def _gateway(scope: Scope) -> Gateway:
+    gateway: Gateway = scope["app"].state.gateway
+    return gateway

@@ -24,20 +24,22 @@ from starlette.types import Receive
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.templates import Template
-from sparkd.errors import InvalidRequest
+from sparkd.errors import InvalidRequest, RequestError
+from sparkd.gateway.background import LOSSES, REWRITE, BackgroundRouter
 from sparkd.gateway.body import Limits, Upload, read_body, receive_body
+from sparkd.gateway.choices import Loads, choose_model
 from sparkd.gateway.content_coding import DecompressedBody, parse_codings
 from sparkd.gateway.deferred_count import DeferredTokenCount
+from sparkd.gateway.keep_alive import KEEP_ALIVE_FIELDS, read_keep_alive
+from sparkd.gateway.key_policies import check_allowed
 from sparkd.gateway.multipart import FieldFinder
 from sparkd.gateway.naming import Named, named_in_head
 from sparkd.gateway.paths import MAX_CACHED
-from sparkd.gateway.probes import is_probe
 from sparkd.gateway.request_head import RequestHead
 from sparkd.gateway.suitability import Suitability, check_has_body, check_media_type, check_method
 from sparkd.gateway.token_counting import TokenCount, find_counted_api, is_count
 from sparkd.gateway.translation import Translation
 from sparkd.rewriting import JsonBody, RequestRewriter, RewriteContext
-from sparkd.rewriting.keep_alive import read_keep_alive
 from sparkd.rewriting.prompt_check import check_prompt
 from sparkd.rewriting.rewrite_context import Api
 from sparkd.rewriting.summary import summarize
@@ -59,9 +61,10 @@ class PreparedRequest(Struct, frozen=True):
 
     `rewrites` names the rules that changed the request; `deferred_count` is to be applied once the engine is ready.
     `echo` is the name that the response must have for the model; None if it may keep the engine's. `count` answers a
-    request that only counts tokens, without the model if need be. `is_probe`: it is not to load the model.
-    `translation` serves the request in another API than the engine's. `keep_alive` is how many seconds the model then
-    stays loaded while it is idle, and the field that says so; None if none does.
+    request that only counts tokens, without the model if need be. `is_substitute`: it is in the background, and another
+    model serves it than the requested one. `is_chosen`: the requested name stands for several models, see choices.py.
+    `translation` serves the request in another API than the engine's. `keep_alive` is how long (seconds) the model
+    stays loaded while it is idle afterwards, None if the request does not say.
     """
 
     model: Model
@@ -70,15 +73,18 @@ class PreparedRequest(Struct, frozen=True):
     deferred_count: DeferredTokenCount | None = None
     echo: str | None = None
     count: TokenCount | None = None
-    is_probe: bool = False
-    keep_alive: tuple[float, str] | None = None
+    is_substitute: bool = False
     translation: Translation | None = None
+    keep_alive: float | None = None
+    is_chosen: bool = False
 
 
 class Preparer:
     """Prepares requests by one catalogue. `without` names headers that engines do not get.
 
-    `template_of` returns what is known of a model's chat template. It is called once for a model.
+    `template_of` returns what is known of a model's chat template. It is called once for a model. `background` finds
+    who serves a request in the background. `may_operate` is whether a client may decide how long a model stays loaded,
+    and `loads` knows what is loaded.
     """
 
     def __init__(
@@ -87,6 +93,10 @@ class Preparer:
         body_stall: float,
         without: Set[bytes],
         template_of: Callable[[Model], Template],
+        background: BackgroundRouter,
+        *,
+        may_operate: Callable[[RequestHead], bool],
+        loads: Loads,
     ) -> None:
         self._catalogue = catalogue
         self._named = partial(named_in_head, catalogue)
@@ -95,9 +105,11 @@ class Preparer:
         self._contexts: dict[tuple[str, Api, str | None], RewriteContext] = {}
         self._limits = Limits(catalogue.settings.server.max_body, body_stall)
         self._suitability = Suitability(catalogue)
-        self._rejects_probes = catalogue.settings.queue.probes == "reject"
+        self._background = background
         self._without = without
         self._template_of = template_of
+        self._may_operate = may_operate
+        self._loads = loads
         self._echoes = catalogue.settings.server.echo_model
 
     def name(self, request: RequestHead, segments: tuple[str, ...]) -> Named:
@@ -113,7 +125,7 @@ class Preparer:
         """Read what must be read of the body. Raises RequestError and ClientDisconnected."""
         model = named.model
         if model is not None:
-            self._suitability.check(request, model, named)
+            self._check_model(request, model, named)
         if not request.has_body:
             if model is None:
                 check_method(request, named)
@@ -171,12 +183,40 @@ class Preparer:
         self._limits.check(len(data))
         body = JsonBody.parse(data)
         model = named.model or self._find(request, named, body.model)
-        self._suitability.check(request, model, named)
+        self._check_model(request, model, named)
         if named.endpoint is not None and not named.endpoint.is_plain_json:
             check_media_type(request, model, named)
             if is_count(model, named.endpoint):
                 return self._prepare_count(request, model, named, body)
+        asked = body.model or named.asked
+        for other in self._background.find_substitutes(request, named.api, model, asked, body):
+            if (prepared := self._try_substitute(request, other, named, body)) is not None:
+                return prepared
+        return self._prepare_for(request, model, named, body)
+
+    def _try_substitute(
+        self, request: RequestHead, model: Model, named: Named, body: JsonBody
+    ) -> PreparedRequest | None:
+        """Prepare the request for this model instead of the requested one; None if the model cannot do the task."""
+        try:
+            self._suitability.check(request, model, named)
+            prepared = self._prepare_for(request, model, named, body)
+        except RequestError:
+            return None
+        if prepared.deferred_count is not None or not LOSSES.isdisjoint(prepared.rewrites):
+            return None
+        request.model = model.id
+        return structs.replace(prepared, rewrites=(*prepared.rewrites, REWRITE), is_substitute=True)
+
+    def _prepare_for(
+        self, request: RequestHead, model: Model, named: Named, body: JsonBody
+    ) -> PreparedRequest:
         context = self._context(model, named, body.model)
+        keep_alive: float | None = None
+        notes: tuple[str, ...] = ()
+        if not KEEP_ALIVE_FIELDS.isdisjoint(body.fields):
+            keep_alive, notes = self._read_keep_alive(request, body)
+            body = body.without(KEEP_ALIVE_FIELDS)
         rewritten = self._rewriter.rewrite(context, body)
         check_prompt(context, rewritten.body)
         if rewritten.steps and logger.isEnabledFor(logging.DEBUG):
@@ -186,12 +226,30 @@ class Preparer:
             self._engine_request(
                 request, model, named, rewritten.body.encode(), length=0, content_type=_JSON
             ),
-            rewritten.rewrites,
+            (*rewritten.rewrites, *notes) if notes else rewritten.rewrites,
             DeferredTokenCount.needed_for(context, body, rewritten.body),
             self._echo(model, body.model or named.asked),
-            is_probe=self._rejects_probes and is_probe(named.api, body),
-            keep_alive=read_keep_alive(body),
+            keep_alive=keep_alive,
+            is_chosen=named.model is None and self._is_choice(body.model),
         )
+
+    def _is_choice(self, name: str | None) -> bool:
+        return name is not None and bool(self._catalogue.find_choice(name))
+
+    def _read_keep_alive(self, request: RequestHead, body: JsonBody) -> tuple[float | None, tuple[str, ...]]:
+        """How long the model is to stay loaded, and what the response's header says if the client may not decide it.
+
+        Raises InvalidRequest.
+        """
+        keep_alive = read_keep_alive(body.fields)
+        if keep_alive is None or self._may_operate(request):
+            return keep_alive, ()
+        return None, ("ignored-keep-alive",)
+
+    def _check_model(self, request: RequestHead, model: Model, named: Named) -> None:
+        """Raise RequestError if the key may not use the model, or the model cannot serve the request."""
+        check_allowed(request.policy, model)
+        self._suitability.check(request, model, named)
 
     def _prepare_count(
         self, request: RequestHead, model: Model, named: Named, body: JsonBody
@@ -237,7 +295,7 @@ class Preparer:
             raise named.missing.with_traceback(None)  # it is one object for many requests
         value = (finder.value or b"").decode("utf-8", "replace") or named.asked
         model = named.model or self._find(request, named, value)
-        self._suitability.check(request, model, named)
+        self._check_model(request, model, named)
         ahead = finder.replaced(model.id.encode())
         if length is not None:
             length += len(ahead) - size
@@ -249,6 +307,10 @@ class Preparer:
         )
 
     def _find(self, request: RequestHead, named: Named, name: str | None) -> Model:
+        if name and (models := self._catalogue.find_choice(name)):
+            model = choose_model(models, named.endpoint, self._loads)
+            request.model = model.id
+            return model
         # The engine of the default model does not have a path that begins with an unknown name.
         found = self._catalogue.resolve_or_default(name) if name or named.is_path_known else None
         if found is None:

@@ -16,6 +16,8 @@ from sparkd.catalog.client import UNKNOWN_CLIENT, Client
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.priority import Priority
 from sparkd.gateway.errors import Dialect
+from sparkd.gateway.key_limits import CountedRequest
+from sparkd.gateway.key_policies import KeyPolicy
 from sparkd.scheduling.claim import Claim
 from sparkd.upstream.headers import Headers
 
@@ -30,7 +32,13 @@ _OLLAMA = re.compile(rb"/+api/+(?!(?:v[12]|openai|anthropic)/|chat/+completions)
 
 _EXPOSED = (
     b"access-control-expose-headers",
-    b"Content-Length, Content-Range, Retry-After, X-Request-Id, X-Sparkd-Estimate, X-Sparkd-Rewrites",
+    b", ".join(
+        (
+            b"Content-Length, Content-Range, Retry-After",
+            b"X-Ratelimit-Limit-Requests, X-Ratelimit-Remaining-Requests, X-Ratelimit-Reset-Requests",
+            b"X-Request-Id, X-Sparkd-Estimate, X-Sparkd-Rewrites, X-Sparkd-Served-By",
+        )
+    ),
 )
 
 
@@ -49,13 +57,15 @@ class RequestHead:
     `model` is the id of the requested model, once it is known. `local` is the address that the client has connected to,
     `remote` the client's own without the port.
     `page_allowed`: the web page in `Origin` may read the response.
-    `key` is the name of the client's API key, None if it has none; `client` the program that the client is.
+    `key` is the name of the client's API key, None if it has none, `policy` what the key may do, None if it has no
+    rules; `client` the program that the client is. `counted` is the request as its key's limits count it.
     """
 
     __slots__ = (
         "began",
         "client",
         "content_type",
+        "counted",
         "fields",
         "has_body",
         "headers",
@@ -65,6 +75,7 @@ class RequestHead:
         "method",
         "model",
         "page_allowed",
+        "policy",
         "query",
         "raw_path",
         "ready",
@@ -77,7 +88,9 @@ class RequestHead:
         self.model: str | None = None
         self.page_allowed = False
         self.key: str | None = None
+        self.policy: KeyPolicy | None = None
         self.client: Client = UNKNOWN_CLIENT
+        self.counted: CountedRequest | None = None
         self.local: tuple[str, int] | None = scope["server"]
         client = scope["client"]
         self.remote: str = client[0] if client else ""
@@ -144,8 +157,9 @@ class RequestHead:
         return made
 
     def own_headers(self) -> Headers:
-        """Sparkd's headers for any response to this: the id, and CORS for pages that may read it."""
-        return [(b"x-request-id", self.identify()), *self.cors()]
+        """Sparkd's headers for any response to this: the id, CORS for pages that may read it, and the key's limits."""
+        headers = [(b"x-request-id", self.identify()), *self.cors()]
+        return headers if self.counted is None else headers + self.counted.headers
 
     def cors(self) -> Headers:
         """Headers that let an allowed page read the response."""

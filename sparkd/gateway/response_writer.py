@@ -27,7 +27,7 @@ MAX_UNSENT = 256 * 1024
 _FIXED = frozenset({b"content-length", b"content-encoding"})
 """Headers of a response that nothing can be added to."""
 
-_OWN = frozenset({b"x-request-id", b"x-sparkd-rewrites"})
+_OWN = frozenset({b"x-request-id", b"x-sparkd-rewrites", b"x-sparkd-served-by"})
 """Headers that only sparkd sets."""
 
 _STREAMS = (b"text/event-stream", b"application/x-ndjson")

@@ -23,6 +23,8 @@ from sparkd import __version__
 from sparkd.errors import PathNotFound
 from sparkd.gateway.endpoints import respond
 from sparkd.gateway.errors import error_body
+from sparkd.gateway.key_policies import check_allowed
+from sparkd.gateway.request_head import request_head
 
 if TYPE_CHECKING:
     from sparkd.gateway.app import Gateway
@@ -62,9 +64,10 @@ class ModelHealth(HTTPEndpoint):
     """Whether sparkd serves a model, loaded or not."""
 
     async def get(self, request: Request) -> Response:
-        """Its id and whether it is loaded. Raises ModelNotFound and ModelDisabled."""
+        """Its id and whether it is loaded. Raises ModelNotFound, ModelDisabled and ModelNotAllowed."""
         gateway = _gateway(request.scope)
         model = gateway.catalogue.resolve(request.path_params["name"]).model
+        check_allowed(request_head(request.scope).policy, model)
         state = gateway.residency(model)
         return respond(request, _encode({"status": "ok", "model": model.id, "state": state}))
 

@@ -15,7 +15,6 @@ from sparkd.rewriting.fields import apply_preset, fill_defaults, set_fields, set
 from sparkd.rewriting.history.rules import FOLD_RULE, ORDER_RULES, SHAPE_RULES
 from sparkd.rewriting.history.strictness import alternates_roles
 from sparkd.rewriting.images import IMAGE_TYPES, drop_images, reject_images
-from sparkd.rewriting.keep_alive import KEEP_ALIVE_RULE
 from sparkd.rewriting.parameters.rules import EFFORT_RULES, MEDIA_RULES, TOOL_RULES, VALUE_RULES
 from sparkd.rewriting.recordings import RECORDING_TYPES, reject_recordings, takes_recordings
 from sparkd.rewriting.rewrite_context import ALL_APIS, CONVERSATION_APIS, GENERATING_APIS, Api, RewriteContext
@@ -136,7 +135,6 @@ RULES: tuple[Rule, ...] = (
         CONVERSATION_APIS,
         disable_thinking,
     ),
-    KEEP_ALIVE_RULE,
 )
 """All rules, in the order in which they are applied."""
 

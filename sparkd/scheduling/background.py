@@ -3,7 +3,7 @@
 Neither evicts a model, and neither delays anybody: a model is launched for the background into memory that is free,
 while no other request waits for a stopped model. If another model's turn comes meanwhile, such a start ends. A start
 whose clients have left continues, unless another model needs its memory; while the place of one of them is kept, it
-continues in any case.
+continues in any case. A start that never had a request ends for any other model's.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sparkd.scheduling.residency import RELEASE_TIME, Demand, eviction_time, loa
 
 
 class BackgroundPolicy(HoldPolicy):
-    """Decides about what nobody waits for in the queue. SchedulingPolicy, its subclass, decides for all others."""
+    """Decides about what nobody waits for in the queue. PreloadPolicy, its subclass, adds models without requests."""
 
     _demand: Demand
 
@@ -50,7 +50,7 @@ class BackgroundPolicy(HoldPolicy):
         if is_wanted or starting.model.pinned or starting.holds:
             return False
         others = [each for each in self._ledger.residents() if each is not starting]
-        if starting.waiting:
+        if starting.waiting or starting.is_preload:
             is_in_the_way = load_time(starting) - (now - starting.since) > RELEASE_TIME
         else:
             residents = [*others, starting]

@@ -11,8 +11,8 @@ class Claim(Struct, frozen=True):
     """What a request brings into the queue.
 
     `client` identifies the client ("" if unknown): a client that returns gets its place in the queue back. A request
-    in the `background` never evicts a model. `keep_alive` is how many seconds the model then stays loaded while it is
-    idle, infinity for as long as nothing needs its memory, None to leave that as it is.
+    in the `background` never evicts a model. `keep_alive` is how long (seconds) the model stays loaded while it is idle
+    after this request, 0 to unload it, inf for as long as no other model needs its memory; None: as the catalogue says.
     """
 
     client: str = ""

@@ -25,7 +25,15 @@ def next_deadline(ledger: Ledger, now: float) -> float:
 
 def idle_deadline(entry: Entry) -> float:
     """When the entry's model is stopped for idleness."""
-    return entry.last_used + entry.idle_limit if entry.is_idle else NEVER
+    if not entry.is_idle or entry.model.pinned or entry.holds:
+        return NEVER
+    if entry.idle_timeout is not None:
+        return entry.last_used + entry.idle_timeout
+    if (
+        entry.model.idle_timeout <= 0 or entry.model.preload
+    ):  # a preloaded model would be loaded again at once
+        return NEVER
+    return entry.last_used + entry.model.idle_timeout
 
 
 def _entry_deadline(entry: Entry) -> float:

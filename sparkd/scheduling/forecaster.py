@@ -1,7 +1,7 @@
 """Forecasts for all waiting requests, from one simulation of the scheduler.
 
-A simulation is made when a forecast is needed and the last one is older than a second, so that a thousand requests that
-ask for their forecasts again and again cost as much as one.
+A simulation is made when a forecast is needed and the last one is older than a second, or a few if it was long. So a
+thousand requests that ask for their forecasts again and again cost as much as one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ from sparkd.scheduling.simulation import LoadTimes, Simulation
 from sparkd.scheduling.status import LoadStep
 
 MAX_AGE: Final = 1.0
-"""Seconds for which a simulation is used."""
+"""Seconds for which a simulation is used, if it is short."""
+
+EVENTS_PER_SECOND: Final = 400
+"""Events of a simulation for each second that it is used. They take about 20 ms."""
 
 MAX_EVENTS: Final = 2000
 """Events after which a simulation gives up: the requests whose outcome is not clear then have no estimate."""
@@ -37,6 +40,7 @@ class _Prediction(Struct):
     """What a simulation said: when tickets are granted and models launched, in order."""
 
     made_at: float
+    events: int = 0
     granted: dict[int, float] = field(default_factory=dict)
     launched: dict[str, float] = field(default_factory=dict)
 
@@ -92,7 +96,8 @@ class Forecaster:
         return prediction, ticket
 
     def _is_old(self, prediction: _Prediction, now: float) -> bool:
-        return not 0 <= now - prediction.made_at < MAX_AGE
+        lifetime = max(MAX_AGE, prediction.events / EVENTS_PER_SECOND)
+        return not 0 <= now - prediction.made_at < lifetime
 
     def _predict(
         self, simulation: Simulation, now: float, ticket: int | None = None, first: list[Action] | None = None
@@ -116,6 +121,7 @@ class Forecaster:
             if actions is None or not undecided:
                 break
             actions = simulation.advance()
+            prediction.events += 1
         return prediction
 
     def _describe(

@@ -1,4 +1,4 @@
-"""Holds begin and end, a model's idle timeout is replaced, and a model is unloaded once it is idle."""
+"""Holds begin and end, and say what they block."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sparkd.scheduling.owner_events import OwnerEvents
 
 
 class HoldEvents(OwnerEvents):
-    """Records what operators do about one model's memory. Scheduler, its subclass, adds requests and replacement."""
+    """Records holds. Scheduler, its subclass, adds requests and replacement."""
 
     def on_hold(self, hold: Hold, now: float) -> list[Action]:
         """Begin a hold. Raises HoldConflict or InsufficientMemory if the model does not fit beside what stays loaded.
@@ -34,26 +34,6 @@ class HoldEvents(OwnerEvents):
         """End a hold, if it has not ended yet."""
         if hold := self._ledger.holds.get(hold_id):
             self._end_hold(hold)
-        return self._decide(now)
-
-    def on_keep_alive(self, model_id: str, seconds: float, now: float) -> list[Action]:
-        """Replace the idle timeout of the model's current run. A pinned model, and one that is not loaded, keeps its
-        own."""
-        entry = self.entry(model_id)
-        if entry and entry.state in (State.STARTING, State.READY) and not entry.model.pinned:
-            entry.idle_timeout = seconds
-        return self._decide(now)
-
-    def on_unload(self, model_id: str, now: float) -> list[Action]:
-        """Stop the model once no request uses it or waits for it, even if it is pinned. Raises HoldConflict."""
-        entry = self.entry(model_id)
-        if entry is None:
-            return []
-        self.check_not_held(model_id, now)
-        if entry.state is State.STARTING and not entry.waiting:
-            self._evict(entry, now, "it is to be unloaded")
-        elif entry.state in (State.STARTING, State.READY):
-            entry.idle_timeout = 0.0
         return self._decide(now)
 
     def check_not_held(self, model_id: str, now: float) -> None:

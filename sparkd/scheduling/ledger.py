@@ -16,9 +16,16 @@ from sparkd.scheduling.memory import Basis
 from sparkd.scheduling.places import Places
 from sparkd.scheduling.priorities import rank, weight
 from sparkd.scheduling.sessions import Sessions
-from sparkd.scheduling.ticket import Preparation, Ticket
+from sparkd.scheduling.ticket import Ticket
 
 NEVER = float("inf")
+
+
+class Preparation(Struct, frozen=True):
+    """The model whose start has begun before its launch, and the number that its launch will have."""
+
+    model: str
+    run: int
 
 
 class Entry(Struct, eq=False):
@@ -29,9 +36,11 @@ class Entry(Struct, eq=False):
     `reason` why this one must stop. `killed`: the memory guard killed this run; `guard_kills`: how many runs it
     has killed. `withdrawn`: the model was removed from the catalogue, or disabled. `waiting_weight` and `leased_weight`
     are the sums of the weights of the requests that wait for it and use it: 0 if only background requests do.
-    `arrivals` is the sum of the times when the waiting requests arrived, each times its weight. `idle_timeout` replaces
-    the model's own for this run, None if nobody asked for that. `holds` keep it loaded.
+    `idle_timeout` replaces the model's own for this run, None if no request has said so. `is_dismissed`: an
+    operator unloaded it, and it is not loaded again without a request. `is_preload`: this run began without a request.
+    `arrivals` is the sum of the times when the waiting requests arrived, each times its weight.
     `load_time`, `answer_time` and `stop_time` are what its last load, its requests and its last end took; 0 if unknown.
+    `holds` keep it loaded.
     """
 
     model: Model
@@ -57,11 +66,13 @@ class Entry(Struct, eq=False):
     killed: bool = False
     guard_kills: int = 0
     withdrawn: bool = False
+    idle_timeout: float | None = None
+    is_dismissed: bool = False
+    is_preload: bool = False
+    holds: tuple[Hold, ...] = ()
     waiting_weight: float = 0.0
     leased_weight: float = 0.0
     arrivals: float = 0.0
-    idle_timeout: float | None = None
-    holds: tuple[Hold, ...] = ()
     sessions: Sessions = field(default_factory=Sessions)
     _first: Ticket | None = None
     _urgency: float | None = None
@@ -80,15 +91,6 @@ class Entry(Struct, eq=False):
     def is_idle(self) -> bool:
         """Whether it is ready and not in use."""
         return self.state is State.READY and not self.leases
-
-    @property
-    def idle_limit(self) -> float:
-        """Seconds of idleness after which it is stopped, NEVER if it is not."""
-        if self.holds:
-            return NEVER
-        if self.idle_timeout is not None:
-            return self.idle_timeout
-        return NEVER if self.model.pinned else self.model.idle_timeout or NEVER
 
     @property
     def first(self) -> Ticket:
@@ -191,6 +193,11 @@ class Ledger:
         """All entries, including inactive ones."""
         return [*self.active.values(), *self.inactive.values()]
 
+    def activate(self, entry: Entry) -> None:
+        """Make an entry active, so that decisions see it."""
+        self.inactive.pop(entry.model.id, None)
+        self.active[entry.model.id] = entry
+
     def deactivate(self, entry: Entry) -> None:
         """Make an entry inactive, so that decisions skip it. Its history is kept, unless the model is withdrawn."""
         del self.active[entry.model.id]
@@ -254,12 +261,12 @@ class Ledger:
         _, ticket = self.dequeue(ticket_id)
         entry.leases[ticket_id] = now
         self.leases[ticket_id] = (entry, entry.run, ticket.weight)
+        if ticket.claim.keep_alive is not None:
+            entry.idle_timeout = ticket.claim.keep_alive
         if ticket.weight:
             entry.leased_weight += ticket.weight
             entry.sessions.add_use(ticket.weight, entry.leased_weight)
             entry.last_used = now
-            if ticket.claim.keep_alive is not None and not entry.model.pinned:
-                entry.idle_timeout = ticket.claim.keep_alive
 
     def end_lease(self, ticket_id: int, now: float) -> Entry:
         """End a lease and return its model's entry. A lease on an earlier run does not change the current one.

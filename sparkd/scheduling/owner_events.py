@@ -35,6 +35,7 @@ class OwnerEvents(RunEvents):
         super().__init__(ledger, budget, footprint, settings, can_prepare)
         self._models = models
         self._load_time = load_time
+        self._can_preload: Callable[[Model], bool] | None = None
 
     def on_remembered(
         self, model_id: str, guard_kills: int, quarantine_cause: str | None, now: float
@@ -52,9 +53,35 @@ class OwnerEvents(RunEvents):
     def on_stop(self, model_id: str, now: float) -> list[Action]:
         """The operator stops the model: refuse waiting requests and drain the others."""
         entry = self._find_or_add_entry(model_id)
+        entry.is_dismissed = True
         self._refuse_waiting(entry, lambda: refusals.model_stopped_error(entry))
         self._evict(entry, now, "the operator stopped it", urgent=True)
         return self._decide(now)
+
+    def on_unload(self, model_id: str, now: float) -> list[Action]:
+        """An operator needs the model no longer: it ends at once if no request uses it or waits for it, otherwise after
+        the last of these."""
+        entry = self._find_or_add_entry(model_id)
+        entry.is_dismissed, entry.idle_timeout = True, 0.0
+        if not (entry.leases or entry.waiting):
+            self._evict(entry, now, "an operator unloaded it")
+        return self._decide(now)
+
+    def on_serving(self, can_preload: Callable[[Model], bool], now: float) -> list[Action]:
+        """sparkd serves requests from now on: load the models that are to be loaded without a request.
+
+        `can_preload`: whether the model's files are on disk.
+        """
+        self._can_preload = can_preload
+        self._find_preloads()
+        return self._decide(now)
+
+    def _find_preloads(self) -> None:
+        """Have an entry for each enabled model with `preload`, once sparkd serves."""
+        if self._can_preload is None:
+            return
+        wanted = [model for model in self._models.values() if model.preload and model.enabled]
+        self._preloads = [self._find_or_add_entry(model.id).model.id for model in wanted]
 
     def on_retry(self, model_id: str, now: float) -> list[Action]:
         """The operator resets the model's failures."""
@@ -96,6 +123,7 @@ class OwnerEvents(RunEvents):
                 entry.footprint, entry.basis = self.footprint(model)
             elif model.id in restart:
                 self._evict(entry, now, "its definition changed")
+        self._find_preloads()
         return self._decide(now)
 
     def _clear_failures(self, entry: Entry, now: float) -> None:
@@ -115,9 +143,9 @@ class OwnerEvents(RunEvents):
 
     def _find_or_add_entry(self, model_id: str) -> Entry:
         ledger = self._ledger
-        entry = ledger.active.get(model_id) or ledger.inactive.pop(model_id, None)
+        entry = ledger.active.get(model_id) or ledger.inactive.get(model_id)
         if entry is None:
             model = self._models[model_id]
             entry = Entry(model, *self.footprint(model), load_time=self._load_time(model) or 0.0)
-        ledger.active[model_id] = entry
+        ledger.activate(entry)
         return entry

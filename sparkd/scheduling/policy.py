@@ -4,7 +4,8 @@ The policy, in order: serve ready models. Launch the model of the ticket whose t
 if all have one priority (priorities.py): one launch at a time and while nothing else stops (engines measure the memory
 of the whole machine while they start). To free memory, evict idle models first, then drain busy ones; evictions.py
 chooses them, and residency.py decides when each may go. The next model is prepared while they leave (launches.py). The
-utility model has its own lane. Background requests come last (background.py).
+utility model has its own lane. Background requests come last (background.py), then models without requests
+(preloading.py).
 """
 
 from __future__ import annotations
@@ -14,16 +15,16 @@ from collections.abc import Callable
 from sparkd.errors import Refusal
 from sparkd.scheduling import refusals
 from sparkd.scheduling.actions import Action, Grant
-from sparkd.scheduling.background import BackgroundPolicy
 from sparkd.scheduling.deadlines import idle_deadline, next_deadline
 from sparkd.scheduling.evictions import choose_evictions
 from sparkd.scheduling.ledger import Entry
 from sparkd.scheduling.lifecycle import Event, State
+from sparkd.scheduling.preloading import PreloadPolicy
 from sparkd.scheduling.priorities import importance
 from sparkd.scheduling.residency import RELEASE_TIME, eviction_time, load_time, measure_demand
 
 
-class SchedulingPolicy(BackgroundPolicy):
+class SchedulingPolicy(PreloadPolicy):
     """Reads the ledger and decides for every model. RunEvents, its subclass, adds events."""
 
     def _decide(self, now: float, touched: Entry | None = None) -> list[Action]:
@@ -33,10 +34,12 @@ class SchedulingPolicy(BackgroundPolicy):
         depends neither on the number of resident models nor on the number of clients that wait for others.
         """
         if touched and touched.state is State.READY and now < self.deadline:
+            before = touched.sessions.use
             self._grant_waiting(touched, now)
+            is_used_as_before = touched.leased_weight and touched.sessions.use == before
             if (
-                touched.leased_weight or not self._ledger.queue
-            ):  # otherwise a rival may need the memory of this model, which is idle now
+                is_used_as_before or not self._ledger.queue
+            ):  # otherwise a rival may need the memory of this model, which is idle now, or wait for it longer
                 self.deadline = min(self.deadline, idle_deadline(touched))
                 return self._take_actions()
         self._end_expired_holds(now)
@@ -47,6 +50,7 @@ class SchedulingPolicy(BackgroundPolicy):
         if self._ledger.queue:
             heads = self._launch_next(now)
             self._refuse_excess()
+        self._launch_preloads(now)
         self._update_preparation(heads, now)
         self.deadline = next_deadline(self._ledger, now)
         return self._take_actions()
@@ -105,8 +109,9 @@ class SchedulingPolicy(BackgroundPolicy):
             self._ledger.grant_lease(entry, ticket_id, now)
             self._actions.append(Grant(ticket_id, entry.model.id, entry.run))
         if now >= idle_deadline(entry) and not self._starting_entry():
-            limit = entry.idle_limit
-            self._evict(entry, now, f"idle for {limit:.0f} seconds" if limit else "it is to be unloaded")
+            entry.is_dismissed = entry.idle_timeout is not None
+            timeout = entry.model.idle_timeout if entry.idle_timeout is None else entry.idle_timeout
+            self._evict(entry, now, f"idle for {timeout:.0f} seconds")
 
     def _launch_next(self, now: float) -> list[Entry]:
         """Launch a model, or free memory, for the ticket of each lane whose turn it is and whose model is stopped.
@@ -133,8 +138,11 @@ class SchedulingPolicy(BackgroundPolicy):
     def _launch_or_refuse(self, entry: Entry, now: float) -> bool:
         """Return whether the entry was launched or refused. If not, it waits and blocks its lane."""
         residents = list(self._ledger.residents())
-        if starting := self._starting_entry():
-            return self._wait_or_refuse_during_start(starting, entry, now)
+        starting = self._starting_entry()
+        if starting and not self._end_unwanted_start(starting, entry, now):
+            # A start in the other lane is not a reason to refuse: it does not take this lane's memory.
+            is_same_lane = starting.is_utility is entry.is_utility
+            return is_same_lane and self._refuse_if_queueing_is_off(entry, [starting], now)
         leaving = choose_evictions(entry, residents, self._available_budget(entry, residents), now)
         if leaving is None and choose_evictions(entry, residents, self.budget, now) is not None:
             return self._refuse_if_memory_short(entry, residents)
@@ -153,14 +161,6 @@ class SchedulingPolicy(BackgroundPolicy):
         for victim in leaving:
             self._evict(victim, now, f"making room for {entry.model.id}")
         return self._launch_if_possible(entry, now)
-
-    def _wait_or_refuse_during_start(self, starting: Entry, entry: Entry, now: float) -> bool:
-        """Let the entry wait while another model starts. Return whether it was refused instead."""
-        if self._end_unwanted_start(starting, entry, now):
-            return False
-        # A start in the other lane is not a reason to refuse: it does not take this lane's memory.
-        is_same_lane = starting.is_utility is entry.is_utility
-        return is_same_lane and self._refuse_if_queueing_is_off(entry, [starting], now)
 
     def _launch_meanwhile(self, entry: Entry, head: Entry, now: float) -> bool:
         """Launch the entry although the head's turn comes first, if it is ready before the head's rivals leave.

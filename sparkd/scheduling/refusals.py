@@ -22,14 +22,14 @@ from sparkd.scheduling.ledger import NEVER, Entry
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.memory import Budget
 
+LONGEST_HOLD_RETRY = 60.0
+"""Seconds after which a request that a hold blocks should be retried at the latest: the hold may end early."""
+
 UPGRADE_RETRY = 2.0
 """Seconds after which a sparkd that replaces itself accepts requests again."""
 
 MEMORY_SHORTAGE_RETRY = 15.0
 """Seconds after which a client should retry, in case other programs have freed memory."""
-
-LONGEST_RETRY = 60.0
-"""Seconds after which a request that a hold blocks should be retried at the latest: the hold may end early."""
 
 BACKGROUND_RETRY = 60.0
 """Seconds after which a background request should be retried at the latest."""
@@ -53,14 +53,14 @@ def _describe_holder(entry: Entry, now: float) -> Holder:
     model = entry.model
     uptime = now - (entry.ready_at if entry.ready_at is not None else entry.since)
     idle = 0.0 if entry.leases or entry.ready_at is None else now - entry.last_used
-    stops = entry.idle_limit < NEVER
+    stops = model.idle_timeout > 0 and not (model.pinned or entry.holds)
     residency = model.min_residency or 0.0
     return Holder(
         model=model.id,
         state=entry.state,
         uptime=uptime,
         idle=idle,
-        release=max(entry.idle_limit - idle, residency - uptime, 0.0) if stops else None,
+        release=max(model.idle_timeout - idle, residency - uptime, 0.0) if stops else None,
         auto_stop=stops and uptime >= residency,
     )
 
@@ -98,7 +98,7 @@ def held_error(entry: Entry, hold: Hold, now: float) -> ModelHeld:
     return ModelHeld(
         f'Model "{entry.model.id}" cannot start: it does not fit beside "{hold.model}", which is '
         f"{hold.describe(now)}. Wait for the end of the hold, or use a model that fits beside it.",
-        retry_after=min(LONGEST_RETRY, max(1.0, hold.ends - now)),
+        retry_after=min(LONGEST_HOLD_RETRY, max(1.0, hold.ends - now)),
     )
 
 

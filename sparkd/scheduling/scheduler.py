@@ -17,6 +17,7 @@ from copy import copy
 from sparkd.scheduling import refusals
 from sparkd.scheduling.actions import Action
 from sparkd.scheduling.claim import PLAIN_CLAIM, Claim
+from sparkd.scheduling.evictions import choose_evictions
 from sparkd.scheduling.guard import MemoryGuard
 from sparkd.scheduling.hold_events import HoldEvents
 from sparkd.scheduling.ledger import Entry
@@ -109,6 +110,14 @@ class Scheduler(HoldEvents):
         on_machine = self.available is None or self.available - self.guard.floor >= size
         return on_machine and self.reserved + size <= self.budget.beside_launchers().bytes
 
+    def can_load(self, model_id: str, now: float) -> bool:
+        """Whether a request for the model would be served at some time: it has not failed, and fits if others leave."""
+        entry = self.entry(model_id) or Entry(self._models[model_id], *self.footprint(self._models[model_id]))
+        if entry.state is State.BACKOFF:
+            return False
+        others = [each for each in self._ledger.residents() if each is not entry]
+        return choose_evictions(entry, others, self.budget, now) is not None
+
     def can_start_without_eviction(self, model_id: str) -> bool:
         """Whether a background request for the model would be served: the model is loaded or loads, or fits into free
         memory while no other request waits for a stopped model."""
@@ -124,6 +133,7 @@ class Scheduler(HoldEvents):
         duplicate._ledger = self._ledger.copy()  # noqa: SLF001 - of the same class
         duplicate.guard = MemoryGuard(self.guard.floor)
         duplicate._actions = []  # noqa: SLF001
+        duplicate._can_preload = None  # noqa: SLF001 - checks the disk
         return duplicate
 
     def entries(self) -> Iterable[Entry]:

@@ -62,6 +62,11 @@ class Sessions(Struct):
             self.began, self.used_before = now, 0.0
             self.clients = self.importance = 0.0
 
+    @property
+    def use(self) -> tuple[float, float]:
+        """What the present session's requests count for against others, so far."""
+        return self.clients or 1.0, self.importance or 1.0
+
     def add_use(self, weight: float, total: float) -> None:
         """A request of that weight begins to use the model. `total` is the weight of all that use it now."""
         self.importance = max(self.importance, weight)

@@ -34,6 +34,7 @@ class EntrySnapshot(Struct, frozen=True, kw_only=True):
     guard_kills: int
     sessions: Sessions
     idle_timeout: float | None = None
+    is_dismissed: bool = False
     stop_time: float = 0.0
 
 
@@ -49,7 +50,7 @@ def snapshot_entries(entries: Iterable[Entry]) -> list[EntrySnapshot]:
             **{name: getattr(entry, name) for name in COPIED_FIELDS},
         )
         for entry in entries
-        if entry.run or entry.failures or entry.state is not State.STOPPED
+        if entry.run or entry.failures or entry.is_dismissed or entry.state is not State.STOPPED
     ]
 
 

@@ -111,9 +111,7 @@ class ModelStatus(Struct, frozen=True, kw_only=True):
     `download_seconds_left` is the rest of that. `start` is "warm" if its process was forked from a launcher, otherwise
     "cold"; see `cold_reason`. `cause` is why its last process failed, `retry_after` the time until it
     may start again. `load_time` is the duration of its last start. `rejected_requests` are those that made its engine
-    fail. `idle_timeout` is the time of idleness after which it is stopped, None if it is not: the model's own, or that
-    of a request's `keep_alive`. `holds` keep it loaded.
-    `forecast` is that of the request that waits longest for it, or of its load.
+    fail. `forecast` is that of the request that waits longest for it, or of its load. `holds` keep it loaded.
     """
 
     id: str
@@ -144,9 +142,8 @@ class ModelStatus(Struct, frozen=True, kw_only=True):
     pinned: bool = False
     enabled: bool = True
     rejected_requests: tuple[RejectedRequest, ...] = ()
-    idle_timeout: float | None = None
-    holds: tuple[HoldStatus, ...] = ()
     forecast: Forecast | None = None
+    holds: tuple[HoldStatus, ...] = ()
 
 
 class Status(Struct, frozen=True, kw_only=True):
@@ -253,6 +250,5 @@ def build_model_status(
         lifecycle=entry.model.lifecycle,
         pinned=entry.model.pinned,
         enabled=entry.model.enabled,
-        idle_timeout=entry.idle_limit if entry.idle_limit < NEVER else None,
         holds=tuple(hold.status(now) for hold in entry.holds),
     )

@@ -14,10 +14,9 @@ from sparkd.catalog.settings import Settings
 from sparkd.errors import Refusal
 from sparkd.scheduling.actions import Action, Discard, EndLaunchers, Kill, Launch, Prepare, Refuse, Terminate
 from sparkd.scheduling.guard import MemoryGuard
-from sparkd.scheduling.ledger import NEVER, Entry, Ledger
+from sparkd.scheduling.ledger import NEVER, Entry, Ledger, Preparation
 from sparkd.scheduling.lifecycle import Event, State, next_state
 from sparkd.scheduling.memory import Budget, Footprint, default_floor
-from sparkd.scheduling.ticket import Preparation
 
 PREPARE_MEMORY: Final = 2 * GIB
 """Bytes that must be available beyond the floor before a model is prepared."""
@@ -82,7 +81,8 @@ class SchedulingSteps:
             entry.run = self._next_run()
         entry.has_process = True
         entry.ready_at, entry.urgent, entry.drain_deadline, entry.cause = None, False, NEVER, ""
-        entry.killed, entry.idle_timeout = False, None
+        entry.killed = entry.is_dismissed = entry.is_preload = False
+        entry.idle_timeout = None
         self._transition(entry, Event.LAUNCH, now)
         self._actions.append(Launch(entry.model.id, entry.run))
 

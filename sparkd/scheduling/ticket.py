@@ -1,4 +1,4 @@
-"""A request in the ledger, and the preparation of a model."""
+"""A request in the ledger."""
 
 from __future__ import annotations
 
@@ -21,10 +21,3 @@ class Ticket(Struct, frozen=True):
     claim: Claim
     rank: float
     weight: float
-
-
-class Preparation(Struct, frozen=True):
-    """The model whose start has begun before its launch, and the number that its launch will have."""
-
-    model: str
-    run: int

@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
-from sparkd.errors import LaunchError
+from sparkd.errors import LaunchError, SparkdError
 from sparkd.journal.handler import event
 from sparkd.learning.learning import Learning
 from sparkd.processes.log import Log
@@ -46,6 +46,7 @@ from sparkd.supervising.launching import launcher_spec
 from sparkd.supervising.lease import Lease
 from sparkd.supervising.memory_policy import MemoryPolicy
 from sparkd.supervising.memory_watch import MemoryWatch
+from sparkd.supervising.preloading import PreloadCheck
 from sparkd.supervising.reporting import StatusReporter
 from sparkd.supervising.resource_watch import ResourceWatch
 from sparkd.supervising.run import Run
@@ -111,6 +112,7 @@ class Supervisor:
         self.forecasts = Forecasts(scheduler, self.runs.launched, learning, downloads, can_prepare)
         self._alarm = Alarm(self._on_tick)
         self.holds = HoldBook(self, scheduler, catalogue.folder("state") / "holds.json", tasks.watch)
+        self._preload_check = PreloadCheck(downloads, tasks, self._on_tick)
         self._reporter = StatusReporter(
             scheduler,
             self.runs.launched,
@@ -137,6 +139,10 @@ class Supervisor:
     def can_start_without_eviction(self, model: Model) -> bool:
         """Whether a background request for the model would be served without the eviction of another one."""
         return self._scheduler.has_model(model.id) and self._scheduler.can_start_without_eviction(model.id)
+
+    def can_load(self, model: Model) -> bool:
+        """Whether the model could be loaded, if models that are not pinned leave."""
+        return self._scheduler.can_load(model.id, time.monotonic())
 
     def state(self, model: Model) -> ModelState:
         """Return the model's state as clients see it, with the progress of a load or download."""
@@ -188,23 +194,31 @@ class Supervisor:
         async with self.lease(model):
             pass
 
-    def keep_alive(self, model: Model, seconds: float) -> None:
-        """Replace the idle timeout of the model, if it is loaded and not pinned. 0: unload it once it is idle."""
-        self.carry_out(self._scheduler.on_keep_alive(model.id, seconds, time.monotonic()))
+    def begin_load(self, model: Model, claim: Claim = PLAIN_CLAIM) -> None:
+        """Load the model as if a client had requested it, and do not wait for it. A failure is in its status."""
+        self.tasks.start(self._load_quietly(self.lease(model, None, claim)), f"load of {model.id}")
+
+    async def _load_quietly(self, lease: Lease) -> None:
+        with suppress(SparkdError):
+            async with lease:
+                pass
 
     def unload(self, model: Model) -> None:
-        """Stop the model once no request uses it or waits for it. Raises HoldConflict."""
+        """Stop the model, once no request uses it or waits for it. Raises HoldConflict."""
+        self._scheduler.check_not_held(model.id, time.monotonic())
         self.carry_out(self._scheduler.on_unload(model.id, time.monotonic()))
+
+    def begin_preloading(self) -> None:
+        """Load models that are held, and models with `preload`, now and whenever their memory is free. Call it when
+        sparkd serves."""
+        self.holds.restore()
+        self.carry_out(self._scheduler.on_serving(self._preload_check.is_on_disk, time.monotonic()))
 
     async def stop(self, model: Model) -> None:
         """Drain and stop the model; return once nothing of it is left. Raises HoldConflict."""
         self._scheduler.check_not_held(model.id, time.monotonic())
         self.downloads.stop(model)
         self.carry_out(self._scheduler.on_stop(model.id, time.monotonic()))
-        await self.wait_until_gone(model)
-
-    async def wait_until_gone(self, model: Model) -> None:
-        """Return once nothing is left of the model's current run."""
         entry = self._scheduler.entry(model.id)
         run = self.runs.launched.get(entry.run) if entry else None
         if run is not None:

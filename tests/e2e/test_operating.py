@@ -1,143 +1,66 @@
-"""Load, unload and hold with a real daemon and real processes."""
+"""Models that clients load and unload over HTTP, and models that are loaded without a request."""
 
 from __future__ import annotations
 
-import json
-import signal
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any
+from functools import partial
 
 import httpx
-import pytest
 
 from tests.e2e.conftest import Build
 from tests.e2e.sparkd_process import SparkdProcess, engine, wait_until
-from tests.e2e.test_reexec import replace
 
 
-def post(sparkd: SparkdProcess, path: str, **body: Any) -> httpx.Response:
-    return httpx.post(f"{sparkd.url}{path}", json=body, timeout=120)
+def post(sparkd: SparkdProcess, path: str, body: object) -> httpx.Response:
+    return httpx.post(f"http://127.0.0.1:{sparkd.port}{path}", json=body, timeout=60)
 
 
-def big(**fields: Any) -> dict[str, Any]:
-    """A model beside which no other one fits."""
-    return engine(memory="6 GiB", **fields)
+def is_in_state(sparkd: SparkdProcess, model: str, state: str) -> bool:
+    return sparkd.model(model).state == state
 
 
-def test_load_and_unload_over_http(build: Build) -> None:
-    sparkd = build({"a": engine()})
-    answer = post(sparkd, "/models/load", model="a").json()
-    assert answer["success"] is True
-    sparkd.until("a", "ready")
-    assert post(sparkd, "/models/load", model="a", wait=True).json()["status"] == "loaded"
-    listed = httpx.get(f"{sparkd.url}/models").json()["data"]
-    assert [card["status"]["value"] for card in listed] == ["loaded"]
-    assert post(sparkd, "/models/unload", model="a", wait=True).json()["status"] == "unloaded"
-    assert sparkd.model("a").state == "stopped"
+def test_a_model_is_loaded_and_unloaded_over_http(build: Build) -> None:
+    sparkd = build({"a": engine("--start-delay", "0.3")})
+    assert post(sparkd, "/models/load", {"model": "a"}).json()["success"] is True
+    assert post(sparkd, "/models/load", {"model": "a", "wait": True}).json()["status"] == {"value": "loaded"}
+    assert is_in_state(sparkd, "a", "ready")
+    answer = post(sparkd, "/models/unload", {"model": "a"})
+    assert answer.json()["message"] in ("It is being unloaded.", "It is unloaded.")
+    wait_until("it is stopped", lambda: is_in_state(sparkd, "a", "stopped"))
 
 
-def test_an_unload_cuts_no_response(build: Build, folder: Path) -> None:
-    gate = folder / "gate"
-    sparkd = build({"a": engine("--chunk-gate", str(gate))})
-    with sparkd.streaming("a", "one two three four") as lines:
-        next(lines)
-        answer = post(sparkd, "/models/unload", model="a").json()
-        assert "when 1 request for it end" in answer["message"]
-        gate.touch()
-        assert list(lines)[-1] == "data: [DONE]"
-    sparkd.until("a", "stopped")
+def test_a_hundred_loads_and_unloads_at_once_end_in_order(build: Build) -> None:
+    sparkd = build({"a": engine(), "b": engine()})
 
-
-def test_keep_alive_in_a_body(build: Build) -> None:
-    sparkd = build({"a": engine()})
-    assert sparkd.chat("a", keep_alive="1h").status_code == 200
-    left = sparkd.model("a").idle_seconds_left
-    assert left is not None
-    assert 3500 < left <= 3600
-    assert sparkd.chat("a", ttl=0).headers["x-sparkd-rewrites"] == "keep-alive"
-    sparkd.until("a", "stopped")
-
-
-def test_a_hold_with_sparkctl(build: Build) -> None:
-    sparkd = build({"a": big(), "b": big()}, queue={"max_hold": 7200})
-    done = sparkd.sparkctl("hold", "a", "--for", "1h", "--job", "a demo", "--reason", "guests")
-    assert done.returncode == 0, done.stderr
-    sparkd.until("a", "ready")
-    (hold,) = json.loads(sparkd.sparkctl("--json", "holds").stdout)
-    assert (hold["model"], hold["job"], hold["reason"]) == ("a", "a demo", "guests")
-    assert "guests" in sparkd.sparkctl("holds").stdout
-    assert "held " in sparkd.sparkctl("status").stdout
-    blocked = sparkd.chat("b")
-    assert (blocked.status_code, blocked.json()["error"]["code"]) == (503, "model_held")
-    assert int(blocked.headers["retry-after"]) <= 60
-    assert "for a demo: guests" in blocked.json()["error"]["message"]
-    for command in (("hold", "b", "--for", "10m"), ("stop", "a"), ("hold", "a", "--for", "3h")):
-        refused = sparkd.sparkctl(*command)
-        assert refused.returncode != 0
-    assert sparkd.sparkctl("release", hold["id"]).returncode == 0
-    assert sparkd.sparkctl("holds").stdout == "No model is held.\n"
-    assert sparkd.chat("b").status_code == 200
-
-
-@pytest.mark.parametrize("how", ["restart", "kill", "reexec"])
-def test_a_hold_outlives_the_daemon(build: Build, how: str) -> None:
-    sparkd = build({"a": big(), "b": big()})
-    hold = post(sparkd, "/models/hold", model="a", **{"for": "1h"}).json()
-    sparkd.until("a", "ready")
-    if how == "reexec":
-        replace(sparkd)
-        assert sparkd.log().count("Starting model") == 1
-    else:
-        sparkd.stop(signal.SIGKILL if how == "kill" else signal.SIGTERM)
-        sparkd.start()
-    sparkd.until("a", "ready")
-    (held,) = httpx.get(f"{sparkd.url}/models/holds").json()["data"]
-    assert held["id"] == hold["id"]
-    assert abs(held["seconds_left"] - hold["seconds_left"]) < 120
-    assert sparkd.chat("b").json()["error"]["code"] == "model_held"
-    assert httpx.delete(f"{sparkd.url}/models/holds/{hold['id']}").status_code == 200
-    assert sparkd.chat("b").status_code == 200
-
-
-def test_a_damaged_file_of_holds_is_logged_and_forgotten(build: Build, folder: Path) -> None:
-    sparkd = build({"a": engine()})
-    post(sparkd, "/models/hold", model="a", **{"for": "1h"})
-    sparkd.until("a", "ready")
-    sparkd.stop()
-    (folder / "state" / "holds.json").write_bytes(b'[{"id": "x", "mod')
-    sparkd.start()
-    assert httpx.get(f"{sparkd.url}/models/holds").json()["data"] == []
-    assert "holds are forgotten" in sparkd.log()
-
-
-def test_a_held_model_that_crashes_is_loaded_again(build: Build) -> None:
-    sparkd = build({"a": engine()}, failures={"backoff": 0.1})
-    post(sparkd, "/models/hold", model="a", **{"for": "1h"})
-    first = sparkd.until("a", "ready").pid
-    assert first is not None
-    for process in sparkd.processes():
-        process.kill()
-
-    def is_back() -> bool:
-        now = sparkd.model("a")
-        return now.state == "ready" and now.pid != first
-
-    wait_until("it is loaded again", is_back)
-
-
-def test_a_hundred_loads_and_unloads_at_once_leave_a_daemon_that_serves(build: Build) -> None:
-    sparkd = build({"a": engine(), "b": engine(), "c": big()})
-    names = ["a", "b", "c"]
-
-    def one(number: int) -> int:
-        path = "/models/load" if number % 2 else "/models/unload"
-        return post(sparkd, path, model=names[number % 3], wait=number % 5 == 0).status_code
+    def ask(number: int) -> int:
+        path = ("/models/load", "/models/unload")[number % 2]
+        return post(sparkd, path, {"model": "ab"[number // 2 % 2]}).status_code
 
     with ThreadPoolExecutor(20) as pool:
-        statuses = list(pool.map(one, range(100)))
-    assert set(statuses) <= {200}
-    for name in names:
-        assert sparkd.chat(name).status_code == 200
-    assert "Bug in sparkd" not in sparkd.log()
-    assert "Traceback" not in sparkd.log()
+        assert set(pool.map(ask, range(100))) == {200}
+    for model in "ab":
+        assert sparkd.chat(model).status_code == 200
+        post(sparkd, "/models/unload", {"model": model})
+        wait_until("it is stopped", partial(is_in_state, sparkd, model, "stopped"))
+
+
+def test_a_request_says_that_its_model_is_unloaded_after_it(build: Build) -> None:
+    sparkd = build({"a": engine()})
+    body = {"model": "a", "messages": [{"role": "user", "content": "hi"}], "ttl": 0}
+    assert post(sparkd, "/v1/chat/completions", body).status_code == 200
+    wait_until("it is stopped", lambda: is_in_state(sparkd, "a", "stopped"))
+    assert 'Stopping model "a": idle for 0 seconds' in sparkd.log()
+
+
+def test_a_model_is_preloaded_and_returns_after_a_bigger_one_is_unloaded(build: Build) -> None:
+    sparkd = build(
+        {"small": engine(memory="6 GiB", preload=True, min_residency=0.0), "big": engine(memory="8 GiB")}
+    )
+    wait_until("it is preloaded", lambda: is_in_state(sparkd, "small", "ready"))
+    assert sparkd.chat("big").status_code == 200
+    assert is_in_state(sparkd, "small", "stopped")
+    post(sparkd, "/models/unload", {"model": "big"})
+    wait_until("it is preloaded again", lambda: is_in_state(sparkd, "small", "ready"))
+    assert sparkd.sparkctl("stop", "small").returncode == 0
+    assert sparkd.chat("big").status_code == 200
+    assert is_in_state(sparkd, "small", "stopped"), "until it is requested"

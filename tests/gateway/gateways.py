@@ -17,12 +17,12 @@ from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.settings import Settings
 from sparkd.catalog.templates import UNKNOWN_TEMPLATE
-from sparkd.errors import HoldConflict, HoldNotFound, Refusal
+from sparkd.errors import HoldNotFound, Refusal
 from sparkd.gateway import Gateway
 from sparkd.gateway.keys import Keys
 from sparkd.gateway.server import HttpServer
 from sparkd.hub.messages import Progress
-from sparkd.scheduling.claim import Claim
+from sparkd.scheduling.claim import PLAIN_CLAIM, Claim
 from sparkd.scheduling.forecast import Forecast
 from sparkd.scheduling.hold import Hold
 from sparkd.scheduling.lifecycle import Residency
@@ -157,14 +157,15 @@ class Supervisor:
     held: int = 0
     asked: list[str] = field(default_factory=list)
     residencies: dict[str, Residency] = field(default_factory=dict)
+    startable: set[str] = field(default_factory=set)
+    claims: list[Claim] = field(default_factory=list)
     outcomes: list[int] = field(default_factory=list)
     forecast: Forecast | None = None
     pulled: list[str] = field(default_factory=list)
-    kept: list[tuple[str, float]] = field(default_factory=list)
-    claims: list[Claim] = field(default_factory=list)
-    unloaded: list[str] = field(default_factory=list)
-    conflict: HoldConflict | None = None
+    stopped: list[str] = field(default_factory=list)
     holds: Holds = field(default_factory=Holds)
+    loads: list[tuple[str, float | None]] = field(default_factory=list)
+    unfit: set[str] = field(default_factory=set)
     progress: Progress | None = None
     statuses: tuple[ModelStatus, ...] = ()
     download: Callable[[], Awaitable[None]] | None = None
@@ -196,18 +197,21 @@ class Supervisor:
             version="0", pid=1, uptime=1.0, listen=(), memory=memory, queue=queue, models=self.statuses
         )
 
-    def keep_alive(self, wanted: Model, seconds: float) -> None:
+    async def stop(self, wanted: Model) -> None:
         """Recorded."""
-        self.kept.append((wanted.id, seconds))
+        self.stopped.append(wanted.id)
+
+    def can_load(self, wanted: Model) -> bool:
+        """Whether it is not among those that do not fit."""
+        return wanted.id not in self.unfit
+
+    def begin_load(self, wanted: Model, claim: Claim = PLAIN_CLAIM) -> None:
+        """Recorded."""
+        self.loads.append((wanted.id, claim.keep_alive))
 
     def unload(self, wanted: Model) -> None:
-        """Recorded, unless somebody holds the model."""
-        if self.conflict is not None:
-            raise self.conflict
-        self.unloaded.append(wanted.id)
-
-    async def wait_until_gone(self, _: Model) -> None:
-        """It is gone at once."""
+        """Recorded."""
+        self.stopped.append(wanted.id)
 
     def state(self, wanted: Model) -> ModelState:
         """The same, without more details."""
@@ -216,13 +220,18 @@ class Supervisor:
 
     def lease(self, wanted: Model, request: EngineRequest | None, claim: Claim) -> Lease:  # noqa: ARG002
         """A lease that has not been requested yet."""
-        self.asked.append(wanted.id)
         self.claims.append(claim)
+        self.asked.append(wanted.id)
         return Lease(self)
 
-    def ready_upstream(self, _: Model) -> Upstream | None:
-        """The upstream, once ready."""
-        return self.upstream if self.ready.is_set() else None
+    def can_start_without_eviction(self, wanted: Model) -> bool:
+        """As set by the test."""
+        return wanted.id in self.startable
+
+    def ready_upstream(self, wanted: Model) -> Upstream | None:
+        """The upstream, once ready, unless the test has set that this model is not loaded."""
+        is_loaded = self.residencies.get(wanted.id, "loaded") == "loaded"
+        return self.upstream if self.ready.is_set() and is_loaded else None
 
 
 async def until(condition: Callable[[], bool], within: float = 5.0) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
+import msgspec
 import pytest
 
 from sparkd import __version__
 from sparkd.catalog import Catalogue
+from sparkd.gateway.model_list import encode_card
+from sparkd.scheduling.model_state import ModelState
 from tests.gateway.engines import OK, Answer, answering, request
 from tests.gateway.gateways import catalogue, house, model, run
 
@@ -216,3 +220,36 @@ def test_health_takes_no_other_method() -> None:
             )
 
     run(test)
+
+
+@pytest.mark.parametrize(
+    ("state", "fields"),
+    [
+        (ModelState(state="loaded", residency="loaded"), {"value": "loaded", "state": "loaded"}),
+        (
+            ModelState(
+                state="loading", residency="loading", phase="loading weights", progress=0.4, seconds_left=50
+            ),
+            {
+                "value": "loading",
+                "state": "loading",
+                "phase": "loading weights",
+                "progress": 0.4,
+                "seconds_left": 50,
+            },
+        ),
+        (
+            ModelState(state="downloading", phase="downloading"),
+            {"value": "unloaded", "state": "downloading", "phase": "downloading"},
+        ),
+        (
+            ModelState(state="failed", reason="Out of memory."),
+            {"value": "unloaded", "state": "failed", "failed": True, "reason": "Out of memory."},
+        ),
+    ],
+)
+def test_a_card_has_the_state_in_the_terms_of_llama_cpp_and_its_own(
+    state: ModelState, fields: dict[str, Any]
+) -> None:
+    card = msgspec.json.decode(encode_card(model("m"), lambda _: state).body)
+    assert card["status"] == fields | {"catalogue": "experimental"}

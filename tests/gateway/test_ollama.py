@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import math
 from typing import Any
 
 import pytest
@@ -283,40 +282,26 @@ def test_a_request_without_a_prompt_loads_the_model(path: str, empty: dict[str, 
     run(test)
 
 
-def test_a_request_without_a_prompt_and_keep_alive_0_unloads_the_model() -> None:
-    async def test() -> None:
-        async with house() as here:
-            answer = await here.ask(ollama("generate", {"model": "m", "keep_alive": "0s"}))
-            assert lines(answer)[-1]["done_reason"] == "unload"
-            assert here.supervisor.kept == [("m", 0.0)]
-            assert here.supervisor.asked == []
-
-    run(test)
-
-
+@pytest.mark.parametrize(
+    ("fields", "stopped"),
+    [
+        ({}, ["m"]),
+        ({"in_flight": 1}, []),
+        ({"waiting": 1}, []),
+        ({"pinned": True}, []),
+        ({"state": "starting"}, []),
+    ],
+)
 @pytest.mark.parametrize("prompt", ["", "hi"])
-@pytest.mark.parametrize(("value", "seconds"), [("5m", 300.0), (-1, math.inf), (None, None)])
-def test_keep_alive_goes_with_the_claim(prompt: str, value: object, seconds: float | None) -> None:
+def test_keep_alive_0_unloads_a_model_that_nothing_else_uses(
+    prompt: str, fields: dict[str, Any], stopped: list[str]
+) -> None:
     async def test() -> None:
         async with house(answering(STREAM)) as here:
-            await here.ask(ollama("generate", {"model": "m", "prompt": prompt, "keep_alive": value}))
-            assert [claim.keep_alive for claim in here.supervisor.claims] == [seconds]
-
-    run(test)
-
-
-def test_a_key_that_may_not_operate_cannot_unload_and_its_keep_alive_is_ignored() -> None:
-    async def test() -> None:
-        async with house(answering(STREAM), keys=Keys([("guest", "k"), ("owner", "o")])) as here:
-            key = "x-api-key: k\r\n"
-            unload = ollama("generate", {"model": "m", "keep_alive": 0}, extra=key)
-            assert (await here.ask(unload)).status == 403
-            assert here.supervisor.kept == []
-            chat = ollama("generate", {"model": "m", "prompt": "hi", "keep_alive": 0}, extra=key)
-            answer = await here.ask(chat)
-            assert answer.status == 200
-            assert answer.header("x-sparkd-rewrites") == "cap-tokens, ignored-keep_alive"
-            assert here.supervisor.claims[-1].keep_alive is None
+            here.supervisor.statuses = (status(**fields),)
+            answer = await here.ask(ollama("generate", {"model": "m", "prompt": prompt, "keep_alive": "0s"}))
+            assert lines(answer)[-1]["done_reason"] == ("stop" if prompt else "unload")
+            await until(lambda: here.supervisor.stopped == stopped)
 
     run(test)
 

@@ -11,10 +11,14 @@ from sparkd.errors import RequestError, SparkdError
 from sparkd.gateway.errors import MAX_RETRY_AFTER, error_headers
 
 USELESS = {
-    "AccessDenied", "BodyTooLarge", "ContextExceeded", "DownloadFailed", "EncodingNotSupported", "FilesMissing",
-    "HeadersTooLarge", "ImagesNotSupported", "InsufficientMemory", "InvalidRequest", "LogNotFound",
+    "AccessDenied", "BackgroundPutOff", "BodyTooLarge", "ContextExceeded", "DownloadFailed", "EncodingNotSupported",
+    "FilesMissing",
+    "HeadersTooLarge", "HoldConflict", "HoldNotFound", "ModelHeld",
+    "ImagesNotSupported", "InsufficientMemory", "InvalidRequest", "KeyLimitReached", "LogNotFound",
     "MediaNotSupported", "MediaTypeNotSupported", "MethodNotAllowed", "ModelBusy", "ModelDisabled",
-    "ModelDownloading", "ModelFailed", "ModelNotFound", "ModelNotLoaded", "ModelStopped", "NotSupported",
+    "ModelDownloading",
+    "ModelFailed", "ModelNotAllowed", "ModelNotFound", "ModelNotLoaded", "ModelStopped", "NotSupported",
+    "OperatorRequired",
     "PathForbidden", "PathNotFound", "QueueFull", "Refusal", "RequestCrashesEngine", "RequestError",
     "ShuttingDown", "TaskNotSupported", "ToolsNotSupported", "Unauthorized", "WaitTimeout",
 }  # fmt: skip

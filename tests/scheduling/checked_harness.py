@@ -21,7 +21,6 @@ from tests.scheduling.harness import Harness
 
 BUDGET = 100 * GIB
 FLOOR = 5 * GIB
-UNLOADED = "it is to be unloaded"
 
 
 class CheckedHarness(Harness):
@@ -29,7 +28,8 @@ class CheckedHarness(Harness):
 
     The machine has FLOOR bytes more than its budget. What a process holds comes back only when the world says so, and
     maybe not all of it: `leaked`. `strangers` have some too. `seen` is what the scheduler was told last, and
-    `launchers` what launchers use. `places` is until when those of clients that left are kept, by client and model.
+    `launchers` what launchers use. `places` is until when those of clients that left are kept, by client and model, and
+    `wanted_at` when a request last waited for a model that was not in the background.
     """
 
     launchers = 0
@@ -38,6 +38,7 @@ class CheckedHarness(Harness):
     strangers = 0
     memory_used: dict[int, int]
     places: dict[tuple[str, str], float]
+    wanted_at: dict[str, float]
     seen: int | None = None
 
     def read_memory(self) -> None:
@@ -52,12 +53,14 @@ class CheckedHarness(Harness):
 
     def leave(self, ticket: int) -> None:
         claim = self.claims[ticket]
+        self.note_what_is_wanted()
         if self.is_waiting(ticket) and claim.client and not claim.background:
             self.places[claim.client, self.tickets[ticket]] = self.now + self.queue.keep_place
         super().leave(ticket)
 
     def apply(self, actions: list[Action]) -> None:
         for action in actions:
+            self.note_what_is_wanted()
             self.check(action)
             super().apply([action])
 
@@ -123,6 +126,17 @@ class CheckedHarness(Harness):
         if not self.is_wanted(model):
             stopped = {each.id for each in self.models} - {p.model for p in self.processes.values()}
             assert not any(map(self.is_wanted, stopped)), "launched in the background before others"
+        if not any(self.tickets[ticket] == model and self.is_waiting(ticket) for ticket in self.tickets):
+            wanted = {each.id for each in self.models if each.preload and each.enabled}
+            assert model in wanted, "launched for nobody"
+            assert not any(map(self.is_waiting, self.tickets)), "preloaded while a request waits"
+            assert all(process.healthy for process in self.processes.values()), "preloaded into a change"
+
+    def note_what_is_wanted(self) -> None:
+        """Record for which models requests wait now that are not in the background."""
+        for ticket, model in self.tickets.items():
+            if self.is_waiting(ticket) and not self.claims[ticket].background:
+                self.wanted_at[model] = self.now
 
     def is_wanted(self, model: str) -> bool:
         """Whether a request waits for the model that is not in the background."""
@@ -133,12 +147,14 @@ class CheckedHarness(Harness):
 
     def check_start_ended(self, model: str, reason: str) -> None:
         """A start outlives its clients, unless the operator ends it or another model needs its memory."""
-        causes = ("the operator", "its definition", "it was removed", "sparkd is stopping", "start timeout")
-        if reason == UNLOADED:
-            assert not any(
-                self.tickets[ticket] == model and self.is_waiting(ticket) for ticket in self.tickets
-            ), "unloaded although a request waits for it"
-            return
+        causes = (
+            "the operator",
+            "an operator",
+            "its definition",
+            "it was removed",
+            "sparkd is stopping",
+            "start timeout",
+        )
         if reason.startswith(causes):
             return
         assert reason.startswith("no request waits for it"), f"a start was ended: {reason}"
@@ -166,14 +182,13 @@ class CheckedHarness(Harness):
             assert self.now >= entry.drain_deadline, "terminated under a lease before the drain deadline"
         if not process.healthy and not process.exited:
             self.check_start_ended(process.model, reason)
+        evicted_at = entry.drain_deadline - entry.model.drain_timeout
         if reason.startswith("making room"):
-            assert self.is_wanted(reason.rpartition(" ")[2]), "evicted for the background, or for nobody"
+            wanted = self.wanted_at.get(reason.rpartition(" ")[2], 0.0)
+            assert wanted >= evicted_at, "evicted for the background, or for nobody"
         if process.healthy and reason.startswith(("making room", "idle")):
             assert process.model != "pinned", "policy evicted a pinned model"
-        if process.healthy and reason.startswith(("making room", "idle", UNLOADED)):
-            assert not entry.holds, "policy evicted a held model"
-        if process.healthy and reason == UNLOADED:
-            assert run not in self.granted.values(), "unloaded under a lease"
+            assert all(evicted_at <= self.held_at[hold.id] for hold in entry.holds), "evicted a held model"
         if reason.startswith(("making room", "idle")):
             starting = [
                 other for other in self.processes.values() if not other.healthy and not other.terminated

@@ -95,6 +95,7 @@ class Harness:
     floor: int | None = None
     slots: int | None = None
     holds: int = 0
+    held_at: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.scheduler = Scheduler(
@@ -170,6 +171,14 @@ class Harness:
     def stop(self, model: str) -> None:
         self.apply(self.scheduler.on_stop(model, self.now))
 
+    def unload(self, model: str) -> None:
+        """An operator needs the model no longer."""
+        self.apply(self.scheduler.on_unload(model, self.now))
+
+    def serve(self) -> None:
+        """sparkd serves from now on. Every model is on disk."""
+        self.apply(self.scheduler.on_serving(lambda _: True, self.now))
+
     def retry(self, model: str) -> None:
         self.apply(self.scheduler.on_retry(model, self.now))
 
@@ -188,17 +197,12 @@ class Harness:
         hold = Hold(
             id=f"hold-{number}", model=model, ends=self.now + seconds, until=self.now + seconds, **fields
         )
+        self.held_at[hold.id] = self.now
         self.apply(self.scheduler.on_hold(hold, self.now))
         return hold
 
     def release(self, hold: Hold) -> None:
         self.apply(self.scheduler.on_release(hold.id, self.now))
-
-    def keep_alive(self, model: str, seconds: float) -> None:
-        self.apply(self.scheduler.on_keep_alive(model, seconds, self.now))
-
-    def unload(self, model: str) -> None:
-        self.apply(self.scheduler.on_unload(model, self.now))
 
     # Shorthands
 

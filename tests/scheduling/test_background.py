@@ -260,3 +260,14 @@ def test_places_survive_a_replacement_of_the_daemon() -> None:
     entry = after.scheduler.entry("other")
     assert entry is not None
     assert entry.waiting[again].arrived == began
+
+
+def test_what_a_start_was_ended_for_is_evicted_at_once() -> None:
+    """A start in the background, and an idle model: both are in the way of the next one."""
+    harness = Harness((a_model("c", 60, min_residency=0.0), a_model("a", 30), a_model("b", 60)))
+    harness.load_times["a"] = 20.0
+    harness.run_and_finish("c")
+    harness.request("a", BACKGROUND)
+    harness.request("b")
+    assert harness.reasons == ["no request waits for it, and it is in the way of b", "making room for b"]
+    assert harness.scheduler.on_tick(harness.now) == []

@@ -154,88 +154,19 @@ def test_a_hold_that_ends_soon_needs_no_date(left: float, form: str) -> None:
     assert re.fullmatch(f"held until {form}", hold.describe(0.0))
 
 
-# keep_alive and unload
-
-
-def test_keep_alive_replaces_the_idle_timeout_of_this_run() -> None:
-    harness = two()
-    harness.leave(harness.request("a", Claim(keep_alive=50.0)))
-    harness.wait(49.0)
-    assert harness.state("a") is State.READY
-    harness.wait(2.0)
-    harness.exit_and_reclaim("a")
-    harness.run_and_finish("a")
-    harness.wait(1000.0)
-    assert harness.state("a") is State.READY, "the next run has the model's own"
-
-
-def test_keep_alive_0_unloads_after_the_last_response() -> None:
-    harness = two()
-    other, own = harness.request("a"), harness.request("a", Claim(keep_alive=0.0))
-    harness.leave(own)
-    assert harness.state("a") is State.READY
-    harness.leave(other)
-    assert harness.state("a") is State.STOPPING
-
-
-def test_keep_alive_forever_does_not_protect_from_eviction() -> None:
-    harness = two()
-    harness.leave(harness.request("a", Claim(keep_alive=float("inf"))))
-    harness.wait(100_000.0)
-    assert harness.state("a") is State.READY
-    harness.request("b")
-    assert harness.state("a") is State.STOPPING
-
-
-def test_keep_alive_changes_neither_pinned_models_nor_background_requests_anything() -> None:
-    harness = Harness((brief("a", 30, pinned=True), brief("b", 30)))
-    harness.leave(harness.run("a"))
-    harness.leave(harness.request("a", Claim(keep_alive=0.0)))
-    harness.keep_alive("a", 0.0)
-    harness.run_and_finish("b")
-    harness.leave(harness.request("b", Claim(keep_alive=0.0, background=True)))
-    assert harness.state("a") is harness.state("b") is State.READY
-
-
-def test_unloading_waits_for_responses_and_cuts_none() -> None:
-    harness = two()
-    ticket = harness.request("a")
-    harness.unload("a")
-    harness.wait(100_000.0)
-    assert harness.state("a") is State.READY
-    harness.leave(ticket)
-    assert harness.state("a") is State.STOPPING
-
-
-def test_unloading_an_idle_a_pinned_a_starting_and_a_stopped_model() -> None:
-    harness = Harness((brief("a", 30, pinned=True), brief("b", 30), brief("c", 30)))
-    harness.run_and_finish("a")
-    harness.unload("a")
-    assert harness.state("a") is State.STOPPING
-    harness.exit_and_reclaim("a")
-    harness.leave(harness.request("b"))
-    harness.unload("b")
-    assert harness.state("b") is State.STOPPING
-    harness.exit_and_reclaim("b")
-    harness.unload("c")
-    assert harness.state("c") is State.STOPPED
-
-
-def test_unloading_a_model_that_a_request_waits_for_serves_it_first() -> None:
-    harness = Harness((brief("a"),))
-    ticket = harness.request("a")
-    harness.unload("a")
-    harness.become_healthy("a")
-    assert ticket in harness.granted
-    harness.leave(ticket)
-    assert harness.state("a") is State.STOPPING
-
-
-def test_a_held_model_is_not_unloaded() -> None:
+def test_a_held_model_ignores_keep_alive() -> None:
     harness = two()
     hold = harness.hold("a", 60.0)
+    harness.leave(harness.request("a", Claim(keep_alive=0.0)))
+    assert harness.state("a") is State.READY
     with pytest.raises(HoldConflict, match=hold.id):
-        harness.unload("a")
+        harness.scheduler.check_not_held("a", harness.now)
     harness.release(hold)
-    harness.unload("a")
     assert harness.state("a") is State.STOPPING
+
+
+def test_a_choice_does_not_count_on_a_model_that_a_hold_blocks() -> None:
+    harness = two()
+    harness.hold("a", 3600.0)
+    assert not harness.scheduler.can_load("b", harness.now)
+    assert harness.scheduler.can_load("small", harness.now)

@@ -38,8 +38,9 @@ class Promises(RuleBasedStateMachine):
         reject=st.booleans(),
         idle=st.sampled_from([0.0, 40.0]),
         residency=st.sampled_from([None, 0.0, 30.0]),
+        preload=st.booleans(),
     )
-    def build(self, reject: bool, idle: float, residency: float | None) -> None:
+    def build(self, *, reject: bool, idle: float, residency: float | None, preload: bool) -> None:
         times: dict[str, Any] = {
             "idle_timeout": idle,
             "min_residency": residency,
@@ -49,7 +50,7 @@ class Promises(RuleBasedStateMachine):
         self.harness = CheckedHarness(
             (
                 a_model("a", 50 * GIB, **times),
-                a_model("b", 30 * GIB, **times),
+                a_model("b", 30 * GIB, preload=preload, **times),
                 a_model("c", 80 * GIB, **times),
                 a_model("utility", 20 * GIB, lifecycle="utility", **times),
                 a_model("exclusive", 90 * GIB, lifecycle="exclusive", **times),
@@ -67,8 +68,9 @@ class Promises(RuleBasedStateMachine):
             preparable=frozenset(MODELS) - {"b"},
         )
         self.harness.memory_used = {}
-        self.harness.places = {}
+        self.harness.places, self.harness.wanted_at = {}, {}
         self.asked: dict[int, float] = {}
+        self.harness.serve()
 
     # Clients
 
@@ -140,6 +142,23 @@ class Promises(RuleBasedStateMachine):
     def the_operator_stops(self, model: str) -> None:
         self.harness.stop(model)
 
+    @rule(model=st.sampled_from(MODELS))
+    def the_operator_unloads(self, model: str) -> None:
+        entry = self.harness.scheduler.entry(model)
+        if not (entry and entry.holds):  # the supervisor has rejected it
+            self.harness.unload(model)
+
+    @rule(model=st.sampled_from(MODELS), seconds=st.sampled_from([20.0, 100.0, 1000.0]))
+    def an_operator_holds(self, model: str, seconds: float) -> None:
+        if next(each for each in self.harness.models if each.id == model).enabled:
+            with contextlib.suppress(HoldConflict, InsufficientMemory):
+                self.harness.hold(model, seconds)
+
+    @precondition(lambda self: bool(list(self.harness.scheduler.holds())))
+    @rule(data=st.data())
+    def an_operator_releases(self, data: st.DataObject) -> None:
+        self.harness.release(data.draw(st.sampled_from(list(self.harness.scheduler.holds()))))
+
     @rule(
         gone=st.sets(st.sampled_from(MODELS), max_size=2),
         changed=st.sets(st.sampled_from(MODELS), max_size=2),
@@ -153,22 +172,6 @@ class Promises(RuleBasedStateMachine):
             ),
             restart=tuple(changed - gone),
         )
-
-    @rule(model=st.sampled_from(MODELS))
-    def an_operator_unloads(self, model: str) -> None:
-        with contextlib.suppress(HoldConflict):
-            self.harness.unload(model)
-
-    @rule(model=st.sampled_from(MODELS), seconds=st.sampled_from([20.0, 100.0, 1000.0]))
-    def an_operator_holds(self, model: str, seconds: float) -> None:
-        if next(each for each in self.harness.models if each.id == model).enabled:
-            with contextlib.suppress(HoldConflict, InsufficientMemory):
-                self.harness.hold(model, seconds)
-
-    @precondition(lambda self: bool(list(self.harness.scheduler.holds())))
-    @rule(data=st.data())
-    def an_operator_releases(self, data: st.DataObject) -> None:
-        self.harness.release(data.draw(st.sampled_from(list(self.harness.scheduler.holds()))))
 
     @rule(model=st.sampled_from(MODELS))
     def the_operator_retries(self, model: str) -> None:

@@ -9,14 +9,17 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from sparkd.catalog.catalogue import Catalogue
+from sparkd.catalog.client_rules import ClientRule
 from sparkd.catalog.definitions import Model
+from sparkd.catalog.key_rules import KeyRules
 from sparkd.catalog.names import NAME_RULE, is_id
 from sparkd.catalog.origins import Table
 from sparkd.catalog.reading.checks import check_models, check_runtime, check_runtimes_exist, check_settings
+from sparkd.catalog.reading.client_checks import check_clients, check_keys
 from sparkd.catalog.reading.conversion import Key, keys_of
 from sparkd.catalog.reading.documents import Documents
 from sparkd.catalog.reading.drafts import Draft
-from sparkd.catalog.reading.layers import FAMILIES, RUNTIMES, Layers
+from sparkd.catalog.reading.layers import CLIENTS, FAMILIES, KEYS, RUNTIMES, Layers
 from sparkd.catalog.reading.tables import SETTINGS, TableReader
 from sparkd.catalog.runtime import Runtime
 from sparkd.catalog.settings import Defaults, Paths, Settings
@@ -47,6 +50,8 @@ def read_with_overrides(path: Path, overrides: Mapping[Path, bytes]) -> Catalogu
         launchers = layers.settings["launchers"]
         problems += check_runtimes_exist(models, layers.defaults[RUNTIMES], launchers, runtimes.names, venvs)
     problems += check_models(models, settings, layers.settings)
+    problems += check_keys(layers.named[KEYS], models)
+    problems += check_clients(layers.named[CLIENTS])
     if problems:
         # A problem in a family is found in each of its models.
         raise CatalogueError(list(dict.fromkeys(problems)))
@@ -58,6 +63,8 @@ def read_with_overrides(path: Path, overrides: Mapping[Path, bytes]) -> Catalogu
         runtimes=runtimes.found,
         tables=layers.models,
         families=layers.defaults[FAMILIES],
+        keys={name: KeyRules(name=name, **table.values) for name, table in layers.named[KEYS].items()},
+        clients=[ClientRule(name=name, **table.values) for name, table in layers.named[CLIENTS].items()],
     )
 
 

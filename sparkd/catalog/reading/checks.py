@@ -17,7 +17,12 @@ from sparkd.catalog.nearest import did_you_mean
 from sparkd.catalog.origins import Table
 from sparkd.catalog.reading.drafts import Draft
 from sparkd.catalog.reading.model_checks import MODEL_CHECKS
-from sparkd.catalog.reading.name_checks import check_aliases_unique, check_default_model, check_patterns
+from sparkd.catalog.reading.name_checks import (
+    check_aliases_unique,
+    check_choices,
+    check_default_model,
+    check_patterns,
+)
 from sparkd.catalog.settings import Memory, Server, Settings
 from sparkd.catalog.sizes import format_size
 
@@ -103,6 +108,7 @@ def check_models(drafts: Sequence[Draft], settings: Settings, tables: Mapping[st
     yield from check_aliases_unique(drafts)
     yield from check_patterns(drafts)
     yield from check_default_model(drafts, settings.server.default_model, tables["server"])
+    yield from check_choices(drafts, settings.server.choices, tables["server"])
     yield from _check_single_utility(drafts)
     if not tables["memory"].invalid_keys:
         yield from _check_memory(drafts, settings.memory, tables["memory"])

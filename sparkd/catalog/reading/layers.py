@@ -1,8 +1,8 @@
 """Merges files: the catalogue first, then its drop-ins in the order of their names.
 
-If two files set a setting, or a key of `[runtimes.<name>]` or `[families.<name>]`, the later file overrides. A model is
-defined once; a drop-in changes its keys under `[changes.<id>]`. So nobody changes a shipped model by choosing its name
-by accident, and a misspelt id is reported.
+If two files set a setting, or a key of `[runtimes.<name>]`, `[families.<name>]`, `[keys.<name>]` or `[clients.<name>]`,
+the later file overrides. A model is defined once; a drop-in changes its keys under `[changes.<id>]`. So nobody changes
+a shipped model by choosing its name by accident, and a misspelt id is reported.
 
 The keys of a model come from its runtime, overridden by its family, by the model itself and by the changes. A family
 may set the runtime.
@@ -19,17 +19,19 @@ from msgspec import Struct, field
 
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.messages import format_problem, format_value_problem, join_key
-from sparkd.catalog.names import NAME_RULE, is_id
+from sparkd.catalog.names import KEY_NAME_RULE, NAME_RULE, is_id, is_key_name
 from sparkd.catalog.nearest import did_you_mean
 from sparkd.catalog.origins import Origin, Table
 from sparkd.catalog.reading.conversion import keys_of
-from sparkd.catalog.reading.tables import SETTINGS, TableReader, suggest_table
+from sparkd.catalog.reading.tables import NAMED, SETTINGS, TableReader, suggest_table
 
 MODELS = "models"
 CHANGES = "changes"
 RUNTIMES = "runtimes"
 FAMILIES = "families"
-TABLES = (*SETTINGS, RUNTIMES, FAMILIES, MODELS, CHANGES)
+KEYS = "keys"
+CLIENTS = "clients"
+TABLES = (*SETTINGS, *NAMED, RUNTIMES, FAMILIES, MODELS, CHANGES)
 """Every table that a catalogue file may have."""
 
 _PER_MODEL_ONLY = "each model sets its own; put it into [models.<id>]"
@@ -59,11 +61,13 @@ class Layers(Struct):
     settings: dict[str, Table] = field(default_factory=dict)
     models: dict[str, Table] = field(default_factory=dict)
     defaults: dict[str, dict[str, Table]] = field(default_factory=dict)
+    named: dict[str, dict[str, Table]] = field(default_factory=dict)
     changes: list[tuple[str, Table]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.settings = {name: Table(Origin(self.catalogue, (name,))) for name in SETTINGS}
         self.defaults = {RUNTIMES: {}, FAMILIES: {}}
+        self.named = {name: {} for name in NAMED}
 
     def merge(self, file: Path, tables: Mapping[str, Any]) -> None:
         """Merge one more file over the earlier files."""
@@ -72,15 +76,24 @@ class Layers(Struct):
             if name in SETTINGS:
                 self.settings[name].merge(reader.read(SETTINGS[name], raw, name))
             elif name not in TABLES:
-                kind = "table" if isinstance(raw, dict) else "key"
-                reader.add_problem(
-                    f"unknown {kind}{did_you_mean(name, TABLES) or suggest_table(name)}", raw, name
-                )
+                meant, belongs = did_you_mean(name, TABLES), suggest_table(name)
+                is_table = isinstance(raw, dict)
+                text = f"unknown table{meant or belongs}" if is_table else f"unknown key{belongs or meant}"
+                reader.add_problem(text, raw, name)
             elif not isinstance(raw, dict):
                 reader.add_problem("expected a table of tables", raw, name)
             else:
+                merge = self._merge_named if name in NAMED else self._merge_entry
                 for id_, keys in raw.items():
-                    self._merge_entry(reader, name, id_, keys)
+                    merge(reader, name, id_, keys)
+
+    def _merge_named(self, reader: TableReader, kind: str, name: str, raw: object) -> None:
+        is_valid, rule = (is_key_name, KEY_NAME_RULE) if kind == KEYS else (is_id, NAME_RULE)
+        if not is_valid(name):
+            self.problems.append(format_problem(reader.file, join_key(kind, name), f"expected {rule}"))
+            return
+        table = reader.read(NAMED[kind], raw, kind, name)
+        self.named[kind].setdefault(name, Table(table.declared_at)).merge(table)
 
     def _merge_entry(self, reader: TableReader, kind: str, id_: str, raw: object) -> None:
         if not isinstance(raw, dict):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
+from sparkd.catalog.definitions import Model
 from sparkd.catalog.messages import format_value_problem
 from sparkd.catalog.nearest import did_you_mean
 from sparkd.catalog.origins import Table
@@ -47,12 +48,7 @@ def check_default_model(drafts: Sequence[Draft], name: str | None, table: Table)
     """Check that the default model exists and is enabled."""
     if name is None or "default_model" in table.invalid_keys:
         return
-    names = {
-        known: draft.model
-        for draft in drafts
-        for known in (draft.model.id, *draft.model.aliases, *draft.model.rewriting.presets)
-        if not is_pattern(known)
-    }
+    names = _exact_names(drafts)
     if name not in names:
         enabled = (known for known, model in names.items() if model.enabled)
         text = f"there is no such model{did_you_mean(name, enabled)}"
@@ -60,3 +56,34 @@ def check_default_model(drafts: Sequence[Draft], name: str | None, table: Table)
     elif not names[name].enabled:
         text = f'the model "{names[name].id}" is disabled'
         yield format_value_problem(*table.locate_key("default_model"), name, text)
+
+
+def check_choices(
+    drafts: Sequence[Draft], choices: Mapping[str, Sequence[str]], table: Table
+) -> Iterator[str]:
+    """Check that each choice has a name of its own, and models that exist."""
+    if "choices" in table.invalid_keys:
+        return
+    names = _exact_names(drafts)
+    for choice, members in choices.items():
+        place = table.locate_key("choices", choice)
+        if choice in names:
+            yield format_value_problem(
+                *place, choice, f'the model "{names[choice].id}" has this name; use another one'
+            )
+        if not members:
+            yield format_value_problem(*place, [], "expected at least one model")
+        for member in members:
+            if member not in names:
+                text = f"there is no such model{did_you_mean(member, names)}"
+                yield format_value_problem(*place, member, text)
+
+
+def _exact_names(drafts: Sequence[Draft]) -> dict[str, Model]:
+    """The models by each of their names that is not a pattern."""
+    return {
+        known: draft.model
+        for draft in drafts
+        for known in (draft.model.id, *draft.model.aliases, *draft.model.rewriting.presets)
+        if not is_pattern(known)
+    }

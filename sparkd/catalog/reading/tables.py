@@ -9,7 +9,9 @@ from typing import Any
 
 from msgspec import NODEFAULT, Struct
 
+from sparkd.catalog.client_rules import ClientRule
 from sparkd.catalog.definitions import Model
+from sparkd.catalog.key_rules import KeyRules
 from sparkd.catalog.messages import format_problem, format_value_problem, join_key
 from sparkd.catalog.nearest import did_you_mean
 from sparkd.catalog.origins import Origin, Table
@@ -120,12 +122,16 @@ class TableReader:
 SETTINGS: dict[str, type[Struct]] = {key.name: key.type for key in keys_of(Settings).values()}
 """The tables of settings and their types."""
 
+NAMED: dict[str, type[Struct]] = {"keys": KeyRules, "clients": ClientRule}
+"""Tables of tables beside those of models, and the type of each table in them."""
+
 
 def suggest_table(name: str) -> str:
     """Where a key with that name belongs, as the end of a sentence, or an empty string."""
     tables = [f"[{table}]" for table, struct in SETTINGS.items() if name in keys_of(struct)]
     if name in keys_of(Model):
         tables.append("[models.<id>]")
+    tables += [f"[{kind}.<name>]" for kind, struct in NAMED.items() if name in keys_of(struct)]
     if name in keys_of(Rewriting):
         tables.append("[models.<id>.rewriting]")
     return f"; it belongs in {' or '.join(tables)}" if tables else ""

@@ -11,8 +11,10 @@ from pathlib import Path
 from msgspec import NODEFAULT, Struct
 
 from sparkd.catalog.bounds import Limits
+from sparkd.catalog.client_rules import ClientRule
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.generated import replace_generated
+from sparkd.catalog.key_rules import KeyRules
 from sparkd.catalog.labels import ClientLimits
 from sparkd.catalog.messages import format_value
 from sparkd.catalog.reading.conversion import Key, keys_of
@@ -38,6 +40,8 @@ def render_tables() -> str:
     tables.append(("`[models.<id>.rewriting.limits]`", Limits))
     tables.append(("`[models.<id>.rewriting.template]`", Template))
     tables.append(("`[models.<id>.clients.<client>]`", ClientLimits))
+    tables.append(("`[keys.<name>]`", KeyRules))
+    tables.append(("`[clients.<name>]`", ClientRule))
     tables.append(("`runtime.toml`", Runtime))
     tables.append(("`[[steps]]` of `runtime.toml`", Step))
     tables.append(("`[[steps.sources]]` of `runtime.toml`", Checkout))

@@ -16,8 +16,8 @@ from sparkd.catalog.definitions import Model
 from sparkd.catalog.messages import unwrap_type
 from sparkd.catalog.names import ID_PATTERN, LONGEST_NAME
 from sparkd.catalog.reading.conversion import Key, keys_of
-from sparkd.catalog.reading.layers import CHANGES, FAMILIES, FORBIDDEN_KEYS, MODELS, RUNTIMES
-from sparkd.catalog.reading.tables import SETTINGS
+from sparkd.catalog.reading.layers import CHANGES, CLIENTS, FAMILIES, FORBIDDEN_KEYS, KEYS, MODELS, RUNTIMES
+from sparkd.catalog.reading.tables import NAMED, SETTINGS
 from sparkd.catalog.runtime import Runtime
 from sparkd.catalog.settings import Defaults
 from sparkd.catalog.sizes import PATTERN, format_size
@@ -52,6 +52,15 @@ def catalogue_schema() -> Json:
             **models,
             "additionalProperties": _defaults_schema(FORBIDDEN_KEYS[kind]),
             "description": f"Keys for the models {whose} that do not set them themselves, by its name.",
+        }
+    for kind, what in (
+        (KEYS, "Rights and limits of API keys"),
+        (CLIENTS, "How client programs are recognized and treated"),
+    ):
+        tables[kind] = {
+            "type": "object",
+            "additionalProperties": _table_schema(NAMED[kind]),
+            "description": f"{what}, by name.",
         }
     return {
         "$schema": DRAFT,

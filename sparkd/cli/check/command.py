@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from msgspec import Struct, structs
@@ -22,6 +23,7 @@ from sparkd.cli.output.formatting import format_count
 from sparkd.cli.output.messages import print_error, print_json, print_line
 from sparkd.engines import find_engine_problems
 from sparkd.errors import CatalogueError, InvalidRequest
+from sparkd.gateway.keys import find_unmatched_rules, read_keys
 
 
 class CheckResult(Struct, frozen=True, kw_only=True):
@@ -95,6 +97,8 @@ def _list_notes(catalogue: Catalogue) -> Iterator[str]:
     for family in catalogue.families:
         if family not in used:
             yield f'family "{family}" has no model{did_you_mean(family, filter(None, used))}'
+    with suppress(CatalogueError):  # only root may read the file with the keys
+        yield from find_unmatched_rules(catalogue, read_keys(catalogue).names)
 
 
 def _render(result: CheckResult) -> list[str]:

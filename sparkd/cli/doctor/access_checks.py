@@ -86,6 +86,9 @@ def check_api_keys(facts: Facts) -> Findings:
     else:
         message = f"in {key_file.path}" + ("" if key_file.mode is None else ", not readable by other users")
         yield Finding(check="api keys", level="ok", message=message)
+    for message in key_file.unmatched if key_file is not None else ():
+        fix = "edit the catalogue or the file with the keys, then run `sparkctl reload`"
+        yield Finding(check="api keys", level="warning", message=message, fix=fix)
 
 
 def check_containers(facts: Facts) -> Findings:

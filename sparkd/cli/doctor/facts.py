@@ -42,11 +42,15 @@ class UnitState:
 
 @dataclass(frozen=True, slots=True)
 class KeyFile:
-    """The API key file. `mode` is None if unknown, `problem` is why the daemon could not read it."""
+    """The API key file. `mode` is None if unknown, `problem` is why the daemon could not read it.
+
+    `unmatched` says which keys and tables of the catalogue have no counterpart.
+    """
 
     path: Path
     mode: int | None = None
     problem: str | None = None
+    unmatched: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from sparkd.cli.storage.folders import free_space
 from sparkd.control.client import ControlClient, find_socket
 from sparkd.engines import find_engine_problems
 from sparkd.errors import CatalogueError, ControlForbidden, DaemonUnreachable, ProbeError, SparkdError
-from sparkd.gateway.keys import STDIN, read_keys
+from sparkd.gateway.keys import STDIN, find_unmatched_rules, read_key_names, read_keys
 from sparkd.machine.meminfo import MEMINFO
 from sparkd.machine.memory import Memory, MemoryProbe
 from sparkd.machine.nvml import Gpu, Nvml
@@ -128,14 +128,23 @@ def _inspect_key_file(catalogue: Catalogue) -> KeyFile | None:
         return None
     path = catalogue.path.absolute().parent / key_file
     if path == STDIN:  # systemd opens it for the daemon; our own standard input is something else
-        return KeyFile(UNIT_KEYS, _read_mode(UNIT_KEYS)) if _exists(UNIT_KEYS) else KeyFile(STDIN)
+        if not _exists(UNIT_KEYS):
+            return KeyFile(STDIN)
+        return KeyFile(UNIT_KEYS, _read_mode(UNIT_KEYS), unmatched=_find_unmatched(catalogue, UNIT_KEYS))
     problem = None
     if os.access(path, os.R_OK) or _exists(path) is False:
         try:
             read_keys(catalogue)
         except CatalogueError as error:
             problem = error.message
-    return KeyFile(path, _read_mode(path), problem)
+    return KeyFile(path, _read_mode(path), problem, _find_unmatched(catalogue, path))
+
+
+def _find_unmatched(catalogue: Catalogue, path: Path) -> tuple[str, ...]:
+    """Nothing if the file cannot be read: `problem` says so, or only root may read it."""
+    with suppress(OSError, UnicodeDecodeError):
+        return tuple(find_unmatched_rules(catalogue, read_key_names(path)))
+    return ()
 
 
 def _read_mode(path: Path) -> int | None:

@@ -180,7 +180,7 @@ def _render_idle_time_left(model: ModelStatus) -> str:
         return "-"
     if model.holds:
         return f"held {format_duration(max(hold.seconds_left for hold in model.holds))}"
-    if model.pinned and model.idle_seconds_left is None:
+    if model.pinned:
         return "pinned"
     if model.idle_seconds_left is not None:
         return format_duration(model.idle_seconds_left)

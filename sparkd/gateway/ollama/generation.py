@@ -16,6 +16,7 @@ from sparkd.errors import InvalidRequest
 from sparkd.gateway.body import ClientDisconnected
 from sparkd.gateway.disconnect import run_while_connected
 from sparkd.gateway.endpoints import respond
+from sparkd.gateway.key_policies import check_allowed
 from sparkd.gateway.ollama.translation import OllamaTranslation
 from sparkd.gateway.prepared_request import PreparedRequest
 from sparkd.gateway.request_head import RequestHead, request_head
@@ -24,7 +25,6 @@ from sparkd.ollama.documents import encode, loaded_document
 from sparkd.ollama.requests import Kind, TranslatedRequest, read_name, translate_request
 from sparkd.ollama.times import format_time
 from sparkd.rewriting import JsonBody
-from sparkd.scheduling.claim import Claim
 
 if TYPE_CHECKING:
     from sparkd.gateway.app import Gateway
@@ -45,7 +45,7 @@ class Generation:
         request = request_head(scope)
         try:
             body = await read_object(gateway, request, receive)
-            model = find_model(gateway, read_name(body))
+            model = find_model(gateway, request, read_name(body))
             request.model = model.id
             translated = translate_request(self._kind, body, (model.id, model.source, model.family))
             if translated.body is None:
@@ -57,6 +57,8 @@ class Generation:
             await gateway.forwarding(prepared, scope["extensions"].pop(EXTENSION)).run()
         except ClientDisconnected:
             return
+        if translated.keep_alive == 0:
+            await _unload_if_idle(gateway, model)
 
 
 async def read_object(gateway: Gateway, request: RequestHead, receive: Receive) -> dict[str, Any]:
@@ -71,11 +73,12 @@ async def read_object(gateway: Gateway, request: RequestHead, receive: Receive) 
     return {name: msgspec.json.decode(value) for name, value in repaired.fields.items()}
 
 
-def find_model(gateway: Gateway, name: str) -> Model:
-    """The model that a client means. Raises ModelNotFound and ModelDisabled."""
+def find_model(gateway: Gateway, request: RequestHead, name: str) -> Model:
+    """The model that a client means. Raises ModelNotFound, ModelDisabled and ModelNotAllowed."""
     found = gateway.catalogue.resolve_or_default(name)
     if found is None:
         raise InvalidRequest("The request names no model. Set `model`.", param="model")
+    check_allowed(request.policy, found.model)
     return found.model
 
 
@@ -90,23 +93,19 @@ def _prepare(
         prepared,
         request=structs.replace(engine, without=engine.without | _NOT_FORWARDED),
         rewrites=(*prepared.rewrites, *translated.rewrites),
-        keep_alive=None if translated.keep_alive is None else (translated.keep_alive, "keep_alive"),
         translation=OllamaTranslation(translated, model.id),
     )
 
 
 async def _load(gateway: Gateway, model: Model, translated: TranslatedRequest, request: Request) -> Response:
     """Load or unload the model, for a request without a prompt."""
-    head = request_head(request.scope)
-    claim = head.claim(model)
     is_unload = translated.keep_alive == 0
     if is_unload:
-        gateway.access.require_operator(head)
-        gateway.host.keep_alive(model, 0.0)
+        await _unload_if_idle(gateway, model)
     else:
-        if translated.keep_alive is not None and gateway.access.may_operate(head):
-            claim = structs.replace(claim, keep_alive=translated.keep_alive)
-        await run_while_connected(request.receive, _wait_until_loaded(gateway, model, claim))
+        await run_while_connected(
+            request.receive, _wait_until_loaded(gateway, model, request_head(request.scope))
+        )
     document = loaded_document(
         translated.kind, translated.name, format_time(time.time()), "unload" if is_unload else "load"
     )
@@ -115,9 +114,19 @@ async def _load(gateway: Gateway, model: Model, translated: TranslatedRequest, r
     return respond(request, encode(document) + end, media_type=kind)
 
 
-async def _wait_until_loaded(gateway: Gateway, model: Model, claim: Claim) -> None:
-    lease = gateway.host.lease(model, None, claim)
+async def _unload_if_idle(gateway: Gateway, model: Model) -> None:
+    """Stop the model, unless another request uses it or waits for it, or the owner has pinned it."""
+    status = gateway.host.status().model(model.id)
+    if status and status.state == "ready" and not (status.in_flight or status.waiting or status.pinned):
+        await gateway.host.stop(model)
+
+
+async def _wait_until_loaded(gateway: Gateway, model: Model, head: RequestHead) -> None:
+    counted = gateway.limits.count(head.policy)
+    lease = gateway.host.lease(model, None, head.claim(model))
     try:
         await lease.wait()
     finally:
         lease.release()
+        if counted is not None:
+            counted.release()

@@ -1,4 +1,4 @@
-"""What Ollama's API and the paths that operate models need of the daemon."""
+"""What Ollama's API needs of the daemon."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Protocol
 from sparkd.catalog.definitions import Model
 from sparkd.gateway.forwarding import Lender
 from sparkd.hub.messages import Progress
+from sparkd.scheduling.claim import PLAIN_CLAIM, Claim
 from sparkd.scheduling.hold import Holds
 from sparkd.scheduling.status import Status
 
@@ -40,14 +41,18 @@ class Host(Lender, Protocol):
         """The current status of the daemon."""
         ...
 
-    def keep_alive(self, model: Model, seconds: float) -> None:
-        """Replace the idle timeout of the model, if it is loaded and not pinned."""
+    def can_load(self, model: Model) -> bool:
+        """Whether the model could be loaded, if models that are not pinned leave."""
+        ...
+
+    def begin_load(self, model: Model, claim: Claim = PLAIN_CLAIM) -> None:
+        """Load the model as if a client had requested it, and do not wait for it."""
         ...
 
     def unload(self, model: Model) -> None:
-        """Stop the model once no request uses it or waits for it. Raises HoldConflict."""
+        """Stop the model, once no request uses it or waits for it. Raises HoldConflict."""
         ...
 
-    async def wait_until_gone(self, model: Model) -> None:
-        """Return once nothing is left of the model's current run."""
+    async def stop(self, model: Model) -> None:
+        """Drain and stop the model; return once nothing of it is left."""
         ...

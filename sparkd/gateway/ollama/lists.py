@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
@@ -14,6 +15,7 @@ from sparkd.gateway.endpoints import respond
 from sparkd.gateway.ollama.generation import find_model, read_object
 from sparkd.gateway.request_head import request_head
 from sparkd.ollama import cards
+from sparkd.ollama.cards import ModelFacts
 from sparkd.ollama.documents import encode
 from sparkd.ollama.pulls import describe_owner_path
 from sparkd.ollama.requests import read_name
@@ -31,14 +33,14 @@ async def version(request: Request) -> Response:
 async def tags(request: Request) -> Response:
     """Every enabled model."""
     gateway = _gateway(request)
-    known = await gateway.facts.read_all(gateway.catalogue)
+    known = await _read_allowed(gateway, request)
     return respond(request, encode({"models": [cards.tag(facts) for facts in known.values()]}))
 
 
 async def ps(request: Request) -> Response:
     """The models that are ready."""
     gateway = _gateway(request)
-    known = await gateway.facts.read_all(gateway.catalogue)
+    known = await _read_allowed(gateway, request)
     now = time.time()
     entries = []
     for status in gateway.host.status().models:
@@ -46,8 +48,8 @@ async def ps(request: Request) -> Response:
         if status.state != "ready" or facts is None:
             continue
         left = status.idle_seconds_left
-        if left is None and status.in_flight:
-            left = status.idle_timeout
+        if left is None and status.in_flight and not status.pinned:
+            left = gateway.catalogue.models[status.id].idle_timeout  # it is in use
         size = status.memory_used or status.footprint
         entries.append(cards.running(facts, now + left if left is not None else NEVER, size))
     return respond(request, encode({"models": entries}))
@@ -57,7 +59,7 @@ async def show(request: Request) -> Response:
     """One model. Raises InvalidRequest, ModelNotFound and ModelDisabled."""
     gateway = _gateway(request)
     body = await read_object(gateway, request_head(request.scope), request.receive)
-    model = find_model(gateway, read_name(body))
+    model = find_model(gateway, request_head(request.scope), read_name(body))
     known = await gateway.facts.read_all(gateway.catalogue)
     return respond(request, encode(cards.show(known[model.id])))
 
@@ -65,6 +67,14 @@ async def show(request: Request) -> Response:
 async def reject_owner_path(request: Request) -> Response:
     """Raise PathForbidden, with the command that the owner uses instead."""
     raise PathForbidden(describe_owner_path(request.url.path.split("/")[2]))
+
+
+async def _read_allowed(gateway: Gateway, request: Request) -> Mapping[str, ModelFacts]:
+    """The facts about the enabled models that the key may use."""
+    known, policy = await gateway.facts.read_all(gateway.catalogue), request_head(request.scope).policy
+    if policy is None or policy.models is None:
+        return known
+    return {id_: facts for id_, facts in known.items() if id_ in policy.models}
 
 
 def _gateway(request: Request) -> Gateway:

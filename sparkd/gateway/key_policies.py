@@ -1,0 +1,77 @@
+"""What each API key may do, by `[keys.<name>]`: its role, its models and its limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from msgspec import Struct
+
+from sparkd.catalog import Catalogue
+from sparkd.catalog.definitions import Model
+from sparkd.catalog.key_rules import KeyRules
+from sparkd.catalog.patterns import compile_pattern
+from sparkd.errors import ModelNotAllowed
+
+MAX_LISTED: Final = 20
+"""The most models that an error message lists."""
+
+
+class KeyPolicy(Struct, frozen=True):
+    """The rules of one key. `models` has the ids of the models that it may use, None for all."""
+
+    rules: KeyRules
+    models: frozenset[str] | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of the key."""
+        return self.rules.name
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether it has a limit on its requests."""
+        return self.rules.max_in_flight is not None or self.rules.rate is not None
+
+    def allows(self, model: Model) -> bool:
+        """Whether the key may use the model."""
+        return self.models is None or model.id in self.models
+
+
+def make_policies(catalogue: Catalogue) -> dict[str, KeyPolicy]:
+    """The policies of a catalogue, by the name of the key."""
+    return {name: KeyPolicy(rules, _find_models(rules, catalogue)) for name, rules in catalogue.keys.items()}
+
+
+def check_allowed(policy: KeyPolicy | None, model: Model) -> None:
+    """Raise ModelNotAllowed if the key may not use the model. Without a policy, every model may be used."""
+    if policy is None or policy.models is None or model.id in policy.models:
+        return
+    listed = [f'"{id_}"' for id_ in sorted(policy.models)]
+    more = f" and {len(listed) - MAX_LISTED} more" if len(listed) > MAX_LISTED else ""
+    usable = ", ".join(listed[:MAX_LISTED]) + more or "none"
+    raise ModelNotAllowed(
+        f'The API key "{policy.name}" may not use "{model.id}". It may use: {usable}. '
+        "The owner of sparkd sets `models` in `[keys.<name>]`.",
+        param="model",
+    )
+
+
+def list_allowed(policy: KeyPolicy | None, models: Iterable[Model]) -> list[Model]:
+    """The enabled models that the key may use."""
+    return [model for model in models if model.enabled and (policy is None or policy.allows(model))]
+
+
+def _find_models(rules: KeyRules, catalogue: Catalogue) -> frozenset[str] | None:
+    if not rules.models:
+        return None
+    patterns = [compile_pattern(pattern) for pattern in rules.models]
+    return frozenset(
+        model.id
+        for model in catalogue.models.values()
+        if any(
+            pattern.match(name.casefold())
+            for name in (model.id, *model.aliases, *model.rewriting.presets)
+            for pattern in patterns
+        )
+    )
