@@ -17,9 +17,9 @@ from typing import Any
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
+from sparkd.catalog.reading.keys import Keys
 from sparkd.catalog.settings import Settings
 from sparkd.gateway import Gateway
-from sparkd.gateway.keys import Keys
 from sparkd.gateway.request_head import RequestHead
 
 BATCH = 0.004

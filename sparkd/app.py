@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.quantities import GIB
+from sparkd.catalog.reading.keys import read_keys
 from sparkd.continuity.handover import DaemonSnapshot
 from sparkd.continuity.reloading import CatalogueReloader, restore_quarantines
 from sparkd.continuity.replacement import Replacement
@@ -19,7 +20,6 @@ from sparkd.control.app import create_control_app
 from sparkd.engines import find_engine_problems
 from sparkd.errors import CatalogueError
 from sparkd.gateway import Gateway
-from sparkd.gateway.keys import read_keys
 from sparkd.learning.history import History
 from sparkd.learning.learning import Learning
 from sparkd.machine.memory import MemoryProbe

@@ -4,6 +4,7 @@ definitions     models and runtimes; TOML keys, JSON Schema and docs/configurati
 settings        everything in the catalogue that is not a model
 rewriting       the table that says how the requests of a model are rewritten
 labels          status, tags and client limits of a model
+choices         names that stand for several models
 quantities      sizes, durations, counts and paths, which the types are made of
 steps           what a runtime builds from source
 catalogue       `Catalogue`: models, runtimes and settings, found by name

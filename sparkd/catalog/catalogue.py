@@ -7,11 +7,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
+from sparkd.catalog.choices import Choice, Found
 from sparkd.catalog.client_rules import ClientRule
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.key_rules import KeyRules
 from sparkd.catalog.messages import join_key, quote
-from sparkd.catalog.name_index import Found, NameIndex
+from sparkd.catalog.name_index import NameIndex
 from sparkd.catalog.nearest import did_you_mean
 from sparkd.catalog.origins import Table
 from sparkd.catalog.runtime import Runtime
@@ -19,9 +20,6 @@ from sparkd.catalog.settings import Settings
 from sparkd.errors import ModelDisabled, ModelNotFound
 
 FolderName = Literal["models", "state", "run", "venvs", "runtimes"]
-
-WARM = "warm"
-"""The name that stands for any model that is loaded."""
 
 LONGEST_ECHO = 100
 """The most characters of an unknown name that an error message repeats."""
@@ -35,8 +33,8 @@ class Catalogue:
 
     `path` is the file that they were read from. `tables` has the values of each model and the files that set them.
     `keys` has the rules for API keys by their names, `clients` the rules that recognize client programs. `families` has
-    the names of the defined families, `choices` the models of each name that stands for several. `default` is the model
-    for requests that name none that exists.
+    the names of the defined families, `choices` the names that stand for several models. `default` is the model, or the
+    choice, for requests that name none that exists.
     """
 
     __slots__ = (
@@ -62,6 +60,7 @@ class Catalogue:
         runtimes: Mapping[str, Runtime],
         tables: Mapping[str, Table] = MappingProxyType({}),
         families: Iterable[str] = (),
+        choices: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
         keys: Mapping[str, KeyRules] = MappingProxyType({}),
         clients: Iterable[ClientRule] = (),
     ) -> None:
@@ -73,13 +72,11 @@ class Catalogue:
         self.keys: Mapping[str, KeyRules] = MappingProxyType(dict(keys))
         self.clients = tuple(clients)
         self._tables = tables
-        self._names = NameIndex(models.values())
-        default = settings.server.default_model
-        self.choices: Mapping[str, tuple[Model, ...]] = {
-            name: tuple(self._names.exact[each].model for each in names)
-            for name, names in settings.server.choices.items()
-        }
-        self.default = self._names.exact[default] if default is not None else None
+        self._names = NameIndex(models.values(), choices, settings.server.default_model)
+        self.default = self._names.default
+        self.choices: Mapping[str, Choice] = MappingProxyType(
+            {name: found.choice for name, found in self._names.choices.items() if found.choice}
+        )
 
     def find(self, name: str) -> Model:
         """The model with exactly that id or alias.
@@ -99,7 +96,7 @@ class Catalogue:
         return found.model
 
     def resolve(self, name: str) -> Found:
-        """The model that a client means by a name, which it may write in another way than the catalogue does.
+        """The model, or the choice, that a client means by a name, however it writes the name.
 
         Raises ModelNotFound, which names the nearest model, and ModelDisabled, which states the reason.
         """
@@ -118,20 +115,6 @@ class Catalogue:
         if self.default is not None and (not name or self._names.find(name) is None):
             return self.default
         return self.resolve(name) if name else None
-
-    def find_choice(self, name: str) -> tuple[Model, ...]:
-        """The enabled models that a name stands for, the preferred one first; none if it is not the name of a choice.
-
-        The name `warm` stands for all models, the default model first.
-        """
-        if name not in self.choices and name != WARM:
-            return ()
-        if name == WARM and name not in self._names.exact and name not in self.choices:
-            first = (self.default.model,) if self.default is not None else ()
-            models = (*first, *(model for model in self.models.values() if model not in first))
-        else:
-            models = self.choices.get(name, ())
-        return tuple(model for model in models if model.enabled)
 
     def canonical_name(self, name: str) -> str:
         """The catalogue's own spelling of a name; the name itself if it means no model."""
@@ -152,6 +135,9 @@ class Catalogue:
         return table.locate_key(*path) if table else (self.path, join_key("models", model.id, *path))
 
     def _not_found(self, name: str) -> ModelNotFound:
+        if (choice := self.choices.get(name)) is not None:
+            text = f'"{name}" stands for several models; name one of them: {_list_some(choice.models)}.'
+            return ModelNotFound(text, param="model")
         enabled = (known for known, found in self._names.exact.items() if found.model.enabled)
         echo = name if len(name) <= LONGEST_ECHO else name[:LONGEST_ECHO] + "…"
         meant = did_you_mean(name, enabled) or self._list_enabled()
@@ -159,11 +145,16 @@ class Catalogue:
 
     def _list_enabled(self) -> str:
         """The end of a sentence: the models that can be used instead."""
-        ids = [quote(model.id) for model in self.models.values() if model.enabled]
-        if not ids:
+        enabled = [model for model in self.models.values() if model.enabled]
+        if not enabled:
             return "; the catalogue has none that is enabled."
-        more = f" and {len(ids) - MAX_LISTED} more" if len(ids) > MAX_LISTED else ""
-        return f"; use one of {', '.join(ids[:MAX_LISTED])}{more}."
+        return f"; use one of {_list_some(enabled)}."
+
+
+def _list_some(models: list[Model]) -> str:
+    ids = [quote(model.id) for model in models]
+    more = f" and {len(ids) - MAX_LISTED} more" if len(ids) > MAX_LISTED else ""
+    return f"{', '.join(ids[:MAX_LISTED])}{more}"
 
 
 def _disabled_error(model: Model) -> ModelDisabled:

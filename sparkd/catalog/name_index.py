@@ -1,4 +1,4 @@
-"""Finds the model that a client means, also if it writes the name in another way than the catalogue does.
+"""Finds the model, or the choice, that a client means, also if it writes the name in another way than the catalogue.
 
 A name is tried as it is. Then each of these is tried, and counts only if it leads to exactly one model:
 
@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from operator import itemgetter
+from types import MappingProxyType
 
-from msgspec import Struct
-
+from sparkd.catalog.choices import WARM, Found, make_choices, make_warm
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.patterns import compile_pattern, is_pattern, specificity
 
@@ -30,17 +30,18 @@ MOST_PREFIXES = 4
 """Segments in front of a name that can be the names of providers."""
 
 
-class Found(Struct, frozen=True):
-    """A model, and the name that the catalogue has for it: the id, an alias or a preset. A pattern's is the id."""
-
-    model: Model
-    name: str
-
-
 class NameIndex:
-    """The names of all models. `exact` has every name that is not a pattern."""
+    """The names of all models. `exact` has every name of one model that is not a pattern, `choices` those of several.
 
-    def __init__(self, models: Iterable[Model]) -> None:
+    `default` is what the name of the default model leads to.
+    """
+
+    def __init__(
+        self,
+        models: Iterable[Model],
+        choices: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+        default: str | None = None,
+    ) -> None:
         self._models = tuple(models)
         self.exact: dict[str, Found] = {
             name: Found(model, name)
@@ -48,6 +49,13 @@ class NameIndex:
             for name in (model.id, *model.aliases, *model.rewriting.presets)
             if not is_pattern(name)
         }
+        self.choices = dict(make_choices(choices, self.exact))
+        self.default = self.exact.get(default or "") or self.choices.get(default or "")
+        if WARM not in self.exact and WARM not in self.choices:
+            if warm := make_warm(self._models, self.default):
+                self.choices[WARM] = warm
+            if default == WARM:
+                self.default = warm
         self._tables: tuple[Mapping[str, Found], ...] | None = None
         self._relax_cached = lru_cache(maxsize=CACHED)(self._relax)
         self._patterns = sorted(
@@ -63,8 +71,8 @@ class NameIndex:
         )
 
     def find(self, name: str) -> Found | None:
-        """The model that this name means; None if it means none, or more than one."""
-        found = self.exact.get(name)
+        """The model that this name means, or the models to choose from; None if it is not clear, or no name."""
+        found = self.exact.get(name) or self.choices.get(name)
         if found is None and len(name) <= LONGEST:
             found = self._relax_cached(name)
         return found
@@ -84,7 +92,8 @@ class NameIndex:
 
     def _build_tables(self) -> tuple[Mapping[str, Found], ...]:
         """Names in any case; sources; the last segments of both."""
-        names = [(name.casefold(), found) for name, found in self.exact.items()]
+        known = (*self.exact.items(), *self.choices.items())
+        names = [(name.casefold(), found) for name, found in known]
         sources = [
             (model.source.casefold(), Found(model, model.id))
             for model in self._models
@@ -102,8 +111,9 @@ def _unambiguous(pairs: Iterable[tuple[str, Found]]) -> Mapping[str, Found]:
     kept = {}
     for name, candidates in founds.items():
         enabled = [found for found in candidates if found.model.enabled] or candidates
-        if all(found.model is enabled[0].model for found in enabled):
-            kept[name] = enabled[0]
+        first = enabled[0]
+        if all(found.model is first.model and found.choice is first.choice for found in enabled):
+            kept[name] = first
     return kept
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -59,18 +57,10 @@ class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     default_model: Annotated[
         str | None,
         Meta(
-            description="The model, by id or alias, for requests whose body names a model that does not exist, or "
-            "none. Unset: such requests are rejected."
+            description="The model, by id or alias, or a choice, for requests whose body names a model that does not "
+            "exist, or none. Unset: such requests are rejected."
         ),
     ] = None
-    choices: Annotated[
-        Mapping[str, tuple[str, ...]],
-        Meta(
-            description="Further names for requests, each with a list of models, by id or alias: the first that is "
-            "loaded serves the request, otherwise the first that fits. The name `warm` always exists: any model that "
-            "is loaded, otherwise the default model."
-        ),
-    ] = MappingProxyType({})
     echo_model: Annotated[
         bool,
         Meta(

@@ -1,13 +1,14 @@
-"""What the catalogue offers a client: address, key, models with their limits, and the longest wait."""
+"""What the catalogue offers a client: address, key, models and choices with their limits, and the longest wait."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from sparkd.catalog.catalogue import Catalogue
+from sparkd.catalog.choices import WARM, Choice
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.labels import ClientLimits
 from sparkd.catalog.ranking import rank_models
@@ -70,7 +71,8 @@ class OfferedModel(Struct, frozen=True, kw_only=True):
 
 class Offer(Struct, frozen=True, kw_only=True):
     """What a client is configured with. `origin` is sparkd's address without a path. `models` are all that chat, the
-    main one first. `small` is the model for titles and summaries: the utility model if there is one."""
+    main one first, the owner's choices last. `small` is the model for titles and summaries: the utility model if there
+    is one."""
 
     origin: str
     key: Key
@@ -120,7 +122,10 @@ def make_offer(
     return Offer(
         origin=origin,
         key=key,
-        models=tuple(_offer_model(model, client) for model in chatting),
+        models=(
+            *(_offer_model(model, client) for model in chatting),
+            *(_offer_choice(choice, client) for choice in _list_choices(catalogue)),
+        ),
         small=_offer_model(small, client),
         embedding=tuple(model.id for model in _listed(catalogue) if _embeds(model)),
         timeout=catalogue.settings.queue.max_wait + max(model.start_timeout for model in chatting),
@@ -155,6 +160,29 @@ def _offer_model(model: Model, client: str) -> OfferedModel:
         has_vision=model.vision,
         has_tools=model.rewriting.tools != "strip",
         has_reasoning="reasoning-parser" in model.options,
+    )
+
+
+def _list_choices(catalogue: Catalogue) -> Iterable[Choice]:
+    """The owner's choices of models that chat."""
+    return (
+        choice
+        for choice in catalogue.choices.values()
+        if choice.name != WARM and all(map(can_chat, choice.models))
+    )
+
+
+def _offer_choice(choice: Choice, client: str) -> OfferedModel:
+    """A choice as one model. Its context is the longest: a longer prompt than one model takes goes to another."""
+    offered = [_offer_model(model, client) for model in choice.models]
+    longest = max(offered, key=lambda model: model.context or 0)
+    return structs.replace(
+        longest,
+        id=choice.name,
+        name=choice.name,
+        has_vision=any(model.has_vision for model in offered),
+        has_tools=any(model.has_tools for model in offered),
+        has_reasoning=any(model.has_reasoning for model in offered),
     )
 
 

@@ -12,11 +12,11 @@ from msgspec import structs
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.reading import read_catalogue
+from sparkd.catalog.reading.keys import read_keys
 from sparkd.catalog.settings import Paths
 from sparkd.engines import find_engine_problems
 from sparkd.errors import CatalogueError
 from sparkd.gateway import Gateway
-from sparkd.gateway.keys import read_keys
 from sparkd.learning.learning import Learning
 from sparkd.scheduling.scheduler import Scheduler
 from sparkd.scheduling.status import Reload

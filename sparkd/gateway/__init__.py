@@ -9,7 +9,9 @@ engine_paths, suitability    what engines serve, and requests that the model's e
 key_policies       what each API key may do; key_limits counts its requests
 client_recognition    client programs and kinds of requests; shapes reads bodies for it
 background         who serves a request in the background whose model is not loaded
-prepared_request   the request for the engine; deferred_count counts its tokens if an estimate is not enough
+choosing           the model for a request that names several
+prepared_request   the request for the engine, from body_reader, rewrite_contexts (what the rules need to know) and
+                   engine_requests; deferred_count counts its tokens if an estimate is not enough
 token_counting     requests that only count tokens, answered without loading a model
 forwarding         a prepared request: lease, engine, response
 answer             what is changed in a response: engine_errors reads errors, validation_errors cuts them,

@@ -23,10 +23,10 @@ from sparkd.catalog.hosts import (
     parse_authority,
     parse_origin,
 )
+from sparkd.catalog.reading.keys import KEY_HEADERS, Keys
 from sparkd.catalog.settings import Server
 from sparkd.errors import AccessDenied, InvalidRequest, OperatorRequired
 from sparkd.gateway.key_policies import KeyPolicy
-from sparkd.gateway.keys import KEY_HEADERS, Keys
 from sparkd.gateway.request_head import RequestHead
 
 DESKTOP_SCHEMES: Final = frozenset(

@@ -15,11 +15,13 @@ from starlette.types import Receive, Scope, Send
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model as ModelDefinition
+from sparkd.catalog.reading.keys import Keys
 from sparkd.catalog.templates import Template
 from sparkd.errors import InvalidRequest, NotSupported, PathForbidden, SparkdError
 from sparkd.gateway.access import Access
 from sparkd.gateway.background import BackgroundRouter
 from sparkd.gateway.body import STALL
+from sparkd.gateway.choosing import Chooser
 from sparkd.gateway.client_recognition import ClientRecognizer
 from sparkd.gateway.endpoints import Forward, KeyRequired, Model, Models, ModelsOfOne, preflight
 from sparkd.gateway.error_responses import EXCEPTION_HANDLERS
@@ -28,7 +30,6 @@ from sparkd.gateway.heartbeats.silence import SilenceWatch
 from sparkd.gateway.holding import holding_routes
 from sparkd.gateway.key_limits import KeyLimits
 from sparkd.gateway.key_policies import make_policies
-from sparkd.gateway.keys import Keys
 from sparkd.gateway.model_list import ModelList
 from sparkd.gateway.ollama.facts import FactsCache
 from sparkd.gateway.ollama.interfaces import Host
@@ -130,8 +131,8 @@ class Gateway:
             self.access.private_headers,
             self._template_of,
             BackgroundRouter(self.catalogue, self._recognizer, self._supervisor),
+            chooser=Chooser(self._supervisor),
             may_operate=self.access.may_operate,
-            loads=self._supervisor,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

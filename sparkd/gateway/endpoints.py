@@ -10,10 +10,11 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Router
 from starlette.types import Receive, Scope, Send
 
+from sparkd.catalog.choices import Found
 from sparkd.gateway import model_list
 from sparkd.gateway.body import ClientDisconnected
 from sparkd.gateway.forwarding import FORWARDING, Forwarding
-from sparkd.gateway.key_policies import check_allowed, list_allowed
+from sparkd.gateway.key_policies import find_allowed, list_allowed, list_choices
 from sparkd.gateway.model_list import Document
 from sparkd.gateway.paths import parse_path
 from sparkd.gateway.prepared_request import PreparedRequest
@@ -87,7 +88,9 @@ class Models(HTTPEndpoint):
         gateway, policy = _gateway(request.scope), request_head(request.scope).policy
         if policy is not None and policy.models is not None:
             models = list_allowed(policy, gateway.catalogue.models.values())
-            return _respond_cached(request, model_list.encode_some(models, gateway.state))
+            founds = [Found(model, model.id) for model in models]
+            founds += [choice.as_found() for choice in list_choices(gateway.catalogue, policy)]
+            return _respond_cached(request, model_list.encode_some(founds, gateway.state))
         return _respond_cached(request, gateway.models.encode_all(gateway.catalogue, gateway.state))
 
 
@@ -97,9 +100,10 @@ class Model(HTTPEndpoint):
     async def get(self, request: Request) -> Response:
         """Its entry. Raises ModelNotFound, ModelDisabled and ModelNotAllowed."""
         gateway = _gateway(request.scope)
-        model = gateway.catalogue.resolve(request.path_params["name"]).model
-        check_allowed(request_head(request.scope).policy, model)
-        return _respond_cached(request, model_list.encode_card(model, gateway.state))
+        found = find_allowed(
+            gateway.catalogue, request.path_params["name"], request_head(request.scope).policy
+        )
+        return _respond_cached(request, model_list.encode_card(found, gateway.state))
 
 
 class ModelsOfOne(HTTPEndpoint):
@@ -108,9 +112,10 @@ class ModelsOfOne(HTTPEndpoint):
     async def get(self, request: Request) -> Response:
         """A list with this model alone. Raises ModelNotFound, ModelDisabled and ModelNotAllowed."""
         gateway = _gateway(request.scope)
-        model = gateway.catalogue.resolve(request.path_params["name"]).model
-        check_allowed(request_head(request.scope).policy, model)
-        return _respond_cached(request, model_list.encode_some([model], gateway.state))
+        found = find_allowed(
+            gateway.catalogue, request.path_params["name"], request_head(request.scope).policy
+        )
+        return _respond_cached(request, model_list.encode_some([found], gateway.state))
 
 
 async def preflight(request: Request) -> Response:

@@ -79,6 +79,10 @@ class Lender(Protocol):
         """The state of the model, with the progress of a load or download."""
         ...
 
+    def can_load(self, model: Model) -> bool:
+        """Whether a request could load the model: it is on disk, has not failed, and fits beside what must stay."""
+        ...
+
     def ready_upstream(self, model: Model) -> Upstream | None:
         """The client of the model's engine, without a lease; None unless the model is ready."""
         ...
@@ -112,11 +116,9 @@ class Forwarding:
         self._disconnected = False
         writer.client.observer = self
         writer.extra = writer.request.own_headers()
-        if prepared.is_chosen:
-            writer.extra.append((b"x-sparkd-served-by", prepared.model.id.encode()))
         if prepared.rewrites:
             writer.extra.append((b"x-sparkd-rewrites", ", ".join(prepared.rewrites).encode()))
-        if prepared.is_substitute:
+        if prepared.is_substitute or prepared.is_chosen:
             writer.extra.append((b"x-sparkd-served-by", prepared.model.id.encode()))
 
     def _make_answer(self, writer: Writer) -> TranslatedAnswer:

@@ -8,6 +8,7 @@ from typing import Final
 from msgspec import Struct
 
 from sparkd.catalog import Catalogue
+from sparkd.catalog.choices import WARM, Choice, Found
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.key_rules import KeyRules
 from sparkd.catalog.patterns import compile_pattern
@@ -57,9 +58,38 @@ def check_allowed(policy: KeyPolicy | None, model: Model) -> None:
     )
 
 
+def limit_to_allowed(found: Found, policy: KeyPolicy | None) -> Found:
+    """The model, or the choice with those models that the key may use. Raises ModelNotAllowed if there is none."""
+    if found.choice is None or policy is None:
+        check_allowed(policy, found.model)
+        return found
+    allowed = tuple(each for each in found.choice.candidates if policy.allows(each.model))
+    if not allowed:
+        check_allowed(policy, found.model)
+    return Choice(found.name, allowed).as_found()
+
+
+def find_allowed(catalogue: Catalogue, name: str, policy: KeyPolicy | None) -> Found:
+    """The model or the choice with this name. Raises ModelNotFound, ModelDisabled and ModelNotAllowed."""
+    return limit_to_allowed(catalogue.resolve(name), policy)
+
+
 def list_allowed(policy: KeyPolicy | None, models: Iterable[Model]) -> list[Model]:
     """The enabled models that the key may use."""
     return [model for model in models if model.enabled and (policy is None or policy.allows(model))]
+
+
+def list_choices(catalogue: Catalogue, policy: KeyPolicy | None) -> list[Choice]:
+    """The choices that lists have, with the models that the key may use. With one model, `warm` would be useless."""
+    choices = []
+    for choice in catalogue.choices.values():
+        candidates = choice.candidates
+        if policy is not None:
+            candidates = tuple(found for found in candidates if policy.allows(found.model))
+        limited = Choice(choice.name, candidates)
+        if len(limited.models) > (choice.name == WARM):
+            choices.append(limited)
+    return choices
 
 
 def _find_models(rules: KeyRules, catalogue: Catalogue) -> frozenset[str] | None:

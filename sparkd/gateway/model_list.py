@@ -8,6 +8,9 @@ context length `max_model_len`, llama.cpp `meta.n_ctx`; `display_name` is Anthro
 model that failed is "unloaded" there, with `failed: true`. `status.state` also has "downloading" and "failed", and the
 other fields say how far it is and why it failed. `status.catalogue` is the status in the catalogue.
 
+The choices come after the models, `warm` only if there are several models. `choices` has the ids of the models that
+such a name stands for; its state is that of the first one that is loaded, or loads, or otherwise that of the first one.
+
 Codex requires a list `models` at the top, and uses what an entry there says about a model, its `base_instructions` in
 place of its own instructions. sparkd has none that are better, so the list is empty, and Codex uses its own.
 """
@@ -17,15 +20,16 @@ from __future__ import annotations
 import datetime
 import hashlib
 import time
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
 from sparkd.catalog import Catalogue
+from sparkd.catalog.choices import Choice, Found
 from sparkd.catalog.definitions import Model
+from sparkd.gateway.key_policies import list_choices
 from sparkd.rewriting.context_window import context_length
 from sparkd.scheduling.model_state import ModelState
 
@@ -33,7 +37,8 @@ _encode = msgspec.json.Encoder().encode
 _started = int(time.time())
 
 
-NO_CHOICES: Mapping[str, tuple[Model, ...]] = MappingProxyType({})
+MAX_DESCRIBED: Final = 5
+"""The most models that the description of a choice names."""
 
 StateOf = Callable[[Model], ModelState]
 """The state of a model now."""
@@ -63,37 +68,36 @@ class ModelList:
     def __init__(self) -> None:
         self._catalogue: Catalogue | None = None
         self._models: list[Model] = []
+        self._choices: list[Choice] = []
         self._states: list[ModelState] = []
         self._document = Document(b"", "")
 
     def encode_all(self, catalogue: Catalogue, state_of: StateOf) -> Document:
-        """Every enabled model."""
+        """Every enabled model, and the choices."""
         if catalogue is not self._catalogue:
             self._catalogue = catalogue
             self._models = [model for model in catalogue.models.values() if model.enabled]
+            self._choices = list_choices(catalogue, None)
             self._document = Document(b"", "")
         states = list(map(state_of, self._models))
         if states != self._states or not self._document.body:
             self._states = states
-            self._document = _list(self._models, state_of, catalogue.choices)
+            cards = [_card(model, state_of) for model in self._models]
+            self._document = _list([*cards, *(_choice_card(choice, state_of) for choice in self._choices)])
         return self._document
 
 
-def encode_some(models: list[Model], state_of: StateOf) -> Document:
-    """Some models: one, for clients whose base URL is `/v1/<model>`, or those that an API key may use."""
-    return _list(models, state_of)
+def encode_some(founds: list[Found], state_of: StateOf) -> Document:
+    """Some models and choices: one, for clients whose base URL is `/v1/<model>`, or those that an API key may use."""
+    return _list([_card_of(found, state_of) for found in founds])
 
 
-def encode_card(model: Model, state_of: StateOf) -> Document:
-    """One model."""
-    return Document.encode(_card(model, state_of))
+def encode_card(found: Found, state_of: StateOf) -> Document:
+    """One model, or one choice."""
+    return Document.encode(_card_of(found, state_of))
 
 
-def _list(
-    models: list[Model], state_of: StateOf, choices: Mapping[str, tuple[Model, ...]] = NO_CHOICES
-) -> Document:
-    cards = [_card(model, state_of) for model in models]
-    cards += [_choice_card(name, chosen, state_of) for name, chosen in choices.items()]
+def _list(cards: list[dict[str, Any]]) -> Document:
     return Document.encode(
         {
             "object": "list",
@@ -106,25 +110,43 @@ def _list(
     )
 
 
-def _choice_card(name: str, models: tuple[Model, ...], state_of: StateOf) -> dict[str, Any]:
-    """The entry of a name that stands for several models: the shortest context of these, and the state of the best."""
-    states = [state_of(model).residency for model in models if model.enabled]
-    fields: dict[str, Any] = {
-        "id": name,
-        "object": "model",
-        "created": _started,
-        "owned_by": "sparkd",
-        "type": "model",
-        "display_name": name,
-        "choices": [model.id for model in models if model.enabled],
-        "status": {"value": next((each for each in ("loaded", "loading") if each in states), "unloaded")},
+def _card_of(found: Found, state_of: StateOf) -> dict[str, Any]:
+    return _choice_card(found.choice, state_of) if found.choice else _card(found.model, state_of)
+
+
+def _choice_card(choice: Choice, state_of: StateOf) -> dict[str, Any]:
+    """A choice as if it were a model: with the longest context of its models, and what any of them can do."""
+    models = choice.models
+    serving = find_serving(choice, state_of)
+    fields = {
+        **_card(serving, state_of),
+        "id": choice.name,
+        "root": choice.name,
+        "display_name": choice.name,
+        "aliases": [],
+        "description": f"the first of these that is loaded: {_join_some(models)}",
+        "family": None,
+        "parameters": None,
+        "tags": [],
+        "vision": any(model.vision for model in models),
+        "choices": [model.id for model in models],
     }
-    lengths = [context_length(model) for model in models if model.enabled]
-    if known := [length for length in lengths if length is not None]:
-        length = min(known)
-        fields |= {"max_model_len": length, "context_length": length, "context_window": length}
-        fields["meta"] = {"n_ctx": length}
-    return fields
+    return fields | _context_fields(max((context_length(model) or 0 for model in models), default=0))
+
+
+def find_serving(choice: Choice, state_of: StateOf) -> Model:
+    """The model of a choice whose state is that of the choice: the first that is loaded, or loads, or the first."""
+    states = [(model, state_of(model).residency) for model in choice.models]
+    for wanted in ("loaded", "loading"):
+        for model, residency in states:
+            if residency == wanted:
+                return model
+    return states[0][0]
+
+
+def _join_some(models: list[Model]) -> str:
+    names = ", ".join(model.id for model in models[:MAX_DESCRIBED])
+    return names if len(models) <= MAX_DESCRIBED else f"{names} and {len(models) - MAX_DESCRIBED} more"
 
 
 def _card(model: Model, state_of: StateOf) -> dict[str, Any]:
@@ -147,11 +169,15 @@ def _card(model: Model, state_of: StateOf) -> dict[str, Any]:
         "tags": model.tags,
         "vision": model.vision,
     }
-    length = context_length(model)
-    if length is not None:
-        fields |= {"max_model_len": length, "context_length": length, "context_window": length}
-        fields["meta"] = {"n_ctx": length}
-    return fields
+    return fields | _context_fields(context_length(model) or 0)
+
+
+def _context_fields(length: int) -> dict[str, Any]:
+    """The length of a context as each client looks for it; nothing if it is 0, unknown."""
+    if not length:
+        return {}
+    lengths = {"max_model_len": length, "context_length": length, "context_window": length}
+    return lengths | {"meta": {"n_ctx": length}}
 
 
 def _status(model: Model, state: ModelState) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The model that the head of a request names: in the path, otherwise in the query."""
+"""The model, or the choice of models, that the head of a request names: in the path, otherwise in the query."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl
 from msgspec import Struct
 
 from sparkd.catalog import Catalogue
+from sparkd.catalog.choices import Choice, Found
 from sparkd.catalog.definitions import EngineName, Model
-from sparkd.catalog.name_index import Found
 from sparkd.catalog.names import RESERVED_PATH_SEGMENTS
 from sparkd.catalog.nearest import find_nearest
 from sparkd.errors import InvalidRequest, ModelNotFound, PathNotFound, SparkdError
@@ -22,6 +22,8 @@ from sparkd.rewriting.rewrite_context import Api
 
 class Named(Struct, frozen=True):
     """What the head says: the model, if it names one, and the target to request from its engine.
+
+    If it names a choice, `choice` has the models, and `model` is None until one of them is chosen.
 
     `api` is the target's. `asked` is the name that the head uses, `name` the catalogue's own spelling of it. If `model`
     is None, the body must name it, and `missing` is the error if it does not. `endpoint` is None for a path that
@@ -37,6 +39,7 @@ class Named(Struct, frozen=True):
     vllm_target: bytes
     name: str | None = None
     asked: str | None = None
+    choice: Choice | None = None
 
     @property
     def is_path_known(self) -> bool:
@@ -78,7 +81,7 @@ def named_in_head(catalogue: Catalogue, segments: tuple[str, ...], query: bytes)
     query = b"?" + query if query else b""
     vllm_path = endpoint.vllm_path.encode() if endpoint and endpoint.vllm_path else path
     return Named(
-        found.model if found else None,
+        found.model if found and found.choice is None else None,
         path + query,
         detect_api(path.decode()),
         missing,
@@ -87,6 +90,7 @@ def named_in_head(catalogue: Catalogue, segments: tuple[str, ...], query: bytes)
         vllm_path + query,
         found.name if found else None,
         asked if found else None,
+        found.choice if found else None,
     )
 
 

@@ -83,9 +83,7 @@ async def unload_named(request: Request) -> Response:
     """Unload the model that the path names."""
     gateway = _gateway(request.scope)
     gateway.access.require_operator(request_head(request.scope))
-    return respond_json(
-        request, _unload(gateway, gateway.catalogue.resolve(request.path_params["name"]).model)
-    )
+    return respond_json(request, _unload(gateway, _resolve(gateway, request.path_params["name"])))
 
 
 async def unload_all(request: Request) -> Response:
@@ -163,7 +161,12 @@ def find_model(gateway: Gateway, fields: dict[str, msgspec.Raw]) -> Model:
     name = _name(fields)
     if not name:
         raise InvalidRequest('The body names no model. Send `{"model": "…"}`.', param="model")
-    return gateway.catalogue.resolve(name).model
+    return _resolve(gateway, name)
+
+
+def _resolve(gateway: Gateway, name: str) -> Model:
+    """The model with this name; of a choice, the one that would serve a request. Raises ModelNotFound and others."""
+    return gateway.preparer.chooser.choose_by_state(gateway.catalogue.resolve(name))
 
 
 def _name(fields: dict[str, msgspec.Raw]) -> str:

@@ -22,38 +22,36 @@ from msgspec import Struct, structs
 from starlette.types import Receive
 
 from sparkd.catalog import Catalogue
+from sparkd.catalog.choices import Choice, Found
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.templates import Template
-from sparkd.errors import InvalidRequest, RequestError
+from sparkd.errors import RequestError
 from sparkd.gateway.background import LOSSES, REWRITE, BackgroundRouter
-from sparkd.gateway.body import Limits, Upload, read_body, receive_body
-from sparkd.gateway.choices import Loads, choose_model
-from sparkd.gateway.content_coding import DecompressedBody, parse_codings
+from sparkd.gateway.body import Limits, Upload, receive_body
+from sparkd.gateway.body_reader import BodyReader
+from sparkd.gateway.choosing import Chooser
 from sparkd.gateway.deferred_count import DeferredTokenCount
+from sparkd.gateway.engine_requests import build_engine_request
 from sparkd.gateway.keep_alive import KEEP_ALIVE_FIELDS, read_keep_alive
 from sparkd.gateway.key_policies import check_allowed
 from sparkd.gateway.multipart import FieldFinder
 from sparkd.gateway.naming import Named, named_in_head
 from sparkd.gateway.paths import MAX_CACHED
 from sparkd.gateway.request_head import RequestHead
-from sparkd.gateway.suitability import Suitability, check_has_body, check_media_type, check_method
+from sparkd.gateway.rewrite_contexts import RewriteContexts
+from sparkd.gateway.suitability import Suitability, check_has_body, check_media_type, check_method, takes_json
 from sparkd.gateway.token_counting import TokenCount, find_counted_api, is_count
 from sparkd.gateway.translation import Translation
-from sparkd.rewriting import JsonBody, RequestRewriter, RewriteContext
+from sparkd.rewriting import JsonBody, RequestRewriter
 from sparkd.rewriting.prompt_check import check_prompt
-from sparkd.rewriting.rewrite_context import Api
 from sparkd.rewriting.summary import summarize
 from sparkd.upstream.client import EngineRequest
 
 logger = logging.getLogger(__name__)
 
 _JSON = b"application/json"
-_URL_ENCODED = b"application/x-www-form-urlencoded"
 _FORM_AHEAD = 64 * 1024
 """Bytes of a form that are searched for its `model` if path or query name the model. Clients send files last."""
-
-_BEFORE_JSON = b" \t\r\n\xef\xbb\xbf"
-"""White space, and the bytes of a byte order mark."""
 
 
 class PreparedRequest(Struct, frozen=True):
@@ -62,7 +60,7 @@ class PreparedRequest(Struct, frozen=True):
     `rewrites` names the rules that changed the request; `deferred_count` is to be applied once the engine is ready.
     `echo` is the name that the response must have for the model; None if it may keep the engine's. `count` answers a
     request that only counts tokens, without the model if need be. `is_substitute`: it is in the background, and another
-    model serves it than the requested one. `is_chosen`: the requested name stands for several models, see choices.py.
+    model serves it than the requested one. `is_chosen`: the requested name stands for several models, see choosing.py.
     `translation` serves the request in another API than the engine's. `keep_alive` is how long (seconds) the model
     stays loaded while it is idle afterwards, None if the request does not say.
     """
@@ -82,9 +80,9 @@ class PreparedRequest(Struct, frozen=True):
 class Preparer:
     """Prepares requests by one catalogue. `without` names headers that engines do not get.
 
-    `template_of` returns what is known of a model's chat template. It is called once for a model. `background` finds
-    who serves a request in the background. `may_operate` is whether a client may decide how long a model stays loaded,
-    and `loads` knows what is loaded.
+    `template_of` returns what is known of a model's chat template. `background` finds who serves a request in the
+    background, and `chooser` chooses among the models of a choice. `may_operate` is whether a client may decide how
+    long a model stays loaded.
     """
 
     def __init__(
@@ -95,21 +93,21 @@ class Preparer:
         template_of: Callable[[Model], Template],
         background: BackgroundRouter,
         *,
+        chooser: Chooser,
         may_operate: Callable[[RequestHead], bool],
-        loads: Loads,
     ) -> None:
         self._catalogue = catalogue
         self._named = partial(named_in_head, catalogue)
         self._named_cached = lru_cache(maxsize=1024)(self._named)
         self._rewriter = RequestRewriter()
-        self._contexts: dict[tuple[str, Api, str | None], RewriteContext] = {}
+        self._contexts = RewriteContexts(catalogue, template_of)
         self._limits = Limits(catalogue.settings.server.max_body, body_stall)
+        self._reader = BodyReader(self._limits)
         self._suitability = Suitability(catalogue)
         self._background = background
-        self._without = without
-        self._template_of = template_of
+        self.chooser = chooser
+        self._engine_request = partial(build_engine_request, without)
         self._may_operate = may_operate
-        self._loads = loads
         self._echoes = catalogue.settings.server.echo_model
 
     def name(self, request: RequestHead, segments: tuple[str, ...]) -> Named:
@@ -123,6 +121,8 @@ class Preparer:
 
     async def prepare(self, request: RequestHead, named: Named, receive: Receive) -> PreparedRequest:
         """Read what must be read of the body. Raises RequestError and ClientDisconnected."""
+        if named.choice is not None and not takes_json(request, named):
+            named = structs.replace(named, model=self._choose_by_head(request, named, named.choice))
         model = named.model
         if model is not None:
             self._check_model(request, model, named)
@@ -135,54 +135,55 @@ class Preparer:
                 model,
                 self._engine_request(request, model, named, b"", length=0),
                 echo=self._echo(model, named.asked),
+                is_chosen=named.choice is not None,
             )
         self._limits.check(request.length or 0)
         check_media_type(request, model, named)
-        receive, length = self._decompress(request, receive)
-        takes_json = named.endpoint is not None and named.endpoint.body == "json" and not request.is_form
+        receive, length = self._reader.decompress(request, receive)
         takes_form = named.endpoint is not None and named.endpoint.body == "form" and request.is_form
-        if model is not None and not (request.is_json or takes_json or takes_form):
+        if model is not None and not (takes_json(request, named) or takes_form):
             upload = Upload(receive, self._limits)
             return PreparedRequest(
                 model,
                 self._engine_request(request, model, named, upload, length=length),
                 echo=self._echo(model, named.asked),
+                is_chosen=named.choice is not None,
             )
         if request.is_form:
             return await self._prepare_form(request, named, receive, length)
-        return self.prepare_json(request, named, await self._read_json(request, receive, length))
-
-    def _decompress(self, request: RequestHead, receive: Receive) -> tuple[Receive, int | None]:
-        """What to read the body from, and its length if it is known. Raises EncodingNotSupported."""
-        if request.is_plain:
-            return receive, request.length
-        values = [value for name, value in request.headers if name == b"content-encoding"]
-        if not (codings := parse_codings(values)):
-            return receive, request.length
-        return DecompressedBody(receive, codings, self._limits), None
+        return self.prepare_json(request, named, await self._reader.read_json(request, receive, length))
 
     async def read_json(self, request: RequestHead, receive: Receive) -> bytes | bytearray:
         """Read a body that must be JSON. Raises RequestError and ClientDisconnected."""
         self._limits.check(request.length or 0)
-        return await self._read_json(request, *self._decompress(request, receive))
-
-    async def _read_json(
-        self, request: RequestHead, receive: Receive, length: int | None
-    ) -> bytes | bytearray:
-        """Read a body that must be JSON. `curl -d` calls JSON a form, too."""
-        data = await read_body(receive, length, self._limits)
-        if request.content_type.startswith(_URL_ENCODED) and not data.lstrip(_BEFORE_JSON).startswith(b"{"):
-            raise InvalidRequest(
-                "The body is a form (application/x-www-form-urlencoded). Send a JSON object, with "
-                "`Content-Type: application/json`."
-            )
-        return data
+        return await self._reader.read_json(request, *self._reader.decompress(request, receive))
 
     def prepare_json(self, request: RequestHead, named: Named, data: bytes | bytearray) -> PreparedRequest:
         """Prepare a request whose body is JSON; keeps `data`. Raises InvalidRequest, ModelNotFound and others."""
         self._limits.check(len(data))
         body = JsonBody.parse(data)
-        model = named.model or self._find(request, named, body.model)
+        if named.model is not None:
+            return self._prepare_body(request, named.model, named, body)
+        choice = named.choice
+        if choice is None:
+            found = self._find(request, named, body.model)
+            if found.choice is None:
+                return self._prepare_body(request, found.model, named, body)
+            choice = found.choice
+        return self.chooser.choose(choice, partial(self._prepare_chosen, request, named, body), is_lossy)
+
+    def _prepare_chosen(
+        self, request: RequestHead, named: Named, body: JsonBody, found: Found
+    ) -> PreparedRequest:
+        """Prepare the request for one model of a choice. Raises RequestError."""
+        named = structs.replace(named, name=found.name)
+        prepared = self._prepare_body(request, found.model, named, body)
+        request.model = prepared.model.id
+        return structs.replace(prepared, is_chosen=True)
+
+    def _prepare_body(
+        self, request: RequestHead, model: Model, named: Named, body: JsonBody
+    ) -> PreparedRequest:
         self._check_model(request, model, named)
         if named.endpoint is not None and not named.endpoint.is_plain_json:
             check_media_type(request, model, named)
@@ -203,7 +204,7 @@ class Preparer:
             prepared = self._prepare_for(request, model, named, body)
         except RequestError:
             return None
-        if prepared.deferred_count is not None or not LOSSES.isdisjoint(prepared.rewrites):
+        if prepared.deferred_count is not None or is_lossy(prepared):
             return None
         request.model = model.id
         return structs.replace(prepared, rewrites=(*prepared.rewrites, REWRITE), is_substitute=True)
@@ -211,7 +212,7 @@ class Preparer:
     def _prepare_for(
         self, request: RequestHead, model: Model, named: Named, body: JsonBody
     ) -> PreparedRequest:
-        context = self._context(model, named, body.model)
+        context = self._contexts.find(model, named, body.model)
         keep_alive: float | None = None
         notes: tuple[str, ...] = ()
         if not KEEP_ALIVE_FIELDS.isdisjoint(body.fields):
@@ -230,11 +231,7 @@ class Preparer:
             DeferredTokenCount.needed_for(context, body, rewritten.body),
             self._echo(model, body.model or named.asked),
             keep_alive=keep_alive,
-            is_chosen=named.model is None and self._is_choice(body.model),
         )
-
-    def _is_choice(self, name: str | None) -> bool:
-        return name is not None and bool(self._catalogue.find_choice(name))
 
     def _read_keep_alive(self, request: RequestHead, body: JsonBody) -> tuple[float | None, tuple[str, ...]]:
         """How long the model is to stay loaded, and what the response's header says if the client may not decide it.
@@ -246,36 +243,21 @@ class Preparer:
             return keep_alive, ()
         return None, ("ignored-keep-alive",)
 
-    def _check_model(self, request: RequestHead, model: Model, named: Named) -> None:
-        """Raise RequestError if the key may not use the model, or the model cannot serve the request."""
+    def _check_model(self, request: RequestHead, model: Model, named: Named) -> Model:
+        """The model. Raises RequestError if the key may not use it, or it cannot serve the request."""
         check_allowed(request.policy, model)
         self._suitability.check(request, model, named)
+        return model
 
     def _prepare_count(
         self, request: RequestHead, model: Model, named: Named, body: JsonBody
     ) -> PreparedRequest:
         api = find_counted_api(named.path, body)
-        context = self._context(model, structs.replace(named, api=api), body.model)
+        context = self._contexts.find(model, structs.replace(named, api=api), body.model)
         count = TokenCount.make(context, named.path, body, self._rewriter)
         data = count.body.encode()
         engine_request = self._engine_request(request, model, named, data, length=0, content_type=_JSON)
         return PreparedRequest(model, engine_request, count=count)
-
-    def _context(self, model: Model, named: Named, name_in_body: str | None) -> RewriteContext:
-        presets = model.rewriting.presets
-        names = (named.name, self._catalogue.canonical_name(name_in_body or "")) if presets else ()
-        preset = next((name for name in names if name in presets), None)
-        key = (model.id, named.api, preset)
-        context = self._contexts.get(key)
-        if context is None:
-            context = self._contexts[key] = RewriteContext(
-                model,
-                named.api,
-                preset,
-                self._catalogue.models.values(),
-                template=self._template_of(model),
-            )
-        return context
 
     async def _prepare_form(
         self, request: RequestHead, named: Named, receive: Receive, length: int | None
@@ -294,7 +276,11 @@ class Preparer:
             # The engine wants the field, so a default model does not help.
             raise named.missing.with_traceback(None)  # it is one object for many requests
         value = (finder.value or b"").decode("utf-8", "replace") or named.asked
-        model = named.model or self._find(request, named, value)
+        model, choice = named.model, named.choice
+        if model is None:
+            found = self._find(request, named, value)
+            choice = found.choice
+            model = self._choose_by_head(request, named, choice) if choice else found.model
         self._check_model(request, model, named)
         ahead = finder.replaced(model.id.encode())
         if length is not None:
@@ -304,19 +290,22 @@ class Preparer:
             model,
             self._engine_request(request, model, named, upload, length=length),
             echo=self._echo(model, value),
+            is_chosen=choice is not None,
         )
 
-    def _find(self, request: RequestHead, named: Named, name: str | None) -> Model:
-        if name and (models := self._catalogue.find_choice(name)):
-            model = choose_model(models, named.endpoint, self._loads)
-            request.model = model.id
-            return model
+    def _choose_by_head(self, request: RequestHead, named: Named, choice: Choice) -> Model:
+        """The model of the choice that serves the request, by what its head says. Raises RequestError."""
+        model = self.chooser.choose(choice, lambda found: self._check_model(request, found.model, named))
+        request.model = model.id
+        return model
+
+    def _find(self, request: RequestHead, named: Named, name: str | None) -> Found:
         # The engine of the default model does not have a path that begins with an unknown name.
         found = self._catalogue.resolve_or_default(name) if name or named.is_path_known else None
         if found is None:
             raise named.missing.with_traceback(None)  # it is one object for many requests
         request.model = found.model.id
-        return found.model
+        return found
 
     def _echo(self, model: Model, asked: str | None) -> str | None:
         """The name for the response, unless it is the id: engines get that in the request, and answer with it."""
@@ -324,23 +313,7 @@ class Preparer:
             return None
         return asked
 
-    def _engine_request(
-        self,
-        request: RequestHead,
-        model: Model,
-        named: Named,
-        body: bytes | bytearray | Upload,
-        *,
-        length: int | None,
-        content_type: bytes | None = None,
-    ) -> EngineRequest:
-        """The request as the engine gets it: with this content type, or the client's own."""
-        target = named.vllm_target if model.engine == "vllm" else named.target
-        headers, without = request.headers, self._without
-        if not request.is_plain:
-            without = without | {b"content-encoding"}
-        if content_type and not request.is_of_type(content_type):
-            request.identify()  # before the headers are copied: the engine gets the id as well
-            headers = [(b"content-type", content_type)]
-            headers += [header for header in request.headers if header[0] != b"content-type"]
-        return EngineRequest(request.method, target, headers, body, length, without)
+
+def is_lossy(prepared: PreparedRequest) -> bool:
+    """Whether something was removed from the request that the client wants the model to use."""
+    return not LOSSES.isdisjoint(prepared.rewrites)

@@ -23,7 +23,8 @@ from sparkd import __version__
 from sparkd.errors import PathNotFound
 from sparkd.gateway.endpoints import respond
 from sparkd.gateway.errors import error_body
-from sparkd.gateway.key_policies import check_allowed
+from sparkd.gateway.key_policies import find_allowed
+from sparkd.gateway.model_list import find_serving
 from sparkd.gateway.request_head import request_head
 
 if TYPE_CHECKING:
@@ -64,10 +65,15 @@ class ModelHealth(HTTPEndpoint):
     """Whether sparkd serves a model, loaded or not."""
 
     async def get(self, request: Request) -> Response:
-        """Its id and whether it is loaded. Raises ModelNotFound, ModelDisabled and ModelNotAllowed."""
+        """Its id and whether it is loaded; for a choice, those of the model that serves it.
+
+        Raises ModelNotFound, ModelDisabled and ModelNotAllowed.
+        """
         gateway = _gateway(request.scope)
-        model = gateway.catalogue.resolve(request.path_params["name"]).model
-        check_allowed(request_head(request.scope).policy, model)
+        found = find_allowed(
+            gateway.catalogue, request.path_params["name"], request_head(request.scope).policy
+        )
+        model = find_serving(found.choice, gateway.state) if found.choice else found.model
         state = gateway.residency(model)
         return respond(request, _encode({"status": "ok", "model": model.id, "state": state}))
 

@@ -85,6 +85,12 @@ def check_has_body(model: Model, named: Named) -> None:
         raise InvalidRequest(f"The request has no body. {named.path} takes {kind}.")
 
 
+def takes_json(request: RequestHead, named: Named) -> bool:
+    """Whether the request has a body that is read as JSON."""
+    expects_json = named.endpoint is not None and named.endpoint.body == "json"
+    return request.has_body and not request.is_form and (request.is_json or expects_json)
+
+
 def check_media_type(request: RequestHead, model: Model | None, named: Named) -> None:
     """Raise MediaTypeNotSupported for a form where an engine takes JSON, and for all else where it takes a form."""
     endpoint = named.endpoint

@@ -36,14 +36,6 @@ class HoldEvents(OwnerEvents):
             self._end_hold(hold)
         return self._decide(now)
 
-    def check_not_held(self, model_id: str, now: float) -> None:
-        """Raise HoldConflict if somebody holds the model."""
-        if (entry := self.entry(model_id)) and entry.holds:
-            hold = entry.holds[0]
-            raise HoldConflict(
-                f'Model "{entry.model.id}" is {hold.describe(now)}. Run `sparkctl release {hold.id}` first.'
-            )
-
     def holds(self) -> Iterable[Hold]:
         """All holds, the oldest first."""
         return self._ledger.holds.values()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sparkd.errors import HoldConflict
 from sparkd.scheduling import refusals
 from sparkd.scheduling.evictions import find_blocking_hold
 from sparkd.scheduling.hold import Hold
@@ -43,3 +44,12 @@ class HoldPolicy(Launches):
                 if refuses_all or ticket.deadline <= hold.ends:
                     self._refuse(ticket.id, refusals.held_error(entry, hold, now))
         return unblocked
+
+
+def check_not_held(entry: Entry, now: float) -> None:
+    """Raise HoldConflict if somebody holds the model."""
+    if entry.holds:
+        hold = entry.holds[0]
+        raise HoldConflict(
+            f'Model "{entry.model.id}" is {hold.describe(now)}. Run `sparkctl release {hold.id}` first.'
+        )

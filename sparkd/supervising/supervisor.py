@@ -39,6 +39,7 @@ from sparkd.scheduling.scheduler import Scheduler
 from sparkd.scheduling.status import Status
 from sparkd.supervising.alarm import Alarm
 from sparkd.supervising.crash_watch import CrashWatch
+from sparkd.supervising.disk_looks import DiskLooks
 from sparkd.supervising.downloads import Downloads
 from sparkd.supervising.forecasts import Forecasts
 from sparkd.supervising.hold_book import HoldBook
@@ -91,6 +92,7 @@ class Supervisor:
         launchers = self.launchers = starter.launchers
         crashes = self.crashes = CrashWatch(lambda: self.catalogue.settings)
         self._tickets = Tickets()
+        self._disk_looks = DiskLooks()
         services = RunServices(
             lambda: self.catalogue,
             scheduler,
@@ -141,8 +143,11 @@ class Supervisor:
         return self._scheduler.has_model(model.id) and self._scheduler.can_start_without_eviction(model.id)
 
     def can_load(self, model: Model) -> bool:
-        """Whether the model could be loaded, if models that are not pinned leave."""
-        return self._scheduler.can_load(model.id, time.monotonic())
+        """Whether a request could load the model: it is on disk, has not failed, and fits beside what must stay."""
+        if not (self._scheduler.has_model(model.id) and self._scheduler.can_load(model.id, time.monotonic())):
+            return False
+        is_on_disk = self.downloads.is_on_disk(model)
+        return is_on_disk or self._disk_looks.is_complete(model, self.catalogue.folder("models"))
 
     def state(self, model: Model) -> ModelState:
         """Return the model's state as clients see it, with the progress of a load or download."""
@@ -205,20 +210,17 @@ class Supervisor:
 
     def unload(self, model: Model) -> None:
         """Stop the model, once no request uses it or waits for it. Raises HoldConflict."""
-        self._scheduler.check_not_held(model.id, time.monotonic())
         self.carry_out(self._scheduler.on_unload(model.id, time.monotonic()))
 
     def begin_preloading(self) -> None:
-        """Load models that are held, and models with `preload`, now and whenever their memory is free. Call it when
-        sparkd serves."""
+        """Load held models, and models with `preload`, whenever their memory is free. Call it when sparkd serves."""
         self.holds.restore()
         self.carry_out(self._scheduler.on_serving(self._preload_check.is_on_disk, time.monotonic()))
 
     async def stop(self, model: Model) -> None:
         """Drain and stop the model; return once nothing of it is left. Raises HoldConflict."""
-        self._scheduler.check_not_held(model.id, time.monotonic())
-        self.downloads.stop(model)
         self.carry_out(self._scheduler.on_stop(model.id, time.monotonic()))
+        self.downloads.stop(model)
         entry = self._scheduler.entry(model.id)
         run = self.runs.launched.get(entry.run) if entry else None
         if run is not None:

@@ -40,6 +40,17 @@ def test_a_client_waits_as_long_as_a_request_and_the_slowest_start(tmp_path: Pat
     assert offer_to("codex", tmp_path).seconds == 600 + 1200
 
 
+def test_the_owners_choices_are_offered_after_the_models(tmp_path: Path) -> None:
+    (tmp_path / "models.d").mkdir()
+    (tmp_path / "models.d/choices.toml").write_text(
+        '[choices]\ncoding = ["coder", "better"]\nsearch = ["vectors"]\n'
+    )
+    choice = offer_to("opencode", tmp_path).models[-1]
+    assert (choice.id, choice.name, choice.context, choice.output) == ("coding", "coding", 65536, 8192)
+    assert (choice.has_vision, choice.has_tools) == (True, True)
+    assert [model.id for model in offer_to("codex", tmp_path).models][-2:] == ["titles", "coding"]
+
+
 def test_the_shipped_models_are_offered() -> None:
     catalogue = read_catalogue(SHIPPED)
     offer = make_offer(catalogue, "opencode", origin=ORIGIN, key=Key(is_required=False))

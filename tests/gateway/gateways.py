@@ -7,7 +7,7 @@ import contextlib
 import socket
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,11 +15,11 @@ import uvloop
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
+from sparkd.catalog.reading.keys import Keys
 from sparkd.catalog.settings import Settings
 from sparkd.catalog.templates import UNKNOWN_TEMPLATE
 from sparkd.errors import HoldNotFound, Refusal
 from sparkd.gateway import Gateway
-from sparkd.gateway.keys import Keys
 from sparkd.gateway.server import HttpServer
 from sparkd.hub.messages import Progress
 from sparkd.scheduling.claim import PLAIN_CLAIM, Claim
@@ -48,7 +48,9 @@ def model(id_: str, **fields: object) -> Model:
     return Model(**(given | {"id": id_, "min_residency": 1.0, "download": "reject"} | fields))  # type: ignore[arg-type]
 
 
-def catalogue(*models: Model, settings: Settings | None = None) -> Catalogue:
+def catalogue(
+    *models: Model, settings: Settings | None = None, choices: Mapping[str, tuple[str, ...]] | None = None
+) -> Catalogue:
     """A catalogue of these, or of one model `m` with the alias `org/alias`."""
     chosen = models or (model("m", aliases=("org/alias", "short"), context_length=4096),)
     return Catalogue(
@@ -56,6 +58,7 @@ def catalogue(*models: Model, settings: Settings | None = None) -> Catalogue:
         settings=settings or Settings(),
         models={entry.id: entry for entry in chosen},
         runtimes={},
+        choices=choices or {},
     )
 
 
@@ -165,6 +168,7 @@ class Supervisor:
     stopped: list[str] = field(default_factory=list)
     holds: Holds = field(default_factory=Holds)
     loads: list[tuple[str, float | None]] = field(default_factory=list)
+    loaded: set[str] | None = None
     unfit: set[str] = field(default_factory=set)
     progress: Progress | None = None
     statuses: tuple[ModelStatus, ...] = ()
@@ -229,8 +233,10 @@ class Supervisor:
         return wanted.id in self.startable
 
     def ready_upstream(self, wanted: Model) -> Upstream | None:
-        """The upstream, once ready, unless the test has set that this model is not loaded."""
+        """The upstream, once ready, unless the test has set that this model is not loaded, or which models are."""
         is_loaded = self.residencies.get(wanted.id, "loaded") == "loaded"
+        if self.loaded is not None:
+            is_loaded = wanted.id in self.loaded
         return self.upstream if self.ready.is_set() and is_loaded else None
 
 

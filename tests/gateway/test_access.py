@@ -8,9 +8,9 @@ from contextlib import AbstractAsyncContextManager
 
 import pytest
 
+from sparkd.catalog.reading.keys import Keys
 from sparkd.catalog.settings import Server, Settings
 from sparkd.gateway.access import Access
-from sparkd.gateway.keys import Keys
 from tests.gateway.engines import OK, Asked, answering
 from tests.gateway.gateways import House, catalogue, house, model, run
 

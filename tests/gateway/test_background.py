@@ -12,8 +12,8 @@ import pytest
 from sparkd.catalog import Catalogue
 from sparkd.catalog.client_rules import ClientRule
 from sparkd.catalog.key_rules import KeyRules
+from sparkd.catalog.reading.keys import Keys
 from sparkd.catalog.settings import Queue, Settings
-from sparkd.gateway.keys import Keys
 from sparkd.scheduling.lifecycle import Residency
 from tests.gateway.engines import Answer, Asked, answering, request
 from tests.gateway.gateways import House, catalogue, house, model, run

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sparkd.gateway.keys import Keys
+from sparkd.catalog.reading.keys import Keys
 from tests.gateway.engines import Answer, request
 from tests.gateway.gateways import House, house, run
 

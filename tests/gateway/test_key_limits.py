@@ -12,10 +12,10 @@ import pytest
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.key_rules import KeyRules
+from sparkd.catalog.reading.keys import Keys
 from sparkd.catalog.settings import Settings
 from sparkd.errors import ModelFailed, OperatorRequired
 from sparkd.gateway.key_limits import RequestRate
-from sparkd.gateway.keys import Keys
 from sparkd.gateway.request_head import RequestHead
 from tests.gateway.engines import Answer, Script
 from tests.gateway.gateways import House, catalogue, house, model, run, until

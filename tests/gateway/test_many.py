@@ -7,7 +7,7 @@ import gc
 import random
 import tracemalloc
 
-from sparkd.gateway.keys import Keys
+from sparkd.catalog.reading.keys import Keys
 from tests.gateway.engines import OK, SSE, answering, chunk, read_answer, read_request, request
 from tests.gateway.gateways import House, catalogue, house, model, run, until
 

@@ -10,6 +10,7 @@ import pytest
 
 from sparkd import __version__
 from sparkd.catalog import Catalogue
+from sparkd.catalog.choices import Found
 from sparkd.gateway.model_list import encode_card
 from sparkd.scheduling.model_state import ModelState
 from tests.gateway.engines import OK, Answer, answering, request
@@ -52,7 +53,7 @@ def test_enabled_models_are_listed_with_their_context_in_every_dialect() -> None
     answer = get("/v1/models").json
     assert answer["object"] == "list"
     cards = {card["id"]: card for card in answer["data"]}
-    assert list(cards) == ["big", "flag", "unknown"]
+    assert list(cards) == ["big", "flag", "unknown", "warm"]
     big = cards["big"]
     assert (big["object"], big["owned_by"], big["root"]) == ("model", "sparkd", "org/big-repo")
     assert isinstance(big["created"], int)
@@ -123,7 +124,7 @@ def test_a_tag_that_never_was_or_any_is_understood() -> None:
 def test_codex_and_anthropic_find_what_they_require() -> None:
     answer = get("/v1/models?client_version=0.153.4", "anthropic-version: 2023-06-01\r\n").json
     assert answer["models"] == []
-    assert (answer["has_more"], answer["first_id"], answer["last_id"]) == (False, "big", "unknown")
+    assert (answer["has_more"], answer["first_id"], answer["last_id"]) == (False, "big", "warm")
     assert all(
         card["type"] == "model" and card["display_name"] and card["created_at"] for card in answer["data"]
     )
@@ -251,5 +252,5 @@ def test_health_takes_no_other_method() -> None:
 def test_a_card_has_the_state_in_the_terms_of_llama_cpp_and_its_own(
     state: ModelState, fields: dict[str, Any]
 ) -> None:
-    card = msgspec.json.decode(encode_card(model("m"), lambda _: state).body)
+    card = msgspec.json.decode(encode_card(Found(model("m"), "m"), lambda _: state).body)
     assert card["status"] == fields | {"catalogue": "experimental"}

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from sparkd.catalog import Catalogue
+from sparkd.catalog.reading.keys import Keys
 from sparkd.catalog.rewriting import Rewriting
 from sparkd.errors import ModelBusy, QueueFull, SparkdError
-from sparkd.gateway.keys import Keys
 from sparkd.hub.messages import Progress
 from sparkd.scheduling.status import ModelStatus
 from tests.gateway.engines import SSE, Answer, Asked, answering, chunk, read_answer, request
@@ -322,7 +322,9 @@ def test_the_lists_have_every_field_and_start_nothing() -> None:
     async def test() -> None:
         async with house(models=several(), ready=False) as here:
             tags = (await get(here, "/api/tags")).json["models"]
-            assert [tag["model"] for tag in tags] == [tag["name"] for tag in tags] == ["big", "vectors"]
+            assert (
+                [tag["model"] for tag in tags] == [tag["name"] for tag in tags] == ["big", "vectors", "warm"]
+            )
             for tag in tags:
                 assert list(find_unmet(tag, TAG)) == []
             assert (await get(here, "/api/ps")).json == {"models": []}

@@ -8,7 +8,7 @@ import math
 
 import pytest
 
-from sparkd.gateway.keys import Keys
+from sparkd.catalog.reading.keys import Keys
 from sparkd.scheduling.status import ModelStatus
 from tests.gateway.engines import OK, Asked, answering, request
 from tests.gateway.gateways import House, catalogue, house, model, run, until

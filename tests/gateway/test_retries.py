@@ -11,16 +11,15 @@ from sparkd.errors import RequestError, SparkdError
 from sparkd.gateway.errors import MAX_RETRY_AFTER, error_headers
 
 USELESS = {
-    "AccessDenied", "BackgroundPutOff", "BodyTooLarge", "ContextExceeded", "DownloadFailed", "EncodingNotSupported",
-    "FilesMissing",
-    "HeadersTooLarge", "HoldConflict", "HoldNotFound", "ModelHeld",
-    "ImagesNotSupported", "InsufficientMemory", "InvalidRequest", "KeyLimitReached", "LogNotFound",
-    "MediaNotSupported", "MediaTypeNotSupported", "MethodNotAllowed", "ModelBusy", "ModelDisabled",
-    "ModelDownloading",
-    "ModelFailed", "ModelNotAllowed", "ModelNotFound", "ModelNotLoaded", "ModelStopped", "NotSupported",
-    "OperatorRequired",
-    "PathForbidden", "PathNotFound", "QueueFull", "Refusal", "RequestCrashesEngine", "RequestError",
-    "ShuttingDown", "TaskNotSupported", "ToolsNotSupported", "Unauthorized", "WaitTimeout",
+    "AccessDenied", "BackgroundPutOff", "BodyTooLarge", "ContextExceeded", "DownloadFailed",
+    "EncodingNotSupported", "FilesMissing", "HeadersTooLarge", "HoldConflict", "HoldNotFound",
+    "ImagesNotSupported", "ModelHeld",
+    "InsufficientMemory", "InvalidRequest", "KeyLimitReached", "LogNotFound", "MediaNotSupported",
+    "MediaTypeNotSupported", "MethodNotAllowed", "ModelBusy", "ModelDisabled", "ModelDownloading",
+    "ModelFailed", "ModelNotAllowed", "ModelNotFound", "ModelNotLoaded", "ModelPinned", "ModelStopped",
+    "NotSupported", "OperatorRequired", "PathForbidden", "PathNotFound", "QueueFull", "Refusal",
+    "RequestCrashesEngine", "RequestError", "ShuttingDown", "TaskNotSupported", "ToolsNotSupported",
+    "Unauthorized", "WaitTimeout",
 }  # fmt: skip
 """Errors without a known end that the same request meets again."""
 

@@ -160,7 +160,9 @@ def test_a_held_model_ignores_keep_alive() -> None:
     harness.leave(harness.request("a", Claim(keep_alive=0.0)))
     assert harness.state("a") is State.READY
     with pytest.raises(HoldConflict, match=hold.id):
-        harness.scheduler.check_not_held("a", harness.now)
+        harness.unload("a")
+    with pytest.raises(HoldConflict, match=hold.id):
+        harness.stop("a")
     harness.release(hold)
     assert harness.state("a") is State.STOPPING
 

@@ -140,12 +140,12 @@ class Promises(RuleBasedStateMachine):
 
     @rule(model=st.sampled_from(MODELS))
     def the_operator_stops(self, model: str) -> None:
-        self.harness.stop(model)
+        with contextlib.suppress(HoldConflict):
+            self.harness.stop(model)
 
     @rule(model=st.sampled_from(MODELS))
     def the_operator_unloads(self, model: str) -> None:
-        entry = self.harness.scheduler.entry(model)
-        if not (entry and entry.holds):  # the supervisor has rejected it
+        with contextlib.suppress(HoldConflict):
             self.harness.unload(model)
 
     @rule(model=st.sampled_from(MODELS), seconds=st.sampled_from([20.0, 100.0, 1000.0]))

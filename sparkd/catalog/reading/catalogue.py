@@ -19,7 +19,7 @@ from sparkd.catalog.reading.client_checks import check_clients, check_keys
 from sparkd.catalog.reading.conversion import Key, keys_of
 from sparkd.catalog.reading.documents import Documents
 from sparkd.catalog.reading.drafts import Draft
-from sparkd.catalog.reading.layers import CLIENTS, FAMILIES, KEYS, RUNTIMES, Layers
+from sparkd.catalog.reading.layers import CHOICES, CLIENTS, FAMILIES, KEYS, RUNTIMES, Layers
 from sparkd.catalog.reading.tables import SETTINGS, TableReader
 from sparkd.catalog.runtime import Runtime
 from sparkd.catalog.settings import Defaults, Paths, Settings
@@ -49,7 +49,7 @@ def read_with_overrides(path: Path, overrides: Mapping[Path, bytes]) -> Catalogu
         venvs = Path(settings.paths.venvs)
         launchers = layers.settings["launchers"]
         problems += check_runtimes_exist(models, layers.defaults[RUNTIMES], launchers, runtimes.names, venvs)
-    problems += check_models(models, settings, layers.settings)
+    problems += check_models(models, settings, layers.settings, layers.choices)
     problems += check_keys(layers.named[KEYS], models)
     problems += check_clients(layers.named[CLIENTS])
     if problems:
@@ -63,6 +63,7 @@ def read_with_overrides(path: Path, overrides: Mapping[Path, bytes]) -> Catalogu
         runtimes=runtimes.found,
         tables=layers.models,
         families=layers.defaults[FAMILIES],
+        choices=layers.choices.values.get(CHOICES, {}),
         keys={name: KeyRules(name=name, **table.values) for name, table in layers.named[KEYS].items()},
         clients=[ClientRule(name=name, **table.values) for name, table in layers.named[CLIENTS].items()],
     )

@@ -100,15 +100,17 @@ def check_runtime(table: Table) -> Iterator[str]:
                 yield format_value_problem(table.file, f"steps.{number}.{kind}", place, text)
 
 
-def check_models(drafts: Sequence[Draft], settings: Settings, tables: Mapping[str, Table]) -> Iterator[str]:
+def check_models(
+    drafts: Sequence[Draft], settings: Settings, tables: Mapping[str, Table], choices: Table
+) -> Iterator[str]:
     """Run every check of every model, then the checks between models."""
     for draft in drafts:
         for check in MODEL_CHECKS:
             yield from check(draft)
     yield from check_aliases_unique(drafts)
     yield from check_patterns(drafts)
-    yield from check_default_model(drafts, settings.server.default_model, tables["server"])
-    yield from check_choices(drafts, settings.server.choices, tables["server"])
+    yield from check_choices(drafts, choices)
+    yield from check_default_model(drafts, settings.server.default_model, tables["server"], choices)
     yield from _check_single_utility(drafts)
     if not tables["memory"].invalid_keys:
         yield from _check_memory(drafts, settings.memory, tables["memory"])

@@ -1,8 +1,8 @@
 """Merges files: the catalogue first, then its drop-ins in the order of their names.
 
-If two files set a setting, or a key of `[runtimes.<name>]`, `[families.<name>]`, `[keys.<name>]` or `[clients.<name>]`,
-the later file overrides. A model is defined once; a drop-in changes its keys under `[changes.<id>]`. So nobody changes
-a shipped model by choosing its name by accident, and a misspelt id is reported.
+If two files set a setting, a choice, or a key of `[runtimes.<name>]`, `[families.<name>]`, `[keys.<name>]` or
+`[clients.<name>]`, the later file overrides. A model is defined once; a drop-in changes its keys under
+`[changes.<id>]`. So nobody changes a shipped model by choosing its name by accident, and a misspelt id is reported.
 
 The keys of a model come from its runtime, overridden by its family, by the model itself and by the changes. A family
 may set the runtime.
@@ -17,6 +17,7 @@ from typing import Any, TypeGuard
 
 from msgspec import Struct, field
 
+from sparkd.catalog.choices import ChoiceTable
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.messages import format_problem, format_value_problem, join_key
 from sparkd.catalog.names import KEY_NAME_RULE, NAME_RULE, is_id, is_key_name
@@ -31,7 +32,8 @@ RUNTIMES = "runtimes"
 FAMILIES = "families"
 KEYS = "keys"
 CLIENTS = "clients"
-TABLES = (*SETTINGS, *NAMED, RUNTIMES, FAMILIES, MODELS, CHANGES)
+CHOICES = "choices"
+TABLES = (*SETTINGS, *NAMED, RUNTIMES, FAMILIES, MODELS, CHANGES, CHOICES)
 """Every table that a catalogue file may have."""
 
 _PER_MODEL_ONLY = "each model sets its own; put it into [models.<id>]"
@@ -63,8 +65,10 @@ class Layers(Struct):
     defaults: dict[str, dict[str, Table]] = field(default_factory=dict)
     named: dict[str, dict[str, Table]] = field(default_factory=dict)
     changes: list[tuple[str, Table]] = field(default_factory=list)
+    choices: Table = field(default_factory=lambda: Table(Origin(Path(), ())))
 
     def __post_init__(self) -> None:
+        self.choices = Table(Origin(self.catalogue, ()))
         self.settings = {name: Table(Origin(self.catalogue, (name,))) for name in SETTINGS}
         self.defaults = {RUNTIMES: {}, FAMILIES: {}}
         self.named = {name: {} for name in NAMED}
@@ -80,6 +84,8 @@ class Layers(Struct):
                 is_table = isinstance(raw, dict)
                 text = f"unknown table{meant or belongs}" if is_table else f"unknown key{belongs or meant}"
                 reader.add_problem(text, raw, name)
+            elif name == CHOICES:
+                self.choices.merge(reader.read(ChoiceTable, {CHOICES: raw}))
             elif not isinstance(raw, dict):
                 reader.add_problem("expected a table of tables", raw, name)
             else:

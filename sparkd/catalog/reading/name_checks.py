@@ -1,16 +1,19 @@
-"""Rules between the names of models: each name, and each pattern, leads to one model."""
+"""Rules between the names of models: each name, and each pattern, leads to one model, and a choice to several."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
+from sparkd.catalog.choices import WARM
 from sparkd.catalog.definitions import Model
-from sparkd.catalog.messages import format_value_problem
+from sparkd.catalog.messages import format_problem, format_value_problem
+from sparkd.catalog.names import NAME_RULE, RESERVED_PATH_SEGMENTS, is_id
 from sparkd.catalog.nearest import did_you_mean
 from sparkd.catalog.origins import Table
 from sparkd.catalog.patterns import is_pattern, overlap, specificity
 from sparkd.catalog.reading.drafts import Draft
+from sparkd.catalog.reading.layers import CHOICES
 
 
 def check_aliases_unique(drafts: Sequence[Draft]) -> Iterator[str]:
@@ -44,46 +47,60 @@ def check_patterns(drafts: Sequence[Draft]) -> Iterator[str]:
                 yield draft.report_key(text, second, "aliases")
 
 
-def check_default_model(drafts: Sequence[Draft], name: str | None, table: Table) -> Iterator[str]:
-    """Check that the default model exists and is enabled."""
-    if name is None or "default_model" in table.invalid_keys:
-        return
-    names = _exact_names(drafts)
-    if name not in names:
-        enabled = (known for known, model in names.items() if model.enabled)
-        text = f"there is no such model{did_you_mean(name, enabled)}"
-        yield format_value_problem(*table.locate_key("default_model"), name, text)
-    elif not names[name].enabled:
-        text = f'the model "{names[name].id}" is disabled'
-        yield format_value_problem(*table.locate_key("default_model"), name, text)
-
-
-def check_choices(
-    drafts: Sequence[Draft], choices: Mapping[str, Sequence[str]], table: Table
-) -> Iterator[str]:
-    """Check that each choice has a name of its own, and models that exist."""
-    if "choices" in table.invalid_keys:
-        return
-    names = _exact_names(drafts)
-    for choice, members in choices.items():
-        place = table.locate_key("choices", choice)
-        if choice in names:
-            yield format_value_problem(
-                *place, choice, f'the model "{names[choice].id}" has this name; use another one'
+def check_choices(drafts: Sequence[Draft], table: Table) -> Iterator[str]:
+    """Check that each choice has a name of its own, and that each of its models exists."""
+    names = _names_of_models(drafts)
+    choices: Mapping[str, tuple[str, ...]] = table.values.get(CHOICES, {})
+    for name, entries in choices.items():
+        file, key = table.locate_key(CHOICES, name)
+        if not is_id(name):
+            yield format_problem(file, key, f"expected {NAME_RULE}")
+        if name in RESERVED_PATH_SEGMENTS:
+            yield format_problem(
+                file, key, f"is the beginning of an API path (/v1/{name}); choose another name"
             )
-        if not members:
-            yield format_value_problem(*place, [], "expected at least one model")
-        for member in members:
-            if member not in names:
-                text = f"there is no such model{did_you_mean(member, names)}"
-                yield format_value_problem(*place, member, text)
+        if name in names:
+            yield format_problem(file, key, f'is a name of the model "{names[name].id}"; choose another name')
+        for entry in entries:
+            if entry not in names:
+                yield format_value_problem(file, key, entry, _explain_no_model(entry, names, choices))
+        known = [names[entry] for entry in entries if entry in names]
+        if len(known) == len(entries) and not any(model.enabled for model in known):
+            problem = "each of these models is disabled" if entries else "expected at least one model"
+            yield format_value_problem(file, key, list(entries), problem)
 
 
-def _exact_names(drafts: Sequence[Draft]) -> dict[str, Model]:
-    """The models by each of their names that is not a pattern."""
+def _explain_no_model(entry: str, names: Mapping[str, Model], choices: Mapping[str, tuple[str, ...]]) -> str:
+    if entry in choices or entry == WARM:
+        return "is a choice; expected a model"
+    if is_pattern(entry):
+        return "expected a model, not a pattern"
+    return f"there is no such model{did_you_mean(entry, names)}"
+
+
+def _names_of_models(drafts: Sequence[Draft]) -> Mapping[str, Model]:
     return {
         known: draft.model
         for draft in drafts
         for known in (draft.model.id, *draft.model.aliases, *draft.model.rewriting.presets)
         if not is_pattern(known)
     }
+
+
+def check_default_model(
+    drafts: Sequence[Draft], name: str | None, table: Table, choices: Table
+) -> Iterator[str]:
+    """Check that the default model exists and is enabled, or is a choice."""
+    if name is None or "default_model" in table.invalid_keys:
+        return
+    names = _names_of_models(drafts)
+    if name not in names:
+        known_choices = {WARM, *choices.values.get(CHOICES, {})}
+        if name in known_choices:
+            return
+        enabled = [*(known for known, model in names.items() if model.enabled), *known_choices]
+        text = f"there is no such model{did_you_mean(name, enabled)}"
+        yield format_value_problem(*table.locate_key("default_model"), name, text)
+    elif not names[name].enabled:
+        text = f'the model "{names[name].id}" is disabled'
+        yield format_value_problem(*table.locate_key("default_model"), name, text)

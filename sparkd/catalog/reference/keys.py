@@ -11,6 +11,7 @@ from pathlib import Path
 from msgspec import NODEFAULT, Struct
 
 from sparkd.catalog.bounds import Limits
+from sparkd.catalog.choices import ChoiceTable
 from sparkd.catalog.client_rules import ClientRule
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.generated import replace_generated
@@ -35,6 +36,7 @@ _units = {"bytes": "size", "seconds": "seconds", "path": "path", "source": "repo
 def render_tables() -> str:
     """Every key of every table, in Markdown."""
     tables: list[tuple[str, type[Struct]]] = [(f"`[{name}]`", struct) for name, struct in SETTINGS.items()]
+    tables.append(("`[choices]`", ChoiceTable))
     tables.append(("`[models.<id>]`, `[changes.<id>]`, `[families.<name>]` and `[runtimes.<name>]`", Model))
     tables.append(("`[models.<id>.rewriting]`", Rewriting))
     tables.append(("`[models.<id>.rewriting.limits]`", Limits))
@@ -56,8 +58,10 @@ def _render_table(title: str, struct: type[Struct]) -> Iterator[str]:
     yield "| key | value | default | meaning |"
     yield "|---|---|---|---|"
     for key in keys_of(struct).values():
-        value = _units.get(key.unit or "") or key.describe_type()
-        cells = (f"`{key.name}`", value, _format_default(key), key.description)
+        name, value = key.name, _units.get(key.unit or "") or key.describe_type()
+        if struct is ChoiceTable and key.items is not None:
+            name, value = "<name>", key.items.describe_type()  # its keys are free
+        cells = (f"`{name}`", value, _format_default(key), key.description)
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 

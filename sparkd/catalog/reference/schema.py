@@ -12,11 +12,21 @@ from typing import Any
 
 from msgspec import NODEFAULT, Struct, inspect
 
+from sparkd.catalog.choices import ChoiceTable
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.messages import unwrap_type
 from sparkd.catalog.names import ID_PATTERN, LONGEST_NAME
 from sparkd.catalog.reading.conversion import Key, keys_of
-from sparkd.catalog.reading.layers import CHANGES, CLIENTS, FAMILIES, FORBIDDEN_KEYS, KEYS, MODELS, RUNTIMES
+from sparkd.catalog.reading.layers import (
+    CHANGES,
+    CHOICES,
+    CLIENTS,
+    FAMILIES,
+    FORBIDDEN_KEYS,
+    KEYS,
+    MODELS,
+    RUNTIMES,
+)
 from sparkd.catalog.reading.tables import NAMED, SETTINGS
 from sparkd.catalog.runtime import Runtime
 from sparkd.catalog.settings import Defaults
@@ -53,6 +63,7 @@ def catalogue_schema() -> Json:
             "additionalProperties": _defaults_schema(FORBIDDEN_KEYS[kind]),
             "description": f"Keys for the models {whose} that do not set them themselves, by its name.",
         }
+    tables[CHOICES] = _key_schema(keys_of(ChoiceTable)[CHOICES])
     for kind, what in (
         (KEYS, "Rights and limits of API keys"),
         (CLIENTS, "How client programs are recognized and treated"),

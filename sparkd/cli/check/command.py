@@ -15,6 +15,7 @@ from msgspec import Struct, structs
 from sparkd.catalog import Catalogue
 from sparkd.catalog.nearest import did_you_mean
 from sparkd.catalog.reading import read_catalogue
+from sparkd.catalog.reading.keys import find_unmatched_rules, read_keys
 from sparkd.catalog.reading.locations import catalogue_path
 from sparkd.cli import exit_codes
 from sparkd.cli.check.engine_flags import ParserReport, check_engine_flags
@@ -23,7 +24,6 @@ from sparkd.cli.output.formatting import format_count
 from sparkd.cli.output.messages import print_error, print_json, print_line
 from sparkd.engines import find_engine_problems
 from sparkd.errors import CatalogueError, InvalidRequest
-from sparkd.gateway.keys import find_unmatched_rules, read_keys
 
 
 class CheckResult(Struct, frozen=True, kw_only=True):

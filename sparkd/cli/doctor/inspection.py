@@ -14,6 +14,7 @@ import httpx
 from sparkd import __version__
 from sparkd.catalog import Catalogue
 from sparkd.catalog.reading import read_catalogue
+from sparkd.catalog.reading.keys import STDIN, find_unmatched_rules, read_key_names, read_keys
 from sparkd.catalog.reading.locations import catalogue_path
 from sparkd.cli.doctor import readiness
 from sparkd.cli.doctor.addresses import find_bridges, inspect_ports
@@ -31,7 +32,6 @@ from sparkd.cli.storage.folders import free_space
 from sparkd.control.client import ControlClient, find_socket
 from sparkd.engines import find_engine_problems
 from sparkd.errors import CatalogueError, ControlForbidden, DaemonUnreachable, ProbeError, SparkdError
-from sparkd.gateway.keys import STDIN, find_unmatched_rules, read_key_names, read_keys
 from sparkd.machine.meminfo import MEMINFO
 from sparkd.machine.memory import Memory, MemoryProbe
 from sparkd.machine.nvml import Gpu, Nvml

@@ -11,14 +11,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from sparkd.catalog.choices import Found
 from sparkd.catalog.definitions import Model
 from sparkd.errors import InvalidRequest
 from sparkd.gateway.body import ClientDisconnected
 from sparkd.gateway.disconnect import run_while_connected
 from sparkd.gateway.endpoints import respond
-from sparkd.gateway.key_policies import check_allowed
+from sparkd.gateway.key_policies import limit_to_allowed
 from sparkd.gateway.ollama.translation import OllamaTranslation
-from sparkd.gateway.prepared_request import PreparedRequest
+from sparkd.gateway.prepared_request import PreparedRequest, is_lossy
 from sparkd.gateway.request_head import RequestHead, request_head
 from sparkd.gateway.response_writer import EXTENSION
 from sparkd.ollama.documents import encode, loaded_document
@@ -45,20 +46,39 @@ class Generation:
         request = request_head(scope)
         try:
             body = await read_object(gateway, request, receive)
-            model = find_model(gateway, request, read_name(body))
-            request.model = model.id
-            translated = translate_request(self._kind, body, (model.id, model.source, model.family))
+            found = find_model(gateway, request, read_name(body))
+            request.model = found.model.id
+            translated = self._translate(found, body)
             if translated.body is None:
+                model = gateway.preparer.chooser.choose_by_state(found)
                 response = await _load(gateway, model, translated, Request(scope, receive))
                 await response(scope, receive, send)
                 return
-            prepared = _prepare(gateway, request, model, translated)
+            prepared = self._prepare(gateway, request, found, body)
             # Taken out: the scope and the writer would be a circle that only the garbage collector finds.
             await gateway.forwarding(prepared, scope["extensions"].pop(EXTENSION)).run()
         except ClientDisconnected:
             return
         if translated.keep_alive == 0:
-            await _unload_if_idle(gateway, model)
+            await _unload_if_idle(gateway, prepared.model)
+
+    def _translate(self, found: Found, body: dict[str, Any]) -> TranslatedRequest:
+        model = found.model
+        return translate_request(self._kind, body, (model.id, model.source, model.family))
+
+    def _prepare(
+        self, gateway: Gateway, request: RequestHead, found: Found, body: dict[str, Any]
+    ) -> PreparedRequest:
+        """Translate and prepare the request for the model, or for one of a choice. Raises RequestError."""
+        if found.choice is None:
+            return _prepare_for(gateway, request, found, self._translate(found, body))
+
+        def prepare(candidate: Found) -> PreparedRequest:
+            translated = self._translate(candidate, body)
+            prepared = _prepare_for(gateway, request, candidate, translated)
+            return structs.replace(prepared, is_chosen=True)
+
+        return gateway.preparer.chooser.choose(found.choice, prepare, is_lossy)
 
 
 async def read_object(gateway: Gateway, request: RequestHead, receive: Receive) -> dict[str, Any]:
@@ -73,27 +93,27 @@ async def read_object(gateway: Gateway, request: RequestHead, receive: Receive) 
     return {name: msgspec.json.decode(value) for name, value in repaired.fields.items()}
 
 
-def find_model(gateway: Gateway, request: RequestHead, name: str) -> Model:
-    """The model that a client means. Raises ModelNotFound, ModelDisabled and ModelNotAllowed."""
+def find_model(gateway: Gateway, request: RequestHead, name: str) -> Found:
+    """The model, or the choice, that a client means. Raises ModelNotFound, ModelDisabled and ModelNotAllowed."""
     found = gateway.catalogue.resolve_or_default(name)
     if found is None:
         raise InvalidRequest("The request names no model. Set `model`.", param="model")
-    check_allowed(request.policy, found.model)
-    return found.model
+    return limit_to_allowed(found, request.policy)
 
 
-def _prepare(
-    gateway: Gateway, request: RequestHead, model: Model, translated: TranslatedRequest
+def _prepare_for(
+    gateway: Gateway, request: RequestHead, found: Found, translated: TranslatedRequest
 ) -> PreparedRequest:
     preparer = gateway.preparer
-    named = preparer.name(request, translated.path)
+    named = structs.replace(preparer.name(request, translated.path), model=found.model, name=found.name)
+    request.model = found.model.id
     prepared = preparer.prepare_json(request, named, translated.encode())
     engine = prepared.request
     return structs.replace(
         prepared,
         request=structs.replace(engine, without=engine.without | _NOT_FORWARDED),
         rewrites=(*prepared.rewrites, *translated.rewrites),
-        translation=OllamaTranslation(translated, model.id),
+        translation=OllamaTranslation(translated, found.model.id),
     )
 
 

@@ -6,12 +6,15 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from msgspec import structs
 from starlette.requests import Request
 from starlette.responses import Response
 
 from sparkd import __version__
+from sparkd.catalog.choices import Choice
 from sparkd.errors import PathForbidden
 from sparkd.gateway.endpoints import respond
+from sparkd.gateway.key_policies import list_choices
 from sparkd.gateway.ollama.generation import find_model, read_object
 from sparkd.gateway.request_head import request_head
 from sparkd.ollama import cards
@@ -31,10 +34,18 @@ async def version(request: Request) -> Response:
 
 
 async def tags(request: Request) -> Response:
-    """Every enabled model."""
+    """Every enabled model, and the choices."""
     gateway = _gateway(request)
     known = await _read_allowed(gateway, request)
-    return respond(request, encode({"models": [cards.tag(facts) for facts in known.values()]}))
+    policy = request_head(request.scope).policy
+    choices = list_choices(gateway.catalogue, policy)
+    facts = [*known.values(), *(_choice_facts(choice, known) for choice in choices)]
+    return respond(request, encode({"models": list(map(cards.tag, facts))}))
+
+
+def _choice_facts(choice: Choice, known: Mapping[str, cards.ModelFacts]) -> cards.ModelFacts:
+    """Those of the first model: this is the one that is loaded if none is."""
+    return structs.replace(known[choice.models[0].id], id=choice.name)
 
 
 async def ps(request: Request) -> Response:
@@ -59,7 +70,7 @@ async def show(request: Request) -> Response:
     """One model. Raises InvalidRequest, ModelNotFound and ModelDisabled."""
     gateway = _gateway(request)
     body = await read_object(gateway, request_head(request.scope), request.receive)
-    model = find_model(gateway, request_head(request.scope), read_name(body))
+    model = find_model(gateway, request_head(request.scope), read_name(body)).model
     known = await gateway.facts.read_all(gateway.catalogue)
     return respond(request, encode(cards.show(known[model.id])))
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from sparkd.catalog import Catalogue
+from sparkd.catalog.reading.keys import Keys, read_keys
 from sparkd.catalog.settings import Server, Settings
 from sparkd.errors import CatalogueError, Unauthorized
-from sparkd.gateway.keys import Keys, read_keys
 from tests.gateway.engines import OK, Asked, answering, read_answer, request
 from tests.gateway.gateways import house, run
 
