@@ -7,11 +7,21 @@ from typing import Any
 
 import pytest
 
+from sparkd.catalog import Catalogue
+from sparkd.catalog.key_rules import KeyRules
 from sparkd.catalog.reading.keys import Keys
+from sparkd.catalog.settings import Settings
 from tests.gateway.engines import Answer, request
-from tests.gateway.gateways import House, house, run
+from tests.gateway.gateways import House, catalogue, house, run
 
 KEYS = Keys([("guest", "g"), ("owner", "o")])
+ROLES = Catalogue(
+    path=catalogue().path,
+    settings=Settings(),
+    models=catalogue().models,
+    runtimes={},
+    keys={"guest": KeyRules(name="guest"), "owner": KeyRules(name="owner", role="operate")},
+)
 
 
 async def post(here: House, path: str, body: object = None, key: str = "", method: str = "POST") -> Answer:
@@ -33,7 +43,7 @@ def test_an_unload_of_all_models_spares_held_ones() -> None:
 
 def test_a_hold_from_its_begin_to_its_end() -> None:
     async def test() -> None:
-        async with house(keys=KEYS) as here:
+        async with house(keys=KEYS, models=ROLES) as here:
             body = {"model": "short", "for": "2h", "job": "fine-tuning", "reason": "a run"}
             begun = (await post(here, "/models/hold", body, "o")).json
             assert (begun["model"], begun["owner"], begun["job"]) == ("m", "owner", "fine-tuning")
