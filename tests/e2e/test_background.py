@@ -52,6 +52,17 @@ def test_without_a_utility_model_it_comes_from_the_loaded_model(build: Build) ->
     assert (sparkd.model("big").state, sparkd.model("other").state) == ("ready", "stopped")
 
 
+def test_a_title_for_a_choice_comes_from_its_loaded_model_or_else_from_the_utility_model(
+    build: Build,
+) -> None:
+    sparkd = build(models(), choices={"coding": ["other", "big"]}, clients=CLIENTS, **SIZES)
+    answer = ask_for_title(sparkd.url, "coding")
+    assert (answer.headers["x-sparkd-served-by"], answer.json()["model"]) == ("tiny", "coding")
+    assert sparkd.model("other").state == sparkd.model("big").state == "stopped"
+    assert sparkd.chat("big").status_code == 200
+    assert ask_for_title(sparkd.url, "coding").headers["x-sparkd-served-by"] == "big"
+
+
 def test_a_reload_changes_what_a_key_may_do(build: Build, folder: Path) -> None:
     (folder / "keys").write_text("ann: secret\n")
     server = {"listen": "127.0.0.1:0", "api_key_file": "keys"}
@@ -60,4 +71,4 @@ def test_a_reload_changes_what_a_key_may_do(build: Build, folder: Path) -> None:
     assert [model.id for model in client.models.list()] == ["big"]
     sparkd.catalogue.write_text(sparkd.catalogue.read_text().replace('"big",\n]', '"big",\n    "other",\n]'))
     assert sparkd.sparkctl("reload").returncode == 0
-    assert {model.id for model in client.models.list()} == {"big", "other"}
+    assert [model.id for model in client.models.list()] == ["big", "other", "warm"]

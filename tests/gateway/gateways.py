@@ -7,7 +7,7 @@ import contextlib
 import socket
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import uvloop
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
+from sparkd.catalog.key_rules import KeyRules
 from sparkd.catalog.reading.keys import Keys
 from sparkd.catalog.settings import Settings
 from sparkd.catalog.templates import UNKNOWN_TEMPLATE
@@ -49,7 +50,10 @@ def model(id_: str, **fields: object) -> Model:
 
 
 def catalogue(
-    *models: Model, settings: Settings | None = None, choices: Mapping[str, tuple[str, ...]] | None = None
+    *models: Model,
+    settings: Settings | None = None,
+    choices: Mapping[str, tuple[str, ...]] | None = None,
+    keys: Iterable[KeyRules] = (),
 ) -> Catalogue:
     """A catalogue of these, or of one model `m` with the alias `org/alias`."""
     chosen = models or (model("m", aliases=("org/alias", "short"), context_length=4096),)
@@ -59,6 +63,7 @@ def catalogue(
         models={entry.id: entry for entry in chosen},
         runtimes={},
         choices=choices or {},
+        keys={rules.name: rules for rules in keys},
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -175,5 +176,36 @@ def test_a_key_gets_no_substitute_that_it_may_not_use() -> None:
         async with running(loaded="tiny main", keys=Keys([("small", "k")])) as here:
             await here.ask(chat(extra="x-api-key: k\r\n"))
             assert here.supervisor.asked == ["main"]
+
+    run(test)
+
+
+def test_a_utility_model_that_is_not_on_disk_does_not_serve() -> None:
+    """Nobody knows before the first request, whose title is rejected with the command that downloads the model."""
+
+    async def test() -> None:
+        async with running(loaded="main", startable="tiny") as here:
+            await here.ask(chat())
+            for _ in range(200):
+                await asyncio.sleep(0.005)  # a thread looks at the disk
+                await here.ask(chat())
+                if here.supervisor.asked[-1] == "main":
+                    break
+            assert (here.supervisor.asked[0], here.supervisor.asked[-1]) == ("tiny", "main")
+
+    run(test)
+
+
+def test_a_raw_completion_has_no_substitute() -> None:
+    keys = Keys([("cron", "sk-cron")])
+    body = {"model": "big", "prompt": "<|fim_prefix|>def f("}
+
+    async def test() -> None:
+        async with running(loaded="main tiny", keys=keys) as here:
+            await here.ask(
+                request(json.dumps(body).encode(), "/v1/completions", extra="x-api-key: sk-cron\r\n")
+            )
+            assert here.supervisor.asked == ["big"]
+            assert here.supervisor.claims[0].background
 
     run(test)

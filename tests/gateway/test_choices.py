@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Set
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.key_rules import KeyRules
 from sparkd.catalog.reading.keys import Keys
 from sparkd.catalog.rewriting import Rewriting
-from sparkd.catalog.settings import Server, Settings
+from sparkd.catalog.settings import Queue, Server, Settings
 from tests.gateway.engines import OK, Answer, Asked, answering, request
 from tests.gateway.gateways import catalogue, house, model, run
 from tests.gateway.test_names import form
@@ -310,15 +308,8 @@ def test_operators_load_and_unload_what_would_serve_a_request() -> None:
 
 
 def test_a_key_for_some_models_gets_these_alone_from_a_choice() -> None:
-    rules = {"child": KeyRules(name="child", models=("able", "vectors"))}
-    models = Catalogue(
-        path=Path("models.toml"),
-        settings=Settings(),
-        models={each.id: each for each in MODELS},
-        runtimes={},
-        choices=CHOICES,
-        keys=rules,
-    )
+    rules = KeyRules(name="child", models=("able", "vectors"))
+    models = catalogue(*MODELS, choices=CHOICES, keys=[rules])
     key = "authorization: Bearer secret\r\n"
 
     async def test() -> None:
@@ -343,6 +334,14 @@ def test_a_key_for_some_models_gets_these_alone_from_a_choice() -> None:
                 assert (answer.status, answer.code) == (403, "model_not_allowed")
 
     run(test)
+
+
+def test_a_health_check_of_a_choice_loads_no_model_if_the_owner_wants_that() -> None:
+    settings = Settings(queue=Queue(probes="reject"))
+    probe = chat(max_tokens=1)
+    rejected = send(probe, settings=settings)
+    assert (rejected.answer.status, rejected.model) == (503, None)
+    assert send(probe, {"able"}, settings=settings).model == "able"
 
 
 def test_one_model_alone_is_no_choice_in_the_list() -> None:

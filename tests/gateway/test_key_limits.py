@@ -157,13 +157,13 @@ def test_a_key_uses_and_sees_its_models_only() -> None:
             assert (refused.status, refused.code) == (403, "model_not_allowed")
             assert '"other", "tiny"' in refused.json["error"]["message"]
             listed = (await here.ask(get("/v1/models"))).json["data"]
-            assert [card["id"] for card in listed] == ["tiny", "other"]
+            assert [card["id"] for card in listed] == ["tiny", "other", "warm"]
             tags = (await here.ask(get("/api/tags"))).json["models"]
-            assert [card["model"].partition(":")[0] for card in tags] == ["tiny", "other"]
+            assert [card["model"].partition(":")[0] for card in tags] == ["tiny", "other", "warm"]
             for path in ("/v1/models/big", "/v1/big/models", "/v1/big/health"):
                 assert (await here.ask(get(path))).status == 403
             everything = (await here.ask(get("/v1/models", "k1"))).json["data"]
-            assert len(everything) == 3
+            assert [card["id"] for card in everything] == ["big", "tiny", "other", "warm"]
 
     run(test)
 

@@ -59,7 +59,7 @@ class Generation:
             await gateway.forwarding(prepared, scope["extensions"].pop(EXTENSION)).run()
         except ClientDisconnected:
             return
-        if translated.keep_alive == 0:
+        if translated.keep_alive == 0 and gateway.access.may_operate(request):
             await _unload_if_idle(gateway, prepared.model)
 
     def _translate(self, found: Found, body: dict[str, Any]) -> TranslatedRequest:
@@ -118,9 +118,10 @@ def _prepare_for(
 
 
 async def _load(gateway: Gateway, model: Model, translated: TranslatedRequest, request: Request) -> Response:
-    """Load or unload the model, for a request without a prompt."""
+    """Load or unload the model, for a request without a prompt. Raises Refusal, KeyLimitReached, OperatorRequired."""
     is_unload = translated.keep_alive == 0
     if is_unload:
+        gateway.access.require_operator(request_head(request.scope))
         await _unload_if_idle(gateway, model)
     else:
         await run_while_connected(

@@ -35,10 +35,11 @@ SILENCE: Final = 10.0
 async def pull(request: Request) -> Response:
     """Answer once the model is on disk, or with a line for each step. The download outlives the client.
 
-    Raises InvalidRequest, ModelNotFound, ModelDisabled and Refusal.
+    Raises OperatorRequired, InvalidRequest, ModelNotFound, ModelDisabled and Refusal.
     """
     gateway: Gateway = request.app.state.gateway
     head = request_head(request.scope)
+    gateway.access.require_operator(head)
     body = await read_object(gateway, head, request.receive)
     model = find_model(gateway, head, read_name(body)).model
     head.model = model.id
