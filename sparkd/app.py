@@ -35,6 +35,7 @@ from sparkd.supervising.starting import EngineStarter
 from sparkd.supervising.supervisor import Supervisor
 from sparkd.supervising.tasks import Tasks
 from sparkd.supervising.template_facts import TemplateFacts
+from sparkd.supervising.timetable import Timetable
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ class App(Struct, frozen=True):
     succession: Succession
     replacement: Replacement
     control: Starlette
+    timetable: Timetable
 
 
 def build_app(
@@ -123,7 +125,8 @@ def build_app(
     )
     succession, replacement = Succession(supervisor, scheduler, learning), Replacement(catalogue)
     control = create_control_app(supervisor, reloader, replacement)
-    return App(supervisor, gateway, reloader, succession, replacement, control)
+    timetable = Timetable(lambda: supervisor.catalogue, supervisor.lease, tasks)
+    return App(supervisor, gateway, reloader, succession, replacement, control, timetable)
 
 
 def _has_room_for_launcher(scheduler: Scheduler, watch: MemoryWatch) -> bool:

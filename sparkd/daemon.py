@@ -162,7 +162,7 @@ class _Daemon:
         self._supervisor = app.supervisor
         self._succession = app.succession
         self._replacement = app.replacement
-        self._reloader = app.reloader
+        self._reloader, self._timetable = app.reloader, app.timetable
         self._reloads: set[asyncio.Task[None]] = set()
         self._listeners = listeners
         self._lock = lock
@@ -178,9 +178,9 @@ class _Daemon:
         loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
         unblock_signals()
         tasks, resources = self._supervisor.tasks, self._supervisor.resources
-        memory_watch = asyncio.create_task(resources.watch_memory(), name="memory watch")
-        launcher_watch = asyncio.create_task(resources.watch_launchers(), name="launcher watch")
-        for watch in (memory_watch, launcher_watch):
+        works = (resources.watch_memory(), resources.watch_launchers(), self._timetable.run())
+        watches = [asyncio.create_task(work, name=work.__qualname__) for work in works]
+        for watch in watches:
             tasks.watch(watch)
         await self._open()
         self._supervisor.begin_preloading()
@@ -193,8 +193,8 @@ class _Daemon:
         await self._close()
         heartbeat.cancel()
         self._systemd.close()
-        memory_watch.cancel()
-        launcher_watch.cancel()
+        for watch in watches:
+            watch.cancel()
         if tasks.failure.done():
             tasks.failure.result()
 

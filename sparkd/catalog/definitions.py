@@ -52,6 +52,7 @@ NO_RESTART_FIELDS = frozenset(
         "heartbeat",
         "priority",
         "preload",
+        "load_at",
         "rewriting",
         "pinned",
         "idle_timeout",
@@ -162,6 +163,13 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "that it needs has become free. It never evicts another model for that."
         ),
     ] = False
+    load_at: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Times of day, in local time, at which the model is loaded as if a request of low priority "
+            'named it: `"07:00"`, `"Mon-Fri 18:30"`, `"Sat,Sun 9:00"`.'
+        ),
+    ] = ()
     priority: Annotated[
         Priority,
         Meta(

@@ -17,6 +17,7 @@ from sparkd.catalog.names import (
 )
 from sparkd.catalog.nearest import did_you_mean
 from sparkd.catalog.reading.drafts import Draft
+from sparkd.catalog.times_of_day import parse_time_of_day
 
 Check = Callable[[Draft], Iterator[str]]
 
@@ -92,6 +93,16 @@ def _check_clients(draft: Draft) -> Iterator[str]:
         if limits.output is not None and context is not None and limits.output >= context:
             text = f"expected less than the context ({context}), because the prompt needs some of it"
             yield draft.report_key(text, limits.output, "clients", client, "output")
+
+
+def _check_times(draft: Draft) -> Iterator[str]:
+    for text in draft.model.load_at:
+        try:
+            parse_time_of_day(text)
+        except ValueError:
+            yield draft.report_key(
+                'expected a time of day, such as "07:00" or "Mon-Fri 18:30"', text, "load_at"
+            )
 
 
 def _check_engine(draft: Draft) -> Iterator[str]:
@@ -189,6 +200,7 @@ MODEL_CHECKS: tuple[Check, ...] = (
     _check_rewritten_fields,
     _check_status,
     _check_clients,
+    _check_times,
     _check_engine,
     _check_source,
     _check_revision,
