@@ -118,6 +118,13 @@ class Queue(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "place back. 0 turns this off."
         ),
     ] = 90.0
+    max_hold: Annotated[
+        Seconds,
+        Meta(
+            description="The longest time that a hold may keep a model loaded (`sparkctl hold`, `POST /models/hold`). "
+            "0: no holds."
+        ),
+    ] = 86400.0
 
 
 class Memory(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 
+from sparkd.catalog.durations import duration_seconds, seconds_until
 from sparkd.catalog.quantities import LARGEST_SIZE
 from sparkd.catalog.sizes import likely_size, parse_size
 
@@ -51,3 +53,19 @@ def parse_count(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
     return int(text)
+
+
+def parse_duration(text: str) -> float:
+    """Seconds, such as "2h" or "90m". Raises ArgumentTypeError."""
+    seconds = duration_seconds(text)
+    if seconds is None or seconds <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration such as 2h, 90m or 1h30m")
+    return seconds
+
+
+def parse_until(text: str) -> float:
+    """Seconds from now to a time such as "18:00". Raises ArgumentTypeError."""
+    seconds = seconds_until(text, datetime.datetime.now().astimezone())
+    if seconds is None or seconds <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time to come, such as 18:00 or 2026-12-24T18:00")
+    return seconds

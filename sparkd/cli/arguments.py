@@ -12,10 +12,12 @@ from sparkd import __version__
 from sparkd.cli import exit_codes
 from sparkd.cli.argument_types import (
     parse_count,
+    parse_duration,
     parse_port,
     parse_seconds,
     parse_size_argument,
     parse_tokens,
+    parse_until,
 )
 from sparkd.cli.output.messages import print_error
 from sparkd.clients.names import PURPOSES
@@ -71,6 +73,7 @@ def create_sparkctl_parser() -> argparse.ArgumentParser:
     _add_model_argument(_define_command(commands, "plan", "show what a request for a model would do now"))
     _add_model_argument(_define_command(commands, "load", "load a model and wait until it is ready"))
     _add_model_argument(_define_command(commands, "stop", "let a model finish its responses, then stop it"))
+    _define_hold_commands(commands)
     _add_model_argument(_define_command(commands, "retry", "allow a failed model to start again at once"))
     _define_logs(_define_command(commands, "logs", "print the output of a model's engine"))
     _define_add(
@@ -115,6 +118,24 @@ def create_sparkctl_parser() -> argparse.ArgumentParser:
         )
     )
     return parser
+
+
+def _define_hold_commands(commands: argparse._SubParsersAction[_Parser]) -> None:
+    """Commands for holds."""
+    hold = _define_command(commands, "hold", "load a model and keep it loaded for a time")
+    _add_model_argument(hold)
+    time = hold.add_mutually_exclusive_group(required=True)
+    time.add_argument(
+        "--for", dest="seconds", type=parse_duration, metavar="TIME", help="how long, such as 2h or 90m"
+    )
+    time.add_argument(
+        "--until", dest="seconds", type=parse_until, metavar="TIME", help="until when, such as 18:00"
+    )
+    hold.add_argument("--job", default="", metavar="TEXT", help="what the model is needed for")
+    hold.add_argument("--reason", default="", metavar="TEXT", help="why others must wait; they read it")
+    _define_command(commands, "holds", "list the holds: who keeps which model loaded, until when and why")
+    release = _define_command(commands, "release", "end a hold")
+    release.add_argument("hold", metavar="HOLD", help="id of a hold, see `sparkctl holds`")
 
 
 def _define_disk_commands(commands: argparse._SubParsersAction[_Parser]) -> None:

@@ -36,6 +36,6 @@ def exit_code_for(error: SparkdError) -> int:
     # 503 to a client, which may retry; but here the command has failed.
     if error.code in ("model_failed", "download_failed"):
         return FAILED
-    if error.code == "model_in_use":
+    if error.code in ("model_in_use", "model_held"):
         return TRY_LATER
     return {403: FORBIDDEN, 404: NOT_FOUND, 429: TRY_LATER, 503: TRY_LATER}.get(error.status, FAILED)

@@ -10,6 +10,9 @@
     GET  /files                                 what is on disk
     POST /models/{model}/load                   responds once it is ready
     POST /models/{model}/stop                   responds once it is stopped
+    POST /models/{model}/hold                   keeps it loaded for a time
+    GET  /holds                                 all holds
+    DELETE /holds/{id}                          ends one
     POST /models/{model}/retry                  ends backoff and quarantine
     GET  /models/{model}/logs?lines=&follow=    text, one line each
 
@@ -30,6 +33,7 @@ from starlette.routing import Route
 
 from sparkd.catalog.definitions import Model
 from sparkd.control.errors import EXCEPTION_HANDLERS
+from sparkd.control.holds import hold_routes
 from sparkd.control.interfaces import Reloader, Replacer, SupervisorInterface
 from sparkd.control.logs import LogEndpoint
 from sparkd.control.prerequisites import find_missing_prerequisites
@@ -56,6 +60,7 @@ def create_control_app(
             Route("/models/{model:path}/load", control.load, methods=["POST"]),
             Route("/models/{model:path}/stop", control.stop, methods=["POST"]),
             Route("/models/{model:path}/retry", control.retry, methods=["POST"]),
+            *hold_routes(supervisor),
             Route("/models/{model:path}/plan", control.plan, methods=["GET"]),
             Route("/models/{model:path}/logs", LogEndpoint(supervisor), methods=["GET"]),
             Route("/models/{model:path}", control.model),

@@ -18,6 +18,7 @@ import msgspec
 from sparkd.catalog.reading.locations import catalogue_path, run_folder
 from sparkd.errors import CatalogueError, ControlForbidden, DaemonError, DaemonUnreachable
 from sparkd.hub.files import ModelFiles, RemovalResult
+from sparkd.scheduling.hold import HoldRequest, HoldStatus
 from sparkd.scheduling.plan import Plan
 from sparkd.scheduling.status import ModelStatus, Reload, Status
 from sparkd.service.unix_sockets import control_socket, socket_address
@@ -129,6 +130,18 @@ class ControlClient:
         """End the model's backoff or quarantine."""
         return self._request("POST", f"{_model_path(name)}/retry", ModelStatus)
 
+    def hold(self, name: str, request: HoldRequest) -> HoldStatus:
+        """Keep the model loaded for a time; begins to load it."""
+        return self._request("POST", f"{_model_path(name)}/hold", HoldStatus, body=request)
+
+    def holds(self) -> list[HoldStatus]:
+        """All holds."""
+        return self._request("GET", "/holds", list[HoldStatus])
+
+    def release(self, hold_id: str) -> HoldStatus:
+        """End a hold; returns it as it was."""
+        return self._request("DELETE", f"/holds/{quote(hold_id, safe='')}", HoldStatus)
+
     def logs(self, name: str, *, lines: int = 200, follow: bool = False) -> Generator[str, None, None]:
         """The last `lines` of the model's log; with `follow`, also each new line until its process ends."""
         query = {"lines": str(lines), "follow": "1" if follow else "0"}
@@ -146,10 +159,19 @@ class ControlClient:
                 raise self._parse_error(response)
             yield from _split_lines(response)
 
-    def _request(self, method: str, path: str, response_type: type[T], *, wait_forever: bool = False) -> T:
+    def _request(
+        self,
+        method: str,
+        path: str,
+        response_type: type[T],
+        *,
+        wait_forever: bool = False,
+        body: HoldRequest | None = None,
+    ) -> T:
+        content = msgspec.json.encode(body) if body else None
         with self._translate_errors():
             response = self._http.request(
-                method, path, timeout=self._build_timeout(wait_forever=wait_forever)
+                method, path, content=content, timeout=self._build_timeout(wait_forever=wait_forever)
             )
         if response.status_code != 200:
             raise self._parse_error(response)

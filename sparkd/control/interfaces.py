@@ -7,6 +7,7 @@ from typing import Protocol
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
 from sparkd.processes.log import Log
+from sparkd.scheduling.hold import Holds
 from sparkd.scheduling.plan import Plan
 from sparkd.scheduling.status import Reload, Status
 from sparkd.supervising.downloads import Downloads
@@ -25,6 +26,11 @@ class SupervisorInterface(Protocol):
         """Downloads and files on disk."""
         ...
 
+    @property
+    def holds(self) -> Holds:
+        """Keeps models loaded."""
+        ...
+
     def status(self) -> Status:
         """The current status."""
         ...
@@ -38,7 +44,7 @@ class SupervisorInterface(Protocol):
         ...
 
     async def stop(self, model: Model) -> None:
-        """Let the model finish its responses, then stop it; returns once it is stopped."""
+        """Let the model finish its responses, then stop it; returns once it is stopped. Raises HoldConflict."""
         ...
 
     def retry(self, model: Model) -> None:

@@ -36,9 +36,11 @@
     │   ├── PathForbidden       403
     │   ├── ModelNotFound       404
     │   ├── LogNotFound         404
+    │   ├── HoldNotFound        404
     │   ├── PathNotFound        404
     │   ├── MethodNotAllowed    405
     │   ├── RequestTimeout      408
+    │   ├── HoldConflict        409  a hold is in the way of another hold, or of the end of its model
     │   ├── FilesInUse          409  the files of a running model cannot be removed
     │   ├── ModelPinned         409  a pinned model is not unloaded by a request
     │   ├── BodyTooLarge        413
@@ -52,6 +54,7 @@
     │   ├── KeyLimitReached     429  the API key has too many requests
     │   ├── WaitTimeout         503  the model was not ready within `max_wait`
     │   ├── BackgroundPutOff    503  a background request would have had to evict a model
+    │   ├── ModelHeld           503  the model does not fit beside one that somebody holds
     │   ├── ModelStopped        503  an operator stopped the model while the request waited
     │   ├── ModelFailed         503  the model's process failed and is in backoff or quarantine
     │   ├── ModelNotLoaded      503  a request that does not load it needs it
@@ -75,6 +78,7 @@ from sparkd.errors.files import (
     FilesMissing,
     ModelDownloading,
 )
+from sparkd.errors.holds import HoldConflict, HoldNotFound, ModelHeld
 from sparkd.errors.operations import (
     AlreadyRunning,
     CatalogueError,
@@ -159,6 +163,8 @@ __all__ = [
     "FilesMissing",
     "HandoverError",
     "HeadersTooLarge",
+    "HoldConflict",
+    "HoldNotFound",
     "Holder",
     "ImagesNotSupported",
     "InsufficientMemory",
@@ -174,6 +180,7 @@ __all__ = [
     "ModelDisabled",
     "ModelDownloading",
     "ModelFailed",
+    "ModelHeld",
     "ModelNotAdded",
     "ModelNotAllowed",
     "ModelNotFound",

@@ -27,6 +27,7 @@ from sparkd.gateway.endpoints import Forward, KeyRequired, Model, Models, Models
 from sparkd.gateway.error_responses import EXCEPTION_HANDLERS
 from sparkd.gateway.forwarding import Forwarding
 from sparkd.gateway.heartbeats.silence import SilenceWatch
+from sparkd.gateway.holding import holding_routes
 from sparkd.gateway.key_limits import KeyLimits
 from sparkd.gateway.key_policies import make_policies
 from sparkd.gateway.model_list import ModelList
@@ -69,6 +70,7 @@ def _routes() -> list[BaseRoute]:
                 Route("/v1", Overview),
                 *(Route(path, Version) for path in ("/version", "/v1/version")),
                 *(Route(f"/v1/{{name:path}}/{end}", ModelHealth) for end in ("health", "ping")),
+                *holding_routes(),  # /models/hold, /models/holds
                 *operator_routes(),  # /models/load, /models/unload, …; before the names below /v1/models
                 Route("/v1/models", Models),  # the catalogue
                 Route("/v1/models/{name:path}", Model),

@@ -54,40 +54,40 @@ async def load(request: Request) -> Response:
 
     LM Studio's path, and `wait` in the body, have it wait until the model is ready.
     """
-    gateway, fields = await _read(request)
-    model, head = _find(gateway, fields), request_head(request.scope)
+    gateway, fields = await read_fields(request)
+    model, head = find_model(gateway, fields), request_head(request.scope)
     claim = structs.replace(head.claim(model), keep_alive=read_keep_alive(fields))
     is_lm_studio = head.raw_path.startswith(b"/api/v1/")
     if not (_read_flag(fields, "wait") or is_lm_studio):
         gateway.host.begin_load(model, claim)
-        return _respond(request, _result(gateway, model))
+        return respond_json(request, _result(gateway, model))
     began = time.monotonic()
     await _wait_until_loaded(gateway, model, claim, request)
     if not is_lm_studio:
-        return _respond(request, _result(gateway, model))
+        return respond_json(request, _result(gateway, model))
     seconds = round(time.monotonic() - began, 3)
     loaded = {"type": "llm", "instance_id": model.id, "load_time_seconds": seconds, "status": "loaded"}
-    return _respond(request, loaded)
+    return respond_json(request, loaded)
 
 
 async def unload(request: Request) -> Response:
     """Unload the model that the body names, all of them if llama-swap's path names none."""
-    gateway, fields = await _read(request)
+    gateway, fields = await read_fields(request)
     if not _name(fields) and request.url.path == "/api/models/unload":
         return _unload_all(gateway, request)
-    model = _find(gateway, fields)
-    return _respond(request, {**_unload(gateway, model), "instance_id": model.id})
+    model = find_model(gateway, fields)
+    return respond_json(request, {**_unload(gateway, model), "instance_id": model.id})
 
 
 async def unload_named(request: Request) -> Response:
     """Unload the model that the path names."""
     gateway = _gateway(request.scope)
     gateway.access.require_operator(request_head(request.scope))
-    return _respond(request, _unload(gateway, _resolve(gateway, request.path_params["name"])))
+    return respond_json(request, _unload(gateway, _resolve(gateway, request.path_params["name"])))
 
 
 async def unload_all(request: Request) -> Response:
-    """Unload every model that is not pinned."""
+    """Unload every model that is neither pinned nor held."""
     gateway = _gateway(request.scope)
     gateway.access.require_operator(request_head(request.scope))
     return _unload_all(gateway, request)
@@ -98,22 +98,23 @@ async def running(request: Request) -> Response:
     gateway = _gateway(request.scope)
     states = ((model.id, gateway.residency(model)) for model in gateway.catalogue.models.values())
     names = {"loading": "starting", "loaded": "ready"}
-    return _respond(
+    return respond_json(
         request, {"running": [{"model": id_, "state": names[at]} for id_, at in states if at in names]}
     )
 
 
 def _unload_all(gateway: Gateway, request: Request) -> Response:
+    held = {hold.model for hold in gateway.host.holds.all()}
     unloaded = [
         _unload(gateway, model)
         for model in gateway.catalogue.models.values()
-        if gateway.residency(model) != "unloaded" and not model.pinned
+        if gateway.residency(model) != "unloaded" and not model.pinned and model.id not in held
     ]
-    return _respond(request, {"success": True, "models": unloaded})
+    return respond_json(request, {"success": True, "models": unloaded})
 
 
 def _unload(gateway: Gateway, model: Model) -> dict[str, Any]:
-    """Unload one model; say what was done. Raises ModelPinned."""
+    """Unload one model; say what was done. Raises ModelPinned and HoldConflict."""
     if model.pinned:
         raise ModelPinned(
             f'Model "{model.id}" is pinned, so no request unloads it. Run `sparkctl stop {model.id}`, or remove '
@@ -145,7 +146,7 @@ async def _wait_until_loaded(gateway: Gateway, model: Model, claim: Claim, reque
         lease.release()
 
 
-async def _read(request: Request) -> tuple[Gateway, dict[str, msgspec.Raw]]:
+async def read_fields(request: Request) -> tuple[Gateway, dict[str, msgspec.Raw]]:
     """Check that the client may operate, then read the body. Raises OperatorRequired and InvalidRequest."""
     gateway, head = _gateway(request.scope), request_head(request.scope)
     gateway.access.require_operator(head)
@@ -155,7 +156,8 @@ async def _read(request: Request) -> tuple[Gateway, dict[str, msgspec.Raw]]:
     return gateway, dict(JsonBody.parse(data, keep_payloads=True).fields) if data else {}
 
 
-def _find(gateway: Gateway, fields: dict[str, msgspec.Raw]) -> Model:
+def find_model(gateway: Gateway, fields: dict[str, msgspec.Raw]) -> Model:
+    """The model that a body names. Raises InvalidRequest, ModelNotFound and ModelDisabled."""
     name = _name(fields)
     if not name:
         raise InvalidRequest('The body names no model. Send `{"model": "…"}`.', param="model")
@@ -184,7 +186,8 @@ def _read_flag(fields: dict[str, msgspec.Raw], name: str) -> bool:
     return value
 
 
-def _respond(request: Request, content: object) -> Response:
+def respond_json(request: Request, content: object) -> Response:
+    """A response with a JSON document."""
     return respond(request, msgspec.json.encode(content))
 
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from sparkd.scheduling import refusals
 from sparkd.scheduling.evictions import choose_evictions, fits
-from sparkd.scheduling.launches import Launches
+from sparkd.scheduling.holding import HoldPolicy
 from sparkd.scheduling.ledger import Entry
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.residency import RELEASE_TIME, Demand, eviction_time, load_time
 
 
-class BackgroundPolicy(Launches):
+class BackgroundPolicy(HoldPolicy):
     """Decides about what nobody waits for in the queue. PreloadPolicy, its subclass, adds models without requests."""
 
     _demand: Demand
@@ -47,7 +47,7 @@ class BackgroundPolicy(Launches):
         is_wanted = (
             starting.waiting_weight or self._ledger.places.kept_until(starting.model.id, now) is not None
         )
-        if is_wanted or starting.model.pinned:
+        if is_wanted or starting.model.pinned or starting.holds:
             return False
         others = [each for each in self._ledger.residents() if each is not starting]
         if starting.waiting or starting.is_preload:

@@ -15,6 +15,7 @@ def next_deadline(ledger: Ledger, now: float) -> float:
     An overdue deadline waits for an event, not for the clock: a drained model waits for another model's start.
     """
     deadlines = [_entry_deadline(entry) for entry in ledger.active.values()]
+    deadlines += [hold.ends for hold in ledger.holds.values()]
     if ledger.queue:
         deadlines.append(next(iter(ledger.queue.values())).deadline)
         deadlines += _eviction_times(ledger, now)
@@ -24,7 +25,7 @@ def next_deadline(ledger: Ledger, now: float) -> float:
 
 def idle_deadline(entry: Entry) -> float:
     """When the entry's model is stopped for idleness."""
-    if not entry.is_idle or entry.model.pinned:
+    if not entry.is_idle or entry.model.pinned or entry.holds:
         return NEVER
     if entry.idle_timeout is not None:
         return entry.last_used + entry.idle_timeout

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
+from sparkd.scheduling.hold import Hold
 from sparkd.scheduling.ledger import Entry
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.memory import Budget
@@ -31,7 +32,12 @@ def fits(candidate: Entry, residents: Sequence[Entry], budget: Budget) -> bool:
 
 
 def choose_evictions(
-    candidate: Entry, residents: Sequence[Entry], budget: Budget, now: float
+    candidate: Entry,
+    residents: Sequence[Entry],
+    budget: Budget,
+    now: float,
+    *,
+    without_holds: Container[str] = (),
 ) -> list[Entry] | None:
     """Return the models to evict so that the candidate fits when all leaving models have left; None if nothing helps.
 
@@ -42,7 +48,7 @@ def choose_evictions(
     if fits(candidate, staying, budget):
         return []
     evictable = sorted(
-        (entry for entry in staying if _may_evict(candidate, entry)),
+        (entry for entry in staying if _may_evict(candidate, entry, without_holds)),
         key=lambda entry: (not entry.is_idle, (entry.last_used - now) / (load_time(entry) + RELEASE_TIME)),
     )
     chosen: list[Entry] = []
@@ -50,6 +56,24 @@ def choose_evictions(
         chosen.append(victim)
         if fits(candidate, _exclude(staying, chosen), budget):
             return _drop_unneeded(candidate, staying, chosen, budget)
+    return None
+
+
+def find_blocking_hold(
+    candidate: Entry, residents: Sequence[Entry], budget: Budget, now: float
+) -> Hold | None:
+    """The hold at whose end the candidate may be launched; None if no hold is in its way, or not only holds are."""
+    held = sorted(
+        (entry for entry in residents if entry.holds),
+        key=lambda entry: max(hold.ends for hold in entry.holds),
+    )
+    if not held or choose_evictions(candidate, residents, budget, now) is not None:
+        return None
+    ended: list[str] = []
+    for entry in held:
+        ended.append(entry.model.id)
+        if choose_evictions(candidate, residents, budget, now, without_holds=ended) is not None:
+            return max(entry.holds, key=lambda hold: hold.ends)
     return None
 
 
@@ -69,8 +93,10 @@ def _exclude(entries: Sequence[Entry], excluded: Sequence[Entry]) -> list[Entry]
     return [entry for entry in entries if entry not in excluded]
 
 
-def _may_evict(candidate: Entry, resident: Entry) -> bool:
+def _may_evict(candidate: Entry, resident: Entry, without_holds: Container[str]) -> bool:
     if resident.state is not State.READY or resident.model.pinned:
+        return False
+    if resident.holds and resident.model.id not in without_holds:
         return False
     if candidate.model.lifecycle == "exclusive":
         return True

@@ -12,7 +12,7 @@ from sparkd.scheduling.steps import PREPARE_MEMORY, PREPARED_MEMORY, SchedulingS
 
 
 class Launches(SchedulingSteps):
-    """Launches and prepares a model that is next. BackgroundPolicy, its subclass, adds what nobody waits for."""
+    """Launches and prepares a model that is next. HoldPolicy, its subclass, adds holds."""
 
     def _launch_if_possible(self, entry: Entry, now: float) -> bool:
         residents = list(self._ledger.residents())

@@ -10,6 +10,7 @@ from msgspec import Struct, field, structs
 
 from sparkd.catalog.definitions import Model
 from sparkd.scheduling.claim import PLAIN_CLAIM, Claim
+from sparkd.scheduling.hold import Hold
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.memory import Basis
 from sparkd.scheduling.places import Places
@@ -39,6 +40,7 @@ class Entry(Struct, eq=False):
     operator unloaded it, and it is not loaded again without a request. `is_preload`: this run began without a request.
     `arrivals` is the sum of the times when the waiting requests arrived, each times its weight.
     `load_time`, `answer_time` and `stop_time` are what its last load, its requests and its last end took; 0 if unknown.
+    `holds` keep it loaded.
     """
 
     model: Model
@@ -67,6 +69,7 @@ class Entry(Struct, eq=False):
     idle_timeout: float | None = None
     is_dismissed: bool = False
     is_preload: bool = False
+    holds: tuple[Hold, ...] = ()
     waiting_weight: float = 0.0
     leased_weight: float = 0.0
     arrivals: float = 0.0
@@ -172,6 +175,7 @@ class Ledger:
         self.inactive: dict[str, Entry] = {}
         self.queue: OrderedDict[int, Ticket] = OrderedDict()
         self.leases: dict[int, tuple[Entry, int, float]] = {}
+        self.holds: dict[str, Hold] = {}
         self.preparation: Preparation | None = None
 
     def copy(self) -> Ledger:

@@ -10,6 +10,7 @@ from sparkd.catalog.definitions import Model
 from sparkd.catalog.settings import Settings
 from sparkd.scheduling import refusals
 from sparkd.scheduling.actions import Action
+from sparkd.scheduling.holding import check_not_held
 from sparkd.scheduling.ledger import NEVER, Entry, Ledger
 from sparkd.scheduling.lifecycle import Event, State
 from sparkd.scheduling.memory import Budget, Footprint
@@ -17,7 +18,7 @@ from sparkd.scheduling.run_events import RunEvents
 
 
 class OwnerEvents(RunEvents):
-    """Records what the owner does, and has the models. Scheduler, its subclass, adds requests and replacement."""
+    """Records what the owner does, and has the models. HoldEvents, its subclass, adds holds."""
 
     def __init__(
         self,
@@ -51,8 +52,9 @@ class OwnerEvents(RunEvents):
         return self._decide(now)
 
     def on_stop(self, model_id: str, now: float) -> list[Action]:
-        """The operator stops the model: refuse waiting requests and drain the others."""
+        """The operator stops the model: refuse waiting requests and drain the others. Raises HoldConflict."""
         entry = self._find_or_add_entry(model_id)
+        check_not_held(entry, now)
         entry.is_dismissed = True
         self._refuse_waiting(entry, lambda: refusals.model_stopped_error(entry))
         self._evict(entry, now, "the operator stopped it", urgent=True)
@@ -60,8 +62,9 @@ class OwnerEvents(RunEvents):
 
     def on_unload(self, model_id: str, now: float) -> list[Action]:
         """An operator needs the model no longer: it ends at once if no request uses it or waits for it, otherwise after
-        the last of these."""
+        the last of these. Raises HoldConflict."""
         entry = self._find_or_add_entry(model_id)
+        check_not_held(entry, now)
         entry.is_dismissed, entry.idle_timeout = True, 0.0
         if not (entry.leases or entry.waiting):
             self._evict(entry, now, "an operator unloaded it")
@@ -133,7 +136,13 @@ class OwnerEvents(RunEvents):
         self._refuse_waiting(entry, lambda: refusals.model_withdrawn_error(entry))
         self._evict(entry, now, "it was removed from the catalogue or disabled")
         self._clear_failures(entry, now)
+        for hold in entry.holds:
+            self._end_hold(hold)
         self._ledger.inactive.pop(entry.model.id, None)
+
+    def entry(self, model_id: str) -> Entry | None:
+        """The model's entry, None before its first request. Do not change it."""
+        return self._ledger.active.get(model_id) or self._ledger.inactive.get(model_id)
 
     def _find_or_add_entry(self, model_id: str) -> Entry:
         ledger = self._ledger

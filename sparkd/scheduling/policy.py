@@ -42,6 +42,7 @@ class SchedulingPolicy(PreloadPolicy):
             ):  # otherwise a rival may need the memory of this model, which is idle now, or wait for it longer
                 self.deadline = min(self.deadline, idle_deadline(touched))
                 return self._take_actions()
+        self._end_expired_holds(now)
         self._refuse_expired(now)
         for entry in list(self._ledger.active.values()):
             self._advance(entry, now)
@@ -117,7 +118,7 @@ class SchedulingPolicy(PreloadPolicy):
 
         Return the models that are next in their lanes and must wait.
         """
-        waiting = self._ledger.waiting_models()
+        waiting = self._leave_out_blocked(self._ledger.waiting_models(), now)
         self._demand = measure_demand(waiting, self._ledger.max_wait)
         ahead: dict[bool, Entry] = {}
         heads: list[Entry] = []

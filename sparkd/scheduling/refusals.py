@@ -11,14 +11,19 @@ from sparkd.errors import (
     InsufficientMemory,
     ModelBusy,
     ModelFailed,
+    ModelHeld,
     ModelStopped,
     QueueFull,
     ShuttingDown,
     WaitTimeout,
 )
+from sparkd.scheduling.hold import Hold
 from sparkd.scheduling.ledger import NEVER, Entry
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.memory import Budget
+
+LONGEST_HOLD_RETRY = 60.0
+"""Seconds after which a request that a hold blocks should be retried at the latest: the hold may end early."""
 
 UPGRADE_RETRY = 2.0
 """Seconds after which a sparkd that replaces itself accepts requests again."""
@@ -48,7 +53,7 @@ def _describe_holder(entry: Entry, now: float) -> Holder:
     model = entry.model
     uptime = now - (entry.ready_at if entry.ready_at is not None else entry.since)
     idle = 0.0 if entry.leases or entry.ready_at is None else now - entry.last_used
-    stops = model.idle_timeout > 0 and not model.pinned
+    stops = model.idle_timeout > 0 and not (model.pinned or entry.holds)
     residency = model.min_residency or 0.0
     return Holder(
         model=model.id,
@@ -85,6 +90,15 @@ def background_error(entry: Entry, residents: Sequence[Entry]) -> BackgroundPutO
         f'Model "{entry.model.id}" is not loaded{in_use}. '
         "A background request loads a model only into free memory. Retry later, or name a model that is loaded.",
         retry_after=BACKGROUND_RETRY,
+    )
+
+
+def held_error(entry: Entry, hold: Hold, now: float) -> ModelHeld:
+    """Refuse because a hold on another model lasts longer than the request may wait."""
+    return ModelHeld(
+        f'Model "{entry.model.id}" cannot start: it does not fit beside "{hold.model}", which is '
+        f"{hold.describe(now)}. Wait for the end of the hold, or use a model that fits beside it.",
+        retry_after=min(LONGEST_HOLD_RETRY, max(1.0, hold.ends - now)),
     )
 
 

@@ -4,8 +4,9 @@ Every `on_*` records the event in the ledger and ends in `_decide`, which makes 
 the ledger; `on_tick` compares them with `now`. `deadline` is the latest time of the next tick. It may be too early: the
 tick then does nothing and sets the next one.
 
-Requests and sparkd's own end are here, events of runs and of memory in run_events.py, and what the owner does in
-owner_events.py. The policy is in policy.py, and the steps that decisions consist of are in steps.py.
+Requests and sparkd's own end are here, events of runs and of memory in run_events.py, what the owner does in
+owner_events.py, and holds in hold_events.py. The policy is in policy.py, and the steps that decisions consist of are
+in steps.py.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ from sparkd.scheduling.actions import Action
 from sparkd.scheduling.claim import PLAIN_CLAIM, Claim
 from sparkd.scheduling.evictions import choose_evictions
 from sparkd.scheduling.guard import MemoryGuard
+from sparkd.scheduling.hold_events import HoldEvents
 from sparkd.scheduling.ledger import Entry
 from sparkd.scheduling.lifecycle import Event, State
-from sparkd.scheduling.owner_events import OwnerEvents
 from sparkd.scheduling.places import PlaceSnapshot
 from sparkd.scheduling.snapshot import TRANSFERABLE_STATES, EntrySnapshot, restore_entry, snapshot_entries
 from sparkd.scheduling.ticket import Ticket
 
 
-class Scheduler(OwnerEvents):
+class Scheduler(HoldEvents):
     """Decides for all models. `now` is always in seconds of the caller's monotonic clock."""
 
     def on_request(self, model_id: str, now: float, claim: Claim = PLAIN_CLAIM) -> tuple[int, list[Action]]:
@@ -138,10 +139,6 @@ class Scheduler(OwnerEvents):
     def entries(self) -> Iterable[Entry]:
         """The entries of all active models. Do not change them."""
         return self._ledger.active.values()
-
-    def entry(self, model_id: str) -> Entry | None:
-        """The model's entry, None before its first request. Do not change it."""
-        return self._ledger.active.get(model_id) or self._ledger.inactive.get(model_id)
 
     def models_in_turn(self) -> list[Entry]:
         """The stopped models that requests wait for, in the order in which they are loaded. Do not change them."""

@@ -14,6 +14,7 @@ from sparkd.catalog.definitions import Lifecycle
 from sparkd.catalog.settings import OnBusy
 from sparkd.scheduling.deadlines import idle_deadline
 from sparkd.scheduling.forecast import Forecast
+from sparkd.scheduling.hold import HoldStatus
 from sparkd.scheduling.ledger import NEVER, Entry
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.memory import Basis
@@ -110,7 +111,7 @@ class ModelStatus(Struct, frozen=True, kw_only=True):
     `download_seconds_left` is the rest of that. `start` is "warm" if its process was forked from a launcher, otherwise
     "cold"; see `cold_reason`. `cause` is why its last process failed, `retry_after` the time until it
     may start again. `load_time` is the duration of its last start. `rejected_requests` are those that made its engine
-    fail. `forecast` is that of the request that waits longest for it, or of its load.
+    fail. `forecast` is that of the request that waits longest for it, or of its load. `holds` keep it loaded.
     """
 
     id: str
@@ -142,6 +143,7 @@ class ModelStatus(Struct, frozen=True, kw_only=True):
     enabled: bool = True
     rejected_requests: tuple[RejectedRequest, ...] = ()
     forecast: Forecast | None = None
+    holds: tuple[HoldStatus, ...] = ()
 
 
 class Status(Struct, frozen=True, kw_only=True):
@@ -248,4 +250,5 @@ def build_model_status(
         lifecycle=entry.model.lifecycle,
         pinned=entry.model.pinned,
         enabled=entry.model.enabled,
+        holds=tuple(hold.status(now) for hold in entry.holds),
     )

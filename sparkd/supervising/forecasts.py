@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from msgspec import structs
+
 from sparkd.catalog.definitions import Model
 from sparkd.errors import ModelBusy, QueueFull, Refusal, WaitTimeout
 from sparkd.learning.learning import Learning
@@ -41,7 +43,11 @@ class Forecasts:
 
     def of_ticket(self, ticket: int) -> Forecast | None:
         """Return the forecast of a waiting ticket. None if it does not wait."""
-        return self._forecaster.forecast(ticket, time.monotonic())
+        now = time.monotonic()
+        forecast = self._forecaster.forecast(ticket, now)
+        if forecast and (hold := self._scheduler.blocked_by(forecast.model, now)):
+            return structs.replace(forecast, blocked_by=hold)
+        return forecast
 
     def of_request(self, model: Model) -> Forecast:
         """Return the forecast of a request for the model that has no ticket yet."""

@@ -42,6 +42,7 @@ from sparkd.supervising.crash_watch import CrashWatch
 from sparkd.supervising.disk_looks import DiskLooks
 from sparkd.supervising.downloads import Downloads
 from sparkd.supervising.forecasts import Forecasts
+from sparkd.supervising.hold_book import HoldBook
 from sparkd.supervising.launching import launcher_spec
 from sparkd.supervising.lease import Lease
 from sparkd.supervising.memory_policy import MemoryPolicy
@@ -112,6 +113,7 @@ class Supervisor:
         can_prepare = self.resources.can_prepare
         self.forecasts = Forecasts(scheduler, self.runs.launched, learning, downloads, can_prepare)
         self._alarm = Alarm(self._on_tick)
+        self.holds = HoldBook(self, scheduler, catalogue.folder("state") / "holds.json", tasks.watch)
         self._preload_check = PreloadCheck(downloads, tasks, self._on_tick)
         self._reporter = StatusReporter(
             scheduler,
@@ -207,17 +209,18 @@ class Supervisor:
                 pass
 
     def unload(self, model: Model) -> None:
-        """Stop the model, once no request uses it or waits for it."""
+        """Stop the model, once no request uses it or waits for it. Raises HoldConflict."""
         self.carry_out(self._scheduler.on_unload(model.id, time.monotonic()))
 
     def begin_preloading(self) -> None:
-        """Load models with `preload`, now and whenever their memory is free. Call it when sparkd serves."""
+        """Load held models, and models with `preload`, whenever their memory is free. Call it when sparkd serves."""
+        self.holds.restore()
         self.carry_out(self._scheduler.on_serving(self._preload_check.is_on_disk, time.monotonic()))
 
     async def stop(self, model: Model) -> None:
-        """Drain and stop the model; return once nothing of it is left."""
-        self.downloads.stop(model)
+        """Drain and stop the model; return once nothing of it is left. Raises HoldConflict."""
         self.carry_out(self._scheduler.on_stop(model.id, time.monotonic()))
+        self.downloads.stop(model)
         entry = self._scheduler.entry(model.id)
         run = self.runs.launched.get(entry.run) if entry else None
         if run is not None:
@@ -266,6 +269,7 @@ class Supervisor:
 
     async def shut_down(self) -> None:
         """Reject waiting requests, finish the others, stop every model; return once nothing is left."""
+        self.holds.close()
         await self.downloads.close()
         self._watch.stop_waiting()
         self.carry_out(self._scheduler.on_shutdown(time.monotonic()))

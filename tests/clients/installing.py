@@ -17,7 +17,7 @@ from sparkd.runtimes.programs import run_program
 from sparkd.runtimes.tools import build_environment, find_uv, pip_find_links
 
 CLONE = Path(__file__).resolve().parent.parent.parent
-CLIENTS = CLONE / ".sparkd" / "clients"
+CLIENTS = (CLONE / ".sparkd").resolve() / "clients"
 
 NODE = CLIENTS / "node"
 """A virtualenv with Node.js and npm, which are in `find_node()`."""

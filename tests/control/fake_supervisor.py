@@ -22,7 +22,9 @@ from sparkd.catalog.definitions import Model
 from sparkd.catalog.quantities import GIB
 from sparkd.catalog.reading import read_catalogue
 from sparkd.control.app import create_control_app
+from sparkd.errors import HoldNotFound
 from sparkd.processes.log import Log
+from sparkd.scheduling.hold import Hold
 from sparkd.scheduling.plan import Plan
 from sparkd.scheduling.status import LauncherStatus, MemoryStatus, ModelStatus, QueueStatus, Reload, Status
 from sparkd.service.unix_sockets import socket_address
@@ -55,6 +57,42 @@ def write_catalogue(folder: Path, text: str = CATALOGUE) -> Path:
     return path
 
 
+class Holds:
+    """Holds without a scheduler."""
+
+    def __init__(self) -> None:
+        self.begun: list[Hold] = []
+
+    def begin(
+        self, model: Model, seconds: float, *, owner: str = "", job: str = "", reason: str = ""
+    ) -> Hold:
+        hold = Hold(
+            id=f"hold-{len(self.begun)}",
+            model=model.id,
+            ends=time.monotonic() + seconds,
+            until=time.time() + seconds,
+            owner=owner,
+            job=job,
+            reason=reason,
+        )
+        self.begun.append(hold)
+        return hold
+
+    def find(self, hold_id: str) -> Hold:
+        for hold in self.begun:
+            if hold.id == hold_id:
+                return hold
+        raise HoldNotFound(f'There is no hold "{hold_id}".')
+
+    def end(self, hold_id: str, by: str) -> Hold:  # noqa: ARG002
+        hold = self.find(hold_id)
+        self.begun.remove(hold)
+        return hold
+
+    def all(self) -> list[Hold]:
+        return list(self.begun)
+
+
 class FakeSupervisor:
     """Plain state where the real one has processes."""
 
@@ -78,6 +116,7 @@ class FakeSupervisor:
         self.refusals: dict[str, Exception] = {}
         self.loading = asyncio.Event()
         self.loading.set()
+        self.holds = Holds()
 
     def set(self, model_id: str, **changes: object) -> None:
         self.models[model_id] = replace(self.models[model_id], **changes)

@@ -44,7 +44,7 @@ def test_status_tells_the_machine_the_queue_and_every_model(http: httpx.Client) 
         "idle_seconds_left", "footprint", "basis", "pid", "declared", "learned",
         "memory_used", "host_memory", "host_memory_peak", "last_run",
         "phase", "progress", "download_seconds_left", "start", "cold_reason", "cause", "retry_after", "load_time",
-        "lifecycle", "pinned", "enabled", "rejected_requests", "forecast",
+        "lifecycle", "pinned", "enabled", "rejected_requests", "forecast", "holds",
     }  # fmt: skip
 
 

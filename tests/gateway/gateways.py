@@ -19,12 +19,13 @@ from sparkd.catalog.key_rules import KeyRules
 from sparkd.catalog.reading.keys import Keys
 from sparkd.catalog.settings import Settings
 from sparkd.catalog.templates import UNKNOWN_TEMPLATE
-from sparkd.errors import Refusal
+from sparkd.errors import HoldNotFound, Refusal
 from sparkd.gateway import Gateway
 from sparkd.gateway.server import HttpServer
 from sparkd.hub.messages import Progress
 from sparkd.scheduling.claim import PLAIN_CLAIM, Claim
 from sparkd.scheduling.forecast import Forecast
+from sparkd.scheduling.hold import Hold
 from sparkd.scheduling.lifecycle import Residency
 from sparkd.scheduling.model_state import ModelState
 from sparkd.scheduling.status import MemoryStatus, ModelStatus, QueueStatus, Status
@@ -113,6 +114,46 @@ class Lease:
 
 
 @dataclass
+class Holds:
+    """Holds without a scheduler."""
+
+    begun: list[Hold] = field(default_factory=list)
+
+    def begin(
+        self, wanted: Model, seconds: float, *, owner: str = "", job: str = "", reason: str = ""
+    ) -> Hold:
+        """Added."""
+        hold = Hold(
+            id=f"hold-{len(self.begun)}",
+            model=wanted.id,
+            ends=time.monotonic() + seconds,
+            until=time.time() + seconds,
+            owner=owner,
+            job=job,
+            reason=reason,
+        )
+        self.begun.append(hold)
+        return hold
+
+    def find(self, hold_id: str) -> Hold:
+        """One of them."""
+        for hold in self.begun:
+            if hold.id == hold_id:
+                return hold
+        raise HoldNotFound("There is none.")
+
+    def end(self, hold_id: str, by: str) -> Hold:  # noqa: ARG002
+        """Removed."""
+        hold = self.find(hold_id)
+        self.begun.remove(hold)
+        return hold
+
+    def all(self) -> list[Hold]:
+        """All."""
+        return list(self.begun)
+
+
+@dataclass
 class Supervisor:
     """Grants leases of one upstream: at once, when `ready` is set, or never, raising `refusal`."""
 
@@ -130,6 +171,7 @@ class Supervisor:
     forecast: Forecast | None = None
     pulled: list[str] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
+    holds: Holds = field(default_factory=Holds)
     loads: list[tuple[str, float | None]] = field(default_factory=list)
     loaded: set[str] | None = None
     unfit: set[str] = field(default_factory=set)

@@ -12,7 +12,8 @@ from sparkd.gateway.errors import MAX_RETRY_AFTER, error_headers
 
 USELESS = {
     "AccessDenied", "BackgroundPutOff", "BodyTooLarge", "ContextExceeded", "DownloadFailed",
-    "EncodingNotSupported", "FilesMissing", "HeadersTooLarge", "ImagesNotSupported",
+    "EncodingNotSupported", "FilesMissing", "HeadersTooLarge", "HoldConflict", "HoldNotFound",
+    "ImagesNotSupported", "ModelHeld",
     "InsufficientMemory", "InvalidRequest", "KeyLimitReached", "LogNotFound", "MediaNotSupported",
     "MediaTypeNotSupported", "MethodNotAllowed", "ModelBusy", "ModelDisabled", "ModelDownloading",
     "ModelFailed", "ModelNotAllowed", "ModelNotFound", "ModelNotLoaded", "ModelPinned", "ModelStopped",

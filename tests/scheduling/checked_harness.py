@@ -188,6 +188,7 @@ class CheckedHarness(Harness):
             assert wanted >= evicted_at, "evicted for the background, or for nobody"
         if process.healthy and reason.startswith(("making room", "idle")):
             assert process.model != "pinned", "policy evicted a pinned model"
+            assert all(evicted_at <= self.held_at[hold.id] for hold in entry.holds), "evicted a held model"
         if reason.startswith(("making room", "idle")):
             starting = [
                 other for other in self.processes.values() if not other.healthy and not other.terminated

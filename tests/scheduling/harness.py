@@ -22,6 +22,7 @@ from sparkd.scheduling.actions import (
     Terminate,
 )
 from sparkd.scheduling.claim import PLAIN_CLAIM, Claim
+from sparkd.scheduling.hold import Hold
 from sparkd.scheduling.ledger import Entry
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.memory import compute_budget, estimate_footprint
@@ -93,6 +94,8 @@ class Harness:
     load_times: dict[str, float] = field(default_factory=dict)
     floor: int | None = None
     slots: int | None = None
+    holds: int = 0
+    held_at: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.scheduler = Scheduler(
@@ -187,6 +190,19 @@ class Harness:
 
     def shut_down(self) -> None:
         self.apply(self.scheduler.on_shutdown(self.now))
+
+    def hold(self, model: str, seconds: float, **fields: str) -> Hold:
+        """Somebody keeps the model; its load is a request of its own."""
+        number = self.holds = self.holds + 1
+        hold = Hold(
+            id=f"hold-{number}", model=model, ends=self.now + seconds, until=self.now + seconds, **fields
+        )
+        self.held_at[hold.id] = self.now
+        self.apply(self.scheduler.on_hold(hold, self.now))
+        return hold
+
+    def release(self, hold: Hold) -> None:
+        self.apply(self.scheduler.on_release(hold.id, self.now))
 
     # Shorthands
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -11,6 +12,7 @@ from msgspec import structs
 
 from sparkd.catalog.quantities import GIB
 from sparkd.catalog.settings import Failures, Queue
+from sparkd.errors import HoldConflict, InsufficientMemory
 from sparkd.scheduling.claim import Claim
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.priorities import weight
@@ -138,11 +140,24 @@ class Promises(RuleBasedStateMachine):
 
     @rule(model=st.sampled_from(MODELS))
     def the_operator_stops(self, model: str) -> None:
-        self.harness.stop(model)
+        with contextlib.suppress(HoldConflict):
+            self.harness.stop(model)
 
     @rule(model=st.sampled_from(MODELS))
     def the_operator_unloads(self, model: str) -> None:
-        self.harness.unload(model)
+        with contextlib.suppress(HoldConflict):
+            self.harness.unload(model)
+
+    @rule(model=st.sampled_from(MODELS), seconds=st.sampled_from([20.0, 100.0, 1000.0]))
+    def an_operator_holds(self, model: str, seconds: float) -> None:
+        if next(each for each in self.harness.models if each.id == model).enabled:
+            with contextlib.suppress(HoldConflict, InsufficientMemory):
+                self.harness.hold(model, seconds)
+
+    @precondition(lambda self: bool(list(self.harness.scheduler.holds())))
+    @rule(data=st.data())
+    def an_operator_releases(self, data: st.DataObject) -> None:
+        self.harness.release(data.draw(st.sampled_from(list(self.harness.scheduler.holds()))))
 
     @rule(
         gone=st.sets(st.sampled_from(MODELS), max_size=2),
@@ -207,6 +222,15 @@ class Promises(RuleBasedStateMachine):
             assert entry.leased_weight == sum(weight(harness.claims[ticket]) for ticket in entry.leases)
 
     @invariant()
+    def a_hold_belongs_to_its_model_and_ends(self) -> None:
+        scheduler = self.harness.scheduler
+        holds = list(scheduler.holds())
+        assert all(hold.ends > self.harness.now for hold in holds)
+        for model in MODELS:
+            entry = scheduler.entry(model)
+            assert (entry.holds if entry else ()) == tuple(hold for hold in holds if hold.model == model)
+
+    @invariant()
     def nobody_waits_longer_than_max_wait(self) -> None:
         for ticket in filter(self.harness.is_waiting, self.harness.tickets):
             assert self.harness.now < self.asked[ticket] + MAX_WAIT
@@ -216,6 +240,8 @@ class Promises(RuleBasedStateMachine):
         not. Requests in the background are answered or refused."""
         if not hasattr(self, "harness"):
             return
+        for hold in list(self.harness.scheduler.holds()):
+            self.harness.release(hold)
         rivals = Claim(priority="high")
         in_foreground = (
             ticket for ticket in self.harness.tickets if not self.harness.claims[ticket].background

@@ -178,6 +178,8 @@ def _render_models(models: Sequence[ModelStatus]) -> Table:
 def _render_idle_time_left(model: ModelStatus) -> str:
     if model.state != "ready":
         return "-"
+    if model.holds:
+        return f"held {format_duration(max(hold.seconds_left for hold in model.holds))}"
     if model.pinned:
         return "pinned"
     if model.idle_seconds_left is not None:

@@ -8,6 +8,7 @@ from sparkd.catalog.definitions import Model
 from sparkd.gateway.forwarding import Lender
 from sparkd.hub.messages import Progress
 from sparkd.scheduling.claim import PLAIN_CLAIM, Claim
+from sparkd.scheduling.hold import Holds
 from sparkd.scheduling.status import Status
 
 
@@ -31,6 +32,11 @@ class Host(Lender, Protocol):
         """Downloads models."""
         ...
 
+    @property
+    def holds(self) -> Holds:
+        """Keeps models loaded."""
+        ...
+
     def status(self) -> Status:
         """The current status of the daemon."""
         ...
@@ -44,7 +50,7 @@ class Host(Lender, Protocol):
         ...
 
     def unload(self, model: Model) -> None:
-        """Stop the model, once no request uses it or waits for it."""
+        """Stop the model, once no request uses it or waits for it. Raises HoldConflict."""
         ...
 
     async def stop(self, model: Model) -> None:
