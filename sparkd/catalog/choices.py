@@ -23,8 +23,8 @@ class ChoiceTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         Mapping[str, tuple[str, ...]],
         Meta(
             description="A request for the name is served by the first of these models that is loaded; if none is, by "
-            "the first that can be loaded. Models that cannot do what the request needs are left out. Each is an id, "
-            "an alias or a preset."
+            "the first that is loading already, or else by the first that can be loaded. Models that cannot do what "
+            "the request needs are left out. Each is an id, an alias or a preset."
         ),
     ] = {}
 

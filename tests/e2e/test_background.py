@@ -67,8 +67,10 @@ def test_a_reload_changes_what_a_key_may_do(build: Build, folder: Path) -> None:
     (folder / "keys").write_text("ann: secret\n")
     server = {"listen": "127.0.0.1:0", "api_key_file": "keys"}
     sparkd = build({"big": engine(), "other": engine()}, server=server, keys={"ann": {"models": ["big"]}})
-    client = sparkd.openai(api_key="secret")
-    assert [model.id for model in client.models.list()] == ["big"]
-    sparkd.catalogue.write_text(sparkd.catalogue.read_text().replace('"big",\n]', '"big",\n    "other",\n]'))
-    assert sparkd.sparkctl("reload").returncode == 0
-    assert [model.id for model in client.models.list()] == ["big", "other", "warm"]
+    with sparkd.openai(api_key="secret") as client:
+        assert [model.id for model in client.models.list()] == ["big"]
+        sparkd.catalogue.write_text(
+            sparkd.catalogue.read_text().replace('"big",\n]', '"big",\n    "other",\n]')
+        )
+        assert sparkd.sparkctl("reload").returncode == 0
+        assert [model.id for model in client.models.list()] == ["big", "other", "warm"]
