@@ -179,7 +179,7 @@ class _Daemon:
         unblock_signals()
         tasks, resources = self._supervisor.tasks, self._supervisor.resources
         works = (resources.watch_memory(), resources.watch_launchers(), self._timetable.run())
-        watches = [asyncio.create_task(work, name=work.__qualname__) for work in works]
+        watches = [asyncio.create_task(work) for work in works]
         for watch in watches:
             tasks.watch(watch)
         await self._open()
