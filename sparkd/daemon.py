@@ -178,8 +178,9 @@ class _Daemon:
         loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
         unblock_signals()
         tasks, resources = self._supervisor.tasks, self._supervisor.resources
-        works = (resources.watch_memory(), resources.watch_launchers(), self._timetable.run())
-        watches = [asyncio.create_task(work) for work in works]
+        works = (("memory watch", resources.watch_memory()), ("launcher watch", resources.watch_launchers()))
+        timetable = ("timetable", self._timetable.run())
+        watches = [asyncio.create_task(work, name=name) for name, work in (*works, timetable)]
         for watch in watches:
             tasks.watch(watch)
         await self._open()
