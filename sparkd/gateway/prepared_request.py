@@ -207,7 +207,8 @@ class Preparer:
         if prepared.deferred_count is not None or is_lossy(prepared):
             return None
         request.model = model.id
-        return structs.replace(prepared, rewrites=(*prepared.rewrites, REWRITE), is_substitute=True)
+        rewrites = (*prepared.rewrites, REWRITE)
+        return structs.replace(prepared, rewrites=rewrites, keep_alive=None, is_substitute=True)
 
     def _prepare_for(
         self, request: RequestHead, model: Model, named: Named, body: JsonBody

@@ -16,6 +16,7 @@ from sparkd.catalog.key_rules import KeyRules
 from sparkd.catalog.reading.keys import Keys
 from sparkd.catalog.settings import Queue, Settings
 from sparkd.scheduling.lifecycle import Residency
+from sparkd.scheduling.status import ModelStatus
 from tests.gateway.engines import Answer, Asked, answering, request
 from tests.gateway.gateways import House, catalogue, house, model, run
 
@@ -176,6 +177,24 @@ def test_a_key_gets_no_substitute_that_it_may_not_use() -> None:
         async with running(loaded="tiny main", keys=Keys([("small", "k")])) as here:
             await here.ask(chat(extra="x-api-key: k\r\n"))
             assert here.supervisor.asked == ["main"]
+
+    run(test)
+
+
+@pytest.mark.parametrize("keep_alive", [0, "1h", -1])
+def test_keep_alive_does_not_concern_the_model_that_serves_instead(keep_alive: object) -> None:
+    async def test() -> None:
+        async with running(loaded="main tiny") as here:
+            here.supervisor.statuses = (ModelStatus(id="tiny", state="ready", footprint=1),)
+            assert (await here.ask(chat(keep_alive=keep_alive))).header("x-sparkd-served-by") == "tiny"
+            fields = {"model": "big", "messages": [{"role": "user", "content": TITLE}], "stream": False}
+            body = json.dumps(fields | {"keep_alive": keep_alive}).encode()
+            assert (await here.ask(request(body, "/api/chat"))).header("x-sparkd-served-by") == "tiny"
+            # The next request is served only once nothing of the one before is left.
+            await here.ask(chat())
+            assert here.supervisor.asked == ["tiny"] * 3
+            assert [claim.keep_alive for claim in here.supervisor.claims] == [None] * 3
+            assert here.supervisor.stopped == []
 
     run(test)
 

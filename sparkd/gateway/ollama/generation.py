@@ -59,7 +59,7 @@ class Generation:
             await gateway.forwarding(prepared, scope["extensions"].pop(EXTENSION)).run()
         except ClientDisconnected:
             return
-        if translated.keep_alive == 0 and gateway.access.may_operate(request):
+        if translated.keep_alive == 0 and not prepared.is_substitute and gateway.access.may_operate(request):
             await _unload_if_idle(gateway, prepared.model)
 
     def _translate(self, found: Found, body: dict[str, Any]) -> TranslatedRequest:
