@@ -140,7 +140,7 @@ class HoldBook:
         if hold is None:
             known = ", ".join(hold.id for hold in self.all())
             raise HoldNotFound(
-                f'There is no hold "{hold_id[:LONGEST_TEXT]}". ' + (f"There are: {known}." if known else "")
+                f'There is no hold "{hold_id[:LONGEST_TEXT]}"' + (f"; there are: {known}." if known else ".")
             )
         return hold
 
