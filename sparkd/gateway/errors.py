@@ -38,17 +38,19 @@ _ANTHROPIC_TYPES = {
 }
 
 
-def error_body(error: SparkdError, dialect: Dialect = "openai", request_id: bytes = b"") -> bytes:
+def error_body(
+    error: SparkdError, dialect: Dialect = "openai", request_id: bytes = b"", message: str | None = None
+) -> bytes:
     """The JSON body of an error: `{"error": {"message", "type", "code", "param"}}`, or Anthropic's with its id.
 
-    Ollama's is `{"error": "message"}`.
+    Ollama's is `{"error": "message"}`. `message` replaces that of the error.
     """
     if dialect == "ollama":
-        return error_document(error.message)
+        return error_document(message or error.message)
     if dialect == "anthropic":
-        fields = _anthropic(error, request_id)
+        fields = _anthropic(error, request_id, message)
         return _encode(_busy(error) | fields if isinstance(error, ModelBusy) else fields)
-    return _encode(_busy(error) if isinstance(error, ModelBusy) else {"error": _openai(error)})
+    return _encode(_busy(error) if isinstance(error, ModelBusy) else {"error": _openai(error, message)})
 
 
 def error_event(error: SparkdError, dialect: Dialect, request_id: bytes = b"") -> bytes:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from msgspec import structs
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -26,6 +27,7 @@ from sparkd.errors import InvalidRequest, ModelPinned
 from sparkd.gateway.disconnect import run_while_connected
 from sparkd.gateway.endpoints import respond
 from sparkd.gateway.keep_alive import read_keep_alive
+from sparkd.gateway.key_policies import list_allowed
 from sparkd.gateway.request_head import request_head
 from sparkd.rewriting import JsonBody
 from sparkd.scheduling.claim import Claim
@@ -87,16 +89,19 @@ async def unload_named(request: Request) -> Response:
 
 
 async def unload_all(request: Request) -> Response:
-    """Unload every model that is neither pinned nor held."""
+    """Unload every model that is neither pinned nor held. A HEAD request must not change anything."""
+    if request.method == "HEAD":
+        raise HTTPException(405, headers={"Allow": "GET, POST"})
     gateway = _gateway(request.scope)
     gateway.access.require_operator(request_head(request.scope))
     return _unload_all(gateway, request)
 
 
 async def running(request: Request) -> Response:
-    """The models in memory, as llama-swap lists them."""
-    gateway = _gateway(request.scope)
-    states = ((model.id, gateway.residency(model)) for model in gateway.catalogue.models.values())
+    """The models in memory that the key may use, as llama-swap lists them."""
+    gateway, policy = _gateway(request.scope), request_head(request.scope).policy
+    models = list_allowed(policy, gateway.catalogue.models.values())
+    states = ((model.id, gateway.residency(model)) for model in models)
     names = {"loading": "starting", "loaded": "ready"}
     return respond_json(
         request, {"running": [{"model": id_, "state": names[at]} for id_, at in states if at in names]}

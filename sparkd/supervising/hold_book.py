@@ -102,7 +102,7 @@ class HoldBook:
         longest = self._loader.catalogue.settings.queue.max_hold
         if not 0 < seconds <= longest:
             raise InvalidRequest(
-                f"A hold of {seconds:.0f} seconds is not possible: `queue.max_hold` allows "
+                f"A hold of {seconds:.10g} seconds is not possible: `queue.max_hold` allows "
                 f"{'none' if not longest else f'more than 0 and at most {longest:.0f} seconds'}.",
                 param="for",
             )
@@ -140,7 +140,7 @@ class HoldBook:
         if hold is None:
             known = ", ".join(hold.id for hold in self.all())
             raise HoldNotFound(
-                f'There is no hold "{hold_id[:LONGEST_TEXT]}". ' + (f"There are: {known}." if known else "")
+                f'There is no hold "{hold_id[:LONGEST_TEXT]}"' + (f"; there are: {known}." if known else ".")
             )
         return hold
 

@@ -107,3 +107,16 @@ def test_a_hundred_loads_and_unloads_at_once_leave_a_daemon_that_serves(build: B
         assert sparkd.chat(name).status_code == 200
     assert "Bug in sparkd" not in sparkd.log()
     assert "Traceback" not in sparkd.log()
+
+
+def test_a_request_in_ollamas_api_does_not_unload_a_held_model(build: Build) -> None:
+    sparkd = build({"a": engine()})
+    hold = post(sparkd, "/models/hold", model="a", **{"for": "1h"}).json()
+    chat = {"model": "a", "messages": [{"role": "user", "content": "hi"}], "keep_alive": 0, "stream": False}
+    with httpx.Client(base_url=sparkd.url, timeout=60) as client:
+        for _ in range(3):  # on one connection: what follows a response must not break it
+            assert client.post("/api/chat", json=chat).json()["message"]["content"] == "hi "
+    refused = post(sparkd, "/api/generate", model="a", keep_alive=0)
+    assert (refused.status_code, hold["id"] in refused.json()["error"]) == (409, True)
+    assert sparkd.model("a").state == "ready"
+    assert "Traceback" not in sparkd.log()

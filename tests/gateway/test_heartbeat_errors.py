@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sparkd.errors import ModelFailed, Refusal, ShuttingDown, WaitTimeout
-from tests.gateway.engines import OK, SSE, Asked, Script, answering, chunk, read_request
+from tests.gateway.engines import OK, SSE, Asked, Script, answering, chunk, read_request, request
 from tests.gateway.gateways import house, run, until
 from tests.gateway.waiting import DONE, ROLE, TEXT, ask, data_of, get, models, split, streaming, wait_and_get
 
@@ -157,7 +157,16 @@ def test_after_blanks_the_document_is_the_error(api: str) -> None:
     assert got.status == 200
     assert got.body.startswith(b"  ")
     assert got.json["error"]["code"] == "model_failed"
+    assert got.json["error"]["message"] == SAYS
     assert outcomes == [0]
+
+
+@pytest.mark.parametrize("path", ["/api/chat", "/api/generate", "/api/embed"])
+def test_ollamas_document_after_blanks_is_the_error(path: str) -> None:
+    fields = {"model": "m", "prompt": "hi", "input": "hi", "messages": [{"role": "user", "content": "hi"}]}
+    raw = request(json.dumps(fields | {"stream": False}).encode(), path)
+    got, _ = get(raw, answering(OK), models(blanks=True), refusal=FAILED)
+    assert (got.status, got.json) == (200, {"error": SAYS})
 
 
 def test_after_blanks_the_engines_error_is_the_document() -> None:

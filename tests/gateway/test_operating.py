@@ -204,3 +204,27 @@ def test_a_hundred_clients_load_and_unload_at_once() -> None:
             assert (len(here.supervisor.loads), len(here.supervisor.stopped)) == (50, 50)
 
     run(test)
+
+
+def test_a_head_request_unloads_nothing() -> None:
+    async def test() -> None:
+        async with house() as here:
+            here.supervisor.residencies["m"] = "loaded"
+            answer = await here.ask(request(b"", "/unload", "HEAD"))
+            assert (answer.status, answer.header("allow")) == (405, "GET, POST")
+            assert here.supervisor.stopped == []
+
+    run(test)
+
+
+def test_a_key_sees_only_its_own_models_in_memory() -> None:
+    rules = [KeyRules(name="ada", models=("n",))]
+    models = catalogue(model("m"), model("n"), keys=rules)
+
+    async def test() -> None:
+        async with house(models=models, keys=KEYS) as here:
+            here.supervisor.residencies = {"m": "loaded", "n": "loaded"}
+            answer = await here.ask(request(b"", "/running", "GET", ADA))
+            assert json.loads(answer.body) == {"running": [{"model": "n", "state": "ready"}]}
+
+    run(test)

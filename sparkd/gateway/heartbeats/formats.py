@@ -229,8 +229,8 @@ class Blanks(Comments):
         return b" "
 
     def error(self, error: SparkdError) -> bytes:
-        """The error as a document."""
-        return error_body(error, self._facts.dialect, self._facts.request_id)
+        """The error as a document. Its message says when to retry, because the headers have been sent."""
+        return error_body(error, self._facts.dialect, self._facts.request_id, message_in_stream(error))
 
 
 def encode_event(data: bytes, name: str = "") -> bytes:

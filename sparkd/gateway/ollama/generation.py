@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -13,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from sparkd.catalog.choices import Found
 from sparkd.catalog.definitions import Model
-from sparkd.errors import InvalidRequest
+from sparkd.errors import HoldConflict, InvalidRequest
 from sparkd.gateway.body import ClientDisconnected
 from sparkd.gateway.disconnect import run_while_connected
 from sparkd.gateway.endpoints import respond
@@ -60,7 +61,8 @@ class Generation:
         except ClientDisconnected:
             return
         if translated.keep_alive == 0 and not prepared.is_substitute and gateway.access.may_operate(request):
-            await _unload_if_idle(gateway, prepared.model)
+            with suppress(HoldConflict):  # the response is complete: the hold counts
+                await _unload_if_idle(gateway, prepared.model)
 
     def _translate(self, found: Found, body: dict[str, Any]) -> TranslatedRequest:
         model = found.model
@@ -136,7 +138,10 @@ async def _load(gateway: Gateway, model: Model, translated: TranslatedRequest, r
 
 
 async def _unload_if_idle(gateway: Gateway, model: Model) -> None:
-    """Stop the model, unless another request uses it or waits for it, or the owner has pinned it."""
+    """Stop the model, unless another request uses it or waits for it, or the owner has pinned it.
+
+    Raises HoldConflict.
+    """
     status = gateway.host.status().model(model.id)
     if status and status.state == "ready" and not (status.in_flight or status.waiting or status.pinned):
         await gateway.host.stop(model)
