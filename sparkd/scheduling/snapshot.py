@@ -53,7 +53,11 @@ def snapshot_entries(entries: Iterable[Entry]) -> list[EntrySnapshot]:
             **{name: getattr(entry, name) for name in COPIED_FIELDS},
         )
         for entry in entries
-        if entry.run or entry.failures or entry.is_dismissed or entry.holds or entry.state is not State.STOPPED
+        if entry.run
+        or entry.failures
+        or entry.is_dismissed
+        or entry.holds
+        or entry.state is not State.STOPPED
     ]
 
 
