@@ -187,6 +187,7 @@ class Ledger:
         twin.queue = self.queue.copy()
         twin.leases = {ticket: (entries[id(lease[0])], *lease[1:]) for ticket, lease in self.leases.items()}
         twin.places = self.places.copy()
+        twin.holds = self.holds.copy()
         return twin
 
     def all_entries(self) -> list[Entry]:
