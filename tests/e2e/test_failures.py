@@ -35,7 +35,7 @@ def kill_leader(sparkd: SparkdProcess, model: str) -> None:
 def test_a_failed_start_reports_the_reason_and_when_to_retry(build: Build) -> None:
     sparkd = build(
         {"a": engine("--say", "CUDA out of memory. Tried to allocate 20 GiB", "--exit-at-start", "1")},
-        failures={"backoff": 120.0},
+        failures={"backoff": 40.0},
     )
     asked = time.monotonic()
     answer = sparkd.chat("a")
@@ -43,7 +43,7 @@ def test_a_failed_start_reports_the_reason_and_when_to_retry(build: Build) -> No
     assert answer.status_code == 503
     assert error(answer)["code"] == "model_failed"
     assert 'Model "a" failed: ' in error(answer)["message"]
-    assert 120 - elapsed <= int(answer.headers["retry-after"]) <= 120
+    assert 40 - elapsed <= int(answer.headers["retry-after"]) <= 40
     assert sparkd.model("a").cause
 
 
