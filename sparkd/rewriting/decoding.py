@@ -20,7 +20,7 @@ _content: msgspec.json.Decoder[str | list[msgspec.Raw] | Fields] = msgspec.json.
 )
 _value_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 _encoder = msgspec.json.Encoder()
-_OBJECT, _ARRAY, _STRING = b'{["'
+_OBJECT, _ARRAY, _STRING = b"{", b"[", b'"'
 
 
 def encode_raw(value: object) -> msgspec.Raw:
@@ -68,9 +68,12 @@ def is_null(value: msgspec.Raw | None) -> bool:
     return value is None or bytes(value).strip() == b"null"
 
 
-def _begins_with(value: msgspec.Raw | None, first: int) -> bool:
-    """Whether a value is of the type that begins with this byte. An error of the decoder would cost much more."""
-    return value is not None and memoryview(value)[0] == first
+def _begins_with(value: msgspec.Raw | None, first: bytes) -> bool:
+    """Whether a value is of the type that begins with this byte. An error of the decoder would cost much more.
+
+    JSON that was in a string may be empty.
+    """
+    return value is not None and memoryview(value)[:1] == first
 
 
 def _try_decode(decoder: msgspec.json.Decoder[T], value: msgspec.Raw | None) -> T | None:

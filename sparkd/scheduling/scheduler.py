@@ -70,6 +70,7 @@ class Scheduler(HoldEvents):
         elif snapshot.state is State.BACKOFF:
             self._transition(entry, Event.RESTORED, now)
         restore_entry(entry, snapshot)
+        self._ledger.holds.update((hold.id, hold) for hold in entry.holds)
         self._last_run = max(self._last_run, snapshot.run)
         return self._decide(now)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
+from sparkd.scheduling.hold import Hold
 from sparkd.scheduling.ledger import Entry
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.memory import Basis
@@ -35,6 +36,8 @@ class EntrySnapshot(Struct, frozen=True, kw_only=True):
     sessions: Sessions
     idle_timeout: float | None = None
     is_dismissed: bool = False
+    is_preload: bool = False
+    holds: tuple[Hold, ...] = ()
     stop_time: float = 0.0
 
 
@@ -50,7 +53,11 @@ def snapshot_entries(entries: Iterable[Entry]) -> list[EntrySnapshot]:
             **{name: getattr(entry, name) for name in COPIED_FIELDS},
         )
         for entry in entries
-        if entry.run or entry.failures or entry.is_dismissed or entry.state is not State.STOPPED
+        if entry.run
+        or entry.failures
+        or entry.is_dismissed
+        or entry.holds
+        or entry.state is not State.STOPPED
     ]
 
 

@@ -149,10 +149,18 @@ class HoldBook:
         return list(self._scheduler.holds())
 
     def restore(self) -> None:
-        """Read the file, and begin its holds again. Call this when everything else is ready to load models."""
+        """Read the file, and begin its holds again. Call this when everything else is ready to load models.
+
+        The scheduler already has those that another sparkd has handed over.
+        """
         now, wall = time.monotonic(), time.time()
         latest = wall + self._loader.catalogue.settings.queue.max_hold
+        known = {hold.id for hold in self.all()}
+        for hold in self.all():
+            self._keep_loaded(hold.model)
         for stored in self._read():
+            if stored.id in known:
+                continue
             model = self._loader.catalogue.models.get(stored.model)
             if min(stored.until, latest) <= wall or model is None or not model.enabled:
                 continue

@@ -28,8 +28,9 @@ class CheckedHarness(Harness):
 
     The machine has FLOOR bytes more than its budget. What a process holds comes back only when the world says so, and
     maybe not all of it: `leaked`. `strangers` have some too. `seen` is what the scheduler was told last, and
-    `launchers` what launchers use. `places` is until when those of clients that left are kept, by client and model, and
-    `wanted_at` when a request last waited for a model that was not in the background.
+    `launchers` what launchers use. `places` is until when those of clients that left are kept, by client and model,
+    `wanted_at` when a request last waited for a model that was not in the background, and `keep_alive` how long (seconds)
+    an idle run stays loaded, if a request or an operator has said so.
     """
 
     launchers = 0
@@ -39,6 +40,7 @@ class CheckedHarness(Harness):
     memory_used: dict[int, int]
     places: dict[tuple[str, str], float]
     wanted_at: dict[str, float]
+    keep_alive: dict[int, float]
     seen: int | None = None
 
     def read_memory(self) -> None:
@@ -57,6 +59,24 @@ class CheckedHarness(Harness):
         if self.is_waiting(ticket) and claim.client and not claim.background:
             self.places[claim.client, self.tickets[ticket]] = self.now + self.queue.keep_place
         super().leave(ticket)
+
+    def unload(self, model: str) -> None:
+        super().unload(model)
+        self.keep_alive.update((run, 0.0) for run, each in self.processes.items() if each.model == model)
+
+    def replace_sparkd(self) -> bool:
+        waiting = [ticket for ticket in self.tickets if self.is_waiting(ticket)]
+        for claim, model in [(self.claims[ticket], self.tickets[ticket]) for ticket in waiting]:
+            if claim.client and not claim.background:
+                self.places[claim.client, model] = self.now + self.queue.keep_place
+        self.note_what_is_wanted()
+        seen, self.seen = self.seen, None  # the next sparkd has not looked at the machine yet
+        is_replaced = super().replace_sparkd()
+        if not is_replaced:
+            self.seen = seen
+        else:
+            self.use_launchers(self.launchers)
+        return is_replaced
 
     def apply(self, actions: list[Action]) -> None:
         for action in actions:
@@ -82,6 +102,8 @@ class CheckedHarness(Harness):
                 assert process.model == model == self.tickets.get(ticket, model)
                 assert ticket not in self.granted, "granted twice"
                 assert ticket not in self.refused, "granted after it was refused"
+                if ticket in self.claims and (seconds := self.claims[ticket].keep_alive) is not None:
+                    self.keep_alive[run] = seconds
             case Refuse(ticket, _):
                 assert ticket not in self.granted, "refused after it was granted"
                 assert ticket not in self.refused, "refused twice"
@@ -158,6 +180,9 @@ class CheckedHarness(Harness):
         if reason.startswith(causes):
             return
         assert reason.startswith("no request waits for it"), f"a start was ended: {reason}"
+        assert not any(hold.model == model for hold in self.scheduler.holds()), (
+            "the start of a held model was ended"
+        )
         assert not self.is_wanted(model), "a start that a request waits for was ended"
         assert self.is_wanted(reason.rpartition(" ")[2]), "a start was ended for nobody"
         assert not any(until > self.now for (_, each), until in self.places.items() if each == model), (
@@ -189,6 +214,9 @@ class CheckedHarness(Harness):
         if process.healthy and reason.startswith(("making room", "idle")):
             assert process.model != "pinned", "policy evicted a pinned model"
             assert all(evicted_at <= self.held_at[hold.id] for hold in entry.holds), "evicted a held model"
+        if process.healthy and reason.startswith("idle"):
+            timeout = self.keep_alive.get(run, entry.model.idle_timeout)
+            assert evicted_at >= entry.last_used + timeout, "its keep_alive was ignored"
         if reason.startswith(("making room", "idle")):
             starting = [
                 other for other in self.processes.values() if not other.healthy and not other.terminated

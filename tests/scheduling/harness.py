@@ -179,6 +179,25 @@ class Harness:
         """sparkd serves from now on. Every model is on disk."""
         self.apply(self.scheduler.on_serving(lambda _: True, self.now))
 
+    def replace_sparkd(self) -> bool:
+        """Another sparkd takes over, once all responses are complete. Return whether it could."""
+        for ticket in list(self.granted):
+            self.leave(ticket)
+        self.apply(self.scheduler.on_replacing(self.now))
+        former = self.scheduler
+        if not former.is_transferable:
+            former.reopen()
+            self.wait(0.0)
+            return False
+        for requests in (self.tickets, self.claims, self.granted, self.refused):
+            requests.clear()
+        self.__post_init__()
+        self.scheduler.restore_places(former.snapshot_places())
+        for entry in former.snapshot():
+            self.apply(self.scheduler.on_held(entry, self.now))
+        self.serve()
+        return True
+
     def retry(self, model: str) -> None:
         self.apply(self.scheduler.on_retry(model, self.now))
 

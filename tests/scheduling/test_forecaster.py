@@ -156,3 +156,15 @@ class CountingLoads(FixedLoads):
     def left(self, entry: Entry, now: float) -> float | None:
         CountingLoads.simulations += 1
         return super().left(entry, now)
+
+
+def test_a_forecast_ends_no_hold() -> None:
+    harness = make_machine()
+    harness.run_and_finish("a")
+    hold = harness.hold("a", 100.0)
+    make_forecaster(harness).forecast_request("b", harness.now)
+    assert list(harness.scheduler.holds()) == [hold]
+    harness.wait(100.0)
+    entry = harness.scheduler.entry("a")
+    assert entry is not None
+    assert entry.holds == ()

@@ -14,10 +14,13 @@ from sparkd.catalog.quantities import GIB
 from sparkd.catalog.settings import Failures, Queue
 from sparkd.errors import HoldConflict, InsufficientMemory
 from sparkd.scheduling.claim import Claim
+from sparkd.scheduling.forecaster import Forecaster
+from sparkd.scheduling.hold import Hold
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.priorities import weight
+from sparkd.scheduling.scheduler import Scheduler
 from tests.scheduling.checked_harness import BUDGET, FLOOR, CheckedHarness
-from tests.scheduling.harness import a_model
+from tests.scheduling.harness import FixedLoads, a_model
 
 MAX_WAIT = 400.0
 KEEP_PLACE = 45.0
@@ -29,6 +32,24 @@ CLAIMS = st.builds(
     background=st.sampled_from([False, False, True]),
     keep_alive=st.sampled_from([None, None, 0.0, 20.0, float("inf")]),
 )
+
+
+def id_of(hold: Hold) -> str:
+    return hold.id
+
+
+def describe(scheduler: Scheduler) -> str:
+    """Everything that a forecast could change."""
+    return repr(
+        (
+            list(scheduler.entries()),
+            dict(scheduler.tickets),
+            list(scheduler.holds()),
+            scheduler.snapshot(),
+            scheduler.snapshot_places(),
+            (scheduler.deadline, scheduler.available, scheduler.budget, scheduler.is_ending_launchers),
+        )
+    )
 
 
 class Promises(RuleBasedStateMachine):
@@ -68,7 +89,7 @@ class Promises(RuleBasedStateMachine):
             preparable=frozenset(MODELS) - {"b"},
         )
         self.harness.memory_used = {}
-        self.harness.places, self.harness.wanted_at = {}, {}
+        self.harness.places, self.harness.wanted_at, self.harness.keep_alive = {}, {}, {}
         self.asked: dict[int, float] = {}
         self.harness.serve()
 
@@ -76,7 +97,7 @@ class Promises(RuleBasedStateMachine):
 
     @rule(model=st.sampled_from(MODELS), claim=CLAIMS)
     def a_client_asks(self, model: str, claim: Claim) -> None:
-        if not next(each for each in self.harness.models if each.id == model).enabled:
+        if not self.is_enabled(model):
             return  # the supervisor finds no such model, so the scheduler never hears of it
         self.asked[self.harness.request(model, claim)] = self.harness.now
 
@@ -150,7 +171,7 @@ class Promises(RuleBasedStateMachine):
 
     @rule(model=st.sampled_from(MODELS), seconds=st.sampled_from([20.0, 100.0, 1000.0]))
     def an_operator_holds(self, model: str, seconds: float) -> None:
-        if next(each for each in self.harness.models if each.id == model).enabled:
+        if self.is_enabled(model):
             with contextlib.suppress(HoldConflict, InsufficientMemory):
                 self.harness.hold(model, seconds)
 
@@ -176,6 +197,32 @@ class Promises(RuleBasedStateMachine):
     @rule(model=st.sampled_from(MODELS))
     def the_operator_retries(self, model: str) -> None:
         self.harness.retry(model)
+
+    @rule()
+    def sparkd_is_replaced(self) -> None:
+        """All that is promised stays promised: holds, keep_alive, and the places of clients."""
+        scheduler = self.harness.scheduler
+        holds = [hold for hold in scheduler.holds() if self.is_enabled(hold.model)]
+        if self.harness.replace_sparkd():
+            self.asked.clear()
+            assert sorted(self.harness.scheduler.holds(), key=id_of) == sorted(holds, key=id_of)
+            assert self.harness.scheduler.snapshot_places() == scheduler.snapshot_places()
+
+    @rule(model=st.sampled_from(MODELS), seconds=st.sampled_from([None, 30.0]))
+    def somebody_asks_for_forecasts(self, model: str, seconds: float | None) -> None:
+        """Forecasts and questions never raise, and change nothing."""
+        scheduler, now = self.harness.scheduler, self.harness.now
+        before = describe(scheduler)
+        forecaster = Forecaster(scheduler, FixedLoads(seconds))
+        forecasts = [forecaster.forecast(ticket, now) for ticket in list(scheduler.tickets)]
+        assert None not in forecasts
+        for each in (*filter(None, forecasts), forecaster.forecast_request(model, now)):
+            assert each.seconds is None or 0.0 <= each.seconds < float("inf")
+        forecaster.next_grant(now)
+        scheduler.can_load(model, now)
+        scheduler.can_start_without_eviction(model)
+        scheduler.blocked_by(model, now)
+        assert describe(scheduler) == before
 
     # What always holds
 
@@ -277,6 +324,9 @@ class Promises(RuleBasedStateMachine):
         self.harness.launchers = 0
         self.harness.use_launchers(0)
         self.harness.read_memory()
+
+    def is_enabled(self, model: str) -> bool:
+        return next(each for each in self.harness.models if each.id == model).enabled
 
     def live(self) -> list[int]:
         return [ticket for ticket in self.harness.tickets if ticket not in self.harness.refused]

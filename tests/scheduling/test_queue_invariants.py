@@ -41,7 +41,7 @@ class QueuePromises(RuleBasedStateMachine):
             load_times=LOAD_TIMES,
         )
         self.harness.memory_used = {}
-        self.harness.places, self.harness.wanted_at = {}, {}
+        self.harness.places, self.harness.wanted_at, self.harness.keep_alive = {}, {}, {}
 
     @rule(
         model=st.sampled_from(MODELS),

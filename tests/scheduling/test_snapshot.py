@@ -51,6 +51,22 @@ def test_a_starting_model_goes_on_starting_and_its_deadline_stays() -> None:
     assert entry.load_time == 67.0
 
 
+def test_a_held_model_that_has_been_idle_for_long_stays_loaded() -> None:
+    harness = Harness((a_model("a", idle_timeout=100.0), a_model("b", memory=20)))
+    harness.run_and_finish("a")
+    on_loaded, on_stopped = harness.hold("a", 1000.0, job="a run"), harness.hold("b", 50.0)
+    harness.wait(500.0)
+    assert list(harness.scheduler.holds()) == [on_loaded]
+    on_stopped = harness.hold("b", 1000.0)
+    successor = hand_over(harness)
+    assert list(successor.scheduler.holds()) == [on_loaded, on_stopped]
+    assert not successor.reasons
+    successor.wait(499.0)
+    assert successor.state("a") is State.READY
+    successor.wait(1.0)
+    assert successor.reasons == ["idle for 100 seconds"]
+
+
 def test_nobody_gets_the_number_of_a_run_that_goes_on() -> None:
     harness = Harness((a_model("a", 10), a_model("b", 10)))
     harness.run_and_finish("a")

@@ -102,6 +102,15 @@ def test_a_damaged_file_is_forgotten(tmp_path: Path, content: bytes) -> None:
     assert len(json.loads(file.read_bytes())) == 1
 
 
+def test_a_hold_that_another_sparkd_handed_over_does_not_begin_twice(tmp_path: Path) -> None:
+    async def restore(book: HoldBook, model: Model) -> None:
+        hold = book.begin(model, 3600.0)
+        book.restore()
+        assert book.all() == [hold]
+
+    with_book(tmp_path / "holds.json", restore)
+
+
 def test_a_lower_limit_shortens_holds(tmp_path: Path) -> None:
     file = tmp_path / "holds.json"
     file.write_text(json.dumps([{"id": "x", "model": "a", "until": 1e300}]))

@@ -32,6 +32,8 @@ def tool(api: Api, schema: Any) -> dict[str, Any]:
         (None, EMPTY),
         ({}, EMPTY),
         ([], EMPTY),
+        ("", EMPTY),  # an empty text is no JSON
+        (" ", EMPTY),
         ({"type": "object"}, EMPTY),
         ({"properties": TEXT}, {"properties": TEXT, "type": "object"}),
         ({"type": None, "properties": TEXT}, {"type": "object", "properties": TEXT}),
