@@ -188,7 +188,6 @@ class Ledger:
         twin.leases = {ticket: (entries[id(lease[0])], *lease[1:]) for ticket, lease in self.leases.items()}
         twin.holds = self.holds.copy()
         twin.places = self.places.copy()
-        twin.holds = self.holds.copy()
         return twin
 
     def all_entries(self) -> list[Entry]:
