@@ -195,8 +195,8 @@ class ResponseWriter:
 
     @property
     def is_blocked(self) -> bool:
-        """Whether the client has to read before more can be written."""
-        return self.client.flow.write_paused
+        """Whether nothing can be written now: the client has to read first, or has just left."""
+        return self.client.flow.write_paused or self.client.transport.is_closing()
 
     def flush(self) -> None:
         """Write what was kept for a slow client, in one piece, and let the engine continue."""

@@ -186,8 +186,8 @@ class Ledger:
         twin.inactive = {name: entries[id(entry)] for name, entry in self.inactive.items()}
         twin.queue = self.queue.copy()
         twin.leases = {ticket: (entries[id(lease[0])], *lease[1:]) for ticket, lease in self.leases.items()}
-        twin.places = self.places.copy()
         twin.holds = self.holds.copy()
+        twin.places = self.places.copy()
         return twin
 
     def all_entries(self) -> list[Entry]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from typing import Any
 
 import pytest
@@ -234,3 +235,23 @@ def test_a_client_that_leaves_after_heartbeats_leaves_the_queue(api: str) -> Non
             assert here.engine.connections == 0
 
     run(test)
+
+
+def test_no_heartbeat_is_written_to_a_client_that_has_just_left() -> None:
+    """The task of its request ends in the next turn of the loop. Timers come first."""
+    failures: list[dict[str, Any]] = []
+
+    async def test() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: failures.append(context))
+        async with house(models=models(), ready=False) as here:
+            reader, writer = await here.connect()
+            writer.write(ask("chat"))
+            await reader.readuntil(b"data: ")
+            (connection,) = here.server.server_state.connections
+            connection.transport.abort()
+            loop.call_soon(time.sleep, 0.1)  # after the connection is lost; then the next heartbeat is due
+            await until(lambda: here.supervisor.outcomes == [0])
+
+    run(test)
+    assert failures == []

@@ -10,9 +10,10 @@ import pytest
 from sparkd.catalog.settings import Queue
 from sparkd.errors import HoldConflict, InsufficientMemory, ModelHeld
 from sparkd.scheduling.claim import Claim
+from sparkd.scheduling.forecaster import Forecaster
 from sparkd.scheduling.hold import Hold
 from sparkd.scheduling.lifecycle import State
-from tests.scheduling.harness import Harness, a_model
+from tests.scheduling.harness import FixedLoads, Harness, a_model
 
 
 def brief(id_: str, memory: int = 60, **fields: Any) -> Any:
@@ -172,3 +173,19 @@ def test_a_choice_does_not_count_on_a_model_that_a_hold_blocks() -> None:
     harness.hold("a", 3600.0)
     assert not harness.scheduler.can_load("b", harness.now)
     assert harness.scheduler.can_load("small", harness.now)
+
+
+def test_a_forecast_beyond_the_end_of_a_hold_does_not_end_it() -> None:
+    """It simulates what happens until then."""
+    harness = two()
+    hold = harness.hold("a", 600.0)
+    ticket = harness.request("b")
+    found = Forecaster(harness.scheduler, FixedLoads(50.0)).forecast(ticket, harness.now)
+    assert found is not None
+    assert (found.seconds or 0.0) > 600.0
+    assert [each.id for each in harness.scheduler.holds()] == [hold.id]
+    harness.wait(601.0)
+    assert list(harness.scheduler.holds()) == []
+    harness.exit_and_reclaim("a")
+    harness.become_healthy("b")
+    assert ticket in harness.granted
