@@ -101,7 +101,11 @@ def test_without_keys_every_client_may() -> None:
 @pytest.mark.parametrize(("key", "may"), ROLES)
 @pytest.mark.parametrize(
     ("path", "fields"),
-    [("/api/chat", {"messages": HI, "stream": False}), ("/api/generate", {}), ("/api/chat", {"messages": []})],
+    [
+        ("/api/chat", {"messages": HI, "stream": False}),
+        ("/api/generate", {}),
+        ("/api/chat", {"messages": []}),
+    ],
 )
 def test_only_operators_decide_how_long_a_model_stays_loaded(
     key: str, path: str, fields: dict[str, Any], *, may: bool
