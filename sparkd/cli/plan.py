@@ -47,5 +47,5 @@ def _describe_verdict(plan: Plan) -> str:
             return f"would wait for an unknown time: {plan.reason}"
         case _:
             start = "is starting" if plan.verdict == "starting" else "would be launched"
-            when = "" if plan.seconds is None else f", and answer in about {format_duration(plan.seconds)}"
+            when = "" if plan.seconds is None else f"; ready in about {format_duration(plan.seconds)}"
             return f"{start}{when}"

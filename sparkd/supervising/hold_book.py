@@ -103,7 +103,7 @@ class HoldBook:
         if not 0 < seconds <= longest:
             raise InvalidRequest(
                 f"A hold of {seconds:.10g} seconds is not possible: `queue.max_hold` allows "
-                f"{'none' if not longest else f'more than 0 and at most {longest:.0f} seconds'}.",
+                f"{'no holds' if not longest else f'more than 0 and at most {longest:.0f} seconds'}.",
                 param="for",
             )
         if len(self.all()) >= MAX_HOLDS:

@@ -96,3 +96,26 @@ def test_without_keys_every_client_may() -> None:
             assert (here.supervisor.pulled, here.supervisor.stopped) == (["m"], ["m"])
 
     run(test)
+
+
+@pytest.mark.parametrize(("key", "may"), ROLES)
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("/api/chat", {"messages": HI, "stream": False}),
+        ("/api/generate", {}),
+        ("/api/chat", {"messages": []}),
+    ],
+)
+def test_only_operators_decide_how_long_a_model_stays_loaded(
+    key: str, path: str, fields: dict[str, Any], *, may: bool
+) -> None:
+    async def test() -> None:
+        async with house(models=models(), keys=KEYS) as here:
+            answer = await here.ask(post(path, key, fields | {"keep_alive": "5m"}))
+            assert answer.status == 200
+            assert here.supervisor.claims[-1].keep_alive == (300.0 if may else None)
+            if fields.get("messages"):
+                assert ("ignored-keep-alive" in (answer.header("x-sparkd-rewrites") or "")) is not may
+
+    run(test)

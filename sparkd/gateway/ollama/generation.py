@@ -111,12 +111,20 @@ def _prepare_for(
     request.model = found.model.id
     prepared = preparer.prepare_json(request, named, translated.encode())
     engine = prepared.request
+    keep_alive = _read_keep_alive(gateway, request, translated)
+    ignored = ("ignored-keep-alive",) if keep_alive != translated.keep_alive else ()
     return structs.replace(
         prepared,
         request=structs.replace(engine, without=engine.without | _NOT_FORWARDED),
-        rewrites=(*prepared.rewrites, *translated.rewrites),
+        rewrites=(*prepared.rewrites, *translated.rewrites, *ignored),
         translation=OllamaTranslation(translated, found.model.id),
+        keep_alive=keep_alive,
     )
+
+
+def _read_keep_alive(gateway: Gateway, request: RequestHead, translated: TranslatedRequest) -> float | None:
+    """How long (seconds) the model stays loaded while it is idle; None if the client may not decide that."""
+    return translated.keep_alive if gateway.access.may_operate(request) else None
 
 
 async def _load(gateway: Gateway, model: Model, translated: TranslatedRequest, request: Request) -> Response:
@@ -127,7 +135,7 @@ async def _load(gateway: Gateway, model: Model, translated: TranslatedRequest, r
         await _unload_if_idle(gateway, model)
     else:
         await run_while_connected(
-            request.receive, _wait_until_loaded(gateway, model, request_head(request.scope))
+            request.receive, _wait_until_loaded(gateway, model, request_head(request.scope), translated)
         )
     document = loaded_document(
         translated.kind, translated.name, format_time(time.time()), "unload" if is_unload else "load"
@@ -147,9 +155,12 @@ async def _unload_if_idle(gateway: Gateway, model: Model) -> None:
         await gateway.host.stop(model)
 
 
-async def _wait_until_loaded(gateway: Gateway, model: Model, head: RequestHead) -> None:
+async def _wait_until_loaded(
+    gateway: Gateway, model: Model, head: RequestHead, translated: TranslatedRequest
+) -> None:
     counted = gateway.limits.count(head.policy)
-    lease = gateway.host.lease(model, None, head.claim(model))
+    claim = structs.replace(head.claim(model), keep_alive=_read_keep_alive(gateway, head, translated))
+    lease = gateway.host.lease(model, None, claim)
     try:
         await lease.wait()
     finally:
