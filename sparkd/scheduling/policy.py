@@ -27,18 +27,21 @@ from sparkd.scheduling.residency import RELEASE_TIME, eviction_time, load_time, 
 class SchedulingPolicy(PreloadPolicy):
     """Reads the ledger and decides for every model. RunEvents, its subclass, adds events."""
 
-    def _decide(self, now: float, touched: Entry | None = None) -> list[Action]:
-        """Make all decisions that are due. `touched`: the only event was a request for this model, or its end.
+    def _decide(
+        self, now: float, touched: Entry | None = None, use: tuple[float, float] | None = None
+    ) -> list[Action]:
+        """Make all decisions that are due. `touched`: the only event was a request for this model, or its end. `use` is
+        that of its session before the event, if it was a request that is granted already.
 
         If that model is ready and no deadline has passed, only its grants are decided. So the cost of a request
         depends neither on the number of resident models nor on the number of clients that wait for others.
         """
         if touched and touched.state is State.READY and now < self.deadline:
-            before = touched.sessions.use
+            before = use or touched.sessions.use
             self._grant_waiting(touched, now)
-            is_used_as_before = touched.leased_weight and touched.sessions.use == before
+            # Nobody waits, or the model is used as before:
             if (
-                is_used_as_before or not self._ledger.queue
+                not self._ledger.queue or (touched.leased_weight and touched.sessions.use == before)
             ):  # otherwise a rival may need the memory of this model, which is idle now, or wait for it longer
                 self.deadline = min(self.deadline, idle_deadline(touched))
                 return self._take_actions()
