@@ -52,7 +52,8 @@ class SchedulingPolicy(PreloadPolicy):
         heads: list[Entry] = []
         if self._ledger.queue:
             heads = self._launch_next(now)
-            self._refuse_excess()
+            if self._refuse_excess():  # a start may have been for one of them only
+                heads = self._launch_next(now)
         self._launch_preloads(now)
         self._update_preparation(heads, now)
         self.deadline = next_deadline(self._ledger, now)
@@ -205,11 +206,17 @@ class SchedulingPolicy(PreloadPolicy):
         self._refuse_waiting(entry, lambda: refusals.busy_error(entry, holders, residents, now))
         return True
 
-    def _refuse_excess(self) -> None:
-        """Refuse tickets beyond `queue.max_length`: the least important ones, the newest of them first."""
+    def _refuse_excess(self) -> bool:
+        """Refuse tickets beyond `queue.max_length`: the least important ones, the newest of them first.
+
+        Return whether there were any.
+        """
         longest, queue = self._queue_settings.max_length, self._ledger.queue
+        if len(queue) <= longest:
+            return False
         while len(queue) > longest:
             last = min(
                 queue.values(), key=lambda ticket: (importance(ticket.claim), -ticket.arrived, -ticket.id)
             )
             self._refuse(last.id, refusals.queue_full_error(longest))
+        return True
