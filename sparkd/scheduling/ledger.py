@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 from copy import copy
+from typing import Self
 
 from msgspec import Struct, field, structs
 
@@ -163,6 +164,8 @@ class Entry(Struct, eq=False):
 class Ledger:
     """Entries and tickets. Only the scheduler changes them, without an await in between.
 
+    LeaseLedger, its subclass, adds leases.
+
     `max_wait` is the longest wait of a request and `keep_place` how long the place of one that left is kept, in
     seconds.
     """
@@ -178,7 +181,7 @@ class Ledger:
         self.holds: dict[str, Hold] = {}
         self.preparation: Preparation | None = None
 
-    def copy(self) -> Ledger:
+    def copy(self) -> Self:
         """An independent copy. It shares what never changes: models and tickets."""
         twin = copy(self)
         entries = {id(entry): entry.copy() for entry in self.all_entries()}
@@ -220,13 +223,7 @@ class Ledger:
 
     def enqueue(self, entry: Entry, now: float, claim: Claim = PLAIN_CLAIM) -> Ticket:
         """Add a new ticket to the queue: at its end, or in the place that its client had before it left."""
-        own_weight = weight(claim)
-        if own_weight and entry.last_used and not (entry.leased_weight or entry.waiting_weight):
-            entry.sessions.add_pause(entry.last_used, now, is_ready=entry.state is State.READY)
-        self._last_ticket += 1
-        arrived = now
-        if self.places.kept and own_weight:
-            arrived = self.places.take(entry.model.id, claim, now)
+        own_weight, arrived = self._record_arrival(entry, now, claim)
         ticket = Ticket(
             self._last_ticket,
             entry.model.id,
@@ -239,6 +236,16 @@ class Ledger:
         self.queue[ticket.id] = ticket
         entry.add_waiting(ticket)
         return ticket
+
+    def _record_arrival(self, entry: Entry, now: float, claim: Claim) -> tuple[float, float]:
+        """Number a new ticket; return its weight and when it arrived."""
+        own_weight, arrived = weight(claim), now
+        if own_weight and entry.last_used and not (entry.leased_weight or entry.waiting_weight):
+            entry.sessions.add_pause(entry.last_used, now, is_ready=entry.state is State.READY)
+        self._last_ticket += 1
+        if self.places.kept and own_weight:
+            arrived = self.places.take(entry.model.id, claim, now)
+        return own_weight, arrived
 
     def dequeue(self, ticket_id: int) -> tuple[Entry, Ticket]:
         """Remove a waiting ticket; return it and its model's entry."""
@@ -256,40 +263,6 @@ class Ledger:
         """Keep the places of all requests that wait for the model, because they are about to be refused."""
         for ticket in entry.waiting.values():
             self.places.keep(ticket.model, ticket.claim, ticket.arrived, now)
-
-    def grant_lease(self, entry: Entry, ticket_id: int, now: float) -> None:
-        """Turn a waiting ticket into a lease on the entry's current run."""
-        _, ticket = self.dequeue(ticket_id)
-        entry.leases[ticket_id] = now
-        self.leases[ticket_id] = (entry, entry.run, ticket.weight)
-        if ticket.claim.keep_alive is not None:
-            entry.idle_timeout = ticket.claim.keep_alive
-        if ticket.weight:
-            entry.leased_weight += ticket.weight
-            entry.sessions.add_use(ticket.weight, entry.leased_weight)
-            entry.last_used = now
-
-    def end_lease(self, ticket_id: int, now: float) -> Entry:
-        """End a lease and return its model's entry. A lease on an earlier run does not change the current one.
-
-        A background request does not count as use: its model is idle since its last other request.
-        """
-        entry, run, lease_weight = self.leases.pop(ticket_id)
-        if run != entry.run or ticket_id not in entry.leases:
-            return entry
-        duration = now - entry.leases.pop(ticket_id)
-        if lease_weight:
-            entry.leased_weight -= lease_weight
-            entry.answer_time = (
-                duration if not entry.answer_time else 0.8 * entry.answer_time + 0.2 * duration
-            )
-            entry.last_used = now
-        return entry
-
-    def end_leases(self, entry: Entry) -> None:
-        """End all leases on a run whose process has ended. Their tickets are returned later."""
-        entry.leases.clear()
-        entry.leased_weight = 0.0
 
     def waiting_models(self) -> list[Entry]:
         """Entries of stopped models that requests wait for, in the order of their turns. Background requests have no

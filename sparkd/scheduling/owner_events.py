@@ -11,7 +11,8 @@ from sparkd.catalog.settings import Settings
 from sparkd.scheduling import refusals
 from sparkd.scheduling.actions import Action
 from sparkd.scheduling.holding import check_not_held
-from sparkd.scheduling.ledger import NEVER, Entry, Ledger
+from sparkd.scheduling.lease_ledger import LeaseLedger
+from sparkd.scheduling.ledger import NEVER, Entry
 from sparkd.scheduling.lifecycle import Event, State
 from sparkd.scheduling.memory import Budget, Footprint
 from sparkd.scheduling.run_events import RunEvents
@@ -32,7 +33,7 @@ class OwnerEvents(RunEvents):
     ) -> None:
         """`can_prepare`: whether the start of the model can begin before its memory is free. `load_time`: the seconds
         that its last start took, None if unknown."""
-        ledger = Ledger(settings.queue.max_wait, settings.queue.keep_place)
+        ledger = LeaseLedger(settings.queue.max_wait, settings.queue.keep_place)
         super().__init__(ledger, budget, footprint, settings, can_prepare)
         self._models = models
         self._load_time = load_time
@@ -146,7 +147,9 @@ class OwnerEvents(RunEvents):
 
     def _find_or_add_entry(self, model_id: str) -> Entry:
         ledger = self._ledger
-        entry = ledger.active.get(model_id) or ledger.inactive.get(model_id)
+        if (entry := ledger.active.get(model_id)) is not None:
+            return entry
+        entry = ledger.inactive.get(model_id)
         if entry is None:
             model = self._models[model_id]
             entry = Entry(model, *self.footprint(model), load_time=self._load_time(model) or 0.0)

@@ -27,18 +27,21 @@ from sparkd.scheduling.residency import RELEASE_TIME, eviction_time, load_time, 
 class SchedulingPolicy(PreloadPolicy):
     """Reads the ledger and decides for every model. RunEvents, its subclass, adds events."""
 
-    def _decide(self, now: float, touched: Entry | None = None) -> list[Action]:
-        """Make all decisions that are due. `touched`: the only event was a request for this model, or its end.
+    def _decide(
+        self, now: float, touched: Entry | None = None, use: tuple[float, float] | None = None
+    ) -> list[Action]:
+        """Make all decisions that are due. `touched`: the only event was a request for this model, or its end. `use` is
+        that of its session before the event, if it was a request that is granted already.
 
         If that model is ready and no deadline has passed, only its grants are decided. So the cost of a request
         depends neither on the number of resident models nor on the number of clients that wait for others.
         """
         if touched and touched.state is State.READY and now < self.deadline:
-            before = touched.sessions.use
+            before = use or touched.sessions.use
             self._grant_waiting(touched, now)
-            is_used_as_before = touched.leased_weight and touched.sessions.use == before
+            # Nobody waits, or the model is used as before:
             if (
-                is_used_as_before or not self._ledger.queue
+                not self._ledger.queue or (touched.leased_weight and touched.sessions.use == before)
             ):  # otherwise a rival may need the memory of this model, which is idle now, or wait for it longer
                 self.deadline = min(self.deadline, idle_deadline(touched))
                 return self._take_actions()
@@ -49,7 +52,8 @@ class SchedulingPolicy(PreloadPolicy):
         heads: list[Entry] = []
         if self._ledger.queue:
             heads = self._launch_next(now)
-            self._refuse_excess()
+            if self._refuse_excess():  # a start may have been for one of them only
+                heads = self._launch_next(now)
         self._launch_preloads(now)
         self._update_preparation(heads, now)
         self.deadline = next_deadline(self._ledger, now)
@@ -202,11 +206,17 @@ class SchedulingPolicy(PreloadPolicy):
         self._refuse_waiting(entry, lambda: refusals.busy_error(entry, holders, residents, now))
         return True
 
-    def _refuse_excess(self) -> None:
-        """Refuse tickets beyond `queue.max_length`: the least important ones, the newest of them first."""
+    def _refuse_excess(self) -> bool:
+        """Refuse tickets beyond `queue.max_length`: the least important ones, the newest of them first.
+
+        Return whether there were any.
+        """
         longest, queue = self._queue_settings.max_length, self._ledger.queue
+        if len(queue) <= longest:
+            return False
         while len(queue) > longest:
             last = min(
                 queue.values(), key=lambda ticket: (importance(ticket.claim), -ticket.arrived, -ticket.id)
             )
             self._refuse(last.id, refusals.queue_full_error(longest))
+        return True

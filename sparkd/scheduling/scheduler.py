@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from copy import copy
 
 from sparkd.scheduling import refusals
-from sparkd.scheduling.actions import Action
+from sparkd.scheduling.actions import Action, Grant
 from sparkd.scheduling.claim import PLAIN_CLAIM, Claim
 from sparkd.scheduling.evictions import choose_evictions
 from sparkd.scheduling.guard import MemoryGuard
@@ -33,6 +33,11 @@ class Scheduler(HoldEvents):
     def on_request(self, model_id: str, now: float, claim: Claim = PLAIN_CLAIM) -> tuple[int, list[Action]]:
         """Add a request; return its ticket and the actions, perhaps its grant or refusal."""
         entry = self._find_or_add_entry(model_id)
+        if entry.state is State.READY and now < self.deadline and not entry.waiting:
+            use = entry.sessions.use
+            ticket_id = self._ledger.grant_at_once(entry, now, claim)
+            self._actions.append(Grant(ticket_id, model_id, entry.run))
+            return ticket_id, self._decide(now, entry, use)
         ticket = self._ledger.enqueue(entry, now, claim)
         return ticket.id, self._decide(now, entry)
 

@@ -14,7 +14,8 @@ from sparkd.catalog.settings import Settings
 from sparkd.errors import Refusal
 from sparkd.scheduling.actions import Action, Discard, EndLaunchers, Kill, Launch, Prepare, Refuse, Terminate
 from sparkd.scheduling.guard import MemoryGuard
-from sparkd.scheduling.ledger import NEVER, Entry, Ledger, Preparation
+from sparkd.scheduling.lease_ledger import LeaseLedger
+from sparkd.scheduling.ledger import NEVER, Entry, Preparation
 from sparkd.scheduling.lifecycle import Event, State, next_state
 from sparkd.scheduling.memory import Budget, Footprint, default_floor
 
@@ -33,7 +34,7 @@ class SchedulingSteps:
 
     def __init__(
         self,
-        ledger: Ledger,
+        ledger: LeaseLedger,
         budget: Budget,
         footprint: Callable[[Model, Budget], Footprint],
         settings: Settings,

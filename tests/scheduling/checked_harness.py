@@ -29,8 +29,8 @@ class CheckedHarness(Harness):
     The machine has FLOOR bytes more than its budget. What a process holds comes back only when the world says so, and
     maybe not all of it: `leaked`. `strangers` have some too. `seen` is what the scheduler was told last, and
     `launchers` what launchers use. `places` is until when those of clients that left are kept, by client and model,
-    `wanted_at` when a request last waited for a model that was not in the background, and `keep_alive` how long (seconds)
-    an idle run stays loaded, if a request or an operator has said so.
+    `wanted_at` when a request last waited for a model that was not in the background, and `keep_alive` for how many
+    seconds an idle run stays loaded, if a request or an operator has said so.
     """
 
     launchers = 0
