@@ -118,7 +118,7 @@ def _prepare_for(
         request=structs.replace(engine, without=engine.without | _NOT_FORWARDED),
         rewrites=(*prepared.rewrites, *translated.rewrites, *ignored),
         translation=OllamaTranslation(translated, found.model.id),
-        keep_alive=keep_alive,
+        keep_alive=None if prepared.is_substitute else keep_alive,
     )
 
 
