@@ -80,15 +80,16 @@ def merge_system_messages(context: RewriteContext, body: JsonBody) -> JsonBody:
 def fold_system_message(context: RewriteContext, body: JsonBody) -> JsonBody:
     """Move the leading system message into the first user turn, or make it one if the user does not come next."""
     conversation = read_conversation(context, body)
-    top = TOP_FIELDS.get(context.api, "")
+    top = TOP_FIELDS.get(context.api)
+    instructions = None if top is None else body.fields.get(top)
     if conversation is None:
-        return _fold_into_text(body) if context.api == "responses" and top in body.fields else body
-    contents = [body.fields[top]] if top in body.fields and not is_blank(body.fields[top]) else []
+        return _fold_into_text(body) if context.api == "responses" and instructions is not None else body
+    contents = [] if instructions is None or is_blank(instructions) else [instructions]
     leading = _count_leading(context.api, conversation)
     contents += [
         turn["content"] for turn in conversation.turns[:leading] if not is_blank(turn.get("content"))
     ]
-    if top in body.fields:
+    if top is not None and instructions is not None:
         body = body.without((top,))
     changes: dict[int, list[NewTurn]] = {index: [] for index in range(leading)}
     if contents:
