@@ -39,7 +39,7 @@ def rejected(status: int, text: str, call: Any, **fields: Any) -> None:
 
 def check_lists() -> None:
     listed = client.list().models
-    assert [model.model for model in listed] == [CHAT, EMBEDDINGS]
+    assert [model.model for model in listed] == [CHAT, EMBEDDINGS, "warm"]
     chat = listed[0]
     assert chat.size
     assert chat.digest
