@@ -7,10 +7,7 @@ model into free memory, or once somebody else wants the model.
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final, Protocol
 
 from msgspec import structs
@@ -21,7 +18,6 @@ from sparkd.catalog.definitions import Model
 from sparkd.errors import ModelNotLoaded
 from sparkd.gateway.client_recognition import ClientRecognizer
 from sparkd.gateway.request_head import RequestHead
-from sparkd.hub import inspection
 from sparkd.rewriting import JsonBody
 from sparkd.rewriting.rewrite_context import CONVERSATION_APIS, Api
 from sparkd.upstream.client import Upstream
@@ -31,10 +27,6 @@ REWRITE: Final = "background-model"
 
 LOSSES: Final = frozenset({"drop-images", "strip-tools"})
 """Rules that take something away from a request: a model that needs them cannot do what was requested."""
-
-
-FRESH: Final = 30.0
-"""Seconds after which it is checked again whether a model is on disk."""
 
 
 class Residents(Protocol):
@@ -48,32 +40,9 @@ class Residents(Protocol):
         """Whether a background request for the model would be served without the eviction of another one."""
         ...
 
-
-class DiskCheck:
-    """Whether a model is on disk, when a thread last looked: no request waits for a disk that engines keep busy.
-
-    A model is taken to be there until a thread has looked. Belongs to one event loop.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._is_there = True
-        self._until = 0.0
-        self._check: asyncio.Task[bool] | None = None
-
-    def is_on_disk(self, model: Model) -> bool:
-        """Return what is known, and have a thread look again if that is old."""
-        if self._check is None and time.monotonic() >= self._until:
-            check = asyncio.to_thread(inspection.is_complete, model, self._folder)
-            self._check = asyncio.ensure_future(check)
-            self._check.add_done_callback(self._keep)
-        return self._is_there
-
-    def _keep(self, check: asyncio.Task[bool]) -> None:
-        self._check = None
-        self._until = time.monotonic() + FRESH
-        if not check.cancelled():
-            self._is_there = check.exception() is None and check.result()
+    def can_load(self, model: Model) -> bool:
+        """Whether a request could load the model: it is on disk, has not failed, and fits beside what must stay."""
+        ...
 
 
 class BackgroundRouter:
@@ -86,7 +55,6 @@ class BackgroundRouter:
         # The utility model first: of two loaded models, it is the one that is meant for small jobs.
         enabled = [model for model in catalogue.models.values() if model.enabled]
         self._models = sorted(enabled, key=lambda model: model.lifecycle != "utility")
-        self._disk = DiskCheck(catalogue.folder("models"))
 
     def find_substitutes(
         self, request: RequestHead, api: Api, model: Model, asked: str | None, body: JsonBody
@@ -122,6 +90,6 @@ class BackgroundRouter:
             if residents.ready_upstream(model) is not None or (
                 model.lifecycle == "utility"
                 and residents.can_start_without_eviction(model)
-                and self._disk.is_on_disk(model)
+                and residents.can_load(model)
             ):
                 yield model
