@@ -292,16 +292,25 @@ def test_a_request_without_a_prompt_loads_the_model(path: str, empty: dict[str, 
         ({"state": "starting"}, []),
     ],
 )
-@pytest.mark.parametrize("prompt", ["", "hi"])
-def test_keep_alive_0_unloads_a_model_that_nothing_else_uses(
-    prompt: str, fields: dict[str, Any], stopped: list[str]
+def test_keep_alive_0_without_a_prompt_unloads_a_model_that_nothing_else_uses(
+    fields: dict[str, Any], stopped: list[str]
 ) -> None:
     async def test() -> None:
         async with house(answering(STREAM)) as here:
             here.supervisor.statuses = (status(**fields),)
-            answer = await here.ask(ollama("generate", {"model": "m", "prompt": prompt, "keep_alive": "0s"}))
-            assert lines(answer)[-1]["done_reason"] == ("stop" if prompt else "unload")
-            await until(lambda: here.supervisor.stopped == stopped)
+            answer = await here.ask(ollama("generate", {"model": "m", "prompt": "", "keep_alive": "0s"}))
+            assert lines(answer)[-1]["done_reason"] == "unload"
+            assert here.supervisor.stopped == stopped
+
+    run(test)
+
+
+def test_keep_alive_0_with_a_prompt_is_the_schedulers_to_carry_out() -> None:
+    async def test() -> None:
+        async with house(answering(STREAM)) as here:
+            answer = await here.ask(ollama("generate", {"model": "m", "prompt": "hi", "keep_alive": "0s"}))
+            assert lines(answer)[-1]["done_reason"] == "stop"
+            assert here.supervisor.claims[-1].keep_alive == 0.0
 
     run(test)
 

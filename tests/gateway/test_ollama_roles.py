@@ -14,7 +14,7 @@ from sparkd.catalog.reading.keys import Keys
 from sparkd.catalog.settings import Settings
 from sparkd.scheduling.status import ModelStatus
 from tests.gateway.engines import request
-from tests.gateway.gateways import catalogue, house, model, run, until
+from tests.gateway.gateways import catalogue, house, model, run
 
 KEYS = Keys([("owner", "sk-owner"), ("ada", "sk-ada"), ("bob", "sk-bob")])
 RULES = {"owner": KeyRules(name="owner", role="operate"), "ada": KeyRules(name="ada")}
@@ -71,9 +71,10 @@ def test_only_operators_unload(
             here.supervisor.statuses = (READY,)
             answer = await here.ask(post(path, key, fields | {"keep_alive": 0}))
             assert answer.status == (200 if may or is_answered else 403)
-            if may:
-                await until(lambda: here.supervisor.stopped == ["m"])
-            assert here.supervisor.stopped == (["m"] if may else [])
+            assert here.supervisor.stopped == (["m"] if may and not is_answered else [])
+            assert [claim.keep_alive for claim in here.supervisor.claims] == (
+                [0.0 if may else None] if is_answered else []
+            )
 
     run(test)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -14,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from sparkd.catalog.choices import Found
 from sparkd.catalog.definitions import Model
-from sparkd.errors import HoldConflict, InvalidRequest
+from sparkd.errors import InvalidRequest
 from sparkd.gateway.body import ClientDisconnected
 from sparkd.gateway.disconnect import run_while_connected
 from sparkd.gateway.endpoints import respond
@@ -60,9 +59,6 @@ class Generation:
             await gateway.forwarding(prepared, scope["extensions"].pop(EXTENSION)).run()
         except ClientDisconnected:
             return
-        if translated.keep_alive == 0 and not prepared.is_substitute and gateway.access.may_operate(request):
-            with suppress(HoldConflict):  # the response is complete: the hold counts
-                await _unload_if_idle(gateway, prepared.model)
 
     def _translate(self, found: Found, body: dict[str, Any]) -> TranslatedRequest:
         model = found.model
