@@ -115,7 +115,9 @@ class SchedulingPolicy(PreloadPolicy):
         if now >= idle_deadline(entry) and not self._starting_entry():
             entry.is_dismissed = entry.idle_timeout is not None
             timeout = entry.model.idle_timeout if entry.idle_timeout is None else entry.idle_timeout
-            self._evict(entry, now, f"idle for {timeout:.0f} seconds")
+            # 0 is the keep_alive of a request: `idle_timeout = 0` never stops a model.
+            reason = f"idle for {timeout:.0f} seconds" if timeout else "its last client keeps it no longer"
+            self._evict(entry, now, reason)
 
     def _launch_next(self, now: float) -> list[Entry]:
         """Launch a model, or free memory, for the ticket of each lane whose turn it is and whose model is stopped.

@@ -49,7 +49,7 @@ def test_a_request_says_that_its_model_is_unloaded_after_it(build: Build) -> Non
     body = {"model": "a", "messages": [{"role": "user", "content": "hi"}], "ttl": 0}
     assert post(sparkd, "/v1/chat/completions", body).status_code == 200
     wait_until("it is stopped", lambda: is_in_state(sparkd, "a", "stopped"))
-    assert 'Stopping model "a": idle for 0 seconds' in sparkd.log()
+    assert 'Stopping model "a": its last client keeps it no longer' in sparkd.log()
 
 
 def test_a_model_is_preloaded_and_returns_after_a_bigger_one_is_unloaded(build: Build) -> None:
