@@ -26,7 +26,7 @@ from sparkd.continuity.handover import FORMAT, DaemonSnapshot, Handover, read_ha
 from sparkd.continuity.replacement import exec_replacement, kill_children
 from sparkd.engines import find_engine_problems
 from sparkd.errors import AlreadyRunning, CatalogueError, HandoverError, ListenError, ProbeError
-from sparkd.gateway.server import HttpServer
+from sparkd.gateway.connections.server import HttpServer
 from sparkd.journal.handler import make_handler
 from sparkd.processes.run_directories import RunDirectories
 from sparkd.scheduling.headline import format_headline

@@ -11,7 +11,7 @@ from sparkd.catalog.heartbeat import HeartbeatStyle
 from sparkd.catalog.priority import Priority
 
 Shape = Literal["probe", "no-tools"]
-"""What the body of a request looks like. gateway/shapes.py has the tests."""
+"""What the body of a request looks like. gateway/admission/shapes.py has the tests."""
 
 
 class ClientRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

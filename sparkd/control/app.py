@@ -37,7 +37,7 @@ from sparkd.control.holds import hold_routes
 from sparkd.control.interfaces import Reloader, Replacer, SupervisorInterface
 from sparkd.control.logs import LogEndpoint
 from sparkd.control.prerequisites import find_missing_prerequisites
-from sparkd.gateway.disconnect import run_while_connected
+from sparkd.gateway.connections.disconnect import run_while_connected
 from sparkd.hub.files import ModelFiles, RemovalResult
 from sparkd.scheduling.plan import Plan
 from sparkd.scheduling.status import ModelStatus, Reload, Status

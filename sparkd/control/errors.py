@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from sparkd.errors import MethodNotAllowed, PathNotFound, SparkdError
-from sparkd.gateway.body import ClientDisconnected
+from sparkd.gateway.preparation.body import ClientDisconnected
 
 logger = logging.getLogger(__name__)
 

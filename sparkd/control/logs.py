@@ -10,8 +10,8 @@ from starlette.types import Receive, Scope, Send
 
 from sparkd.control.interfaces import SupervisorInterface
 from sparkd.errors import InvalidRequest, LogNotFound
-from sparkd.gateway.body import ClientDisconnected
-from sparkd.gateway.disconnect import run_while_connected
+from sparkd.gateway.connections.disconnect import run_while_connected
+from sparkd.gateway.preparation.body import ClientDisconnected
 from sparkd.processes.log import Log
 
 DEFAULT_LINES = 200

@@ -18,31 +18,32 @@ from sparkd.catalog.definitions import Model as ModelDefinition
 from sparkd.catalog.reading.keys import Keys
 from sparkd.catalog.templates import Template
 from sparkd.errors import InvalidRequest, NotSupported, PathForbidden, SparkdError
-from sparkd.gateway.access import Access
-from sparkd.gateway.background import BackgroundRouter
-from sparkd.gateway.body import STALL
-from sparkd.gateway.choosing import Chooser
-from sparkd.gateway.client_recognition import ClientRecognizer
+from sparkd.gateway.admission.access import Access
+from sparkd.gateway.admission.client_recognition import ClientRecognizer
+from sparkd.gateway.admission.key_limits import KeyLimits
+from sparkd.gateway.admission.key_policies import make_policies
 from sparkd.gateway.endpoints import Forward, KeyRequired, Model, Models, ModelsOfOne, preflight
-from sparkd.gateway.error_responses import EXCEPTION_HANDLERS
 from sparkd.gateway.forwarding import Forwarding
 from sparkd.gateway.heartbeats.silence import SilenceWatch
 from sparkd.gateway.holding import holding_routes
-from sparkd.gateway.key_limits import KeyLimits
-from sparkd.gateway.key_policies import make_policies
 from sparkd.gateway.model_list import ModelList
 from sparkd.gateway.ollama.facts import FactsCache
 from sparkd.gateway.ollama.interfaces import Host
 from sparkd.gateway.ollama.routes import ollama_routes
 from sparkd.gateway.operating import operator_routes
-from sparkd.gateway.paths import MAX_CACHED, Path, parse_path
-from sparkd.gateway.prepared_request import PreparedRequest, Preparer
-from sparkd.gateway.public_errors import public_error
+from sparkd.gateway.preparation.background import BackgroundRouter
+from sparkd.gateway.preparation.body import STALL
+from sparkd.gateway.preparation.choosing import Chooser
+from sparkd.gateway.preparation.paths import MAX_CACHED, Path, parse_path
+from sparkd.gateway.preparation.prepared_request import PreparedRequest
+from sparkd.gateway.preparation.preparer import Preparer
+from sparkd.gateway.preparation.token_counting import TokenCount
 from sparkd.gateway.request_head import HEAD, RequestHead
 from sparkd.gateway.request_log import RequestLog
-from sparkd.gateway.response_writer import ResponseWriter
+from sparkd.gateway.responses.error_responses import EXCEPTION_HANDLERS
+from sparkd.gateway.responses.public_errors import public_error
+from sparkd.gateway.responses.response_writer import ResponseWriter
 from sparkd.gateway.status_endpoints import Health, ModelHealth, Nothing, Overview, Root, Version
-from sparkd.gateway.token_counting import TokenCount
 from sparkd.scheduling.lifecycle import Residency
 from sparkd.scheduling.model_state import ModelState
 

@@ -12,15 +12,15 @@ from starlette.types import Receive, Scope, Send
 
 from sparkd.catalog.choices import Found
 from sparkd.gateway import model_list
-from sparkd.gateway.body import ClientDisconnected
+from sparkd.gateway.admission.key_policies import find_allowed, list_allowed, list_choices
 from sparkd.gateway.forwarding import FORWARDING, Forwarding
-from sparkd.gateway.key_policies import find_allowed, list_allowed, list_choices
 from sparkd.gateway.model_list import Document
-from sparkd.gateway.paths import parse_path
-from sparkd.gateway.prepared_request import PreparedRequest
+from sparkd.gateway.preparation.body import ClientDisconnected
+from sparkd.gateway.preparation.paths import parse_path
+from sparkd.gateway.preparation.prepared_request import PreparedRequest
+from sparkd.gateway.preparation.token_counting import TokenCount
 from sparkd.gateway.request_head import request_head
-from sparkd.gateway.response_writer import EXTENSION, ResponseWriter
-from sparkd.gateway.token_counting import TokenCount
+from sparkd.gateway.responses.response_writer import EXTENSION, ResponseWriter
 
 if TYPE_CHECKING:
     from sparkd.gateway.app import Gateway

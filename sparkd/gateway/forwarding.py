@@ -15,15 +15,15 @@ from typing import Any, Protocol, cast
 
 from sparkd.catalog.definitions import Model
 from sparkd.errors import SparkdError, UpstreamError
-from sparkd.gateway.answer import Answer, Writer
-from sparkd.gateway.body import Upload
 from sparkd.gateway.heartbeats.silence import SilenceWatch
 from sparkd.gateway.heartbeats.waiting import WaitingResponse
-from sparkd.gateway.prepared_request import PreparedRequest
-from sparkd.gateway.public_errors import public_error
+from sparkd.gateway.preparation.body import Upload
+from sparkd.gateway.preparation.prepared_request import PreparedRequest
+from sparkd.gateway.preparation.translation import TranslatedAnswer
 from sparkd.gateway.request_log import RequestLog
-from sparkd.gateway.response_writer import ResponseWriter
-from sparkd.gateway.translation import TranslatedAnswer
+from sparkd.gateway.responses.answer import Answer, Writer
+from sparkd.gateway.responses.public_errors import public_error
+from sparkd.gateway.responses.response_writer import ResponseWriter
 from sparkd.scheduling.claim import Claim
 from sparkd.scheduling.forecast import Forecast
 from sparkd.scheduling.lifecycle import Residency

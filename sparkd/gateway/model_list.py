@@ -29,7 +29,7 @@ from msgspec import Struct
 from sparkd.catalog import Catalogue
 from sparkd.catalog.choices import Choice, Found
 from sparkd.catalog.definitions import Model
-from sparkd.gateway.key_policies import list_choices
+from sparkd.gateway.admission.key_policies import list_choices
 from sparkd.rewriting.context_window import context_length
 from sparkd.scheduling.model_state import ModelState
 

@@ -24,10 +24,10 @@ from starlette.types import Scope
 
 from sparkd.catalog.definitions import Model
 from sparkd.errors import InvalidRequest, ModelPinned
-from sparkd.gateway.disconnect import run_while_connected
+from sparkd.gateway.admission.key_policies import list_allowed
+from sparkd.gateway.connections.disconnect import run_while_connected
 from sparkd.gateway.endpoints import respond
-from sparkd.gateway.keep_alive import read_keep_alive
-from sparkd.gateway.key_policies import list_allowed
+from sparkd.gateway.preparation.keep_alive import read_keep_alive
 from sparkd.gateway.request_head import request_head
 from sparkd.rewriting import JsonBody
 from sparkd.scheduling.claim import Claim

@@ -15,9 +15,9 @@ from starlette.types import Scope
 from sparkd.catalog.client import UNKNOWN_CLIENT, Client
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.priority import Priority
-from sparkd.gateway.errors import Dialect
-from sparkd.gateway.key_limits import CountedRequest
-from sparkd.gateway.key_policies import KeyPolicy
+from sparkd.gateway.admission.key_limits import CountedRequest
+from sparkd.gateway.admission.key_policies import KeyPolicy
+from sparkd.gateway.responses.errors import Dialect
 from sparkd.scheduling.claim import Claim
 from sparkd.upstream.headers import Headers
 

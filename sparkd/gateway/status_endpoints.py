@@ -21,11 +21,11 @@ from starlette.types import Scope
 
 from sparkd import __version__
 from sparkd.errors import PathNotFound
+from sparkd.gateway.admission.key_policies import find_allowed
 from sparkd.gateway.endpoints import respond
-from sparkd.gateway.errors import error_body
-from sparkd.gateway.key_policies import find_allowed
 from sparkd.gateway.model_list import find_serving
 from sparkd.gateway.request_head import request_head
+from sparkd.gateway.responses.errors import error_body
 
 if TYPE_CHECKING:
     from sparkd.gateway.app import Gateway

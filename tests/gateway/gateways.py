@@ -21,7 +21,7 @@ from sparkd.catalog.settings import Settings
 from sparkd.catalog.templates import UNKNOWN_TEMPLATE
 from sparkd.errors import HoldNotFound, Refusal
 from sparkd.gateway import Gateway
-from sparkd.gateway.server import HttpServer
+from sparkd.gateway.connections.server import HttpServer
 from sparkd.hub.messages import Progress
 from sparkd.scheduling.claim import PLAIN_CLAIM, Claim
 from sparkd.scheduling.forecast import Forecast

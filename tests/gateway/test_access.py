@@ -10,7 +10,7 @@ import pytest
 
 from sparkd.catalog.reading.keys import Keys
 from sparkd.catalog.settings import Server, Settings
-from sparkd.gateway.access import Access
+from sparkd.gateway.admission.access import Access
 from tests.gateway.engines import OK, Asked, answering
 from tests.gateway.gateways import House, catalogue, house, model, run
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
 from sparkd.errors import InvalidRequest
-from sparkd.gateway.addresses import BELOW_V1, resolve_address
-from sparkd.gateway.paths import FORBIDDEN, parse_path
+from sparkd.gateway.preparation.addresses import BELOW_V1, resolve_address
+from sparkd.gateway.preparation.paths import FORBIDDEN, parse_path
 from tests.gateway.engines import OK, Answer, Asked, answering, request
 from tests.gateway.gateways import catalogue, house, model, run
 

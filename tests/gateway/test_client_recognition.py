@@ -14,7 +14,7 @@ from sparkd.catalog.client_rules import ClientRule
 from sparkd.catalog.key_rules import KeyRules
 from sparkd.catalog.reading import read_catalogue
 from sparkd.catalog.settings import Settings
-from sparkd.gateway.client_recognition import ClientRecognizer
+from sparkd.gateway.admission.client_recognition import ClientRecognizer
 from sparkd.gateway.request_head import RequestHead
 from sparkd.rewriting import JsonBody, detect_api
 from tests.clients.corpus import Request, read_corpus

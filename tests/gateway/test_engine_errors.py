@@ -257,7 +257,7 @@ def test_the_connection_serves_the_next_request() -> None:
 
 
 def test_the_journal_has_the_whole_error_at_debug(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.DEBUG, "sparkd.gateway.answer"):
+    with caplog.at_level(logging.DEBUG, "sparkd.gateway.responses.answer"):
         ask(response(400, json.dumps({"error": {"message": dump(211)}}).encode()))
     assert "secretsecret" in caplog.text
     caplog.clear()

@@ -20,7 +20,7 @@ from sparkd.gateway.heartbeats.formats import (
     TextChunks,
 )
 from sparkd.gateway.heartbeats.opening import LONGEST, Opening, is_created_event, remove_role
-from sparkd.gateway.prepared_request import PreparedRequest
+from sparkd.gateway.preparation.prepared_request import PreparedRequest
 from sparkd.upstream.client import EngineRequest
 from tests.gateway.gateways import model
 from tests.gateway.waiting import ROLE, TEXT, chat_chunk

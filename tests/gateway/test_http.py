@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from sparkd.gateway.server import HttpServer
+from sparkd.gateway.connections.server import HttpServer
 from tests.gateway.engines import Answer, read_answer
 from tests.gateway.gateways import run
 

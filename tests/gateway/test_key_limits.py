@@ -15,7 +15,7 @@ from sparkd.catalog.key_rules import KeyRules
 from sparkd.catalog.reading.keys import Keys
 from sparkd.catalog.settings import Settings
 from sparkd.errors import ModelFailed, OperatorRequired
-from sparkd.gateway.key_limits import RequestRate
+from sparkd.gateway.admission.key_limits import RequestRate
 from sparkd.gateway.request_head import RequestHead
 from tests.gateway.engines import Answer, Script
 from tests.gateway.gateways import House, catalogue, house, model, run, until

@@ -10,10 +10,10 @@ import random
 import pytest
 
 from sparkd.catalog.settings import Server, Settings
-from sparkd.gateway.engine_errors import error_in_event
-from sparkd.gateway.errors import Dialect
-from sparkd.gateway.event_stream import EventStream
-from sparkd.gateway.model_echo import ModelEcho
+from sparkd.gateway.responses.engine_errors import error_in_event
+from sparkd.gateway.responses.errors import Dialect
+from sparkd.gateway.responses.event_stream import EventStream
+from sparkd.gateway.responses.model_echo import ModelEcho
 from tests.gateway.engines import SSE, Answer, answering, chunk, request
 from tests.gateway.gateways import catalogue, house, model, run
 

@@ -14,7 +14,7 @@ import psutil
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from sparkd.gateway.server import HttpServer
+from sparkd.gateway.connections.server import HttpServer
 from sparkd.service.sockets import BACKLOG
 from tests.gateway.engines import OK, Asked, answering, chunk, read_answer, read_request, request
 from tests.gateway.gateways import house, run, until
@@ -49,7 +49,7 @@ def test_uvicorn_is_the_version_whose_insides_are_overridden() -> None:
         "resume_writing, data_received, on_message_begin, on_headers_complete, on_message_complete, "
         "_start_asgi_task, on_response_complete, shutdown; the fields of RequestResponseCycle; STATUS_LINE), "
         "flow_control.py (FlowControl) and uvicorn/server.py (startup, server_state, servers) with "
-        "sparkd/gateway/protocol.py, response_writer.py and server.py. Then change the pin in "
+        "sparkd/gateway/connections/protocol.py, response_writer.py and server.py. Then change the pin in "
         "pyproject.toml, and this test."
     )
 

@@ -8,7 +8,7 @@ import pytest
 
 import sparkd.errors as errors
 from sparkd.errors import RequestError, SparkdError
-from sparkd.gateway.errors import MAX_RETRY_AFTER, error_headers
+from sparkd.gateway.responses.errors import MAX_RETRY_AFTER, error_headers
 
 USELESS = {
     "AccessDenied", "BackgroundPutOff", "BodyTooLarge", "ContextExceeded", "DownloadFailed",

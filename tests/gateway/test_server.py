@@ -8,7 +8,7 @@ from pathlib import Path
 
 from starlette.types import Receive, Scope, Send
 
-from sparkd.gateway.server import HttpServer
+from sparkd.gateway.connections.server import HttpServer
 from tests.gateway.engines import OK, SSE, chunk, read_answer, read_request, request
 from tests.gateway.gateways import house, run, until
 

@@ -22,7 +22,7 @@ from sparkd.gateway.heartbeats.formats import (
     ResponseEvents,
     TextChunks,
 )
-from sparkd.gateway.prepared_request import PreparedRequest
+from sparkd.gateway.preparation.prepared_request import PreparedRequest
 from sparkd.rewriting import detect_api
 from sparkd.rewriting.rewrite_context import GENERATING_APIS, Api
 

@@ -13,8 +13,8 @@ import msgspec
 from msgspec import Struct, structs
 
 from sparkd.errors import Refusal, SparkdError
-from sparkd.gateway.errors import Dialect, error_body, error_data, message_in_stream
 from sparkd.gateway.heartbeats.opening import is_created_event, remove_role
+from sparkd.gateway.responses.errors import Dialect, error_body, error_data, message_in_stream
 from sparkd.upstream.client import EngineRequest
 
 EVENT_STREAM: Final = b"text/event-stream"

@@ -15,8 +15,8 @@ from sparkd.errors import EngineRejected, SparkdError, UpstreamError
 from sparkd.gateway.heartbeats.choice import choose_format, choose_style
 from sparkd.gateway.heartbeats.formats import EVENT_STREAM, Facts, Format
 from sparkd.gateway.heartbeats.opening import Opening
-from sparkd.gateway.prepared_request import PreparedRequest
-from sparkd.gateway.response_writer import ResponseWriter
+from sparkd.gateway.preparation.prepared_request import PreparedRequest
+from sparkd.gateway.responses.response_writer import ResponseWriter
 from sparkd.scheduling.forecast import Forecast
 from sparkd.scheduling.forecast_text import describe_forecast
 from sparkd.upstream.client import EngineRequest

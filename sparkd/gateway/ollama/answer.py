@@ -8,9 +8,9 @@ from typing import Final
 import msgspec
 
 from sparkd.errors import EngineRejected, UpstreamError
-from sparkd.gateway.answer import Writer
-from sparkd.gateway.engine_errors import error_in_event, read_engine_error
-from sparkd.gateway.errors import error_body
+from sparkd.gateway.responses.answer import Writer
+from sparkd.gateway.responses.engine_errors import error_in_event, read_engine_error
+from sparkd.gateway.responses.errors import error_body
 from sparkd.ollama.answers import StreamTranslator, translate_document
 from sparkd.ollama.requests import TranslatedRequest
 from sparkd.ollama.times import Timing

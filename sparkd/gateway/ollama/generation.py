@@ -14,14 +14,14 @@ from starlette.types import Receive, Scope, Send
 from sparkd.catalog.choices import Found
 from sparkd.catalog.definitions import Model
 from sparkd.errors import InvalidRequest
-from sparkd.gateway.body import ClientDisconnected
-from sparkd.gateway.disconnect import run_while_connected
+from sparkd.gateway.admission.key_policies import limit_to_allowed
+from sparkd.gateway.connections.disconnect import run_while_connected
 from sparkd.gateway.endpoints import respond
-from sparkd.gateway.key_policies import limit_to_allowed
 from sparkd.gateway.ollama.translation import OllamaTranslation
-from sparkd.gateway.prepared_request import PreparedRequest, is_lossy
+from sparkd.gateway.preparation.body import ClientDisconnected
+from sparkd.gateway.preparation.prepared_request import PreparedRequest, is_lossy
 from sparkd.gateway.request_head import RequestHead, request_head
-from sparkd.gateway.response_writer import EXTENSION
+from sparkd.gateway.responses.response_writer import EXTENSION
 from sparkd.ollama.documents import encode, loaded_document
 from sparkd.ollama.requests import Kind, TranslatedRequest, read_name, translate_request
 from sparkd.ollama.times import format_time

@@ -13,8 +13,8 @@ from starlette.responses import Response
 from sparkd import __version__
 from sparkd.catalog.choices import Choice
 from sparkd.errors import PathForbidden
+from sparkd.gateway.admission.key_policies import list_choices
 from sparkd.gateway.endpoints import respond
-from sparkd.gateway.key_policies import list_choices
 from sparkd.gateway.ollama.generation import find_model, read_object
 from sparkd.gateway.request_head import request_head
 from sparkd.ollama import cards

@@ -10,11 +10,11 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from sparkd.catalog.definitions import Model
-from sparkd.gateway.disconnect import run_while_connected
+from sparkd.gateway.connections.disconnect import run_while_connected
 from sparkd.gateway.endpoints import respond
 from sparkd.gateway.ollama.generation import find_model, read_object
-from sparkd.gateway.public_errors import public_error
 from sparkd.gateway.request_head import RequestHead, request_head
+from sparkd.gateway.responses.public_errors import public_error
 from sparkd.hub import inspection
 from sparkd.ollama.cards import ModelFacts
 from sparkd.ollama.documents import encode, encode_line, error_line

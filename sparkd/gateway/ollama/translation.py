@@ -8,10 +8,10 @@ from msgspec import Struct
 
 from sparkd.catalog.heartbeat import HeartbeatStyle
 from sparkd.errors import SparkdError
-from sparkd.gateway.answer import Writer
-from sparkd.gateway.errors import message_in_stream
 from sparkd.gateway.heartbeats.formats import Comments, Facts
 from sparkd.gateway.ollama.answer import NDJSON, OllamaAnswer
+from sparkd.gateway.responses.answer import Writer
+from sparkd.gateway.responses.errors import message_in_stream
 from sparkd.ollama.documents import error_line, heartbeat
 from sparkd.ollama.requests import TranslatedRequest
 from sparkd.ollama.times import format_time

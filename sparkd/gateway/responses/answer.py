@@ -13,11 +13,11 @@ import logging
 from typing import Protocol
 
 from sparkd.errors import EngineRejected
-from sparkd.gateway.engine_errors import error_in_event, read_engine_error
-from sparkd.gateway.errors import error_body
-from sparkd.gateway.event_stream import EventStream
-from sparkd.gateway.model_echo import ModelEcho
 from sparkd.gateway.request_head import RequestHead
+from sparkd.gateway.responses.engine_errors import error_in_event, read_engine_error
+from sparkd.gateway.responses.errors import error_body
+from sparkd.gateway.responses.event_stream import EventStream
+from sparkd.gateway.responses.model_echo import ModelEcho
 from sparkd.upstream.connection import Flow, Sink
 from sparkd.upstream.headers import Headers
 

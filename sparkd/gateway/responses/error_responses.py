@@ -10,10 +10,10 @@ from starlette.responses import Response
 
 from sparkd.errors import MethodNotAllowed, PathNotFound, SparkdError
 from sparkd.gateway.endpoints import respond
-from sparkd.gateway.engine_paths import find_similar
-from sparkd.gateway.errors import error_body, error_headers
-from sparkd.gateway.public_errors import public_error
+from sparkd.gateway.preparation.engine_paths import find_similar
 from sparkd.gateway.request_head import request_head
+from sparkd.gateway.responses.errors import error_body, error_headers
+from sparkd.gateway.responses.public_errors import public_error
 
 
 def _respond(request: Request, error: Exception) -> Response:

@@ -18,7 +18,7 @@ import logging
 from collections.abc import Callable, Set
 from functools import lru_cache, partial
 
-from msgspec import Struct, structs
+from msgspec import structs
 from starlette.types import Receive
 
 from sparkd.catalog import Catalogue
@@ -26,55 +26,37 @@ from sparkd.catalog.choices import Choice, Found
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.templates import Template
 from sparkd.errors import RequestError
-from sparkd.gateway.background import LOSSES, REWRITE, BackgroundRouter
-from sparkd.gateway.body import Limits, Upload, receive_body
-from sparkd.gateway.body_reader import BodyReader
-from sparkd.gateway.choosing import Chooser
-from sparkd.gateway.deferred_count import DeferredTokenCount
-from sparkd.gateway.engine_requests import build_engine_request
-from sparkd.gateway.keep_alive import KEEP_ALIVE_FIELDS, read_keep_alive
-from sparkd.gateway.key_policies import check_allowed
-from sparkd.gateway.multipart import FieldFinder
-from sparkd.gateway.naming import Named, named_in_head
-from sparkd.gateway.paths import MAX_CACHED
+from sparkd.gateway.admission.key_policies import check_allowed
+from sparkd.gateway.preparation.background import REWRITE, BackgroundRouter
+from sparkd.gateway.preparation.body import Limits, Upload, receive_body
+from sparkd.gateway.preparation.body_reader import BodyReader
+from sparkd.gateway.preparation.choosing import Chooser
+from sparkd.gateway.preparation.deferred_count import DeferredTokenCount
+from sparkd.gateway.preparation.engine_requests import build_engine_request
+from sparkd.gateway.preparation.keep_alive import KEEP_ALIVE_FIELDS, read_keep_alive
+from sparkd.gateway.preparation.multipart import FieldFinder
+from sparkd.gateway.preparation.naming import Named, named_in_head
+from sparkd.gateway.preparation.paths import MAX_CACHED
+from sparkd.gateway.preparation.prepared_request import PreparedRequest, is_lossy
+from sparkd.gateway.preparation.rewrite_contexts import RewriteContexts
+from sparkd.gateway.preparation.suitability import (
+    Suitability,
+    check_has_body,
+    check_media_type,
+    check_method,
+    takes_json,
+)
+from sparkd.gateway.preparation.token_counting import TokenCount, find_counted_api, is_count
 from sparkd.gateway.request_head import RequestHead
-from sparkd.gateway.rewrite_contexts import RewriteContexts
-from sparkd.gateway.suitability import Suitability, check_has_body, check_media_type, check_method, takes_json
-from sparkd.gateway.token_counting import TokenCount, find_counted_api, is_count
-from sparkd.gateway.translation import Translation
 from sparkd.rewriting import JsonBody, RequestRewriter
 from sparkd.rewriting.prompt_check import check_prompt
 from sparkd.rewriting.summary import summarize
-from sparkd.upstream.client import EngineRequest
 
 logger = logging.getLogger(__name__)
 
 _JSON = b"application/json"
 _FORM_AHEAD = 64 * 1024
 """Bytes of a form that are searched for its `model` if path or query name the model. Clients send files last."""
-
-
-class PreparedRequest(Struct, frozen=True):
-    """The request to send to which model's engine. A body that is an Upload must be closed in the end.
-
-    `rewrites` names the rules that changed the request; `deferred_count` is to be applied once the engine is ready.
-    `echo` is the name that the response must have for the model; None if it may keep the engine's. `count` answers a
-    request that only counts tokens, without the model if need be. `is_substitute`: it is in the background, and another
-    model serves it than the requested one. `is_chosen`: the requested name stands for several models, see choosing.py.
-    `translation` serves the request in another API than the engine's. `keep_alive` is how long (seconds) the model
-    stays loaded while it is idle afterwards, None if the request does not say.
-    """
-
-    model: Model
-    request: EngineRequest
-    rewrites: tuple[str, ...] = ()
-    deferred_count: DeferredTokenCount | None = None
-    echo: str | None = None
-    count: TokenCount | None = None
-    is_substitute: bool = False
-    translation: Translation | None = None
-    keep_alive: float | None = None
-    is_chosen: bool = False
 
 
 class Preparer:
@@ -313,8 +295,3 @@ class Preparer:
         if not self._echoes or not asked or asked == model.id:
             return None
         return asked
-
-
-def is_lossy(prepared: PreparedRequest) -> bool:
-    """Whether something was removed from the request that the client wants the model to use."""
-    return not LOSSES.isdisjoint(prepared.rewrites)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from starlette.types import Receive
 
-from sparkd.gateway.body import ClientDisconnected
+from sparkd.gateway.preparation.body import ClientDisconnected
 
 T = TypeVar("T")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Set
 
 from sparkd.catalog.definitions import Model
-from sparkd.gateway.body import Upload
-from sparkd.gateway.naming import Named
+from sparkd.gateway.preparation.body import Upload
+from sparkd.gateway.preparation.naming import Named
 from sparkd.gateway.request_head import RequestHead
 from sparkd.upstream.client import EngineRequest
 

@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from sparkd.errors import EngineRejected
-from sparkd.gateway.validation_errors import summarize_details, summarize_text
+from sparkd.gateway.responses.validation_errors import summarize_details, summarize_text
 
 LONGEST = 600
 """Characters of a message that a client gets."""

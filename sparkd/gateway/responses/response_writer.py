@@ -13,8 +13,8 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from sparkd.errors import SparkdError
-from sparkd.gateway.errors import error_event
 from sparkd.gateway.request_head import RequestHead
+from sparkd.gateway.responses.errors import error_event
 from sparkd.upstream.connection import Flow
 from sparkd.upstream.headers import Headers
 

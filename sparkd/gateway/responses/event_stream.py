@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable
 
 from sparkd.errors import EngineRejected
-from sparkd.gateway.errors import Dialect, error_data
-from sparkd.gateway.model_echo import ModelEcho
+from sparkd.gateway.responses.errors import Dialect, error_data
+from sparkd.gateway.responses.model_echo import ModelEcho
 
 LONGEST_LINE = 16 * 1024 * 1024
 """Bytes. A longer line is not changed; the last event of /v1/responses repeats the instructions and the output."""

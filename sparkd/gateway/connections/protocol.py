@@ -19,9 +19,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from sparkd.errors import HeadersTooLarge, InvalidRequest, RequestError
-from sparkd.gateway.errors import error_body
 from sparkd.gateway.request_head import HEAD
-from sparkd.gateway.response_writer import EXTENSION, Observer, ResponseWriter
+from sparkd.gateway.responses.errors import error_body
+from sparkd.gateway.responses.response_writer import EXTENSION, Observer, ResponseWriter
 from sparkd.service.sockets import BACKLOG
 
 MAX_HEAD = 64 * 1024

@@ -6,8 +6,8 @@ from typing import Protocol
 
 from sparkd.catalog.heartbeat import HeartbeatStyle
 from sparkd.errors import EngineRejected
-from sparkd.gateway.answer import Writer
 from sparkd.gateway.heartbeats.formats import Facts, Format
+from sparkd.gateway.responses.answer import Writer
 from sparkd.upstream.connection import Sink
 
 

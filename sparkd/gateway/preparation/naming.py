@@ -14,8 +14,8 @@ from sparkd.catalog.definitions import EngineName, Model
 from sparkd.catalog.names import RESERVED_PATH_SEGMENTS
 from sparkd.catalog.nearest import find_nearest
 from sparkd.errors import InvalidRequest, ModelNotFound, PathNotFound, SparkdError
-from sparkd.gateway.engine_paths import Endpoint, find_endpoint, find_similar
-from sparkd.gateway.paths import target
+from sparkd.gateway.preparation.engine_paths import Endpoint, find_endpoint, find_similar
+from sparkd.gateway.preparation.paths import target
 from sparkd.rewriting import detect_api
 from sparkd.rewriting.rewrite_context import Api
 

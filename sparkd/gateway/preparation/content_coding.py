@@ -15,7 +15,7 @@ from typing import Final, Protocol
 from starlette.types import Message, Receive
 
 from sparkd.errors import EncodingNotSupported, InvalidRequest
-from sparkd.gateway.body import Limits, receive_body
+from sparkd.gateway.preparation.body import Limits, receive_body
 
 if sys.version_info >= (3, 14):
     from compression.zstd import DecompressionParameter, ZstdDecompressor, ZstdError

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.templates import Template
-from sparkd.gateway.naming import Named
+from sparkd.gateway.preparation.naming import Named
 from sparkd.rewriting import RewriteContext
 from sparkd.rewriting.rewrite_context import Api
 

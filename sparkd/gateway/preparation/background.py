@@ -16,7 +16,7 @@ from sparkd.catalog import Catalogue
 from sparkd.catalog.client import Client
 from sparkd.catalog.definitions import Model
 from sparkd.errors import ModelNotLoaded
-from sparkd.gateway.client_recognition import ClientRecognizer
+from sparkd.gateway.admission.client_recognition import ClientRecognizer
 from sparkd.gateway.request_head import RequestHead
 from sparkd.rewriting import JsonBody
 from sparkd.rewriting.rewrite_context import CONVERSATION_APIS, Api

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from sparkd.gateway.protocol import HEAD_TIMEOUT, KEEP_ALIVE, Config, Shortcut
+from sparkd.gateway.connections.protocol import HEAD_TIMEOUT, KEEP_ALIVE, Config, Shortcut
 
 
 class HttpServer(uvicorn.Server):

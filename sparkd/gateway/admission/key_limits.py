@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from sparkd.errors import KeyLimitReached
-from sparkd.gateway.key_policies import KeyPolicy
+from sparkd.gateway.admission.key_policies import KeyPolicy
 from sparkd.upstream.headers import Headers
 
 RETRY_AFTER: Final = 5.0

@@ -11,7 +11,7 @@ from functools import lru_cache
 from urllib.parse import quote, unquote_to_bytes
 
 from sparkd.errors import InvalidRequest
-from sparkd.gateway.addresses import resolve_address
+from sparkd.gateway.preparation.addresses import resolve_address
 
 FORBIDDEN = frozenset(
     {"sleep", "wake_up", "is_sleeping", "pause", "resume", "is_paused", "abort_requests"}

@@ -7,8 +7,8 @@ from typing import Final
 from starlette.types import Receive
 
 from sparkd.errors import InvalidRequest
-from sparkd.gateway.body import Limits, read_body
-from sparkd.gateway.content_coding import DecompressedBody, parse_codings
+from sparkd.gateway.preparation.body import Limits, read_body
+from sparkd.gateway.preparation.content_coding import DecompressedBody, parse_codings
 from sparkd.gateway.request_head import RequestHead
 
 _URL_ENCODED: Final = b"application/x-www-form-urlencoded"

@@ -14,7 +14,7 @@ from contextlib import suppress
 
 import msgspec
 
-from sparkd.gateway.errors import Dialect
+from sparkd.gateway.responses.errors import Dialect
 
 _decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _encode = msgspec.json.Encoder().encode

@@ -8,8 +8,8 @@ from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.tasks import Task, find_tasks
 from sparkd.errors import InvalidRequest, MediaTypeNotSupported, MethodNotAllowed, TaskNotSupported
-from sparkd.gateway.engine_paths import Endpoint
-from sparkd.gateway.naming import Named, path_not_found
+from sparkd.gateway.preparation.engine_paths import Endpoint
+from sparkd.gateway.preparation.naming import Named, path_not_found
 from sparkd.gateway.request_head import RequestHead
 
 MAX_LISTED = 5

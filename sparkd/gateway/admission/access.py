@@ -26,7 +26,7 @@ from sparkd.catalog.hosts import (
 from sparkd.catalog.reading.keys import KEY_HEADERS, Keys
 from sparkd.catalog.settings import Server
 from sparkd.errors import AccessDenied, InvalidRequest, OperatorRequired
-from sparkd.gateway.key_policies import KeyPolicy
+from sparkd.gateway.admission.key_policies import KeyPolicy
 from sparkd.gateway.request_head import RequestHead
 
 DESKTOP_SCHEMES: Final = frozenset(

@@ -20,8 +20,8 @@ from sparkd.catalog.definitions import Model
 from sparkd.catalog.key_rules import KeyRules
 from sparkd.catalog.patterns import compile_pattern
 from sparkd.catalog.priority import Priority
+from sparkd.gateway.admission.shapes import has_shape, is_probe, read_prompts
 from sparkd.gateway.request_head import RequestHead
-from sparkd.gateway.shapes import has_shape, is_probe, read_prompts
 from sparkd.rewriting import JsonBody
 from sparkd.rewriting.rewrite_context import Api
 

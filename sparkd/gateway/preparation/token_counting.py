@@ -15,8 +15,8 @@ import msgspec
 
 from sparkd.catalog.definitions import Model
 from sparkd.errors import InvalidRequest, ModelNotLoaded, UpstreamError
-from sparkd.gateway.deferred_count import COUNT_TIMEOUT, CollectedResponse
-from sparkd.gateway.engine_paths import Endpoint
+from sparkd.gateway.preparation.deferred_count import COUNT_TIMEOUT, CollectedResponse
+from sparkd.gateway.preparation.engine_paths import Endpoint
 from sparkd.rewriting import JsonBody, RequestRewriter, RewriteContext
 from sparkd.rewriting.context_window import context_length
 from sparkd.rewriting.decoding import decode_value

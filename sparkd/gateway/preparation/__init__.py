@@ -1,0 +1,1 @@
+"""A client's request becomes the request to its engine."""

@@ -1,0 +1,1 @@
+"""An engine's response, or an error, becomes the response to the client."""
