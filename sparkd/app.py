@@ -33,7 +33,7 @@ from sparkd.supervising.memory_policy import declared_budget, memory_policy_for
 from sparkd.supervising.memory_watch import MemoryWatch
 from sparkd.supervising.starting import EngineStarter
 from sparkd.supervising.supervisor import Supervisor
-from sparkd.supervising.tasks import Tasks
+from sparkd.supervising.tasks import Tasks, Works
 from sparkd.supervising.template_facts import TemplateFacts
 from sparkd.supervising.timetable import Timetable
 
@@ -52,7 +52,7 @@ class App(Struct, frozen=True):
     succession: Succession
     replacement: Replacement
     control: Starlette
-    timetable: Timetable
+    works: Works
 
 
 def build_app(
@@ -125,8 +125,11 @@ def build_app(
     )
     succession, replacement = Succession(supervisor, scheduler, learning), Replacement(catalogue)
     control = create_control_app(supervisor, reloader, replacement)
-    timetable = Timetable(lambda: supervisor.catalogue, supervisor.lease, tasks)
-    return App(supervisor, gateway, reloader, succession, replacement, control, timetable)
+    works = Works(tasks)
+    works.add("memory watch", supervisor.resources.watch_memory)
+    works.add("launcher watch", supervisor.resources.watch_launchers)
+    works.add("timetable", Timetable(lambda: supervisor.catalogue, supervisor.lease, tasks).run)
+    return App(supervisor, gateway, reloader, succession, replacement, control, works)
 
 
 def _has_room_for_launcher(scheduler: Scheduler, watch: MemoryWatch) -> bool:

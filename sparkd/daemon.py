@@ -162,7 +162,7 @@ class _Daemon:
         self._supervisor = app.supervisor
         self._succession = app.succession
         self._replacement = app.replacement
-        self._reloader, self._timetable = app.reloader, app.timetable
+        self._reloader, self._works = app.reloader, app.works
         self._reloads: set[asyncio.Task[None]] = set()
         self._listeners = listeners
         self._lock = lock
@@ -177,12 +177,8 @@ class _Daemon:
             loop.add_signal_handler(number, self._on_signal, number)
         loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
         unblock_signals()
-        tasks, resources = self._supervisor.tasks, self._supervisor.resources
-        works = (("memory watch", resources.watch_memory()), ("launcher watch", resources.watch_launchers()))
-        timetable = ("timetable", self._timetable.run())
-        watches = [asyncio.create_task(work, name=name) for name, work in (*works, timetable)]
-        for watch in watches:
-            tasks.watch(watch)
+        tasks = self._supervisor.tasks
+        self._works.start()
         await self._open()
         self._supervisor.begin_preloading()
         tasks.failure.add_done_callback(lambda _: self._stop.set())
@@ -194,8 +190,7 @@ class _Daemon:
         await self._close()
         heartbeat.cancel()
         self._systemd.close()
-        for watch in watches:
-            watch.cancel()
+        self._works.cancel()
         if tasks.failure.done():
             tasks.failure.result()
 
@@ -261,6 +256,7 @@ class _Daemon:
             if (snapshot := self._succession.snapshot()) is None:
                 return
             self._succession.close()
+            self._works.close()
             clients = tuple(listener.fileno() for listener in self._listeners.clients)
             control = tuple(listener.fileno() for listener in self._listeners.control)
             handover = Handover(clients=clients, control=control, lock=self._lock, snapshot=snapshot)

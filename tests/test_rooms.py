@@ -17,13 +17,14 @@ CLONE = Path(__file__).resolve().parent.parent
 SOURCES = sorted((CLONE / "sparkd").rglob("*.py"))
 
 FLOORS = [
-    ["errors", "journal"],
-    ["catalog", "machine", "service"],
+    ["errors", "journal", "storage"],
+    ["catalog", "machine", "service", "usage"],
     ["catalog.reading", "engines", "ollama", "rewriting", "scheduling"],
     ["catalog.reference", "clients", "guessing", "hub", "processes", "runtimes", "upstream"],
     ["gateway", "launcher", "learning", "templates"],
     ["supervising"],
-    ["continuity", "control"],
+    ["continuity", "control", "metrics"],
+    ["page"],
     ["app"],
     ["daemon"],
     ["cli"],

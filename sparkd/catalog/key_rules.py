@@ -10,8 +10,8 @@ from sparkd.catalog.heartbeat import HeartbeatStyle
 from sparkd.catalog.priority import Priority
 from sparkd.catalog.quantities import Count
 
-Role = Literal["ask", "operate"]
-"""What a key is for: requests to models, or also to load and unload them."""
+Role = Literal["ask", "view", "operate"]
+"""What a key is for: requests to models; also to see what the machine does; or also to load and unload models."""
 
 
 class KeyRules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -20,7 +20,10 @@ class KeyRules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: str = ""
     role: Annotated[
         Role,
-        Meta(description='"ask" sends requests to models; "operate" may also load, unload and hold them.'),
+        Meta(
+            description='"ask" sends requests to models; "view" may also see the page `/ui/`, with the requests of all '
+            'clients; "operate" may also load, unload and hold models.'
+        ),
     ] = "ask"
     models: Annotated[
         tuple[str, ...],

@@ -67,6 +67,20 @@ class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             description="Whether a response names the model as its request did, also in streams. False: by its id."
         ),
     ] = True
+    page: Annotated[
+        bool,
+        Meta(
+            description="Whether `/ui/` shows the page of this machine, for reading. With API keys, it needs one with "
+            'the role "view" or "operate". The page for the owner, on the control socket, does not depend on it.'
+        ),
+    ] = True
+    metrics: Annotated[
+        bool,
+        Meta(
+            description="Whether `/metrics` has metrics for Prometheus. With API keys, programs on other machines need "
+            "one; any will do."
+        ),
+    ] = True
     hosts: Annotated[
         tuple[str, ...],
         Meta(
@@ -216,6 +230,27 @@ class Failures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = 15.0
 
 
+class Usage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[usage]`: what sparkd remembers of requests, never their texts, and of models and the machine."""
+
+    record: Annotated[
+        bool,
+        Meta(
+            description="Whether finished requests are recorded. False: nothing about them is written to the disk."
+        ),
+    ] = True
+    max_requests: Annotated[
+        Count,
+        Meta(
+            description="The most requests that are kept one by one; older ones only count in the usage by day."
+        ),
+    ] = 100_000
+    keep_days: Annotated[
+        Count,
+        Meta(description="Days for which usage by day and the history of models are kept."),
+    ] = 800
+
+
 class Defaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[defaults]`: values for models that do not set them."""
 
@@ -246,5 +281,6 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     memory: Memory = Memory()
     launchers: Launchers = Launchers()
     failures: Failures = Failures()
+    usage: Usage = Usage()
     defaults: Defaults = Defaults()
     paths: Paths = Paths()

@@ -6,7 +6,7 @@ Access is checked before a body is read and before anything is started.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from msgspec import structs
 from starlette.applications import Starlette
@@ -135,6 +135,10 @@ class Gateway:
             chooser=Chooser(self._supervisor),
             may_operate=self.access.may_operate,
         )
+
+    def add_routes(self, routes: Sequence[BaseRoute]) -> None:
+        """Serve these routes, too, before all others. They check access themselves."""
+        self._app.router.routes[0:0] = routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. Its route is that of the address that is meant."""

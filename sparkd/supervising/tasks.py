@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 
 logger = logging.getLogger(__name__)
 
@@ -42,3 +42,42 @@ class Tasks:
                 "Bug in sparkd: the task %s failed, so sparkd exits", task.get_name(), exc_info=error
             )
             self.failure.set_exception(error)
+
+
+class Works:
+    """What the daemon does in the background for as long as it serves."""
+
+    def __init__(self, tasks: Tasks) -> None:
+        self._tasks = tasks
+        self._works: list[tuple[str, Callable[[], Coroutine[None, None, None]]]] = []
+        self._closers: list[Callable[[], None]] = []
+        self._running: list[asyncio.Task[None]] = []
+
+    def add(
+        self,
+        name: str,
+        run: Callable[[], Coroutine[None, None, None]],
+        close: Callable[[], None] | None = None,
+    ) -> None:
+        """Have `run` work until it is cancelled. `close` writes what is not on disk yet; it must not take long."""
+        self._works.append((name, run))
+        if close is not None:
+            self._closers.append(close)
+
+    def start(self) -> None:
+        """Start everything."""
+        for name, run in self._works:
+            task = asyncio.create_task(run(), name=name)
+            self._running.append(task)
+            self._tasks.watch(task)
+
+    def cancel(self) -> None:
+        """Cancel everything, and close it."""
+        for task in self._running:
+            task.cancel()
+        self.close()
+
+    def close(self) -> None:
+        """Write what is not on disk yet, also before another program takes over."""
+        for close in self._closers:
+            close()

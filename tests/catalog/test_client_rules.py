@@ -36,7 +36,7 @@ def test_drop_ins_add_to_the_tables(folder: Folder) -> None:
     [
         (
             '[keys.a]\nrole = "operat"',
-            'keys.a.role = "operat": expected "ask" or "operate"; did you mean "operate"?',
+            'keys.a.role = "operat": expected "ask", "operate" or "view"; did you mean "operate"?',
         ),
         ("[keys.a]\nrates = 1", 'keys.a.rates = 1: unknown key; did you mean "rate"?'),
         ("[keys.a]\nrate = 0", "keys.a.rate = 0: expected a whole number from 1 to 2147483647"),

@@ -1,0 +1,1 @@
+"""Metrics in Prometheus's format: sparkd's own, and those of the engines."""

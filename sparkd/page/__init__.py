@@ -1,0 +1,1 @@
+"""The owner's web page: static files, nothing from the network, no build step."""

@@ -1,0 +1,1 @@
+"""SQLite files: opened, checked, and kept aside if they are damaged."""

@@ -1,0 +1,1 @@
+"""What happened: finished requests, changes of models' states and measurements, kept in an SQLite file."""
