@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -49,8 +49,8 @@ class Columns(Struct, frozen=True, kw_only=True):
     clock: Column
     pressure: Column
     peak_out: Column
-    low: dict[str, Column] = {}
-    high: dict[str, Column] = {}
+    low: Mapping[str, Column] = {}
+    high: Mapping[str, Column] = {}
 
 
 class Aggregate(Struct, frozen=True):
@@ -77,7 +77,7 @@ def recent_columns(recent: Recent, clock: Clock, span: float) -> Columns:
     numbers = range(last - count + 1, last + 1)
     found = {number: recent.at(number, clock) for number in numbers}
     at = [round(clock.epoch_of(number), 3) for number in numbers]
-    return Columns(now=clock.epoch, step=STEP, at=at, **_columns(list(found.values())))
+    return Columns(now=clock.epoch, step=STEP, at=at, low={}, high={}, **_columns(list(found.values())))
 
 
 def stored_columns(

@@ -22,7 +22,7 @@ def lab(tmp_path: Path) -> Laboratory:
 
 
 def available(lab: Laboratory, span: float = 1200) -> list[float | None]:
-    return recent_columns(lab.sampler.recent, lab.clock, span).available
+    return list(recent_columns(lab.sampler.recent, lab.clock, span).available)
 
 
 def finished(lab: Laboratory, **values: object) -> RequestRecord:
