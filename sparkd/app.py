@@ -16,6 +16,7 @@ from sparkd.continuity.handover import DaemonSnapshot
 from sparkd.continuity.reloading import CatalogueReloader, restore_quarantines
 from sparkd.continuity.replacement import Replacement
 from sparkd.continuity.succession import Succession
+from sparkd.control.active_requests import active_request_routes
 from sparkd.control.app import create_control_app
 from sparkd.control.log_files import log_file_routes
 from sparkd.control.log_lines import log_routes
@@ -132,6 +133,7 @@ def build_app(
     )
     succession, replacement = Succession(supervisor, scheduler, learning), Replacement(catalogue)
     control_routes = [
+        *active_request_routes(gateway.recorder.active),
         *log_routes(recent or RecentLines()),
         *log_file_routes(supervisor, run_directories.log_paths),
     ]
@@ -139,6 +141,7 @@ def build_app(
     works = Works(tasks)
     works.add("memory watch", supervisor.resources.watch_memory)
     works.add("launcher watch", supervisor.resources.watch_launchers)
+    works.add("request records", gateway.recorder.run, gateway.recorder.flush)
     works.add("timetable", Timetable(lambda: supervisor.catalogue, supervisor.lease, tasks).run)
     return App(supervisor, gateway, reloader, succession, replacement, control, works)
 
