@@ -14,6 +14,7 @@ from pathlib import Path
 import uvloop
 
 from sparkd.catalog import Catalogue
+from sparkd.catalog.client_rules import ClientRule
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.key_rules import KeyRules
 from sparkd.catalog.reading.keys import Keys
@@ -54,6 +55,7 @@ def catalogue(
     settings: Settings | None = None,
     choices: Mapping[str, tuple[str, ...]] | None = None,
     keys: Iterable[KeyRules] = (),
+    clients: Iterable[ClientRule] = (),
 ) -> Catalogue:
     """A catalogue of these, or of one model `m` with the alias `org/alias`."""
     chosen = models or (model("m", aliases=("org/alias", "short"), context_length=4096),)
@@ -64,6 +66,7 @@ def catalogue(
         runtimes={},
         choices=choices or {},
         keys={rules.name: rules for rules in keys},
+        clients=tuple(clients),
     )
 
 

@@ -14,33 +14,35 @@ _chat = re.compile(
 )
 _text = re.compile(rb'"text": ?"[^"]')
 
-HasToken = Callable[[bytes], bool]
-"""Whether a piece of a stream has a token in it."""
+TokenFinder = Callable[[bytes], int]
+"""Returns where a piece of a stream has its first token, -1 if it has none."""
 
 
-def _has_chat_token(data: bytes) -> bool:
-    return _chat.search(data) is not None
+def _find_in_chat(data: bytes) -> int:
+    found = _chat.search(data)
+    return -1 if found is None else found.start()
 
 
-def _has_text(data: bytes) -> bool:
-    return _text.search(data) is not None
+def _find_text(data: bytes) -> int:
+    found = _text.search(data)
+    return -1 if found is None else found.start()
 
 
-def _has_content_delta(data: bytes) -> bool:
-    return b'"content_block_delta"' in data
+def _find_content_delta(data: bytes) -> int:
+    return data.find(b'"content_block_delta"')
 
 
-def _has_response_delta(data: bytes) -> bool:
-    return b'.delta"' in data
+def _find_response_delta(data: bytes) -> int:
+    return data.find(b'.delta"')
 
 
-_BY_PATH: Final[dict[bytes, HasToken]] = {
-    b"/v1/completions": _has_text,
-    b"/v1/messages": _has_content_delta,
-    b"/v1/responses": _has_response_delta,
+_BY_PATH: Final[dict[bytes, TokenFinder]] = {
+    b"/v1/completions": _find_text,
+    b"/v1/messages": _find_content_delta,
+    b"/v1/responses": _find_response_delta,
 }
 
 
-def find_detector(target: bytes) -> HasToken:
+def choose_finder(target: bytes) -> TokenFinder:
     """What finds the first token in the stream of an engine for this path and query."""
-    return _BY_PATH.get(target.partition(b"?")[0], _has_chat_token)
+    return _BY_PATH.get(target.partition(b"?")[0], _find_in_chat)

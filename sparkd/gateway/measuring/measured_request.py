@@ -13,7 +13,7 @@ from typing import Final
 
 from sparkd.gateway.lending import Lease
 from sparkd.gateway.measuring.endpoints import find_endpoint_name
-from sparkd.gateway.measuring.first_token import HasToken, find_detector
+from sparkd.gateway.measuring.first_token import TokenFinder, choose_finder
 from sparkd.gateway.measuring.tokens import TAIL, Tokens, read_tokens
 from sparkd.gateway.preparation.prepared_request import PreparedRequest
 from sparkd.gateway.request_head import RequestHead
@@ -56,7 +56,7 @@ class MeasuredRequest:
         "_beginning",
         "_counted_events",
         "_counted_size",
-        "_detect",
+        "_find_token",
         "_pieces",
         "_size",
         "_unfinished",
@@ -89,7 +89,7 @@ class MeasuredRequest:
         self.last_phase: Phase = "queued"
         self._pieces: deque[bytes] = deque(maxlen=_PIECES)
         self._beginning = b""
-        self._detect: HasToken | None = None
+        self._find_token: TokenFinder | None = None
         self._unfinished = b""
         self._size = self._counted_size = self._counted_events = 0
 
@@ -101,7 +101,7 @@ class MeasuredRequest:
             for name, value in headers:
                 if name == b"content-type" and value.startswith(_STREAM):
                     self.is_stream = True
-                    self._detect = find_detector(self.prepared.request.target)
+                    self._find_token = choose_finder(self.prepared.request.target)
         if self.sink is not None:
             self.sink.head(status, headers, flow)
 
@@ -115,18 +115,22 @@ class MeasuredRequest:
             self._beginning = data[:_BEGINNING]
         self._pieces.append(data if len(data) <= TAIL else data[-TAIL:])
         if self.is_stream:
-            if self._detect is not None:
-                self._look_for_token(data, self._detect)
-            if self.first is not None:
+            if self._find_token is not None:
+                self._look_for_token(data, self._find_token)
+            else:
                 self._count(data)
 
-    def _look_for_token(self, data: bytes, has_token: HasToken) -> None:
-        if has_token(self._unfinished + data if self._unfinished else data):
-            self.first = time.monotonic()
-            self._detect = None
-            self._unfinished = b""
-        else:
+    def _look_for_token(self, data: bytes, find_token: TokenFinder) -> None:
+        data = self._unfinished + data if self._unfinished else data
+        at = find_token(data)
+        if at < 0:
             self._unfinished = b"" if data.endswith(b"\n") else data[-TAIL:]
+            return
+        self.first = time.monotonic()
+        self._find_token = None
+        self._unfinished = b""
+        # Nothing before the event with the token counts.
+        self._count(data[max(0, data.rfind(_EVENT, 0, at)) :])
 
     def _count(self, data: bytes) -> None:
         self._size += len(data)
