@@ -7,7 +7,7 @@ import time
 from typing import Final
 
 from msgspec import Struct
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.quantities import GIB
@@ -26,6 +26,9 @@ from sparkd.journal.recent import RecentLines
 from sparkd.learning.history import History
 from sparkd.learning.learning import Learning
 from sparkd.machine.memory import MemoryProbe
+from sparkd.page.files import FileStore
+from sparkd.page.owner import OwnerPage
+from sparkd.page.port import PortPage
 from sparkd.processes import cgroups
 from sparkd.processes.pids import boot_id
 from sparkd.processes.run_directories import RunDirectories
@@ -54,7 +57,7 @@ class App(Struct, frozen=True):
     reloader: CatalogueReloader
     succession: Succession
     replacement: Replacement
-    control: Starlette
+    control: ASGIApp
     works: Works
 
 
@@ -136,11 +139,13 @@ def build_app(
         *log_file_routes(supervisor, run_directories.log_paths),
     ]
     control = create_control_app(supervisor, reloader, replacement, control_routes)
+    files = FileStore()
+    gateway.add_routes([PortPage(gateway, control, files)])
     works = Works(tasks)
     works.add("memory watch", supervisor.resources.watch_memory)
     works.add("launcher watch", supervisor.resources.watch_launchers)
     works.add("timetable", Timetable(lambda: supervisor.catalogue, supervisor.lease, tasks).run)
-    return App(supervisor, gateway, reloader, succession, replacement, control, works)
+    return App(supervisor, gateway, reloader, succession, replacement, OwnerPage(control, files), works)
 
 
 def _has_room_for_launcher(scheduler: Scheduler, watch: MemoryWatch) -> bool:
