@@ -22,6 +22,7 @@ from sparkd.control.log_lines import log_routes
 from sparkd.engines import find_engine_problems
 from sparkd.errors import CatalogueError
 from sparkd.gateway import Gateway
+from sparkd.gateway.owner import OwnerGateway
 from sparkd.journal.recent import RecentLines
 from sparkd.learning.history import History
 from sparkd.learning.learning import Learning
@@ -51,6 +52,7 @@ class App(Struct, frozen=True):
 
     supervisor: Supervisor
     gateway: Gateway
+    owner: OwnerGateway
     reloader: CatalogueReloader
     succession: Succession
     replacement: Replacement
@@ -131,7 +133,9 @@ def build_app(
         supervisor, scheduler, gateway, learning, template_facts=template_facts, machine_total=machine_total
     )
     succession, replacement = Succession(supervisor, scheduler, learning), Replacement(catalogue)
+    owner = OwnerGateway(gateway)
     control_routes = [
+        *owner.routes(),
         *log_routes(recent or RecentLines()),
         *log_file_routes(supervisor, run_directories.log_paths),
     ]
@@ -140,7 +144,7 @@ def build_app(
     works.add("memory watch", supervisor.resources.watch_memory)
     works.add("launcher watch", supervisor.resources.watch_launchers)
     works.add("timetable", Timetable(lambda: supervisor.catalogue, supervisor.lease, tasks).run)
-    return App(supervisor, gateway, reloader, succession, replacement, control, works)
+    return App(supervisor, gateway, owner, reloader, succession, replacement, control, works)
 
 
 def _has_room_for_launcher(scheduler: Scheduler, watch: MemoryWatch) -> bool:
