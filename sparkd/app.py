@@ -22,6 +22,7 @@ from sparkd.control.log_lines import log_routes
 from sparkd.engines import find_engine_problems
 from sparkd.errors import CatalogueError
 from sparkd.gateway import Gateway
+from sparkd.gateway.owner import OwnerGateway
 from sparkd.journal.recent import RecentLines
 from sparkd.learning.history import History
 from sparkd.learning.learning import Learning
@@ -54,6 +55,7 @@ class App(Struct, frozen=True):
 
     supervisor: Supervisor
     gateway: Gateway
+    owner: OwnerGateway
     reloader: CatalogueReloader
     succession: Succession
     replacement: Replacement
@@ -134,7 +136,9 @@ def build_app(
         supervisor, scheduler, gateway, learning, template_facts=template_facts, machine_total=machine_total
     )
     succession, replacement = Succession(supervisor, scheduler, learning), Replacement(catalogue)
+    owner = OwnerGateway(gateway)
     control_routes = [
+        *owner.routes(),
         *log_routes(recent or RecentLines()),
         *log_file_routes(supervisor, run_directories.log_paths),
     ]
@@ -145,7 +149,8 @@ def build_app(
     works.add("memory watch", supervisor.resources.watch_memory)
     works.add("launcher watch", supervisor.resources.watch_launchers)
     works.add("timetable", Timetable(lambda: supervisor.catalogue, supervisor.lease, tasks).run)
-    return App(supervisor, gateway, reloader, succession, replacement, OwnerPage(control, files), works)
+    page = OwnerPage(control, files)
+    return App(supervisor, gateway, owner, reloader, succession, replacement, page, works)
 
 
 def _has_room_for_launcher(scheduler: Scheduler, watch: MemoryWatch) -> bool:
