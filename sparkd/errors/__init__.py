@@ -19,6 +19,7 @@
     ├── DemoError               `sparkctl demo` needs something that it cannot create itself
     │   ├── DemoModelFailed     one of its models could not be downloaded, converted or verified
     │   └── NoAnswer            its request got no response
+    ├── EditFailed              507  a drop-in could not be written
     ├── DaemonError             an error response from the daemon, with its status, type and code
     ├── RequestError            the request is at fault: it will fail again if unchanged (4xx)
     │   ├── InvalidRequest      400
@@ -35,13 +36,17 @@
     │   ├── OperatorRequired    403  the API key may not load, unload or hold models
     │   ├── ViewerRequired      403  the API key may not see what the machine does
     │   ├── PathForbidden       403
+    │   ├── CatalogueNotWritable 403  this user may not write drop-ins
     │   ├── ModelNotFound       404
     │   ├── LogNotFound         404
     │   ├── HoldNotFound        404
     │   ├── PathNotFound        404
+    │   ├── CatalogueFileNotFound 404
+    │   ├── EditNotFound        404  no such edit to undo
     │   ├── MethodNotAllowed    405
     │   ├── RequestTimeout      408
     │   ├── HoldConflict        409  a hold is in the way of another hold, or of the end of its model
+    │   ├── EditConflict        409  a drop-in has changed since the text that was edited
     │   ├── FilesInUse          409  the files of a running model cannot be removed
     │   ├── ModelPinned         409  a pinned model is not unloaded by a request
     │   ├── BodyTooLarge        413
@@ -72,6 +77,13 @@ which a client should retry; None if unknown.
 """
 
 from sparkd.errors.base import SparkdError
+from sparkd.errors.edits import (
+    CatalogueFileNotFound,
+    CatalogueNotWritable,
+    EditConflict,
+    EditFailed,
+    EditNotFound,
+)
 from sparkd.errors.files import (
     DownloadFailed,
     DownloadFailureReason,
@@ -150,6 +162,8 @@ __all__ = [
     "BackgroundPutOff",
     "BodyTooLarge",
     "CatalogueError",
+    "CatalogueFileNotFound",
+    "CatalogueNotWritable",
     "ClientFileError",
     "ContextExceeded",
     "ControlForbidden",
@@ -159,6 +173,9 @@ __all__ = [
     "DemoModelFailed",
     "DownloadFailed",
     "DownloadFailureReason",
+    "EditConflict",
+    "EditFailed",
+    "EditNotFound",
     "EncodingNotSupported",
     "EngineRejected",
     "FilesInUse",
