@@ -5,6 +5,7 @@
     ├── ModelNotAdded           a model's entry cannot be guessed, or its engine does not fit this machine
     │   ├── SourceNotFound      404  no such repository, revision or folder, or no access to it
     │   └── SourceUnreachable   503  the hub does not respond
+    ├── UsageUnreadable         503  the recorded requests and the history cannot be read now
     ├── RuntimeNotFound         no runtime has that name
     ├── RuntimeBuildError       a virtualenv could not be built or verified
     ├── LaunchError             a process could not be started
@@ -112,6 +113,7 @@ from sparkd.errors.operations import (
     RuntimeNotFound,
     SourceNotFound,
     SourceUnreachable,
+    UsageUnreadable,
 )
 from sparkd.errors.requests import (
     AccessDenied,
@@ -228,6 +230,7 @@ __all__ = [
     "ToolsNotSupported",
     "Unauthorized",
     "UpstreamError",
+    "UsageUnreadable",
     "ViewerRequired",
     "WaitTimeout",
 ]
