@@ -19,6 +19,7 @@
     ├── DemoError               `sparkctl demo` needs something that it cannot create itself
     │   ├── DemoModelFailed     one of its models could not be downloaded, converted or verified
     │   └── NoAnswer            its request got no response
+    ├── EditFailed              507  a drop-in could not be written
     ├── DaemonError             an error response from the daemon, with its status, type and code
     ├── RequestError            the request is at fault: it will fail again if unchanged (4xx)
     │   ├── InvalidRequest      400
@@ -30,17 +31,22 @@
     │   ├── ToolsNotSupported   400
     │   ├── Unauthorized        401
     │   ├── ModelDisabled       403
-    │   ├── AccessDenied        403  without API keys: a host name or a web page that is not listed
+    │   ├── AccessDenied        403  a host name, a web page or an address that may not use this
     │   ├── ModelNotAllowed     403  the API key may not use the model
     │   ├── OperatorRequired    403  the API key may not load, unload or hold models
+    │   ├── ViewerRequired      403  the API key may not see what the machine does
     │   ├── PathForbidden       403
+    │   ├── CatalogueNotWritable 403  this user may not write drop-ins
     │   ├── ModelNotFound       404
     │   ├── LogNotFound         404
     │   ├── HoldNotFound        404
     │   ├── PathNotFound        404
+    │   ├── CatalogueFileNotFound 404
+    │   ├── EditNotFound        404  no such edit to undo
     │   ├── MethodNotAllowed    405
     │   ├── RequestTimeout      408
     │   ├── HoldConflict        409  a hold is in the way of another hold, or of the end of its model
+    │   ├── EditConflict        409  a drop-in has changed since the text that was edited
     │   ├── FilesInUse          409  the files of a running model cannot be removed
     │   ├── ModelPinned         409  a pinned model is not unloaded by a request
     │   ├── BodyTooLarge        413
@@ -71,6 +77,13 @@ which a client should retry; None if unknown.
 """
 
 from sparkd.errors.base import SparkdError
+from sparkd.errors.edits import (
+    CatalogueFileNotFound,
+    CatalogueNotWritable,
+    EditConflict,
+    EditFailed,
+    EditNotFound,
+)
 from sparkd.errors.files import (
     DownloadFailed,
     DownloadFailureReason,
@@ -139,6 +152,7 @@ from sparkd.errors.requests import (
     ToolsNotSupported,
     Unauthorized,
     UpstreamError,
+    ViewerRequired,
     WaitTimeout,
 )
 
@@ -148,6 +162,8 @@ __all__ = [
     "BackgroundPutOff",
     "BodyTooLarge",
     "CatalogueError",
+    "CatalogueFileNotFound",
+    "CatalogueNotWritable",
     "ClientFileError",
     "ContextExceeded",
     "ControlForbidden",
@@ -157,6 +173,9 @@ __all__ = [
     "DemoModelFailed",
     "DownloadFailed",
     "DownloadFailureReason",
+    "EditConflict",
+    "EditFailed",
+    "EditNotFound",
     "EncodingNotSupported",
     "EngineRejected",
     "FilesInUse",
@@ -209,5 +228,6 @@ __all__ = [
     "ToolsNotSupported",
     "Unauthorized",
     "UpstreamError",
+    "ViewerRequired",
     "WaitTimeout",
 ]
