@@ -17,6 +17,7 @@ from sparkd.continuity.reloading import CatalogueReloader, restore_quarantines
 from sparkd.continuity.replacement import Replacement
 from sparkd.continuity.succession import Succession
 from sparkd.control.app import create_control_app
+from sparkd.control.clients import ClientSource, client_routes
 from sparkd.control.log_files import log_file_routes
 from sparkd.control.log_lines import log_routes
 from sparkd.engines import find_engine_problems
@@ -141,6 +142,13 @@ def build_app(
         *owner.routes(),
         *log_routes(recent or RecentLines()),
         *log_file_routes(supervisor, run_directories.log_paths),
+        *client_routes(
+            ClientSource(
+                catalogue=lambda: supervisor.catalogue,
+                listen=lambda: supervisor.listen,
+                key_names=lambda: gateway.access.key_names,
+            )
+        ),
     ]
     control = create_control_app(supervisor, reloader, replacement, control_routes)
     files = FileStore()

@@ -73,6 +73,11 @@ class Access:
         return self._needs_key
 
     @property
+    def key_names(self) -> frozenset[str]:
+        """The names of the API keys."""
+        return self._keys.names
+
+    @property
     def private_headers(self) -> frozenset[bytes]:
         """Headers that engines never see: sparkd's keys, and a page's origin, because some reject unknown origins."""
         return frozenset({b"origin"} | ({b"authorization", *KEY_HEADERS} if self._needs_key else set()))
