@@ -153,3 +153,7 @@ class Journal:
         except OSError:
             return []
         return [path for path in found if path.suffix == ".json" and path.stem.isdecimal()]
+
+
+def _lines(data: bytes | None) -> list[bytes]:
+    return [] if data is None else data.splitlines()
