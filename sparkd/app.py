@@ -17,9 +17,12 @@ from sparkd.continuity.reloading import CatalogueReloader, restore_quarantines
 from sparkd.continuity.replacement import Replacement
 from sparkd.continuity.succession import Succession
 from sparkd.control.app import create_control_app
+from sparkd.control.log_files import log_file_routes
+from sparkd.control.log_lines import log_routes
 from sparkd.engines import find_engine_problems
 from sparkd.errors import CatalogueError
 from sparkd.gateway import Gateway
+from sparkd.journal.recent import RecentLines
 from sparkd.learning.history import History
 from sparkd.learning.learning import Learning
 from sparkd.machine.memory import MemoryProbe
@@ -56,9 +59,13 @@ class App(Struct, frozen=True):
 
 
 def build_app(
-    catalogue: Catalogue, run_directories: RunDirectories, snapshot: DaemonSnapshot | None = None
+    catalogue: Catalogue,
+    run_directories: RunDirectories,
+    snapshot: DaemonSnapshot | None = None,
+    recent: RecentLines | None = None,
 ) -> App:
-    """Create the daemon's objects for one catalogue. `snapshot` is what an earlier sparkd has handed over.
+    """Create the daemon's objects for one catalogue. `snapshot` is what an earlier sparkd has handed over, `recent`
+    has the lines that were logged.
 
     Needs a running event loop. Raises CatalogueError for problems that only engines or the API key files reveal, and
     ProbeError if the machine's memory cannot be read.
@@ -124,7 +131,11 @@ def build_app(
         supervisor, scheduler, gateway, learning, template_facts=template_facts, machine_total=machine_total
     )
     succession, replacement = Succession(supervisor, scheduler, learning), Replacement(catalogue)
-    control = create_control_app(supervisor, reloader, replacement)
+    control_routes = [
+        *log_routes(recent or RecentLines()),
+        *log_file_routes(supervisor, run_directories.log_paths),
+    ]
+    control = create_control_app(supervisor, reloader, replacement, control_routes)
     works = Works(tasks)
     works.add("memory watch", supervisor.resources.watch_memory)
     works.add("launcher watch", supervisor.resources.watch_launchers)

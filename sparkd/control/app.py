@@ -15,6 +15,8 @@
     DELETE /holds/{id}                          ends one
     POST /models/{model}/retry                  ends backoff and quarantine
     GET  /models/{model}/logs?lines=&follow=    text, one line each
+    GET  /models/{model}/runs[/{file}]          log files of earlier runs (log_files.py)
+    GET  /log?lines=&follow=&level=             the daemon's own lines (log_lines.py)
 
 Responses are JSON (`sparkd.scheduling.status`); errors have OpenAI's shape, like the gateway's. `{model}` is an
 id or an alias.
@@ -23,13 +25,14 @@ id or an alias.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import msgspec
 from msgspec import structs
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from sparkd.catalog.definitions import Model
 from sparkd.control.errors import EXCEPTION_HANDLERS
@@ -44,12 +47,16 @@ from sparkd.scheduling.status import ModelStatus, Reload, Status
 
 
 def create_control_app(
-    supervisor: SupervisorInterface, reloader: Reloader, replacement: Replacer
+    supervisor: SupervisorInterface,
+    reloader: Reloader,
+    replacement: Replacer,
+    routes: Sequence[BaseRoute] = (),
 ) -> Starlette:
-    """The control API as an ASGI application."""
+    """The control API as an ASGI application. `routes` are further ones, which come first."""
     control = _Endpoints(supervisor, reloader, replacement)
     return Starlette(
         routes=[
+            *routes,
             Route("/status", control.status),
             Route("/reload", control.reload, methods=["POST"]),
             Route("/reexec", control.reexec, methods=["POST"]),

@@ -19,8 +19,9 @@ from sparkd.catalog.definitions import Model
 from sparkd.engines import ENGINES
 from sparkd.engines.engine import LaunchContext, TcpAddress, UnixAddress
 from sparkd.errors import LaunchError
-from sparkd.learning.history import History, ModelProfile, PastRun, run_key
+from sparkd.learning.history import History
 from sparkd.learning.load_estimates import LoadEstimate, PastLoad, estimate_first_load, estimate_load
+from sparkd.learning.past_runs import ModelProfile, PastRun, run_key
 from sparkd.runtimes import environment_of, find_installed
 from sparkd.scheduling.memory import Budget
 from sparkd.scheduling.status import GuardAction

@@ -84,7 +84,8 @@ class Measurement(Struct, frozen=True, kw_only=True):
     """The machine over one interval that ends `at`. Each is None if it is unknown.
 
     Tokens are per second, memory is bytes, `gpu` and `pressure` are ratios (0 to 1), `temperature` is °C, `power`
-    watts, `clock` hertz. `used` is what models use, `available` what the machine has left.
+    watts, `clock` hertz. `used` is what models use, `available` what the machine has left. `peak_out` is the highest
+    `tokens_out` of 5 seconds in a longer interval.
     """
 
     at: float
@@ -99,3 +100,4 @@ class Measurement(Struct, frozen=True, kw_only=True):
     power: float | None = None
     clock: float | None = None
     pressure: float | None = None
+    peak_out: float | None = None

@@ -96,7 +96,7 @@ export async function readError(response) {
   return new ApiError(message, { status: response.status, code: found.code ?? "", retryAfter });
 }
 
-/** Call `onEvent({event, data, id})` for each server-sent event of a response until it ends. `onBytes`: at any sign of life. */
+/** Call `onEvent({event, data, id})` for each server-sent event of a response until it ends. `onBytes`: whenever something arrives. */
 export async function readEvents(response, onEvent, onBytes = () => {}) {
   const parser = createParser({ onEvent });
   await readText(response, (text) => {

@@ -30,7 +30,7 @@ export function Chart({ title, at, series, format, sync, max, height = HEIGHT, n
   </figure>`;
 }
 
-/** The newest values in words. */
+/** The newest values as text. */
 function describe(series, format) {
   return series.map(({ name, values }) => `${name}: ${format(values.findLast((value) => value !== null))}`).join(" · ");
 }

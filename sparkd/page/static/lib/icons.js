@@ -67,7 +67,7 @@ const SHAPES = {
   idle: html`<circle cx="5" cy="5" r="3.4" fill="none" stroke="currentColor" stroke-width="1.6" />`,
 };
 
-/** The shape that belongs to a kind of state: nothing is said by colour alone. */
+/** The shape that belongs to a kind of state: colour alone is not enough. */
 export function Shape({ kind }) {
   return html`<svg width="10" height="10" viewBox="0 0 10 10" aria-hidden="true" focusable="false">${SHAPES[kind]}</svg>`;
 }

@@ -7,7 +7,7 @@
 import { address, ApiError, readError, readEvents, send } from "./api.js";
 import { batch, signal } from "./html.js";
 
-/** Milliseconds without any sign of life after which what the page shows may be wrong. */
+/** Milliseconds without anything from sparkd after which what the page shows may be wrong. */
 const STALE_AFTER = 12_000;
 const RETRY_AFTER = 2_000;
 

@@ -21,7 +21,7 @@ const KINDS = {
   decoding: "ok",
 };
 
-/** A state: its word, a shape and a colour. `kind` is found by the state if it is not given. */
+/** A state: its name, a shape and a colour. `kind` is found by the state if it is not given. */
 export function State({ state, kind, children }) {
   const found = kind ?? KINDS[state] ?? "idle";
   return html`<span class="state ${found}"><${Shape} kind=${found} />${children ?? state}</span>`;
@@ -34,7 +34,7 @@ export function Progress({ value, label, text }) {
   </div>`;
 }
 
-/** A share of something that has a limit. `text` is the value in words; `kind`: "", "warn" or "bad". */
+/** A share of something that has a limit. `text` is the value as text; `kind`: "", "warn" or "bad". */
 export function Meter({ label, value, max, text, kind = "" }) {
   const share = Math.min(1, Math.max(0, value / max));
   return html`<div class="meter ${kind}" role="meter" aria-label=${label} aria-valuemin="0" aria-valuemax=${max} aria-valuenow=${value} aria-valuetext=${text}>
