@@ -63,9 +63,9 @@ def _find_secrets(text: str, spans: Sequence[Span]) -> Iterator[tuple[Span, str]
         is_next = span.key[:-1] == previous.key[:-1] and span.key[-1].isdecimal()
         flag = text[previous.start : previous.end].strip("\"'")
         named = [part for part in span.key if not part.isdecimal()]
-        if "environment" in named[:-1] or any(is_secret(part) for part in named[2:] or named[-1:]):
-            yield span, f'"{MASK}"'
-        elif is_next and _is_secret_flag(flag) and not value.startswith("-"):
+        follows_flag = is_next and _is_secret_flag(flag) and not value.startswith("-")
+        is_named = any(is_secret(part) for part in named[2:] or named[-1:])
+        if is_named or follows_flag or "environment" in named[:-1]:
             yield span, f'"{MASK}"'
         elif value.startswith("-") and "=" in value and is_secret(value.partition("=")[0]):
             yield span, f'"{value.partition("=")[0]}={MASK}"'

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -78,6 +78,8 @@ class Learning:
 
     def profile(self, model: Model) -> ModelProfile | None:
         """Return what was learned from past runs of this definition. None if there are none."""
+        if not self._history.has_runs(model.id):
+            return None  # without computing the key, for each of thousands of models
         return self._history.profile(model.id, self._key(model))
 
     def learned_footprint(self, model: Model) -> int | None:
@@ -89,6 +91,14 @@ class Learning:
         """Return the seconds that its last start took. None if unknown."""
         loads = self._history.loads(model.id, self._key(model))
         return loads[-1].seconds if loads else None
+
+    def loads(self, model: Model) -> list[PastLoad]:
+        """Return the recorded loads of this definition, oldest first."""
+        return list(self._history.loads(model.id, self._key(model)))
+
+    def all_loads(self) -> Mapping[tuple[str, str], list[PastLoad]]:
+        """Return the recorded loads of all models, by id and key. Do not change them."""
+        return self._history.all_loads()
 
     def estimate_load(self, model: Model, *, is_warm: bool, size: int) -> LoadEstimate | None:
         """Return what a load of the model takes. `size` is that of its files on disk in bytes, 0 if unknown.
