@@ -14,6 +14,7 @@
     ├── HandoverError           the state that a sparkd handed to its successor cannot be read
     ├── ReplacementRefused      the installed program cannot replace this sparkd
     ├── ProbeError              the machine does not report its memory
+    ├── InspectionFailed        `sparkctl doctor` did not finish
     ├── DaemonUnreachable       nothing responds at the control socket
     │   └── ControlForbidden    the control socket belongs to another user
     ├── ClientFileError         `sparkctl client` cannot read, merge or write the file of a client program
@@ -103,6 +104,7 @@ from sparkd.errors.operations import (
     DemoError,
     DemoModelFailed,
     HandoverError,
+    InspectionFailed,
     LaunchError,
     ListenError,
     ModelNotAdded,
@@ -188,6 +190,7 @@ __all__ = [
     "HoldNotFound",
     "Holder",
     "ImagesNotSupported",
+    "InspectionFailed",
     "InsufficientMemory",
     "InvalidRequest",
     "KeyLimitReached",

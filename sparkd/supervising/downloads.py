@@ -34,8 +34,8 @@ from sparkd.scheduling import refusals
 from sparkd.scheduling.forecast import Forecast
 from sparkd.scheduling.model_state import ModelState
 from sparkd.scheduling.status import ModelStatus
-from sparkd.usage.records import EventKind
 from sparkd.supervising.missing_files import DEFAULT_RETRY, missing_files_error
+from sparkd.usage.records import EventKind
 
 logger = logging.getLogger(__name__)
 
