@@ -5,6 +5,7 @@
     ├── ModelNotAdded           a model's entry cannot be guessed, or its engine does not fit this machine
     │   ├── SourceNotFound      404  no such repository, revision or folder, or no access to it
     │   └── SourceUnreachable   503  the hub does not respond
+    ├── UsageUnreadable         503  the recorded requests and the history cannot be read now
     ├── RuntimeNotFound         no runtime has that name
     ├── RuntimeBuildError       a virtualenv could not be built or verified
     ├── LaunchError             a process could not be started
@@ -13,6 +14,7 @@
     ├── HandoverError           the state that a sparkd handed to its successor cannot be read
     ├── ReplacementRefused      the installed program cannot replace this sparkd
     ├── ProbeError              the machine does not report its memory
+    ├── InspectionFailed        `sparkctl doctor` did not finish
     ├── DaemonUnreachable       nothing responds at the control socket
     │   └── ControlForbidden    the control socket belongs to another user
     ├── ClientFileError         `sparkctl client` cannot read, merge or write the file of a client program
@@ -31,9 +33,10 @@
     │   ├── ToolsNotSupported   400
     │   ├── Unauthorized        401
     │   ├── ModelDisabled       403
-    │   ├── AccessDenied        403  without API keys: a host name or a web page that is not listed
+    │   ├── AccessDenied        403  a host name, a web page or an address that may not use this
     │   ├── ModelNotAllowed     403  the API key may not use the model
     │   ├── OperatorRequired    403  the API key may not load, unload or hold models
+    │   ├── ViewerRequired      403  the API key may not see what the machine does
     │   ├── PathForbidden       403
     │   ├── CatalogueNotWritable 403  this user may not write drop-ins
     │   ├── ModelNotFound       404
@@ -104,6 +107,7 @@ from sparkd.errors.operations import (
     DemoError,
     DemoModelFailed,
     HandoverError,
+    InspectionFailed,
     LaunchError,
     ListenError,
     ModelNotAdded,
@@ -114,6 +118,7 @@ from sparkd.errors.operations import (
     RuntimeNotFound,
     SourceNotFound,
     SourceUnreachable,
+    UsageUnreadable,
 )
 from sparkd.errors.requests import (
     AccessDenied,
@@ -154,6 +159,7 @@ from sparkd.errors.requests import (
     ToolsNotSupported,
     Unauthorized,
     UpstreamError,
+    ViewerRequired,
     WaitTimeout,
 )
 
@@ -187,6 +193,7 @@ __all__ = [
     "HoldNotFound",
     "Holder",
     "ImagesNotSupported",
+    "InspectionFailed",
     "InsufficientMemory",
     "InvalidRequest",
     "KeyLimitReached",
@@ -231,5 +238,7 @@ __all__ = [
     "ToolsNotSupported",
     "Unauthorized",
     "UpstreamError",
+    "UsageUnreadable",
+    "ViewerRequired",
     "WaitTimeout",
 ]

@@ -20,7 +20,7 @@ USELESS = {
     "NotSupported", "OperatorRequired", "PathForbidden", "PathNotFound", "QueueFull", "Refusal",
     "RequestCancelled", "RequestCrashesEngine", "RequestError", "RequestNotFound", "ShuttingDown",
     "TaskNotSupported", "ToolsNotSupported",
-    "Unauthorized", "WaitTimeout",
+    "Unauthorized", "ViewerRequired", "WaitTimeout",
 }  # fmt: skip
 """Errors without a known end that the same request meets again."""
 
