@@ -22,7 +22,10 @@ from sparkd.errors import CatalogueError
 from sparkd.gateway import Gateway
 from sparkd.learning.history import History
 from sparkd.learning.learning import Learning
+from sparkd.machine.gpu_sensors import GpuSensors
 from sparkd.machine.memory import MemoryProbe
+from sparkd.metrics.routes import control_routes, gateway_routes
+from sparkd.metrics.service import Metrics
 from sparkd.processes import cgroups
 from sparkd.processes.pids import boot_id
 from sparkd.processes.run_directories import RunDirectories
@@ -125,6 +128,9 @@ def build_app(
     )
     succession, replacement = Succession(supervisor, scheduler, learning), Replacement(catalogue)
     control = create_control_app(supervisor, reloader, replacement)
+    metrics = Metrics(supervisor, scheduler, GpuSensors())
+    gateway.add_routes(gateway_routes(metrics, gateway))
+    control.router.routes.extend(control_routes(metrics))
     works = Works(tasks)
     works.add("memory watch", supervisor.resources.watch_memory)
     works.add("launcher watch", supervisor.resources.watch_launchers)
