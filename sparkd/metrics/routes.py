@@ -22,7 +22,7 @@ from sparkd.metrics.exposition import Exposition
 from sparkd.metrics.service import Metrics
 
 _METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
-"""Those that get an answer here. All but GET, and HEAD with it, are rejected; OPTIONS is the gateway's."""
+"""Those that get an answer here: GET and HEAD the metrics, others an error; OPTIONS is the gateway's."""
 
 Responder = Callable[[Request, Exposition], Response]
 
