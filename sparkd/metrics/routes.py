@@ -27,7 +27,7 @@ _METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 Responder = Callable[[Request, Exposition], Response]
 
 
-def control_routes(metrics: Metrics) -> list[BaseRoute]:
+def metrics_routes(metrics: Metrics) -> list[BaseRoute]:
     """The routes on the control socket, for every program that may connect to it."""
 
     def respond_plain(_: Request, exposition: Exposition) -> Response:
@@ -36,7 +36,7 @@ def control_routes(metrics: Metrics) -> list[BaseRoute]:
     return _routes(metrics, lambda _: None, respond_plain)
 
 
-def gateway_routes(metrics: Metrics, gateway: Gateway) -> list[BaseRoute]:
+def public_metrics_routes(metrics: Metrics, gateway: Gateway) -> list[BaseRoute]:
     """The routes on the port for clients. They check access, and raise what the gateway makes a response of."""
 
     def respond_to_client(request: Request, exposition: Exposition) -> Response:
