@@ -33,6 +33,8 @@ from sparkd.learning.history import History
 from sparkd.learning.learning import Learning
 from sparkd.machine.gpu_sensors import GpuSensors
 from sparkd.machine.memory import MemoryProbe
+from sparkd.metrics.routes import metrics_routes, public_metrics_routes
+from sparkd.metrics.service import Metrics
 from sparkd.page.files import FileStore
 from sparkd.page.owner import OwnerPage
 from sparkd.page.port import PortPage
@@ -143,12 +145,6 @@ def build_app(
         supervisor, scheduler, gateway, learning, template_facts=template_facts, machine_total=machine_total
     )
     succession, replacement = Succession(supervisor, scheduler, learning), Replacement(catalogue)
-<<<<<<< HEAD
-    control = create_control_app(supervisor, reloader, replacement)
-    metrics = Metrics(supervisor, scheduler, GpuSensors())
-    gateway.add_routes(gateway_routes(metrics, gateway))
-    control.router.routes.extend(control_routes(metrics))
-=======
     owner = OwnerGateway(gateway)
     metrics = Metrics(supervisor, scheduler, GpuSensors())
     facts = ModelFacts(supervisor, scheduler, learning)
@@ -172,7 +168,6 @@ def build_app(
     control = create_control_app(supervisor, reloader, replacement, control_routes)
     files = FileStore()
     gateway.add_routes([PortPage(gateway, control, files), *public_metrics_routes(metrics, gateway)])
->>>>>>> integration
     works = Works(tasks)
     works.add("memory watch", supervisor.resources.watch_memory)
     works.add("launcher watch", supervisor.resources.watch_launchers)
