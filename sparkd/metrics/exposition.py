@@ -24,6 +24,10 @@ PLAIN: Final = "text/plain; version=0.0.4; charset=utf-8"
 """The media type of Prometheus's text format."""
 
 
+OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+"""That of OpenMetrics. Prometheus asks for it in every version since 2.5."""
+
+
 class Exposition(Struct, frozen=True):
     """A response: its body, its media type, and the coding of the body, "" for none."""
 
@@ -48,10 +52,17 @@ class _Collector:
 
 def expose(rows: Iterable[Rows], accept: str, accept_encoding: str) -> Exposition:
     """Write the families in the format that the headers Accept and Accept-Encoding ask for."""
-    from prometheus_client.exposition import choose_encoder  # noqa: PLC0415
+    from prometheus_client import generate_latest  # noqa: PLC0415
+    from prometheus_client.openmetrics import exposition as openmetrics  # noqa: PLC0415
 
-    encode, media_type = choose_encoder(accept)
-    return compress(Exposition(encode(_Collector(rows)), media_type), accept_encoding)
+    if "application/openmetrics-text" in accept:
+        exposition = Exposition(
+            openmetrics.generate_latest(_Collector(rows)),  # type: ignore[no-untyped-call]
+            OPENMETRICS,
+        )
+    else:
+        exposition = Exposition(generate_latest(_Collector(rows)), PLAIN)
+    return compress(exposition, accept_encoding)
 
 
 def compress(exposition: Exposition, accept_encoding: str) -> Exposition:
