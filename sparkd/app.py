@@ -32,7 +32,10 @@ from sparkd.gateway.owner import OwnerGateway
 from sparkd.journal.recent import RecentLines
 from sparkd.learning.history import History
 from sparkd.learning.learning import Learning
+from sparkd.machine.gpu_sensors import GpuSensors
 from sparkd.machine.memory import MemoryProbe
+from sparkd.metrics.routes import metrics_routes, public_metrics_routes
+from sparkd.metrics.service import Metrics
 from sparkd.page.files import FileStore
 from sparkd.page.owner import OwnerPage
 from sparkd.page.port import PortPage
@@ -144,6 +147,7 @@ def build_app(
     )
     succession, replacement = Succession(supervisor, scheduler, learning), Replacement(catalogue)
     owner = OwnerGateway(gateway)
+    metrics = Metrics(supervisor, scheduler, GpuSensors())
     facts = ModelFacts(supervisor, scheduler, learning)
     control_routes = [
         *owner.routes(),
@@ -152,6 +156,7 @@ def build_app(
         *model_row_routes(supervisor, facts),
         *doctor_routes(supervisor),
         *active_request_routes(gateway.recorder.active),
+        *metrics_routes(metrics),
         *log_routes(recent or RecentLines()),
         *log_file_routes(supervisor, run_directories.log_paths),
         *client_routes(
@@ -164,7 +169,7 @@ def build_app(
     ]
     control = create_control_app(supervisor, reloader, replacement, control_routes)
     files = FileStore()
-    gateway.add_routes([PortPage(gateway, control, files)])
+    gateway.add_routes([PortPage(gateway, control, files), *public_metrics_routes(metrics, gateway)])
     works = Works(tasks)
     works.add("memory watch", supervisor.resources.watch_memory)
     works.add("launcher watch", supervisor.resources.watch_launchers)

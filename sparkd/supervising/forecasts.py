@@ -14,6 +14,7 @@ from sparkd.errors import ModelBusy, QueueFull, Refusal, WaitTimeout
 from sparkd.learning.learning import Learning
 from sparkd.scheduling.forecast import Forecast
 from sparkd.scheduling.forecaster import Forecaster
+from sparkd.scheduling.ledger import Entry
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.model_state import ModelState, describe_model_state
 from sparkd.scheduling.plan import Plan, make_plan
@@ -90,6 +91,10 @@ class Forecasts:
         if entry.state is State.STARTING:
             return entry.since, math.inf
         return None if entry.ready_at is None else (entry.ready_at - entry.load_time, entry.ready_at)
+
+    def expected_load(self, entry: Entry) -> float | None:
+        """Return the seconds that a load which is under way takes in total, by earlier ones. None if unknown."""
+        return self._loads.usual(entry)
 
     def complete(self, refusal: Refusal, model_id: str) -> None:
         """Set when the client of a refused request for the model should retry, if that depends on the queue."""

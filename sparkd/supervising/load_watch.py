@@ -44,6 +44,12 @@ class LoadWatch:
         estimate = self._estimate(run.model, is_warm=run.is_warm)
         return estimate.left(run.load_position(entry.since, now)) if estimate else None
 
+    def usual(self, entry: Entry) -> float | None:
+        """Return the seconds that a load which is under way takes in total. None if nothing is known."""
+        run = self._runs.get(entry.run)
+        estimate = self._estimate(run.model, is_warm=run.is_warm) if run else None
+        return estimate.seconds if estimate else None
+
     def step(self, entry: Entry) -> Milestone | None:
         """Return the step of a load that is under way. None if unknown."""
         run = self._runs.get(entry.run)
