@@ -17,6 +17,10 @@ from sparkd.continuity.reloading import CatalogueReloader, restore_quarantines
 from sparkd.continuity.replacement import Replacement
 from sparkd.continuity.succession import Succession
 from sparkd.control.app import create_control_app
+from sparkd.control.live.hub import LiveHub
+from sparkd.control.live.reader import LiveReader
+from sparkd.control.live.sources import Sources
+from sparkd.control.live.stream import event_routes
 from sparkd.control.log_files import log_file_routes
 from sparkd.control.log_lines import log_routes
 from sparkd.engines import find_engine_problems
@@ -58,6 +62,7 @@ class App(Struct, frozen=True):
     succession: Succession
     replacement: Replacement
     control: ASGIApp
+    live: LiveHub
     works: Works
 
 
@@ -134,9 +139,13 @@ def build_app(
         supervisor, scheduler, gateway, learning, template_facts=template_facts, machine_total=machine_total
     )
     succession, replacement = Succession(supervisor, scheduler, learning), Replacement(catalogue)
+    live = LiveHub(
+        LiveReader(supervisor, scheduler, lambda: watch.memory, learning.last_guard_action, Sources())
+    )
     control_routes = [
         *log_routes(recent or RecentLines()),
         *log_file_routes(supervisor, run_directories.log_paths),
+        *event_routes(live),
     ]
     control = create_control_app(supervisor, reloader, replacement, control_routes)
     files = FileStore()
@@ -145,7 +154,8 @@ def build_app(
     works.add("memory watch", supervisor.resources.watch_memory)
     works.add("launcher watch", supervisor.resources.watch_launchers)
     works.add("timetable", Timetable(lambda: supervisor.catalogue, supervisor.lease, tasks).run)
-    return App(supervisor, gateway, reloader, succession, replacement, OwnerPage(control, files), works)
+    works.add("live state", live.run)
+    return App(supervisor, gateway, reloader, succession, replacement, OwnerPage(control, files), live, works)
 
 
 def _has_room_for_launcher(scheduler: Scheduler, watch: MemoryWatch) -> bool:
