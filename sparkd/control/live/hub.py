@@ -26,14 +26,20 @@ MAX_PENDING: Final = 8
 
 
 class Listener:
-    """One connection: the events that it has not got yet."""
+    """One connection: the events that it has not got yet. `heartbeat` is in seconds."""
 
-    def __init__(self, viewer: Viewer, first: Snapshot) -> None:
+    def __init__(self, viewer: Viewer, first: Snapshot, heartbeat: float = HEARTBEAT_INTERVAL) -> None:
         self._viewer = viewer
+        self._heartbeat = heartbeat
         self._pending: deque[Event] = deque([first.event])
         self._is_ended = False
         self._wake = asyncio.Event()
         self._wake.set()
+
+    @property
+    def pending(self) -> int:
+        """The number of events that wait for it."""
+        return len(self._pending)
 
     def add(self, event: Event, newest: Snapshot) -> None:
         """Give it an event. `newest` is the state after it."""
@@ -55,7 +61,7 @@ class Listener:
                 return None
             self._wake.clear()
             with suppress(TimeoutError):
-                async with asyncio.timeout(HEARTBEAT_INTERVAL):
+                async with asyncio.timeout(self._heartbeat):
                     await self._wake.wait()
                     continue
             return HEARTBEAT
