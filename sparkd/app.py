@@ -16,13 +16,14 @@ from sparkd.continuity.handover import DaemonSnapshot
 from sparkd.continuity.reloading import CatalogueReloader, restore_quarantines
 from sparkd.continuity.replacement import Replacement
 from sparkd.continuity.succession import Succession
+from sparkd.control.active_requests import active_request_routes
 from sparkd.control.app import create_control_app
 from sparkd.control.catalogue import catalogue_routes
 from sparkd.control.clients import ClientSource, client_routes
 from sparkd.control.doctor import doctor_routes
 from sparkd.control.live.hub import LiveHub
 from sparkd.control.live.reader import LiveReader
-from sparkd.control.live.sources import Sources
+from sparkd.control.live.sources import RecentRequests, Sources
 from sparkd.control.live.stream import event_routes
 from sparkd.control.log_files import log_file_routes
 from sparkd.control.log_lines import log_routes
@@ -147,8 +148,11 @@ def build_app(
         supervisor, scheduler, gateway, learning, template_facts=template_facts, machine_total=machine_total
     )
     succession, replacement = Succession(supervisor, scheduler, learning), Replacement(catalogue)
+    recent_requests = RecentRequests()
+    gateway.recorder.subscribe(recent_requests.add)
+    sources = Sources(gateway.recorder.active, recent_requests)
     live = LiveHub(
-        LiveReader(supervisor, scheduler, lambda: watch.memory, learning.last_guard_action, Sources())
+        LiveReader(supervisor, scheduler, lambda: watch.memory, learning.last_guard_action, sources)
     )
     owner = OwnerGateway(gateway)
     facts = ModelFacts(supervisor, scheduler, learning)
@@ -158,6 +162,7 @@ def build_app(
         *option_routes(supervisor, facts.preview_command),
         *model_row_routes(supervisor, facts),
         *doctor_routes(supervisor),
+        *active_request_routes(gateway.recorder.active),
         *log_routes(recent or RecentLines()),
         *log_file_routes(supervisor, run_directories.log_paths),
         *event_routes(live),
@@ -175,6 +180,7 @@ def build_app(
     works = Works(tasks)
     works.add("memory watch", supervisor.resources.watch_memory)
     works.add("launcher watch", supervisor.resources.watch_launchers)
+    works.add("request records", gateway.recorder.run, gateway.recorder.flush)
     works.add("timetable", Timetable(lambda: supervisor.catalogue, supervisor.lease, tasks).run)
     works.add("live state", live.run)
     page = OwnerPage(control, files)

@@ -101,6 +101,15 @@ class Lease:
         """As set by the test; otherwise nothing is known."""
         return self._supervisor.forecast or Forecast(model=self._supervisor.asked[-1], stage="queued")
 
+    def load_began(self) -> float | None:
+        """As set by the test."""
+        return self._supervisor.load_began
+
+    def load_seconds(self, since: float, until: float) -> float:
+        """Since the test has set that the model loads."""
+        began = self._supervisor.load_began
+        return 0.0 if began is None else max(0.0, until - max(since, began))
+
     def release(self, status: int = 0) -> None:
         """Hold no longer."""
         self._supervisor.outcomes.append(status)
@@ -177,6 +186,7 @@ class Supervisor:
     unfit: set[str] = field(default_factory=set)
     progress: Progress | None = None
     statuses: tuple[ModelStatus, ...] = ()
+    load_began: float | None = None
     download: Callable[[], Awaitable[None]] | None = None
 
     def residency(self, wanted: Model) -> Residency:

@@ -15,14 +15,12 @@ from sparkd.machine.memory import Memory
 from sparkd.scheduling.scheduler import Scheduler
 from sparkd.scheduling.status import GuardAction
 from sparkd.supervising.supervisor import Supervisor
-from sparkd.usage.records import RequestRecord
 
 ACTIVE_INTERVAL: Final = 1.0
 IDLE_INTERVAL: Final = 5.0
 """Seconds between two readings of figures (memory, GPU, speed) while something happens, and while nothing does."""
 
 MAX_REQUESTS: Final = 200
-MAX_FINISHED: Final = 20
 
 
 class LiveReader:
@@ -63,7 +61,7 @@ class LiveReader:
             models=models,
             queue=self._queue.read(),
             in_flight=self._read_in_flight(last.in_flight if last else None, is_due=is_due),
-            finished=self._read_finished(),
+            finished=self._sources.recent.read(),
         )
         return self._last
 
@@ -72,7 +70,7 @@ class LiveReader:
         last = self._last
         is_active = last is None or bool(
             last.queue.waiting
-            or (last.in_flight and last.in_flight.total)
+            or last.in_flight.total
             or any(row.in_flight or row.load or row.download for row in last.models.values())
         )
         return now - self._figures_at >= (ACTIVE_INTERVAL if is_active else IDLE_INTERVAL)
@@ -86,16 +84,12 @@ class LiveReader:
         same = (old.reserved, old.budget, old.leaked) == (new.reserved, new.budget, new.leaked)
         return last if same and last.state == machine.state and last.listen == machine.listen else machine
 
-    def _read_in_flight(self, last: InFlight | None, *, is_due: bool) -> InFlight | None:
-        if self._sources.in_flight is None:
-            return None
-        found = self._sources.in_flight(MAX_REQUESTS)
+    def _read_in_flight(self, last: InFlight | None, *, is_due: bool) -> InFlight:
+        active = self._sources.active
+        found = InFlight(total=len(active), rows=tuple(active.rows(MAX_REQUESTS)))
         if last is not None and not is_due and _phases(found) == _phases(last):
             return last  # only tokens and speeds differ
         return found
-
-    def _read_finished(self) -> tuple[RequestRecord, ...]:
-        return tuple(self._sources.finished()[:MAX_FINISHED]) if self._sources.finished else ()
 
 
 def _phases(in_flight: InFlight) -> list[tuple[str, str]]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections import deque
+from collections.abc import Awaitable
 from typing import Final, Protocol
 
 from msgspec import Struct
 
-from sparkd.control.live.state import InFlight, LiveGpu
+from sparkd.control.live.state import LiveGpu
+from sparkd.gateway.measuring.active_requests import ActiveRequests
 from sparkd.usage.records import RequestRecord
+
+MAX_FINISHED: Final = 20
 
 CLOCK_TOLERANCE: Final = 0.5
 """Seconds by which the two clocks may drift apart before points in time are computed again."""
@@ -23,15 +27,30 @@ class GpuSource(Protocol):
         ...
 
 
+class RecentRequests:
+    """The newest finished requests. `add` is called with those that have ended, the oldest first."""
+
+    def __init__(self, most: int = MAX_FINISHED) -> None:
+        self._newest: deque[RequestRecord] = deque(maxlen=most)
+        self._newest_first: tuple[RequestRecord, ...] = ()
+
+    def add(self, records: list[RequestRecord]) -> None:
+        """Add requests that have ended."""
+        self._newest.extendleft(records)
+        self._newest_first = ()
+
+    def read(self) -> tuple[RequestRecord, ...]:
+        """The newest first; the same object as long as nothing ends."""
+        if not self._newest_first:
+            self._newest_first = tuple(self._newest)
+        return self._newest_first
+
+
 class Sources(Struct, frozen=True):
-    """Where requests and sensors come from. Each may be missing."""
+    """Where requests and sensors come from."""
 
-    in_flight: Callable[[int], InFlight] | None = None
-    """The requests that have not ended; the argument is the most rows."""
-
-    finished: Callable[[], Sequence[RequestRecord]] | None = None
-    """The newest finished requests, the newest first."""
-
+    active: ActiveRequests
+    recent: RecentRequests
     gpu: GpuSource | None = None
 
 

@@ -14,6 +14,7 @@ from sparkd.catalog.settings import OnBusy
 from sparkd.scheduling.forecast import Stage
 from sparkd.scheduling.memory import Basis
 from sparkd.scheduling.status import StateName
+from sparkd.usage.active import ActiveRequest
 from sparkd.usage.records import RequestRecord
 
 DaemonState = Literal["serving", "replacing", "stopping"]
@@ -186,36 +187,18 @@ class LiveQueue(Struct, frozen=True, kw_only=True):
     rows: tuple[QueueRow, ...] = ()
 
 
-class LiveRequest(Struct, frozen=True, kw_only=True):
-    """A request that has not ended. Its fields are those of `sparkd.usage.active.ActiveRequest`."""
-
-    id: str
-    model: str
-    began: float
-    phase: str
-    phase_since: float
-    asked: str = ""
-    client: str = ""
-    program: str = ""
-    endpoint: str = ""
-    streamed: bool = False
-    tokens_out: int | None = None
-    speed: float | None = None
-    tokens_in: int | None = None
-
-
 class InFlight(Struct, frozen=True, kw_only=True):
     """Requests that have not ended, waiting ones included, and the oldest of them."""
 
     total: int
-    rows: tuple[LiveRequest, ...] = ()
+    rows: tuple[ActiveRequest, ...] = ()
 
 
 class LiveState(Struct, frozen=True, kw_only=True):
-    """Everything at one moment. `in_flight` is None if requests are not measured. `finished` has the newest first."""
+    """Everything at one moment. `finished` has the newest first."""
 
     machine: LiveMachine
     models: dict[str, LiveModel]
     queue: LiveQueue
-    in_flight: InFlight | None = None
+    in_flight: InFlight = InFlight(total=0)
     finished: tuple[RequestRecord, ...] = ()
