@@ -21,6 +21,10 @@ from sparkd.control.app import create_control_app
 from sparkd.control.catalogue import catalogue_routes
 from sparkd.control.clients import ClientSource, client_routes
 from sparkd.control.doctor import doctor_routes
+from sparkd.control.live.hub import LiveHub
+from sparkd.control.live.reader import LiveReader
+from sparkd.control.live.sources import RecentRequests, Sources
+from sparkd.control.live.stream import event_routes
 from sparkd.control.log_files import log_file_routes
 from sparkd.control.log_lines import log_routes
 from sparkd.control.model_rows import model_row_routes
@@ -70,6 +74,7 @@ class App(Struct, frozen=True):
     succession: Succession
     replacement: Replacement
     control: ASGIApp
+    live: LiveHub
     works: Works
 
 
@@ -146,6 +151,12 @@ def build_app(
         supervisor, scheduler, gateway, learning, template_facts=template_facts, machine_total=machine_total
     )
     succession, replacement = Succession(supervisor, scheduler, learning), Replacement(catalogue)
+    recent_requests = RecentRequests()
+    gateway.recorder.subscribe(recent_requests.add)
+    sources = Sources(gateway.recorder.active, recent_requests)
+    live = LiveHub(
+        LiveReader(supervisor, scheduler, lambda: watch.memory, learning.last_guard_action, sources)
+    )
     owner = OwnerGateway(gateway)
     metrics = Metrics(supervisor, scheduler, GpuSensors())
     facts = ModelFacts(supervisor, scheduler, learning)
@@ -159,6 +170,7 @@ def build_app(
         *metrics_routes(metrics),
         *log_routes(recent or RecentLines()),
         *log_file_routes(supervisor, run_directories.log_paths),
+        *event_routes(live),
         *client_routes(
             ClientSource(
                 catalogue=lambda: supervisor.catalogue,
@@ -175,8 +187,9 @@ def build_app(
     works.add("launcher watch", supervisor.resources.watch_launchers)
     works.add("request records", gateway.recorder.run, gateway.recorder.flush)
     works.add("timetable", Timetable(lambda: supervisor.catalogue, supervisor.lease, tasks).run)
+    works.add("live state", live.run)
     page = OwnerPage(control, files)
-    return App(supervisor, gateway, owner, reloader, succession, replacement, page, works)
+    return App(supervisor, gateway, owner, reloader, succession, replacement, page, live, works)
 
 
 def _has_room_for_launcher(scheduler: Scheduler, watch: MemoryWatch) -> bool:

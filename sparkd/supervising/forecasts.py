@@ -12,6 +12,7 @@ from msgspec import structs
 from sparkd.catalog.definitions import Model
 from sparkd.errors import ModelBusy, QueueFull, Refusal, WaitTimeout
 from sparkd.learning.learning import Learning
+from sparkd.learning.load_estimates import LoadEstimate
 from sparkd.scheduling.forecast import Forecast
 from sparkd.scheduling.forecaster import Forecaster
 from sparkd.scheduling.ledger import Entry
@@ -80,6 +81,9 @@ class Forecasts:
         is_loading = entry is not None and entry.state is State.STARTING
         return self.of_request(model) if is_loading or self._downloads.is_downloading(model.id) else None
 
+    def load_under_way(self, entry: Entry, now: float) -> tuple[LoadEstimate | None, float | None]:
+        """Return what the load of a model that starts usually takes, and the seconds that are left of it."""
+        return self._loads.estimate(entry), self._loads.left(entry, now)
     def load_span(self, model: Model) -> tuple[float, float] | None:
         """Return when the present or last load of the model began and ended, in seconds of the steady clock.
 
