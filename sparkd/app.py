@@ -7,7 +7,7 @@ import time
 from typing import Final
 
 from msgspec import Struct
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.quantities import GIB
@@ -20,14 +20,17 @@ from sparkd.control.app import create_control_app
 from sparkd.control.clients import ClientSource, client_routes
 from sparkd.control.log_files import log_file_routes
 from sparkd.control.log_lines import log_routes
+from sparkd.control.owner_gateway import OwnerGateway
 from sparkd.engines import find_engine_problems
 from sparkd.errors import CatalogueError
 from sparkd.gateway import Gateway
-from sparkd.gateway.owner import OwnerGateway
 from sparkd.journal.recent import RecentLines
 from sparkd.learning.history import History
 from sparkd.learning.learning import Learning
 from sparkd.machine.memory import MemoryProbe
+from sparkd.page.files import FileStore
+from sparkd.page.owner import OwnerPage
+from sparkd.page.port import PortPage
 from sparkd.processes import cgroups
 from sparkd.processes.pids import boot_id
 from sparkd.processes.run_directories import RunDirectories
@@ -57,7 +60,7 @@ class App(Struct, frozen=True):
     reloader: CatalogueReloader
     succession: Succession
     replacement: Replacement
-    control: Starlette
+    control: ASGIApp
     works: Works
 
 
@@ -148,11 +151,14 @@ def build_app(
         ),
     ]
     control = create_control_app(supervisor, reloader, replacement, control_routes)
+    files = FileStore()
+    gateway.add_routes([PortPage(gateway, control, files)])
     works = Works(tasks)
     works.add("memory watch", supervisor.resources.watch_memory)
     works.add("launcher watch", supervisor.resources.watch_launchers)
     works.add("timetable", Timetable(lambda: supervisor.catalogue, supervisor.lease, tasks).run)
-    return App(supervisor, gateway, owner, reloader, succession, replacement, control, works)
+    control_page = OwnerPage(control, files)
+    return App(supervisor, gateway, owner, reloader, succession, replacement, control_page, works)
 
 
 def _has_room_for_launcher(scheduler: Scheduler, watch: MemoryWatch) -> bool:

@@ -31,9 +31,10 @@
     │   ├── ToolsNotSupported   400
     │   ├── Unauthorized        401
     │   ├── ModelDisabled       403
-    │   ├── AccessDenied        403  without API keys: a host name or a web page that is not listed
+    │   ├── AccessDenied        403  a host name, a web page or an address that may not use this
     │   ├── ModelNotAllowed     403  the API key may not use the model
     │   ├── OperatorRequired    403  the API key may not load, unload or hold models
+    │   ├── ViewerRequired      403  the API key may not see what the machine does
     │   ├── PathForbidden       403
     │   ├── CatalogueNotWritable 403  this user may not write drop-ins
     │   ├── ModelNotFound       404
@@ -151,6 +152,7 @@ from sparkd.errors.requests import (
     ToolsNotSupported,
     Unauthorized,
     UpstreamError,
+    ViewerRequired,
     WaitTimeout,
 )
 
@@ -226,5 +228,6 @@ __all__ = [
     "ToolsNotSupported",
     "Unauthorized",
     "UpstreamError",
+    "ViewerRequired",
     "WaitTimeout",
 ]

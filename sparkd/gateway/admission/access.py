@@ -73,6 +73,11 @@ class Access:
         return self._keys.names
 
     @property
+    def needs_key(self) -> bool:
+        """Whether clients need an API key."""
+        return self._needs_key
+
+    @property
     def private_headers(self) -> frozenset[bytes]:
         """Headers that engines never see: sparkd's keys, and a page's origin, because some reject unknown origins."""
         return frozenset({b"origin"} | ({b"authorization", *KEY_HEADERS} if self._needs_key else set()))
@@ -85,7 +90,7 @@ class Access:
     def check(self, request: RequestHead) -> None:
         """Check what has sent a request. Raises InvalidRequest, Unauthorized and AccessDenied."""
         if request.policy is OWNER_POLICY:
-            return  # it came through the control socket, see sparkd.gateway.owner
+            return  # it came through the control socket, see sparkd.control.owner_gateway
         self.check_names(request)
         if self._needs_key:
             request.key = key = self._keys.check(request.fields)

@@ -83,17 +83,20 @@ export const del = (path, options = {}) => request("DELETE", path, options);
 /** The error of a response, with the message in the shape of any of sparkd's APIs. */
 export async function readError(response) {
   const text = await response.text().catch(() => "");
-  let found = {};
-  try {
-    const parsed = JSON.parse(text);
-    found = typeof parsed.error === "string" ? { message: parsed.error } : (parsed.error ?? {});
-  } catch {
-    found = { message: text.slice(0, 300) };
-  }
+  const found = parseError(text);
   const retryAfter = Number(response.headers.get("retry-after")) || null;
   const message = found.message || `sparkd answered ${response.status}.`;
   if (response.status === 401) keyProblem.value = message;
   return new ApiError(message, { status: response.status, code: found.code ?? "", retryAfter });
+}
+
+function parseError(text) {
+  try {
+    const { error } = JSON.parse(text);
+    return typeof error === "string" ? { message: error } : (error ?? {});
+  } catch {
+    return { message: text.slice(0, 300) };
+  }
 }
 
 /** Call `onEvent({event, data, id})` for each server-sent event of a response until it ends. `onBytes`: whenever something arrives. */
