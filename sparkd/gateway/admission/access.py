@@ -68,6 +68,7 @@ class Access:
         self._is_allowed_page = lru_cache(maxsize=256)(self._parse_and_check_page)
 
     @property
+<<<<<<< HEAD
     def key_names(self) -> frozenset[str]:
         """The names of the API keys."""
         return self._keys.names
@@ -76,6 +77,16 @@ class Access:
     def needs_key(self) -> bool:
         """Whether clients need an API key."""
         return self._needs_key
+=======
+    def needs_key(self) -> bool:
+        """Whether clients need an API key."""
+        return self._needs_key
+
+    @property
+    def key_names(self) -> frozenset[str]:
+        """The names of the API keys."""
+        return self._keys.names
+>>>>>>> integration
 
     @property
     def private_headers(self) -> frozenset[bytes]:

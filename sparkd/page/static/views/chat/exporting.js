@@ -3,7 +3,7 @@
 import { get } from "../../lib/api.js";
 import { html, useState } from "../../lib/html.js";
 import { Copy, Dialog, ErrorBox, Loading, Tabs, useLoad } from "../../lib/ui.js";
-import { download } from "../../lib/download.js";
+import { saveText } from "../../lib/download.js";
 import { bodyOf, settings, turns } from "./conversation.js";
 import { toCurl, toPython } from "./requests.js";
 
@@ -39,7 +39,7 @@ function lastQuestion() {
 export function exportAs(format) {
   const name = `chat-${new Date().toISOString().slice(0, 16).replace(":", "")}.${format}`;
   const text = format === "json" ? JSON.stringify({ settings: settings.value, turns: turns.value }, null, 2) : toMarkdown();
-  download(name, text, format === "json" ? "application/json" : "text/markdown");
+  saveText(name, text, format === "json" ? "application/json" : "text/markdown");
 }
 
 function toMarkdown() {
