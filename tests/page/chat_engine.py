@@ -1,7 +1,7 @@
 """A stand-in for an engine that talks: it streams what the last message asks for, like vLLM, with the usage at the end.
 
-    "echo: TEXT"  streams TEXT      "count N"  streams N words, 20 ms apart      "think"  reasons first
-    "weather"     calls the first tool; after its result, repeats it             an image: says what it got
+"echo: TEXT"  streams TEXT      "count N"  streams N words, 20 ms apart      "think"  reasons first
+"weather"     calls the first tool; after its result, repeats it             an image: says what it got
 """
 
 from __future__ import annotations
@@ -24,18 +24,26 @@ Delta = dict[str, Any]
 def answer(body: dict[str, Any]) -> Iterator[Delta]:
     """The deltas of the answer to a request."""
     last = body["messages"][-1]
-    parts = last["content"] if isinstance(last["content"], list) else [{"type": "text", "text": last["content"]}]
+    parts = (
+        last["content"] if isinstance(last["content"], list) else [{"type": "text", "text": last["content"]}]
+    )
     text = " ".join(part["text"] for part in parts if part["type"] == "text")
     images = [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
     if last["role"] == "tool":
         yield from say(f"The tool says: **{text}**")
     elif images:
-        yield from say(f"I see {len(images)} image of type {images[0].partition(';')[0]}, {len(images[0])} characters.")
+        yield from say(
+            f"I see {len(images)} image of type {images[0].partition(';')[0]}, {len(images[0])} characters."
+        )
     elif "weather" in text and body.get("tools"):
         yield {"reasoning": "The user wants to know the weather. "}
         yield {"reasoning": "I call the tool."}
         name = body["tools"][0]["function"]["name"]
-        yield {"tool_calls": [{"index": 0, "id": "call_1", "type": "function", "function": {"name": name, "arguments": ""}}]}
+        yield {
+            "tool_calls": [
+                {"index": 0, "id": "call_1", "type": "function", "function": {"name": name, "arguments": ""}}
+            ]
+        }
         for piece in ('{"ci', 'ty": "Ber', 'lin"}'):
             yield {"tool_calls": [{"index": 0, "function": {"arguments": piece}}]}
     elif found := re.search(r"count (\d+)", text):
@@ -82,12 +90,19 @@ class Handler(BaseHTTPRequestHandler):
         self.send_event({"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
         if (body.get("stream_options") or {}).get("include_usage"):
             usage = {"prompt_tokens": 20, "completion_tokens": tokens, "total_tokens": 20 + tokens}
-            self.send_event({"choices": [], "usage": {**usage, "prompt_tokens_details": {"cached_tokens": 16}}})
+            self.send_event(
+                {"choices": [], "usage": {**usage, "prompt_tokens_details": {"cached_tokens": 16}}}
+            )
         self.send_chunk(b"data: [DONE]\n\n")
         self.wfile.write(b"0\r\n\r\n")
 
     def send_event(self, event: dict[str, Any]) -> None:
-        shared = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": int(time.time()), "model": self.model}
+        shared = {
+            "id": "chatcmpl-1",
+            "object": "chat.completion.chunk",
+            "created": int(time.time()),
+            "model": self.model,
+        }
         self.send_chunk(b"data: %b\n\n" % json.dumps({**shared, **event}).encode())
 
     def send_chunk(self, data: bytes) -> None:
@@ -116,7 +131,9 @@ def main() -> None:
     for line in arguments.say:
         print(line, flush=True)
     for number in range(arguments.lines):
-        print(f"INFO 01-01 00:00:00 [core.py:{number}] step {number} of the engine", flush=(number % 500 == 0))
+        print(
+            f"INFO 01-01 00:00:00 [core.py:{number}] step {number} of the engine", flush=(number % 500 == 0)
+        )
         if number % 500 == 0:
             time.sleep(0.002)
     sys.stdout.flush()
@@ -127,7 +144,15 @@ def main() -> None:
 
 def talker(*options: str, **fields: Any) -> dict[str, Any]:
     """A model that this engine serves."""
-    program = [sys.executable, str(Path(__file__).resolve()), "--socket", "{socket}", "--model", "{model}", *options]
+    program = [
+        sys.executable,
+        str(Path(__file__).resolve()),
+        "--socket",
+        "{socket}",
+        "--model",
+        "{model}",
+        *options,
+    ]
     return {"engine": "command", "command": program, "memory": "1 GiB", **fields}
 
 

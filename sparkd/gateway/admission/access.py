@@ -68,16 +68,6 @@ class Access:
         self._is_allowed_page = lru_cache(maxsize=256)(self._parse_and_check_page)
 
     @property
-<<<<<<< HEAD
-    def key_names(self) -> frozenset[str]:
-        """The names of the API keys."""
-        return self._keys.names
-
-    @property
-    def needs_key(self) -> bool:
-        """Whether clients need an API key."""
-        return self._needs_key
-=======
     def needs_key(self) -> bool:
         """Whether clients need an API key."""
         return self._needs_key
@@ -86,7 +76,6 @@ class Access:
     def key_names(self) -> frozenset[str]:
         """The names of the API keys."""
         return self._keys.names
->>>>>>> integration
 
     @property
     def private_headers(self) -> frozenset[bytes]:
