@@ -29,10 +29,10 @@ from sparkd.control.log_files import log_file_routes
 from sparkd.control.log_lines import log_routes
 from sparkd.control.model_rows import model_row_routes
 from sparkd.control.options import option_routes
+from sparkd.control.owner_gateway import OwnerGateway
 from sparkd.engines import find_engine_problems
 from sparkd.errors import CatalogueError
 from sparkd.gateway import Gateway
-from sparkd.gateway.owner import OwnerGateway
 from sparkd.journal.recent import RecentLines
 from sparkd.learning.history import History
 from sparkd.learning.learning import Learning
