@@ -5,6 +5,7 @@
     ├── ModelNotAdded           a model's entry cannot be guessed, or its engine does not fit this machine
     │   ├── SourceNotFound      404  no such repository, revision or folder, or no access to it
     │   └── SourceUnreachable   503  the hub does not respond
+    ├── UsageUnreadable         503  the recorded requests and the history cannot be read now
     ├── RuntimeNotFound         no runtime has that name
     ├── RuntimeBuildError       a virtualenv could not be built or verified
     ├── LaunchError             a process could not be started
@@ -13,6 +14,7 @@
     ├── HandoverError           the state that a sparkd handed to its successor cannot be read
     ├── ReplacementRefused      the installed program cannot replace this sparkd
     ├── ProbeError              the machine does not report its memory
+    ├── InspectionFailed        `sparkctl doctor` did not finish
     ├── DaemonUnreachable       nothing responds at the control socket
     │   └── ControlForbidden    the control socket belongs to another user
     ├── ClientFileError         `sparkctl client` cannot read, merge or write the file of a client program
@@ -102,6 +104,7 @@ from sparkd.errors.operations import (
     DemoError,
     DemoModelFailed,
     HandoverError,
+    InspectionFailed,
     LaunchError,
     ListenError,
     ModelNotAdded,
@@ -112,6 +115,7 @@ from sparkd.errors.operations import (
     RuntimeNotFound,
     SourceNotFound,
     SourceUnreachable,
+    UsageUnreadable,
 )
 from sparkd.errors.requests import (
     AccessDenied,
@@ -186,6 +190,7 @@ __all__ = [
     "HoldNotFound",
     "Holder",
     "ImagesNotSupported",
+    "InspectionFailed",
     "InsufficientMemory",
     "InvalidRequest",
     "KeyLimitReached",
@@ -228,6 +233,7 @@ __all__ = [
     "ToolsNotSupported",
     "Unauthorized",
     "UpstreamError",
+    "UsageUnreadable",
     "ViewerRequired",
     "WaitTimeout",
 ]
