@@ -23,7 +23,7 @@ export function Summary({ summary }) {
   ];
   return html`<${Figures}>${figures.map(([name, value, note]) => html`<${Card} key=${name}><div class="figure-card"><${Figure} name=${name} value=${value} note=${note} /></div></${Card}>`)}</${Figures}>
     <div class="history-sums">
-      ${days.length > 1 && html`<${Card} title="Swaps a day"><${Swaps} summary=${summary} days=${days} /></${Card}>`}
+      ${length > 2 && html`<${Card} title="Swaps a day"><${Swaps} summary=${summary} days=${days} /></${Card}>`}
       <${Card} title="Loads" flush><${Loads} models=${summary.models} /></${Card}>
     </div>
     ${summary.guard_events.length > 0 && html`<${Card} title="Memory guard" note=${counted(summary.guard_events.length, "event")} flush><${GuardEvents} events=${summary.guard_events} /></${Card}>`}`;

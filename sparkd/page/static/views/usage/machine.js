@@ -26,12 +26,18 @@ export function MachineCharts({ query }) {
   const span = query.span in SPANS ? Number(query.span) : 900;
   const { data, error, isLoading, reload } = usePoll((abort) => get("measurements", { span }, { signal: abort }), [span], Math.min(LONGEST_PAUSE, Math.max(5, span / 240)));
   const choices = Object.entries(SPANS).map(([value, text]) => [Number(value), text]);
-  const note = data && !isStale(data, span) ? `one point for ${duration(data.step)}` : "";
+  const note = data && !isStale(data, span) ? noteOf(data.step) : "";
   return html`<${Card} title="The machine over time" note=${note} actions=${html`<${Segments} label="Time" value=${span} choices=${choices} onChange=${(value) => setQuery({ span: value })} />`}>
     ${error && html`<${ErrorBox} title="The measurements cannot be loaded" error=${error} onRetry=${reload} />`}
     ${!data && isLoading && html`<${Loading} what="measurements" />`}
     ${data && html`<${Charts} data=${data} />`}
   </${Card}>`;
+}
+
+/** How long an interval is. */
+function noteOf(step) {
+  if (step <= 60) return step < 60 ? `measured every ${step} s` : "means of each minute";
+  return `means of ${duration(step)}; the bands go from the lowest to the highest minute`;
 }
 
 /** Whether the data is that of another span, which was shown before. */
