@@ -16,6 +16,7 @@ from sparkd.continuity.handover import DaemonSnapshot
 from sparkd.continuity.reloading import CatalogueReloader, restore_quarantines
 from sparkd.continuity.replacement import Replacement
 from sparkd.continuity.succession import Succession
+from sparkd.control.active_requests import active_request_routes
 from sparkd.control.app import create_control_app
 from sparkd.control.catalogue import catalogue_routes
 from sparkd.control.clients import ClientSource, client_routes
@@ -150,6 +151,7 @@ def build_app(
         *option_routes(supervisor, facts.preview_command),
         *model_row_routes(supervisor, facts),
         *doctor_routes(supervisor),
+        *active_request_routes(gateway.recorder.active),
         *log_routes(recent or RecentLines()),
         *log_file_routes(supervisor, run_directories.log_paths),
         *client_routes(
@@ -166,6 +168,7 @@ def build_app(
     works = Works(tasks)
     works.add("memory watch", supervisor.resources.watch_memory)
     works.add("launcher watch", supervisor.resources.watch_launchers)
+    works.add("request records", gateway.recorder.run, gateway.recorder.flush)
     works.add("timetable", Timetable(lambda: supervisor.catalogue, supervisor.lease, tasks).run)
     page = OwnerPage(control, files)
     return App(supervisor, gateway, owner, reloader, succession, replacement, page, works)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -77,6 +78,18 @@ class Forecasts:
             return self.of_ticket(next(iter(entry.waiting)))
         is_loading = entry is not None and entry.state is State.STARTING
         return self.of_request(model) if is_loading or self._downloads.is_downloading(model.id) else None
+
+    def load_span(self, model: Model) -> tuple[float, float] | None:
+        """Return when the present or last load of the model began and ended, in seconds of the steady clock.
+
+        The end of a load that is under way is infinite. None if the model is neither loading nor loaded.
+        """
+        entry = self._scheduler.entry(model.id)
+        if entry is None:
+            return None
+        if entry.state is State.STARTING:
+            return entry.since, math.inf
+        return None if entry.ready_at is None else (entry.ready_at - entry.load_time, entry.ready_at)
 
     def complete(self, refusal: Refusal, model_id: str) -> None:
         """Set when the client of a refused request for the model should retry, if that depends on the queue."""

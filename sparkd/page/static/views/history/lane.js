@@ -52,7 +52,7 @@ const middle = (span, scale) => (scale.x(span.began) + scale.x(span.ended)) / 2;
 function SpanRect({ state, x, width, isCurrent }) {
   const isThin = state === "unknown" || state === "draining" || state === "stopping";
   const [y, height] = isThin ? [7, HEIGHT - 14] : [2, HEIGHT - 4];
-  const place = { x, y, width, height, rx: Math.min(3, width / 2) };
+  const place = { x, y, width, height, rx: Math.min(3, width / 5) };
   return html`<g class=${isCurrent ? "span-current" : null}>
     <rect class="span-${state}" ...${place} />
     ${PATTERNS.has(state) && html`<rect fill="url(#pattern-${state})" ...${place} />`}
