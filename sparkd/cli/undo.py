@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
         print_json(written)
     else:
         what = "deleted again" if written.digest is None else "written"
-        print_line(f"Edit {written.edit}: {written.file} is {what}; {written.change.describe()}.")
+        print_line(f"Edit {written.edit}: {written.file} is {what}; {written.describe_change()}.")
     return exit_codes.SUCCESS
 
 

@@ -34,12 +34,17 @@ class CheckResult(Struct, frozen=True, kw_only=True):
 
 
 class Written(Struct, frozen=True, kw_only=True):
-    """An edit that was made. `digest` is that of the file now, None if it was deleted. `change` is the reload's."""
+    """An edit that was made. `digest` is that of the file now, None if it was deleted. `change` is the reload's, None if
+    no daemon runs."""
 
     edit: int
     file: str
     digest: str | None
-    change: Reload
+    change: Reload | None
+
+    def describe_change(self) -> str:
+        """What the reload changed, to follow a colon."""
+        return "sparkd reads it when it starts" if self.change is None else self.change.describe()
 
 
 class CatalogueOverview(Struct, frozen=True, kw_only=True):

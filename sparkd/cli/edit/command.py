@@ -81,7 +81,7 @@ def _write(
     if arguments.json:
         print_json(written)
     else:
-        print_line(f"Wrote {name}: {written.change.describe()}. `sparkctl undo` restores the old text.")
+        print_line(f"Wrote {name}: {written.describe_change()}. `sparkctl undo` restores the old text.")
     return exit_codes.SUCCESS
 
 
@@ -98,7 +98,7 @@ def _delete(desk: Desk, name: str, old: FileText | None, arguments: argparse.Nam
     if arguments.json:
         print_json(written)
     else:
-        print_line(f"Deleted {name}: {written.change.describe()}. `sparkctl undo` restores it.")
+        print_line(f"Deleted {name}: {written.describe_change()}. `sparkctl undo` restores it.")
     return exit_codes.SUCCESS
 
 

@@ -27,7 +27,6 @@ from sparkd.errors import (
     DaemonError,
     DaemonUnreachable,
 )
-from sparkd.scheduling.status import Reload
 
 
 class Desk(Protocol):
@@ -202,4 +201,4 @@ def _require_not_writable(error: DaemonError) -> None:
 
 def _describe(edit: Edit) -> Written:
     digest = None if edit.current is None else digest_of(edit.current)
-    return Written(edit=edit.id, file=edit.file, digest=digest, change=Reload())
+    return Written(edit=edit.id, file=edit.file, digest=digest, change=None)
