@@ -168,7 +168,7 @@ class _Daemon:
         self._reloads: set[asyncio.Task[None]] = set()
         self._listeners = listeners
         self._lock = lock
-        self._gateway = HttpServer(app.gateway, shortcut=app.gateway.forward_now)
+        self._gateway = HttpServer(app.gateway, shortcut=app.gateway.forward_now, elsewhere=app.owner)
         self._control = HttpServer(app.control)
         self._stop = asyncio.Event()
         self._systemd = Systemd()

@@ -154,4 +154,6 @@ def test_a_script_of_the_page_is_read_without_its_code(tmp_path: Path) -> None:
 
 def test_a_page_is_read_without_its_tags_and_scripts(tmp_path: Path) -> None:
     page = tmp_path / "index.html"
-    assert words(page, '<p class="door">It mends.</p>\n<script>door</script>\n<code>door</code>') == [(1, "mends")]
+    assert words(page, '<p class="door">It mends.</p>\n<script>door</script>\n<code>door</code>') == [
+        (1, "mends")
+    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from msgspec import structs
 
@@ -28,7 +28,8 @@ logger = logging.getLogger(__name__)
 
 
 class CatalogueReloader:
-    """Reloads the catalogue of one daemon. `machine_total` is the machine's memory in bytes."""
+    """Reloads the catalogue of one daemon. `machine_total` is the machine's memory in bytes. `on_reload` is called after each
+    reload that succeeded."""
 
     def __init__(
         self,
@@ -46,6 +47,7 @@ class CatalogueReloader:
         self._learning = learning
         self._template_facts = template_facts
         self._machine_total = machine_total
+        self.on_reload: Callable[[Reload], None] = lambda _: None
         self._lock = asyncio.Lock()  # otherwise an older catalogue could replace a newer one
 
     async def reload(self) -> Reload:
@@ -80,6 +82,7 @@ class CatalogueReloader:
                 self._supervisor, self._scheduler, self._learning, [new.models[id_] for id_ in change.added]
             )
         logger.info("Catalogue reloaded: %s", change.describe(), extra={"fields": {"EVENT": "reload"}})
+        self.on_reload(change)
         if change.settings_changed and (exposure := self._supervisor.status().describe_exposure()):
             logger.warning("%s", exposure, extra={"fields": {"EVENT": "exposed"}})
         return change

@@ -20,7 +20,7 @@ class Rights(Struct, frozen=True):
 
 
 class Viewer(Struct, frozen=True):
-    """Who sees a response. `is_current`: whether the rights are still those, for responses without an end."""
+    """The reader of a response. `is_current`: whether the rights are still those, for responses without an end."""
 
     rights: Rights
     is_current: Callable[[], bool] = lambda: True

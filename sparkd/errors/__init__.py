@@ -5,6 +5,7 @@
     ├── ModelNotAdded           a model's entry cannot be guessed, or its engine does not fit this machine
     │   ├── SourceNotFound      404  no such repository, revision or folder, or no access to it
     │   └── SourceUnreachable   503  the hub does not respond
+    ├── UsageUnreadable         503  the recorded requests and the history cannot be read now
     ├── RuntimeNotFound         no runtime has that name
     ├── RuntimeBuildError       a virtualenv could not be built or verified
     ├── LaunchError             a process could not be started
@@ -32,9 +33,10 @@
     │   ├── ToolsNotSupported   400
     │   ├── Unauthorized        401
     │   ├── ModelDisabled       403
-    │   ├── AccessDenied        403  without API keys: a host name or a web page that is not listed
+    │   ├── AccessDenied        403  a host name, a web page or an address that may not use this
     │   ├── ModelNotAllowed     403  the API key may not use the model
     │   ├── OperatorRequired    403  the API key may not load, unload or hold models
+    │   ├── ViewerRequired      403  the API key may not see what the machine does
     │   ├── PathForbidden       403
     │   ├── CatalogueNotWritable 403  this user may not write drop-ins
     │   ├── ModelNotFound       404
@@ -113,6 +115,7 @@ from sparkd.errors.operations import (
     RuntimeNotFound,
     SourceNotFound,
     SourceUnreachable,
+    UsageUnreadable,
 )
 from sparkd.errors.requests import (
     AccessDenied,
@@ -153,6 +156,7 @@ from sparkd.errors.requests import (
     ToolsNotSupported,
     Unauthorized,
     UpstreamError,
+    ViewerRequired,
     WaitTimeout,
 )
 
@@ -229,5 +233,7 @@ __all__ = [
     "ToolsNotSupported",
     "Unauthorized",
     "UpstreamError",
+    "UsageUnreadable",
+    "ViewerRequired",
     "WaitTimeout",
 ]

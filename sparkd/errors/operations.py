@@ -36,6 +36,13 @@ class SourceUnreachable(ModelNotAdded):
     code = "source_unreachable"
 
 
+class UsageUnreadable(SparkdError):
+    """The file with requests and the history of models cannot be read now."""
+
+    status = 503
+    code = "usage_unreadable"
+
+
 class RuntimeNotFound(SparkdError):
     """No runtime has that name."""
 

@@ -96,6 +96,12 @@ def is_damage(error: sqlite3.Error) -> bool:
     return code is not None and (code & 0xFF in DAMAGED or code == sqlite3.SQLITE_IOERR_SHORT_READ)
 
 
+def is_lock(error: sqlite3.Error) -> bool:
+    """Whether the error says that another connection has locked the file."""
+    code = getattr(error, "sqlite_errorcode", None) or 0
+    return code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
 def move_aside(path: Path) -> Path:
     """Rename the file, so that another one can take its place; return the new path. Raises OSError."""
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())

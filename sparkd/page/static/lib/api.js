@@ -46,13 +46,28 @@ export function address(path, query = {}) {
   return url;
 }
 
-/** Send a request; return the response, whatever its status is. */
+/**
+ * What a request has besides its method and address.
+ * @typedef {object} Options
+ * @property {unknown} [body] text, or a value that is sent as JSON
+ * @property {AbortSignal} [signal] cancels it
+ * @property {Record<string, string>} [headers]
+ * @property {Record<string, unknown>} [query] see `address`
+ */
+
+/**
+ * Send a request; return the response, whatever its status is.
+ * @param {string} method
+ * @param {URL} url
+ * @param {Options} [options]
+ */
 export async function send(method, url, { body, signal: abort, headers = {} } = {}) {
+  /** @type {Record<string, string>} */
   const all = { "x-sparkd-request": "1", ...headers };
   const key = apiKey();
   if (key) all.authorization = `Bearer ${key}`;
   if (body !== undefined) all["content-type"] ??= "application/json";
-  const content = body === undefined || typeof body === "string" ? body : JSON.stringify(body);
+  const content = typeof body === "string" ? body : JSON.stringify(body);
   try {
     return await fetch(url, { method, headers: all, body: content, signal: abort, cache: "no-store" });
   } catch (error) {
@@ -61,6 +76,12 @@ export async function send(method, url, { body, signal: abort, headers = {} } = 
   }
 }
 
+/**
+ * @param {string} method
+ * @param {string} path
+ * @param {Options} [options]
+ * @returns {Promise<any>}
+ */
 async function request(method, path, { query, ...options } = {}) {
   const response = await send(method, address(path, query), options);
   if (!response.ok) throw await readError(response);
@@ -83,17 +104,20 @@ export const del = (path, options = {}) => request("DELETE", path, options);
 /** The error of a response, with the message in the shape of any of sparkd's APIs. */
 export async function readError(response) {
   const text = await response.text().catch(() => "");
-  let found = {};
-  try {
-    const parsed = JSON.parse(text);
-    found = typeof parsed.error === "string" ? { message: parsed.error } : (parsed.error ?? {});
-  } catch {
-    found = { message: text.slice(0, 300) };
-  }
+  const found = parseError(text);
   const retryAfter = Number(response.headers.get("retry-after")) || null;
   const message = found.message || `sparkd answered ${response.status}.`;
   if (response.status === 401) keyProblem.value = message;
   return new ApiError(message, { status: response.status, code: found.code ?? "", retryAfter });
+}
+
+function parseError(text) {
+  try {
+    const { error } = JSON.parse(text);
+    return typeof error === "string" ? { message: error } : (error ?? {});
+  } catch {
+    return { message: text.slice(0, 300) };
+  }
 }
 
 /** Call `onEvent({event, data, id})` for each server-sent event of a response until it ends. `onBytes`: whenever something arrives. */
