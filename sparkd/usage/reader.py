@@ -79,7 +79,8 @@ class UsageReader:
             if self._store and is_damage(error):
                 self._store.report_damage()
             raise UsageUnreadable(
-                f"Cannot read {self._path}: {error}. If another program has locked it, try again.", retry_after=1.0
+                f"Cannot read {self._path}: {error}. If another program has locked it, try again.",
+                retry_after=1.0,
             ) from error
 
     def _open(self) -> sqlite3.Connection:
@@ -101,7 +102,9 @@ def _open_with(path: Path, pending: Batch) -> sqlite3.Connection:
         write_batch(connection, pending)
         return connection
     connection.execute("BEGIN")
-    connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # the transaction begins with the first read
+    connection.execute(
+        "SELECT count(*) FROM sqlite_schema"
+    ).fetchone()  # the transaction begins with the first read
     if pending:
         overlay(connection, pending)
     return connection
