@@ -34,8 +34,8 @@ class CheckResult(Struct, frozen=True, kw_only=True):
 
 
 class Written(Struct, frozen=True, kw_only=True):
-    """An edit that was made. `digest` is that of the file now, None if it was deleted. `change` is the reload's, None if
-    no daemon runs."""
+    """An edit that was made. `digest` is that of the file now, None if it was deleted. `change` is that of the reload,
+    None if no daemon runs."""
 
     edit: int
     file: str
