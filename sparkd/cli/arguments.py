@@ -70,6 +70,7 @@ def create_sparkctl_parser() -> argparse.ArgumentParser:
     _define_status(
         _define_command(commands, "status", "show running models, waiting requests and free memory")
     )
+    _define_command(commands, "top", "watch and control models and requests with keys, until q")
     _add_model_argument(_define_command(commands, "plan", "show what a request for a model would do now"))
     _add_model_argument(_define_command(commands, "load", "load a model and wait until it is ready"))
     _add_model_argument(_define_command(commands, "stop", "let a model finish its responses, then stop it"))
