@@ -7,7 +7,7 @@ import time
 from typing import Final
 
 from msgspec import Struct
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.quantities import GIB
@@ -17,12 +17,24 @@ from sparkd.continuity.reloading import CatalogueReloader, restore_quarantines
 from sparkd.continuity.replacement import Replacement
 from sparkd.continuity.succession import Succession
 from sparkd.control.app import create_control_app
+from sparkd.control.catalogue import catalogue_routes
+from sparkd.control.clients import ClientSource, client_routes
+from sparkd.control.doctor import doctor_routes
+from sparkd.control.log_files import log_file_routes
+from sparkd.control.log_lines import log_routes
+from sparkd.control.model_rows import model_row_routes
+from sparkd.control.options import option_routes
 from sparkd.engines import find_engine_problems
 from sparkd.errors import CatalogueError
 from sparkd.gateway import Gateway
+from sparkd.gateway.owner import OwnerGateway
+from sparkd.journal.recent import RecentLines
 from sparkd.learning.history import History
 from sparkd.learning.learning import Learning
 from sparkd.machine.memory import MemoryProbe
+from sparkd.page.files import FileStore
+from sparkd.page.owner import OwnerPage
+from sparkd.page.port import PortPage
 from sparkd.processes import cgroups
 from sparkd.processes.pids import boot_id
 from sparkd.processes.run_directories import RunDirectories
@@ -31,6 +43,7 @@ from sparkd.supervising.downloads import Downloads
 from sparkd.supervising.launchers import Launchers
 from sparkd.supervising.memory_policy import declared_budget, memory_policy_for
 from sparkd.supervising.memory_watch import MemoryWatch
+from sparkd.supervising.model_facts import ModelFacts
 from sparkd.supervising.starting import EngineStarter
 from sparkd.supervising.supervisor import Supervisor
 from sparkd.supervising.tasks import Tasks, Works
@@ -48,17 +61,22 @@ class App(Struct, frozen=True):
 
     supervisor: Supervisor
     gateway: Gateway
+    owner: OwnerGateway
     reloader: CatalogueReloader
     succession: Succession
     replacement: Replacement
-    control: Starlette
+    control: ASGIApp
     works: Works
 
 
 def build_app(
-    catalogue: Catalogue, run_directories: RunDirectories, snapshot: DaemonSnapshot | None = None
+    catalogue: Catalogue,
+    run_directories: RunDirectories,
+    snapshot: DaemonSnapshot | None = None,
+    recent: RecentLines | None = None,
 ) -> App:
-    """Create the daemon's objects for one catalogue. `snapshot` is what an earlier sparkd has handed over.
+    """Create the daemon's objects for one catalogue. `snapshot` is what an earlier sparkd has handed over, `recent`
+    has the lines that were logged.
 
     Needs a running event loop. Raises CatalogueError for problems that only engines or the API key files reveal, and
     ProbeError if the machine's memory cannot be read.
@@ -124,12 +142,33 @@ def build_app(
         supervisor, scheduler, gateway, learning, template_facts=template_facts, machine_total=machine_total
     )
     succession, replacement = Succession(supervisor, scheduler, learning), Replacement(catalogue)
-    control = create_control_app(supervisor, reloader, replacement)
+    owner = OwnerGateway(gateway)
+    facts = ModelFacts(supervisor, scheduler, learning)
+    control_routes = [
+        *owner.routes(),
+        *catalogue_routes(supervisor, reloader),
+        *option_routes(supervisor, facts.preview_command),
+        *model_row_routes(supervisor, facts),
+        *doctor_routes(supervisor),
+        *log_routes(recent or RecentLines()),
+        *log_file_routes(supervisor, run_directories.log_paths),
+        *client_routes(
+            ClientSource(
+                catalogue=lambda: supervisor.catalogue,
+                listen=lambda: supervisor.listen,
+                key_names=lambda: gateway.access.key_names,
+            )
+        ),
+    ]
+    control = create_control_app(supervisor, reloader, replacement, control_routes)
+    files = FileStore()
+    gateway.add_routes([PortPage(gateway, control, files)])
     works = Works(tasks)
     works.add("memory watch", supervisor.resources.watch_memory)
     works.add("launcher watch", supervisor.resources.watch_launchers)
     works.add("timetable", Timetable(lambda: supervisor.catalogue, supervisor.lease, tasks).run)
-    return App(supervisor, gateway, reloader, succession, replacement, control, works)
+    page = OwnerPage(control, files)
+    return App(supervisor, gateway, owner, reloader, succession, replacement, page, works)
 
 
 def _has_room_for_launcher(scheduler: Scheduler, watch: MemoryWatch) -> bool:

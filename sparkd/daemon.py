@@ -28,6 +28,7 @@ from sparkd.engines import find_engine_problems
 from sparkd.errors import AlreadyRunning, CatalogueError, HandoverError, ListenError, ProbeError
 from sparkd.gateway.connections.server import HttpServer
 from sparkd.journal.handler import make_handler
+from sparkd.journal.recent import RecentLines
 from sparkd.processes.run_directories import RunDirectories
 from sparkd.scheduling.headline import format_headline
 from sparkd.service import sockets
@@ -58,11 +59,12 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.check_handover is not None:
         return _check_takeover(arguments)
     faulthandler.enable()  # SIGABRT of the watchdog then prints the stack
-    logging.basicConfig(handlers=[make_handler()], level=arguments.log_level.upper())
+    recent = RecentLines()
+    logging.basicConfig(handlers=[make_handler(), recent], level=arguments.log_level.upper())
     status, handover = EXIT_FAILED, None
     try:
         handover = read_handover()
-        status = _run(arguments, handover)
+        status = _run(arguments, handover, recent)
     except HandoverError as error:
         print(f"sparkd: {error.message}", file=sys.stderr)  # noqa: T201
     finally:
@@ -71,10 +73,10 @@ def main(argv: list[str] | None = None) -> int:
     return status
 
 
-def _run(arguments: argparse.Namespace, handover: Handover | None) -> int:
+def _run(arguments: argparse.Namespace, handover: Handover | None, recent: RecentLines) -> int:
     try:
         catalogue = read_catalogue(catalogue_path(arguments.catalogue))
-        uvloop.run(_serve(catalogue, handover))
+        uvloop.run(_serve(catalogue, handover, recent))
     except CatalogueError as error:
         for problem in error.problems:
             print(f"sparkd: {problem}", file=sys.stderr)  # noqa: T201
@@ -117,7 +119,7 @@ def _check_takeover(arguments: argparse.Namespace) -> int:
     return EXIT_FAILED if problems else 0
 
 
-async def _serve(catalogue: Catalogue, handover: Handover | None) -> None:
+async def _serve(catalogue: Catalogue, handover: Handover | None, recent: RecentLines) -> None:
     threads = ThreadPoolExecutor(thread_name_prefix="sparkd", initializer=block_signals)
     asyncio.get_running_loop().set_default_executor(threads)
     run = catalogue.folder("run")
@@ -128,7 +130,7 @@ async def _serve(catalogue: Catalogue, handover: Handover | None) -> None:
             logger.info("%s", run_directories.notice)
         snapshot = handover.snapshot if handover else DaemonSnapshot()
         listeners = _open_listeners(catalogue, handover)
-        app = build_app(catalogue, run_directories, snapshot)
+        app = build_app(catalogue, run_directories, snapshot, recent)
         resumed = app.succession.resume(snapshot)
         for line in await run_directories.reap_orphans(resumed if handover else None):
             logger.warning("%s", line)
@@ -166,7 +168,7 @@ class _Daemon:
         self._reloads: set[asyncio.Task[None]] = set()
         self._listeners = listeners
         self._lock = lock
-        self._gateway = HttpServer(app.gateway, shortcut=app.gateway.forward_now)
+        self._gateway = HttpServer(app.gateway, shortcut=app.gateway.forward_now, elsewhere=app.owner)
         self._control = HttpServer(app.control)
         self._stop = asyncio.Event()
         self._systemd = Systemd()

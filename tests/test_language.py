@@ -140,3 +140,20 @@ def test_names_of_functions_and_classes_are_checked(tmp_path: Path) -> None:
     assert (ran.returncode, len(ran.stdout.splitlines())) == (1, 2)
     assert "Door" in ran.stdout
     assert "was_told" in ran.stdout
+
+
+def test_a_script_of_the_page_is_read_without_its_code(tmp_path: Path) -> None:
+    script = tmp_path / "view.js"
+    text = (
+        'const door = "It mends the body.";\n// The journal is told.\n'
+        "const part = html`<p class=${door}>A ${door} stranger asks</p>`;\n/** What is amiss. */\n"
+        'const name = "door";\n'
+    )
+    assert words(script, text) == [(1, "mends"), (2, "told"), (3, "stranger"), (4, "amiss")]
+
+
+def test_a_page_is_read_without_its_tags_and_scripts(tmp_path: Path) -> None:
+    page = tmp_path / "index.html"
+    assert words(page, '<p class="door">It mends.</p>\n<script>door</script>\n<code>door</code>') == [
+        (1, "mends")
+    ]

@@ -20,7 +20,7 @@ FLOORS = [
     ["errors", "journal", "storage"],
     ["catalog", "machine", "service", "usage"],
     ["catalog.reading", "engines", "ollama", "rewriting", "scheduling"],
-    ["catalog.reference", "clients", "guessing", "hub", "processes", "runtimes", "upstream"],
+    ["catalog.reference", "clients", "editing", "guessing", "hub", "processes", "runtimes", "upstream"],
     ["gateway", "launcher", "learning", "templates"],
     ["supervising"],
     ["continuity", "control", "metrics"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from msgspec import structs
 
@@ -28,7 +28,8 @@ logger = logging.getLogger(__name__)
 
 
 class CatalogueReloader:
-    """Reloads the catalogue of one daemon. `machine_total` is the machine's memory in bytes."""
+    """Reloads the catalogue of one daemon. `machine_total` is the machine's memory in bytes. `on_reload` is called after each
+    reload that succeeded."""
 
     def __init__(
         self,
@@ -46,6 +47,7 @@ class CatalogueReloader:
         self._learning = learning
         self._template_facts = template_facts
         self._machine_total = machine_total
+        self.on_reload: Callable[[Reload], None] = lambda _: None
         self._lock = asyncio.Lock()  # otherwise an older catalogue could replace a newer one
 
     async def reload(self) -> Reload:
@@ -80,9 +82,29 @@ class CatalogueReloader:
                 self._supervisor, self._scheduler, self._learning, [new.models[id_] for id_ in change.added]
             )
         logger.info("Catalogue reloaded: %s", change.describe(), extra={"fields": {"EVENT": "reload"}})
+        self.on_reload(change)
         if change.settings_changed and (exposure := self._supervisor.status().describe_exposure()):
             logger.warning("%s", exposure, extra={"fields": {"EVENT": "exposed"}})
         return change
+
+    async def preview(self, new: Catalogue) -> Reload:
+        """Return what a reload would change if it found this catalogue. Changes nothing.
+
+        Raises CatalogueError for changes that need a restart of sparkd.
+        """
+        old = self._supervisor.catalogue
+        change = await asyncio.to_thread(_compare_allowed, old, new)
+        read_keys(new)
+        budget = declared_budget(new, self._machine_total)
+        now = self._command_keys(old)
+        restart = {
+            id_
+            for id_, key in now.items()
+            if (model := new.models.get(id_))
+            and model.enabled
+            and key != self._learning.command_key_with(model, new, budget)
+        }
+        return structs.replace(change, restarted=tuple(sorted(restart)))
 
     def apply_to_resumed(self, definitions: Mapping[str, Model]) -> None:
         """Apply the current catalogue to models that an earlier sparkd launched with these definitions."""
@@ -132,9 +154,16 @@ def restore_quarantines(
 def _read_changes(old: Catalogue) -> tuple[Catalogue, Reload]:
     """Read the catalogue; return it and its changes. Call it in a thread: 10,000 models take a second."""
     new = read_catalogue(old.path)
-    if problems := [*find_engine_problems(new), *_find_fixed_changes(old, new)]:
+    if problems := find_engine_problems(new):
         raise CatalogueError(problems)
-    return new, _compare(old, new)
+    return new, _compare_allowed(old, new)
+
+
+def _compare_allowed(old: Catalogue, new: Catalogue) -> Reload:
+    """Return what differs. Raises CatalogueError for what cannot change while sparkd runs."""
+    if problems := _find_fixed_changes(old, new):
+        raise CatalogueError(problems)
+    return _compare(old, new)
 
 
 def _find_fixed_changes(old: Catalogue, new: Catalogue) -> list[str]:

@@ -3,7 +3,12 @@
     GET  /status                                the whole daemon
     POST /reload                                reloads the catalogue, all of it or nothing
     POST /reexec                                tests the installed program, which then replaces this one
+    GET  /catalogue, …                          the catalogue's files, edits of them, undo (catalogue.py)
+    GET  /doctor                                what `sparkctl doctor` finds (doctor.py)
+    GET  /models                                all models, a compact row each (model_rows.py)
     GET  /models/{model}                        one model
+    GET  /models/{model}/options                what starts its engine, and where each part comes from (options.py)
+    GET  /models/{model}/loads                  its past loads
     GET  /models/{model}/plan                   what a request for it would do now
     POST   /models/{model}/pull                 responds once it is on disk
     DELETE /models/{model}/files                deletes its files
@@ -15,6 +20,9 @@
     DELETE /holds/{id}                          ends one
     POST /models/{model}/retry                  ends backoff and quarantine
     GET  /models/{model}/logs?lines=&follow=    text, one line each
+    GET  /models/{model}/runs[/{file}]          log files of earlier runs (log_files.py)
+    GET  /clients[/{program}]                   configurations of client programs (clients.py)
+    GET  /log?lines=&follow=&level=             the daemon's own lines (log_lines.py)
 
 Responses are JSON (`sparkd.scheduling.status`); errors have OpenAI's shape, like the gateway's. `{model}` is an
 id or an alias.
@@ -23,13 +31,14 @@ id or an alias.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import msgspec
 from msgspec import structs
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from sparkd.catalog.definitions import Model
 from sparkd.control.errors import EXCEPTION_HANDLERS
@@ -44,12 +53,16 @@ from sparkd.scheduling.status import ModelStatus, Reload, Status
 
 
 def create_control_app(
-    supervisor: SupervisorInterface, reloader: Reloader, replacement: Replacer
+    supervisor: SupervisorInterface,
+    reloader: Reloader,
+    replacement: Replacer,
+    routes: Sequence[BaseRoute] = (),
 ) -> Starlette:
-    """The control API as an ASGI application."""
+    """The control API as an ASGI application. `routes` are further ones, which come first."""
     control = _Endpoints(supervisor, reloader, replacement)
     return Starlette(
         routes=[
+            *routes,
             Route("/status", control.status),
             Route("/reload", control.reload, methods=["POST"]),
             Route("/reexec", control.reexec, methods=["POST"]),

@@ -20,7 +20,8 @@ from sparkd.gateway.preparation.body import ClientDisconnected
 logger = logging.getLogger(__name__)
 
 
-def _render_error(error: SparkdError) -> Response:
+def render_error(error: SparkdError) -> Response:
+    """The response to a request that failed."""
     body = {"message": error.message, "type": error.type, "code": error.code, "param": error.param}
     response = Response(msgspec.json.encode({"error": body}), error.status, media_type="application/json")
     if error.retry_after is not None:
@@ -29,16 +30,16 @@ def _render_error(error: SparkdError) -> Response:
 
 
 def _handle_error(_: Request, error: Exception) -> Response:
-    return _render_error(error if isinstance(error, SparkdError) else SparkdError(str(error)))
+    return render_error(error if isinstance(error, SparkdError) else SparkdError(str(error)))
 
 
 def _handle_routing_error(request: Request, error: Exception) -> Response:
     """Starlette's 404 and 405, in the same shape."""
     if isinstance(error, HTTPException) and error.status_code == 405:
-        response = _render_error(MethodNotAllowed(f"{request.url.path} does not accept {request.method}"))
+        response = render_error(MethodNotAllowed(f"{request.url.path} does not accept {request.method}"))
         response.headers["allow"] = (error.headers or {}).get("Allow", "")
         return response
-    return _render_error(PathNotFound(f"the control API has no {request.url.path}"))
+    return render_error(PathNotFound(f"the control API has no {request.url.path}"))
 
 
 def _handle_disconnect(_: Request, error: Exception) -> Response:  # noqa: ARG001
@@ -48,7 +49,7 @@ def _handle_disconnect(_: Request, error: Exception) -> Response:  # noqa: ARG00
 def _handle_unexpected_error(_: Request, error: Exception) -> Response:
     """A bug in sparkd."""
     logger.error("the control API failed", exc_info=error)
-    return _render_error(SparkdError(f"internal error in sparkd: {type(error).__name__}; see its journal"))
+    return render_error(SparkdError(f"internal error in sparkd: {type(error).__name__}; see its journal"))
 
 
 EXCEPTION_HANDLERS: Mapping[type[Exception], Callable[[Request, Exception], Response]] = {

@@ -5,6 +5,7 @@
     ├── ModelNotAdded           a model's entry cannot be guessed, or its engine does not fit this machine
     │   ├── SourceNotFound      404  no such repository, revision or folder, or no access to it
     │   └── SourceUnreachable   503  the hub does not respond
+    ├── UsageUnreadable         503  the recorded requests and the history cannot be read now
     ├── RuntimeNotFound         no runtime has that name
     ├── RuntimeBuildError       a virtualenv could not be built or verified
     ├── LaunchError             a process could not be started
@@ -13,12 +14,14 @@
     ├── HandoverError           the state that a sparkd handed to its successor cannot be read
     ├── ReplacementRefused      the installed program cannot replace this sparkd
     ├── ProbeError              the machine does not report its memory
+    ├── InspectionFailed        `sparkctl doctor` did not finish
     ├── DaemonUnreachable       nothing responds at the control socket
     │   └── ControlForbidden    the control socket belongs to another user
     ├── ClientFileError         `sparkctl client` cannot read, merge or write the file of a client program
     ├── DemoError               `sparkctl demo` needs something that it cannot create itself
     │   ├── DemoModelFailed     one of its models could not be downloaded, converted or verified
     │   └── NoAnswer            its request got no response
+    ├── EditFailed              507  a drop-in could not be written
     ├── DaemonError             an error response from the daemon, with its status, type and code
     ├── RequestError            the request is at fault: it will fail again if unchanged (4xx)
     │   ├── InvalidRequest      400
@@ -30,17 +33,22 @@
     │   ├── ToolsNotSupported   400
     │   ├── Unauthorized        401
     │   ├── ModelDisabled       403
-    │   ├── AccessDenied        403  without API keys: a host name or a web page that is not listed
+    │   ├── AccessDenied        403  a host name, a web page or an address that may not use this
     │   ├── ModelNotAllowed     403  the API key may not use the model
     │   ├── OperatorRequired    403  the API key may not load, unload or hold models
+    │   ├── ViewerRequired      403  the API key may not see what the machine does
     │   ├── PathForbidden       403
+    │   ├── CatalogueNotWritable 403  this user may not write drop-ins
     │   ├── ModelNotFound       404
     │   ├── LogNotFound         404
     │   ├── HoldNotFound        404
     │   ├── PathNotFound        404
+    │   ├── CatalogueFileNotFound 404
+    │   ├── EditNotFound        404  no such edit to undo
     │   ├── MethodNotAllowed    405
     │   ├── RequestTimeout      408
     │   ├── HoldConflict        409  a hold is in the way of another hold, or of the end of its model
+    │   ├── EditConflict        409  a drop-in has changed since the text that was edited
     │   ├── FilesInUse          409  the files of a running model cannot be removed
     │   ├── ModelPinned         409  a pinned model is not unloaded by a request
     │   ├── BodyTooLarge        413
@@ -71,6 +79,13 @@ which a client should retry; None if unknown.
 """
 
 from sparkd.errors.base import SparkdError
+from sparkd.errors.edits import (
+    CatalogueFileNotFound,
+    CatalogueNotWritable,
+    EditConflict,
+    EditFailed,
+    EditNotFound,
+)
 from sparkd.errors.files import (
     DownloadFailed,
     DownloadFailureReason,
@@ -89,6 +104,7 @@ from sparkd.errors.operations import (
     DemoError,
     DemoModelFailed,
     HandoverError,
+    InspectionFailed,
     LaunchError,
     ListenError,
     ModelNotAdded,
@@ -99,6 +115,7 @@ from sparkd.errors.operations import (
     RuntimeNotFound,
     SourceNotFound,
     SourceUnreachable,
+    UsageUnreadable,
 )
 from sparkd.errors.requests import (
     AccessDenied,
@@ -139,6 +156,7 @@ from sparkd.errors.requests import (
     ToolsNotSupported,
     Unauthorized,
     UpstreamError,
+    ViewerRequired,
     WaitTimeout,
 )
 
@@ -148,6 +166,8 @@ __all__ = [
     "BackgroundPutOff",
     "BodyTooLarge",
     "CatalogueError",
+    "CatalogueFileNotFound",
+    "CatalogueNotWritable",
     "ClientFileError",
     "ContextExceeded",
     "ControlForbidden",
@@ -157,6 +177,9 @@ __all__ = [
     "DemoModelFailed",
     "DownloadFailed",
     "DownloadFailureReason",
+    "EditConflict",
+    "EditFailed",
+    "EditNotFound",
     "EncodingNotSupported",
     "EngineRejected",
     "FilesInUse",
@@ -167,6 +190,7 @@ __all__ = [
     "HoldNotFound",
     "Holder",
     "ImagesNotSupported",
+    "InspectionFailed",
     "InsufficientMemory",
     "InvalidRequest",
     "KeyLimitReached",
@@ -209,5 +233,7 @@ __all__ = [
     "ToolsNotSupported",
     "Unauthorized",
     "UpstreamError",
+    "UsageUnreadable",
+    "ViewerRequired",
     "WaitTimeout",
 ]

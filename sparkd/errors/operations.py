@@ -36,6 +36,13 @@ class SourceUnreachable(ModelNotAdded):
     code = "source_unreachable"
 
 
+class UsageUnreadable(SparkdError):
+    """The file with requests and the history of models cannot be read now."""
+
+    status = 503
+    code = "usage_unreadable"
+
+
 class RuntimeNotFound(SparkdError):
     """No runtime has that name."""
 
@@ -84,6 +91,12 @@ class ProbeError(SparkdError):
     """The machine does not report its memory."""
 
     code = "probe_failed"
+
+
+class InspectionFailed(SparkdError):
+    """`sparkctl doctor` could not be run, or did not finish."""
+
+    code = "inspection_failed"
 
 
 class DaemonUnreachable(SparkdError):

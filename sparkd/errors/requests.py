@@ -69,7 +69,7 @@ class ModelDisabled(RequestError):
 
 
 class AccessDenied(RequestError):
-    """Without API keys, sparkd does not serve this host name, or this web page."""
+    """Sparkd does not serve this host name, this web page, or this path at this address."""
 
     status = 403
     type = "permission_error"
@@ -90,6 +90,14 @@ class OperatorRequired(RequestError):
     status = 403
     type = "permission_error"
     code = "operator_required"
+
+
+class ViewerRequired(RequestError):
+    """The API key may not see what the machine does."""
+
+    status = 403
+    type = "permission_error"
+    code = "viewer_required"
 
 
 class ModelPinned(RequestError):

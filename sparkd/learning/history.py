@@ -2,81 +2,28 @@
 
 sparkd works without this file. A file that cannot be read is renamed and reported; write errors are ignored. Figures
 are read from memory, and the file is written when a run starts, is ready, or ends. `key` identifies what makes two runs
-of a model comparable: see `run_key`.
+of a model comparable: see past_runs.py.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from msgspec import Struct, field
-
 from sparkd.learning.load_estimates import PastLoad
-
-SCHEMA: Final = 2
-"""Version of the tables, in SQLite's user_version. A file with another version is renamed: sparkd can learn again."""
+from sparkd.learning.past_runs import ModelProfile, PastRun
+from sparkd.learning.tables import SCHEMA
+from sparkd.storage.database import open_database, open_in_memory
 
 MAX_RUNS: Final = 5
 """Runs that a learned footprint is based on: a run with few requests must not hide what other runs needed."""
 
 MAX_LOADS: Final = 5
 """Loads of each kind that are kept for a model and key."""
-
-TABLES: Final = """
-CREATE TABLE runs (
-    number INTEGER PRIMARY KEY, model TEXT NOT NULL, key TEXT NOT NULL, ended REAL NOT NULL,
-    peak INTEGER NOT NULL, final INTEGER NOT NULL, load_time REAL NOT NULL, phases TEXT NOT NULL
-);
-CREATE INDEX runs_of ON runs (model, key, number);
-CREATE TABLE starting (model TEXT PRIMARY KEY, key TEXT NOT NULL, boot TEXT NOT NULL);
-CREATE TABLE quarantined (model TEXT PRIMARY KEY, key TEXT NOT NULL, cause TEXT NOT NULL);
-CREATE TABLE guard_kills (model TEXT PRIMARY KEY, key TEXT NOT NULL, count INTEGER NOT NULL);
-CREATE TABLE last_guard_action (one INTEGER PRIMARY KEY CHECK (one = 1), model TEXT NOT NULL, at REAL NOT NULL);
-CREATE TABLE leaks (boot TEXT PRIMARY KEY, bytes INTEGER NOT NULL);
-"""
-
-ADDED_TABLES: Final = """
-CREATE TABLE IF NOT EXISTS warm_failures (
-    build TEXT NOT NULL, model TEXT NOT NULL, cause TEXT NOT NULL, recent INTEGER NOT NULL, PRIMARY KEY (build, model)
-);
-CREATE TABLE IF NOT EXISTS loads (
-    number INTEGER PRIMARY KEY, model TEXT NOT NULL, key TEXT NOT NULL, is_warm INTEGER NOT NULL, size INTEGER NOT NULL,
-    seconds REAL NOT NULL, phases TEXT NOT NULL
-);
-CREATE INDEX IF NOT EXISTS loads_of ON loads (model, key, is_warm, number);
-"""
-"""Tables that a file of this version may not have yet. An earlier sparkd ignores them."""
-
-
-class PastRun(Struct, frozen=True):
-    """A run that became ready: its peak and final memory in bytes, and the seconds until it was ready,
-    in total and per phase."""
-
-    peak: int
-    final: int
-    load_time: float
-    phases: Mapping[str, float] = field(default_factory=dict)
-
-
-class ModelProfile(Struct, frozen=True):
-    """Learned from the last runs of a model: the footprint of the next one, and the last run itself."""
-
-    footprint: int
-    last: PastRun
-    runs: int
-
-
-def run_key(argv: Sequence[str], environment: Mapping[str, str], runtime: str) -> str:
-    """Return the key that comparable runs share: a digest of command line, model's environment and runtime build."""
-    text = json.dumps([list(argv), sorted(environment.items()), runtime])
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 class History:
@@ -88,6 +35,7 @@ class History:
         self._boot = boot
         self._runs: dict[tuple[str, str], list[PastRun]] = {}
         self._loads: dict[tuple[str, str], list[PastLoad]] = {}
+        self._with_runs: set[str] = set()
         self.last_guard_action: tuple[str, float] | None = None
         """The model that the memory guard stopped last, and when, in seconds since the epoch."""
         self._load()
@@ -100,24 +48,28 @@ class History:
         reports both.
         """
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                return cls(_connect(path), boot)
-            except sqlite3.DatabaseError as error:
-                if isinstance(error, sqlite3.OperationalError) and "disk" not in str(error):
-                    raise
-                backup = _move_to_backup(path)
-                notice = f"Cannot read {path}: {error}. sparkd starts to learn again; the old file is kept as {backup}."
-                return cls(_connect(path), boot, (notice,))
+            # FULL: a start must be recorded on the disk before it can freeze the machine.
+            opened = open_database(path, SCHEMA, synchronous="FULL")
         except (OSError, sqlite3.Error) as error:
             notice = f"Cannot open {path}: {error}. sparkd will forget what it learns when it stops."
-            return cls(_prepare(sqlite3.connect(":memory:", check_same_thread=False)), boot, (notice,))
+            return cls(open_in_memory(SCHEMA), boot, (notice,))
+        if opened.backup is None:
+            return cls(opened.connection, boot)
+        notice = (
+            f"Cannot read {path}: {opened.problem}. sparkd starts to learn again; the old file is kept as "
+            f"{opened.backup}."
+        )
+        return cls(opened.connection, boot, (notice,))
 
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
 
     # Footprints and load times -----------------------------------------------------------------------------
+
+    def has_runs(self, model: str) -> bool:
+        """Return whether any run of a model with this id is known."""
+        return model in self._with_runs
 
     def profile(self, model: str, key: str) -> ModelProfile | None:
         """Return what was learned from earlier runs with the same key. None if there are none."""
@@ -127,6 +79,7 @@ class History:
     def add_run(self, model: str, key: str, run: PastRun) -> None:
         """Add a run that became ready and has ended."""
         # A new list: another thread may be reading the old one.
+        self._with_runs.add(model)
         self._runs[model, key] = [*self._runs.get((model, key), ()), run][-MAX_RUNS:]
         self._write(
             "INSERT INTO runs (model, key, ended, peak, final, load_time, phases) VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -256,6 +209,7 @@ class History:
         for model, key, peak, final, load_time, phases in rows.fetchall():
             run = PastRun(peak, final, load_time, json.loads(phases))
             self._runs.setdefault((model, key), []).append(run)
+            self._with_runs.add(model)
         loads = self._connection.execute(
             "SELECT model, key, is_warm, size, seconds, phases FROM loads ORDER BY number"
         )
@@ -276,38 +230,3 @@ class History:
         """Run a statement. Errors are ignored: a full disk must not fail a request."""
         with suppress(sqlite3.Error):
             self._connection.execute(statement, values)
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=1.0)
-    try:
-        return _prepare(connection)
-    except sqlite3.Error:
-        connection.close()
-        raise
-
-
-def _prepare(connection: sqlite3.Connection) -> sqlite3.Connection:
-    connection.isolation_level = None  # every statement is a transaction of its own
-    connection.execute("PRAGMA journal_mode = WAL")
-    # A start must be recorded on the disk before it can freeze the machine.
-    connection.execute("PRAGMA synchronous = FULL")
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version == 0:
-        connection.executescript(TABLES + f"PRAGMA user_version = {SCHEMA};")
-    elif version != SCHEMA:
-        raise sqlite3.DatabaseError(
-            f"its tables have version {version}, but this sparkd needs version {SCHEMA}"
-        )
-    connection.executescript(ADDED_TABLES)
-    if connection.execute("PRAGMA quick_check").fetchone() != ("ok",):
-        raise sqlite3.DatabaseError("the file is damaged")
-    return connection
-
-
-def _move_to_backup(path: Path) -> Path:
-    backup = path.with_name(f"{path.name}.{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}")
-    path.replace(backup)
-    for suffix in ("-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
-    return backup

@@ -1,4 +1,4 @@
-"""Reads the GPU's memory from NVIDIA's management library (NVML), through pynvml (distribution nvidia-ml-py).
+"""Reads the GPU from NVIDIA's management library (NVML), through pynvml (distribution nvidia-ml-py).
 
 A driver may be absent, be reloaded, or return only errors. A GPU may not report its memory (GB10:
 NVML_ERROR_NOT_SUPPORTED). None of this raises an exception here: an unknown value is None, and is read again later.
@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from ctypes import CDLL
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from msgspec import Struct, field
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 LIBRARY: Final = "libnvidia-ml.so.1"
 """The file name of NVML's library. Every driver installs it under this name, and pynvml loads it."""
@@ -44,14 +46,18 @@ class Nvml:
 
     def read(self) -> Gpu | None:
         """Return the first GPU's memory. None if no GPU answers."""
+        return self.query(self._read_memory)
+
+    def query(self, read: Callable[[Any, Any], T]) -> T | None:
+        """Return what `read` returns for pynvml and the handle of the first GPU. None if no GPU answers.
+
+        `read` handles what the GPU does not support. Any other error closes the library, which is opened again later.
+        """
         if self._library is None and not self._open():
             return None
         pynvml = self._library
         try:
-            device = pynvml.nvmlDeviceGetHandleByIndex(0)
-            name = str(pynvml.nvmlDeviceGetName(device))
-            total, free = self._memory(device)
-            return Gpu(name, total, free, self._processes(device))
+            return read(pynvml, pynvml.nvmlDeviceGetHandleByIndex(0))
         except pynvml.NVMLError as error:
             self._disconnect(f"NVML stopped answering: {error}; retrying every {RETRY_INTERVAL:.0f} seconds")
             return None
@@ -96,6 +102,11 @@ class Nvml:
         if reason != self._last_reason:
             logger.info("%s", reason)
             self._last_reason = reason
+
+    def _read_memory(self, pynvml: Any, device: Any) -> Gpu:
+        name = str(pynvml.nvmlDeviceGetName(device))
+        total, free = self._memory(device)
+        return Gpu(name, total, free, self._processes(device))
 
     def _memory(self, device: Any) -> tuple[int | None, int | None]:
         try:

@@ -1,1 +1,1 @@
-"""The owner's web page: static files, nothing from the network, no build step."""
+"""The page of this machine, for its owner: static files, served by sparkd itself, and the control API for a browser."""

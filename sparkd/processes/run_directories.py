@@ -71,17 +71,23 @@ class RunDirectories:
     def new_log_path(self, model_id: str, run: int) -> Path:
         """Return a new log file's path; remove the model's older log files beyond MAX_LOGS. Raises OSError."""
         self._logs.mkdir(parents=True, exist_ok=True)
-        slug = _slug(model_id)
-        stem = f"{slug}-{_digest(model_id)}" if slug != model_id else slug
-        pattern = re.compile(re.escape(stem) + r"\.\d{8}T\d{9}\.\d+\.log")
-        # Names sort by start time. If the clock is set back, a newer log may be removed before an older one.
-        logs = sorted(path for path in self._logs.iterdir() if pattern.fullmatch(path.name))
+        # If the clock is set back, a newer log may be removed before an older one.
+        logs = self.log_paths(model_id)
         for path in logs[: max(0, len(logs) - MAX_LOGS + 1)]:
             path.unlink(missing_ok=True)
             rotated_path(path).unlink(missing_ok=True)
         now = time.time()
         timestamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now)) + f"{int(now * 1000) % 1000:03}"
-        return self._logs / f"{stem}.{timestamp}.{run}.log"
+        return self._logs / f"{_log_stem(model_id)}.{timestamp}.{run}.log"
+
+    def log_paths(self, model_id: str) -> list[Path]:
+        """Return the log files of the model's runs, oldest first, as far as they are kept. Reads the disk."""
+        pattern = re.compile(re.escape(_log_stem(model_id)) + r"\.\d{8}T\d{9}\.\d+\.log")
+        try:
+            # Names sort by start time.
+            return sorted(path for path in self._logs.iterdir() if pattern.fullmatch(path.name))
+        except OSError:
+            return []
 
     async def reap_orphans(self, keep: Collection[Path] | None = None) -> list[str]:
         """Kill the processes and remove the folders that a killed sparkd left. Return a message for each engine.
@@ -139,6 +145,12 @@ def _short_base(run: Path) -> Path:
 def _unique_name(model_id: str, run: int) -> str:
     """Return the part of a folder's name that is unique to a model and a run."""
     return f"{_digest(model_id)}.{run}"
+
+
+def _log_stem(model_id: str) -> str:
+    """Return the part of a log file's name that is unique to a model."""
+    slug = _slug(model_id)
+    return f"{slug}-{_digest(model_id)}" if slug != model_id else slug
 
 
 def _digest(text: str) -> str:

@@ -60,5 +60,6 @@ class BackgroundPolicy(HoldPolicy):
         leaving = choose_evictions(head, others, self.budget, now)
         if leaving is None or any(now < eviction_time(each, head, self._demand, now) for each in leaving):
             return False
-        self._evict(starting, now, f"no request waits for it, and it is in the way of {head.model.id}")
+        reason = f"no request waits for it, and it is in the way of {head.model.id}"
+        self._evict(starting, now, "evicted", reason, evicted_for=head.model.id)
         return True

@@ -18,6 +18,7 @@ from sparkd.scheduling.places import Places
 from sparkd.scheduling.priorities import rank, weight
 from sparkd.scheduling.sessions import Sessions
 from sparkd.scheduling.ticket import Ticket
+from sparkd.usage.records import StopReason
 
 NEVER = float("inf")
 
@@ -41,7 +42,7 @@ class Entry(Struct, eq=False):
     operator unloaded it, and it is not loaded again without a request. `is_preload`: this run began without a request.
     `arrivals` is the sum of the times when the waiting requests arrived, each times its weight.
     `load_time`, `answer_time` and `stop_time` are what its last load, its requests and its last end took; 0 if unknown.
-    `holds` keep it loaded.
+    `holds` keep it loaded. `stop_reason` is the kind of `reason`, and `evicted_for` the model that needs the memory.
     """
 
     model: Model
@@ -71,6 +72,8 @@ class Entry(Struct, eq=False):
     is_dismissed: bool = False
     is_preload: bool = False
     holds: tuple[Hold, ...] = ()
+    stop_reason: StopReason | None = None
+    evicted_for: str = ""
     waiting_weight: float = 0.0
     leased_weight: float = 0.0
     arrivals: float = 0.0

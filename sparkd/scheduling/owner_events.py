@@ -58,7 +58,7 @@ class OwnerEvents(RunEvents):
         check_not_held(entry, now)
         entry.is_dismissed = True
         self._refuse_waiting(entry, lambda: refusals.model_stopped_error(entry))
-        self._evict(entry, now, "the operator stopped it", urgent=True)
+        self._evict(entry, now, "operator", "the operator stopped it", urgent=True)
         return self._decide(now)
 
     def on_unload(self, model_id: str, now: float) -> list[Action]:
@@ -68,7 +68,7 @@ class OwnerEvents(RunEvents):
         check_not_held(entry, now)
         entry.is_dismissed, entry.idle_timeout = True, 0.0
         if not (entry.leases or entry.waiting):
-            self._evict(entry, now, "an operator unloaded it")
+            self._evict(entry, now, "operator", "an operator unloaded it")
         return self._decide(now)
 
     def on_serving(self, can_preload: Callable[[Model], bool], now: float) -> list[Action]:
@@ -126,7 +126,7 @@ class OwnerEvents(RunEvents):
             if not entry.is_resident:
                 entry.footprint, entry.basis = self.footprint(model)
             elif model.id in restart:
-                self._evict(entry, now, "its definition changed")
+                self._evict(entry, now, "drained", "its definition changed")
         self._find_preloads()
         return self._decide(now)
 
@@ -135,7 +135,7 @@ class OwnerEvents(RunEvents):
 
     def _withdraw(self, entry: Entry, now: float) -> None:
         self._refuse_waiting(entry, lambda: refusals.model_withdrawn_error(entry))
-        self._evict(entry, now, "it was removed from the catalogue or disabled")
+        self._evict(entry, now, "drained", "it was removed from the catalogue or disabled")
         self._clear_failures(entry, now)
         for hold in entry.holds:
             self._end_hold(hold)

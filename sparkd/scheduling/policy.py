@@ -117,7 +117,7 @@ class SchedulingPolicy(PreloadPolicy):
             timeout = entry.model.idle_timeout if entry.idle_timeout is None else entry.idle_timeout
             # 0 is the keep_alive of a request: `idle_timeout = 0` never stops a model.
             reason = f"idle for {timeout:.0f} seconds" if timeout else "its last client keeps it no longer"
-            self._evict(entry, now, reason)
+            self._evict(entry, now, "idle", reason)
 
     def _launch_next(self, now: float) -> list[Entry]:
         """Launch a model, or free memory, for the ticket of each lane whose turn it is and whose model is stopped.
@@ -165,7 +165,7 @@ class SchedulingPolicy(PreloadPolicy):
         if busy and self._refuse_if_queueing_is_off(entry, busy, now):
             return True
         for victim in leaving:
-            self._evict(victim, now, f"making room for {entry.model.id}")
+            self._evict_for(entry, victim, now)
         return self._launch_if_possible(entry, now)
 
     def _launch_meanwhile(self, entry: Entry, head: Entry, now: float) -> bool:
@@ -185,8 +185,13 @@ class SchedulingPolicy(PreloadPolicy):
         if now + (RELEASE_TIME if leaving else 0.0) + load_time(entry) > head_begins:
             return False
         for victim in leaving:
-            self._evict(victim, now, f"making room for {entry.model.id}")
+            self._evict_for(entry, victim, now)
         return self._launch_if_possible(entry, now)
+
+    def _evict_for(self, entry: Entry, victim: Entry, now: float) -> None:
+        """Evict the victim, because the entry needs its memory."""
+        model = entry.model.id
+        self._evict(victim, now, "evicted", f"making room for {model}", evicted_for=model)
 
     def _is_free(self, victim: Entry, rival: Entry, now: float) -> bool:
         return victim.is_idle and now >= eviction_time(victim, rival, self._demand, now)

@@ -39,7 +39,7 @@ class RunEvents(SchedulingPolicy):
         entry = self._require_running(model_id, run)
         self._ledger.end_leases(entry)
         if forgiven:
-            self._forgive(entry, now)
+            self._forgive(entry, cause, now)
         if entry.state in (State.STARTING, State.READY):
             self._fail(entry, cause, now)
         else:
@@ -96,6 +96,7 @@ class RunEvents(SchedulingPolicy):
         """End what is worth least: a preparation, otherwise a model; and the launchers in any case."""
         if self._ledger.preparation:
             self.guard.record_kill()
+            self._report_guard_kill(self._ledger.preparation.model)
             self._discard()
         elif victim := choose_victim(self._ledger.residents()):
             self._kill(victim, now)

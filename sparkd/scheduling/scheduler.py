@@ -68,12 +68,12 @@ class Scheduler(HoldEvents):
         """Take over a model, with its process, from the sparkd that this one replaces."""
         entry = self._find_or_add_entry(snapshot.model)
         if snapshot.state in TRANSFERABLE_STATES:
-            self._transition(entry, Event.LAUNCH, now)
+            self._transition(entry, Event.LAUNCH, now, is_restored=True)
             entry.has_process = True
         if snapshot.state is State.READY:
-            self._transition(entry, Event.HEALTHY, now)
+            self._transition(entry, Event.HEALTHY, now, is_restored=True)
         elif snapshot.state is State.BACKOFF:
-            self._transition(entry, Event.RESTORED, now)
+            self._transition(entry, Event.RESTORED, now, is_restored=True)
         restore_entry(entry, snapshot)
         self._ledger.holds.update((hold.id, hold) for hold in entry.holds)
         self._last_run = max(self._last_run, snapshot.run)
@@ -83,7 +83,7 @@ class Scheduler(HoldEvents):
         """Refuse all waiting requests from now on, and drain all models."""
         self._closing_error = refusals.shutdown_error
         for entry in list(self._ledger.residents()):
-            self._evict(entry, now, "sparkd is stopping", urgent=True)
+            self._evict(entry, now, "drained", "sparkd is stopping", urgent=True)
         return self._decide(now)
 
     # Read access ----------------------------------------------------------------------------------
@@ -139,6 +139,7 @@ class Scheduler(HoldEvents):
         duplicate._ledger = self._ledger.copy()  # noqa: SLF001 - of the same class
         duplicate.guard = MemoryGuard(self.guard.floor)
         duplicate._actions = []  # noqa: SLF001
+        duplicate.observer = None
         duplicate._can_preload = None  # noqa: SLF001 - checks the disk
         return duplicate
 

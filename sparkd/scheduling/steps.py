@@ -18,6 +18,8 @@ from sparkd.scheduling.lease_ledger import LeaseLedger
 from sparkd.scheduling.ledger import NEVER, Entry, Preparation
 from sparkd.scheduling.lifecycle import Event, State, next_state
 from sparkd.scheduling.memory import Budget, Footprint, default_floor
+from sparkd.scheduling.transitions import SchedulingObserver, describe_transition
+from sparkd.usage.records import StopReason
 
 PREPARE_MEMORY: Final = 2 * GIB
 """Bytes that must be available beyond the floor before a model is prepared."""
@@ -50,6 +52,8 @@ class SchedulingSteps:
         self.is_ending_launchers = False
         self._closing_error: Callable[[], Refusal] | None = None
         self.deadline = NEVER
+        self.observer: SchedulingObserver | None = None
+        """None on copies for simulations."""
 
     def _apply_settings(
         self, budget: Budget, footprint: Callable[[Model, Budget], Footprint], settings: Settings
@@ -83,6 +87,7 @@ class SchedulingSteps:
         entry.has_process = True
         entry.ready_at, entry.urgent, entry.drain_deadline, entry.cause = None, False, NEVER, ""
         entry.killed = entry.is_dismissed = entry.is_preload = False
+        entry.reason, entry.stop_reason, entry.evicted_for = "", None, ""
         entry.idle_timeout = None
         self._transition(entry, Event.LAUNCH, now)
         self._actions.append(Launch(entry.model.id, entry.run))
@@ -91,10 +96,21 @@ class SchedulingSteps:
         self._last_run += 1
         return self._last_run
 
-    def _evict(self, entry: Entry, now: float, reason: str, *, urgent: bool = False) -> None:
+    def _evict(
+        self,
+        entry: Entry,
+        now: float,
+        stop_reason: StopReason,
+        reason: str,
+        *,
+        urgent: bool = False,
+        evicted_for: str = "",
+    ) -> None:
+        """Stop the model, once its requests are finished. `reason` is for people, and `evicted_for` the model that
+        needs the memory."""
         entry.urgent = entry.urgent or urgent
         if entry.state in (State.STARTING, State.READY) or urgent:
-            entry.reason = reason
+            entry.reason, entry.stop_reason, entry.evicted_for = reason, stop_reason, evicted_for
         if entry.state is State.STARTING:
             self._transition(entry, Event.EVICT, now)
             self._actions.append(Terminate(entry.model.id, entry.run, entry.reason))
@@ -118,11 +134,7 @@ class SchedulingSteps:
             f"it was not ready within {entry.model.start_timeout:.0f} seconds. Check its log, or raise start_timeout.",
             now,
         )
-        self._terminate(entry, "start timeout")
-
-    def _terminate(self, entry: Entry, reason: str) -> None:
-        entry.reason = reason
-        self._actions.append(Terminate(entry.model.id, entry.run, reason))
+        self._actions.append(Terminate(entry.model.id, entry.run, "start timeout"))
 
     def _fail(self, entry: Entry, cause: str, now: float) -> None:
         """Count the failure. After a long successful run, the count starts again: it is not a crash loop."""
@@ -136,39 +148,50 @@ class SchedulingSteps:
         entry.cause = cause
         self._transition(entry, Event.FAILED, now)
 
-    def _forgive(self, entry: Entry, now: float) -> None:
+    def _forgive(self, entry: Entry, cause: str, now: float) -> None:
         """Let a ready model end without a failure, so that requests for it keep waiting."""
         if entry.state is State.READY:
             entry.failures = 0
+            entry.reason, entry.stop_reason, entry.evicted_for = cause, "crash", ""
             entry.sessions.suspend(entry.last_used)
             self._transition(entry, Event.EVICT, now)
 
     def _end_stalled(self, entry: Entry, cause: str, now: float, *, forgiven: bool) -> None:
         """End a ready model that makes no progress."""
         if forgiven:
-            self._forgive(entry, now)
+            self._forgive(entry, cause, now)
             self._transition(entry, Event.DRAINED, now)
         else:
             self._fail(entry, cause, now)
-        self._terminate(entry, "it has stalled")
+        self._actions.append(Terminate(entry.model.id, entry.run, "it has stalled"))
 
     def _kill(self, entry: Entry, now: float) -> None:
         """Kill the model now. After the second kill only an operator can start it: a third might freeze the machine."""
         self.guard.record_kill()
         entry.killed = True
         self._actions.append(Kill(entry.model.id, entry.run, self.guard.describe()))
+        self._report_guard_kill(entry.model.id)
         if entry.state in (State.STARTING, State.READY):
             self._fail(entry, self.guard.cause, now)
             entry.guard_kills += 1
             if entry.guard_kills >= GUARD_KILLS:
                 entry.retry_at = NEVER
 
-    def _transition(self, entry: Entry, event: Event, now: float) -> State:
-        target = next_state(entry.state, event)
+    def _report_guard_kill(self, model_id: str) -> None:
+        if self.observer:
+            self.observer.record_guard_kill(model_id, self.guard.describe())
+
+    def _transition(self, entry: Entry, event: Event, now: float, *, is_restored: bool = False) -> State:
+        """Change the state as the lifecycle says; return the new one. `is_restored`: the ledger only catches up with
+        an earlier sparkd's, so nothing has happened now."""
+        before, target = entry.state, next_state(entry.state, event)
         if event is Event.RECLAIMED and entry.state is State.STOPPING:
             entry.stop_time = now - entry.since
-        if target is not entry.state:
-            entry.state, entry.since = target, now
+        if target is not before:
+            entry.state = target
+            if self.observer and not is_restored:
+                self.observer.record_transition(describe_transition(entry, before, event, now))
+            entry.since = now
         return target
 
     def _starting_entry(self) -> Entry | None:

@@ -35,6 +35,7 @@ from sparkd.scheduling.forecast import Forecast
 from sparkd.scheduling.model_state import ModelState
 from sparkd.scheduling.status import ModelStatus
 from sparkd.supervising.missing_files import DEFAULT_RETRY, missing_files_error
+from sparkd.usage.records import EventKind
 
 logger = logging.getLogger(__name__)
 
@@ -48,12 +49,14 @@ class _Failure(Struct):
 class Downloads:
     """Knows which models of one daemon are on disk, and runs the processes that download the others.
 
-    `on_complete` is called with models that were found complete on disk, or have just been downloaded.
+    `on_complete` is called with models that were found complete on disk, or have just been downloaded, and
+    `on_occurrence` when a download has begun or ended: with a model that needs it, and a text about an error.
     """
 
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
         self.on_complete: Callable[[list[Model]], None] = lambda _: None
+        self.on_occurrence: Callable[[EventKind, str, str], None] = lambda _kind, _model, _text: None
         self._on_disk: dict[str, Model] = {}
         self._jobs: dict[DownloadRequest, DownloadJob] = {}
         self._failures: dict[DownloadRequest, _Failure] = {}
@@ -257,6 +260,7 @@ class Downloads:
         job = DownloadJob(request, names, asyncio.get_running_loop().create_future())
         self._jobs[request] = job
         logger.info('Downloading model "%s"', model.id, extra=event("downloading", model.id))
+        self.on_occurrence("download_began", model.id, "")
         task = asyncio.create_task(self._run_download(job, model.id), name=f"download of {model.id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -269,11 +273,13 @@ class Downloads:
         if error is None:
             self._failures.pop(job.request, None)
             logger.info('Downloaded model "%s"', name, extra=event("downloaded", name))
+            self.on_occurrence("downloaded", name, "")
             models = self.catalogue.models
             self.on_complete([models[id_] for id_ in job.names if id_ in models])
         else:
             message = 'Download of model "%s" failed: %s'
             logger.warning(message, name, error.message, extra=event("download-failed", name))
+            self.on_occurrence("download_failed", name, error.message)
         if isinstance(error, DownloadFailed):
             error = self._record_failure(job.request, error)
         for id_ in job.names:

@@ -7,7 +7,7 @@ import time
 from msgspec import Struct, field
 
 from sparkd.engines.engine import Milestone
-from sparkd.learning.history import PastRun
+from sparkd.learning.past_runs import PastRun
 from sparkd.machine.memory import Memory
 
 

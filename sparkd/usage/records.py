@@ -68,7 +68,7 @@ class StateChange(Struct, frozen=True, kw_only=True):
 
     `state` is a state of the lifecycle, or "removed" for a model that left the catalogue. `run` counts launches.
     `stop_reason` is set when the model stops or fails, with the sentence `text` about the cause. `after` is how long
-    the previous state lasted.
+    the previous state `before` lasted. `evicted_for` is the model that needs the memory, if that is the reason.
     """
 
     at: float
@@ -76,7 +76,23 @@ class StateChange(Struct, frozen=True, kw_only=True):
     run: int
     state: str
     after: float
+    before: str = ""
     stop_reason: StopReason | None = None
+    text: str = ""
+    evicted_for: str = ""
+
+
+EventKind = Literal["download_began", "downloaded", "download_failed", "guard", "reloaded"]
+"""What an Occurrence is: a download began, has finished or has failed; the memory guard acted; the catalogue was
+reloaded."""
+
+
+class Occurrence(Struct, frozen=True, kw_only=True):
+    """Something that happened, but changed no model's state. `model` is "" if it concerns the machine."""
+
+    at: float
+    kind: EventKind
+    model: str = ""
     text: str = ""
 
 
@@ -84,7 +100,8 @@ class Measurement(Struct, frozen=True, kw_only=True):
     """The machine over one interval that ends `at`. Each is None if it is unknown.
 
     Tokens are per second, memory is bytes, `gpu` and `pressure` are ratios (0 to 1), `temperature` is °C, `power`
-    watts, `clock` hertz. `used` is what models use, `available` what the machine has left.
+    watts, `clock` hertz. `used` is what models use, `available` what the machine has left. `peak_out` is the highest
+    `tokens_out` of 5 seconds in a longer interval.
     """
 
     at: float
@@ -99,3 +116,4 @@ class Measurement(Struct, frozen=True, kw_only=True):
     power: float | None = None
     clock: float | None = None
     pressure: float | None = None
+    peak_out: float | None = None

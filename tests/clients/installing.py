@@ -37,15 +37,22 @@ JAVASCRIPT = CLIENTS / "javascript"
 OLLAMA = CLIENTS / "ollama"
 """A virtualenv with the library of Ollama."""
 
+PAGE = CLIENTS / "page"
+"""What checks the scripts and stylesheets of the page, in its `node_modules`."""
+
 _LOCKS = Path(__file__).parent / "locks"
+_FOLDERS_OF_LOCKS = {
+    NODE_MODULES.parent: _LOCKS,
+    JAVASCRIPT: _LOCKS / JAVASCRIPT.name,
+    PAGE: CLONE / "tests" / "page" / "javascript",
+}
 
 
 def install_all(report: Callable[[str], None]) -> None:
     """Install every client that is missing, or that was installed from another lock file."""
     for folder in (NODE, AIDER, LIBRARIES, OLLAMA):
         _install(folder, [_LOCKS / f"{folder.name}.lock"], _fill_virtualenv, report)
-    for folder in (NODE_MODULES.parent, JAVASCRIPT):
-        locks = _LOCKS if folder == NODE_MODULES.parent else _LOCKS / folder.name
+    for folder, locks in _FOLDERS_OF_LOCKS.items():
         packages = [locks / name for name in ("package.json", "package-lock.json")]
         _install(folder, packages, _fill_node_modules, report)
 

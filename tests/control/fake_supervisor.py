@@ -11,11 +11,12 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import uvicorn
 from msgspec.structs import replace
+from starlette.routing import BaseRoute
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
@@ -208,15 +209,17 @@ class FakeDaemon:
 
 
 @contextlib.contextmanager
-def serve_fake_daemon(folder: Path) -> Iterator[FakeDaemon]:
-    """Serve a fresh stand-in at `folder`/control.sock."""
+def serve_fake_daemon(
+    folder: Path, routes: Callable[[FakeSupervisor], Sequence[BaseRoute]] = lambda _: ()
+) -> Iterator[FakeDaemon]:
+    """Serve a fresh stand-in at `folder`/control.sock, with further routes."""
     supervisor = FakeSupervisor(read_catalogue(write_catalogue(folder)))
     path = folder / "control.sock"
     listener = socket.socket(socket.AF_UNIX)
     with socket_address(path) as address:
         listener.bind(address)
     config = uvicorn.Config(
-        create_control_app(supervisor, supervisor, supervisor),
+        create_control_app(supervisor, supervisor, supervisor, routes(supervisor)),
         lifespan="off",
         log_level="critical",
         timeout_graceful_shutdown=1,

@@ -19,7 +19,7 @@ USELESS = {
     "ModelFailed", "ModelNotAllowed", "ModelNotFound", "ModelNotLoaded", "ModelPinned", "ModelStopped",
     "NotSupported", "OperatorRequired", "PathForbidden", "PathNotFound", "QueueFull", "Refusal",
     "RequestCrashesEngine", "RequestError", "ShuttingDown", "TaskNotSupported", "ToolsNotSupported",
-    "Unauthorized", "WaitTimeout",
+    "Unauthorized", "ViewerRequired", "WaitTimeout",
 }  # fmt: skip
 """Errors without a known end that the same request meets again."""
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from sparkd.learning.history import MAX_LOADS, MAX_RUNS, History, PastRun, run_key
+from sparkd.learning.history import MAX_LOADS, MAX_RUNS, History
 from sparkd.learning.load_estimates import PastLoad
+from sparkd.learning.past_runs import PastRun, run_key
 
 
 @pytest.fixture

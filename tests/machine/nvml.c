@@ -1,6 +1,7 @@
 /* A fake NVML with the functions that sparkd calls. It acts as a GB10, an H100, an H200, or a failing driver.
  *
- * Every call reads the kind from the file in FAKE_NVML: `gb10`, `gb10-total`, `h100`, `h200`, `gone`, `absent`.
+ * Every call reads the kind from the file in FAKE_NVML: `gb10`, `gb10-total`, `h100`, `h200`, `gone`, `absent`; `hangs` is
+ * a GPU whose sensors do not answer while it is that.
  * The file in FAKE_NVML_PROCESSES has lines "PID bytes". Between the first nvmlInit and the last nvmlShutdown it keeps
  * the file in FAKE_NVML_DEVICE open, as NVML keeps /dev/nvidiactl. Signatures and codes: NVIDIA's nvml.h, API version 12.
  */
@@ -126,4 +127,55 @@ int nvmlDeviceGetComputeRunningProcesses_v3(void *device, unsigned int *count, p
         fclose(file);
     *count = read;
     return lost() ? lost() : read > room ? INSUFFICIENT_SIZE : SUCCESS;
+}
+
+/* Sensors. Like a GB10's, those of a `gb10` do not report the energy. */
+
+typedef struct { unsigned int gpu, memory; } utilization_t;
+
+int nvmlDeviceGetUtilizationRates(void *device, utilization_t *use)
+{
+    (void)device;
+    while (is("hangs"))
+        usleep(10000);
+    *use = (utilization_t){96, 12};
+    return lost();
+}
+
+int nvmlDeviceGetTemperature(void *device, int sensor, unsigned int *celsius)
+{
+    (void)device;
+    (void)sensor;
+    *celsius = 71;
+    return lost();
+}
+
+int nvmlDeviceGetPowerUsage(void *device, unsigned int *milliwatts)
+{
+    (void)device;
+    *milliwatts = 84250;
+    return lost();
+}
+
+int nvmlDeviceGetClockInfo(void *device, int type, unsigned int *megahertz)
+{
+    (void)device;
+    *megahertz = type == 1 ? 2405 : 9999; /* 1: NVML_CLOCK_SM */
+    return lost();
+}
+
+int nvmlDeviceGetCurrentClocksThrottleReasons(void *device, unsigned long long *reasons)
+{
+    (void)device;
+    *reasons = is("gb10") ? 0x21 : 0x1; /* idle; a GB10 is too hot as well */
+    return lost();
+}
+
+int nvmlDeviceGetTotalEnergyConsumption(void *device, unsigned long long *millijoules)
+{
+    (void)device;
+    if (is("gb10"))
+        return NOT_SUPPORTED;
+    *millijoules = 7200500;
+    return lost();
 }

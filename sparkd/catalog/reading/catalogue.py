@@ -36,8 +36,8 @@ def read_catalogue(path: Path) -> Catalogue:
     return read_with_overrides(path, {})
 
 
-def read_with_overrides(path: Path, overrides: Mapping[Path, bytes]) -> Catalogue:
-    """Like `read_catalogue`, but use the contents in `overrides` for those files."""
+def read_with_overrides(path: Path, overrides: Mapping[Path, bytes | None]) -> Catalogue:
+    """Like `read_catalogue`, but use the contents in `overrides` for those files. None is a file that is missing."""
     documents = Documents(overrides)
     layers = _read_layers(documents, path)
     settings = _build_settings(layers.settings, path)

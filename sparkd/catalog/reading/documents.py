@@ -20,10 +20,11 @@ class Documents(Struct):
     """Reads TOML files and collects their problems, one line each.
 
     `overrides` has contents to use for files, whether they exist or not: a drop-in is tried this way before it is
-    written. `complete` is False once a file could not be read, because its definitions are then unknown.
+    written. None is a file that does not exist. `complete` is False once a file could not be read, because its
+    definitions are then unknown.
     """
 
-    overrides: Mapping[Path, bytes] = field(default_factory=dict)
+    overrides: Mapping[Path, bytes | None] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     complete: bool = True
 
@@ -32,6 +33,9 @@ class Documents(Struct):
         folder = catalogue.parent / DROP_IN_FOLDER
         names = {file.name for file in self.overrides if file.parent == folder}
         names.update(path.name for path in self._list_folder(folder))
+        names -= {
+            file.name for file, data in self.overrides.items() if data is None and file.parent == folder
+        }
         return [
             folder / name for name in sorted(names) if name.endswith(".toml") and not name.startswith(".")
         ]

@@ -7,21 +7,19 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 from msgspec import Struct, structs
 
 from sparkd.catalog import Catalogue
-from sparkd.catalog.nearest import did_you_mean
 from sparkd.catalog.reading import read_catalogue
-from sparkd.catalog.reading.keys import find_unmatched_rules, read_keys
 from sparkd.catalog.reading.locations import catalogue_path
 from sparkd.cli import exit_codes
 from sparkd.cli.check.engine_flags import ParserReport, check_engine_flags
 from sparkd.cli.doctor.readiness import assess_readiness, has_gpu, inspect_readiness
 from sparkd.cli.output.formatting import format_count
 from sparkd.cli.output.messages import print_error, print_json, print_line
+from sparkd.editing.notes import find_notes
 from sparkd.engines import find_engine_problems
 from sparkd.errors import CatalogueError, InvalidRequest
 
@@ -93,12 +91,7 @@ def _list_notes(catalogue: Catalogue) -> Iterator[str]:
     for finding in assess_readiness(inspect_readiness(catalogue, gpu=has_gpu())):
         if finding.level != "ok":
             yield f"{finding.message}; {finding.fix}"
-    used = {model.family for model in catalogue.models.values()}
-    for family in catalogue.families:
-        if family not in used:
-            yield f'family "{family}" has no model{did_you_mean(family, filter(None, used))}'
-    with suppress(CatalogueError):  # only root may read the file with the keys
-        yield from find_unmatched_rules(catalogue, read_keys(catalogue).names)
+    yield from find_notes(catalogue)
 
 
 def _render(result: CheckResult) -> list[str]:

@@ -1,21 +1,24 @@
 """The control API's client, for sparkctl and for your own scripts.
 
-connection                       requests, streams and their errors; the base of the classes with methods
-sockets                          which socket is used, and what is wrong if nothing can be reached there
-daemon, models, active_requests  the methods, one class for each topic
+connection       requests, streams and their errors; the base of the classes with methods
+sockets          which socket is used, and what is wrong if nothing can be reached there
+daemon, models   the methods, one class for each topic
+logs
+active_requests
 """
 
 from __future__ import annotations
 
 from sparkd.control.client.active_requests import ActiveRequestMethods
 from sparkd.control.client.daemon import DaemonMethods
+from sparkd.control.client.logs import LogMethods
 from sparkd.control.client.models import ModelMethods
 from sparkd.control.client.sockets import SOCKET_VARIABLE, find_socket
 
 __all__ = ["SOCKET_VARIABLE", "ControlClient", "find_socket"]
 
 
-class ControlClient(DaemonMethods, ModelMethods, ActiveRequestMethods):
+class ControlClient(DaemonMethods, ModelMethods, LogMethods, ActiveRequestMethods):
     """A connection to the daemon at `socket`. A context manager, for one thread.
 
     Every method, and the constructor, raises DaemonUnreachable if no daemon runs, it does not respond within

@@ -34,6 +34,8 @@ class ActiveRequestMethods(ControlConnection):
         """All requests that have not ended, also those that wait."""
         return self._request("GET", "/requests/active", list[ActiveRequest])
 
-    def cancel_request(self, request_id: str) -> ActiveRequest:
-        """End a request at once; returns it as it was."""
-        return self._request("DELETE", f"/requests/active/{quote(request_id, safe='')}", ActiveRequest)
+    def cancel_request(self, request_id: str) -> list[ActiveRequest]:
+        """End a request at once; returns what it did until then. A client may have used its id for several."""
+        return self._request(
+            "DELETE", f"/requests/active/{quote(request_id, safe='')}", list[ActiveRequest]
+        )

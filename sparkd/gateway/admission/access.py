@@ -26,7 +26,7 @@ from sparkd.catalog.hosts import (
 from sparkd.catalog.reading.keys import KEY_HEADERS, Keys
 from sparkd.catalog.settings import Server
 from sparkd.errors import AccessDenied, InvalidRequest, OperatorRequired
-from sparkd.gateway.admission.key_policies import KeyPolicy
+from sparkd.gateway.admission.key_policies import OWNER_POLICY, KeyPolicy
 from sparkd.gateway.request_head import RequestHead
 
 DESKTOP_SCHEMES: Final = frozenset(
@@ -68,6 +68,16 @@ class Access:
         self._is_allowed_page = lru_cache(maxsize=256)(self._parse_and_check_page)
 
     @property
+    def needs_key(self) -> bool:
+        """Whether clients need an API key."""
+        return self._needs_key
+
+    @property
+    def key_names(self) -> frozenset[str]:
+        """The names of the API keys."""
+        return self._keys.names
+
+    @property
     def private_headers(self) -> frozenset[bytes]:
         """Headers that engines never see: sparkd's keys, and a page's origin, because some reject unknown origins."""
         return frozenset({b"origin"} | ({b"authorization", *KEY_HEADERS} if self._needs_key else set()))
@@ -79,6 +89,8 @@ class Access:
 
     def check(self, request: RequestHead) -> None:
         """Check what has sent a request. Raises InvalidRequest, Unauthorized and AccessDenied."""
+        if request.policy is OWNER_POLICY:
+            return  # it came through the control socket, see sparkd.gateway.owner
         self.check_names(request)
         if self._needs_key:
             request.key = key = self._keys.check(request.fields)

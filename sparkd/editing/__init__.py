@@ -1,0 +1,12 @@
+"""Edits of the catalogue's drop-ins: checked before they are written, written whole, and undone.
+
+toml_places     finds where a TOML file sets each key
+problems        a problem with its file, line, column and key
+overlay         reads the catalogue as it would be with a changed file
+files           lists the catalogue's files; which may be edited, and by which names
+edits           the last edits, each with the text before and after
+store           writes a drop-in and records the edit, both or neither
+writer          a small process that writes for a daemon which may not
+starts          texts to start a new drop-in from
+notes           what is not wrong with a catalogue, but odd
+"""

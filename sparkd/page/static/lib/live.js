@@ -1,0 +1,110 @@
+/**
+ * The live state of the machine, from one event stream: `snapshot`, then `change` with what has changed.
+ *
+ * A change has whole sections, except `models`, which has the rows that changed; a row of null is gone.
+ */
+
+import { address, ApiError, readError, readEvents, send } from "./api.js";
+import { batch, signal } from "./html.js";
+
+/** Milliseconds without anything from sparkd after which what the page shows may be wrong. */
+const STALE_AFTER = 12_000;
+const RETRY_AFTER = 2_000;
+
+/** Sections of the state; null until the first snapshot. `models` has the rows of active models by id. */
+export const machine = signal(null);
+export const models = signal({});
+export const queue = signal(null);
+export const inFlight = signal(null);
+export const finished = signal([]);
+
+/** "connecting", "live", "stale", "offline" or "refused". */
+export const connection = signal("connecting");
+/** Why there is no connection, as a sentence; "" if there is one. */
+export const connectionProblem = signal("");
+/** Seconds since the epoch by sparkd's clock, once a second. */
+export const now = signal(Date.now() / 1000);
+
+const sections = { machine, queue, in_flight: inFlight, finished };
+let clockOffset = 0;
+let lastSign = 0;
+let current = null;
+
+/** Connect, and stay connected until the page is closed. */
+export function start() {
+  setInterval(tick, 1000);
+  addEventListener("sparkd-key", () => current?.abort());
+  addEventListener("online", () => current?.abort());
+  run();
+}
+
+/** Seconds since a point in time of sparkd, never negative; null for null. */
+export function since(time) {
+  return time === null || time === undefined ? null : Math.max(0, now.value - time);
+}
+
+async function run() {
+  for (;;) {
+    current = new AbortController();
+    try {
+      await connect(current.signal);
+      connection.value = "offline";
+      connectionProblem.value = "sparkd has ended the connection. Connecting again…";
+    } catch (error) {
+      if (!current.signal.aborted) report(error);
+    }
+    await pause(RETRY_AFTER);
+  }
+}
+
+async function connect(abort) {
+  const response = await send("GET", address("events"), { signal: abort });
+  if (!response.ok) throw await readError(response);
+  await readEvents(response, ({ event, data }) => apply(event, JSON.parse(data)), sign);
+}
+
+function sign() {
+  lastSign = Date.now();
+  connection.value = "live";
+  connectionProblem.value = "";
+}
+
+function report(error) {
+  const isRefused = error instanceof ApiError && (error.status === 401 || error.status === 403);
+  connection.value = isRefused ? "refused" : "offline";
+  connectionProblem.value = error.message;
+}
+
+function apply(event, data) {
+  batch(() => {
+    if (data.now) clockOffset = data.now - Date.now() / 1000;
+    for (const [name, section] of Object.entries(sections)) {
+      if (name in data) section.value = data[name];
+    }
+    if ("models" in data) models.value = event === "snapshot" ? data.models : merge(models.value, data.models);
+  });
+}
+
+function merge(rows, changes) {
+  const merged = { ...rows, ...changes };
+  for (const [id, row] of Object.entries(changes)) {
+    if (row === null) delete merged[id];
+  }
+  return merged;
+}
+
+function tick() {
+  now.value = Date.now() / 1000 + clockOffset;
+  if (connection.value === "live" && Date.now() - lastSign > STALE_AFTER) {
+    connection.value = "stale";
+    connectionProblem.value = "Nothing has come from sparkd for a while: what you see may be old.";
+  }
+}
+
+/** Wait, but not for longer than until the page is shown again. */
+function pause(milliseconds) {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, milliseconds);
+    addEventListener("sparkd-key", () => (clearTimeout(timer), resolve()), { once: true });
+  });
+}

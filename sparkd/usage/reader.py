@@ -1,0 +1,107 @@
+"""Reads usage.sqlite, beside the thread that writes it, or while no sparkd runs. Blocks: call it in a thread."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from sparkd.errors import UsageUnreadable
+from sparkd.storage.database import is_damage, is_lock, open_in_memory, open_read_only
+from sparkd.usage.batch import Batch, overlay, write_batch
+from sparkd.usage.history_query import read_history, read_model_history, read_summary
+from sparkd.usage.records import Measurement
+from sparkd.usage.request_query import RequestQuery, read_requests
+from sparkd.usage.results import History, HistorySummary, ModelHistory, RequestPage, UsageReport
+from sparkd.usage.session import Session
+from sparkd.usage.store import UsageStore
+from sparkd.usage.tables import MEASUREMENT_COLUMNS, SCHEMA, measurement_of
+from sparkd.usage.usage_query import UsageQuery, read_usage
+
+
+class UsageReader:
+    """Reads one file. `store` writes it, None if this program is not sparkd.
+
+    Every method raises UsageUnreadable if the file cannot be read now.
+    """
+
+    def __init__(self, path: Path, store: UsageStore | None = None) -> None:
+        self._path = path
+        self._store = store
+
+    def requests(self, query: RequestQuery) -> RequestPage:
+        """Return one page of finished requests. Raises InvalidCursor."""
+        with self._connect() as connection:
+            return read_requests(connection, query)
+
+    def usage(self, query: UsageQuery) -> UsageReport:
+        """Return usage by day or month."""
+        with self._connect() as connection:
+            return read_usage(connection, query)
+
+    def history(self, since: float, until: float) -> History:
+        """Return the lanes of all models between two times, in seconds since the epoch."""
+        with self._connect() as connection:
+            return read_history(connection, since, until, self._session, time.time())
+
+    def model_history(self, model: str, since: float, until: float) -> ModelHistory:
+        """Return the history of one model."""
+        with self._connect() as connection:
+            return read_model_history(connection, model, since, until, self._session, time.time())
+
+    def history_summary(self, since: float, until: float) -> HistorySummary:
+        """Return sums by day and by model."""
+        with self._connect() as connection:
+            return read_summary(connection, since, until)
+
+    def measurements(self, since: float, until: float) -> Sequence[Measurement]:
+        """Return the measurements between two times, oldest first."""
+        columns = ", ".join(MEASUREMENT_COLUMNS)
+        with self._connect() as connection:
+            rows = connection.execute(
+                f"SELECT {columns} FROM measurements WHERE at >= ? AND at < ? ORDER BY at",  # noqa: S608
+                (since, until),
+            )
+            return [measurement_of(row) for row in rows]
+
+    @property
+    def _session(self) -> Session | None:
+        return self._store.session if self._store else None
+
+    @contextmanager
+    def _connect(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with closing(self._open()) as connection:
+                yield connection
+        except sqlite3.Error as error:
+            if self._store and is_damage(error):
+                self._store.report_damage()
+            raise UsageUnreadable(
+                f"Cannot read {self._path}: {error}. If another program has locked it, try again.", retry_after=1.0
+            ) from error
+
+    def _open(self) -> sqlite3.Connection:
+        """A connection in a transaction that sees everything that was recorded so far."""
+        if self._store is None:
+            return open_read_only(self._path)
+        with self._store.read_consistently() as pending:
+            return _open_with(self._path, pending)
+
+
+def _open_with(path: Path, pending: Batch) -> sqlite3.Connection:
+    try:
+        connection = open_read_only(path)
+    except sqlite3.OperationalError as error:
+        if is_lock(error):
+            raise
+        # It cannot be opened, so everything that is known is in memory.
+        connection = open_in_memory(SCHEMA)
+        write_batch(connection, pending)
+        return connection
+    connection.execute("BEGIN")
+    connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # the transaction begins with the first read
+    if pending:
+        overlay(connection, pending)
+    return connection

@@ -1,0 +1,56 @@
+"""The page's scripts and stylesheets: lint, and libraries that are byte for byte what their authors published."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.clients.installing import PAGE, find_node
+
+CLONE = Path(__file__).resolve().parent.parent.parent
+STATIC = CLONE / "sparkd" / "page" / "static"
+CONFIGURATIONS = Path(__file__).parent / "javascript"
+
+
+@pytest.fixture(scope="module")
+def checked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the page's own files, the configurations, and what runs them."""
+    folder = tmp_path_factory.mktemp("page")
+    shutil.copytree(STATIC, folder / "static", ignore=shutil.ignore_patterns("vendor"))
+    for path in CONFIGURATIONS.iterdir():
+        shutil.copy(path, folder)
+    (folder / "node_modules").symlink_to(PAGE / "node_modules")
+    return folder
+
+
+def run(folder: Path, program: str, *arguments: str) -> str:
+    """Run a program of `node_modules`; return what it prints if it finds something."""
+    node = find_node() / "bin" / "node"
+    script = PAGE / "node_modules" / program
+    done = subprocess.run([node, script, *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    return "" if done.returncode == 0 else done.stdout + done.stderr
+
+
+def test_scripts_are_free_of_lint(checked: Path) -> None:
+    assert run(checked, "eslint/bin/eslint.js", "static") == ""
+
+
+def test_stylesheets_are_free_of_lint(checked: Path) -> None:
+    assert run(checked, "stylelint/bin/stylelint.mjs", "static/css/*.css") == ""
+
+
+def test_lint_finds_a_mistake(checked: Path) -> None:
+    (checked / "wrong.js").write_text("const a = 1;\nundefinedName(`${a}`);\nconst unused = eval;\n")
+    found = run(checked, "eslint/bin/eslint.js", "wrong.js")
+    assert "no-undef" in found
+    assert "no-unused-vars" in found
+
+
+def test_libraries_are_as_published() -> None:
+    check = [sys.executable, str(CLONE / "scripts" / "vendor-page"), "--check"]
+    done = subprocess.run(check, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
