@@ -69,7 +69,7 @@ class Feed:
 
     @property
     def problem(self) -> str:
-        """Why the view is old, in a few words. "" if it is not."""
+        """Why the view is old, briefly. "" if it is not."""
         if self._error is None:
             return ""
         return f"reconnecting for {time.monotonic() - self._lost_at:.0f} s"

@@ -140,7 +140,7 @@ def _render_steps(model: ModelStatus, characters: Characters) -> Text | None:
 
 
 def render_queue(view: View, width: int, characters: Characters, limit: int) -> list[Text]:
-    """Who waits for what, in words; at most `limit` lines."""
+    """What each request waits for, as sentences; at most `limit` lines."""
     lines = list[Text]()
     for row in view.queue:
         position = f"{row.position}." if row.position else " "

@@ -26,6 +26,6 @@ def render_log_line(line: str) -> Text:
 
 
 def wrap(line: Text, width: int) -> list[Text]:
-    """The line in pieces of at most `width` cells, broken between words."""
+    """The line in pieces of at most `width` cells, broken at blanks."""
     console = Console(width=max(width, 8), highlight=False, markup=False, emoji=False)
     return list(line.wrap(console, max(width, 8))) or [Text()]

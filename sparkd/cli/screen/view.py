@@ -24,7 +24,7 @@ class Gpu(Struct, frozen=True, kw_only=True):
 
 
 class WaitingRow(Struct, frozen=True, kw_only=True):
-    """A request in the queue, or `count` requests for one model. `text` is what they wait for, in words."""
+    """A request in the queue, or `count` requests for one model. `text` says what they wait for."""
 
     model: str
     text: str
