@@ -102,6 +102,7 @@ function columns(at, series) {
   return [at, ...series.flatMap(({ values, low, high }) => (low ? [values, high, low] : [values]))];
 }
 
+/** @returns {any} */
 function options({ series, format, sync, max, steps, height, width, onIndex, zoom }) {
   const lines = [];
   const bands = [];

@@ -15,6 +15,9 @@ export const bytes = (count) =>
     return `${Math.ceil(n / 1024)} KiB`;
   });
 
+/** Unit, its seconds, the next smaller unit, its seconds.
+ * @type {[string, number, string, number][]}
+ */
 const UNITS = [
   ["d", 86400, "h", 3600],
   ["h", 3600, "min", 60],
