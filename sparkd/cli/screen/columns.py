@@ -71,7 +71,7 @@ class Layout(Struct, frozen=True):
         return line
 
 
-def lay_out(columns: Sequence[Column], width: int, characters: Characters) -> Layout:
+def arrange(columns: Sequence[Column], width: int, characters: Characters) -> Layout:
     """Choose the columns that fit into `width` cells, and give what is left to those with a share."""
     shown = list(columns)
     while _needed(shown) > width and any(column.rank for column in shown):

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from sparkd.cli.output.formatting import format_short_duration, format_size
 from sparkd.cli.output.status_table import STYLES, TRANSITION_STYLE, describe_idle_time, describe_state
-from sparkd.cli.screen.columns import Column, Layout, lay_out
+from sparkd.cli.screen.columns import Column, Layout, arrange
 from sparkd.cli.screen.style import DIM, Characters
 from sparkd.cli.screen.view import RESIDENT, View
 from sparkd.scheduling.status import ModelStatus
@@ -27,7 +27,7 @@ MODEL_COLUMNS: Final = (
 
 def model_layout(width: int, characters: Characters) -> Layout:
     """The columns of models that fit."""
-    return lay_out(MODEL_COLUMNS, width, characters)
+    return arrange(MODEL_COLUMNS, width, characters)
 
 
 def render_model_row(model: ModelStatus, view: View, layout: Layout) -> Text:

@@ -8,7 +8,7 @@ from typing import Final
 from rich.text import Text
 
 from sparkd.cli.output.formatting import format_count, format_duration, format_short_duration
-from sparkd.cli.screen.columns import Column, Layout, lay_out
+from sparkd.cli.screen.columns import Column, Layout, arrange
 from sparkd.cli.screen.style import (
     ACCENT,
     BAD,
@@ -163,7 +163,7 @@ def render_queue(view: View, width: int, characters: Characters, limit: int) -> 
 
 def request_layout(width: int, characters: Characters) -> Layout:
     """The columns of requests that fit."""
-    return lay_out(REQUEST_COLUMNS, width, characters)
+    return arrange(REQUEST_COLUMNS, width, characters)
 
 
 def render_request(row: RequestRow, layout: Layout) -> Text:

@@ -26,7 +26,9 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         listeners = listen(arguments.port, PREFERRED_PORT)
     except OSError as error:
-        message = f"cannot listen on port {arguments.port} of localhost: {error.strerror}. Use another --port."
+        message = (
+            f"cannot listen on port {arguments.port} of localhost: {error.strerror}. Use another --port."
+        )
         raise SparkdError(message) from error
     port = listeners[0].getsockname()[1]
     url = f"http://localhost:{port}/ui/"
@@ -67,5 +69,3 @@ def _open_browser(url: str) -> None:
         print_note("a browser must not run as root; open the address yourself")
     elif not webbrowser.open(url):
         print_note("found no browser on this machine; open the address yourself")
-
-

@@ -1,4 +1,4 @@
-"""Which user has opened a connection from this machine: loopback has no permissions, and every user can connect to it."""
+"""The user whose process has opened a connection from this machine: every user can connect to loopback."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _read_user(client: Address, server: Address) -> int | None:
 
 
 def _encode(address: Address) -> str:
-    """An address as proc_net_tcp(5) writes it: words of 32 bits in the machine's order of bytes."""
+    """An address as proc_net_tcp(5) writes it: units of 32 bits in the order of bytes of the machine."""
     packed = ipaddress.ip_address(address[0]).packed
     parts = [packed[begin : begin + 4] for begin in range(0, len(packed), 4)]
     if sys.byteorder == "little":

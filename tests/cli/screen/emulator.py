@@ -104,7 +104,7 @@ class Program:
         self._set_size(columns, lines)
         self.before = termios.tcgetattr(side)
         self.side = side
-        self.process = subprocess.Popen(  # noqa: PLW1509
+        self.process = subprocess.Popen(
             argv,
             stdin=side,
             stdout=side,
@@ -112,7 +112,7 @@ class Program:
             env=clean_environment({"TERM": "xterm-256color", **(environment or {})}),
             cwd=cwd,
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - there are no threads here
         )
 
     def __enter__(self) -> Program:
