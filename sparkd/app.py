@@ -162,6 +162,7 @@ def build_app(
     facts = ModelFacts(supervisor, scheduler, learning)
     control_routes = [
         *owner.routes(),
+        *active_request_routes(gateway.recorder.active),
         *catalogue_routes(supervisor, reloader),
         *option_routes(supervisor, facts.preview_command),
         *model_row_routes(supervisor, facts),
