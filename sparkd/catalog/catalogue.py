@@ -14,7 +14,7 @@ from sparkd.catalog.key_rules import KeyRules
 from sparkd.catalog.messages import join_key, quote
 from sparkd.catalog.name_index import NameIndex
 from sparkd.catalog.nearest import did_you_mean
-from sparkd.catalog.origins import Table
+from sparkd.catalog.origins import Origin, Table
 from sparkd.catalog.runtime import Runtime
 from sparkd.catalog.settings import Settings
 from sparkd.errors import ModelDisabled, ModelNotFound
@@ -133,6 +133,11 @@ class Catalogue:
         """
         table = self._tables.get(model.id)
         return table.locate_key(*path) if table else (self.path, join_key("models", model.id, *path))
+
+    def table_of(self, model: Model) -> Table:
+        """The values of a model that files set, and where each is set."""
+        known = self._tables.get(model.id)
+        return Table(Origin(self.path, ("models", model.id))) if known is None else known
 
     def _not_found(self, name: str) -> ModelNotFound:
         if (choice := self.choices.get(name)) is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from msgspec import Struct, structs
@@ -104,13 +104,21 @@ class Offer(Struct, frozen=True, kw_only=True):
 
 
 def make_offer(
-    catalogue: Catalogue, client: str, *, origin: str, key: Key, main: Model | None = None
+    catalogue: Catalogue,
+    client: str,
+    *,
+    origin: str,
+    key: Key,
+    main: Model | None = None,
+    allows: Callable[[Model], bool] = lambda _: True,
 ) -> Offer | None:
     """What the catalogue offers `client`. None if no model chats. `main`, if set, is enabled and chats.
 
-    A client may wait for `queue.max_wait`, and then for the slowest start.
+    `allows` is whether the client's key may use a model. A client may wait for `queue.max_wait`, and then for the
+    slowest start.
     """
-    chatting = [model for model in _listed(catalogue) if can_chat(model)]
+    listed = [model for model in _listed(catalogue) if allows(model)]
+    chatting = [model for model in listed if can_chat(model)]
     best = rank_models(chatting, "code")
     rest = [model for model in chatting if model not in best]
     chatting = [*best, *sorted(rest, key=lambda model: model.lifecycle == "utility")]
@@ -124,10 +132,10 @@ def make_offer(
         key=key,
         models=(
             *(_offer_model(model, client) for model in chatting),
-            *(_offer_choice(choice, client) for choice in _list_choices(catalogue)),
+            *(_offer_choice(choice, client) for choice in _list_choices(catalogue, allows)),
         ),
         small=_offer_model(small, client),
-        embedding=tuple(model.id for model in _listed(catalogue) if _embeds(model)),
+        embedding=tuple(model.id for model in listed if _embeds(model)),
         timeout=catalogue.settings.queue.max_wait + max(model.start_timeout for model in chatting),
     )
 
@@ -163,13 +171,13 @@ def _offer_model(model: Model, client: str) -> OfferedModel:
     )
 
 
-def _list_choices(catalogue: Catalogue) -> Iterable[Choice]:
-    """The owner's choices of models that chat."""
-    return (
-        choice
-        for choice in catalogue.choices.values()
-        if choice.name != WARM and all(map(can_chat, choice.models))
-    )
+def _list_choices(catalogue: Catalogue, allows: Callable[[Model], bool]) -> Iterable[Choice]:
+    """The owner's choices of models that chat, with the models that are allowed."""
+    for choice in catalogue.choices.values():
+        if choice.name == WARM or not all(map(can_chat, choice.models)):
+            continue
+        if allowed := tuple(each for each in choice.candidates if allows(each.model)):
+            yield Choice(choice.name, allowed)
 
 
 def _offer_choice(choice: Choice, client: str) -> OfferedModel:

@@ -87,6 +87,25 @@ class CatalogueReloader:
             logger.warning("%s", exposure, extra={"fields": {"EVENT": "exposed"}})
         return change
 
+    async def preview(self, new: Catalogue) -> Reload:
+        """Return what a reload would change if it found this catalogue. Changes nothing.
+
+        Raises CatalogueError for changes that need a restart of sparkd.
+        """
+        old = self._supervisor.catalogue
+        change = await asyncio.to_thread(_compare_allowed, old, new)
+        read_keys(new)
+        budget = declared_budget(new, self._machine_total)
+        now = self._command_keys(old)
+        restart = {
+            id_
+            for id_, key in now.items()
+            if (model := new.models.get(id_))
+            and model.enabled
+            and key != self._learning.command_key_with(model, new, budget)
+        }
+        return structs.replace(change, restarted=tuple(sorted(restart)))
+
     def apply_to_resumed(self, definitions: Mapping[str, Model]) -> None:
         """Apply the current catalogue to models that an earlier sparkd launched with these definitions."""
         catalogue = self._supervisor.catalogue
@@ -135,9 +154,16 @@ def restore_quarantines(
 def _read_changes(old: Catalogue) -> tuple[Catalogue, Reload]:
     """Read the catalogue; return it and its changes. Call it in a thread: 10,000 models take a second."""
     new = read_catalogue(old.path)
-    if problems := [*find_engine_problems(new), *_find_fixed_changes(old, new)]:
+    if problems := find_engine_problems(new):
         raise CatalogueError(problems)
-    return new, _compare(old, new)
+    return new, _compare_allowed(old, new)
+
+
+def _compare_allowed(old: Catalogue, new: Catalogue) -> Reload:
+    """Return what differs. Raises CatalogueError for what cannot change while sparkd runs."""
+    if problems := _find_fixed_changes(old, new):
+        raise CatalogueError(problems)
+    return _compare(old, new)
 
 
 def _find_fixed_changes(old: Catalogue, new: Catalogue) -> list[str]:

@@ -3,7 +3,13 @@
     GET  /status                                the whole daemon
     POST /reload                                reloads the catalogue, all of it or nothing
     POST /reexec                                tests the installed program, which then replaces this one
+    GET  /catalogue, …                          the catalogue's files, edits of them, undo (catalogue.py)
+    GET  /doctor                                what `sparkctl doctor` finds (doctor.py)
+    GET  /models                                all models, a compact row each (model_rows.py)
     GET  /models/{model}                        one model
+    GET  /models/{model}/options                what starts its engine, and where each part comes from (options.py)
+    GET  /models/{model}/loads                  its past loads
+    GET  /models/{model}/files                  its files on disk
     GET  /models/{model}/plan                   what a request for it would do now
     POST   /models/{model}/pull                 responds once it is on disk
     DELETE /models/{model}/files                deletes its files
@@ -16,6 +22,7 @@
     POST /models/{model}/retry                  ends backoff and quarantine
     GET  /models/{model}/logs?lines=&follow=    text, one line each
     GET  /models/{model}/runs[/{file}]          log files of earlier runs (log_files.py)
+    GET  /clients[/{program}]                   configurations of client programs (clients.py)
     GET  /log?lines=&follow=&level=             the daemon's own lines (log_lines.py)
 
 Responses are JSON (`sparkd.scheduling.status`); errors have OpenAI's shape, like the gateway's. `{model}` is an

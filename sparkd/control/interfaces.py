@@ -70,3 +70,7 @@ class Reloader(Protocol):
     async def reload(self) -> Reload:
         """Reload the catalogue and return what changed. Raises CatalogueError."""
         ...
+
+    async def preview(self, new: Catalogue) -> Reload:
+        """Return what a reload would change if it found this catalogue. Raises CatalogueError."""
+        ...

@@ -65,12 +65,12 @@ class EditSummary(Struct, frozen=True, kw_only=True):
     can_redo: bool
 
 
-def summarize(edit: Edit, current: bytes | None) -> EditSummary:
-    """The edit as it is listed. `current` is what its file contains now."""
+def summarize(edit: Edit, current: str | None) -> EditSummary:
+    """The edit as it is listed. `current` is the digest of its file now, None if there is none."""
     before, after = _lines(edit.before), _lines(edit.after)
     # Lines that are in both, wherever they are: enough for a summary, and fast for large files.
     shared = sum((Counter(before) & Counter(after)).values())
-    unchanged = digest_or_none(current) == digest_or_none(edit.current)
+    unchanged = current == digest_or_none(edit.current)
     return EditSummary(
         id=edit.id,
         at=edit.at,
@@ -153,3 +153,7 @@ class Journal:
         except OSError:
             return []
         return [path for path in found if path.suffix == ".json" and path.stem.isdecimal()]
+
+
+def _lines(data: bytes | None) -> list[bytes]:
+    return [] if data is None else data.splitlines()

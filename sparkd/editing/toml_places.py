@@ -35,6 +35,14 @@ class Place(NamedTuple):
     column: int
 
 
+class Span(NamedTuple):
+    """A value that is neither a table nor an array: its key, and where it begins and ends in the text."""
+
+    key: tuple[str, ...]
+    start: int
+    end: int
+
+
 class _Stop(Exception):
     """The text is not TOML from here on."""
 
@@ -47,8 +55,19 @@ def find_places(text: str) -> Mapping[tuple[str, ...], Place]:
     return scanner.places()
 
 
+def find_values(text: str) -> tuple[list[Span], int]:
+    """The single values of a text, in order, and where the part of the text ends that could be scanned."""
+    scanner = _Scanner(text)
+    try:
+        scanner.scan()
+    except _Stop:
+        return scanner.spans, scanner.spans[-1].end if scanner.spans else 0
+    return scanner.spans, len(text)
+
+
 class _Scanner:
     def __init__(self, text: str) -> None:
+        self.spans: list[Span] = []
         self._text = text
         self._at = 0
         self._found: dict[tuple[str, ...], int] = {}
@@ -130,7 +149,9 @@ class _Scanner:
             return quoted[1:-1]
 
     def _scan_value(self, key: tuple[str, ...], depth: int) -> None:
+        start = self._at
         if self._skip_string():
+            self.spans.append(Span(key, start, self._at))
             return
         opening = self._text[self._at : self._at + 1]
         if opening == "[" and depth < MAX_DEPTH:
@@ -141,6 +162,7 @@ class _Scanner:
             raise _Stop
         else:
             self._skip(_scalar)
+            self.spans.append(Span(key, start, self._at))
 
     def _scan_array(self, key: tuple[str, ...], depth: int) -> None:
         self._at += 1

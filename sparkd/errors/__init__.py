@@ -14,6 +14,7 @@
     ├── HandoverError           the state that a sparkd handed to its successor cannot be read
     ├── ReplacementRefused      the installed program cannot replace this sparkd
     ├── ProbeError              the machine does not report its memory
+    ├── InspectionFailed        `sparkctl doctor` did not finish
     ├── DaemonUnreachable       nothing responds at the control socket
     │   └── ControlForbidden    the control socket belongs to another user
     ├── ClientFileError         `sparkctl client` cannot read, merge or write the file of a client program
@@ -42,6 +43,7 @@
     │   ├── LogNotFound         404
     │   ├── HoldNotFound        404
     │   ├── PathNotFound        404
+    │   ├── RequestNotFound     404  no request in flight has that id
     │   ├── CatalogueFileNotFound 404
     │   ├── EditNotFound        404  no such edit to undo
     │   ├── MethodNotAllowed    405
@@ -50,6 +52,7 @@
     │   ├── EditConflict        409  a drop-in has changed since the text that was edited
     │   ├── FilesInUse          409  the files of a running model cannot be removed
     │   ├── ModelPinned         409  a pinned model is not unloaded by a request
+    │   ├── RequestCancelled    410  the owner cancelled the request
     │   ├── BodyTooLarge        413
     │   ├── EncodingNotSupported    415  its content encoding
     │   ├── MediaTypeNotSupported   415  its content type
@@ -77,6 +80,7 @@ Each class has its HTTP status and its OpenAI-style `type` and `code`. `retry_af
 which a client should retry; None if unknown.
 """
 
+from sparkd.errors.active import RequestCancelled, RequestNotFound
 from sparkd.errors.base import SparkdError
 from sparkd.errors.edits import (
     CatalogueFileNotFound,
@@ -103,6 +107,7 @@ from sparkd.errors.operations import (
     DemoError,
     DemoModelFailed,
     HandoverError,
+    InspectionFailed,
     LaunchError,
     ListenError,
     ModelNotAdded,
@@ -188,6 +193,7 @@ __all__ = [
     "HoldNotFound",
     "Holder",
     "ImagesNotSupported",
+    "InspectionFailed",
     "InsufficientMemory",
     "InvalidRequest",
     "KeyLimitReached",
@@ -217,8 +223,10 @@ __all__ = [
     "QueueFull",
     "Refusal",
     "ReplacementRefused",
+    "RequestCancelled",
     "RequestCrashesEngine",
     "RequestError",
+    "RequestNotFound",
     "RequestTimeout",
     "RuntimeBuildError",
     "RuntimeNotFound",

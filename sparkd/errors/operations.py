@@ -93,6 +93,12 @@ class ProbeError(SparkdError):
     code = "probe_failed"
 
 
+class InspectionFailed(SparkdError):
+    """`sparkctl doctor` could not be run, or did not finish."""
+
+    code = "inspection_failed"
+
+
 class DaemonUnreachable(SparkdError):
     """Nothing responds at the control socket."""
 

@@ -35,6 +35,7 @@ class History:
         self._boot = boot
         self._runs: dict[tuple[str, str], list[PastRun]] = {}
         self._loads: dict[tuple[str, str], list[PastLoad]] = {}
+        self._with_runs: set[str] = set()
         self.last_guard_action: tuple[str, float] | None = None
         """The model that the memory guard stopped last, and when, in seconds since the epoch."""
         self._load()
@@ -66,6 +67,10 @@ class History:
 
     # Footprints and load times -----------------------------------------------------------------------------
 
+    def has_runs(self, model: str) -> bool:
+        """Return whether any run of a model with this id is known."""
+        return model in self._with_runs
+
     def profile(self, model: str, key: str) -> ModelProfile | None:
         """Return what was learned from earlier runs with the same key. None if there are none."""
         past = self._runs.get((model, key))
@@ -74,6 +79,7 @@ class History:
     def add_run(self, model: str, key: str, run: PastRun) -> None:
         """Add a run that became ready and has ended."""
         # A new list: another thread may be reading the old one.
+        self._with_runs.add(model)
         self._runs[model, key] = [*self._runs.get((model, key), ()), run][-MAX_RUNS:]
         self._write(
             "INSERT INTO runs (model, key, ended, peak, final, load_time, phases) VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -203,6 +209,7 @@ class History:
         for model, key, peak, final, load_time, phases in rows.fetchall():
             run = PastRun(peak, final, load_time, json.loads(phases))
             self._runs.setdefault((model, key), []).append(run)
+            self._with_runs.add(model)
         loads = self._connection.execute(
             "SELECT model, key, is_warm, size, seconds, phases FROM loads ORDER BY number"
         )

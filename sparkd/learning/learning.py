@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -63,17 +63,23 @@ class Learning:
 
     def command_key(self, model: Model) -> str:
         """Return a key of how the model's engine is started. If it changes, the engine would be started differently."""
-        return self._make_key(model, "")
+        return make_command_key(model, "", self._catalogue, self.allowance(model), self.total)
+
+    def command_key_with(self, model: Model, catalogue: Catalogue, budget: Budget) -> str:
+        """Return the same key as it would be with another catalogue and its budget."""
+        return make_command_key(model, "", catalogue, _allowance(model, budget), self.total)
 
     def allowance(self, model: Model) -> int:
         """Return the bytes that the model's engine may use: what is declared, otherwise the model's share.
 
         Never the learned footprint: an engine that may use less each time uses less each time.
         """
-        return self._budget.limit_for(model) if model.memory is None else model.memory
+        return _allowance(model, self._budget)
 
     def profile(self, model: Model) -> ModelProfile | None:
         """Return what was learned from past runs of this definition. None if there are none."""
+        if not self._history.has_runs(model.id):
+            return None  # without computing the key, for each of thousands of models
         return self._history.profile(model.id, self._key(model))
 
     def learned_footprint(self, model: Model) -> int | None:
@@ -85,6 +91,14 @@ class Learning:
         """Return the seconds that its last start took. None if unknown."""
         loads = self._history.loads(model.id, self._key(model))
         return loads[-1].seconds if loads else None
+
+    def loads(self, model: Model) -> list[PastLoad]:
+        """Return the recorded loads of this definition, oldest first."""
+        return list(self._history.loads(model.id, self._key(model)))
+
+    def all_loads(self) -> Mapping[tuple[str, str], list[PastLoad]]:
+        """Return the recorded loads of all models, by id and key. Do not change them."""
+        return self._history.all_loads()
 
     def estimate_load(self, model: Model, *, is_warm: bool, size: int) -> LoadEstimate | None:
         """Return what a load of the model takes. `size` is that of its files on disk in bytes, 0 if unknown.
@@ -210,32 +224,42 @@ class Learning:
     def _key(self, model: Model) -> str:
         if model.id not in self._keys:
             build = self._find_build(model)
-            self._keys[model.id] = self._make_key(model, build.name if build else "")
+            name = build.name if build else ""
+            allowance = self.allowance(model)
+            self._keys[model.id] = make_command_key(model, name, self._catalogue, allowance, self.total)
         return self._keys[model.id]
 
     def _find_build(self, model: Model) -> Path | None:
         runtime = self._catalogue.runtimes.get(model.runtime or "")
         return find_installed(runtime, self._catalogue.folder("runtimes")) if runtime else None
 
-    def _make_key(self, model: Model, build: str) -> str:
-        """Return the key of the command that would start the engine, with paths that are the same for every run."""
-        runtime = self._catalogue.runtimes.get(model.runtime or "")
-        environment = environment_of(runtime) if runtime else {}
-        engine = ENGINES[model.engine]
-        address = UnixAddress("/socket") if engine.listens_on_socket(model) else TcpAddress("", 0)
-        context = LaunchContext(
-            program=ANY_PATH,
-            environment={},
-            directory=ANY_PATH,
-            models=ANY_PATH,
-            cache=ANY_PATH,
-            address=address,
-            inherited={},
-            memory=self.allowance(model),
-            total=self.total,
-        )
-        try:
-            argv = engine.build_command(model, context).argv
-        except LaunchError:  # a disabled model may have an incomplete definition
-            argv = ()
-        return run_key(argv, {**environment, **model.environment}, build)
+
+def make_command_key(model: Model, build: str, catalogue: Catalogue, allowance: int, total: int) -> str:
+    """Return the key of the command that would start the engine, with paths that are the same for every run.
+
+    `build` names the build of its runtime. `allowance` is what the engine may use, and `total` the machine's memory.
+    """
+    runtime = catalogue.runtimes.get(model.runtime or "")
+    environment = environment_of(runtime) if runtime else {}
+    engine = ENGINES[model.engine]
+    address = UnixAddress("/socket") if engine.listens_on_socket(model) else TcpAddress("", 0)
+    context = LaunchContext(
+        program=ANY_PATH,
+        environment={},
+        directory=ANY_PATH,
+        models=ANY_PATH,
+        cache=ANY_PATH,
+        address=address,
+        inherited={},
+        memory=allowance,
+        total=total,
+    )
+    try:
+        argv = engine.build_command(model, context).argv
+    except LaunchError:  # a disabled model may have an incomplete definition
+        argv = ()
+    return run_key(argv, {**environment, **model.environment}, build)
+
+
+def _allowance(model: Model, budget: Budget) -> int:
+    return budget.limit_for(model) if model.memory is None else model.memory

@@ -34,8 +34,8 @@ from sparkd.scheduling import refusals
 from sparkd.scheduling.forecast import Forecast
 from sparkd.scheduling.model_state import ModelState
 from sparkd.scheduling.status import ModelStatus
-from sparkd.usage.records import EventKind
 from sparkd.supervising.missing_files import DEFAULT_RETRY, missing_files_error
+from sparkd.usage.records import EventKind
 
 logger = logging.getLogger(__name__)
 
@@ -193,6 +193,10 @@ class Downloads:
     def is_downloading(self, model_id: str) -> bool:
         """Return whether a download for the model is running."""
         return any(model_id in job.names for job in self._jobs.values())
+
+    def downloading(self) -> dict[str, Progress]:
+        """Return the progress of every download, by the ids of the models that it is for."""
+        return {name: job.progress for job in self._jobs.values() for name in job.names}
 
     def add_download(self, forecast: Forecast) -> Forecast:
         """Return the forecast of a request whose model may have to be downloaded before it can be loaded."""

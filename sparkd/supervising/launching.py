@@ -52,18 +52,7 @@ def build_engine_start(
         if engine.listens_on_socket(model)
         else TcpAddress(LOOPBACK, find_free_port())
     )
-    build, environment = _find_runtime(model, catalogue)
-    context = LaunchContext(
-        program=build / "bin" if build else None,
-        environment=environment,
-        directory=directory,
-        models=catalogue.folder("models"),
-        cache=catalogue.folder("state") / "cache",
-        address=address,
-        inherited=dict(os.environ),
-        memory=allowance[0],
-        total=allowance[1],
-    )
+    build, context = _make_context(model, catalogue, directory, address, allowance)
     command = engine.build_command(model, context)
     is_text = _is_text(command)
     return EngineStart(
@@ -73,6 +62,36 @@ def build_engine_start(
         warm_environment=engine.warm_start.environment if engine.warm_start else {},
         cold_reason=find_cold_reason(model, command.environment)
         or ("" if is_text else "its environment is not UTF-8"),
+    )
+
+
+def preview_command(model: Model, catalogue: Catalogue, allowance: tuple[int, int]) -> Command:
+    """Return the command that would start the model's engine now, for people to read. Starts nothing.
+
+    The private folder is `<run>`, and the port, which sparkd chooses at each start, is 0. Raises LaunchError.
+    """
+    engine, directory = ENGINES[model.engine], Path("<run>")
+    socket = engine.listens_on_socket(model)
+    address: Address = UnixAddress(str(directory / "api.sock")) if socket else TcpAddress(LOOPBACK, 0)
+    _, context = _make_context(model, catalogue, directory, address, allowance)
+    return engine.build_command(model, context)
+
+
+def _make_context(
+    model: Model, catalogue: Catalogue, directory: Path, address: Address, allowance: tuple[int, int]
+) -> tuple[Path | None, LaunchContext]:
+    """Return the folder of the runtime's build, and where and with what the engine runs. Raises LaunchError."""
+    build, environment = _find_runtime(model, catalogue)
+    return build, LaunchContext(
+        program=build / "bin" if build else None,
+        environment=environment,
+        directory=directory,
+        models=catalogue.folder("models"),
+        cache=catalogue.folder("state") / "cache",
+        address=address,
+        inherited=dict(os.environ),
+        memory=allowance[0],
+        total=allowance[1],
     )
 
 

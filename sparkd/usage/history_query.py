@@ -177,7 +177,9 @@ def _summarize_days(connection: sqlite3.Connection, since: float, until: float) 
         (since, until),
     )
     return [
-        DaySummary(day=day, loads=loads, failed_loads=failed, swaps=swaps, crashes=crashes or 0, guard=guard or 0)
+        DaySummary(
+            day=day, loads=loads, failed_loads=failed, swaps=swaps, crashes=crashes or 0, guard=guard or 0
+        )
         for day, loads, failed, swaps, crashes, guard in rows
     ]
 

@@ -26,7 +26,9 @@ class KnownTime(Struct, frozen=True):
     kept: tuple[tuple[float, frozenset[str]], ...] = ()
 
 
-def find_known_times(sessions: Sequence[SessionSpan], kept: Sequence[frozenset[str] | None]) -> list[KnownTime]:
+def find_known_times(
+    sessions: Sequence[SessionSpan], kept: Sequence[frozenset[str] | None]
+) -> list[KnownTime]:
     """Join sessions, oldest first. `kept` has the models that each took over, None if it replaced none."""
     known: list[KnownTime] = []
     for session, models in zip(sessions, kept, strict=True):

@@ -11,7 +11,9 @@ from pathlib import Path
 from sparkd.errors import UsageUnreadable
 from sparkd.storage.database import is_damage, is_lock, open_in_memory, open_read_only
 from sparkd.usage.batch import Batch, overlay, write_batch
+from sparkd.usage.columns import Aggregate
 from sparkd.usage.history_query import read_history, read_model_history, read_summary
+from sparkd.usage.measurement_queries import DayOfMeasurements, read_aggregates, read_days
 from sparkd.usage.records import Measurement
 from sparkd.usage.request_query import RequestQuery, read_requests
 from sparkd.usage.results import History, HistorySummary, ModelHistory, RequestPage, UsageReport
@@ -66,6 +68,16 @@ class UsageReader:
             )
             return [measurement_of(row) for row in rows]
 
+    def measurement_aggregates(self, *, since: float, until: float, step: int) -> list[Aggregate]:
+        """Return the measurements after `since`, up to `until`, combined into intervals of `step` seconds."""
+        with self._connect() as connection:
+            return read_aggregates(connection, since=since, until=until, step=step)
+
+    def measurement_days(self, *, since: float, until: float) -> list[DayOfMeasurements]:
+        """Return what the measurements of each day add up to."""
+        with self._connect() as connection:
+            return read_days(connection, since=since, until=until)
+
     @property
     def _session(self) -> Session | None:
         return self._store.session if self._store else None
@@ -79,7 +91,8 @@ class UsageReader:
             if self._store and is_damage(error):
                 self._store.report_damage()
             raise UsageUnreadable(
-                f"Cannot read {self._path}: {error}. If another program has locked it, try again.", retry_after=1.0
+                f"Cannot read {self._path}: {error}. If another program has locked it, try again.",
+                retry_after=1.0,
             ) from error
 
     def _open(self) -> sqlite3.Connection:
@@ -101,7 +114,9 @@ def _open_with(path: Path, pending: Batch) -> sqlite3.Connection:
         write_batch(connection, pending)
         return connection
     connection.execute("BEGIN")
-    connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # the transaction begins with the first read
+    connection.execute(
+        "SELECT count(*) FROM sqlite_schema"
+    ).fetchone()  # the transaction begins with the first read
     if pending:
         overlay(connection, pending)
     return connection

@@ -51,6 +51,6 @@ def test_lint_finds_a_mistake(checked: Path) -> None:
 
 
 def test_libraries_are_as_published() -> None:
-    check = [sys.executable, CLONE / "scripts" / "vendor-page", "--check"]
+    check = [sys.executable, str(CLONE / "scripts" / "vendor-page"), "--check"]
     done = subprocess.run(check, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

@@ -89,6 +89,16 @@ def read_keys(catalogue: Catalogue) -> Keys:
     return Keys(keys)
 
 
+def find_secret(catalogue: Catalogue, name: str) -> str | None:
+    """The key of this name in the file that `server.api_key_file` names, None if it has none. Raises OSError and
+    UnicodeDecodeError."""
+    named = catalogue.settings.server.api_key_file
+    if named is None:
+        return None
+    pairs = _parse(_read(catalogue.path.absolute().parent / named))
+    return next((key for each, key in pairs if each == name), None)
+
+
 def read_key_names(path: Path) -> frozenset[str]:
     """The names of the keys in a file. Raises OSError and UnicodeDecodeError."""
     return frozenset(name for name, _ in _parse(path.read_text(encoding="utf-8")))

@@ -9,10 +9,9 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 from sparkd.catalog import Catalogue
-from sparkd.catalog.addresses import WILDCARDS, listen_addresses
+from sparkd.catalog.addresses import listen_addresses
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.reading import read_catalogue
 from sparkd.catalog.reading.locations import catalogue_path
@@ -24,6 +23,7 @@ from sparkd.clients.configuration import Configuration, strip_suggestions
 from sparkd.clients.formats import render_text
 from sparkd.clients.names import PURPOSES
 from sparkd.clients.offer import KEY_VARIABLE, Key, Offer, can_chat, make_offer
+from sparkd.clients.origin import make_origin, parse_origin
 from sparkd.clients.table import CONFIGURE
 from sparkd.errors import ClientFileError, InvalidRequest
 
@@ -52,9 +52,7 @@ def local_origin(catalogue: Catalogue) -> str:
     host, port = listen_addresses(catalogue.settings.server.listen)[0]
     if port == 0:
         raise InvalidRequest("`server.listen` selects a free port; pass the address with --url", param="url")
-    if host in WILDCARDS:  # a client needs a specific address
-        host = "localhost"
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    return make_origin(host, port)
 
 
 def _list_clients(*, as_json: bool) -> int:
@@ -69,7 +67,7 @@ def _list_clients(*, as_json: bool) -> int:
 
 def _make_offer(arguments: argparse.Namespace) -> Offer:
     catalogue = read_catalogue(catalogue_path(arguments.catalogue))
-    origin = _parse_url(arguments.url) if arguments.url else local_origin(catalogue)
+    origin = parse_origin(arguments.url, "--url") if arguments.url else local_origin(catalogue)
     key = Key(catalogue.settings.server.api_key_file is not None, _read_key(arguments.key))
     main = _find_main(catalogue, arguments.model) if arguments.model else None
     offer = make_offer(catalogue, arguments.client, origin=origin, key=key, main=main)
@@ -86,18 +84,6 @@ def _find_main(catalogue: Catalogue, name: str) -> Model:
     if not can_chat(model):
         raise InvalidRequest(f'model "{model.id}" does not chat', param="model")
     return model
-
-
-def _parse_url(text: str) -> str:
-    """The origin, without `/v1`. Raises InvalidRequest."""
-    try:
-        parts = urlsplit(text)
-        is_valid = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        is_valid = False
-    if not is_valid or _control_character.search(text):
-        raise InvalidRequest(f"--url {text!r} is not an address such as http://spark.local:8009", param="url")
-    return text.rstrip("/").removesuffix("/v1").rstrip("/")
 
 
 def _read_key(text: str | None) -> str | None:

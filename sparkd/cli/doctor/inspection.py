@@ -50,10 +50,18 @@ SYSTEMCTL_TIMEOUT: Final = 5.0
 """Seconds."""
 
 
-def inspect_system(catalogue_option: str | None, socket_option: str | None) -> Facts:
-    """Collect all facts. `catalogue_option` and `socket_option` come from the command line."""
+def inspect_system(
+    catalogue_option: str | None, socket_option: str | None, status: Status | None = None
+) -> Facts:
+    """Collect all facts. `catalogue_option` and `socket_option` come from the command line.
+
+    `status` is the daemon's, if the daemon itself asks.
+    """
     path, catalogue, problems = _read_catalogue(catalogue_option)
-    state, daemon_error, status = _query_daemon(socket_option, catalogue_option)
+    state: DaemonState = "running"
+    daemon_error = ""
+    if status is None:
+        state, daemon_error, status = _query_daemon(socket_option, catalogue_option)
     memory, gpu, probe_error = _probe_hardware()
     return Facts(
         path=path,

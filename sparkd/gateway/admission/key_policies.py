@@ -12,6 +12,7 @@ from sparkd.catalog.choices import WARM, Choice, Found
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.key_rules import KeyRules
 from sparkd.catalog.patterns import compile_pattern
+from sparkd.catalog.reading.keys import INSTALLED_KEY
 from sparkd.errors import ModelNotAllowed
 
 MAX_LISTED: Final = 20
@@ -37,6 +38,10 @@ class KeyPolicy(Struct, frozen=True):
     def allows(self, model: Model) -> bool:
         """Whether the key may use the model."""
         return self.models is None or model.id in self.models
+
+
+OWNER_POLICY: Final = KeyPolicy(KeyRules(name=INSTALLED_KEY, role="operate"))
+"""What requests on the control socket may do. They need no key: whoever may open the socket may do everything."""
 
 
 def make_policies(catalogue: Catalogue) -> dict[str, KeyPolicy]:

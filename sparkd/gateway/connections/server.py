@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Sequence
+from typing import Protocol
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -13,8 +14,22 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from sparkd.gateway.connections.protocol import HEAD_TIMEOUT, KEEP_ALIVE, Config, Shortcut
 
 
+class Elsewhere(Protocol):
+    """Requests that came through another server."""
+
+    async def drained(self) -> None:
+        """Wait until they have had their responses."""
+        ...
+
+    def close(self) -> None:
+        """Close their connections at once."""
+        ...
+
+
 class HttpServer(uvicorn.Server):
-    """Serves an ASGI application. Stopping has steps: `stop_accepting`, `drained`, `close`. `start` may follow again.
+    """Serves an ASGI application. `elsewhere` has requests for it that another server has accepted.
+
+    Stopping has steps: `stop_accepting`, `drained`, `close`. `start` may follow again.
 
     uvicorn's own `serve` installs signal handlers, wakes up ten times a second, and in the end closes the listening
     sockets, which drops connections that the kernel has accepted already. So it is not used.
@@ -29,7 +44,9 @@ class HttpServer(uvicorn.Server):
         head_timeout: float = HEAD_TIMEOUT,
         keep_alive: float = KEEP_ALIVE,
         shortcut: Shortcut | None = None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
+        self._elsewhere = elsewhere
         config = Config(
             _cancellable(app), head_timeout=head_timeout, keep_alive=keep_alive, shortcut=shortcut
         )
@@ -54,12 +71,16 @@ class HttpServer(uvicorn.Server):
             connection.shutdown()
         await self._connections_closed()
         await self._tasks_done()
+        if self._elsewhere is not None:
+            await self._elsewhere.drained()
 
     async def close(self) -> None:
         """Close every connection at once; cancel what is in progress."""
         self.stop_accepting()
         for connection in tuple(self.server_state.connections):
             connection.transport.abort()
+        if self._elsewhere is not None:
+            self._elsewhere.close()
         await self._connections_closed()
         for task in tuple(self.server_state.tasks):
             task.cancel()
