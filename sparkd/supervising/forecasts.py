@@ -84,6 +84,7 @@ class Forecasts:
     def load_under_way(self, entry: Entry, now: float) -> tuple[LoadEstimate | None, float | None]:
         """Return what the load of a model that starts usually takes, and the seconds that are left of it."""
         return self._loads.estimate(entry), self._loads.left(entry, now)
+
     def load_span(self, model: Model) -> tuple[float, float] | None:
         """Return when the present or last load of the model began and ended, in seconds of the steady clock.
 

@@ -1,7 +1,8 @@
-"""Reads usage.sqlite, beside the thread that writes it, or while no sparkd runs. Blocks: call it in a thread."""
+"""Reads usage.sqlite, beside the thread that writes it, or while no sparkd runs. Blocks, except where it is `async`: call it in a thread."""
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
@@ -57,6 +58,22 @@ class UsageReader:
         """Return sums by day and by model."""
         with self._connect() as connection:
             return read_summary(connection, since, until)
+
+    async def read_aggregates(self, *, since: float, until: float, step: int) -> Sequence[Aggregate]:
+        """Return the minutes after `since`, up to `until`, combined into intervals of `step` seconds, from a thread."""
+        return await asyncio.to_thread(self._read_aggregates, since, until, step)
+
+    async def read_days(self, *, since: float, until: float) -> Sequence[DayOfMeasurements]:
+        """Return what each day of measurements adds up to, from a thread."""
+        return await asyncio.to_thread(self._read_days, since, until)
+
+    def _read_aggregates(self, since: float, until: float, step: int) -> Sequence[Aggregate]:
+        with self._connect() as connection:
+            return read_aggregates(connection, since=since, until=until, step=step)
+
+    def _read_days(self, since: float, until: float) -> Sequence[DayOfMeasurements]:
+        with self._connect() as connection:
+            return read_days(connection, since=since, until=until)
 
     def measurements(self, since: float, until: float) -> Sequence[Measurement]:
         """Return the measurements between two times, oldest first."""
