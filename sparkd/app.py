@@ -142,11 +142,7 @@ def build_app(
         started=snapshot.started,
         replacements=snapshot.replacements,
     )
-    usage = UsageStore(
-        catalogue.folder("state") / "usage.sqlite", lambda: supervisor.catalogue.settings.usage, __version__
-    )
-    recorder = HistoryRecorder(usage, lambda: supervisor.catalogue, supervisor.started)
-    scheduler.observer, downloads.on_occurrence = recorder, recorder.record_occurrence
+    usage, recorder = _create_usage_store(supervisor, scheduler)
     restore_quarantines(
         supervisor,
         scheduler,
@@ -162,7 +158,6 @@ def build_app(
     )
     reloader.on_reload = recorder.record_reload
     gateway.recorder.subscribe(usage.add_requests, keeps=True)
-    usage_reader = UsageReader(usage.path, usage)
     succession, replacement = Succession(supervisor, scheduler, learning), Replacement(catalogue)
     recent_requests = RecentRequests()
     gateway.recorder.subscribe(recent_requests.add)
@@ -180,7 +175,7 @@ def build_app(
         *model_row_routes(supervisor, facts),
         *doctor_routes(supervisor),
         *active_request_routes(gateway.recorder.active),
-        *usage_routes(usage_reader, gateway.recorder.flush),
+        *usage_routes(UsageReader(usage.path, usage), gateway.recorder.flush),
         *metrics_routes(metrics),
         *log_routes(recent or RecentLines()),
         *log_file_routes(supervisor, run_directories.log_paths),
@@ -200,12 +195,25 @@ def build_app(
     works.add("memory watch", supervisor.resources.watch_memory)
     works.add("launcher watch", supervisor.resources.watch_launchers)
     works.add("request records", gateway.recorder.run, gateway.recorder.flush)
-    is_successor = snapshot.replacements > 0
-    works.add("usage", lambda: run_store(usage, scheduler, is_successor=is_successor), usage.close)
+    works.add(
+        "usage", lambda: run_store(usage, scheduler, is_successor=snapshot.replacements > 0), usage.close
+    )
     works.add("timetable", Timetable(lambda: supervisor.catalogue, supervisor.lease, tasks).run)
     works.add("live state", live.run)
     page = OwnerPage(control, files)
     return App(supervisor, gateway, owner, reloader, succession, replacement, page, live, works)
+
+
+def _create_usage_store(supervisor: Supervisor, scheduler: Scheduler) -> tuple[UsageStore, HistoryRecorder]:
+    """Return where requests and the history of models are kept, and what records the history there."""
+    usage = UsageStore(
+        supervisor.catalogue.folder("state") / "usage.sqlite",
+        lambda: supervisor.catalogue.settings.usage,
+        __version__,
+    )
+    recorder = HistoryRecorder(usage, lambda: supervisor.catalogue, supervisor.started)
+    scheduler.observer, supervisor.downloads.on_occurrence = recorder, recorder.record_occurrence
+    return usage, recorder
 
 
 def _has_room_for_launcher(scheduler: Scheduler, watch: MemoryWatch) -> bool:

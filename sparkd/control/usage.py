@@ -27,6 +27,7 @@ from sparkd.usage.reader import UsageReader
 from sparkd.usage.records import RequestRecord
 from sparkd.usage.request_query import MAX_LIMIT, RequestQuery
 from sparkd.usage.results import UsageRow
+from sparkd.usage.usage_query import GROUPS
 
 HISTORY_DAYS: Final = 1.0
 SUMMARY_DAYS: Final = 31.0
@@ -34,8 +35,10 @@ SUMMARY_DAYS: Final = 31.0
 
 CSV_TYPE: Final = "text/csv; charset=utf-8"
 REQUEST_COLUMNS: Final = RequestRecord.__struct_fields__
-USAGE_COLUMNS: Final = ("period", "model", "client", "program") + tuple(
-    name for name in UsageRow.__struct_fields__ if name not in ("period", "model", "client", "program")
+KEY_COLUMNS: Final = ("period", *GROUPS)
+USAGE_COLUMNS: Final = (
+    *KEY_COLUMNS,
+    *(name for name in UsageRow.__struct_fields__ if name not in KEY_COLUMNS),
 )
 
 

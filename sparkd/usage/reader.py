@@ -1,4 +1,7 @@
-"""Reads usage.sqlite, beside the thread that writes it, or while no sparkd runs. Blocks, except where it is `async`: call it in a thread."""
+"""Reads usage.sqlite, beside the thread that writes it, or while no sparkd runs.
+
+Methods that are not `async` block: call them in a thread.
+"""
 
 from __future__ import annotations
 
@@ -47,12 +50,12 @@ class UsageReader:
     def history(self, since: float, until: float) -> History:
         """Return the lanes of all models between two times, in seconds since the epoch."""
         with self._connect() as connection:
-            return read_history(connection, since, until, self._session, time.time())
+            return read_history(connection, (since, until), self._session, time.time())
 
     def model_history(self, model: str, since: float, until: float) -> ModelHistory:
         """Return the history of one model."""
         with self._connect() as connection:
-            return read_model_history(connection, model, since, until, self._session, time.time())
+            return read_model_history(connection, model, (since, until), self._session, time.time())
 
     def history_summary(self, since: float, until: float) -> HistorySummary:
         """Return sums by day and by model."""

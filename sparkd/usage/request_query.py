@@ -34,8 +34,8 @@ class RequestQuery(Struct, frozen=True, kw_only=True):
     """Which requests, in which order. "" and None: no filter.
 
     `status` is a number or a key of STATUS_CLASSES. `since` and `until` limit the end of a request, `text` is part of
-    an id or name. `sort` is a field of RequestRecord; unknown values come last. `before` is a page's `next`, and `after` a
-    page's `latest`: only newer requests.
+    an id or name. `sort` is a field of RequestRecord; unknown values come last. `before` is a page's `next`, and
+    `after` a page's `latest`: only newer requests.
     """
 
     model: str = ""
