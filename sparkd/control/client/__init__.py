@@ -13,11 +13,12 @@ from sparkd.control.client.logs import LogMethods
 from sparkd.control.client.models import ModelMethods
 from sparkd.control.client.requests import RequestMethods
 from sparkd.control.client.sockets import SOCKET_VARIABLE, find_socket
+from sparkd.control.client.usage import UsageMethods
 
 __all__ = ["SOCKET_VARIABLE", "ControlClient", "find_socket"]
 
 
-class ControlClient(CatalogueMethods, DaemonMethods, ModelMethods, RequestMethods, LogMethods):
+class ControlClient(CatalogueMethods, DaemonMethods, ModelMethods, RequestMethods, LogMethods, UsageMethods):
     """A connection to the daemon at `socket`. A context manager, for one thread.
 
     Every method, and the constructor, raises DaemonUnreachable if no daemon runs, it does not respond within
