@@ -19,6 +19,7 @@ from sparkd.cli.argument_types import (
     parse_tokens,
     parse_until,
 )
+from sparkd.cli.edit.arguments import define_edit_commands
 from sparkd.cli.output.messages import print_error
 from sparkd.clients.names import PURPOSES
 from sparkd.errors import InvalidRequest
@@ -83,6 +84,7 @@ def create_sparkctl_parser() -> argparse.ArgumentParser:
         _define_command(commands, "add", "add a model: derive its entry from its files; needs no daemon")
     )
     _define_command(commands, "reload", "reload the catalogue; an error in it changes nothing")
+    define_edit_commands(lambda name, purpose: _define_command(commands, name, purpose))
     _define_command(
         commands, "reexec", "replace the running sparkd with the installed one; engines keep running"
     )
