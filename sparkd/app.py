@@ -9,6 +9,7 @@ from typing import Final
 from msgspec import Struct
 from starlette.types import ASGIApp
 
+from sparkd import __version__
 from sparkd.catalog import Catalogue
 from sparkd.catalog.quantities import GIB
 from sparkd.catalog.reading.keys import read_keys
@@ -30,6 +31,7 @@ from sparkd.control.log_lines import log_routes
 from sparkd.control.model_rows import model_row_routes
 from sparkd.control.options import option_routes
 from sparkd.control.owner_gateway import OwnerGateway
+from sparkd.control.usage import usage_routes
 from sparkd.engines import find_engine_problems
 from sparkd.errors import CatalogueError
 from sparkd.gateway import Gateway
@@ -48,6 +50,7 @@ from sparkd.processes.pids import boot_id
 from sparkd.processes.run_directories import RunDirectories
 from sparkd.scheduling.scheduler import Scheduler
 from sparkd.supervising.downloads import Downloads
+from sparkd.supervising.history_recording import HistoryRecorder, run_store
 from sparkd.supervising.launchers import Launchers
 from sparkd.supervising.memory_policy import declared_budget, memory_policy_for
 from sparkd.supervising.memory_watch import MemoryWatch
@@ -57,6 +60,8 @@ from sparkd.supervising.supervisor import Supervisor
 from sparkd.supervising.tasks import Tasks, Works
 from sparkd.supervising.template_facts import TemplateFacts
 from sparkd.supervising.timetable import Timetable
+from sparkd.usage.reader import UsageReader
+from sparkd.usage.store import UsageStore
 
 logger = logging.getLogger(__name__)
 
@@ -137,6 +142,7 @@ def build_app(
         started=snapshot.started,
         replacements=snapshot.replacements,
     )
+    usage, recorder = _create_usage_store(supervisor, scheduler)
     restore_quarantines(
         supervisor,
         scheduler,
@@ -150,6 +156,8 @@ def build_app(
     reloader = CatalogueReloader(
         supervisor, scheduler, gateway, learning, template_facts=template_facts, machine_total=machine_total
     )
+    reloader.on_reload = recorder.record_reload
+    gateway.recorder.subscribe(usage.add_requests, keeps=True)
     succession, replacement = Succession(supervisor, scheduler, learning), Replacement(catalogue)
     recent_requests = RecentRequests()
     gateway.recorder.subscribe(recent_requests.add)
@@ -167,6 +175,7 @@ def build_app(
         *model_row_routes(supervisor, facts),
         *doctor_routes(supervisor),
         *active_request_routes(gateway.recorder.active),
+        *usage_routes(UsageReader(usage.path, usage), gateway.recorder.flush),
         *metrics_routes(metrics),
         *log_routes(recent or RecentLines()),
         *log_file_routes(supervisor, run_directories.log_paths),
@@ -186,10 +195,25 @@ def build_app(
     works.add("memory watch", supervisor.resources.watch_memory)
     works.add("launcher watch", supervisor.resources.watch_launchers)
     works.add("request records", gateway.recorder.run, gateway.recorder.flush)
+    works.add(
+        "usage", lambda: run_store(usage, scheduler, is_successor=snapshot.replacements > 0), usage.close
+    )
     works.add("timetable", Timetable(lambda: supervisor.catalogue, supervisor.lease, tasks).run)
     works.add("live state", live.run)
     page = OwnerPage(control, files)
     return App(supervisor, gateway, owner, reloader, succession, replacement, page, live, works)
+
+
+def _create_usage_store(supervisor: Supervisor, scheduler: Scheduler) -> tuple[UsageStore, HistoryRecorder]:
+    """Return where requests and the history of models are kept, and what records the history there."""
+    usage = UsageStore(
+        supervisor.catalogue.folder("state") / "usage.sqlite",
+        lambda: supervisor.catalogue.settings.usage,
+        __version__,
+    )
+    recorder = HistoryRecorder(usage, lambda: supervisor.catalogue, supervisor.started)
+    scheduler.observer, supervisor.downloads.on_occurrence = recorder, recorder.record_occurrence
+    return usage, recorder
 
 
 def _has_room_for_launcher(scheduler: Scheduler, watch: MemoryWatch) -> bool:

@@ -67,7 +67,10 @@ def test_an_edit_over_the_control_socket_is_written_by_root_and_undone(edited: I
 def test_sparkctl_edit_and_undo(edited: Installation) -> None:
     assert "changed a" in edit(edited, "[changes.a]\nidle_timeout = 78\n")
     refused = edit(edited, "[changes.a]\nidle_timout = 78\n", check=False)
-    assert 'models.d/own.toml:2:1: changes.a.idle_timout = 78: unknown key; did you mean "idle_timeout"?' in refused
+    assert (
+        'models.d/own.toml:2:1: changes.a.idle_timout = 78: unknown key; did you mean "idle_timeout"?'
+        in refused
+    )
     assert "idle_timeout = 78" in edited.lab.path(f"{DROP_INS}/own.toml").read_text()
     assert "deleted again" in edited.lab.run("sparkctl", "undo").stdout
 
@@ -104,7 +107,9 @@ def test_without_the_writer_the_message_names_the_command(edited: Installation) 
         assert isinstance(refused["error"], dict)
         assert refused["error"]["code"] == "catalogue_not_writable"
         assert "sparkctl edit" in refused["error"]["message"]
-        assert "Wrote" in edit(edited, "[changes.a]\nidle_timeout = 80\n")  # root writes it without the daemon
+        assert "Wrote" in edit(
+            edited, "[changes.a]\nidle_timeout = 80\n"
+        )  # root writes it without the daemon
         assert control(edited, "GET", "/models/a/options", None)["file"] == "models.d/lab.toml"
     finally:
         edited.lab.run("systemctl", "start", "sparkd-writer.socket")
