@@ -28,6 +28,7 @@ from sparkd.control.live.sources import RecentRequests, Sources
 from sparkd.control.live.stream import event_routes
 from sparkd.control.log_files import log_file_routes
 from sparkd.control.log_lines import log_routes
+from sparkd.control.measurements import measurement_routes
 from sparkd.control.model_rows import model_row_routes
 from sparkd.control.options import option_routes
 from sparkd.control.owner_gateway import OwnerGateway
@@ -51,6 +52,7 @@ from sparkd.processes.run_directories import RunDirectories
 from sparkd.scheduling.scheduler import Scheduler
 from sparkd.supervising.downloads import Downloads
 from sparkd.supervising.history_recording import HistoryRecorder, run_store
+from sparkd.supervising.instruments import MachineInstruments
 from sparkd.supervising.launchers import Launchers
 from sparkd.supervising.memory_policy import declared_budget, memory_policy_for
 from sparkd.supervising.memory_watch import MemoryWatch
@@ -61,6 +63,7 @@ from sparkd.supervising.tasks import Tasks, Works
 from sparkd.supervising.template_facts import TemplateFacts
 from sparkd.supervising.timetable import Timetable
 from sparkd.usage.reader import UsageReader
+from sparkd.usage.sampler import Sampler
 from sparkd.usage.store import UsageStore
 
 logger = logging.getLogger(__name__)
@@ -161,12 +164,24 @@ def build_app(
     succession, replacement = Succession(supervisor, scheduler, learning), Replacement(catalogue)
     recent_requests = RecentRequests()
     gateway.recorder.subscribe(recent_requests.add)
-    sources = Sources(gateway.recorder.active, recent_requests)
     live = LiveHub(
-        LiveReader(supervisor, scheduler, lambda: watch.memory, learning.last_guard_action, sources)
+        LiveReader(
+            supervisor,
+            scheduler,
+            lambda: watch.memory,
+            learning.last_guard_action,
+            Sources(gateway.recorder.active, recent_requests),
+        )
     )
     owner = OwnerGateway(gateway)
-    metrics = Metrics(supervisor, scheduler, GpuSensors())
+    sensors, usage_reader = GpuSensors(), UsageReader(usage.path, usage)
+    metrics = Metrics(supervisor, scheduler, sensors)
+    sampler = _create_sampler(
+        supervisor,
+        gateway,
+        MachineInstruments(scheduler, supervisor.runs.launched, watch, sensors, gateway.recorder.active.rows),
+        usage,
+    )
     facts = ModelFacts(supervisor, scheduler, learning)
     control_routes = [
         *owner.routes(),
@@ -176,7 +191,8 @@ def build_app(
         *model_row_routes(supervisor, facts),
         *doctor_routes(supervisor),
         *active_request_routes(gateway.recorder.active),
-        *usage_routes(UsageReader(usage.path, usage), gateway.recorder.flush),
+        *usage_routes(usage_reader, gateway.recorder.flush),
+        *measurement_routes(sampler, usage_reader),
         *metrics_routes(metrics),
         *log_routes(recent or RecentLines()),
         *log_file_routes(supervisor, run_directories.log_paths),
@@ -196,13 +212,23 @@ def build_app(
     works.add("memory watch", supervisor.resources.watch_memory)
     works.add("launcher watch", supervisor.resources.watch_launchers)
     works.add("request records", gateway.recorder.run, gateway.recorder.flush)
+    works.add("measurements", sampler.run, sampler.close)  # is closed before the store that it writes to
     works.add(
         "usage", lambda: run_store(usage, scheduler, is_successor=snapshot.replacements > 0), usage.close
     )
     works.add("timetable", Timetable(lambda: supervisor.catalogue, supervisor.lease, tasks).run)
     works.add("live state", live.run)
-    page = OwnerPage(control, files)
-    return App(supervisor, gateway, owner, reloader, succession, replacement, page, live, works)
+    return App(
+        supervisor,
+        gateway,
+        owner,
+        reloader,
+        succession,
+        replacement,
+        OwnerPage(control, files),
+        live,
+        works,
+    )
 
 
 def _create_usage_store(supervisor: Supervisor, scheduler: Scheduler) -> tuple[UsageStore, HistoryRecorder]:
@@ -215,6 +241,16 @@ def _create_usage_store(supervisor: Supervisor, scheduler: Scheduler) -> tuple[U
     recorder = HistoryRecorder(usage, lambda: supervisor.catalogue, supervisor.started)
     scheduler.observer, supervisor.downloads.on_occurrence = recorder, recorder.record_occurrence
     return usage, recorder
+
+
+def _create_sampler(
+    supervisor: Supervisor, gateway: Gateway, instruments: MachineInstruments, usage: UsageStore
+) -> Sampler:
+    """Return what measures the machine over time. It counts the tokens of finished requests."""
+    file = supervisor.catalogue.folder("state") / "measurements.recent"
+    sampler = Sampler(instruments, usage, file, boot_id())
+    gateway.recorder.subscribe(sampler.on_finished)
+    return sampler
 
 
 def _has_room_for_launcher(scheduler: Scheduler, watch: MemoryWatch) -> bool:
