@@ -16,10 +16,15 @@ from sparkd.continuity.handover import DaemonSnapshot
 from sparkd.continuity.reloading import CatalogueReloader, restore_quarantines
 from sparkd.continuity.replacement import Replacement
 from sparkd.continuity.succession import Succession
+from sparkd.control.active_requests import active_request_routes
 from sparkd.control.app import create_control_app
 from sparkd.control.catalogue import catalogue_routes
 from sparkd.control.clients import ClientSource, client_routes
 from sparkd.control.doctor import doctor_routes
+from sparkd.control.live.hub import LiveHub
+from sparkd.control.live.reader import LiveReader
+from sparkd.control.live.sources import RecentRequests, Sources
+from sparkd.control.live.stream import event_routes
 from sparkd.control.log_files import log_file_routes
 from sparkd.control.log_lines import log_routes
 from sparkd.control.model_rows import model_row_routes
@@ -31,7 +36,10 @@ from sparkd.gateway import Gateway
 from sparkd.journal.recent import RecentLines
 from sparkd.learning.history import History
 from sparkd.learning.learning import Learning
+from sparkd.machine.gpu_sensors import GpuSensors
 from sparkd.machine.memory import MemoryProbe
+from sparkd.metrics.routes import metrics_routes, public_metrics_routes
+from sparkd.metrics.service import Metrics
 from sparkd.page.files import FileStore
 from sparkd.page.owner import OwnerPage
 from sparkd.page.port import PortPage
@@ -66,6 +74,7 @@ class App(Struct, frozen=True):
     succession: Succession
     replacement: Replacement
     control: ASGIApp
+    live: LiveHub
     works: Works
 
 
@@ -142,7 +151,14 @@ def build_app(
         supervisor, scheduler, gateway, learning, template_facts=template_facts, machine_total=machine_total
     )
     succession, replacement = Succession(supervisor, scheduler, learning), Replacement(catalogue)
+    recent_requests = RecentRequests()
+    gateway.recorder.subscribe(recent_requests.add)
+    sources = Sources(gateway.recorder.active, recent_requests)
+    live = LiveHub(
+        LiveReader(supervisor, scheduler, lambda: watch.memory, learning.last_guard_action, sources)
+    )
     owner = OwnerGateway(gateway)
+    metrics = Metrics(supervisor, scheduler, GpuSensors())
     facts = ModelFacts(supervisor, scheduler, learning)
     control_routes = [
         *owner.routes(),
@@ -150,8 +166,11 @@ def build_app(
         *option_routes(supervisor, facts.preview_command),
         *model_row_routes(supervisor, facts),
         *doctor_routes(supervisor),
+        *active_request_routes(gateway.recorder.active),
+        *metrics_routes(metrics),
         *log_routes(recent or RecentLines()),
         *log_file_routes(supervisor, run_directories.log_paths),
+        *event_routes(live),
         *client_routes(
             ClientSource(
                 catalogue=lambda: supervisor.catalogue,
@@ -162,13 +181,15 @@ def build_app(
     ]
     control = create_control_app(supervisor, reloader, replacement, control_routes)
     files = FileStore()
-    gateway.add_routes([PortPage(gateway, control, files)])
+    gateway.add_routes([PortPage(gateway, control, files), *public_metrics_routes(metrics, gateway)])
     works = Works(tasks)
     works.add("memory watch", supervisor.resources.watch_memory)
     works.add("launcher watch", supervisor.resources.watch_launchers)
+    works.add("request records", gateway.recorder.run, gateway.recorder.flush)
     works.add("timetable", Timetable(lambda: supervisor.catalogue, supervisor.lease, tasks).run)
+    works.add("live state", live.run)
     page = OwnerPage(control, files)
-    return App(supervisor, gateway, owner, reloader, succession, replacement, page, works)
+    return App(supervisor, gateway, owner, reloader, succession, replacement, page, live, works)
 
 
 def _has_room_for_launcher(scheduler: Scheduler, watch: MemoryWatch) -> bool:

@@ -143,6 +143,7 @@ def test_the_daemon_imports_nothing_that_slows_its_start() -> None:
         "xml",
         "difflib",
         "python_multipart",
+        "prometheus_client",
     }
     heavy |= {"urllib.request", "sparkd.cli", "sparkd.guessing", "sparkd.hub.transfer"}
     heavy |= {"sparkd.catalog.reading.drop_ins", "sparkd.catalog.reference", "sparkd.engines.parsers"}

@@ -14,11 +14,12 @@ from sparkd.cli.argument_types import (
     parse_count,
     parse_duration,
     parse_port,
-    parse_seconds,
     parse_size_argument,
     parse_tokens,
     parse_until,
 )
+from sparkd.cli.edit.arguments import define_edit_commands
+from sparkd.cli.live_arguments import define_live_commands
 from sparkd.cli.output.messages import print_error
 from sparkd.clients.names import PURPOSES
 from sparkd.errors import InvalidRequest
@@ -68,9 +69,7 @@ def create_sparkctl_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"sparkctl {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
 
-    _define_status(
-        _define_command(commands, "status", "show running models, waiting requests and free memory")
-    )
+    define_live_commands(lambda name, purpose: _define_command(commands, name, purpose))
     _add_model_argument(_define_command(commands, "plan", "show what a request for a model would do now"))
     _add_model_argument(_define_command(commands, "load", "load a model and wait until it is ready"))
     _add_model_argument(_define_command(commands, "stop", "let a model finish its responses, then stop it"))
@@ -83,6 +82,7 @@ def create_sparkctl_parser() -> argparse.ArgumentParser:
         _define_command(commands, "add", "add a model: derive its entry from its files; needs no daemon")
     )
     _define_command(commands, "reload", "reload the catalogue; an error in it changes nothing")
+    define_edit_commands(lambda name, purpose: _define_command(commands, name, purpose))
     _define_command(
         commands, "reexec", "replace the running sparkd with the installed one; engines keep running"
     )
@@ -204,15 +204,6 @@ def _define_client(client: _Parser) -> None:
 
 def _add_model_argument(command: argparse.ArgumentParser) -> None:
     command.add_argument("model", metavar="MODEL", help="model id or alias")
-
-
-def _define_status(status: _Parser) -> None:
-    status.add_argument("model", nargs="?", metavar="MODEL", help="show only this model")
-    status.add_argument("-a", "--all", action="store_true", help="include disabled models")
-    status.add_argument("-w", "--watch", action="store_true", help="repeat until Ctrl-C")
-    status.add_argument(
-        "--interval", type=parse_seconds, default=1.0, metavar="SECONDS", help="interval with --watch (1)"
-    )
 
 
 def _define_logs(logs: _Parser) -> None:

@@ -9,6 +9,7 @@
     GET  /models/{model}                        one model
     GET  /models/{model}/options                what starts its engine, and where each part comes from (options.py)
     GET  /models/{model}/loads                  its past loads
+    GET  /models/{model}/files                  its files on disk
     GET  /models/{model}/plan                   what a request for it would do now
     POST   /models/{model}/pull                 responds once it is on disk
     DELETE /models/{model}/files                deletes its files

@@ -43,6 +43,7 @@
     │   ├── LogNotFound         404
     │   ├── HoldNotFound        404
     │   ├── PathNotFound        404
+    │   ├── RequestNotFound     404  no request in flight has that id
     │   ├── CatalogueFileNotFound 404
     │   ├── EditNotFound        404  no such edit to undo
     │   ├── MethodNotAllowed    405
@@ -51,6 +52,7 @@
     │   ├── EditConflict        409  a drop-in has changed since the text that was edited
     │   ├── FilesInUse          409  the files of a running model cannot be removed
     │   ├── ModelPinned         409  a pinned model is not unloaded by a request
+    │   ├── RequestCancelled    410  the owner cancelled the request
     │   ├── BodyTooLarge        413
     │   ├── EncodingNotSupported    415  its content encoding
     │   ├── MediaTypeNotSupported   415  its content type
@@ -78,6 +80,7 @@ Each class has its HTTP status and its OpenAI-style `type` and `code`. `retry_af
 which a client should retry; None if unknown.
 """
 
+from sparkd.errors.active import RequestCancelled, RequestNotFound
 from sparkd.errors.base import SparkdError
 from sparkd.errors.edits import (
     CatalogueFileNotFound,
@@ -220,8 +223,10 @@ __all__ = [
     "QueueFull",
     "Refusal",
     "ReplacementRefused",
+    "RequestCancelled",
     "RequestCrashesEngine",
     "RequestError",
+    "RequestNotFound",
     "RequestTimeout",
     "RuntimeBuildError",
     "RuntimeNotFound",

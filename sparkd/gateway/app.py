@@ -26,6 +26,7 @@ from sparkd.gateway.endpoints import Forward, KeyRequired, Model, Models, Models
 from sparkd.gateway.forwarding import Forwarding
 from sparkd.gateway.heartbeats.silence import SilenceWatch
 from sparkd.gateway.holding import holding_routes
+from sparkd.gateway.measuring.recorder import Recorder
 from sparkd.gateway.model_list import ModelList
 from sparkd.gateway.ollama.facts import FactsCache
 from sparkd.gateway.ollama.interfaces import Host
@@ -111,6 +112,7 @@ class Gateway:
         self.models = ModelList()
         self.facts = FactsCache()
         self.log = RequestLog()
+        self.recorder = Recorder(lambda: self.catalogue.settings.usage.record)
         self.limits = KeyLimits()
         self.serve(catalogue, keys)
         self._app = Starlette(routes=_routes(), exception_handlers=EXCEPTION_HANDLERS)
@@ -122,6 +124,7 @@ class Gateway:
         self.access = Access(catalogue.settings.server, keys, policies=make_policies(catalogue))
         self._recognizer = ClientRecognizer(catalogue, keys_required=keys.required)
         self._silence = SilenceWatch(catalogue.settings.heartbeat)
+        self.recorder.use_models(catalogue.models)
         self.forget_templates()
 
     def forget_templates(self) -> None:
@@ -198,7 +201,7 @@ class Gateway:
             claim = structs.replace(claim, keep_alive=prepared.keep_alive)
         lease = self._supervisor.lease(prepared.model, prepared.request, claim)
         writer.request.counted = self.limits.count(writer.request.policy)
-        return Forwarding(prepared, lease, writer, self.log, self._silence)
+        return Forwarding(prepared, lease, writer, self.log, self._silence, recorder=self.recorder)
 
     async def count(self, prepared: PreparedRequest, count: TokenCount) -> tuple[bytes, bool]:
         """The answer to a request that counts tokens, and whether it is an estimate. It does not use the model."""

@@ -11,7 +11,9 @@ from pathlib import Path
 from sparkd.errors import UsageUnreadable
 from sparkd.storage.database import is_damage, is_lock, open_in_memory, open_read_only
 from sparkd.usage.batch import Batch, overlay, write_batch
+from sparkd.usage.columns import Aggregate
 from sparkd.usage.history_query import read_history, read_model_history, read_summary
+from sparkd.usage.measurement_queries import DayOfMeasurements, read_aggregates, read_days
 from sparkd.usage.records import Measurement
 from sparkd.usage.request_query import RequestQuery, read_requests
 from sparkd.usage.results import History, HistorySummary, ModelHistory, RequestPage, UsageReport
@@ -65,6 +67,16 @@ class UsageReader:
                 (since, until),
             )
             return [measurement_of(row) for row in rows]
+
+    def measurement_aggregates(self, *, since: float, until: float, step: int) -> list[Aggregate]:
+        """Return the measurements after `since`, up to `until`, combined into intervals of `step` seconds."""
+        with self._connect() as connection:
+            return read_aggregates(connection, since=since, until=until, step=step)
+
+    def measurement_days(self, *, since: float, until: float) -> list[DayOfMeasurements]:
+        """Return what the measurements of each day add up to."""
+        with self._connect() as connection:
+            return read_days(connection, since=since, until=until)
 
     @property
     def _session(self) -> Session | None:

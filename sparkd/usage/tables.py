@@ -43,7 +43,7 @@ CREATE TABLE sessions (
 );
 CREATE TABLE measurements (
     at REAL PRIMARY KEY, tokens_in REAL, tokens_out REAL, in_flight REAL, waiting REAL, available REAL, used REAL,
-    gpu REAL, temperature REAL, power REAL, clock REAL, pressure REAL
+    gpu REAL, temperature REAL, power REAL, clock REAL, pressure REAL, peak_out REAL
 );
 """
 """`days` has sums. `counted` are the requests with known tokens, `first_tokens` those with a known first token.

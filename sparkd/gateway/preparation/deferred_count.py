@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from sparkd.errors import UpstreamError
+from sparkd.gateway.measuring.asking import ask_for_usage
 from sparkd.rewriting import JsonBody, RewriteContext, rewrite
 from sparkd.rewriting.context_window import needs_exact_count
 from sparkd.upstream.client import EngineRequest, Upstream
@@ -55,8 +56,9 @@ class DeferredTokenCount:
         count = await _count(upstream, self.rewritten)
         if count is None:
             return request
-        body = rewrite(replace(self.context, exact_tokens=count), self.original).body.encode()
-        return msgspec.structs.replace(request, body=body)
+        body = rewrite(replace(self.context, exact_tokens=count), self.original).body
+        asking = ask_for_usage(self.context.model, self.context.api, body)
+        return msgspec.structs.replace(request, body=asking.encode())
 
 
 async def _count(upstream: Upstream, body: JsonBody) -> int | None:

@@ -27,6 +27,7 @@ from sparkd.catalog.definitions import Model
 from sparkd.catalog.templates import Template
 from sparkd.errors import RequestError
 from sparkd.gateway.admission.key_policies import check_allowed
+from sparkd.gateway.measuring.asking import ask_for_usage, is_streamed
 from sparkd.gateway.preparation.background import REWRITE, BackgroundRouter
 from sparkd.gateway.preparation.body import Limits, Upload, receive_body
 from sparkd.gateway.preparation.body_reader import BodyReader
@@ -97,6 +98,7 @@ class Preparer:
         is_short = len(request.raw_path) + len(request.query) <= MAX_CACHED
         find = self._named_cached if is_short else self._named
         named = find(segments, request.query)
+        request.asked = named.asked
         if named.model is not None:
             request.model = named.model.id
         return named
@@ -144,6 +146,7 @@ class Preparer:
         """Prepare a request whose body is JSON; keeps `data`. Raises InvalidRequest, ModelNotFound and others."""
         self._limits.check(len(data))
         body = JsonBody.parse(data)
+        request.asked = body.model or named.asked
         if named.model is not None:
             return self._prepare_body(request, named.model, named, body)
         choice = named.choice
@@ -203,17 +206,18 @@ class Preparer:
             body = body.without(KEEP_ALIVE_FIELDS)
         rewritten = self._rewriter.rewrite(context, body)
         check_prompt(context, rewritten.body)
+        asking = ask_for_usage(model, named.api, rewritten.body)
         if rewritten.steps and logger.isEnabledFor(logging.DEBUG):
             logger.debug("%s: %s", request.identify().decode("latin-1"), summarize(rewritten))
         return PreparedRequest(
             model,
-            self._engine_request(
-                request, model, named, rewritten.body.encode(), length=0, content_type=_JSON
-            ),
+            self._engine_request(request, model, named, asking.encode(), length=0, content_type=_JSON),
             (*rewritten.rewrites, *notes) if notes else rewritten.rewrites,
             DeferredTokenCount.needed_for(context, body, rewritten.body),
             self._echo(model, body.model or named.asked),
             keep_alive=keep_alive,
+            is_streamed=is_streamed(rewritten.body),
+            asks_usage=asking is not rewritten.body,
         )
 
     def _read_keep_alive(self, request: RequestHead, body: JsonBody) -> tuple[float | None, tuple[str, ...]]:
@@ -258,7 +262,7 @@ class Preparer:
         if finder.value is None and named.model is None:
             # The engine wants the field, so a default model does not help.
             raise named.missing.with_traceback(None)  # it is one object for many requests
-        value = (finder.value or b"").decode("utf-8", "replace") or named.asked
+        value = request.asked = (finder.value or b"").decode("utf-8", "replace") or named.asked
         model, choice = named.model, named.choice
         if model is None:
             found = self._find(request, named, value)

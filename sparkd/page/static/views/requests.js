@@ -30,11 +30,11 @@ export default function Requests({ query }) {
     setChosen(ids);
   };
   return html`<div class="view">
-    <${ViewHead} title="Requests" actions=${html`<${Actions} query=${query} chosen=${chosen} onChoose=${choose} />`}>
+    <${ViewHead} title="Requests">
       What clients requested, how long each phase took, and how many tokens it needed. sparkd keeps no contents.
     </${ViewHead}>
     <${InFlight} />
-    <${Card} title="Finished" note=${noteOf(list)} flush>
+    <${Card} title="Finished" note=${noteOf(list)} actions=${html`<${Actions} query=${query} chosen=${chosen} onChoose=${choose} />`} flush>
       <div class="card-body"><${Filters} query=${query} known=${known} /></div>
       <${Finished} list=${list} columns=${columns} query=${query} onOpen=${setOpen} open=${open} />
     </${Card}>
@@ -43,8 +43,8 @@ export default function Requests({ query }) {
 }
 
 function Actions({ query, chosen, onChoose }) {
-  return html`<${ColumnChoice} chosen=${chosen} onChange=${onChoose} />
-    <${Button} size="small" icon="download" busyText="Fetching…" onClick=${() => download("requests.csv", toQuery(query, now.value), "requests.csv")}>CSV</${Button}>`;
+  return html`<${Button} size="small" icon="download" busyText="Fetching…" onClick=${() => download("requests.csv", toQuery(query, now.value), "requests.csv")}>CSV</${Button}>
+    <${ColumnChoice} chosen=${chosen} onChange=${onChoose} />`;
 }
 
 function noteOf({ records, matching, isLoading }) {

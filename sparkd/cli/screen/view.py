@@ -1,0 +1,97 @@
+"""What sparkd does at one moment, as the screens show it. Durations are seconds, sizes bytes, None is unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from sparkd.scheduling.status import MemoryStatus, ModelStatus
+
+RESIDENT = ("starting", "ready", "draining", "stopping")
+"""States in which a model holds memory."""
+
+
+class Gpu(Struct, frozen=True, kw_only=True):
+    """The GPU: `utilization` from 0 to 1, °C, watts, hertz, and why its clock is limited ("" if it is not)."""
+
+    name: str = ""
+    utilization: float | None = None
+    temperature: float | None = None
+    power: float | None = None
+    clock: float | None = None
+    throttled: str = ""
+
+
+class WaitingRow(Struct, frozen=True, kw_only=True):
+    """A request in the queue, or `count` requests for one model. `text` says what they wait for."""
+
+    model: str
+    text: str
+    count: int = 1
+    client: str = ""
+    seconds: float | None = None
+    position: int | None = None
+
+
+class RequestRow(Struct, frozen=True, kw_only=True):
+    """A request in flight, or one that waits. `speed` is tokens per second over the last seconds."""
+
+    id: str
+    model: str
+    phase: str
+    asked: str = ""
+    client: str = ""
+    program: str = ""
+    endpoint: str = ""
+    streamed: bool = False
+    seconds: float
+    phase_seconds: float | None = None
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    speed: float | None = None
+
+
+class View(Struct, frozen=True, kw_only=True):
+    """The whole machine. `models` are those that do something, if `others` is not needed, or all of them.
+
+    `requests` is None if this sparkd does not record them.
+    """
+
+    version: str
+    uptime: float
+    memory: MemoryStatus
+    models: tuple[ModelStatus, ...]
+    name: str = ""
+    state: str = "serving"
+    system: int | None = None
+    gpu: Gpu | None = None
+    notices: tuple[str, ...] = ()
+    waiting: int = 0
+    max_length: int = 0
+    on_busy: str = "wait"
+    queue: tuple[WaitingRow, ...] = ()
+    requests: tuple[RequestRow, ...] | None = None
+    requests_total: int = 0
+
+    def speed_of(self, model_id: str) -> float | None:
+        """Tokens per second of all requests for one model. None if unknown."""
+        return _add_up(row.speed for row in self.requests or () if row.model == model_id)
+
+    @property
+    def speed(self) -> float | None:
+        """Tokens per second of all requests. None if unknown."""
+        return _add_up(row.speed for row in self.requests or ())
+
+
+def estimate_system_memory(memory: MemoryStatus, models: Iterator[ModelStatus]) -> int | None:
+    """What everything else than models uses: what is neither available nor measured as a model's. None if unknown."""
+    if memory.available is None or memory.available > memory.total:
+        return None
+    used = sum(model.memory_used or 0 for model in models)
+    return max(0, memory.total - memory.available - used - memory.launchers)
+
+
+def _add_up(speeds: Iterator[float | None]) -> float | None:
+    known = [speed for speed in speeds if speed is not None]
+    return sum(known) if known else None
