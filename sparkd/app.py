@@ -20,7 +20,8 @@ from sparkd.control.active_requests import active_request_routes
 from sparkd.control.app import create_control_app
 from sparkd.control.captures import capture_notices, capture_routes
 from sparkd.control.catalogue import catalogue_routes
-from sparkd.control.clients import ClientSource, client_routes
+from sparkd.control.client_source import ClientSource
+from sparkd.control.clients import client_routes
 from sparkd.control.doctor import doctor_routes
 from sparkd.control.live.hub import LiveHub
 from sparkd.control.live.reader import LiveReader
