@@ -19,8 +19,10 @@ from sparkd.continuity.replacement import Replacement
 from sparkd.continuity.succession import Succession
 from sparkd.control.active_requests import active_request_routes
 from sparkd.control.app import create_control_app
+from sparkd.control.captures import capture_notices, capture_routes
 from sparkd.control.catalogue import catalogue_routes
-from sparkd.control.clients import ClientSource, client_routes
+from sparkd.control.client_source import ClientSource
+from sparkd.control.clients import client_routes
 from sparkd.control.doctor import doctor_routes
 from sparkd.control.live.hub import LiveHub
 from sparkd.control.live.reader import LiveReader
@@ -164,13 +166,17 @@ def build_app(
     succession, replacement = Succession(supervisor, scheduler, learning), Replacement(catalogue)
     recent_requests = RecentRequests()
     gateway.recorder.subscribe(recent_requests.add)
+    gateway.recorder.subscribe(gateway.captures.finish)
+    sources = Sources(
+        gateway.recorder.active, recent_requests, notices=lambda: capture_notices(gateway.captures)
+    )
     live = LiveHub(
         LiveReader(
             supervisor,
             scheduler,
             lambda: watch.memory,
             learning.last_guard_action,
-            Sources(gateway.recorder.active, recent_requests),
+            sources,
         )
     )
     owner = OwnerGateway(gateway)
@@ -197,6 +203,7 @@ def build_app(
         *log_routes(recent or RecentLines()),
         *log_file_routes(supervisor, run_directories.log_paths),
         *event_routes(live),
+        *capture_routes(gateway.captures, lambda: supervisor.catalogue, lambda: gateway.access.key_names),
         *client_routes(
             ClientSource(
                 catalogue=lambda: supervisor.catalogue,
