@@ -10,13 +10,13 @@ from sparkd.control.live.state import (
     LiveLoad,
     LiveMachine,
     LiveModel,
-    LiveRequest,
     LiveState,
     QueueRow,
 )
 from sparkd.scheduling.forecast_text import describe_time
 from sparkd.scheduling.hold import HoldStatus
 from sparkd.scheduling.status import MemoryStatus, ModelStatus
+from sparkd.usage.active import ActiveRequest
 
 
 def build_view(state: LiveState, now: float, others: Mapping[str, ModelStatus]) -> View:
@@ -42,8 +42,8 @@ def build_view(state: LiveState, now: float, others: Mapping[str, ModelStatus]) 
         max_length=queue.max_length,
         on_busy=queue.on_busy,
         queue=tuple(_build_waiting(row, now) for row in queue.rows),
-        requests=None if in_flight is None else tuple(_build_request(row, now) for row in in_flight.rows),
-        requests_total=in_flight.total if in_flight else 0,
+        requests=tuple(_build_request(row, now) for row in in_flight.rows),
+        requests_total=in_flight.total,
     )
 
 
@@ -155,7 +155,7 @@ def _build_waiting(row: QueueRow, now: float) -> WaitingRow:
     )
 
 
-def _build_request(row: LiveRequest, now: float) -> RequestRow:
+def _build_request(row: ActiveRequest, now: float) -> RequestRow:
     return RequestRow(
         id=row.id,
         model=row.model,

@@ -119,6 +119,6 @@ def _models(view: View, width: int, characters: Characters, height: int, *, disa
 
 def _requests(view: View, width: int, characters: Characters, height: int) -> _Section:
     layout = request_layout(width, characters)
-    rows = view.requests or ()
+    rows = view.requests
     blocks = [[render_request(row, layout)] for row in rows[:height]]
     return _Section(layout.render_heading(), blocks, 3, hidden=max(0, view.requests_total - len(blocks)))

@@ -57,13 +57,8 @@ def render_headline(view: View, problem: str, width: int, characters: Characters
 
 
 def _summarize(view: View, characters: Characters) -> str:
-    parts = []
-    if view.requests is not None:
-        in_flight = view.requests_total - sum(row.phase in ("queued", "loading") for row in view.requests)
-        parts.append(f"{max(0, in_flight)} in flight")
-    else:
-        parts.append(f"{sum(model.in_flight for model in view.models)} in flight")
-    parts.append(f"{view.waiting} waiting")
+    in_flight = sum(model.in_flight for model in view.models)
+    parts = [f"{in_flight} in flight", f"{view.waiting} waiting"]
     if view.speed is not None:
         parts.append(f"{view.speed:.1f} tok/s")
     return characters.separator.join(parts)

@@ -77,7 +77,7 @@ class RequestRow(Struct, frozen=True, kw_only=True):
 
 
 class View(Struct, frozen=True, kw_only=True):
-    """The whole machine. `requests` is None if this sparkd does not record them."""
+    """The whole machine. `requests` are the oldest of `requests_total`, those that wait included."""
 
     version: str
     uptime: float
@@ -93,17 +93,17 @@ class View(Struct, frozen=True, kw_only=True):
     on_busy: str = "wait"
     loads: tuple[LoadRow, ...] = ()
     queue: tuple[WaitingRow, ...] = ()
-    requests: tuple[RequestRow, ...] | None = None
+    requests: tuple[RequestRow, ...] = ()
     requests_total: int = 0
 
     def speed_of(self, model_id: str) -> float | None:
         """Tokens per second of all requests for one model. None if unknown."""
-        return _add_up(row.speed for row in self.requests or () if row.model == model_id)
+        return _add_up(row.speed for row in self.requests if row.model == model_id)
 
     @property
     def speed(self) -> float | None:
         """Tokens per second of all requests. None if unknown."""
-        return _add_up(row.speed for row in self.requests or ())
+        return _add_up(row.speed for row in self.requests)
 
 
 def _add_up(speeds: Iterator[float | None]) -> float | None:

@@ -42,7 +42,7 @@ class _Snapshot(Struct, frozen=True):
     machine: LiveMachine
     models: dict[str, LiveModel]
     queue: LiveQueue
-    in_flight: InFlight | None = None
+    in_flight: InFlight
     finished: tuple[RequestRecord, ...] = ()
 
     @property
@@ -64,7 +64,7 @@ class _Change(Struct, frozen=True):
     machine: LiveMachine | UnsetType = UNSET
     models: dict[str, LiveModel | None] = {}
     queue: LiveQueue | UnsetType = UNSET
-    in_flight: InFlight | UnsetType | None = UNSET
+    in_flight: InFlight | UnsetType = UNSET
     finished: tuple[RequestRecord, ...] | UnsetType = UNSET
 
     def apply(self, state: LiveState) -> LiveState:

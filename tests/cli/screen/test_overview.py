@@ -65,9 +65,7 @@ def test_no_text_from_outside_controls_the_terminal(columns: int, lines: int) ->
         name=HOSTILE,
         notices=(HOSTILE,),
         models=tuple(replace(model, id=HOSTILE + model.id, phase=HOSTILE) for model in VIEW.models),
-        requests=tuple(
-            replace(row, client=HOSTILE, program=HOSTILE, id=HOSTILE) for row in VIEW.requests or ()
-        ),
+        requests=tuple(replace(row, client=HOSTILE, program=HOSTILE, id=HOSTILE) for row in VIEW.requests),
         queue=tuple(replace(row, text=HOSTILE, client=HOSTILE) for row in VIEW.queue),
         loads=tuple(replace(row, phase=HOSTILE, model=HOSTILE) for row in VIEW.loads),
     )
@@ -97,8 +95,7 @@ def test_what_is_unknown_is_not_zero() -> None:
     view = replace(
         VIEW,
         system=None,
-        requests=None,
-        requests_total=0,
+        requests=tuple(replace(row, speed=None, tokens_out=None) for row in VIEW.requests),
         models=tuple(replace(model, memory_used=None) for model in VIEW.models),
     )
     shown = plain(draw(view, 120, 40))
