@@ -1,8 +1,9 @@
 """The control API's client, for sparkctl and for your own scripts.
 
-connection      requests, streams and their errors; the base of the classes with methods
-sockets         which socket is used, and what is wrong if nothing can be reached there
-captures, catalogue, daemon, models, requests, logs   the methods, one class for each topic
+connection        requests, streams and their errors; the base of the classes with methods
+sockets           which socket is used, and what is wrong if nothing can be reached there
+captures, catalogue, daemon, live, logs, models, requests, usage
+                  the methods, one class for each topic
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from sparkd.control.client.captures import CaptureMethods
 from sparkd.control.client.catalogue import CatalogueMethods
 from sparkd.control.client.daemon import DaemonMethods
+from sparkd.control.client.live import LiveMethods
 from sparkd.control.client.logs import LogMethods
 from sparkd.control.client.models import ModelMethods
 from sparkd.control.client.requests import RequestMethods
@@ -25,6 +27,7 @@ class ControlClient(
     DaemonMethods,
     ModelMethods,
     RequestMethods,
+    LiveMethods,
     LogMethods,
     UsageMethods,
 ):
