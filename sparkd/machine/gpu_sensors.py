@@ -52,7 +52,7 @@ class GpuSensors(LatestReading[GpuReading | None]):
     """The sensors of the first GPU. A reading is None if no GPU answers."""
 
     def __init__(self, nvml: Nvml | None = None) -> None:
-        library = nvml or Nvml()
+        library = nvml or Nvml(logs=False)  # the watch of the memory reports it already
         super().__init__(lambda: library.query(read_sensors), "gpu-sensors")
 
 

@@ -37,9 +37,10 @@ class Gpu(Struct, frozen=True):
 
 
 class Nvml:
-    """NVML, opened at the first reading and again after an error."""
+    """NVML, opened at the first reading and again after an error. `logs`: report why no GPU answers."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, logs: bool = True) -> None:
+        self._logs = logs
         self._library: Any = None
         self._retry_at = 0.0
         self._last_reason = ""
@@ -99,7 +100,7 @@ class Nvml:
         """Log the reason once, and reopen the library later."""
         self.close()
         self._retry_at = time.monotonic() + RETRY_INTERVAL
-        if reason != self._last_reason:
+        if self._logs and reason != self._last_reason:
             logger.info("%s", reason)
             self._last_reason = reason
 

@@ -194,6 +194,10 @@ class Downloads:
         """Return whether a download for the model is running."""
         return any(model_id in job.names for job in self._jobs.values())
 
+    def downloading(self) -> dict[str, Progress]:
+        """Return the progress of every download, by the ids of the models that it is for."""
+        return {name: job.progress for job in self._jobs.values() for name in job.names}
+
     def add_download(self, forecast: Forecast) -> Forecast:
         """Return the forecast of a request whose model may have to be downloaded before it can be loaded."""
         progress = self._progress(forecast.model)

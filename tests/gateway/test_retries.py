@@ -19,8 +19,7 @@ USELESS = {
     "ModelFailed", "ModelNotAllowed", "ModelNotFound", "ModelNotLoaded", "ModelPinned", "ModelStopped",
     "NotSupported", "OperatorRequired", "PathForbidden", "PathNotFound", "QueueFull", "Refusal",
     "RequestCancelled", "RequestCrashesEngine", "RequestError", "RequestNotFound", "ShuttingDown",
-    "TaskNotSupported", "ToolsNotSupported",
-    "Unauthorized", "ViewerRequired", "WaitTimeout",
+    "TaskNotSupported", "ToolsNotSupported", "Unauthorized", "ViewerRequired", "WaitTimeout",
 }  # fmt: skip
 """Errors without a known end that the same request meets again."""
 

@@ -41,6 +41,11 @@ Neither is "null", the origin of a file in a browser: any web site can make a fr
 MAX_CACHED: Final = 300
 """Bytes of a header that is checked and remembered; a longer one is never allowed."""
 
+FORWARDING_HEADERS: Final = frozenset(
+    {b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip"}
+)
+"""Headers that proxies add: the request comes from elsewhere, although the connection is local."""
+
 _SIMPLE_TYPES: Final = (b"", b"text/plain", b"application/x-www-form-urlencoded")
 """Content types that a page may send without a preflight, besides forms with files."""
 
@@ -90,7 +95,7 @@ class Access:
     def check(self, request: RequestHead) -> None:
         """Check what has sent a request. Raises InvalidRequest, Unauthorized and AccessDenied."""
         if request.policy is OWNER_POLICY:
-            return  # it came through the control socket, see sparkd.gateway.owner
+            return  # it came through the control socket, see sparkd.control.owner_gateway
         self.check_names(request)
         if self._needs_key:
             request.key = key = self._keys.check(request.fields)
@@ -117,6 +122,18 @@ class Access:
                 f'The API key "{request.key}" has the role "ask", and this needs the role "operate". Use another key, '
                 'or have the owner of sparkd set `role = "operate"` in `[keys.<name>]`.'
             )
+
+    def is_from_this_machine(self, request: RequestHead) -> bool:
+        """Whether a program on this machine has sent it: not a page of another site, and not through a proxy."""
+        fields = request.fields
+        if not is_loopback_host(normalize_address(request.remote)) or FORWARDING_HEADERS & fields.keys():
+            return False
+        if b"origin" in fields or fields.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin"):
+            return False
+        host = fields.get(b"host", b"")
+        if len(fields) != len(request.headers):
+            _check_single_host(request)
+        return not host or (len(host) <= MAX_CACHED and self._check_host(host, request.local) is None)
 
     def check_names(self, request: RequestHead) -> None:
         """Without keys, check the names of this machine and of the page. Raises InvalidRequest and AccessDenied."""

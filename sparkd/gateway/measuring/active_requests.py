@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final, Protocol
 
 from msgspec import Struct
@@ -33,7 +34,7 @@ class Cancellable(Protocol):
 
 
 class _Active(Struct):
-    """What belongs to one request. `samples`: when it was looked at, and the tokens by then; None before its first token."""
+    """What belongs to one request. `samples`: when it was looked at, and its tokens by then; None if it never was."""
 
     forwarding: Cancellable
     lease: Lease
@@ -70,10 +71,11 @@ class ActiveRequests:
             self._epoch = epoch
         return self._epoch
 
-    def rows(self) -> list[ActiveRequest]:
-        """What each one does now."""
+    def rows(self, most: int | None = None) -> list[ActiveRequest]:
+        """What each one does now; of more than `most`, the oldest ones."""
         now, epoch = time.monotonic(), self.epoch
-        return [self._row(measured, active, now, epoch) for measured, active in self._requests.items()]
+        shown = islice(self._requests.items(), most)
+        return [self._row(measured, active, now, epoch) for measured, active in shown]
 
     def counts(self) -> dict[str, int]:
         """How many requests each model has, those that wait for it included."""
