@@ -9,7 +9,7 @@
 
 readonly NEW=.sparkd-new OLD=.sparkd-old
 readonly UNITS=/usr/local/lib/systemd/system SHARE=/usr/local/share LINK=/usr/local/bin/sparkctl
-readonly SERVICE=sparkd.service SOCKETS=(sparkd.socket sparkd-control.socket)
+readonly SERVICE=sparkd.service SOCKETS=(sparkd.socket sparkd-control.socket sparkd-writer.socket)
 readonly OPTIONAL_SOCKETS=(sparkd-ollama.socket) # in place, and enabled by the owner
 readonly PROTECTED=(system.slice user.slice ssh.service) # each gets a drop-in that protects memory for it
 
@@ -18,7 +18,7 @@ staged=() retired=() created=()
 # Prints what a version installs, one file per line: its path in the version's directory, and its destination.
 installed_files() {
     local unit
-    for unit in "$SERVICE" "${SOCKETS[@]}" "${OPTIONAL_SOCKETS[@]}" sparkd.slice; do
+    for unit in "$SERVICE" "${SOCKETS[@]}" "${OPTIONAL_SOCKETS[@]}" sparkd-writer@.service sparkd.slice; do
         echo "units/$unit $UNITS/$unit"
     done
     for unit in "${PROTECTED[@]}"; do

@@ -9,7 +9,6 @@ import gc
 import logging
 import signal
 import sys
-from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Final
@@ -36,6 +35,7 @@ from sparkd.service.lock import lock_run_folder
 from sparkd.service.signals import block_signals, unblock_signals
 from sparkd.service.systemd import Systemd
 from sparkd.service.unix_sockets import control_socket
+from sparkd.supervising.tasks import finishes_within
 
 EXIT_FAILED: Final = 1
 EXIT_CONFIG: Final = 78
@@ -164,7 +164,7 @@ class _Daemon:
         self._supervisor = app.supervisor
         self._succession = app.succession
         self._replacement = app.replacement
-        self._reloader, self._works = app.reloader, app.works
+        self._reloader, self._works, self._live = app.reloader, app.works, app.live
         self._reloads: set[asyncio.Task[None]] = set()
         self._listeners = listeners
         self._lock = lock
@@ -226,17 +226,16 @@ class _Daemon:
         )
         self._supervisor.replacing = True
         self._gateway.stop_accepting()
+        self._live.end_all()
         await asyncio.sleep(ACCEPT_GRACE)
-        await _finishes_within(
+        await finishes_within(
             self._supervisor.catalogue.settings.defaults.drain_timeout, self._gateway.drained()
         )
         self._succession.begin()  # also rejects a waiting `sparkctl load`; the model that it loads keeps running
-        await _finishes_within(FINAL_SEND_TIMEOUT, self._gateway.drained())
-        await self._gateway.close()
-        if await _finishes_within(STOPPING_TIMEOUT, self._wait_until_transferable()):
+        await self._drain(self._gateway)
+        if await finishes_within(STOPPING_TIMEOUT, self._wait_until_transferable()):
             self._control.stop_accepting()
-            await _finishes_within(FINAL_SEND_TIMEOUT, self._control.drained())
-            await self._control.close()
+            await self._drain(self._control)
         await self._replace()
         logger.error(
             "Not replaced, because a model was still stopping. Try again.",
@@ -253,7 +252,7 @@ class _Daemon:
         block_signals()
         try:
             await asyncio.sleep(ACCEPT_GRACE)  # a control request that arrived before takes effect
-            await _finishes_within(FINAL_SEND_TIMEOUT, self._wait_until_transferable())
+            await finishes_within(FINAL_SEND_TIMEOUT, self._wait_until_transferable())
             # There is no `await` from here on, so the snapshot stays correct.
             if (snapshot := self._succession.snapshot()) is None:
                 return
@@ -277,13 +276,19 @@ class _Daemon:
         """Stop accepting connections, finish current requests, stop the engines, close the sockets."""
         self._systemd.report_stopping()
         self._gateway.stop_accepting()
+        self._live.close()
         if not self._supervisor.tasks.failure.done():
             await asyncio.sleep(ACCEPT_GRACE)
         await self._supervisor.shut_down()
         for server in (self._gateway, self._control):
-            await _finishes_within(FINAL_SEND_TIMEOUT, server.drained())
-            await server.close()
+            await self._drain(server)
         logger.info("sparkd has stopped")
+
+    async def _drain(self, server: HttpServer) -> None:
+        """Let clients receive their last responses, and close their connections."""
+        self._live.end_all()
+        await finishes_within(FINAL_SEND_TIMEOUT, server.drained())
+        await server.close()
 
     def _headline(self) -> str:
         return format_headline(self._supervisor.status(), stopping=self._stop.is_set())
@@ -307,12 +312,3 @@ class _Daemon:
             "%s received: stopping after current requests. Send it again to stop at once.", number.name
         )
         self._stop.set()
-
-
-async def _finishes_within(seconds: float, work: Coroutine[None, None, None]) -> bool:
-    """Run `work` for at most `seconds`; return whether it has finished. Cancels it otherwise."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await work
-            return True
-    return False

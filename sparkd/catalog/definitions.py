@@ -50,6 +50,7 @@ NO_RESTART_FIELDS = frozenset(
         "instead",
         "clients",
         "heartbeat",
+        "ask_usage",
         "priority",
         "preload",
         "load_at",
@@ -183,6 +184,14 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             description="What a client gets while its stream waits, see `[heartbeat]`. Unset: that of `[heartbeat]`; "
             'for other engines than "vllm", whose chunks sparkd does not know, "comment" instead of "chunk" and '
             '"reasoning".'
+        ),
+    ] = None
+    ask_usage: Annotated[
+        bool | None,
+        Meta(
+            description="Whether sparkd asks its engine how many tokens a stream used (`stream_options.include_usage`) "
+            "if the client does not; the client gets the same stream as without it. Unset: true for the engines "
+            '"vllm" and "sglang", false for "command", whose program may reject the field.'
         ),
     ] = None
     cpu_weight: CpuWeight = 100

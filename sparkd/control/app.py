@@ -9,6 +9,7 @@
     GET  /models/{model}                        one model
     GET  /models/{model}/options                what starts its engine, and where each part comes from (options.py)
     GET  /models/{model}/loads                  its past loads
+    GET  /models/{model}/files                  its files on disk
     GET  /models/{model}/plan                   what a request for it would do now
     POST   /models/{model}/pull                 responds once it is on disk
     DELETE /models/{model}/files                deletes its files
@@ -21,6 +22,7 @@
     POST /models/{model}/retry                  ends backoff and quarantine
     GET  /models/{model}/logs?lines=&follow=    text, one line each
     GET  /models/{model}/runs[/{file}]          log files of earlier runs (log_files.py)
+    GET, POST, DELETE /captures[/{id}]          what clients have sent, for minutes (captures.py)
     GET  /clients[/{program}]                   configurations of client programs (clients.py)
     GET  /log?lines=&follow=&level=             the daemon's own lines (log_lines.py)
 

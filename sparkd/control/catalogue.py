@@ -21,21 +21,29 @@ from pathlib import Path
 from typing import TypeVar
 
 import msgspec
-from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from sparkd.catalog.reading.documents import DROP_IN_FOLDER
-from sparkd.control.catalogue_editor import CatalogueEditor, InvalidEdit, Written, make_diff
+from sparkd.control.catalogue_editor import CatalogueEditor, InvalidEdit
+from sparkd.control.catalogue_types import (
+    CatalogueOverview,
+    CheckRequest,
+    EditDetails,
+    FileText,
+    UndoRequest,
+    WriteRequest,
+    Written,
+)
 from sparkd.control.encoded import EncodedBody, encode_body
 from sparkd.control.errors import render_error
 from sparkd.control.interfaces import Reloader, SupervisorInterface
 from sparkd.control.viewer import viewer_of
-from sparkd.editing.edits import EditSummary, Journal, summarize
+from sparkd.editing.diffs import make_diff
+from sparkd.editing.edits import Journal, summarize
 from sparkd.editing.files import (
     MAX_TEXT,
-    CatalogueFile,
     digest_of,
     find_file,
     find_obstacle,
@@ -48,56 +56,6 @@ from sparkd.editing.store import Store
 from sparkd.errors import AccessDenied, BodyTooLarge, EditFailed, EditNotFound, InvalidRequest
 
 T = TypeVar("T")
-
-
-class CatalogueOverview(Struct, frozen=True, kw_only=True):
-    """The catalogue on disk. `may_edit`: whether the viewer may; then `folder` is where new files are written."""
-
-    path: str
-    folder: str
-    may_edit: bool
-    files: list[CatalogueFile]
-    edits: list[EditSummary]
-
-
-class FileText(Struct, frozen=True, kw_only=True):
-    """A file's text. `masked`: secrets are hidden, because the viewer may not control sparkd."""
-
-    name: str
-    text: str
-    digest: str
-    editable: bool
-    reason: str
-    masked: bool
-
-
-class EditDetails(Struct, frozen=True, kw_only=True):
-    """What an edit has changed, in the unified format."""
-
-    id: int
-    file: str
-    at: float
-    diff: list[str]
-
-
-class CheckRequest(Struct):
-    """A text to check."""
-
-    file: str
-    text: str | None
-
-
-class WriteRequest(Struct):
-    """A text to write. `digest` is that of the text that was edited, null for a new file."""
-
-    text: str
-    digest: str | None
-
-
-class UndoRequest(Struct):
-    """An edit to undo; null: the newest."""
-
-    edit: int | None = None
 
 
 def catalogue_routes(

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
-
-from msgspec import Struct
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.reading.documents import DROP_IN_FOLDER
+from sparkd.control.catalogue_types import CheckResult, Plan, Written
 from sparkd.control.interfaces import Reloader, SupervisorInterface
+from sparkd.editing.diffs import make_diff
 from sparkd.editing.edits import Edit
 from sparkd.editing.files import digest_of, drop_in_path, find_obstacle, read_bytes
 from sparkd.editing.notes import find_notes
@@ -23,41 +21,6 @@ from sparkd.editing.store import LocalStore, Store
 from sparkd.editing.writer import SOCKET, WriterStore
 from sparkd.errors import CatalogueError, InvalidRequest
 from sparkd.scheduling.status import Reload
-
-MAX_DIFF: Final = 2000
-"""Lines of a difference that are shown."""
-
-
-class Plan(Struct, frozen=True, kw_only=True):
-    """What a reload would do. `stopped`: loaded models that would finish their responses and stop, because they are
-    removed, disabled or started differently. `text` is the whole as a sentence."""
-
-    change: Reload
-    stopped: tuple[str, ...]
-    text: str
-
-
-class CheckResult(Struct, frozen=True, kw_only=True):
-    """A text, checked. `plan` is None if there are problems. `diff` has the changed lines, in the unified format.
-
-    `notes` are odd, but not wrong. `current` is the digest of the file as it is now, None if it does not exist.
-    """
-
-    file: str
-    problems: list[Problem]
-    notes: list[str]
-    plan: Plan | None
-    diff: list[str]
-    current: str | None
-
-
-class Written(Struct, frozen=True, kw_only=True):
-    """An edit that was made. `digest` is that of the file now, None if it was deleted. `change` is the reload's."""
-
-    edit: int
-    file: str
-    digest: str | None
-    change: Reload
 
 
 class InvalidEdit(Exception):
@@ -171,17 +134,6 @@ def find_store(catalogue: Path) -> Store:
     if os.access(folder if folder.exists() else catalogue.parent, os.W_OK) or not SOCKET.exists():
         return LocalStore(catalogue)
     return WriterStore()
-
-
-def make_diff(name: str, before: bytes | None, after: bytes | None) -> list[str]:
-    """The changed lines with three lines around them, in the unified format, at most MAX_DIFF lines."""
-    old, new = (
-        [] if data is None else data.decode(errors="replace").splitlines() for data in (before, after)
-    )
-    if max(len(old), len(new)) > 50_000:
-        return [f"{name} is too long to compare"]
-    lines = difflib.unified_diff(old, new, name, name, lineterm="")
-    return [line for line, _ in zip(lines, range(MAX_DIFF), strict=False)]
 
 
 def _read_or_none(file: Path, catalogue: Path) -> bytes | None:

@@ -54,7 +54,7 @@ class Diagnosis(Struct, frozen=True, kw_only=True):
 
 
 def doctor_routes(supervisor: SupervisorInterface, command: Sequence[str] = ()) -> list[BaseRoute]:
-    """The route of the doctor. `command` is a program that prints findings, by default `python -m sparkd.cli.doctor`."""
+    """The route of the doctor. `command` prints findings; by default `python -m sparkd.cli.doctor`."""
     doctor = Doctor(supervisor, command)
 
     async def diagnose(request: Request) -> Response:

@@ -21,7 +21,9 @@ PATIENCE: Final = 0.05
 
 
 class OnDisk(Struct, frozen=True, kw_only=True):
-    """The files of one model: their state and size, and the bytes to download, None if unknown."""
+    """The files of one model: their state and size, and the bytes to download, None if unknown. A model that needs no
+    files is complete.
+    """
 
     state: FileState
     size: int
@@ -50,7 +52,7 @@ class Inventory:
     async def _look(self, catalogue: Catalogue) -> None:
         models = catalogue.folder("models")
         found = await asyncio.to_thread(take_inventory, catalogue.models.values(), models)
-        self._known = {files.model: _summarize(files) for files in found if files.model and files.parts}
+        self._known = {files.model: _summarize(files) for files in found if files.model}
         self._looked, self._catalogue = time.monotonic(), catalogue
 
 
@@ -59,7 +61,7 @@ def _summarize(files: ModelFiles) -> OnDisk:
     known = [part.bytes_left for part in parts if part.state not in ("complete", "unknown")]
     return OnDisk(
         state=combine_states(parts),
-        size=parts[0].size,
+        size=parts[0].size if parts else 0,
         bytes_left=None if None in known else sum(left for left in known if left is not None),
         downloading=any(part.downloading for part in parts),
     )

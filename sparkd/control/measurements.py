@@ -6,7 +6,8 @@ GET /measurements/days?days=             energy and the highest speed of each da
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+import asyncio
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -46,13 +47,13 @@ class Measurements(Protocol):
 
 
 class MeasurementReader(Protocol):
-    """Reads the measurements of minutes."""
+    """Reads the measurements of minutes. Blocks: called in a thread."""
 
-    def read_aggregates(self, *, since: float, until: float, step: int) -> Awaitable[Sequence[Aggregate]]:
+    def measurement_aggregates(self, *, since: float, until: float, step: int) -> Sequence[Aggregate]:
         """Combine the minutes after `since`, up to `until`, into intervals of `step` seconds."""
         ...
 
-    def read_days(self, *, since: float, until: float) -> Awaitable[Sequence[DayOfMeasurements]]:
+    def measurement_days(self, *, since: float, until: float) -> Sequence[DayOfMeasurements]:
         """What each day adds up to."""
         ...
 
@@ -75,7 +76,8 @@ class _Endpoints:
         if step == STEP:
             return _respond(recent_columns(self._measurements.recent, clock, span))
         since = (clock.epoch - span) // step * step
-        aggregates = await self._reader.read_aggregates(since=since, until=clock.epoch, step=step)
+        read = self._reader.measurement_aggregates
+        aggregates = await asyncio.to_thread(read, since=since, until=clock.epoch, step=step)
         end_of_minute = -(-clock.epoch // MINUTE) * MINUTE
         latest = self._measurements.recent.minute(end_of_minute, clock)
         return _respond(stored_columns(aggregates, latest, now=clock.epoch, span=span, step=step))
@@ -83,7 +85,8 @@ class _Endpoints:
     async def days(self, request: Request) -> Response:
         days = int(_read_number(request, "days", KEPT_DAYS, 1, KEPT_DAYS))
         now = self._measurements.now().epoch
-        return _respond(list(await self._reader.read_days(since=now - days * DAY, until=now)))
+        found = await asyncio.to_thread(self._reader.measurement_days, since=now - days * DAY, until=now)
+        return _respond(list(found))
 
 
 def _read_step(request: Request, span: float) -> int:

@@ -27,6 +27,7 @@ from sparkd.editing.masking import MASK, is_secret, mask_arguments, mask_variabl
 from sparkd.editing.toml_places import find_places
 from sparkd.engines.engine import Command
 from sparkd.errors import LaunchError
+from sparkd.hub.inspection import inspect_model
 
 Source = Literal["model", "change", "family", "runtime", "default", "built-in"]
 SOURCES: Final[Mapping[str, Source]] = {
@@ -76,7 +77,7 @@ class ModelOptions(Struct, frozen=True, kw_only=True):
 
 
 def option_routes(supervisor: SupervisorInterface, preview: PreviewCommand) -> list[BaseRoute]:
-    """The route of a model's options."""
+    """The routes of a model's options, and of its files on disk."""
 
     async def options(request: Request) -> Response:
         catalogue = supervisor.catalogue
@@ -84,7 +85,16 @@ def option_routes(supervisor: SupervisorInterface, preview: PreviewCommand) -> l
         found = await asyncio.to_thread(describe_options, model, catalogue, preview)
         return Response(msgspec.json.encode(found), media_type="application/json")
 
-    return [Route("/models/{model:path}/options", options, methods=["GET"])]
+    async def files(request: Request) -> Response:
+        catalogue = supervisor.catalogue
+        model = catalogue.find_including_disabled(request.path_params["model"])
+        parts = await asyncio.to_thread(inspect_model, model, catalogue.folder("models"))
+        return Response(msgspec.json.encode(parts), media_type="application/json")
+
+    return [
+        Route("/models/{model:path}/options", options, methods=["GET"]),
+        Route("/models/{model:path}/files", files, methods=["GET"]),
+    ]
 
 
 def describe_options(model: Model, catalogue: Catalogue, preview: PreviewCommand) -> ModelOptions:
@@ -131,6 +141,11 @@ class _Files:
         place = self._lines[file].get(key)
         return place.line if place else None
 
+    def last_with(self, key: tuple[str, ...]) -> tuple[Path, int] | None:
+        """The last file that has the key, and the line: it sets the value."""
+        found = ((file, self.line(file, key)) for file in reversed(self._names))
+        return next(((file, line) for file, line in found if line is not None), None)
+
 
 def _list_options(model: Model, catalogue: Catalogue, files: _Files) -> Iterator[Option]:
     table = catalogue.table_of(model)
@@ -164,8 +179,10 @@ def _describe(path: tuple[str, ...], value: Any, key: Key, table: Table, files: 
         "description": key.description if len(path) == 1 or key.items is None else "",
     }
     if origin is None:
-        is_default = path[0] in keys_of(Defaults)
-        return Option(**shown, source="default" if is_default else "built-in")
+        place = files.last_with(("defaults", path[0])) if path[0] in keys_of(Defaults) else None
+        if place is None:
+            return Option(**shown, source="built-in")
+        return Option(**shown, source="default", file=files.name(place[0]), line=place[1], table="defaults")
     return Option(
         **shown,
         source=SOURCES.get(origin.table[0], "model"),

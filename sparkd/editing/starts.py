@@ -87,7 +87,7 @@ def start_override(catalogue: Catalogue, model: Model) -> Start:
     """A text that overrides keys of a model: its current values, each behind a `#`."""
     table = join_key("changes", model.id)
     lines = [
-        f'# Changes of the model "{model.id}", which is defined in {catalogue.locate_key(model)[0]}.',
+        f'# Changes of the model "{model.id}", which is defined in {catalogue.locate_key(model)[0].name}.',
         "# The lines with a # are its current values: remove the # to change one.",
         f"[{table}]",
         *_list_values(model),

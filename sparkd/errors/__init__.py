@@ -41,8 +41,10 @@
     │   ├── CatalogueNotWritable 403  this user may not write drop-ins
     │   ├── ModelNotFound       404
     │   ├── LogNotFound         404
+    │   ├── CaptureNotFound     404
     │   ├── HoldNotFound        404
     │   ├── PathNotFound        404
+    │   ├── RequestNotFound     404  no request in flight has that id
     │   ├── CatalogueFileNotFound 404
     │   ├── EditNotFound        404  no such edit to undo
     │   ├── MethodNotAllowed    405
@@ -51,6 +53,7 @@
     │   ├── EditConflict        409  a drop-in has changed since the text that was edited
     │   ├── FilesInUse          409  the files of a running model cannot be removed
     │   ├── ModelPinned         409  a pinned model is not unloaded by a request
+    │   ├── RequestCancelled    410  the owner cancelled the request
     │   ├── BodyTooLarge        413
     │   ├── EncodingNotSupported    415  its content encoding
     │   ├── MediaTypeNotSupported   415  its content type
@@ -78,6 +81,7 @@ Each class has its HTTP status and its OpenAI-style `type` and `code`. `retry_af
 which a client should retry; None if unknown.
 """
 
+from sparkd.errors.active import RequestCancelled, RequestNotFound
 from sparkd.errors.base import SparkdError
 from sparkd.errors.edits import (
     CatalogueFileNotFound,
@@ -121,6 +125,7 @@ from sparkd.errors.requests import (
     AccessDenied,
     BackgroundPutOff,
     BodyTooLarge,
+    CaptureNotFound,
     ContextExceeded,
     EncodingNotSupported,
     EngineRejected,
@@ -165,6 +170,7 @@ __all__ = [
     "AlreadyRunning",
     "BackgroundPutOff",
     "BodyTooLarge",
+    "CaptureNotFound",
     "CatalogueError",
     "CatalogueFileNotFound",
     "CatalogueNotWritable",
@@ -220,8 +226,10 @@ __all__ = [
     "QueueFull",
     "Refusal",
     "ReplacementRefused",
+    "RequestCancelled",
     "RequestCrashesEngine",
     "RequestError",
+    "RequestNotFound",
     "RequestTimeout",
     "RuntimeBuildError",
     "RuntimeNotFound",

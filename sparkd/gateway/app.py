@@ -22,10 +22,12 @@ from sparkd.gateway.admission.access import Access
 from sparkd.gateway.admission.client_recognition import ClientRecognizer
 from sparkd.gateway.admission.key_limits import KeyLimits
 from sparkd.gateway.admission.key_policies import make_policies
+from sparkd.gateway.capturing.captures import Captures
 from sparkd.gateway.endpoints import Forward, KeyRequired, Model, Models, ModelsOfOne, preflight
 from sparkd.gateway.forwarding import Forwarding
 from sparkd.gateway.heartbeats.silence import SilenceWatch
 from sparkd.gateway.holding import holding_routes
+from sparkd.gateway.measuring.recorder import Recorder
 from sparkd.gateway.model_list import ModelList
 from sparkd.gateway.ollama.facts import FactsCache
 from sparkd.gateway.ollama.interfaces import Host
@@ -111,7 +113,9 @@ class Gateway:
         self.models = ModelList()
         self.facts = FactsCache()
         self.log = RequestLog()
+        self.recorder = Recorder(lambda: self.catalogue.settings.usage.record)
         self.limits = KeyLimits()
+        self.captures = Captures()
         self.serve(catalogue, keys)
         self._app = Starlette(routes=_routes(), exception_handlers=EXCEPTION_HANDLERS)
         self._app.state.gateway = self
@@ -122,6 +126,7 @@ class Gateway:
         self.access = Access(catalogue.settings.server, keys, policies=make_policies(catalogue))
         self._recognizer = ClientRecognizer(catalogue, keys_required=keys.required)
         self._silence = SilenceWatch(catalogue.settings.heartbeat)
+        self.recorder.use_models(catalogue.models)
         self.forget_templates()
 
     def forget_templates(self) -> None:
@@ -134,6 +139,7 @@ class Gateway:
             BackgroundRouter(self.catalogue, self._recognizer, self._supervisor),
             chooser=Chooser(self._supervisor),
             may_operate=self.access.may_operate,
+            captures=self.captures,
         )
 
     def add_routes(self, routes: Sequence[BaseRoute]) -> None:
@@ -198,7 +204,8 @@ class Gateway:
             claim = structs.replace(claim, keep_alive=prepared.keep_alive)
         lease = self._supervisor.lease(prepared.model, prepared.request, claim)
         writer.request.counted = self.limits.count(writer.request.policy)
-        return Forwarding(prepared, lease, writer, self.log, self._silence)
+        tap = self.captures.forward(writer.request, prepared) if self.captures.rule is not None else None
+        return Forwarding(prepared, lease, writer, self.log, self._silence, recorder=self.recorder, tap=tap)
 
     async def count(self, prepared: PreparedRequest, count: TokenCount) -> tuple[bytes, bool]:
         """The answer to a request that counts tokens, and whether it is an estimate. It does not use the model."""

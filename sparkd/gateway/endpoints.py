@@ -14,6 +14,7 @@ from sparkd.catalog.choices import Found
 from sparkd.gateway import model_list
 from sparkd.gateway.admission.key_policies import find_allowed, list_allowed, list_choices
 from sparkd.gateway.forwarding import FORWARDING, Forwarding
+from sparkd.gateway.measuring.measured_request import CLIENT_GONE
 from sparkd.gateway.model_list import Document
 from sparkd.gateway.preparation.body import ClientDisconnected
 from sparkd.gateway.preparation.paths import parse_path
@@ -54,11 +55,12 @@ class Forward:
                 prepared = await self._prepare(scope, receive)
                 if prepared.count is not None:
                     await self._count(prepared, prepared.count, scope, receive, send)
+                    _gateway(scope).recorder.record(request_head(scope), 200)
                     return
                 forwarding = self._begin(prepared, scope)
             await forwarding.run()
         except ClientDisconnected:
-            return
+            _gateway(scope).recorder.record(request_head(scope), CLIENT_GONE)
 
     async def _prepare(self, scope: Scope, receive: Receive) -> PreparedRequest:
         gateway, request = _gateway(scope), request_head(scope)

@@ -11,12 +11,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
-from sparkd.catalog.definitions import Model
 from sparkd.errors import SparkdError, UpstreamError
+from sparkd.gateway.capturing.captures import Tap
 from sparkd.gateway.heartbeats.silence import SilenceWatch
 from sparkd.gateway.heartbeats.waiting import WaitingResponse
+from sparkd.gateway.lending import Lease
+from sparkd.gateway.measuring.measured_request import CLIENT_GONE
+from sparkd.gateway.measuring.recorder import Recorder
+from sparkd.gateway.measuring.usage_filter import UsageFilter
 from sparkd.gateway.preparation.body import Upload
 from sparkd.gateway.preparation.prepared_request import PreparedRequest
 from sparkd.gateway.preparation.translation import TranslatedAnswer
@@ -24,74 +28,20 @@ from sparkd.gateway.request_log import RequestLog
 from sparkd.gateway.responses.answer import Answer, Writer
 from sparkd.gateway.responses.public_errors import public_error
 from sparkd.gateway.responses.response_writer import ResponseWriter
-from sparkd.scheduling.claim import Claim
-from sparkd.scheduling.forecast import Forecast
-from sparkd.scheduling.lifecycle import Residency
-from sparkd.scheduling.model_state import ModelState
-from sparkd.upstream.client import EngineRequest, Upstream
 from sparkd.upstream.connection import Connection, EngineUnreachable, StaleConnection
+
+HTTP_ERROR = 400
+"""The lowest status of an error."""
 
 FORWARDING = "forwarding"
 """Key of `scope["state"]` under which the application finds a forwarding that was begun without it."""
 
 
-class Lease(Protocol):
-    """The right to use a model."""
-
-    @property
-    def upstream(self) -> Upstream:
-        """The client of the model's engine, once the lease is granted."""
-        ...
-
-    def request(self) -> bool:
-        """Ask for the model; whether the lease is granted already."""
-        ...
-
-    async def wait(self) -> None:
-        """Wait until the model is ready. Raises Refusal; leaves the queue when cancelled."""
-        ...
-
-    def forecast(self) -> Forecast:
-        """What the request waits for now, and for how long yet. Cheap: may be called again and again."""
-        ...
-
-    def release(self, status: int = 0) -> None:
-        """Give the lease back, or leave the queue. `status`: see `Forwarding._outcome`."""
-        ...
-
-
-class Lender(Protocol):
-    """Lends out ready models: the supervisor."""
-
-    def lease(self, model: Model, request: EngineRequest | None, claim: Claim) -> Lease:
-        """A lease for this request that has not been requested yet."""
-        ...
-
-    def residency(self, model: Model) -> Residency:
-        """Whether the model is loaded now."""
-        ...
-
-    def can_start_without_eviction(self, model: Model) -> bool:
-        """Whether a background request for the model would be served without the eviction of another one."""
-        ...
-
-    def state(self, model: Model) -> ModelState:
-        """The state of the model, with the progress of a load or download."""
-        ...
-
-    def can_load(self, model: Model) -> bool:
-        """Whether a request could load the model: it is on disk, has not failed, and fits beside what must stay."""
-        ...
-
-    def ready_upstream(self, model: Model) -> Upstream | None:
-        """The client of the model's engine, without a lease; None unless the model is ready."""
-        ...
-
-
 class Forwarding:
     """Forwards one prepared request. Until it ends, it is the `observer` of its client's connection.
 
-    `silence` finds it if its engine sends nothing, and has the settings of heartbeats.
+    `silence` finds it if its engine sends nothing, and has the settings of heartbeats. `recorder` measures it,
+    and `tap` keeps what the engine sends, if the owner captures the request.
     """
 
     def __init__(
@@ -101,10 +51,16 @@ class Forwarding:
         writer: ResponseWriter,
         log: RequestLog,
         silence: SilenceWatch,
+        *,
+        recorder: Recorder,
+        tap: Tap | None = None,
     ) -> None:
         self._prepared = prepared
+        self._tap = tap
         self._lease = lease
         self._writer = writer
+        self._recorder = recorder
+        self._measured = recorder.begin(writer.request, prepared, self, lease)
         self._answer = self._make_answer(writer)
         self._log = log
         self._silence = silence
@@ -114,6 +70,7 @@ class Forwarding:
         self._error: Exception | None = None
         self._sent = False
         self._disconnected = False
+        self._cancelled: SparkdError | None = None
         writer.client.observer = self
         writer.extra = writer.request.own_headers()
         if prepared.rewrites:
@@ -123,9 +80,14 @@ class Forwarding:
 
     def _make_answer(self, writer: Writer) -> TranslatedAnswer:
         prepared = self._prepared
+        answer: TranslatedAnswer
         if prepared.translation is not None:
-            return prepared.translation.answer(writer)
-        return Answer(writer, prepared.model.id, prepared.echo)
+            answer = prepared.translation.answer(writer)
+        else:
+            usage_filter = UsageFilter(prepared.model.engine) if prepared.asks_usage else None
+            answer = Answer(writer, prepared.model.id, prepared.echo, usage_filter)
+        self._measured.sink = answer if self._tap is None else self._tap.into(answer)
+        return answer
 
     # Without waiting
 
@@ -136,14 +98,15 @@ class Forwarding:
         """
         try:
             if self._prepared.deferred_count is None and self._lease.request():
+                self._measured.granted = self._measured.began
                 self._exchange = self._lease.upstream.try_exchange(
-                    self._prepared.request, self._answer, self._engine_ended
+                    self._prepared.request, self._measured, self._engine_ended
                 )
                 if self._exchange is not None:
                     self._sent = True
                     self._silence.add(self)
         except Exception:
-            self._release()
+            self._abandon()
             raise
         if self._exchange is None:
             self._writer.cycle.scope["state"][FORWARDING] = self
@@ -189,6 +152,21 @@ class Forwarding:
         if self._writer.complete and self._task is None:
             self._finish(None)
 
+    # The owner
+
+    def cancel(self, error: SparkdError) -> None:
+        """End the request now. The client gets the error, unless it does not read."""
+        self._cancelled = error
+        if self._writer.is_blocked:
+            self._writer.client.transport.abort()
+        elif self._task is not None:
+            self._task.cancel()
+        elif self._exchange is not None:
+            self._exchange.abort()
+            self._engine_ended(error)
+        else:
+            self._error = error  # `run` is about to begin
+
     # With waiting
 
     async def run(self) -> None:
@@ -203,15 +181,17 @@ class Forwarding:
         try:
             await self._exchange_when_ready()
         except asyncio.CancelledError:
-            if not self._client_is_gone():
+            error = self._cancelled
+            if error is None and not self._client_is_gone():
                 self._release()
+                self._recorder.cut(self._measured)
                 raise
             task.uncancel()  # the cancellation has done its work
-        except Exception as failure:
+        except Exception as failure:  # noqa: BLE001  # raised below, or written into the response
             error = failure
-            if not self._writer.started:
-                self._release(self._outcome(failure))
-                raise
+        if error is not None and not self._writer.started and not self._client_is_gone():
+            self._abandon(self._outcome(error))
+            raise error
         self._finish(error)
 
     def _client_is_gone(self) -> bool:
@@ -223,10 +203,11 @@ class Forwarding:
         waiting = self._begin_waiting()
         await self._lease.wait()
         self._writer.request.ready = time.monotonic()
+        self._measured.grant(self._lease)
         request = self._prepared.request
         if self._prepared.deferred_count is not None:
             request = await self._prepared.deferred_count.apply(self._lease.upstream, request)
-        await self._lease.upstream.exchange(waiting.adapt(request), self._answer)
+        await self._lease.upstream.exchange(waiting.adapt(request), self._measured)
         await self._writer.flushed()
 
     def _begin_waiting(self) -> WaitingResponse:
@@ -245,17 +226,41 @@ class Forwarding:
     # The end
 
     def _finish(self, error: Exception | None) -> None:
-        """Release what is held, log the outcome, end the response."""
+        """Release what is held, log and record the outcome, end the response."""
         self._release(self._outcome(error))
         request = self._writer.request
         if self._disconnected:
             self._log.disconnected(request)
+            self._record_disconnect()
             return
         if error is None:
             self._log.answered(request, self._writer.status, self._answer.error)
+            self._record_answer()
         else:
-            self._end_with(public_error(error, f"response of {self._prepared.model.id}", request))
+            public = public_error(error, f"response of {self._prepared.model.id}", request)
+            self._end_with(public)
+            self._recorder.end(self._measured, public.status, public.code)
         self._writer.end()
+
+    def _record_disconnect(self) -> None:
+        if self._cancelled is not None:
+            self._recorder.end(self._measured, self._cancelled.status, self._cancelled.code)
+        else:
+            self._recorder.end(self._measured, CLIENT_GONE)
+
+    def _record_answer(self) -> None:
+        """Record a complete response, which may be, or end with, an error of the engine."""
+        error, status = self._answer.error, self._writer.status
+        if error is not None:
+            self._recorder.end(self._measured, error.status, error.code)
+        else:
+            code = UpstreamError.code if status >= HTTP_ERROR else ""
+            self._recorder.end(self._measured, status, code)
+
+    def _abandon(self, status: int = 0) -> None:
+        """Release what is held. The client gets an error from the application, or the request is forwarded anew."""
+        self._release(status)
+        self._recorder.abandon(self._measured)
 
     def _end_with(self, error: SparkdError) -> None:
         waiting = self._waiting
@@ -282,6 +287,7 @@ class Forwarding:
         self._silence.remove(self)
         if self._waiting is not None:
             self._waiting.close()
+        self._measured.end(self._lease)
         self._lease.release(status)
         if (counted := self._writer.request.counted) is not None:
             counted.release()

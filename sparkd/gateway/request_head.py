@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.types import Scope
 
@@ -20,6 +20,9 @@ from sparkd.gateway.admission.key_policies import KeyPolicy
 from sparkd.gateway.responses.errors import Dialect
 from sparkd.scheduling.claim import Claim
 from sparkd.upstream.headers import Headers
+
+if TYPE_CHECKING:
+    from sparkd.gateway.measuring.measured_request import MeasuredRequest
 
 _ids = itertools.count(1)
 _run = os.urandom(4).hex()
@@ -54,14 +57,16 @@ class RequestHead:
 
     `length` is the announced length of the body in bytes, None for a chunked one. `began` is when the request arrived,
     in seconds of the monotonic clock, `ready` when its model was ready for it if it had to wait, otherwise None.
-    `model` is the id of the requested model, once it is known. `local` is the address that the client has connected to,
-    `remote` the client's own without the port.
+    `model` is the id of the requested model, once it is known, and `asked` the client's name for it.
+    `local` is the address that the client has connected to, `remote` the client's own without the port.
     `page_allowed`: the web page in `Origin` may read the response.
     `key` is the name of the client's API key, None if it has none, `policy` what the key may do, None if it has no
-    rules; `client` the program that the client is. `counted` is the request as its key's limits count it.
+    rules; `client` the program that the client is. `counted` is the request as its key's limits count it. `heartbeats`
+    is how many it got. `measured` is what was measured of it, if it was to be forwarded and then got an error.
     """
 
     __slots__ = (
+        "asked",
         "began",
         "client",
         "content_type",
@@ -69,9 +74,11 @@ class RequestHead:
         "fields",
         "has_body",
         "headers",
+        "heartbeats",
         "key",
         "length",
         "local",
+        "measured",
         "method",
         "model",
         "page_allowed",
@@ -86,6 +93,9 @@ class RequestHead:
         self.began = time.monotonic()
         self.ready: float | None = None
         self.model: str | None = None
+        self.asked: str | None = None
+        self.heartbeats = 0
+        self.measured: MeasuredRequest | None = None
         self.page_allowed = False
         self.key: str | None = None
         self.policy: KeyPolicy | None = None

@@ -2,7 +2,7 @@
 
 The control socket needs no key: its permissions decide. `ssh -L 8010:/run/sparkd/control.sock HOST` gives it a TCP port
 on the owner's computer, and every page in a browser there can send requests to that port. What the browser says about
-a request, and pages cannot change, distinguishes them: `Host`, `Origin` and `Sec-Fetch-*`. Programs send none of them but
+a request, and pages cannot change, distinguishes them: `Host`, `Origin` and `Sec-Fetch-*`. Of these, programs send only
 `Host`.
 """
 

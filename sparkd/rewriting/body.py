@@ -87,6 +87,16 @@ class JsonBody:
             return self
         return self._replaced({**self.fields, **new})
 
+    def with_new_field(self, name: str, value: object) -> JsonBody:
+        """A body with one more field. An object that is not empty, and every byte of it, stays as it was."""
+        raw, source = encode_raw(value), self._source
+        if source is not None and self.fields and name not in self.fields:
+            member = b',"%b":%b' % (name.encode(), bytes(raw))
+            source = b"".join((memoryview(source)[: source.rfind(b"}")], member, b"}"))
+        else:
+            source = None
+        return self._replaced({**self.fields, name: raw}, source)
+
     def without(self, names: Collection[str]) -> JsonBody:
         """A body without these fields; the same object if it has none of them."""
         if self.fields.keys().isdisjoint(names):
@@ -121,8 +131,10 @@ class JsonBody:
             else self._source
         )
 
-    def _replaced(self, fields: Mapping[str, msgspec.Raw]) -> JsonBody:
-        body = JsonBody(fields, None, self._payloads)
+    def _replaced(
+        self, fields: Mapping[str, msgspec.Raw], source: bytes | bytearray | None = None
+    ) -> JsonBody:
+        body = JsonBody(fields, source, self._payloads)
         body.is_repaired = self.is_repaired
         body._derived = self._derived  # each entry is checked against the value it was made of
         return body

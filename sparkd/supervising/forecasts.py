@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -11,6 +12,7 @@ from msgspec import structs
 from sparkd.catalog.definitions import Model
 from sparkd.errors import ModelBusy, QueueFull, Refusal, WaitTimeout
 from sparkd.learning.learning import Learning
+from sparkd.learning.load_estimates import LoadEstimate
 from sparkd.scheduling.forecast import Forecast
 from sparkd.scheduling.forecaster import Forecaster
 from sparkd.scheduling.ledger import Entry
@@ -78,6 +80,22 @@ class Forecasts:
             return self.of_ticket(next(iter(entry.waiting)))
         is_loading = entry is not None and entry.state is State.STARTING
         return self.of_request(model) if is_loading or self._downloads.is_downloading(model.id) else None
+
+    def load_under_way(self, entry: Entry, now: float) -> tuple[LoadEstimate | None, float | None]:
+        """Return what the load of a model that starts usually takes, and the seconds that are left of it."""
+        return self._loads.estimate(entry), self._loads.left(entry, now)
+
+    def load_span(self, model: Model) -> tuple[float, float] | None:
+        """Return when the present or last load of the model began and ended, in seconds of the steady clock.
+
+        The end of a load that is under way is infinite. None if the model is neither loading nor loaded.
+        """
+        entry = self._scheduler.entry(model.id)
+        if entry is None:
+            return None
+        if entry.state is State.STARTING:
+            return entry.since, math.inf
+        return None if entry.ready_at is None else (entry.ready_at - entry.load_time, entry.ready_at)
 
     def expected_load(self, entry: Entry) -> float | None:
         """Return the seconds that a load which is under way takes in total, by earlier ones. None if unknown."""

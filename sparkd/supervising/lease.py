@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from types import TracebackType
 from typing import Protocol
 
@@ -56,6 +58,7 @@ class Lease:
 
     __slots__ = (
         "_claim",
+        "_download",
         "_granted",
         "_request",
         "_supervisor",
@@ -82,6 +85,7 @@ class Lease:
         self._turn: Turn | None = None
         self._ticket = 0
         self._granted: asyncio.Future[Run] | None = None
+        self._download: tuple[float, float] | None = None
         self.model = model
 
     def request(self) -> bool:
@@ -104,7 +108,10 @@ class Lease:
             self._turn = await self._supervisor.crashes.admit(self.model.id, self._request)
             # Before there is a ticket: nothing is reserved or evicted for a model that is not on disk.
             if not (downloads := self._supervisor.downloads).is_on_disk(self.model):
+                began = time.monotonic()
+                self._download = began, math.inf
                 await downloads.ensure_on_disk(self.model)
+                self._download = began, time.monotonic()
             granted = self._enqueue()
         if not granted.done():
             try:
@@ -119,6 +126,20 @@ class Lease:
         forecasts = self._supervisor.forecasts
         waiting = None if self._granted is None else forecasts.of_ticket(self._ticket)
         return waiting or forecasts.of_request(self.model)
+
+    def load_began(self) -> float | None:
+        """Return when the download or load began that is under way (steady clock). None if the model is not loaded now.
+
+        Costs one look-up.
+        """
+        spans = (self._supervisor.forecasts.load_span(self.model), self._download)
+        return next((span[0] for span in spans if span is not None and span[1] == math.inf), None)
+
+    def load_seconds(self, since: float, until: float) -> float:
+        """Return how many of the seconds between two times of the steady clock the model was downloaded or loaded."""
+        spans = (self._supervisor.forecasts.load_span(self.model), self._download)
+        overlaps = (min(until, span[1]) - max(since, span[0]) for span in spans if span is not None)
+        return sum(max(0.0, overlap) for overlap in overlaps)
 
     def release(self, status: int = 0) -> None:
         """Give the lease back, or leave the queue.

@@ -38,11 +38,13 @@ class LoadWatch:
 
     def left(self, entry: Entry, now: float) -> float | None:
         """Return the seconds until a model that loads now is ready. None if nothing is known."""
+        run, estimate = self._runs.get(entry.run), self.estimate(entry)
+        return estimate.left(run.load_position(entry.since, now)) if run and estimate else None
+
+    def estimate(self, entry: Entry) -> LoadEstimate | None:
+        """Return what a load that is under way usually takes, in total and by phase. None if nothing is known."""
         run = self._runs.get(entry.run)
-        if run is None:
-            return None
-        estimate = self._estimate(run.model, is_warm=run.is_warm)
-        return estimate.left(run.load_position(entry.since, now)) if estimate else None
+        return self._estimate(run.model, is_warm=run.is_warm) if run else None
 
     def usual(self, entry: Entry) -> float | None:
         """Return the seconds that a load which is under way takes in total. None if nothing is known."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 
 logger = logging.getLogger(__name__)
 
@@ -81,3 +82,12 @@ class Works:
         """Write what is not on disk yet, also before another program takes over."""
         for close in self._closers:
             close()
+
+
+async def finishes_within(seconds: float, work: Coroutine[None, None, None]) -> bool:
+    """Run `work` for at most `seconds`; return whether it has finished. Cancels it otherwise."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await work
+            return True
+    return False

@@ -14,6 +14,7 @@ from pathlib import Path
 import uvloop
 
 from sparkd.catalog import Catalogue
+from sparkd.catalog.client_rules import ClientRule
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.key_rules import KeyRules
 from sparkd.catalog.reading.keys import Keys
@@ -54,6 +55,7 @@ def catalogue(
     settings: Settings | None = None,
     choices: Mapping[str, tuple[str, ...]] | None = None,
     keys: Iterable[KeyRules] = (),
+    clients: Iterable[ClientRule] = (),
 ) -> Catalogue:
     """A catalogue of these, or of one model `m` with the alias `org/alias`."""
     chosen = models or (model("m", aliases=("org/alias", "short"), context_length=4096),)
@@ -64,6 +66,7 @@ def catalogue(
         runtimes={},
         choices=choices or {},
         keys={rules.name: rules for rules in keys},
+        clients=tuple(clients),
     )
 
 
@@ -100,6 +103,15 @@ class Lease:
     def forecast(self) -> Forecast:
         """As set by the test; otherwise nothing is known."""
         return self._supervisor.forecast or Forecast(model=self._supervisor.asked[-1], stage="queued")
+
+    def load_began(self) -> float | None:
+        """As set by the test."""
+        return self._supervisor.load_began
+
+    def load_seconds(self, since: float, until: float) -> float:
+        """Since the test has set that the model loads."""
+        began = self._supervisor.load_began
+        return 0.0 if began is None else max(0.0, until - max(since, began))
 
     def release(self, status: int = 0) -> None:
         """Hold no longer."""
@@ -177,6 +189,7 @@ class Supervisor:
     unfit: set[str] = field(default_factory=set)
     progress: Progress | None = None
     statuses: tuple[ModelStatus, ...] = ()
+    load_began: float | None = None
     download: Callable[[], Awaitable[None]] | None = None
 
     def residency(self, wanted: Model) -> Residency:
@@ -296,14 +309,18 @@ async def house(
     head_timeout: float = 30.0,
     keep_alive: float = 75.0,
     shortcut: bool = True,
+    upstream: Upstream | None = None,
 ) -> AsyncIterator[House]:
-    """Start an engine with a script, a supervisor and a gateway; in the end nothing of them is left."""
+    """Start an engine with a script, a supervisor and a gateway; in the end nothing of them is left.
+
+    `upstream` is another engine to use instead.
+    """
     with (
         tempfile.TemporaryDirectory() as folder,
         socket.create_server(("127.0.0.1", 0), backlog=2048) as listener,
     ):
         async with Engine(Path(folder) / "engine.sock", script or answering(OK)) as engine:
-            supervisor = Supervisor(engine.upstream)
+            supervisor = Supervisor(upstream or engine.upstream)
             if ready:
                 supervisor.ready.set()
             gateway = Gateway(

@@ -18,8 +18,8 @@ USELESS = {
     "MediaTypeNotSupported", "MethodNotAllowed", "ModelBusy", "ModelDisabled", "ModelDownloading",
     "ModelFailed", "ModelNotAllowed", "ModelNotFound", "ModelNotLoaded", "ModelPinned", "ModelStopped",
     "NotSupported", "OperatorRequired", "PathForbidden", "PathNotFound", "QueueFull", "Refusal",
-    "RequestCrashesEngine", "RequestError", "ShuttingDown", "TaskNotSupported", "ToolsNotSupported",
-    "Unauthorized", "ViewerRequired", "WaitTimeout",
+    "RequestCancelled", "RequestCrashesEngine", "RequestError", "RequestNotFound", "ShuttingDown",
+    "TaskNotSupported", "ToolsNotSupported", "Unauthorized", "ViewerRequired", "WaitTimeout",
 }  # fmt: skip
 """Errors without a known end that the same request meets again."""
 

@@ -16,7 +16,7 @@ from tests.lab import Lab
 CLONE: Final = Path(__file__).resolve().parent.parent.parent
 BAD_ENGINE: Final = CLONE / "tests" / "bad_engine.py"
 SERVICE: Final = "sparkd.service"
-SOCKETS: Final = ("sparkd.socket", "sparkd-control.socket")
+SOCKETS: Final = ("sparkd.socket", "sparkd-control.socket", "sparkd-writer.socket")
 URL: Final = "http://127.0.0.1:8009"
 
 

@@ -6,7 +6,8 @@ import re
 
 from tests.systemd.installation import SERVICE, Installation
 
-UNITS = (SERVICE, "sparkd.socket", "sparkd-control.socket", "sparkd-ollama.socket", "sparkd.slice")
+SOCKETS = ("sparkd.socket", "sparkd-control.socket", "sparkd-writer.socket", "sparkd-ollama.socket")
+UNITS = (SERVICE, *SOCKETS, "sparkd-writer@1.service", "sparkd.slice")
 MOST_EXPOSED = 2.0
 
 

@@ -29,10 +29,10 @@ class MinuteTable:
             [(each.at, *(getattr(each, name) for name in VALUES)) for each in measurements],
         )
 
-    async def read_aggregates(self, *, since: float, until: float, step: int) -> list[Aggregate]:
+    def measurement_aggregates(self, *, since: float, until: float, step: int) -> list[Aggregate]:
         return read_aggregates(self.database, since=since, until=until, step=step)
 
-    async def read_days(self, *, since: float, until: float) -> list[DayOfMeasurements]:
+    def measurement_days(self, *, since: float, until: float) -> list[DayOfMeasurements]:
         return read_days(self.database, since=since, until=until)
 
     def column(self, name: str) -> dict[float, float | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from sparkd.catalog.quantities import GIB
@@ -17,6 +18,11 @@ def format_duration(seconds: float) -> str:
             rest = whole % length // part
             return f"{whole // length} {name} {rest} {smaller}" if rest else f"{whole // length} {name}"
     return f"{whole} s"
+
+
+def format_short_duration(seconds: float) -> str:
+    """The same in a column of seven characters: "4.2s", "3m 12s", "2h 5m", "3d 4h"."""
+    return re.sub(r" (d|h|s|m)(?:in)?\b", r"\1", format_duration(seconds))
 
 
 def format_size(count: int) -> str:

@@ -169,13 +169,14 @@ def _render_models(models: Sequence[ModelStatus]) -> Table:
             format_duration(model.state_seconds),
             str(model.in_flight or "-"),
             str(model.waiting or "-"),
-            _render_idle_time_left(model),
+            describe_idle_time(model),
             format_size(model.footprint) if model.footprint else "-",
         )
     return table
 
 
-def _render_idle_time_left(model: ModelStatus) -> str:
+def describe_idle_time(model: ModelStatus) -> str:
+    """When a ready model is stopped for idleness, or why it is not."""
     if model.state != "ready":
         return "-"
     if model.holds:

@@ -95,7 +95,7 @@ class Access:
     def check(self, request: RequestHead) -> None:
         """Check what has sent a request. Raises InvalidRequest, Unauthorized and AccessDenied."""
         if request.policy is OWNER_POLICY:
-            return  # it came through the control socket, see sparkd.gateway.owner
+            return  # it came through the control socket, see sparkd.control.owner_gateway
         self.check_names(request)
         if self._needs_key:
             request.key = key = self._keys.check(request.fields)

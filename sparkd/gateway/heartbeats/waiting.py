@@ -85,6 +85,7 @@ class WaitingResponse:
         self._set_timer(self._settings.interval)
         if not self._writer.is_blocked:  # otherwise heartbeats would pile up for a client that does not read
             self._writer.body(format_.heartbeat(self._describe_progress()), more=True)
+            self.request.heartbeats += 1
 
     def _begin(self) -> Format | None:
         """Send the head, unless the engine has sent one; None if the response can have no heartbeats."""

@@ -17,6 +17,7 @@ from sparkd.errors import InvalidRequest
 from sparkd.gateway.admission.key_policies import limit_to_allowed
 from sparkd.gateway.connections.disconnect import run_while_connected
 from sparkd.gateway.endpoints import respond
+from sparkd.gateway.measuring.measured_request import CLIENT_GONE
 from sparkd.gateway.ollama.translation import OllamaTranslation
 from sparkd.gateway.preparation.body import ClientDisconnected
 from sparkd.gateway.preparation.prepared_request import PreparedRequest, is_lossy
@@ -46,19 +47,21 @@ class Generation:
         request = request_head(scope)
         try:
             body = await read_object(gateway, request, receive)
-            found = find_model(gateway, request, read_name(body))
+            request.asked = read_name(body)
+            found = find_model(gateway, request, request.asked)
             request.model = found.model.id
             translated = self._translate(found, body)
             if translated.body is None:
                 model = gateway.preparer.chooser.choose_by_state(found)
                 response = await _load(gateway, model, translated, Request(scope, receive))
                 await response(scope, receive, send)
+                gateway.recorder.record(request, 200)
                 return
             prepared = self._prepare(gateway, request, found, body)
             # Taken out: the scope and the writer would be a circle that only the garbage collector finds.
             await gateway.forwarding(prepared, scope["extensions"].pop(EXTENSION)).run()
         except ClientDisconnected:
-            return
+            gateway.recorder.record(request, CLIENT_GONE)
 
     def _translate(self, found: Found, body: dict[str, Any]) -> TranslatedRequest:
         model = found.model

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from sparkd.catalog.definitions import Model
-from sparkd.gateway.forwarding import Lender
+from sparkd.gateway.lending import Lender
 from sparkd.hub.messages import Progress
 from sparkd.scheduling.claim import PLAIN_CLAIM, Claim
 from sparkd.scheduling.hold import Holds

@@ -20,7 +20,8 @@ class PreparedRequest(Struct, frozen=True):
     request that only counts tokens, without the model if need be. `is_substitute`: it is in the background, and another
     model serves it than the requested one. `is_chosen`: the requested name stands for several models, see choosing.py.
     `translation` serves the request in another API than the engine's. `keep_alive` is how long (seconds) the model
-    stays loaded while it is idle afterwards, None if the request does not say.
+    stays loaded while it is idle afterwards, None if the request does not say. `is_streamed`: the client wants a
+    stream. `asks_usage`: the engine is asked for the usage, and the client has not asked.
     """
 
     model: Model
@@ -33,6 +34,8 @@ class PreparedRequest(Struct, frozen=True):
     translation: Translation | None = None
     keep_alive: float | None = None
     is_chosen: bool = False
+    is_streamed: bool = False
+    asks_usage: bool = False
 
 
 def is_lossy(prepared: PreparedRequest) -> bool:

@@ -1,7 +1,8 @@
 """Changes what has to be changed in the response of an engine, before it is written.
 
 - A response with an error is collected, and written in the shape of the client's API.
-- An event stream is edited line by line: errors in it, and the name of the model if the client used another one.
+- An event stream is edited line by line: errors in it, the name of the model if the client used another one, and the
+  usage if sparkd has asked for it.
 - A JSON document is collected if the client used another name for the model.
 
 Everything else is written as it comes, and so is every response that the engine has compressed.
@@ -13,6 +14,7 @@ import logging
 from typing import Protocol
 
 from sparkd.errors import EngineRejected
+from sparkd.gateway.measuring.usage_filter import UsageFilter
 from sparkd.gateway.request_head import RequestHead
 from sparkd.gateway.responses.engine_errors import error_in_event, read_engine_error
 from sparkd.gateway.responses.errors import error_body
@@ -43,6 +45,7 @@ class Writer(Sink, Protocol):
 
 class Answer:
     """The response to one request. `model` is the requested one; `echo` the name that the response must have for it.
+    `usage_filter` takes out what the engine sends because sparkd has asked for the usage; None if it has not.
 
     `error` is what the engine answered, if it was an error.
     """
@@ -51,8 +54,11 @@ class Answer:
     _events: EventStream | None = None
     _held_head: tuple[int, Headers, Flow] | None = None
 
-    def __init__(self, writer: Writer, model: str, echo: str | None) -> None:
+    def __init__(
+        self, writer: Writer, model: str, echo: str | None, usage_filter: UsageFilter | None = None
+    ) -> None:
         self._writer = writer
+        self._usage_filter = usage_filter
         self._model = model
         self._echo = echo
         self._held: list[bytes] = []
@@ -96,7 +102,7 @@ class Answer:
     def _edit_events(self) -> EventStream:
         request = self._writer.request
         echo = ModelEcho(self._echo, request.dialect) if self._echo is not None else None
-        return EventStream(request.dialect, request.identify(), echo, self._read_event)
+        return EventStream(request.dialect, request.identify(), echo, self._read_event, self._usage_filter)
 
     def _collect(self, data: bytes, status: int, headers: Headers, flow: Flow, *, more: bool) -> None:
         is_error = status >= 400

@@ -19,7 +19,9 @@ from sparkd.gateway.responses.public_errors import public_error
 def _respond(request: Request, error: Exception) -> Response:
     head = request_head(request.scope)
     public = public_error(error, f"{request.method} {request.scope['path']}", head)
-    request.app.state.gateway.log.refused(head, public)
+    gateway = request.app.state.gateway
+    gateway.log.refused(head, public)
+    gateway.recorder.record(head, public.status, public.code)
     response = respond(request, error_body(public, head.dialect, head.identify()), status=public.status)
     for name, value in error_headers(public).items():
         response.headers[name] = value

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 
 from sparkd.errors import EngineRejected
+from sparkd.gateway.measuring.usage_filter import UsageFilter
 from sparkd.gateway.responses.errors import Dialect, error_data
 from sparkd.gateway.responses.model_echo import ModelEcho
 
@@ -23,7 +24,10 @@ _ERROR_LINE = b"event: error"
 
 
 class EventStream:
-    """Edits one event stream. `read_error` reads the error in the data of an event; None if it is not an error."""
+    """Edits one event stream. `read_error` reads the error in the data of an event; None if it is not an error.
+
+    `usage_filter` takes out the usage that the client did not ask for.
+    """
 
     def __init__(
         self,
@@ -31,11 +35,13 @@ class EventStream:
         request_id: bytes,
         echo: ModelEcho | None,
         read_error: Callable[[bytes], EngineRejected | None],
+        usage_filter: UsageFilter | None = None,
     ) -> None:
         self._dialect: Dialect = dialect
         self._request_id = request_id
         self._echo = echo
         self._read_error = read_error
+        self._usage_filter = usage_filter
         self._held: list[bytes] = []
         self._held_size = 0
         self._previous = b""
@@ -46,6 +52,8 @@ class EventStream:
         """Take a piece of the stream; return what can be sent on, all of it if there is no `more`."""
         if self._held or (more and data[-1:] != b"\n"):
             data = self._complete_lines(data, more=more)
+        if self._usage_filter is not None:
+            data = self._usage_filter.feed(data, more=more)
         if self._echo is not None:
             data = self._echo.in_events(data)
         if (b'error"' in data or b'{"detail"' in data) and _error.search(data) is not None:

@@ -46,13 +46,28 @@ export function address(path, query = {}) {
   return url;
 }
 
-/** Send a request; return the response, whatever its status is. */
+/**
+ * What a request has besides its method and address.
+ * @typedef {object} Options
+ * @property {unknown} [body] text, or a value that is sent as JSON
+ * @property {AbortSignal} [signal] cancels it
+ * @property {Record<string, string>} [headers]
+ * @property {Record<string, unknown>} [query] see `address`
+ */
+
+/**
+ * Send a request; return the response, whatever its status is.
+ * @param {string} method
+ * @param {URL} url
+ * @param {Options} [options]
+ */
 export async function send(method, url, { body, signal: abort, headers = {} } = {}) {
+  /** @type {Record<string, string>} */
   const all = { "x-sparkd-request": "1", ...headers };
   const key = apiKey();
   if (key) all.authorization = `Bearer ${key}`;
   if (body !== undefined) all["content-type"] ??= "application/json";
-  const content = body === undefined || typeof body === "string" ? body : JSON.stringify(body);
+  const content = typeof body === "string" ? body : JSON.stringify(body);
   try {
     return await fetch(url, { method, headers: all, body: content, signal: abort, cache: "no-store" });
   } catch (error) {
@@ -61,6 +76,12 @@ export async function send(method, url, { body, signal: abort, headers = {} } = 
   }
 }
 
+/**
+ * @param {string} method
+ * @param {string} path
+ * @param {Options} [options]
+ * @returns {Promise<any>}
+ */
 async function request(method, path, { query, ...options } = {}) {
   const response = await send(method, address(path, query), options);
   if (!response.ok) throw await readError(response);

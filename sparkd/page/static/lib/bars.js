@@ -32,7 +32,7 @@ export function Bars({ title, labels, groups, format, longLabels = labels }) {
     <div class="bars-plot" ref=${place} tabindex="0" role="slider" aria-label=${title} aria-orientation="horizontal" aria-valuemin="0"
       aria-valuemax=${Math.max(0, labels.length - 1)} aria-valuenow=${chosen} aria-valuetext=${`${longLabels[chosen]}: ${format(totals[chosen])}`}
       onKeyDown=${move} onPointerLeave=${() => setCurrent(null)}>
-      ${width > 0 && html`<${Drawing} ...${{ labels, groups, totals, format, width, current, setCurrent }} />`}
+      ${width > LEFT && html`<${Drawing} ...${{ labels, groups, totals, format, width, current, setCurrent }} />`}
     </div>
     <ul class="legend" id=${id}>
       <li><strong>${longLabels[chosen]}</strong></li><li>${format(totals[chosen])}</li>

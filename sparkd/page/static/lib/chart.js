@@ -9,7 +9,7 @@ import { Swatch, Table, Value } from "./ui.js";
 /** What a view with charts adds to its `styles`. */
 export const chartStyles = ["../vendor/uplot-1.6.32/uPlot.min.css", "charts.css"];
 
-const HEIGHT = 168;
+const HEIGHT = 176;
 const MAX_TABLE_ROWS = 400;
 const DAY = 86_400;
 
@@ -54,10 +54,16 @@ export function Chart({ title, at, series, format, sync, max, steps, height = HE
 /** The values at the crosshair, or the newest ones. */
 function Readout({ at, series, format, index }) {
   return html`<p class="chart-readout">
-    ${series.map((each, n) => html`<span key=${each.name} class="nowrap"><${Swatch} n=${n} name=${each.color?.replace("--series-", "")} />
+    ${series.map((each, n) => html`<span key=${each.name}><${Swatch} n=${n} name=${each.color?.replace("--series-", "")} />
       <span class="muted">${each.name}</span> <strong><${Value} text=${format(index === null ? newest(each.values) : each.values[index])} /></strong></span>`)}
-    <span class="chart-time muted">${index === null ? "now" : time(at[index])}</span>
+    <span class="chart-time muted">${index === null ? newestTime(at, series) : time(at[index])}</span>
   </p>`;
+}
+
+/** When the newest known value was measured: "now", or the time if that is long ago. */
+function newestTime(at, series) {
+  const last = Math.max(...series.map(({ values }) => values.findLastIndex((value) => value !== null)));
+  return last >= at.length - 3 ? "now" : time(at[last]);
 }
 
 const newest = (values) => values.findLast((value) => value !== null);
@@ -102,6 +108,7 @@ function columns(at, series) {
   return [at, ...series.flatMap(({ values, low, high }) => (low ? [values, high, low] : [values]))];
 }
 
+/** @returns {any} */
 function options({ series, format, sync, max, steps, height, width, onIndex, zoom }) {
   const lines = [];
   const bands = [];

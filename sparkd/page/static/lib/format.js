@@ -15,6 +15,9 @@ export const bytes = (count) =>
     return `${Math.ceil(n / 1024)} KiB`;
   });
 
+/** Unit, its seconds, the next smaller unit, its seconds.
+ * @type {[string, number, string, number][]}
+ */
 const UNITS = [
   ["d", 86400, "h", 3600],
   ["h", 3600, "min", 60],
@@ -54,6 +57,13 @@ export const speed = (value) => known(value, (n) => `${n < 10 ? n.toFixed(1) : M
 export const temperature = (value) => known(value, (n) => `${Math.round(n)} °C`);
 export const power = (value) => known(value, (n) => `${n < 10 ? n.toFixed(1) : Math.round(n)} W`);
 export const frequency = (hertz) => known(hertz, (n) => `${Math.round(n / 1e6)} MHz`);
+
+/** Joules as watt-hours. */
+export const energy = (joules) =>
+  known(joules, (n) => {
+    const hours = n / 3600;
+    return hours < 1000 ? `${hours < 10 ? hours.toFixed(1) : Math.round(hours)} Wh` : `${(hours / 1000).toFixed(2)} kWh`;
+  });
 
 const sameDay = (a, b) => a.toDateString() === b.toDateString();
 

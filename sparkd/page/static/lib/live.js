@@ -101,10 +101,10 @@ function tick() {
   }
 }
 
-/** Wait, but not for longer than until the page is shown again. */
+/** Wait, but not for longer than until there is another API key. */
 function pause(milliseconds) {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, milliseconds);
-    addEventListener("sparkd-key", () => (clearTimeout(timer), resolve()), { once: true });
+    setTimeout(resolve, milliseconds);
+    addEventListener("sparkd-key", resolve, { once: true });
   });
 }

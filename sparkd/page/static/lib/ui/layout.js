@@ -28,8 +28,7 @@ export function Figures({ children }) {
 /** One figure with its name; `unit` is small beside it, `note` below it. */
 export function Figure({ name, value, unit, note }) {
   return html`<dl class="figure">
-    <div><dt>${name}</dt><dd>${value}${unit && html` <small>${unit}</small>`}</dd></div>
-    ${note && html`<div class="note">${note}</div>`}
+    <div><dt>${name}</dt><dd>${value}${unit && html` <small>${unit}</small>`}</dd>${note && html`<dd class="note">${note}</dd>`}</div>
   </dl>`;
 }
 

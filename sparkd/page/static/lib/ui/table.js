@@ -12,8 +12,9 @@ const EXTRA_ROWS = 12;
  * caller. `rowProps(row)` gives further attributes of a row.
  */
 export function Table({ caption, columns, rows, rowKey, sort, onSort, rowProps = () => ({}), empty = null }) {
-  const [own, setOwn] = useState(sort ?? null);
+  const [own, setOwn] = useState(/** @type {any} */ (sort ?? null));
   const current = onSort ? sort : own;
+  /** @type {any[]} */
   const sorted = useMemo(() => (onSort ? rows : sortRows(rows, columns, current)), [rows, current, onSort, columns]);
   const isVirtual = sorted.length > VIRTUAL_FROM;
   if (!sorted.length && empty) return empty;
@@ -77,6 +78,6 @@ function sortRows(rows, columns, sort) {
 /** Unknown values come last in both directions. */
 function compare(a, b, sign) {
   const isMissing = [a, b].map((value) => value === null || value === undefined);
-  if (isMissing[0] || isMissing[1]) return isMissing[0] - isMissing[1];
+  if (isMissing[0] || isMissing[1]) return Number(isMissing[0]) - Number(isMissing[1]);
   return sign * (typeof a === "string" ? a.localeCompare(b, "en", { numeric: true }) : a - b);
 }

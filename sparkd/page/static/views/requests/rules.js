@@ -1,11 +1,63 @@
 /** What each rule that rewrites requests does, as docs/requests.md says it. */
 
 const RULES = {
+  "lone-surrogates": 'Replaces each half of a character, such as "\\ud83d", by U+FFFD.',
+  "model-id": "Replaces an alias by the model's id, the only name the engine knows. Not listed in the header.",
+  strip: "Removes fields.",
+  "form-values": "Reads values in quotes, keeps numbers in range, and leaves out fields that say nothing.",
+  "dependent-fields": "Leaves out fields that need another field, and completes formats.",
+  formats: "Brings the format of the response into the shape of the API. Rejects a type that vLLM does not know.",
+  "responses-fields": "Leaves out unknown names in include, reasoning and text.",
+  "stored-responses": "Rejects what needs responses that are stored.",
+  "template-fields": "Leaves out arguments of the chat template that the engine sets. Rejects a chat template of the client's own.",
+  "logit-bias": "Rejects keys that are not token ids.",
+  default: "Adds fields that the request does not have.",
+  set: "Sets fields, whatever the client sent.",
+  preset: "Sets the fields that the alias stands for. In /v1/responses, reasoning_effort becomes reasoning.effort.",
+  turns: "Makes the conversation a list of messages.",
+  roles: "Renames roles that the API does not have.",
+  documents: "Replaces a document of plain text by its text, and any other document by a note.",
+  "message-shapes": "Gives messages, parts and tool calls shapes that engines accept.",
+  "block-shapes": "Gives messages, blocks and the system prompt shapes that engines accept.",
+  "response-items": "Completes items, and converts or removes items that engines do not know.",
+  "tool-arguments": "Makes the arguments of old tool calls JSON objects: closes what was cut off, otherwise {}.",
+  "tool-calls": "Gives each tool call a result and an id of its own, and turns results without a call into a user turn.",
+  "tool-images": "Moves images out of tool results into a user turn. Without vision, leaves a note.",
+  "developer-role": "Turns the role developer into system.",
+  "system-messages": "Merges leading system messages, and turns each later one into a marked user turn.",
+  "empty-turns": "Removes assistant turns with neither text nor tool calls.",
+  "null-content": "Turns null content beside tool calls into an empty text.",
+  "drop-images": "Removes images, for a model without vision. A message that was only an image gets a note instead.",
+  "reject-images": "Without vision, rejects a request with an image and names the models that accept images.",
+  "reject-recordings": 'Without vision and without the tag "audio", rejects a request with audio or video.',
+  stops: "Leaves out empty and repeated stop strings, and the last of too many.",
+  limits: "Rejects a request for too much.",
+  "token-ids": "Rejects token ids as the input.",
+  media: "Rejects addresses of images, video and audio that are not allowed, and invalid images.",
+  "tool-types": "Removes tools that only another vendor's servers run.",
+  "tool-schemas": "Completes the schemas of tools.",
+  "tool-choice": "Without tools, leaves out tools, tool_choice and parallel_tool_calls. Otherwise writes the choice as the API has it.",
+  "tool-support": "Rejects tools if the engine cannot read tool calls, and names the models that call tools.",
+  "join-text": "Joins text parts into one text, separated by newlines. Not with vision.",
+  "tool-hints": "Instructs the model to write lists and objects as JSON, in the system message and in each tool's schema.",
+  "fold-system": "For a template without system messages: moves them into the first user turn.",
+  "alternate-roles": "Makes user and assistant alternate, starting with the user. Moves system messages into the first user message.",
+  "alternate-turns": "Makes user and assistant alternate, starting with the user. Moves system messages into the first user message.",
+  "user-turn": 'Adds the user turn "Begin." to a conversation without one.',
+  "cap-tokens": "Rejects a prompt that cannot fit, and limits the response's tokens to the rest of the context.",
+  "enable-thinking": "Moves enable_thinking from the top level into chat_template_kwargs.",
+  effort: "Replaces a reasoning effort by the nearest that the model knows.",
+  "thinking-budget": "Brings a budget for thinking into range, or leaves it out.",
+  "strip-tools": "Removes tools, tool_choice, functions, function_call, parallel_tool_calls.",
+  "require-tool": "If the model may choose, makes it call a tool, until a tool has returned a result.",
+  "thinking-flag": "Turns thinking into chat_template_kwargs with enable_thinking and thinking.",
+  "reasoning-effort": 'Turns a reasoning effort into chat_template_kwargs: "none" turns thinking off, other known values turn it on, unknown values are removed.',
+  "disable-thinking": "Turns thinking off unless the client asks for it.",
   "background-model": "Another model served the request, because it is work in the background that should load no model.",
 };
 
-/** One rule in a sentence. */
+/** What a rule does. */
 export function explain(name) {
   if (name.startsWith("ignored-")) return `Left out ${name.slice("ignored-".length)}, which the engine does not know.`;
-  return RULES[name] ?? "A rule that this page does not know.";
+  return RULES[name] ?? "This page does not know the rule.";
 }

@@ -1,0 +1,47 @@
+/** Checks a text with sparkd's own reader as it is typed. */
+
+import { post } from "../../lib/api.js";
+import { useEffect, useState } from "../../lib/html.js";
+
+const PAUSE = 300;
+
+/** {result, error, isChecking} of the text of a drop-in; the result is that of an earlier text while it is checked. */
+export function useCheck(name, text, isActive) {
+  const [state, setState] = useState({ result: null, error: null, isChecking: false, text: null });
+  useEffect(() => {
+    if (!isActive) {
+      setState({ result: null, error: null, isChecking: false, text: null });
+      return undefined;
+    }
+    const abort = new AbortController();
+    setState((old) => ({ ...old, isChecking: true }));
+    const timer = setTimeout(() => {
+      post("catalogue/check", { file: name, text }, { signal: abort.signal }).then(
+        (result) => setState({ result, error: null, isChecking: false, text }),
+        (error) => abort.signal.aborted || setState({ result: null, error, isChecking: false, text }),
+      );
+    }, PAUSE);
+    return () => {
+      clearTimeout(timer);
+      abort.abort();
+    };
+  }, [name, text, isActive]);
+  return state;
+}
+
+/** The text with the misspelt name of a problem replaced by the suggested one; null if that is not clear. */
+export function applySuggestion(text, problem) {
+  if (!problem.line || !problem.suggestion) return null;
+  const lines = text.split("\n");
+  const line = lines[problem.line - 1];
+  if (line === undefined) return null;
+  const value = problem.message.match(/ = ("(?:[^"\\]|\\.)*"): /)?.[1];
+  const isName = problem.message.includes("unknown key") || problem.message.includes("unknown table");
+  const last = problem.key.match(/(?:[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*")$/)?.[0];
+  const wrong = !isName && value && line.includes(value) ? value : last;
+  if (!wrong || line.indexOf(wrong) < 0) return null;
+  const isPlain = /^[A-Za-z0-9_-]+$/.test(problem.suggestion) && !wrong.startsWith('"');
+  const at = line.lastIndexOf(wrong, isName ? (line.indexOf("=") + line.length) % line.length || line.length : line.length);
+  lines[problem.line - 1] = line.slice(0, at) + (isPlain ? problem.suggestion : JSON.stringify(problem.suggestion)) + line.slice(at + wrong.length);
+  return lines.join("\n");
+}
