@@ -182,6 +182,8 @@ def build_app(
     owner = OwnerGateway(gateway)
     sensors, usage_reader = GpuSensors(), UsageReader(usage.path, usage)
     metrics = Metrics(supervisor, scheduler, sensors)
+    gateway.recorder.subscribe(metrics.on_requests)
+    recorder.add_listener(metrics.on_state_change)
     sampler = _create_sampler(
         supervisor,
         gateway,
