@@ -22,7 +22,9 @@ MIB: Final = 1 << 20
 
 SHARDS: Final = "Loading safetensors checkpoint shards:  {}% Completed | {}/10 [00:01<00:00,  9.5it/s]"
 
-LONG_ANSWER: Final = "The moon pulls the water of the oceans towards itself, and the earth turns below it. " * 40
+LONG_ANSWER: Final = (
+    "The moon pulls the water of the oceans towards itself, and the earth turns below it. " * 40
+)
 
 
 class Scene:
@@ -69,7 +71,10 @@ class Scene:
                 context_length=32768,
             ),
             "llama-3.3-70b": model(
-                memory="14 GiB", description="Large, for hard questions", options=answers, context_length=65536
+                memory="14 GiB",
+                description="Large, for hard questions",
+                options=answers,
+                context_length=65536,
             ),
             "whisper-large-v3": model(
                 memory="1 GiB",
