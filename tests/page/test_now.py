@@ -19,7 +19,7 @@ from tests.page.browser import NARROW, WIDE, Theme
 from tests.page.conftest import OpenPage
 from tests.page.scene import Scene, playing
 
-LOST = ("ERR_CONNECTION", "ERR_EMPTY_RESPONSE", "ERR_INCOMPLETE_CHUNKED_ENCODING", "Failed to load resource")
+LOST = ("ERR_CONNECTION", "ERR_SOCKET_NOT_CONNECTED", "ERR_EMPTY_RESPONSE", "ERR_INCOMPLETE_CHUNKED_ENCODING", "Failed to load resource")
 """What a browser reports while no daemon listens."""
 
 
@@ -213,7 +213,7 @@ def test_on_the_port_of_clients_it_can_be_read(build: Build, open_port: OpenPage
     tab = open_port(sparkd)
     page = tab.page
     page.goto(f"{tab.url}#/now")
-    page.get_by_label("API key").fill("secret-of-watcher")
+    page.get_by_role("textbox", name="API key").fill("secret-of-watcher")
     page.get_by_role("button", name="Use this key").click()
     resident = page.locator(".resident", has_text="small")
     expect(resident).to_be_visible()
