@@ -90,12 +90,13 @@ def read_requests(connection: sqlite3.Connection, query: RequestQuery) -> Reques
     shown = rows[: query.limit]
     latest = as_int(connection.execute("SELECT max(number) FROM requests").fetchone())
     first = as_int(connection.execute("SELECT min(number) FROM requests").fetchone())
+    kept = latest - first + 1 if latest else 0
     return RequestPage(
         requests=[request_of(row[1:]) for row in shown],
         next=_cursor_of(query, shown[-1]) if len(rows) > query.limit else None,
         latest=latest,
-        matching=None if query.before else _count(connection, conditions, values, latest - first + 1),
-        kept=latest - first + 1 if latest else 0,
+        matching=None if query.before else _count(connection, conditions, values, kept),
+        kept=kept,
     )
 
 
