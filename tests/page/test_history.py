@@ -110,7 +110,7 @@ def test_a_load_appears_while_it_is_watched(build: Build, open_page: OpenPage) -
 
 def test_without_a_load_it_says_so(build: Build, open_page: OpenPage) -> None:
     page = open_page(build({"small": engine()})).open("history")
-    expect(page.get_by_text("No model was loaded in this time")).to_be_visible()
+    expect(page.get_by_text("No model was loaded in this time", exact=True)).to_be_visible()
 
 
 @pytest.mark.parametrize(("size", "theme"), [(WIDE, "light"), (WIDE, "dark"), (NARROW, "light")])
