@@ -111,7 +111,8 @@ def parse_time(query: QueryParams, name: str) -> float | None:
 def _check_names(query: QueryParams, known: Collection[str]) -> None:
     for name in query:
         if name not in known:
-            text = f'There is no parameter "{name[:60]}"{did_you_mean(name, known)}.'
+            hint = did_you_mean(name, known) or f"; the parameters are {', '.join(known)}."
+            text = f'There is no parameter "{name[:60]}"{hint}'
             raise InvalidRequest(text, param=name[:60])
 
 
@@ -123,15 +124,15 @@ def _parse_choice(query: QueryParams, name: str, choices: Collection[str], defau
 
 def _check_choice(name: str, value: str, choices: Collection[str]) -> None:
     if value not in choices:
-        hint = did_you_mean(value, choices) or f"; use one of {', '.join(choices)}"
-        raise InvalidRequest(f"{name} is {value[:60]!r}{hint}.", param=name)
+        hint = did_you_mean(value, choices) or f"; use one of {', '.join(choices)}."
+        raise InvalidRequest(f"{name} is {value[:60]!r}{hint}", param=name)
 
 
 def _parse_status(text: str) -> str:
     """A number, or a class such as "4xx" or "error"."""
     if text and text not in STATUS_CLASSES and not (text.isascii() and text.isdigit() and len(text) == 3):
-        hint = did_you_mean(text, STATUS_CLASSES) or f", or one of {', '.join(STATUS_CLASSES)}"
-        raise InvalidRequest(f"status is {text[:60]!r}; use a number such as 429{hint}.", param="status")
+        hint = did_you_mean(text, STATUS_CLASSES) or f"; or use one of {', '.join(STATUS_CLASSES)}."
+        raise InvalidRequest(f"status is {text[:60]!r}; use a number such as 429{hint}", param="status")
     return text
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from sparkd.storage.database import is_damage, is_lock, rename_to_backup, open_database
+from sparkd.storage.database import is_damage, is_lock, open_database, rename_to_backup
 from sparkd.usage.batch import Batch, write_batch
 from sparkd.usage.pruning import Limits, delete_some
 from sparkd.usage.session import Session
