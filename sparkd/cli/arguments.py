@@ -21,6 +21,7 @@ from sparkd.cli.edit.arguments import define_edit_commands
 from sparkd.cli.live_arguments import define_live_commands
 from sparkd.cli.log_arguments import define_capture, define_logs
 from sparkd.cli.output.messages import print_error
+from sparkd.cli.usage_arguments import define_usage_commands
 from sparkd.clients.names import PURPOSES
 from sparkd.errors import InvalidRequest
 
@@ -86,6 +87,7 @@ def create_sparkctl_parser() -> argparse.ArgumentParser:
         _define_command(commands, "add", "add a model: derive its entry from its files; needs no daemon")
     )
     _define_command(commands, "reload", "reload the catalogue; an error in it changes nothing")
+    define_usage_commands(lambda name, purpose: _define_command(commands, name, purpose))
     define_edit_commands(lambda name, purpose: _define_command(commands, name, purpose))
     _define_command(
         commands, "reexec", "replace the running sparkd with the installed one; engines keep running"

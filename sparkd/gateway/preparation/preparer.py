@@ -29,7 +29,7 @@ from sparkd.catalog.templates import Template
 from sparkd.errors import RequestError
 from sparkd.gateway.admission.key_policies import check_allowed
 from sparkd.gateway.capturing.captured import CaptureRule
-from sparkd.gateway.measuring.asking import ask_for_usage, is_streamed
+from sparkd.gateway.measuring.asking import UsageAsking, is_streamed
 from sparkd.gateway.preparation.background import REWRITE, BackgroundRouter
 from sparkd.gateway.preparation.body import Limits, Upload, receive_body
 from sparkd.gateway.preparation.body_reader import BodyReader
@@ -97,6 +97,7 @@ class Preparer:
         self._named = partial(named_in_head, catalogue)
         self._named_cached = lru_cache(maxsize=1024)(self._named)
         self._rewriter = RequestRewriter()
+        self._asking = UsageAsking()
         self._contexts = RewriteContexts(catalogue, template_of)
         self._limits = Limits(catalogue.settings.server.max_body, body_stall)
         self._reader = BodyReader(self._limits)
@@ -225,18 +226,20 @@ class Preparer:
             body = body.without(KEEP_ALIVE_FIELDS)
         rewritten = self._rewriter.rewrite(context, body)
         check_prompt(context, rewritten.body)
-        asking = ask_for_usage(model, named.api, rewritten.body)
+        streamed = is_streamed(rewritten.body)
+        asking = self._asking.ask(model, named.api, rewritten.body) if streamed else rewritten.body
+        asks_usage = asking is not rewritten.body
         if rewritten.steps and logger.isEnabledFor(logging.DEBUG):
             logger.debug("%s: %s", request.identify().decode("latin-1"), summarize(rewritten))
         return PreparedRequest(
             model,
             self._engine_request(request, model, named, asking.encode(), length=0, content_type=_JSON),
             (*rewritten.rewrites, *notes) if notes else rewritten.rewrites,
-            DeferredTokenCount.needed_for(context, body, rewritten.body),
+            DeferredTokenCount.needed_for(context, body, rewritten.body, asks_usage=asks_usage),
             self._echo(model, body.model or named.asked),
             keep_alive=keep_alive,
-            is_streamed=is_streamed(rewritten.body),
-            asks_usage=asking is not rewritten.body,
+            is_streamed=streamed,
+            asks_usage=asks_usage,
         )
 
     def _read_keep_alive(self, request: RequestHead, body: JsonBody) -> tuple[float | None, tuple[str, ...]]:
