@@ -9,6 +9,7 @@ from typing import Final
 from msgspec import Struct
 from starlette.types import ASGIApp
 
+from sparkd import __version__
 from sparkd.catalog import Catalogue
 from sparkd.catalog.quantities import GIB
 from sparkd.catalog.reading.keys import read_keys
@@ -18,8 +19,10 @@ from sparkd.continuity.replacement import Replacement
 from sparkd.continuity.succession import Succession
 from sparkd.control.active_requests import active_request_routes
 from sparkd.control.app import create_control_app
+from sparkd.control.captures import capture_notices, capture_routes
 from sparkd.control.catalogue import catalogue_routes
-from sparkd.control.clients import ClientSource, client_routes
+from sparkd.control.client_source import ClientSource
+from sparkd.control.clients import client_routes
 from sparkd.control.doctor import doctor_routes
 from sparkd.control.live.hub import LiveHub
 from sparkd.control.live.reader import LiveReader
@@ -27,9 +30,11 @@ from sparkd.control.live.sources import RecentRequests, Sources
 from sparkd.control.live.stream import event_routes
 from sparkd.control.log_files import log_file_routes
 from sparkd.control.log_lines import log_routes
+from sparkd.control.measurements import measurement_routes
 from sparkd.control.model_rows import model_row_routes
 from sparkd.control.options import option_routes
 from sparkd.control.owner_gateway import OwnerGateway
+from sparkd.control.usage import usage_routes
 from sparkd.engines import find_engine_problems
 from sparkd.errors import CatalogueError
 from sparkd.gateway import Gateway
@@ -48,6 +53,8 @@ from sparkd.processes.pids import boot_id
 from sparkd.processes.run_directories import RunDirectories
 from sparkd.scheduling.scheduler import Scheduler
 from sparkd.supervising.downloads import Downloads
+from sparkd.supervising.history_recording import HistoryRecorder, run_store
+from sparkd.supervising.instruments import MachineInstruments
 from sparkd.supervising.launchers import Launchers
 from sparkd.supervising.memory_policy import declared_budget, memory_policy_for
 from sparkd.supervising.memory_watch import MemoryWatch
@@ -57,6 +64,9 @@ from sparkd.supervising.supervisor import Supervisor
 from sparkd.supervising.tasks import Tasks, Works
 from sparkd.supervising.template_facts import TemplateFacts
 from sparkd.supervising.timetable import Timetable
+from sparkd.usage.reader import UsageReader
+from sparkd.usage.sampler import Sampler
+from sparkd.usage.store import UsageStore
 
 logger = logging.getLogger(__name__)
 
@@ -137,6 +147,7 @@ def build_app(
         started=snapshot.started,
         replacements=snapshot.replacements,
     )
+    usage, recorder = _create_usage_store(supervisor, scheduler)
     restore_quarantines(
         supervisor,
         scheduler,
@@ -150,27 +161,49 @@ def build_app(
     reloader = CatalogueReloader(
         supervisor, scheduler, gateway, learning, template_facts=template_facts, machine_total=machine_total
     )
+    reloader.on_reload = recorder.record_reload
+    gateway.recorder.subscribe(usage.add_requests, keeps=True)
     succession, replacement = Succession(supervisor, scheduler, learning), Replacement(catalogue)
     recent_requests = RecentRequests()
     gateway.recorder.subscribe(recent_requests.add)
-    sources = Sources(gateway.recorder.active, recent_requests)
+    gateway.recorder.subscribe(gateway.captures.finish)
+    sources = Sources(
+        gateway.recorder.active, recent_requests, notices=lambda: capture_notices(gateway.captures)
+    )
     live = LiveHub(
-        LiveReader(supervisor, scheduler, lambda: watch.memory, learning.last_guard_action, sources)
+        LiveReader(
+            supervisor,
+            scheduler,
+            lambda: watch.memory,
+            learning.last_guard_action,
+            sources,
+        )
     )
     owner = OwnerGateway(gateway)
-    metrics = Metrics(supervisor, scheduler, GpuSensors())
+    sensors, usage_reader = GpuSensors(), UsageReader(usage.path, usage)
+    metrics = Metrics(supervisor, scheduler, sensors)
+    sampler = _create_sampler(
+        supervisor,
+        gateway,
+        MachineInstruments(scheduler, supervisor.runs.launched, watch, sensors, gateway.recorder.active.rows),
+        usage,
+    )
     facts = ModelFacts(supervisor, scheduler, learning)
     control_routes = [
         *owner.routes(),
+        *active_request_routes(gateway.recorder.active),
         *catalogue_routes(supervisor, reloader),
         *option_routes(supervisor, facts.preview_command),
         *model_row_routes(supervisor, facts),
         *doctor_routes(supervisor),
         *active_request_routes(gateway.recorder.active),
+        *usage_routes(usage_reader, gateway.recorder.flush),
+        *measurement_routes(sampler, usage_reader),
         *metrics_routes(metrics),
         *log_routes(recent or RecentLines()),
         *log_file_routes(supervisor, run_directories.log_paths),
         *event_routes(live),
+        *capture_routes(gateway.captures, lambda: supervisor.catalogue, lambda: gateway.access.key_names),
         *client_routes(
             ClientSource(
                 catalogue=lambda: supervisor.catalogue,
@@ -186,10 +219,45 @@ def build_app(
     works.add("memory watch", supervisor.resources.watch_memory)
     works.add("launcher watch", supervisor.resources.watch_launchers)
     works.add("request records", gateway.recorder.run, gateway.recorder.flush)
+    works.add("measurements", sampler.run, sampler.close)  # is closed before the store that it writes to
+    works.add(
+        "usage", lambda: run_store(usage, scheduler, is_successor=snapshot.replacements > 0), usage.close
+    )
     works.add("timetable", Timetable(lambda: supervisor.catalogue, supervisor.lease, tasks).run)
     works.add("live state", live.run)
-    page = OwnerPage(control, files)
-    return App(supervisor, gateway, owner, reloader, succession, replacement, page, live, works)
+    return App(
+        supervisor,
+        gateway,
+        owner,
+        reloader,
+        succession,
+        replacement,
+        OwnerPage(control, files),
+        live,
+        works,
+    )
+
+
+def _create_usage_store(supervisor: Supervisor, scheduler: Scheduler) -> tuple[UsageStore, HistoryRecorder]:
+    """Return where requests and the history of models are kept, and what records the history there."""
+    usage = UsageStore(
+        supervisor.catalogue.folder("state") / "usage.sqlite",
+        lambda: supervisor.catalogue.settings.usage,
+        __version__,
+    )
+    recorder = HistoryRecorder(usage, lambda: supervisor.catalogue, supervisor.started)
+    scheduler.observer, supervisor.downloads.on_occurrence = recorder, recorder.record_occurrence
+    return usage, recorder
+
+
+def _create_sampler(
+    supervisor: Supervisor, gateway: Gateway, instruments: MachineInstruments, usage: UsageStore
+) -> Sampler:
+    """Return what measures the machine over time. It counts the tokens of finished requests."""
+    file = supervisor.catalogue.folder("state") / "measurements.recent"
+    sampler = Sampler(instruments, usage, file, boot_id())
+    gateway.recorder.subscribe(sampler.on_finished)
+    return sampler
 
 
 def _has_room_for_launcher(scheduler: Scheduler, watch: MemoryWatch) -> bool:

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from sparkd.storage.database import is_damage, is_lock, move_aside, open_database
+from sparkd.storage.database import is_damage, is_lock, open_database, rename_to_backup
 from sparkd.usage.batch import Batch, write_batch
 from sparkd.usage.pruning import Limits, delete_some
 from sparkd.usage.session import Session
@@ -55,7 +55,7 @@ class UsageDatabase:
             raise
 
     def delete_some(self, limits: Limits) -> bool:
-        """Delete some of what is too old; return whether more may be left."""
+        """Delete some old records; return whether more may be left."""
         connection = self._open()
         try:
             connection.execute("BEGIN IMMEDIATE")
@@ -122,7 +122,7 @@ class UsageDatabase:
         if is_damage(error):
             self.close()
             with suppress(OSError):
-                self._report_backup(str(error), move_aside(self._path))
+                self._report_backup(str(error), rename_to_backup(self._path))
         elif not is_lock(error):
             self.close()  # its state is unknown, and the file may be readable or writable again later
 

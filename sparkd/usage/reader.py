@@ -1,7 +1,11 @@
-"""Reads usage.sqlite, beside the thread that writes it, or while no sparkd runs. Blocks: call it in a thread."""
+"""Reads usage.sqlite, beside the thread that writes it, or while no sparkd runs.
+
+Methods that are not `async` block: call them in a thread.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
@@ -46,17 +50,33 @@ class UsageReader:
     def history(self, since: float, until: float) -> History:
         """Return the lanes of all models between two times, in seconds since the epoch."""
         with self._connect() as connection:
-            return read_history(connection, since, until, self._session, time.time())
+            return read_history(connection, (since, until), self._session, time.time())
 
     def model_history(self, model: str, since: float, until: float) -> ModelHistory:
         """Return the history of one model."""
         with self._connect() as connection:
-            return read_model_history(connection, model, since, until, self._session, time.time())
+            return read_model_history(connection, model, (since, until), self._session, time.time())
 
     def history_summary(self, since: float, until: float) -> HistorySummary:
         """Return sums by day and by model."""
         with self._connect() as connection:
             return read_summary(connection, since, until)
+
+    async def read_aggregates(self, *, since: float, until: float, step: int) -> Sequence[Aggregate]:
+        """Return the minutes after `since`, up to `until`, combined into intervals of `step` seconds, from a thread."""
+        return await asyncio.to_thread(self._read_aggregates, since, until, step)
+
+    async def read_days(self, *, since: float, until: float) -> Sequence[DayOfMeasurements]:
+        """Return what each day of measurements adds up to, from a thread."""
+        return await asyncio.to_thread(self._read_days, since, until)
+
+    def _read_aggregates(self, since: float, until: float, step: int) -> Sequence[Aggregate]:
+        with self._connect() as connection:
+            return read_aggregates(connection, since=since, until=until, step=step)
+
+    def _read_days(self, since: float, until: float) -> Sequence[DayOfMeasurements]:
+        with self._connect() as connection:
+            return read_days(connection, since=since, until=until)
 
     def measurements(self, since: float, until: float) -> Sequence[Measurement]:
         """Return the measurements between two times, oldest first."""

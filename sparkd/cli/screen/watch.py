@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from sparkd.cli import exit_codes
-from sparkd.cli.screen.feed import Feed, Polling
+from sparkd.cli.screen.feed import Feed
 from sparkd.cli.screen.loop import Loop, ScreenClosed
 from sparkd.cli.screen.overview import render_overview
 from sparkd.cli.screen.painter import Painter
@@ -22,7 +22,7 @@ def watch(socket: Path, arguments: argparse.Namespace) -> int:
     """Show the machine until Ctrl-C or `q`, also while the daemon restarts."""
     characters = choose_characters()
     console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False, force_terminal=True)
-    feed = Feed(socket, Polling(arguments.interval))
+    feed = Feed(socket)
     feed.start()
     with open_terminal() as terminal:
         painter = Painter(terminal, console)

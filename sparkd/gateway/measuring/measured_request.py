@@ -172,7 +172,9 @@ class MeasuredRequest:
 
     def read_tokens(self) -> Tokens:
         """The tokens that the engine reported."""
-        return read_tokens(self._beginning, b"".join(self._pieces)[-TAIL:])
+        pieces = self._pieces
+        end = pieces[0] if len(pieces) == 1 else b"".join(pieces)[-TAIL:]
+        return read_tokens(self._beginning, end)
 
     def to_record(self, tokens: Tokens, epoch: float) -> RequestRecord:
         """Its record, after its end. `epoch` is what to add to the monotonic clock."""
@@ -184,7 +186,7 @@ class MeasuredRequest:
         load_seconds = min(self.load_seconds, waited)
         return RequestRecord(
             ended=round(ended + epoch, 3),
-            id=request.identify().decode("latin-1"),
+            id=request.fields[b"x-request-id"].decode("latin-1"),  # known since it was forwarded
             model=prepared.model.id,
             asked=(request.asked or "")[:LONGEST_NAME],
             client=request.key or ANONYMOUS,

@@ -47,6 +47,6 @@ function Status({ status, code }) {
 
 function Total({ record }) {
   return html`<span class="request-total">${duration(record.seconds)}<span class="request-bar" aria-hidden="true">
-    ${phases(record).map(({ id, from, to }) => html`<span key=${id} class="phase-${id}" style=${{ flexGrow: to - from }} />`)}
+    ${phases(record).map(({ id, from, to }) => html`<span key=${id} class="phase-${id}" style=${{ flexGrow: (100 * (to - from)) / record.seconds }} />`)}
   </span></span>`;
 }
