@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sparkd.catalog.reading import read_catalogue
@@ -88,9 +88,7 @@ def test_a_check_shows_the_plan_and_the_changed_lines(served: FakeDaemon, http: 
     assert deleted["diff"] == []
 
 
-def test_a_loaded_model_that_would_stop_is_named(
-    served: FakeDaemon, http: httpx.Client, tmp_path: Path
-) -> None:
+def test_a_loaded_model_that_would_stop_is_named(served: FakeDaemon, http: httpx.Client) -> None:
     extra = '[models.extra]\nengine = "command"\ncommand = ["/bin/cat", "{socket}"]\n'
     digest = put(http, extra).json()["digest"]
     served.run_on_loop(lambda: served.supervisor.models.update(extra=served.supervisor.models["tiny"]))
@@ -183,7 +181,9 @@ class Viewed(BaseRoute):
 
     def __init__(self, route: BaseRoute) -> None:
         self._route = route
-        self.matches = route.matches
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        return self._route.matches(scope)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         await as_viewer(self._route.handle)(scope, receive, send)
@@ -193,9 +193,10 @@ def test_who_may_only_look_sees_no_secrets(tmp_path: Path) -> None:
     folder = tmp_path / "models.d"
     folder.mkdir()
     (folder / "own.toml").write_text('[changes.qwen.environment]\nHF_TOKEN = "hf_s3cr3t"\n')
-    viewed: Callable[[FakeSupervisor], list[BaseRoute]] = lambda each: [
-        Viewed(route) for route in routes(each)
-    ]
+
+    def viewed(supervisor: FakeSupervisor) -> list[BaseRoute]:
+        return [Viewed(route) for route in routes(supervisor)]
+
     with serve_fake_daemon(tmp_path, viewed) as served, connect(served) as http:
         put(http, "")
         found = http.get(OWN).json()

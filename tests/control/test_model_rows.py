@@ -30,13 +30,13 @@ class Facts:
     def used(self) -> dict[str, UsedModel]:
         return dict(self.models)
 
-    def footprint(self, model: object) -> Footprint:
+    def footprint(self, model: object) -> Footprint:  # noqa: ARG002
         return Footprint(5, "declared")
 
     def load_times(self) -> dict[str, float]:
         return {"qwen": 12.0}
 
-    def loads(self, model: object) -> list[PastLoad]:
+    def loads(self, model: object) -> list[PastLoad]:  # noqa: ARG002
         return [PastLoad(3.0, {"weights": 2.0}, is_warm=True)]
 
 
