@@ -42,7 +42,7 @@ def rows_on_disk(path: Path, table: str = "requests") -> int:
     """What another program sees in the file, such as the sqlite3 command."""
     try:
         with closing(sqlite3.connect(path, timeout=0.1)) as connection:
-            (count,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608
+            (count,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
             return int(count)
     except sqlite3.Error:
         return -1
