@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from msgspec import Struct
 from rich.text import Text
 
 from sparkd.cli.screen.style import DIM, HEADING, Characters, fit, measure_cells
 
-GAP = 2
+GAP: Final = 2
 """Blanks between two columns."""
+
+MINOR: Final = 2
 
 
 class Column(Struct, frozen=True, kw_only=True):
     """`width` cells, or at least that many if it has a share of what is left, in proportion to `share`.
 
-    The column with the highest `rank` is left out first; 0 always stays.
+    The column with the highest `rank` is left out first; 0 always stays. Columns of a rank above MINOR are left out
+    already if others would get less than what they have `wanted`.
     """
 
     name: str
     heading: str
     width: int
+    wanted: int = 0
     share: int = 0
     right: bool = False
     rank: int = 0
@@ -74,6 +79,8 @@ class Layout(Struct, frozen=True):
 def arrange(columns: Sequence[Column], width: int, characters: Characters) -> Layout:
     """Choose the columns that fit into `width` cells, and give what is left to those with a share."""
     shown = list(columns)
+    while _needed(shown, wanted=True) > width and any(column.rank > MINOR for column in shown):
+        shown.remove(max(shown, key=lambda column: column.rank))
     while _needed(shown) > width and any(column.rank for column in shown):
         shown.remove(max(shown, key=lambda column: column.rank))
     widths = [max(column.width, measure_cells(column.heading)) for column in shown]
@@ -93,6 +100,8 @@ def arrange(columns: Sequence[Column], width: int, characters: Characters) -> La
     return Layout(tuple(shown), tuple(widths), characters)
 
 
-def _needed(columns: Sequence[Column]) -> int:
-    widths = (max(column.width, measure_cells(column.heading)) for column in columns)
+def _needed(columns: Sequence[Column], *, wanted: bool = False) -> int:
+    widths = (
+        max(column.width, measure_cells(column.heading), column.wanted if wanted else 0) for column in columns
+    )
     return sum(widths) + GAP * (len(columns) - 1)

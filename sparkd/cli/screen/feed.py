@@ -4,68 +4,55 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
-from sparkd.cli.screen.from_status import build_view
+from msgspec import Struct
+
+from sparkd.cli.screen.from_live import build_view
 from sparkd.cli.screen.view import View
 from sparkd.control.client import ControlClient
+from sparkd.control.live.state import LiveState
 from sparkd.errors import SparkdError
-from sparkd.scheduling.status import Status
+from sparkd.scheduling.status import ModelStatus
 
-RETRY_AFTER: Final = 0.5
+RETRY_INTERVAL: Final = 0.5
 """Seconds between two attempts to reach a daemon that does not respond."""
 
-
-class Source(Protocol):
-    """A way to follow a daemon."""
-
-    def follow(self, client: ControlClient, on_news: Callable[[], None]) -> None:
-        """Keep up to date until the connection ends, which raises SparkdError. Calls `on_news` for each response."""
-        ...
-
-    def view(self) -> View | None:
-        """What is known, with durations as of now. None before the first response."""
-        ...
+CATALOGUE_INTERVAL: Final = 60.0
+"""Seconds between two requests for the models that do nothing. They change when the catalogue does."""
 
 
-class Polling:
-    """Asks for the status again and again."""
+class _News(Struct, frozen=True):
+    """A state, the daemon's time, and the steady time at which it was received."""
 
-    def __init__(self, interval: float) -> None:
-        self._interval = interval
-        self._status: Status | None = None
-
-    def follow(self, client: ControlClient, on_news: Callable[[], None]) -> None:
-        """Ask until that fails."""
-        while True:
-            self._status = client.status()
-            on_news()
-            time.sleep(self._interval)
-
-    def view(self) -> View | None:
-        """The last status."""
-        return build_view(self._status) if self._status else None
+    state: LiveState
+    now: float
+    received: float
 
 
 class Feed:
-    """Follows a daemon, also across its restarts. `view` and `problem` may be read by any thread."""
+    """Follows a daemon, also across its restarts. Any thread may read it."""
 
-    def __init__(self, socket: Path, source: Source) -> None:
+    def __init__(self, socket: Path) -> None:
         self._socket = socket
-        self._source = source
+        self._news: _News | None = None
+        self._others: dict[str, ModelStatus] = {}
         self._error: str | None = None
         self._lost_at = 0.0
-        self._thread = threading.Thread(target=self._run, daemon=True, name="feed")
 
     def start(self) -> None:
         """Begin to follow."""
-        self._thread.start()
+        for target in (self._follow, self._follow_catalogue):
+            threading.Thread(target=target, daemon=True, name="feed").start()
 
     def view(self) -> View | None:
-        """What sparkd does now, or did last. None before the first response."""
-        return self._source.view()
+        """What sparkd does now, or did when it was last reached. None before the first response."""
+        news = self._news
+        if news is None:
+            return None
+        until = time.monotonic() if self._error is None else self._lost_at
+        return build_view(news.state, news.now + max(0.0, until - news.received), self._others)
 
     @property
     def problem(self) -> str:
@@ -79,16 +66,28 @@ class Feed:
         """The last error, None if sparkd responds."""
         return self._error
 
-    def _run(self) -> None:
+    def _follow(self) -> None:
         while True:
             try:
                 with ControlClient(self._socket) as client:
-                    self._source.follow(client, self._on_news)
+                    for now, state in client.live():
+                        self._news, self._error = _News(state, now, time.monotonic()), None
+                self._lose("sparkd has closed the connection")
             except SparkdError as error:
-                if self._error is None:
-                    self._lost_at = time.monotonic()
-                self._error = error.message
-            time.sleep(RETRY_AFTER)
+                self._lose(error.message)
+            time.sleep(RETRY_INTERVAL)
 
-    def _on_news(self) -> None:
-        self._error = None
+    def _follow_catalogue(self) -> None:
+        while True:
+            try:
+                with ControlClient(self._socket) as client:
+                    while True:
+                        self._others = {model.id: model for model in client.status().models}
+                        time.sleep(CATALOGUE_INTERVAL)
+            except SparkdError:
+                time.sleep(RETRY_INTERVAL)
+
+    def _lose(self, message: str) -> None:
+        if self._error is None:
+            self._lost_at = time.monotonic()
+        self._error = message

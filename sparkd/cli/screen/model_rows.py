@@ -14,8 +14,8 @@ from sparkd.cli.screen.view import RESIDENT, View
 from sparkd.scheduling.status import ModelStatus
 
 MODEL_COLUMNS: Final = (
-    Column(name="model", heading="MODEL", width=12, share=3, limit=44),
-    Column(name="state", heading="STATE", width=10, share=4, limit=60),
+    Column(name="model", heading="MODEL", width=12, wanted=16, share=3, limit=44),
+    Column(name="state", heading="STATE", width=10, wanted=14, share=4, limit=60),
     Column(name="speed", heading="TOK/S", width=6, right=True, rank=2),
     Column(name="requests", heading="REQ", width=4, right=True, rank=1),
     Column(name="waiting", heading="WAIT", width=4, right=True, rank=4),
@@ -36,11 +36,12 @@ def render_model_row(model: ModelStatus, view: View, layout: Layout) -> Text:
     cells: dict[str, str | Text] = {
         "model": Text(model.id, DIM if style == DIM else ""),
         "state": Text(describe_state(model), style),
-        "since": format_short_duration(model.state_seconds),
         "requests": str(model.in_flight) if model.in_flight else Text("0", DIM),
         "waiting": str(model.waiting) if model.waiting else Text("0", DIM),
         "idle": describe_idle_time(model),
     }
+    if is_running(model):
+        cells["since"] = format_short_duration(model.state_seconds)
     if (speed := view.speed_of(model.id)) is not None:
         cells["speed"] = f"{speed:.1f}"
     if memory := describe_memory(model):

@@ -8,6 +8,7 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
+from sparkd.cli.screen.style import clean_line
 from sparkd.cli.screen.terminal import Terminal
 
 _BEGIN, _END = "\x1b[?2026h", "\x1b[?2026l"
@@ -47,5 +48,7 @@ class Painter:
 
     def _render(self, line: Text, columns: int) -> str:
         with self._console.capture() as captured:
-            self._console.print(line, end="", no_wrap=True, overflow="crop", crop=True, width=columns)
+            self._console.print(
+                clean_line(line), end="", no_wrap=True, overflow="crop", crop=True, width=columns
+            )
         return captured.get().rstrip("\n")

@@ -7,7 +7,7 @@ from typing import Final
 
 from rich.text import Text
 
-from sparkd.cli.output.formatting import format_count, format_duration, format_short_duration
+from sparkd.cli.output.formatting import format_duration, format_short_duration
 from sparkd.cli.screen.columns import Column, Layout, arrange
 from sparkd.cli.screen.style import (
     ACCENT,
@@ -21,15 +21,20 @@ from sparkd.cli.screen.style import (
     fit,
     measure_cells,
 )
-from sparkd.cli.screen.view import Gpu, RequestRow, View
+from sparkd.cli.screen.view import Gpu, LoadRow, RequestRow, View, WaitingRow
 from sparkd.scheduling.forecast_text import describe_time
-from sparkd.scheduling.status import ModelStatus
+
+Block = list[Text]
+"""The lines of one row."""
+
+NARROW: Final = 60
+"""Columns below which a row has two short lines in place of a long one."""
 
 PHASE_STYLES: Final = {"queued": DIM, "loading": WARNING, "prefill": ACCENT, "decoding": GOOD}
 
 REQUEST_COLUMNS: Final = (
-    Column(name="model", heading="MODEL", width=14, share=2, limit=36),
-    Column(name="client", heading="CLIENT", width=13, share=1, rank=3, limit=30),
+    Column(name="model", heading="MODEL", width=12, wanted=16, share=2, limit=36),
+    Column(name="client", heading="CLIENT", width=10, wanted=14, share=1, rank=3, limit=30),
     Column(name="phase", heading="PHASE", width=8),
     Column(name="in", heading="IN", width=6, right=True, rank=4),
     Column(name="out", heading="OUT", width=6, right=True, rank=1),
@@ -52,13 +57,8 @@ def render_headline(view: View, problem: str, width: int, characters: Characters
 
 
 def _summarize(view: View, characters: Characters) -> str:
-    parts = []
-    if view.requests is not None:
-        in_flight = view.requests_total - sum(row.phase in ("queued", "loading") for row in view.requests)
-        parts.append(f"{max(0, in_flight)} in flight")
-    else:
-        parts.append(f"{sum(model.in_flight for model in view.models)} in flight")
-    parts.append(f"{view.waiting} waiting")
+    in_flight = sum(model.in_flight for model in view.models)
+    parts = [f"{in_flight} in flight", f"{view.waiting} waiting"]
     if view.speed is not None:
         parts.append(f"{view.speed:.1f} tok/s")
     return characters.separator.join(parts)
@@ -80,85 +80,65 @@ def render_gpu(gpu: Gpu | None, width: int, characters: Characters) -> list[Text
     return [fit(line, width, characters)]
 
 
-def render_loads(view: View, width: int, characters: Characters) -> list[Text]:
+def render_loads(view: View, width: int, characters: Characters) -> list[Block]:
     """For each model that loads or is downloaded: the step, how far it is, and how long it usually takes."""
-    lines = list[Text]()
-    for model in view.models:
-        if model.state == "starting" or (model.state == "stopped" and model.phase):
-            lines += _render_load(model, width, characters)
-    return lines
+    return [_render_load(load, width, characters) for load in view.loads]
 
 
-def _render_load(model: ModelStatus, width: int, characters: Characters) -> list[Text]:
-    seconds = model.forecast.seconds if model.forecast else model.download_seconds_left
-    share = _share_of_load(model, seconds)
-    left = "" if seconds is None else f", {describe_time(seconds)} left"
-    usual = model.last_run.load_time if model.last_run else model.load_time
-    usually = f" (usually {format_duration(usual)})" if usual and model.state == "starting" else ""
-    step = clean(model.phase or "starting")
-    progress = "" if model.progress is None else f" {model.progress:.0%}".replace("%", " %")
-    text = Text.assemble(
-        (clean(model.id), HEADING),
-        " ",
-        (f"{step}{progress}", WARNING),
-        f"  {format_duration(model.state_seconds)}{left}{usually}",
-    )
-    bar_width = min(24, width // 4)
-    if share is None or bar_width < 8:
-        lines = [fit(text, width, characters)]
-    else:
-        full = round(share * bar_width)
-        bar = Text.assemble(
-            (characters.filled * full, ACCENT), (characters.empty * (bar_width - full), DIM), "  "
-        )
-        lines = [fit(Text.assemble(bar, text), width, characters)]
-    steps = _render_steps(model, characters)
-    return [*lines, fit(steps, width, characters)] if steps else lines
+def _render_load(load: LoadRow, width: int, characters: Characters) -> Block:
+    progress = "" if load.progress is None else f" {load.progress:.0%}".replace("%", " %")
+    what = Text.assemble((clean(load.model), HEADING), " ", (f"{clean(load.phase)}{progress}", WARNING))
+    times = [
+        None if load.seconds is None else format_duration(load.seconds),
+        None if load.left is None else f"{describe_time(load.left)} left",
+        None if load.usual is None else f"usually {format_duration(load.usual)}",
+    ]
+    time = ", ".join(each for each in times if each)
+    bar = _render_bar(load.share, min(24, width // 4), characters)
+    if width < NARROW:
+        lines = [what, Text.assemble("  ", bar, time)] if bar or time else [what]
+        return [fit(line, width, characters) for line in lines]
+    lines = [Text.assemble(bar, what, "  ", time)]
+    if len(load.steps) > 1:
+        lines.append(_render_steps(load, characters))
+    return [fit(line, width, characters) for line in lines]
 
 
-def _share_of_load(model: ModelStatus, seconds_left: float | None) -> float | None:
-    """How far a load is, 0 to 1: by the time left, or by the usual time. None if neither is known."""
-    if model.state == "stopped":
-        return model.progress
-    if seconds_left is not None:
-        return model.state_seconds / max(model.state_seconds + seconds_left, 0.001)
-    usual = model.last_run.load_time if model.last_run else model.load_time
-    return min(0.99, model.state_seconds / usual) if usual else None
+def _render_bar(share: float | None, width: int, characters: Characters) -> Text:
+    """How far something is, with the gap after it. Empty if that is unknown."""
+    if share is None:
+        return Text()
+    full = round(min(1.0, share) * width)
+    return Text.assemble((characters.filled * full, ACCENT), (characters.empty * (width - full), DIM), "  ")
 
 
-def _render_steps(model: ModelStatus, characters: Characters) -> Text | None:
-    """The steps of the last load with their times; the present one is marked."""
-    if model.last_run is None or model.state != "starting" or len(model.last_run.phases) < 2:
-        return None
+def _render_steps(load: LoadRow, characters: Characters) -> Text:
+    """The steps: how long they took, then the present one, then how long the others usually take."""
     line = Text("  ")
-    for number, (phase, seconds) in enumerate(model.last_run.phases.items()):
+    for number, step in enumerate(load.steps):
         line.append(f" {characters.pointer} " if number else "", DIM)
-        is_now = phase == model.phase
-        line.append(f"{clean(phase)} {format_duration(seconds)}", WARNING if is_now else DIM)
-        line.append(" (now)" if is_now else "")
+        if step.took is not None:
+            line.append(f"{clean(step.name)} {format_duration(step.took)}")
+            continue
+        usual = "" if step.usual is None else f" ~{format_duration(step.usual)}"
+        line.append(f"{clean(step.name)}{usual}", WARNING if step.is_now else DIM)
+        line.append(" (now)" if step.is_now else "", WARNING)
     return line
 
 
-def render_queue(view: View, width: int, characters: Characters, limit: int) -> list[Text]:
-    """What each request waits for, as sentences; at most `limit` lines."""
-    lines = list[Text]()
-    for row in view.queue:
-        position = f"{row.position}." if row.position else " "
-        who = f" {clean(row.client)}" if row.client else ""
-        count = f" ({format_count(row.count, 'request')})" if row.count > 1 else ""
-        since = f" {format_duration(row.seconds)}" if row.seconds is not None else ""
-        line = Text.assemble(
-            f"{position:>3} ",
-            (clean(row.model), HEADING),
-            count,
-            (f"{who}{since}", DIM),
-            "  ",
-            clean(row.text),
-        )
-        lines.append(fit(line, width, characters))
-    return cut_lines(
-        lines, limit, characters, hidden=max(0, view.waiting - sum(row.count for row in view.queue))
-    )
+def render_queue(view: View, width: int, characters: Characters) -> list[Block]:
+    """What each request waits for, as sentences."""
+    return [_render_waiting(row, width, characters) for row in view.queue]
+
+
+def _render_waiting(row: WaitingRow, width: int, characters: Characters) -> Block:
+    position = f"{row.position}." if row.position else ""
+    since = "" if row.seconds is None else f" {format_duration(row.seconds)}"
+    who = Text.assemble(f"{position:>3} ", (clean(row.model), HEADING), (f" {clean(row.client)}{since}", DIM))
+    text = clean(row.text)
+    if measure_cells(who) + 2 + len(text) <= width or width >= NARROW:
+        return [fit(Text.assemble(who, "  ", text), width, characters)]
+    return [fit(who, width, characters), fit(f"    {text}", width, characters)]
 
 
 def request_layout(width: int, characters: Characters) -> Layout:
@@ -188,14 +168,14 @@ def render_notices(view: View, width: int, characters: Characters) -> list[Text]
     return [fit(Text(f"! {clean(text)}", BAD), width, characters) for text in view.notices]
 
 
-def cut_lines(lines: Sequence[Text], limit: int, characters: Characters, *, hidden: int = 0) -> list[Text]:
-    """At most `limit` lines; the last one says how many are missing, with the `hidden` ones."""
-    missing = hidden + max(0, len(lines) - limit)
-    if not missing:
-        return list(lines)
-    if limit <= 0:
-        return []
-    if len(lines) >= limit:
-        missing = hidden + len(lines) - limit + 1
-        lines = lines[: limit - 1]
-    return [*lines, Text(f"    {characters.ellipsis} {missing} more", DIM)]
+def cut_blocks(blocks: Sequence[Block], limit: int, characters: Characters, *, hidden: int = 0) -> list[Text]:
+    """As many whole blocks as fit into `limit` lines; the last line says how many are missing, with `hidden` ones."""
+    if not hidden and sum(map(len, blocks)) <= limit:
+        return [line for block in blocks for line in block]
+    lines = list[Text]()
+    for number, block in enumerate(blocks):
+        if len(lines) + len(block) > limit - 1:
+            hidden += len(blocks) - number
+            break
+        lines += block
+    return [*lines, Text(f"    {characters.ellipsis} {hidden} more", DIM)][: max(0, limit)]

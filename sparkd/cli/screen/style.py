@@ -10,7 +10,7 @@ import unicodedata
 from typing import Final
 
 from msgspec import Struct
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
 from rich.text import Text
 
 ACCENT: Final = "cyan"
@@ -97,9 +97,18 @@ def clean(text: str) -> str:
     return "".join(" " if each in "\t\n\r" else "?" if _is_control(each) else each for each in text)
 
 
+def clean_line(line: Text) -> Text:
+    """The same for a text with styles."""
+    if line.plain.isprintable():
+        return line
+    cleaned = line.copy()
+    cleaned.plain = "".join(clean(each) for each in line.plain)
+    return cleaned
+
+
 def fit(text: str | Text, width: int, characters: Characters, *, right: bool = False) -> Text:
     """Exactly `width` cells: cut off with an ellipsis, or padded on the right, or on the left with `right`."""
-    line = Text(clean(text)) if isinstance(text, str) else text
+    line = Text(clean(text)) if isinstance(text, str) else clean_line(text)
     length = cell_len(line.plain)
     if length > width:
         style, mark = line.style, characters.ellipsis
@@ -116,11 +125,6 @@ def fit(text: str | Text, width: int, characters: Characters, *, right: bool = F
 def measure_cells(text: str | Text) -> int:
     """How many columns of the terminal it takes."""
     return cell_len(text if isinstance(text, str) else text.plain)
-
-
-def pad(text: str, width: int) -> str:
-    """Exactly `width` cells, without an ellipsis."""
-    return set_cell_size(text, width)
 
 
 def _is_control(character: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from sparkd.cli.screen.style import clean
+from sparkd.cli.screen.style import clean, clean_line
 
 
 def render_lines(renderable: RenderableType, width: int) -> list[Text]:
@@ -18,11 +18,11 @@ def render_lines(renderable: RenderableType, width: int) -> list[Text]:
 
 
 def render_log_line(line: str) -> Text:
-    """A line of an engine's log: its colours are kept, nothing else in it controls the terminal."""
-    text = Text.from_ansi(line.rpartition("\r")[2] if not line.endswith("\r") else line.rstrip("\r"))
-    if not text.plain.isprintable():
-        text.plain = "".join(clean(each) for each in text.plain)
-    return text
+    """A line of an engine's log: its colours are kept, nothing else in it controls the terminal.
+
+    Logs have the pictures of control characters in place of them.
+    """
+    return clean_line(Text.from_ansi(line.replace("\N{SYMBOL FOR ESCAPE}", "\x1b")))
 
 
 def wrap(line: Text, width: int) -> list[Text]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from sparkd.scheduling.status import MemoryStatus, ModelStatus
 
@@ -24,14 +24,38 @@ class Gpu(Struct, frozen=True, kw_only=True):
 
 
 class WaitingRow(Struct, frozen=True, kw_only=True):
-    """A request in the queue, or `count` requests for one model. `text` says what they wait for."""
+    """A request in the queue. `text` says what it waits for."""
 
     model: str
     text: str
-    count: int = 1
     client: str = ""
     seconds: float | None = None
     position: int | None = None
+
+
+class Step(Struct, frozen=True, kw_only=True):
+    """A step of a load: how long it usually takes, and how long it took if it has ended."""
+
+    name: str
+    usual: float | None = None
+    took: float | None = None
+    is_now: bool = False
+
+
+class LoadRow(Struct, frozen=True, kw_only=True):
+    """A load or a download. `progress` (0 to 1) is that of its phase, `share` that of all of it.
+
+    `seconds` is how long it has taken, `left` how long it takes yet, `usual` how long such a load usually takes.
+    """
+
+    model: str
+    phase: str
+    progress: float | None = None
+    share: float | None = None
+    seconds: float | None = None
+    left: float | None = None
+    usual: float | None = None
+    steps: tuple[Step, ...] = ()
 
 
 class RequestRow(Struct, frozen=True, kw_only=True):
@@ -53,10 +77,7 @@ class RequestRow(Struct, frozen=True, kw_only=True):
 
 
 class View(Struct, frozen=True, kw_only=True):
-    """The whole machine. `models` are those that do something, if `others` is not needed, or all of them.
-
-    `requests` is None if this sparkd does not record them.
-    """
+    """The whole machine. `requests` are the oldest of `requests_total`, those that wait included."""
 
     version: str
     uptime: float
@@ -70,26 +91,33 @@ class View(Struct, frozen=True, kw_only=True):
     waiting: int = 0
     max_length: int = 0
     on_busy: str = "wait"
+    loads: tuple[LoadRow, ...] = ()
     queue: tuple[WaitingRow, ...] = ()
-    requests: tuple[RequestRow, ...] | None = None
+    requests: tuple[RequestRow, ...] = ()
     requests_total: int = 0
+
+    def only(self, model_id: str) -> View:
+        """The same for one model alone."""
+        requests = tuple(row for row in self.requests if row.model == model_id)
+        queue = tuple(row for row in self.queue if row.model == model_id)
+        return structs.replace(
+            self,
+            models=tuple(model for model in self.models if model.id == model_id),
+            loads=tuple(row for row in self.loads if row.model == model_id),
+            queue=queue,
+            waiting=len(queue),
+            requests=requests,
+            requests_total=len(requests),
+        )
 
     def speed_of(self, model_id: str) -> float | None:
         """Tokens per second of all requests for one model. None if unknown."""
-        return _add_up(row.speed for row in self.requests or () if row.model == model_id)
+        return _add_up(row.speed for row in self.requests if row.model == model_id)
 
     @property
     def speed(self) -> float | None:
         """Tokens per second of all requests. None if unknown."""
-        return _add_up(row.speed for row in self.requests or ())
-
-
-def estimate_system_memory(memory: MemoryStatus, models: Iterator[ModelStatus]) -> int | None:
-    """What everything else than models uses: what is neither available nor measured as a model's. None if unknown."""
-    if memory.available is None or memory.available > memory.total:
-        return None
-    used = sum(model.memory_used or 0 for model in models)
-    return max(0, memory.total - memory.available - used - memory.launchers)
+        return _add_up(row.speed for row in self.requests)
 
 
 def _add_up(speeds: Iterator[float | None]) -> float | None:

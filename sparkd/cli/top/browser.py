@@ -11,7 +11,7 @@ from sparkd.cli.screen.columns import Layout
 from sparkd.cli.screen.keys import ESCAPE, PASTE
 from sparkd.cli.screen.model_rows import model_layout, render_model_row
 from sparkd.cli.screen.sections import render_request, request_layout
-from sparkd.cli.screen.style import ACCENT, BAD, DIM, HEADING, SELECTED, Characters, clean, fit
+from sparkd.cli.screen.style import ACCENT, DIM, HEADING, SELECTED, Characters, clean, fit
 from sparkd.cli.screen.view import RequestRow, View
 from sparkd.cli.top.lists import (
     MODEL_ORDERS,
@@ -118,9 +118,7 @@ class Browser:
             text.append(f'  with "{clean(self.filter)}"', ACCENT)
         if self.shown == "models" and self.only_running:
             text.append("  (only those that do something)", DIM)
-        if self.shown == "requests" and view.requests is None:
-            text.append("  unknown: this sparkd does not report requests", BAD)
-        elif self.shown == "requests" and view.requests_total > len(view.requests or ()):
+        if self.shown == "requests" and view.requests_total > len(view.requests):
             text.append(f"  of {view.requests_total}", DIM)
         return fit(text, width, self._characters)
 

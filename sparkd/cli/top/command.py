@@ -9,7 +9,7 @@ from rich.console import Console
 
 from sparkd.cli import exit_codes
 from sparkd.cli.output.messages import print_error
-from sparkd.cli.screen.feed import Feed, Polling
+from sparkd.cli.screen.feed import Feed
 from sparkd.cli.screen.loop import Loop, ScreenClosed
 from sparkd.cli.screen.painter import Painter
 from sparkd.cli.screen.style import choose_characters
@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     with ControlClient(socket) as client:
         client.status()  # a daemon that does not run is an error before the screen opens
     console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False, force_terminal=True)
-    feed = Feed(socket, Polling(INTERVAL))
+    feed = Feed(socket)
     feed.start()
     with open_terminal() as terminal:
         painter = Painter(terminal, console)

@@ -115,7 +115,7 @@ def match_requests(view: View, text: str) -> list[RequestRow]:
     text = text.casefold()
     return [
         row
-        for row in view.requests or ()
+        for row in view.requests
         if any(
             text in each.casefold()
             for each in (row.model, row.asked, row.client, row.program, row.endpoint, row.phase, row.id)

@@ -148,7 +148,7 @@ class RequestPanel:
 
     def update(self, view: View) -> None:
         """Take what is known about the request now."""
-        found = next((row for row in view.requests or () if row.id == self._row.id), None)
+        found = next((row for row in view.requests if row.id == self._row.id), None)
         self._has_ended = found is None
         self._row = found or self._row
 

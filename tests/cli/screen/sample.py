@@ -5,9 +5,8 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from sparkd.catalog.quantities import GIB
-from sparkd.cli.screen.view import Gpu, RequestRow, View, WaitingRow
-from sparkd.scheduling.forecast import Forecast
-from sparkd.scheduling.status import LastRun, MemoryStatus, ModelStatus
+from sparkd.cli.screen.view import Gpu, LoadRow, RequestRow, Step, View, WaitingRow
+from sparkd.scheduling.status import MemoryStatus, ModelStatus
 
 MODELS = (
     ModelStatus(
@@ -28,13 +27,6 @@ MODELS = (
         memory_used=7 * GIB,
         phase="loading weights",
         progress=0.4,
-        last_run=LastRun(
-            peak=19 * GIB,
-            final=18 * GIB,
-            load_time=80.0,
-            phases={"imports done": 8.0, "loading weights": 45.0, "compiling": 20.0, "warming up": 7.0},
-        ),
-        forecast=Forecast(model="gemma-3-12b", stage="loading", loading="gemma-3-12b", seconds=48.0),
     ),
     ModelStatus(id="whisper", state="ready", state_seconds=4000.0, footprint=4 * GIB, pinned=True),
     ModelStatus(
@@ -94,6 +86,23 @@ VIEW = View(
     system=6 * GIB,
     gpu=Gpu(name="GB10", utilization=0.87, temperature=64.0, power=112.0, clock=2.4e9),
     models=MODELS,
+    loads=(
+        LoadRow(
+            model="gemma-3-12b",
+            phase="loading weights",
+            progress=0.4,
+            share=0.39,
+            seconds=31.0,
+            left=48.0,
+            usual=80.0,
+            steps=(
+                Step(name="imports done", usual=8.0, took=7.4),
+                Step(name="loading weights", usual=45.0, is_now=True),
+                Step(name="compiling", usual=20.0),
+                Step(name="warming up", usual=7.0),
+            ),
+        ),
+    ),
     waiting=2,
     max_length=1024,
     queue=(
