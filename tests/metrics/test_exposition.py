@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import re
-import shutil
 import subprocess
 
 import pytest
@@ -14,6 +13,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from sparkd.metrics.event_counts import EventCounts
 from sparkd.metrics.exposition import COMPRESS_FROM, OPENMETRICS, PLAIN, Exposition, compress, expose
 from sparkd.metrics.families import FAMILIES, Family, Histogram, Rows
+from tests.metrics.contrib import find_program
 from tests.metrics.records import change, record, samples
 
 ODD = 'a "quoted"\nname \\ with everything, ü and 語'
@@ -65,10 +65,11 @@ def test_promtool_finds_nothing_to_complain_about() -> None:
     counts.on_requests([record(), record(status=500, code="engine_error", rewrites=("roles",), heartbeats=1)])
     counts.on_state_changes([change("starting"), change("ready", 3.0)])
     rows = [*(each for each in every_family() if not _is_counted(each, counts)), *counts.rows()]
-    promtool = shutil.which("promtool")
-    assert promtool, "Install Prometheus for the tests: sudo apt install prometheus"
     ran = subprocess.run(
-        [promtool, "check", "metrics"], input=expose(rows, "", "").body, capture_output=True, check=False
+        [find_program("promtool"), "check", "metrics"],
+        input=expose(rows, "", "").body,
+        capture_output=True,
+        check=False,
     )
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, b"", b"")
 
