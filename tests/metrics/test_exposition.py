@@ -89,11 +89,11 @@ def test_the_buckets_of_a_histogram_are_cumulative() -> None:
     text = expose([Rows(family, [((), Histogram((1, 0, 2, 4), 9.5))])], "", "").body.decode()
     lines = [line for line in text.splitlines() if line.startswith("h_seconds")]
     assert lines == [
-        'h_seconds_bucket{le="0.5"} 1.0',
-        'h_seconds_bucket{le="1.0"} 1.0',
-        'h_seconds_bucket{le="2.0"} 3.0',
-        'h_seconds_bucket{le="+Inf"} 7.0',
-        "h_seconds_count 7.0",
+        'h_seconds_bucket{le="0.5"} 1',
+        'h_seconds_bucket{le="1.0"} 1',
+        'h_seconds_bucket{le="2.0"} 3',
+        'h_seconds_bucket{le="+Inf"} 7',
+        "h_seconds_count 7",
         "h_seconds_sum 9.5",
     ]
 
@@ -122,3 +122,4 @@ def test_names_follow_prometheus_conventions() -> None:
         assert bool(family.buckets) == (family.kind == "histogram")
         assert list(family.buckets) == sorted(set(family.buckets))
         assert family.help.endswith(".")
+        assert not set(family.help) & set('"\\\n'), "the formats escape these differently"
