@@ -7,6 +7,7 @@ import time
 from typing import Final
 
 from msgspec import Struct
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from sparkd import __version__
@@ -188,14 +189,10 @@ def build_app(
         MachineInstruments(scheduler, supervisor.runs.launched, watch, sensors, gateway.recorder.active.rows),
         usage,
     )
-    facts = ModelFacts(supervisor, scheduler, learning)
     control_routes = [
         *owner.routes(),
         *active_request_routes(gateway.recorder.active),
-        *catalogue_routes(supervisor, reloader),
-        *option_routes(supervisor, facts.preview_command),
-        *model_row_routes(supervisor, facts),
-        *doctor_routes(supervisor),
+        *_owner_routes(supervisor, reloader, ModelFacts(supervisor, scheduler, learning), usage_reader),
         *active_request_routes(gateway.recorder.active),
         *usage_routes(usage_reader, gateway.recorder.flush),
         *measurement_routes(sampler, usage_reader),
@@ -258,6 +255,18 @@ def _create_sampler(
     sampler = Sampler(instruments, usage, file, boot_id())
     gateway.recorder.subscribe(sampler.on_finished)
     return sampler
+
+
+def _owner_routes(
+    supervisor: Supervisor, reloader: CatalogueReloader, facts: ModelFacts, usage: UsageReader
+) -> list[BaseRoute]:
+    """Routes of the catalogue, its models and the doctor."""
+    return [
+        *catalogue_routes(supervisor, reloader),
+        *option_routes(supervisor, facts.preview_command),
+        *model_row_routes(supervisor, facts, usage.read_model_use),
+        *doctor_routes(supervisor),
+    ]
 
 
 def _has_room_for_launcher(scheduler: Scheduler, watch: MemoryWatch) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from sparkd.usage.batch import Batch, overlay, write_batch
 from sparkd.usage.columns import Aggregate
 from sparkd.usage.history_query import read_history, read_model_history, read_summary
 from sparkd.usage.measurement_queries import DayOfMeasurements, read_aggregates, read_days
+from sparkd.usage.model_use import ModelUse, read_model_use
 from sparkd.usage.records import Measurement
 from sparkd.usage.request_query import RequestQuery, read_requests
 from sparkd.usage.results import History, HistorySummary, ModelHistory, RequestPage, UsageReport
@@ -46,6 +47,14 @@ class UsageReader:
         """Return usage by day or month."""
         with self._connect() as connection:
             return read_usage(connection, query)
+
+    async def read_model_use(self) -> Mapping[str, ModelUse]:
+        """Return what the record says of each model, from a thread."""
+        return await asyncio.to_thread(self._read_model_use)
+
+    def _read_model_use(self) -> Mapping[str, ModelUse]:
+        with self._connect() as connection:
+            return read_model_use(connection)
 
     def history(self, since: float, until: float) -> History:
         """Return the lanes of all models between two times, in seconds since the epoch."""
