@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
 import msgspec
 from msgspec import Struct, structs
@@ -22,13 +20,12 @@ from sparkd.control.encoded import EncodedBody, encode_body
 from sparkd.control.interfaces import SupervisorInterface
 from sparkd.control.inventory import Inventory, OnDisk
 from sparkd.editing.files import names_of
-from sparkd.errors import UsageUnreadable
 from sparkd.learning.load_estimates import PastLoad
 from sparkd.ollama.abilities import find_abilities
 from sparkd.scheduling.memory import Basis, Footprint
 from sparkd.scheduling.status import StateName
 from sparkd.supervising.model_facts import UsedModel
-from sparkd.usage.model_use import ModelUse
+from sparkd.usage.model_uses import ModelUse
 
 
 class ModelRow(Struct, frozen=True, kw_only=True):
@@ -95,9 +92,6 @@ class FactSource(Protocol):
         ...
 
 
-FRESH: Final = 15.0
-"""Seconds for which what the record says is used again."""
-
 UsageSource = Callable[[], Awaitable[Mapping[str, ModelUse]]]
 """What the recorded past says of each model."""
 
@@ -134,8 +128,6 @@ class ModelRows:
         self._supervisor = supervisor
         self._facts = facts
         self._usage = usage
-        self._use: Mapping[str, ModelUse] = {}
-        self._use_read = float("-inf")
         self._inventory = Inventory()
         self._catalogue: Catalogue | None = None
         self._rows: list[ModelRow] = []
@@ -153,7 +145,7 @@ class ModelRows:
         if self._catalogue is not catalogue:
             self._rows = await asyncio.to_thread(_list_rows, catalogue, self._facts)
             self._catalogue, self._body = catalogue, None
-        on_disk, usage = await self._inventory.get(catalogue), await self._read_usage()
+        on_disk, usage = await self._inventory.get(catalogue), await self._usage()
         load_times, used = self._facts.load_times(), self._facts.used()
         inputs = (on_disk, usage, load_times, used)
         if self._body is None or inputs != self._inputs:
@@ -163,13 +155,6 @@ class ModelRows:
             )
             self._inputs = inputs
         return self._body
-
-    async def _read_usage(self) -> Mapping[str, ModelUse]:
-        if time.monotonic() - self._use_read > FRESH:
-            self._use_read = time.monotonic()
-            with suppress(UsageUnreadable):  # another program has locked the record: what was known stays
-                self._use = await self._usage()
-        return self._use
 
 
 def _list_rows(catalogue: Catalogue, facts: FactSource) -> list[ModelRow]:
