@@ -166,7 +166,24 @@ def before(bench: Bench) -> Iterator[Running]:
 
 
 @contextmanager
-def _daemon(bench: Bench, name: str, python: Path, checkout: Path) -> Iterator[Running]:
+def asked(bench: Bench) -> Iterator[Running]:
+    """This checkout's daemon, which also asks for the usage of each stream and takes it out again."""
+    with _daemon(bench, "asked", Path(sys.executable), ROOT, keys="ask_usage = true\n") as running:
+        yield running
+
+
+@contextmanager
+def unrecorded(bench: Bench) -> Iterator[Running]:
+    """This checkout's daemon, without the measurement of requests."""
+    with _daemon(bench, "unrecorded", Path(sys.executable), ROOT, "benchmarks.unrecorded") as running:
+        yield running
+
+
+@contextmanager
+def _daemon(
+    bench: Bench, name: str, python: Path, checkout: Path, module: str = "sparkd", *, keys: str = ""
+) -> Iterator[Running]:
+    """A daemon whose model has these keys, too."""
     # Installed programs have their bytecode: `start` must not include compiling it.
     subprocess.run([python, "-m", "compileall", "-q", checkout / "sparkd"], check=True)
     folder = bench.folder / name
@@ -178,8 +195,9 @@ def _daemon(bench: Bench, name: str, python: Path, checkout: Path) -> Iterator[R
             f'[server]\nlisten = "127.0.0.1:{port}"\napi_key_file = "keys"\n'
             '[memory]\ntotal = "8 GiB"\nreserve = "1 GiB"\n'
             f'[models.m]\nengine = "command"\ncommand = ["{bench.engine}", "{{socket}}"]\nmemory = "1 GiB"\n'
+            f"{keys}"
         )
-        return [python, "-m", "sparkd", "--catalogue", folder / "models.toml", "--log-level", "error"]
+        return [python, "-m", module, "--catalogue", folder / "models.toml", "--log-level", "error"]
 
     with _proxy(argv, "authorization: Bearer sk-bench", checkout) as running:
         yield running

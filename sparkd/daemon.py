@@ -16,11 +16,11 @@ from typing import Final
 import uvloop
 
 from sparkd import __version__
-from sparkd.app import App, build_app
 from sparkd.catalog import Catalogue
 from sparkd.catalog.addresses import client_addresses
 from sparkd.catalog.reading import read_catalogue
 from sparkd.catalog.reading.locations import catalogue_path
+from sparkd.composition import App, build_app
 from sparkd.continuity.handover import FORMAT, DaemonSnapshot, Handover, read_handover
 from sparkd.continuity.replacement import exec_replacement, kill_children
 from sparkd.engines import find_engine_problems

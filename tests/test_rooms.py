@@ -25,7 +25,7 @@ FLOORS = [
     ["supervising"],
     ["continuity", "control", "metrics"],
     ["page"],
-    ["app"],
+    ["composition"],
     ["daemon"],
     ["cli"],
 ]
@@ -75,9 +75,9 @@ def test_a_module_imports_only_from_its_own_room_and_from_floors_below(path: Pat
             assert FLOOR_OF[other] < FLOOR_OF[own], f"{module} imports {imported}"
 
 
-def test_only_the_composition_root_and_the_daemon_are_outside_a_room() -> None:
+def test_only_the_daemon_is_outside_a_room() -> None:
     loose = {path.stem for path in (CLONE / "sparkd").glob("*.py")}
-    assert loose == {"__init__", "__main__", "app", "daemon"}
+    assert loose == {"__init__", "__main__", "daemon"}
 
 
 @pytest.mark.parametrize(

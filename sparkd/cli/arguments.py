@@ -11,7 +11,6 @@ from typing import NoReturn
 from sparkd import __version__
 from sparkd.cli import exit_codes
 from sparkd.cli.argument_types import (
-    parse_count,
     parse_duration,
     parse_port,
     parse_size_argument,
@@ -20,10 +19,11 @@ from sparkd.cli.argument_types import (
 )
 from sparkd.cli.edit.arguments import define_edit_commands
 from sparkd.cli.live_arguments import define_live_commands
+from sparkd.cli.log_arguments import define_capture, define_logs
 from sparkd.cli.output.messages import print_error
+from sparkd.cli.usage_arguments import define_usage_commands
 from sparkd.clients.names import PURPOSES
 from sparkd.errors import InvalidRequest
-from sparkd.journal.recent import LEVELS
 
 
 class _UsageError(InvalidRequest):
@@ -75,13 +75,19 @@ def create_sparkctl_parser() -> argparse.ArgumentParser:
     _add_model_argument(_define_command(commands, "stop", "let a model finish its responses, then stop it"))
     _define_hold_commands(commands)
     _add_model_argument(_define_command(commands, "retry", "allow a failed model to start again at once"))
-    _define_logs(
+    define_logs(
         _define_command(commands, "logs", "print sparkd's own lines, or the output of a model's engine")
+    )
+    define_capture(
+        _define_command(
+            commands, "capture", "keep what the requests of one client or model contain, for minutes"
+        )
     )
     _define_add(
         _define_command(commands, "add", "add a model: derive its entry from its files; needs no daemon")
     )
     _define_command(commands, "reload", "reload the catalogue; an error in it changes nothing")
+    define_usage_commands(lambda name, purpose: _define_command(commands, name, purpose))
     define_edit_commands(lambda name, purpose: _define_command(commands, name, purpose))
     _define_command(
         commands, "reexec", "replace the running sparkd with the installed one; engines keep running"
@@ -204,22 +210,6 @@ def _define_client(client: _Parser) -> None:
 
 def _add_model_argument(command: argparse.ArgumentParser) -> None:
     command.add_argument("model", metavar="MODEL", help="model id or alias")
-
-
-def _define_logs(logs: _Parser) -> None:
-    logs.add_argument(
-        "model", nargs="?", metavar="MODEL", help="model id or alias; without it, sparkd's own lines"
-    )
-    logs.add_argument("-f", "--follow", action="store_true", help="follow until the process ends")
-    logs.add_argument(
-        "-n", "--lines", type=parse_count, default=200, metavar="N", help="start with the last N lines (200)"
-    )
-    logs.add_argument(
-        "--level", choices=LEVELS, help="of sparkd's lines: only this level and more serious ones"
-    )
-    logs.add_argument("--event", metavar="NAME", help="of sparkd's lines: only those of this event")
-    logs.add_argument("--runs", action="store_true", help="of a model: list the log files of its runs")
-    logs.add_argument("--run", metavar="FILE", help="of a model: print one of these files")
 
 
 def _define_explain(explain: _Parser) -> None:

@@ -28,8 +28,8 @@ logger = logging.getLogger(__name__)
 
 
 class CatalogueReloader:
-    """Reloads the catalogue of one daemon. `machine_total` is the machine's memory in bytes. `on_reload` is called after each
-    reload that succeeded."""
+    """Reloads the catalogue of one daemon. `machine_total` is the machine's memory in bytes. `on_reload` is called
+    after each reload that succeeded."""
 
     def __init__(
         self,

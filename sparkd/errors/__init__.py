@@ -41,6 +41,7 @@
     │   ├── CatalogueNotWritable 403  this user may not write drop-ins
     │   ├── ModelNotFound       404
     │   ├── LogNotFound         404
+    │   ├── CaptureNotFound     404
     │   ├── HoldNotFound        404
     │   ├── PathNotFound        404
     │   ├── RequestNotFound     404  no request in flight has that id
@@ -124,6 +125,7 @@ from sparkd.errors.requests import (
     AccessDenied,
     BackgroundPutOff,
     BodyTooLarge,
+    CaptureNotFound,
     ContextExceeded,
     EncodingNotSupported,
     EngineRejected,
@@ -168,6 +170,7 @@ __all__ = [
     "AlreadyRunning",
     "BackgroundPutOff",
     "BodyTooLarge",
+    "CaptureNotFound",
     "CatalogueError",
     "CatalogueFileNotFound",
     "CatalogueNotWritable",

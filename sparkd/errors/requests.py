@@ -129,6 +129,13 @@ class LogNotFound(RequestError):
     code = "log_not_found"
 
 
+class CaptureNotFound(RequestError):
+    """There is no captured request with that number."""
+
+    status = 404
+    code = "capture_not_found"
+
+
 class PathNotFound(RequestError):
     """Nothing is served at that path."""
 

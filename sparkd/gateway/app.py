@@ -22,6 +22,7 @@ from sparkd.gateway.admission.access import Access
 from sparkd.gateway.admission.client_recognition import ClientRecognizer
 from sparkd.gateway.admission.key_limits import KeyLimits
 from sparkd.gateway.admission.key_policies import make_policies
+from sparkd.gateway.capturing.captures import Captures
 from sparkd.gateway.endpoints import Forward, KeyRequired, Model, Models, ModelsOfOne, preflight
 from sparkd.gateway.forwarding import Forwarding
 from sparkd.gateway.heartbeats.silence import SilenceWatch
@@ -114,6 +115,7 @@ class Gateway:
         self.log = RequestLog()
         self.recorder = Recorder(lambda: self.catalogue.settings.usage.record)
         self.limits = KeyLimits()
+        self.captures = Captures()
         self.serve(catalogue, keys)
         self._app = Starlette(routes=_routes(), exception_handlers=EXCEPTION_HANDLERS)
         self._app.state.gateway = self
@@ -137,6 +139,7 @@ class Gateway:
             BackgroundRouter(self.catalogue, self._recognizer, self._supervisor),
             chooser=Chooser(self._supervisor),
             may_operate=self.access.may_operate,
+            captures=self.captures,
         )
 
     def add_routes(self, routes: Sequence[BaseRoute]) -> None:
@@ -201,7 +204,8 @@ class Gateway:
             claim = structs.replace(claim, keep_alive=prepared.keep_alive)
         lease = self._supervisor.lease(prepared.model, prepared.request, claim)
         writer.request.counted = self.limits.count(writer.request.policy)
-        return Forwarding(prepared, lease, writer, self.log, self._silence, recorder=self.recorder)
+        tap = self.captures.forward(writer.request, prepared) if self.captures.rule is not None else None
+        return Forwarding(prepared, lease, writer, self.log, self._silence, recorder=self.recorder, tap=tap)
 
     async def count(self, prepared: PreparedRequest, count: TokenCount) -> tuple[bytes, bool]:
         """The answer to a request that counts tokens, and whether it is an estimate. It does not use the model."""

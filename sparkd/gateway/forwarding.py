@@ -14,6 +14,7 @@ import time
 from typing import Any, cast
 
 from sparkd.errors import SparkdError, UpstreamError
+from sparkd.gateway.capturing.captures import Tap
 from sparkd.gateway.heartbeats.silence import SilenceWatch
 from sparkd.gateway.heartbeats.waiting import WaitingResponse
 from sparkd.gateway.lending import Lease
@@ -39,7 +40,8 @@ FORWARDING = "forwarding"
 class Forwarding:
     """Forwards one prepared request. Until it ends, it is the `observer` of its client's connection.
 
-    `silence` finds it if its engine sends nothing, and has the settings of heartbeats. `recorder` measures it.
+    `silence` finds it if its engine sends nothing, and has the settings of heartbeats. `recorder` measures it,
+    and `tap` keeps what the engine sends, if the owner captures the request.
     """
 
     def __init__(
@@ -51,8 +53,10 @@ class Forwarding:
         silence: SilenceWatch,
         *,
         recorder: Recorder,
+        tap: Tap | None = None,
     ) -> None:
         self._prepared = prepared
+        self._tap = tap
         self._lease = lease
         self._writer = writer
         self._recorder = recorder
@@ -82,7 +86,7 @@ class Forwarding:
         else:
             usage_filter = UsageFilter(prepared.model.engine) if prepared.asks_usage else None
             answer = Answer(writer, prepared.model.id, prepared.echo, usage_filter)
-        self._measured.sink = answer
+        self._measured.sink = answer if self._tap is None else self._tap.into(answer)
         return answer
 
     # Without waiting

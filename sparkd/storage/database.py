@@ -63,7 +63,7 @@ def open_database(
     except sqlite3.DatabaseError as error:
         if not is_damage(error):
             raise
-        backup = move_aside(path)
+        backup = rename_to_backup(path)
         return OpenedDatabase(_connect(path, schema, synchronous, timeout, check=check), str(error), backup)
 
 
@@ -102,7 +102,7 @@ def is_lock(error: sqlite3.Error) -> bool:
     return code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
-def move_aside(path: Path) -> Path:
+def rename_to_backup(path: Path) -> Path:
     """Rename the file, so that another one can take its place; return the new path. Raises OSError."""
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
     backup = path.with_name(f"{path.name}.{stamp}")
@@ -133,7 +133,10 @@ def _connect(
 ) -> sqlite3.Connection:
     connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=timeout)
     try:
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only has an effect on a new file
+        if connection.execute("PRAGMA page_count").fetchone() == (
+            0,
+        ):  # in a file with tables, it needs a lock
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         _prepare(connection, schema, check=check)

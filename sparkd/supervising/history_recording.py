@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from sparkd.catalog import Catalogue
-from sparkd.scheduling.ledger import Entry
 from sparkd.scheduling.lifecycle import State
+from sparkd.scheduling.scheduler import Scheduler
+from sparkd.scheduling.status import Reload
 from sparkd.scheduling.transitions import Transition
 from sparkd.usage.records import EventKind, Occurrence, StateChange
+from sparkd.usage.store import UsageStore
 
 REMOVED: Final = "removed"
 """The state of a model that has left the catalogue, once nothing of it runs."""
@@ -36,6 +39,7 @@ class HistoryRecorder:
         self._store = store
         self._catalogue = catalogue
         self._started = started
+        self._last: dict[str, StateChange] = {}
         self._listeners: list[Callable[[StateChange], None]] = []
 
     def add_listener(self, listener: Callable[[StateChange], None]) -> None:
@@ -61,20 +65,17 @@ class HistoryRecorder:
             )
         )
 
-    def record_removal(self, entries: Iterable[Entry | None]) -> None:
-        """Record that these models have left the catalogue. Those that still run are recorded when they stop."""
-        now = time.monotonic()
-        for entry in entries:
-            if entry is not None and entry.state is State.STOPPED and entry.run:
-                after = min(now - entry.since, now - self._started)
+    def record_reload(self, change: Reload) -> None:
+        """Record that the catalogue was reloaded, and that models have left it. Those that still run are recorded when
+        they have stopped."""
+        self.record_occurrence("reloaded", "", change.describe())
+        for model_id in change.removed:
+            if (last := self._last.get(model_id)) and last.state == State.STOPPED:
+                now = time.time()
+                after = max(0.0, now - last.at)
                 self._record(
                     StateChange(
-                        at=time.time(),
-                        model=entry.model.id,
-                        run=entry.run,
-                        state=REMOVED,
-                        after=after,
-                        before=entry.state,
+                        at=now, model=model_id, run=last.run, state=REMOVED, after=after, before=last.state
                     )
                 )
 
@@ -87,6 +88,14 @@ class HistoryRecorder:
         self._store.add_occurrence(Occurrence(at=time.time(), kind=kind, model=model, text=text))
 
     def _record(self, change: StateChange) -> None:
+        self._last[change.model] = change
         self._store.add_change(change)
         for listener in self._listeners:
             listener(change)
+
+
+async def run_store(store: UsageStore, scheduler: Scheduler, *, is_successor: bool) -> None:
+    """Have the store write until this is cancelled. `is_successor`: this program has replaced another one."""
+    kept = frozenset(entry.model.id for entry in scheduler.entries() if entry.state is not State.STOPPED)
+    store.start(kept if is_successor else None)
+    await asyncio.Event().wait()

@@ -3,46 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Final, Protocol
 
 from msgspec import Struct
 
+from sparkd.machine.gpu_sensors import GpuReading
+from sparkd.machine.pressure import read_pressure
 from sparkd.scheduling.scheduler import Scheduler
 from sparkd.supervising.memory_watch import MemoryWatch
 from sparkd.supervising.run import Run
+from sparkd.usage.active import ActiveRequest
 from sparkd.usage.records import Measurement
 from sparkd.usage.token_rates import RunningRequest
 
+PRESSURE_SECONDS: Final = 10
+"""Seconds over which the kernel averages the memory pressure. The nearest to an interval."""
 
-class GpuFigures(Struct, frozen=True):
-    """What the GPU's sensors report, None if it has no such sensor: use (0 to 1), °C, watts and hertz."""
-
-    utilization: float | None = None
-    temperature: float | None = None
-    power: float | None = None
-    clock: float | None = None
+NO_GPU: Final = GpuReading(name="")
 
 
-NO_GPU = GpuFigures()
+class Sensors(Protocol):
+    """The GPU's sensors, read by a thread."""
+
+    def peek(self) -> GpuReading | None:
+        """The last reading, at once. None if no GPU answers."""
+        ...
 
 
 class MachineInstruments(Struct, frozen=True):
-    """Reads the machine, the queue and the models. `gpu` returns the sensors' last reading; `pressure` the share of
-    time in which processes waited for memory."""
+    """Reads the machine, the queue and the models. `runs` are the launched ones, `active` returns the requests in
+    flight."""
 
     scheduler: Scheduler
     runs: Mapping[int, Run]
     watch: MemoryWatch
-    requests: Callable[[], Iterable[RunningRequest]] = tuple
-    gpu: Callable[[], GpuFigures] = lambda: NO_GPU
-    pressure: Callable[[], float | None] = lambda: None
+    sensors: Sensors
+    active: Callable[[], Iterable[ActiveRequest]]
 
     def running(self) -> Iterable[RunningRequest]:
         """Requests that an engine responds to now."""
-        return self.requests()
+        return (RunningRequest(each.id, each.tokens_out) for each in self.active())
 
     def measure(self) -> Measurement:
         """The machine now, without the rates of tokens."""
-        gpu = self.gpu()
+        gpu = self.sensors.peek() or NO_GPU
+        pressure = read_pressure()
         return Measurement(
             at=0.0,
             in_flight=float(sum(len(entry.leases) for entry in self.scheduler.entries())),
@@ -53,7 +58,7 @@ class MachineInstruments(Struct, frozen=True):
             temperature=gpu.temperature,
             power=gpu.power,
             clock=gpu.clock,
-            pressure=self.pressure(),
+            pressure=pressure.some.get(PRESSURE_SECONDS) if pressure else None,
         )
 
     def _used(self) -> float | None:

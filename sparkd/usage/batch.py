@@ -15,6 +15,7 @@ from sparkd.usage.tables import (
     MEASUREMENT_COLUMNS,
     OCCURRENCE_COLUMNS,
     REQUEST_COLUMNS,
+    SEARCHED,
     SUM_COLUMNS,
     as_int,
     insert_statement,
@@ -118,7 +119,8 @@ def _overlay_table(
         rows = ((last + place, *row) for place, row in enumerate(rows, 1))
     connection.execute(f"CREATE TEMP TABLE {pending} ({fields})")
     connection.executemany(insert_statement(pending, names), rows)
+    shown = f"{fields}, {SEARCHED} AS search" if table == "requests" else fields
     connection.execute(
-        f"CREATE TEMP VIEW {table} AS SELECT {fields} FROM main.{table} "  # noqa: S608 - fixed names
-        f"UNION ALL SELECT {fields} FROM temp.{pending}"
+        f"CREATE TEMP VIEW {table} AS SELECT {shown} FROM main.{table} "  # noqa: S608 - fixed names
+        f"UNION ALL SELECT {shown} FROM temp.{pending}"
     )

@@ -31,10 +31,15 @@ _CHANGES: Final = ", ".join(CHANGE_COLUMNS)
 _OCCURRENCES: Final = ", ".join(OCCURRENCE_COLUMNS)
 
 
+Period = tuple[float, float]
+"""From the first time to the second, in seconds since the epoch."""
+
+
 def read_history(
-    connection: sqlite3.Connection, since: float, until: float, running: Session | None, now: float
+    connection: sqlite3.Connection, period: Period, running: Session | None, now: float
 ) -> History:
     """Read the lanes of all models. `running` is the program that reads, if it is sparkd. Raises sqlite3.Error."""
+    since, until = period
     sessions, known = read_sessions(connection, running, now)
     until = min(until, max(now, since))
     changes, is_truncated = _read_changes(connection, since, until, "")
@@ -52,14 +57,10 @@ def read_history(
 
 
 def read_model_history(
-    connection: sqlite3.Connection,
-    model: str,
-    since: float,
-    until: float,
-    running: Session | None,
-    now: float,
+    connection: sqlite3.Connection, model: str, period: Period, running: Session | None, now: float
 ) -> ModelHistory:
     """Read the history of one model. Raises sqlite3.Error."""
+    since, until = period
     _, known = read_sessions(connection, running, now)
     until = min(until, max(now, since))
     changes, is_truncated = _read_changes(connection, since, until, model)

@@ -1,10 +1,14 @@
-"""Reads usage.sqlite, beside the thread that writes it, or while no sparkd runs. Blocks: call it in a thread."""
+"""Reads usage.sqlite, beside the thread that writes it, or while no sparkd runs.
+
+Methods that are not `async` block: call them in a thread.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -14,6 +18,7 @@ from sparkd.usage.batch import Batch, overlay, write_batch
 from sparkd.usage.columns import Aggregate
 from sparkd.usage.history_query import read_history, read_model_history, read_summary
 from sparkd.usage.measurement_queries import DayOfMeasurements, read_aggregates, read_days
+from sparkd.usage.model_uses import ModelUse, read_model_uses
 from sparkd.usage.records import Measurement
 from sparkd.usage.request_query import RequestQuery, read_requests
 from sparkd.usage.results import History, HistorySummary, ModelHistory, RequestPage, UsageReport
@@ -43,20 +48,41 @@ class UsageReader:
         with self._connect() as connection:
             return read_usage(connection, query)
 
+    def model_uses(self) -> Mapping[str, ModelUse]:
+        """Return when each model was used last, its loads and its speed."""
+        with self._connect() as connection:
+            return read_model_uses(connection)
+
     def history(self, since: float, until: float) -> History:
         """Return the lanes of all models between two times, in seconds since the epoch."""
         with self._connect() as connection:
-            return read_history(connection, since, until, self._session, time.time())
+            return read_history(connection, (since, until), self._session, time.time())
 
     def model_history(self, model: str, since: float, until: float) -> ModelHistory:
         """Return the history of one model."""
         with self._connect() as connection:
-            return read_model_history(connection, model, since, until, self._session, time.time())
+            return read_model_history(connection, model, (since, until), self._session, time.time())
 
     def history_summary(self, since: float, until: float) -> HistorySummary:
         """Return sums by day and by model."""
         with self._connect() as connection:
             return read_summary(connection, since, until)
+
+    async def read_aggregates(self, *, since: float, until: float, step: int) -> Sequence[Aggregate]:
+        """Return the minutes after `since`, up to `until`, combined into intervals of `step` seconds, from a thread."""
+        return await asyncio.to_thread(self._read_aggregates, since, until, step)
+
+    async def read_days(self, *, since: float, until: float) -> Sequence[DayOfMeasurements]:
+        """Return what each day of measurements adds up to, from a thread."""
+        return await asyncio.to_thread(self._read_days, since, until)
+
+    def _read_aggregates(self, since: float, until: float, step: int) -> Sequence[Aggregate]:
+        with self._connect() as connection:
+            return read_aggregates(connection, since=since, until=until, step=step)
+
+    def _read_days(self, since: float, until: float) -> Sequence[DayOfMeasurements]:
+        with self._connect() as connection:
+            return read_days(connection, since=since, until=until)
 
     def measurements(self, since: float, until: float) -> Sequence[Measurement]:
         """Return the measurements between two times, oldest first."""
@@ -104,19 +130,24 @@ class UsageReader:
 
 
 def _open_with(path: Path, pending: Batch) -> sqlite3.Connection:
+    """A connection in a transaction on the file, and on what is not in it yet."""
     try:
         connection = open_read_only(path)
     except sqlite3.OperationalError as error:
         if is_lock(error):
             raise
-        # It cannot be opened, so everything that is known is in memory.
-        connection = open_in_memory(SCHEMA)
-        write_batch(connection, pending)
-        return connection
+        return _open_pending(pending)  # it cannot be opened, so everything that is known is in memory
     connection.execute("BEGIN")
-    connection.execute(
-        "SELECT count(*) FROM sqlite_schema"
-    ).fetchone()  # the transaction begins with the first read
+    # This first read begins the transaction.
+    if connection.execute("PRAGMA user_version").fetchone() != (SCHEMA.version,):
+        connection.close()
+        return _open_pending(pending)  # the writer is about to create or upgrade its tables
     if pending:
         overlay(connection, pending)
+    return connection
+
+
+def _open_pending(pending: Batch) -> sqlite3.Connection:
+    connection = open_in_memory(SCHEMA)
+    write_batch(connection, pending)
     return connection

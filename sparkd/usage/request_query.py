@@ -18,9 +18,6 @@ from sparkd.usage.tables import REQUEST_COLUMNS, as_int, request_of
 DEFAULT_LIMIT: Final = 100
 MAX_LIMIT: Final = 1000
 
-TEXT_COLUMNS: Final = ("id", "model", "asked", "client", "program")
-"""The columns in which `text` is searched for."""
-
 STATUS_CLASSES: Final = {
     "ok": "status < 400",
     "error": f"status >= 400 AND status <> {DISCONNECTED}",
@@ -37,8 +34,8 @@ class RequestQuery(Struct, frozen=True, kw_only=True):
     """Which requests, in which order. "" and None: no filter.
 
     `status` is a number or a key of STATUS_CLASSES. `since` and `until` limit the end of a request, `text` is part of
-    an id or name. `sort` is a field of RequestRecord; unknown values come last. `before` is a page's `next`, and `after` a
-    page's `latest`: only newer requests.
+    an id or name. `sort` is a field of RequestRecord; unknown values come last. `before` is a page's `next`, and
+    `after` a page's `latest`: only newer requests.
     """
 
     model: str = ""
@@ -92,13 +89,13 @@ def read_requests(connection: sqlite3.Connection, query: RequestQuery) -> Reques
     rows = _select(connection, query, [*conditions, *page_conditions], [*values, *page_values])
     shown = rows[: query.limit]
     latest = as_int(connection.execute("SELECT max(number) FROM requests").fetchone())
-    first = as_int(connection.execute("SELECT min(number) FROM requests").fetchone())
+    kept = as_int(connection.execute("SELECT count(*) FROM requests").fetchone())
     return RequestPage(
         requests=[request_of(row[1:]) for row in shown],
         next=_cursor_of(query, shown[-1]) if len(rows) > query.limit else None,
         latest=latest,
-        matching=None if query.before else _count(connection, conditions, values, latest - first + 1),
-        kept=latest - first + 1 if latest else 0,
+        matching=None if query.before else _count(connection, conditions, values, kept),
+        kept=kept,
     )
 
 
@@ -121,9 +118,8 @@ def build_filter(query: RequestQuery) -> tuple[list[str], list[Any]]:
             conditions.append(condition)
             values.append(limit)
     if query.text:
-        found = " OR ".join(f"instr(lower({column}), ?)" for column in TEXT_COLUMNS)
-        conditions.append(f"({found})")
-        values += [query.text.lower()] * len(TEXT_COLUMNS)
+        conditions.append("instr(search, ?)")
+        values.append(query.text.lower())
     return conditions, values
 
 

@@ -8,9 +8,13 @@ from typing import Any, Final, cast
 from sparkd.storage.database import Schema
 from sparkd.usage.records import Measurement, Occurrence, RequestRecord, StateChange
 
+SEARCHED: Final = "lower(id || ' ' || model || ' ' || asked || ' ' || client || ' ' || program)"
+"""What a search for a text looks through: stored with each request, because five columns take five times as long."""
+
 CREATE: Final = """
 CREATE TABLE requests (
-    number INTEGER PRIMARY KEY, ended REAL NOT NULL, id TEXT NOT NULL, model TEXT NOT NULL, asked TEXT NOT NULL,
+    number INTEGER PRIMARY KEY, ended REAL NOT NULL, search TEXT GENERATED ALWAYS AS (SEARCHED) STORED,
+    id TEXT NOT NULL, model TEXT NOT NULL, asked TEXT NOT NULL,
     client TEXT NOT NULL, program TEXT NOT NULL, endpoint TEXT NOT NULL, status INTEGER NOT NULL, code TEXT NOT NULL,
     gone TEXT, streamed INTEGER NOT NULL, queue_seconds REAL NOT NULL, load_seconds REAL NOT NULL,
     first_token_seconds REAL, seconds REAL NOT NULL, tokens_in INTEGER, tokens_cached INTEGER, tokens_out INTEGER,
@@ -51,7 +55,7 @@ CREATE TABLE measurements (
 was replaced, and `kept` the models whose engines it took over from the one before, as JSON; null if it took over none
 because none ran before."""
 
-SCHEMA: Final = Schema(version=1, create=CREATE)
+SCHEMA: Final = Schema(version=1, create=CREATE.replace("SEARCHED", SEARCHED))
 
 REQUEST_COLUMNS: Final = RequestRecord.__struct_fields__
 CHANGE_COLUMNS: Final = StateChange.__struct_fields__

@@ -19,8 +19,8 @@ PERIODS: Final = {"day": "day", "month": "substr(day, 1, 7)"}
 
 
 class UsageQuery(Struct, frozen=True, kw_only=True):
-    """`since` and `until` are the first and the last local day, as YYYY-MM-DD; "" is no limit. `group` are GROUPS; the
-    others filter."""
+    """`since` and `until` are the first and the last local day, as YYYY-MM-DD; "" means no limit. `group` are GROUPS;
+    the others filter."""
 
     by: Literal["day", "month"] = "day"
     group: tuple[str, ...] = ("model",)

@@ -23,7 +23,7 @@ from sparkd.catalog.definitions import Model
 from sparkd.catalog.quantities import GIB
 from sparkd.catalog.reading import read_catalogue
 from sparkd.control.app import create_control_app
-from sparkd.errors import HoldNotFound
+from sparkd.errors import CatalogueError, HoldNotFound
 from sparkd.processes.log import Log
 from sparkd.scheduling.hold import Hold
 from sparkd.scheduling.plan import Plan
@@ -118,6 +118,7 @@ class FakeSupervisor:
         self.loading = asyncio.Event()
         self.loading.set()
         self.holds = Holds()
+        self.reload_problems: list[str] = []
 
     def set(self, model_id: str, **changes: object) -> None:
         self.models[model_id] = replace(self.models[model_id], **changes)
@@ -148,7 +149,12 @@ class FakeSupervisor:
             load_time=12.0,
         )
 
+    async def preview(self, new: Catalogue) -> Reload:
+        return Reload(removed=tuple(self.catalogue.models.keys() - new.models.keys()))
+
     async def reload(self) -> Reload:
+        if self.reload_problems:
+            raise CatalogueError(self.reload_problems)
         self.catalogue = read_catalogue(self.catalogue.path)
         return Reload(changed=("qwen", "tiny"), restarted=("qwen",))
 

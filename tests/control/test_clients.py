@@ -14,7 +14,8 @@ from sparkd.catalog import Catalogue
 from sparkd.catalog.reading import read_catalogue
 from sparkd.catalog.reading.keys import read_keys
 from sparkd.clients.names import PURPOSES
-from sparkd.control.clients import ClientSource, client_routes
+from sparkd.control.client_source import ClientSource
+from sparkd.control.clients import client_routes
 from tests.control.fake_supervisor import FakeSupervisor, serve_fake_daemon
 from tests.models import VENVS
 

@@ -149,6 +149,27 @@ def test_a_model_in_quarantine(build: Build) -> None:
     assert found['sparkd_model_state{model="m",state="backoff"}'] == 1.0
 
 
+def test_requests_loads_and_stops_are_counted(build: Build) -> None:
+    sparkd = build({"m": engine(), "big": engine(memory="10 GiB")}, queue={"max_wait": 60})
+    assert sparkd.chat("m").status_code == 200
+    with sparkd.streaming("m", "one two three four", stream_options={"include_usage": True}) as lines:
+        list(lines)
+    assert sparkd.chat("nothing-of-the-kind").status_code == 404
+    assert sparkd.chat("big").status_code == 200  # evicts m
+    endpoint = 'endpoint="/v1/chat/completions"'
+    served = f'sparkd_requests_total{{client="anonymous",code="200",{endpoint},model="m"}}'
+    found = wait_until("they are counted", lambda: (now := read(sparkd)).get(served) == 2 and now)
+    assert found[f'sparkd_request_duration_seconds_count{{{endpoint},model="m"}}'] == 2
+    assert found[f'sparkd_time_to_first_token_seconds_count{{{endpoint},model="m"}}'] == 1
+    assert found['sparkd_queue_wait_seconds_count{model="m"}'] == 2
+    assert found['sparkd_refusals_total{code="model_not_found"}'] == 1
+    assert found[f'sparkd_requests_total{{client="anonymous",code="404",{endpoint},model="other"}}'] == 1
+    assert found['sparkd_model_load_seconds_count{model="m",outcome="ready"}'] == 1
+    assert found['sparkd_model_stops_total{model="m",reason="evicted"}'] == 1
+    assert abs(found['sparkd_model_last_used_timestamp_seconds{model="m"}'] - time.time()) < 600
+    assert found['sparkd_model_state{model="m",state="stopped"}'] == 1
+
+
 def test_a_scrape_is_no_use_the_model_is_still_stopped_for_idleness(build: Build) -> None:
     sparkd = build({"m": engine("--counters", "working", idle_timeout=1)})
     assert sparkd.chat("m").status_code == 200

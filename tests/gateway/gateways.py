@@ -309,14 +309,18 @@ async def house(
     head_timeout: float = 30.0,
     keep_alive: float = 75.0,
     shortcut: bool = True,
+    upstream: Upstream | None = None,
 ) -> AsyncIterator[House]:
-    """Start an engine with a script, a supervisor and a gateway; in the end nothing of them is left."""
+    """Start an engine with a script, a supervisor and a gateway; in the end nothing of them is left.
+
+    `upstream` is another engine to use instead.
+    """
     with (
         tempfile.TemporaryDirectory() as folder,
         socket.create_server(("127.0.0.1", 0), backlog=2048) as listener,
     ):
         async with Engine(Path(folder) / "engine.sock", script or answering(OK)) as engine:
-            supervisor = Supervisor(engine.upstream)
+            supervisor = Supervisor(upstream or engine.upstream)
             if ready:
                 supervisor.ready.set()
             gateway = Gateway(

@@ -73,7 +73,7 @@ def join_phases(
         LoadPhase(
             name=name,
             usual=round(usual[name], 1) if name in usual else None,
-            took=round(done[name], 1) if name in done and name != phase else None,
+            took=round(done[name], 3) if name in done and name != phase else None,
         )
         for name in (*names, *expected)
     )

@@ -28,7 +28,8 @@ LEAK_NOTICE: Final = GIB
 
 
 class MachineReader(Struct):
-    """Reads the machine. `memory` returns its last reading, `guard_action` what the memory guard did last;
+    """Reads the machine. `memory` returns its last reading, `guard_action` what the memory guard did last,
+    `notices` what else the owner should know;
     `stopping`: whether the daemon is about to end."""
 
     supervisor: Supervisor
@@ -36,6 +37,7 @@ class MachineReader(Struct):
     clock: Clock
     memory: Callable[[], Memory]
     guard_action: Callable[[], GuardAction | None]
+    notices: Callable[[], tuple[Notice, ...]]
     stopping: bool = False
 
     def read(self, models: int, gpu: LiveGpu | None) -> LiveMachine:
@@ -82,6 +84,7 @@ class MachineReader(Struct):
         )
 
     def _list_notices(self, memory: LiveMemory) -> Iterator[Notice]:
+        yield from self.notices()
         server = self.supervisor.catalogue.settings.server
         exposed = exposed_addresses(self.supervisor.listen) if server.api_key_file is None else ()
         if exposed:

@@ -38,7 +38,9 @@ class LiveReader:
         self._sources = sources
         self._models = ModelRows(supervisor, scheduler, self._clock)
         self._queue = QueueRows(supervisor, scheduler, self._clock)
-        self._machine = MachineReader(supervisor, scheduler, self._clock, memory, guard_action)
+        self._machine = MachineReader(
+            supervisor, scheduler, self._clock, memory, guard_action, sources.notices
+        )
         self._gpu: LiveGpu | None = None
         self._figures_at = 0.0
         self._last: LiveState | None = None
@@ -82,7 +84,12 @@ class LiveReader:
         # The available memory changes all the time: on its own it is not a reason to send anything.
         old, new = last.memory, machine.memory
         same = (old.reserved, old.budget, old.leaked) == (new.reserved, new.budget, new.leaked)
-        return last if same and last.state == machine.state and last.listen == machine.listen else machine
+        same = same and (last.state, last.listen, last.notices) == (
+            machine.state,
+            machine.listen,
+            machine.notices,
+        )
+        return last if same else machine
 
     def _read_in_flight(self, last: InFlight | None, *, is_due: bool) -> InFlight:
         active = self._sources.active

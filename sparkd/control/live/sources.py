@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 from msgspec import Struct
 
-from sparkd.control.live.state import LiveGpu
+from sparkd.control.live.state import LiveGpu, Notice
 from sparkd.gateway.measuring.active_requests import ActiveRequests
 from sparkd.usage.records import RequestRecord
 
@@ -47,11 +47,12 @@ class RecentRequests:
 
 
 class Sources(Struct, frozen=True):
-    """Where requests and sensors come from."""
+    """Where requests, sensors and further notices come from."""
 
     active: ActiveRequests
     recent: RecentRequests
     gpu: GpuSource | None = None
+    notices: Callable[[], tuple[Notice, ...]] = tuple
 
 
 class Clock:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Final, Protocol
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from sparkd.catalog.nearest import did_you_mean
 from sparkd.errors import RequestCancelled, RequestNotFound, SparkdError
@@ -34,11 +34,11 @@ class Cancellable(Protocol):
 
 
 class _Active(Struct):
-    """What belongs to one request. `samples`: when it was looked at, and the tokens by then."""
+    """What belongs to one request. `samples`: when it was looked at, and its tokens by then; None if it never was."""
 
     forwarding: Cancellable
     lease: Lease
-    samples: deque[tuple[float, float]] = field(default_factory=deque)
+    samples: deque[tuple[float, float]] | None = None
 
 
 class ActiveRequests:
@@ -133,9 +133,9 @@ class ActiveRequests:
 
 def _measure_speed(active: _Active, first: float, tokens: float, now: float) -> float | None:
     """Tokens per second since the oldest sample of the last seconds. None within the first moments."""
+    if active.samples is None:
+        active.samples = deque([(first, 0.0)])
     samples = active.samples
-    if not samples:
-        samples.append((first, 0.0))
     if now - samples[-1][0] >= _SAMPLE_INTERVAL:
         samples.append((now, tokens))
     while len(samples) > 1 and samples[1][0] <= now - SPEED_WINDOW:

@@ -33,9 +33,18 @@ def is_streamed(body: JsonBody) -> bool:
     return body.fields.get("stream") == _TRUE
 
 
+def may_be_asked(model: Model) -> bool:
+    """Whether the engine of the model may be asked for the usage where a client has not asked."""
+    is_asked = model.engine != "command" if model.ask_usage is None else model.ask_usage
+    return is_asked and not any(find_option(model.options, name) for name in _ALWAYS_SENT)
+
+
 def ask_for_usage(model: Model, api: Api, body: JsonBody) -> JsonBody:
-    """The body with a request for the usage, or the same object if it has one, or the engine must not be asked."""
-    if api not in _APIS or not is_streamed(body) or not _may_be_asked(model, body):
+    """The body of a request for a stream with a request for the usage.
+
+    The same object if it has one, or the stream must be left alone. The engine may be asked.
+    """
+    if api not in _APIS or (model.engine == "vllm" and not _has_one_choice(body)):
         return body
     given = body.fields.get(_FIELD)
     if given is None:
@@ -48,13 +57,20 @@ def ask_for_usage(model: Model, api: Api, body: JsonBody) -> JsonBody:
     return body.with_field(_FIELD, {**kept, "include_usage": True})
 
 
-def _may_be_asked(model: Model, body: JsonBody) -> bool:
-    is_asked = model.engine != "command" if model.ask_usage is None else model.ask_usage
-    if not is_asked or any(find_option(model.options, name) for name in _ALWAYS_SENT):
-        return False
-    return model.engine != "vllm" or _has_one_choice(body)
-
-
 def _has_one_choice(body: JsonBody) -> bool:
     """Whether the response has certainly one choice, so that the usage follows its last chunk at once."""
     return body.fields.get("n") in _ONE and read_kind(body.fields.get("prompt")) != "["
+
+
+class UsageAsking:
+    """Asks for the usage of streams, for the models of one catalogue."""
+
+    def __init__(self) -> None:
+        self._may_be_asked: dict[str, bool] = {}
+
+    def ask(self, model: Model, api: Api, body: JsonBody) -> JsonBody:
+        """The body with a request for the usage, or the same object if it needs none, or must not have one."""
+        may_ask = self._may_be_asked.get(model.id)
+        if may_ask is None:
+            may_ask = self._may_be_asked[model.id] = may_be_asked(model)
+        return ask_for_usage(model, api, body) if may_ask else body

@@ -52,46 +52,25 @@ class MeasuredRequest:
     at its end. `status` and `code` are as in its record.
     """
 
-    __slots__ = (
-        "_beginning",
-        "_counted_events",
-        "_counted_size",
-        "_find_token",
-        "_pieces",
-        "_size",
-        "_unfinished",
-        "began",
-        "code",
-        "ended",
-        "first",
-        "granted",
-        "is_stream",
-        "last_phase",
-        "load_seconds",
-        "prepared",
-        "request",
-        "sink",
-        "status",
-    )
+    sink: Sink | None = None
+    granted: float | None = None
+    first: float | None = None
+    ended: float | None = None
+    load_seconds = 0.0
+    is_stream = False
+    last_phase: Phase = "queued"
+    status = 0
+    code = ""
+    _beginning = b""
+    _find_token: TokenFinder | None = None
+    _unfinished = b""
+    _size = _counted_size = _counted_events = 0
 
     def __init__(self, request: RequestHead, prepared: PreparedRequest) -> None:
         self.request = request
         self.prepared = prepared
-        self.sink: Sink | None = None
         self.began = time.monotonic()
-        self.granted: float | None = None
-        self.first: float | None = None
-        self.ended: float | None = None
-        self.load_seconds = 0.0
-        self.is_stream = False
-        self.status = 0
-        self.code = ""
-        self.last_phase: Phase = "queued"
         self._pieces: deque[bytes] = deque(maxlen=_PIECES)
-        self._beginning = b""
-        self._find_token: TokenFinder | None = None
-        self._unfinished = b""
-        self._size = self._counted_size = self._counted_events = 0
 
     # From the engine
 
@@ -172,7 +151,9 @@ class MeasuredRequest:
 
     def read_tokens(self) -> Tokens:
         """The tokens that the engine reported."""
-        return read_tokens(self._beginning, b"".join(self._pieces)[-TAIL:])
+        pieces = self._pieces
+        end = pieces[0] if len(pieces) == 1 else b"".join(pieces)[-TAIL:]
+        return read_tokens(self._beginning, end)
 
     def to_record(self, tokens: Tokens, epoch: float) -> RequestRecord:
         """Its record, after its end. `epoch` is what to add to the monotonic clock."""
@@ -184,7 +165,7 @@ class MeasuredRequest:
         load_seconds = min(self.load_seconds, waited)
         return RequestRecord(
             ended=round(ended + epoch, 3),
-            id=request.identify().decode("latin-1"),
+            id=request.fields[b"x-request-id"].decode("latin-1"),  # known since it was forwarded
             model=prepared.model.id,
             asked=(request.asked or "")[:LONGEST_NAME],
             client=request.key or ANONYMOUS,

@@ -148,20 +148,21 @@ class Recorder:
         del self._finished[:most]
         if not self._finished:
             self._has_finished.clear()
-        records = [self._record(each) for each in finished]
+        epoch = self.active.epoch
+        records = [self._make_record(each, epoch) for each in finished]
         is_kept = self._is_kept()
         for sink, keeps in self._sinks:
             if is_kept or not keeps:
                 self._pass(sink, records)
 
-    def _record(self, finished: MeasuredRequest | RequestRecord) -> RequestRecord:
+    def _make_record(self, finished: MeasuredRequest | RequestRecord, epoch: float) -> RequestRecord:
         if isinstance(finished, RequestRecord):
             return finished
         tokens = finished.read_tokens()
         self._rates.learn(finished, tokens.tokens_out)
         self._tokens_in += tokens.tokens_in or 0
         self._tokens_out += tokens.tokens_out or 0
-        return finished.to_record(tokens, self.active.epoch)
+        return finished.to_record(tokens, epoch)
 
     def _pass(self, sink: Sink, records: list[RequestRecord]) -> None:
         try:

@@ -35,20 +35,26 @@ _counted = msgspec.json.Decoder(_Counted)
 
 @dataclass(frozen=True, slots=True)
 class DeferredTokenCount:
-    """A request whose prompt may or may not fit: as it arrived, and as it was rewritten by an estimate."""
+    """A request whose prompt may or may not fit: as it arrived, and as it was rewritten by an estimate.
+
+    `asks_usage`: the engine is asked for the usage.
+    """
 
     context: RewriteContext
     original: JsonBody
     rewritten: JsonBody
+    asks_usage: bool = False
 
     @classmethod
     def needed_for(
-        cls, context: RewriteContext, original: JsonBody, rewritten: JsonBody
+        cls, context: RewriteContext, original: JsonBody, rewritten: JsonBody, *, asks_usage: bool
     ) -> DeferredTokenCount | None:
         """The count, if the estimate is not enough and the engine can do better."""
         countable = context.model.engine == "vllm" and context.api in ("chat", "completions")
         return (
-            cls(context, original, rewritten) if countable and needs_exact_count(context, rewritten) else None
+            cls(context, original, rewritten, asks_usage)
+            if countable and needs_exact_count(context, rewritten)
+            else None
         )
 
     async def apply(self, upstream: Upstream, request: EngineRequest) -> EngineRequest:
@@ -57,8 +63,9 @@ class DeferredTokenCount:
         if count is None:
             return request
         body = rewrite(replace(self.context, exact_tokens=count), self.original).body
-        asking = ask_for_usage(self.context.model, self.context.api, body)
-        return msgspec.structs.replace(request, body=asking.encode())
+        if self.asks_usage:
+            body = ask_for_usage(self.context.model, self.context.api, body)
+        return msgspec.structs.replace(request, body=body.encode())
 
 
 async def _count(upstream: Upstream, body: JsonBody) -> int | None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Set
 from functools import lru_cache, partial
+from typing import Protocol
 
 from msgspec import structs
 from starlette.types import Receive
@@ -27,14 +28,15 @@ from sparkd.catalog.definitions import Model
 from sparkd.catalog.templates import Template
 from sparkd.errors import RequestError
 from sparkd.gateway.admission.key_policies import check_allowed
-from sparkd.gateway.measuring.asking import ask_for_usage, is_streamed
+from sparkd.gateway.capturing.captured import CaptureRule
+from sparkd.gateway.measuring.asking import UsageAsking, is_streamed
 from sparkd.gateway.preparation.background import REWRITE, BackgroundRouter
 from sparkd.gateway.preparation.body import Limits, Upload, receive_body
 from sparkd.gateway.preparation.body_reader import BodyReader
 from sparkd.gateway.preparation.choosing import Chooser
 from sparkd.gateway.preparation.deferred_count import DeferredTokenCount
 from sparkd.gateway.preparation.engine_requests import build_engine_request
-from sparkd.gateway.preparation.keep_alive import KEEP_ALIVE_FIELDS, read_keep_alive
+from sparkd.gateway.preparation.keep_alive import take_keep_alive
 from sparkd.gateway.preparation.multipart import FieldFinder
 from sparkd.gateway.preparation.naming import Named, named_in_head
 from sparkd.gateway.preparation.paths import MAX_CACHED
@@ -60,12 +62,22 @@ _FORM_AHEAD = 64 * 1024
 """Bytes of a form that are searched for its `model` if path or query name the model. Clients send files last."""
 
 
+class Received(Protocol):
+    """Keeps what clients send, while `rule` is not None."""
+
+    rule: CaptureRule | None
+
+    def receive(self, request: RequestHead, data: bytes | bytearray) -> None:
+        """A client has sent this body."""
+        ...
+
+
 class Preparer:
     """Prepares requests by one catalogue. `without` names headers that engines do not get.
 
     `template_of` returns what is known of a model's chat template. `background` finds who serves a request in the
     background, and `chooser` chooses among the models of a choice. `may_operate` is whether a client may decide how
-    long a model stays loaded.
+    long a model stays loaded. `captures` keeps what clients send, if its `rule` is not None.
     """
 
     def __init__(
@@ -78,11 +90,14 @@ class Preparer:
         *,
         chooser: Chooser,
         may_operate: Callable[[RequestHead], bool],
+        captures: Received,
     ) -> None:
+        self._captures = captures
         self._catalogue = catalogue
         self._named = partial(named_in_head, catalogue)
         self._named_cached = lru_cache(maxsize=1024)(self._named)
         self._rewriter = RequestRewriter()
+        self._asking = UsageAsking()
         self._contexts = RewriteContexts(catalogue, template_of)
         self._limits = Limits(catalogue.settings.server.max_body, body_stall)
         self._reader = BodyReader(self._limits)
@@ -140,11 +155,16 @@ class Preparer:
     async def read_json(self, request: RequestHead, receive: Receive) -> bytes | bytearray:
         """Read a body that must be JSON. Raises RequestError and ClientDisconnected."""
         self._limits.check(request.length or 0)
-        return await self._reader.read_json(request, *self._reader.decompress(request, receive))
+        data = await self._reader.read_json(request, *self._reader.decompress(request, receive))
+        if self._captures.rule is not None:
+            self._captures.receive(request, data)
+        return data
 
     def prepare_json(self, request: RequestHead, named: Named, data: bytes | bytearray) -> PreparedRequest:
         """Prepare a request whose body is JSON; keeps `data`. Raises InvalidRequest, ModelNotFound and others."""
         self._limits.check(len(data))
+        if self._captures.rule is not None:
+            self._captures.receive(request, data)
         body = JsonBody.parse(data)
         request.asked = body.model or named.asked
         if named.model is not None:
@@ -199,36 +219,24 @@ class Preparer:
         self, request: RequestHead, model: Model, named: Named, body: JsonBody
     ) -> PreparedRequest:
         context = self._contexts.find(model, named, body.model)
-        keep_alive: float | None = None
-        notes: tuple[str, ...] = ()
-        if not KEEP_ALIVE_FIELDS.isdisjoint(body.fields):
-            keep_alive, notes = self._read_keep_alive(request, body)
-            body = body.without(KEEP_ALIVE_FIELDS)
+        body, keep_alive, notes = take_keep_alive(body, lambda: self._may_operate(request))
         rewritten = self._rewriter.rewrite(context, body)
         check_prompt(context, rewritten.body)
-        asking = ask_for_usage(model, named.api, rewritten.body)
+        streamed = is_streamed(rewritten.body)
+        asking = self._asking.ask(model, named.api, rewritten.body) if streamed else rewritten.body
+        asks_usage = asking is not rewritten.body
         if rewritten.steps and logger.isEnabledFor(logging.DEBUG):
             logger.debug("%s: %s", request.identify().decode("latin-1"), summarize(rewritten))
         return PreparedRequest(
             model,
             self._engine_request(request, model, named, asking.encode(), length=0, content_type=_JSON),
             (*rewritten.rewrites, *notes) if notes else rewritten.rewrites,
-            DeferredTokenCount.needed_for(context, body, rewritten.body),
+            DeferredTokenCount.needed_for(context, body, rewritten.body, asks_usage=asks_usage),
             self._echo(model, body.model or named.asked),
             keep_alive=keep_alive,
-            is_streamed=is_streamed(rewritten.body),
-            asks_usage=asking is not rewritten.body,
+            is_streamed=streamed,
+            asks_usage=asks_usage,
         )
-
-    def _read_keep_alive(self, request: RequestHead, body: JsonBody) -> tuple[float | None, tuple[str, ...]]:
-        """How long the model is to stay loaded, and what the response's header says if the client may not decide it.
-
-        Raises InvalidRequest.
-        """
-        keep_alive = read_keep_alive(body.fields)
-        if keep_alive is None or self._may_operate(request):
-            return keep_alive, ()
-        return None, ("ignored-keep-alive",)
 
     def _check_model(self, request: RequestHead, model: Model, named: Named) -> Model:
         """The model. Raises RequestError if the key may not use it, or it cannot serve the request."""

@@ -9,3 +9,4 @@ export { Meter, Progress, State, Swatch, Value } from "./ui/states.js";
 export { Table } from "./ui/table.js";
 export { Time, Elapsed } from "./ui/times.js";
 export { useLoad, usePoll } from "./ui/loading.js";
+export { Prose } from "./ui/prose.js";

@@ -2,7 +2,7 @@
 
 import { get } from "../lib/api.js";
 import { html, useState } from "../lib/html.js";
-import { canControl, whyNot } from "../lib/rights.js";
+import { whyNot } from "../lib/rights.js";
 import { go, link } from "../lib/router.js";
 import { Empty, ErrorBox, Loading, ViewHead, useLoad } from "../lib/ui.js";
 import { Editor } from "./catalogue/editor.js";
@@ -19,7 +19,7 @@ export default function Catalogue({ rest, query }) {
   if (!data) return html`<${Frame}><${Loading} what="the catalogue" /></${Frame}>`;
   const onNew = data.may_edit ? () => setNew(true) : null;
   return html`<${Frame} onNew=${onNew}>
-    ${!canControl.value && html`<${ErrorBox} kind="info" error=${`Secrets are hidden, and nothing can be changed here. ${whyNot}`} />`}
+    ${!data.may_edit && html`<${ErrorBox} kind="info" error=${`Secrets are hidden, and nothing can be changed here. ${whyNot}`} />`}
     <div class="catalogue">
       <div class="catalogue-side">
         <${Files} overview=${data} current=${rest} isStart=${Boolean(query.new || query.override)} />
@@ -57,7 +57,7 @@ function Existing({ file, line, onChange }) {
   const { data, error, reload } = useLoad((signal) => get(`catalogue/${file.name}`, {}, { signal }), [file.digest]);
   if (error) return html`<div class="card"><div class="card-body"><${ErrorBox} title="The file cannot be loaded" error=${error} onRetry=${reload} /></div></div>`;
   if (!data) return html`<div class="card"><${Loading} what=${file.name} /></div>`;
-  return html`<${Editor} name=${data.name} text=${data.text} digest=${data.digest} editable=${data.editable && canControl.value}
+  return html`<${Editor} name=${data.name} text=${data.text} digest=${data.digest} editable=${data.editable}
     reason=${data.reason} line=${line} onWritten=${onChange} onReload=${reload} />`;
 }
 
@@ -74,5 +74,5 @@ function Started({ path, query, id, overview, onChange }) {
   const taken = overview.files.some((file) => file.name === start.file);
   return taken
     ? html`<div class="card"><${Empty} title="This file exists"><a href=${link("catalogue", start.file)}>Open ${start.file}</a></${Empty}></div>`
-    : html`<${Editor} name=${start.file} text=${start.text} digest=${null} editable=${canControl.value} onWritten=${written} isNew />`;
+    : html`<${Editor} name=${start.file} text=${start.text} digest=${null} editable=${overview.may_edit} onWritten=${written} isNew />`;
 }

@@ -6,7 +6,7 @@ import { route } from "../lib/router.js";
 import { Button, Empty, ErrorBox, IconButton, ViewHead, confirm, useLoad } from "../lib/ui.js";
 import { Composer } from "./chat/composer.js";
 import { change, clear, isRunning, settings, turns } from "./chat/conversation.js";
-import { RequestDialog, exportAs } from "./chat/exporting.js";
+import { ExportDialog } from "./chat/exporting.js";
 import { Settings } from "./chat/settings.js";
 import { Turns } from "./chat/turns.js";
 
@@ -32,7 +32,7 @@ export default function Chat() {
       </section>
       ${isOpen && html`<section class="card chat-settings" id="chat-settings" aria-label="Settings of the chat"><${Settings} cards=${cards.data ?? []} /></section>`}
     </div>
-    ${isShown && html`<${RequestDialog} onClose=${() => setShown(false)} />`}
+    ${isShown && html`<${ExportDialog} onClose=${() => setShown(false)} />`}
   </div>`;
 }
 
@@ -62,9 +62,7 @@ function Actions({ isOpen, onToggle, onShow }) {
   const clearAll = async () => {
     if (await confirm({ title: "Begin a new conversation?", content: "This one is forgotten.", action: "Begin" })) clear();
   };
-  return html`<${Button} size="small" onClick=${onShow} disabled=${isEmpty}>curl · Python</${Button}>
-    <${Button} size="small" icon="download" onClick=${() => exportAs("md")} disabled=${isEmpty}>Markdown</${Button}>
-    <${Button} size="small" icon="download" onClick=${() => exportAs("json")} disabled=${isEmpty}>JSON</${Button}>
+  return html`<${Button} size="small" icon="external" onClick=${onShow} disabled=${isEmpty}>curl, Python, export</${Button}>
     <${Button} size="small" onClick=${clearAll} disabled=${isEmpty || isRunning.value}>New</${Button}>
     <${Button} size="small" aria-expanded=${isOpen ? "true" : "false"} onClick=${onToggle}>Settings</${Button}>`;
 }
@@ -78,7 +76,7 @@ function Conversation() {
     follows.current = target.scrollHeight - target.scrollTop - target.clientHeight < NEAR;
     setAway(!follows.current);
   };
-  const toEnd = () => place.current.scrollTo({ top: place.current.scrollHeight });
+  const toEnd = () => place.current?.scrollTo({ top: place.current.scrollHeight });
   useLayoutEffect(() => {
     if (follows.current) toEnd();
   }, [turns.value]);

@@ -3,7 +3,7 @@
 import { get } from "../lib/api.js";
 import { counted, duration } from "../lib/format.js";
 import { html, useState } from "../lib/html.js";
-import { Button, Card, Copy, Empty, ErrorBox, Loading, State, Time, ViewHead, useLoad } from "../lib/ui.js";
+import { Button, Card, Copy, Empty, ErrorBox, Loading, Prose, State, Time, ViewHead, useLoad } from "../lib/ui.js";
 
 export const styles = ["doctor.css"];
 
@@ -50,16 +50,11 @@ function Group({ about, found }) {
       ${found.map((each, index) => html`<li key=${index} class=${about.kind}>
         <${State} kind=${about.kind}>${each.topic}</${State}>
         <div class="finding-text">
-          <p>${each.text}</p>
-          ${each.advice && html`<p class="note"><${Advice} text=${each.advice} /></p>`}
+          <p><${Prose} text=${each.text} /></p>
+          ${each.advice && html`<p class="note"><${Prose} text=${each.advice} /></p>`}
           ${each.commands.map((command) => html`<div key=${command} class="command"><code>${command}</code><${Copy} text=${command} /></div>`)}
         </div>
       </li>`)}
     </ul>
   </${Card}>`;
-}
-
-/** Advice with its commands in code. */
-function Advice({ text }) {
-  return text.split("`").map((part, index) => (index % 2 ? html`<code>${part}</code>` : part));
 }

@@ -4,7 +4,7 @@ import { download } from "../lib/download.js";
 import { counted } from "../lib/format.js";
 import { html, useMemo, useState } from "../lib/html.js";
 import { now } from "../lib/live.js";
-import { setQuery } from "../lib/router.js";
+import { go, link, setQuery } from "../lib/router.js";
 import { read, store } from "../lib/stored.js";
 import { Button, Card, Empty, ErrorBox, Loading, Table, ViewHead } from "../lib/ui.js";
 import { InFlight } from "./requests/active.js";
@@ -18,13 +18,13 @@ export const styles = ["requests.css"];
 
 const STORED = "sparkd.requests.columns";
 
-/** The view. `query` has the filters and the order. */
-export default function Requests({ query }) {
+/** The view. `rest` is the id of the request whose details are shown; `query` has the filters and the order. */
+export default function Requests({ rest, query }) {
   const list = useRequests(query);
   const known = useKnown(list.records);
-  const [open, setOpen] = useState(null);
   const [chosen, setChosen] = useState(() => read(STORED, DEFAULT_COLUMNS));
-  const columns = useMemo(() => chosenColumns(chosen, setOpen), [chosen]);
+  const open = (record) => go(link("requests", record?.id, query));
+  const columns = useMemo(() => chosenColumns(chosen, open), [chosen, JSON.stringify(query)]);
   const choose = (ids) => {
     store(STORED, ids);
     setChosen(ids);
@@ -36,9 +36,9 @@ export default function Requests({ query }) {
     <${InFlight} />
     <${Card} title="Finished" note=${noteOf(list)} actions=${html`<${Actions} query=${query} chosen=${chosen} onChoose=${choose} />`} flush>
       <div class="card-body"><${Filters} query=${query} known=${known} /></div>
-      <${Finished} list=${list} columns=${columns} query=${query} onOpen=${setOpen} open=${open} />
+      <${Finished} list=${list} columns=${columns} query=${query} onOpen=${open} opened=${rest} />
     </${Card}>
-    ${open && html`<${Detail} record=${open} onClose=${() => setOpen(null)} />`}
+    ${rest && html`<${Detail} key=${rest} id=${rest} record=${list.records.find(({ id }) => id === rest)} onClose=${() => open(null)} />`}
   </div>`;
 }
 
@@ -53,14 +53,14 @@ function noteOf({ records, matching, isLoading }) {
   return records.length < matching ? `${all}; ${records.length} loaded` : all;
 }
 
-function Finished({ list, columns, query, open, onOpen }) {
+function Finished({ list, columns, query, opened, onOpen }) {
   const { records, error, isLoading, hasMore, more, reload } = list;
   if (error) return html`<div class="card-body"><${ErrorBox} title="The requests cannot be loaded" error=${error} onRetry=${reload} /></div>`;
   if (!records.length) return isLoading ? html`<${Loading} what="requests" />` : html`<${NoRequests} query=${query} />`;
   const sort = [query.sort ?? "ended", query.order === "asc" ? "ascending" : "descending"];
   const onSort = ([id, direction]) => setQuery({ sort: id, order: direction === "ascending" ? "asc" : "desc" });
   // The button in the first column is for the keyboard; a click anywhere in a row does the same.
-  const rowProps = (row) => ({ class: "request-row", onClick: () => onOpen(row), "aria-selected": row.id === open?.id ? "true" : null });
+  const rowProps = (row) => ({ class: "request-row", onClick: () => onOpen(row), "aria-selected": row.id === opened ? "true" : null });
   return html`<${Table} caption="Finished requests" columns=${columns} rows=${records} rowKey=${(row) => row.id} sort=${sort} onSort=${onSort} rowProps=${rowProps} />
     ${hasMore && html`<div class="card-foot row"><${Button} size="small" onClick=${more} disabled=${isLoading}>${isLoading ? "Loading…" : "Show 100 more"}</${Button}></div>`}`;
 }

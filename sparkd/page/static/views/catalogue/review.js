@@ -2,7 +2,7 @@
 
 import { counted } from "../../lib/format.js";
 import { html, useState } from "../../lib/html.js";
-import { Button, Dialog, ErrorBox } from "../../lib/ui.js";
+import { Button, Dialog, ErrorBox, Facts } from "../../lib/ui.js";
 
 /** The dialog: the changed lines, what a reload does, and the button that writes. */
 export function Review({ name, result, onClose, onWrite }) {
@@ -15,7 +15,7 @@ export function Review({ name, result, onClose, onWrite }) {
     ${error && html`<${ErrorBox} title="Nothing was written" error=${error} />`}
     ${plan.stopped.length > 0 && html`<${ErrorBox} kind="warn" title="${counted(plan.stopped.length, "loaded model")} will stop"
       error="${plan.stopped.join(", ")}: the next request loads it again. Responses finish first." />`}
-    <p>${upperFirst(plan.text)}.</p>
+    <${Facts} facts=${describe(plan.change)} />
     <${Diff} lines=${diff} />
     <p class="note">The old text is kept: you can undo this.</p>
   </${Dialog}>`;
@@ -31,4 +31,16 @@ function kindOf(line) {
   return { "+": "added", "-": "removed", "@": "place" }[line[0]] ?? "";
 }
 
-const upperFirst = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+/** What a reload changes, as names and values. */
+function describe(change) {
+  const list = (ids) => (ids.length ? ids.join(", ") : undefined);
+  const stay = change.changed.filter((id) => !change.restarted.includes(id));
+  const facts = [
+    ["Adds", list(change.added)],
+    ["Removes", list(change.removed)],
+    ["Changes", list(stay)],
+    ["Starts differently", list(change.restarted)],
+    ["Settings", change.settings_changed ? "changed" : undefined],
+  ];
+  return facts.some(([, value]) => value) ? facts : [["A reload", "changes no model and no setting"]];
+}

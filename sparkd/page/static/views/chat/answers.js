@@ -2,6 +2,8 @@
 
 import { ApiError, readError, readEvents, send } from "../../lib/api.js";
 
+/** Seconds of a stream below which its speed says nothing. */
+const SHORTEST = 0.1;
 /** Milliseconds between two updates of what is shown. */
 const FRAME = 60;
 
@@ -104,5 +106,5 @@ function describe(error) {
 /** Tokens a second from the first token to the end, null if it is unknown. */
 export function speedOf({ usage, first, ended }) {
   const seconds = first && ended ? (ended - first) / 1000 : 0;
-  return usage?.out > 1 && seconds > 0 ? (usage.out - 1) / seconds : null;
+  return usage?.out > 1 && seconds >= SHORTEST ? (usage.out - 1) / seconds : null;
 }

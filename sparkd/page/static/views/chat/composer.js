@@ -19,7 +19,7 @@ export function Composer({ takesImages }) {
     } else if (event.key === "Escape" && isRunning.value) stop();
   }
 
-  return html`<form class="composer" aria-label="Message" onSubmit=${submit} onDragOver=${allowDrop} onDrop=${drop}>
+  return html`<form class="composer" aria-label="New message" onSubmit=${submit} onDragOver=${allowDrop} onDrop=${drop}>
     ${images.length > 0 && html`<${Attached} takesImages=${takesImages} />`}
     <label class="visually-hidden" for="chat-text">Message</label>
     <textarea id="chat-text" rows="2" ref=${field} value=${text} placeholder="Write a message. Enter sends it, Shift+Enter begins a new line."

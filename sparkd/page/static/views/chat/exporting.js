@@ -2,44 +2,57 @@
 
 import { get } from "../../lib/api.js";
 import { html, useState } from "../../lib/html.js";
-import { Copy, Dialog, ErrorBox, Loading, Tabs, useLoad } from "../../lib/ui.js";
+import { Button, Copy, Dialog, ErrorBox, Loading, Tabs, useLoad } from "../../lib/ui.js";
 import { saveText } from "../../lib/download.js";
 import { bodyOf, settings, turns } from "./conversation.js";
 import { toCurl, toPython } from "./requests.js";
 
-/** The dialog with the same request as curl and Python. */
-export function RequestDialog({ onClose }) {
-  const [language, setLanguage] = useState("curl");
+const FORMATS = [["curl", "curl"], ["python", "Python"], ["md", "Markdown"], ["json", "JSON"]];
+
+/** The dialog with the last request as a program, and the conversation as a file. */
+export function ExportDialog({ onClose }) {
+  const [format, setFormat] = useState("curl");
   const clients = useLoad((signal) => get("clients", {}, { signal }), []);
-  return html`<${Dialog} title="The same request" class="wide" onClose=${onClose}>
-    <${Tabs} label="Language" value=${language} onChange=${setLanguage} tabs=${[["curl", "curl"], ["python", "Python"]]}>
-      ${clients.isLoading ? html`<${Loading} />` : html`<${Program} language=${language} clients=${clients.data} />`}
+  return html`<${Dialog} title="The conversation elsewhere" class="wide" onClose=${onClose}>
+    <${Tabs} label="Format" value=${format} onChange=${setFormat} tabs=${FORMATS}>
+      ${clients.isLoading ? html`<${Loading} />` : html`<${Exported} format=${format} clients=${clients.data} />`}
     </${Tabs}>
   </${Dialog}>`;
 }
 
-function Program({ language, clients }) {
-  const base = clients?.base ?? location.origin;
+function Exported({ format, clients }) {
   let text;
   try {
-    text = (language === "curl" ? toCurl : toPython)(bodyOf(lastQuestion()), base, clients?.keys_required ?? true);
+    text = render(format, clients);
   } catch (error) {
     return html`<${ErrorBox} error=${error} />`;
   }
-  return html`<div class="code-frame"><div class="code-head"><span>${language}</span><${Copy} text=${text} /></div><pre tabindex="0">${text}</pre></div>`;
+  const isFile = format === "md" || format === "json";
+  const note = isFile ? "The whole conversation." : "The last request. Images are shortened.";
+  return html`<div class="stack">
+    <p class="note">${note}</p>
+    <div class="code-frame"><div class="code-head"><span>${format}</span><span class="row">
+      ${isFile && html`<${Button} kind="quiet" size="small" icon="download" onClick=${() => saveAs(format, text)}>Download</${Button}>`}<${Copy} text=${text} />
+    </span></div><pre tabindex="0">${text}</pre></div>
+  </div>`;
+}
+
+function render(format, clients) {
+  if (format === "md") return toMarkdown();
+  if (format === "json") return JSON.stringify({ settings: settings.value, turns: turns.value }, null, 2);
+  const base = clients?.base ?? location.origin;
+  return (format === "curl" ? toCurl : toPython)(bodyOf(lastQuestion()), base, clients?.keys_required ?? true);
+}
+
+function saveAs(format, text) {
+  const name = `chat-${new Date().toISOString().slice(0, 16).replace(":", "")}.${format}`;
+  saveText(name, text, format === "json" ? "application/json" : "text/markdown");
 }
 
 /** The turns of the last request: all without the answer at the end. */
 function lastQuestion() {
   const all = turns.value;
   return all.at(-1)?.role === "assistant" ? all.slice(0, -1) : all;
-}
-
-/** Download the conversation: "json" with everything, "md" for people. */
-export function exportAs(format) {
-  const name = `chat-${new Date().toISOString().slice(0, 16).replace(":", "")}.${format}`;
-  const text = format === "json" ? JSON.stringify({ settings: settings.value, turns: turns.value }, null, 2) : toMarkdown();
-  saveText(name, text, format === "json" ? "application/json" : "text/markdown");
 }
 
 function toMarkdown() {

@@ -52,16 +52,21 @@ export function renderMarkdown(text) {
   for (const element of fragment.querySelectorAll("[class]")) {
     if (!element.closest(".code-frame") && !element.matches(".table-wrap")) element.removeAttribute("class");
   }
-  // The page has its own headings: those of an answer come below them.
-  for (const heading of fragment.querySelectorAll("h1, h2, h3, h4, h5, h6")) lowerHeading(heading);
+  fitHeadings(fragment.querySelectorAll("h1, h2, h3, h4, h5, h6"));
   return fragment;
 }
 
-function lowerHeading(heading) {
-  const level = Math.min(6, Number(heading.tagName[1]) + 2);
-  const lower = document.createElement(`h${level}`);
-  lower.append(...heading.childNodes);
-  heading.replaceWith(lower);
+/** The page has an h1: the headings of an answer come below it, and none is more than one level below the one before. */
+function fitHeadings(headings) {
+  const levelOf = (heading) => Number(heading.tagName[1]);
+  const highest = Math.min(...[...headings].map(levelOf));
+  let before = 1;
+  for (const heading of headings) {
+    before = Math.min(levelOf(heading) - highest + 2, before + 1, 6);
+    const fitted = document.createElement(`h${before}`);
+    fitted.append(...heading.childNodes);
+    heading.replaceWith(fitted);
+  }
 }
 
 /** A block of code with its language and a button. */

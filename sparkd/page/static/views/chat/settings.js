@@ -18,7 +18,7 @@ const NUMBERS = [
   ["seed", "Seed", { step: 1 }],
 ];
 
-const EFFORTS = [["", "the model's own"], ["none", "none"], ["low", "low"], ["medium", "medium"], ["high", "high"]];
+const EFFORTS = [["", "default"], ["none", "none"], ["low", "low"], ["medium", "medium"], ["high", "high"]];
 
 const EXAMPLE = '[{"name": "get_weather", "description": "…", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}]';
 

@@ -29,12 +29,12 @@ function Turn({ turn, isLast }) {
 
 function UserTurn({ turn }) {
   return html`<li class="turn user">
+    <span class="turn-actions"><${IconButton} icon="edit" label="Edit and send again" onClick=${() => editTurn(turn.id)} disabled=${isRunning.value} /></span>
     <div class="bubble">
       <span class="visually-hidden">You:</span>
       ${turn.images.length > 0 && html`<div class="pictures">${turn.images.map(({ name, url }) => html`<img key=${url} src=${url} alt=${name || "image"} />`)}</div>`}
       <p class="plain">${turn.text}</p>
     </div>
-    <div class="turn-actions"><${IconButton} icon="edit" label="Edit and send again" onClick=${() => editTurn(turn.id)} disabled=${isRunning.value} /></div>
   </li>`;
 }
 

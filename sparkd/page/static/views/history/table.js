@@ -9,8 +9,8 @@ const COLUMNS = [
   { id: "began", name: "From", header: true, class: "nowrap", value: (row) => row.began, cell: (row) => html`<${Time} at=${row.began} />` },
   { id: "ended", name: "To", class: "nowrap", value: (row) => row.ended, cell: (row) => html`<${Time} at=${row.ended} />` },
   { id: "duration", name: "Duration", number: true, value: (row) => row.ended - row.began, cell: (row) => duration(row.ended - row.began) },
-  { id: "model", name: "Model", value: (row) => row.model, cell: (row) => row.model },
-  { id: "state", name: "State", value: (row) => row.state, cell: (row) => html`<${State} kind=${STATES[row.state]?.kind}>${STATES[row.state]?.name ?? row.state}</${State}>` },
+  { id: "model", name: "Model", class: "nowrap", value: (row) => row.model, cell: (row) => row.model },
+  { id: "state", name: "State", class: "nowrap", value: (row) => row.state, cell: (row) => html`<${State} kind=${STATES[row.state]?.kind}>${STATES[row.state]?.name ?? row.state}</${State}>` },
   { id: "why", name: "Why", cell: (row) => reasonOf(row) || html`<span class="muted">—</span>` },
 ];
 

@@ -3,7 +3,7 @@
 import { post } from "../../lib/api.js";
 import { html, useState } from "../../lib/html.js";
 import { canControl, canOperate, encodePath, loadModel, stopModel, whyNot } from "../../lib/rights.js";
-import { Button, Dialog, ErrorBox, Select, TextField, confirm, toast } from "../../lib/ui.js";
+import { Button, Dialog, ErrorBox, Prose, Select, TextField, confirm, toast } from "../../lib/ui.js";
 import { describePlan, fetchPlan } from "./plan.js";
 
 const IDLE = ["stopped", "backoff"];
@@ -25,7 +25,7 @@ export function Actions({ id, status, options, onChange }) {
     ${canControl.value && html`<${Button} icon="pin" onClick=${() => setHolding(true)}>Hold…</${Button}>`}
     ${isHolding && html`<${HoldDialog} id=${id} onClose=${() => setHolding(false)} onChange=${onChange} />`}
   </div>
-  ${options.notes.map((note) => html`<${ErrorBox} key=${note} kind="warn" error=${note} />`)}`;
+  ${options.notes.map((note) => html`<${ErrorBox} key=${note} kind="warn" error=${html`<${Prose} text=${note} />`} />`)}`;
 }
 
 /** Load a model after its plan was agreed to, if it stops others. */

@@ -26,26 +26,30 @@ const POLL = 5;
 
 /** The panel. `onClose` is called when it is closed. */
 export function ModelDrawer({ id, onClose }) {
+  return html`<${Panel} key=${id} id=${id} onClose=${onClose} />`;
+}
+
+function Panel({ id, onClose }) {
   const live = models.value[id];
   const path = encodePath(id);
-  // Disabled models have no status, but options.
-  const status = usePoll((signal) => get(`models/${path}`, {}, { signal }), [id, live?.state, live?.phase], POLL);
   const options = useLoad((signal) => get(`models/${path}/options`, {}, { signal }), [id]);
+  const isDisabled = options.data?.options.some((each) => each.key === "status" && each.value === "disabled");
+  // Disabled models have no status.
+  const fetchStatus = async (signal) => (options.data && !isDisabled ? get(`models/${path}`, {}, { signal }) : null);
+  const status = usePoll(fetchStatus, [id, live?.state, live?.phase, options.data], POLL);
   const tab = TABS.some(([each]) => each === route.value.query.tab) ? route.value.query.tab : "overview";
   const reload = () => (status.reload(), options.reload());
   useEffect(() => {
     document.querySelector("dialog.drawer")?.scrollTo(0, 0);
   }, [id, tab]);
-  const isDisabled = status.error?.code === "model_disabled";
-  const value = isDisabled ? null : status.data;
   return html`<${Drawer} title=${id} onClose=${onClose}>
     ${!options.data && !options.error && html`<${Loading} what=${id} />`}
     ${options.error && html`<${ErrorBox} title="This model cannot be shown" error=${options.error} onRetry=${options.reload} />`}
     ${options.data && html`
-      <${Head} status=${value} isDisabled=${isDisabled} error=${isDisabled ? null : status.error} />
-      <${Actions} id=${id} status=${value} options=${options.data} onChange=${reload} />
+      <${Head} status=${status.data} isDisabled=${isDisabled} error=${status.error} />
+      <${Actions} id=${id} status=${status.data} options=${options.data} onChange=${reload} />
       <${Tabs} label="About ${id}" tabs=${TABS} value=${tab} onChange=${(next) => setQuery({ tab: next === "overview" ? null : next })}>
-        <${Content} ...${{ tab, id, path, status: value, options: options.data, onChange: reload }} />
+        <${Content} ...${{ tab, id, path, status: status.data, options: options.data, onChange: reload }} />
       </${Tabs}>
       <${Links} id=${id} options=${options.data} />`}
   </${Drawer}>`;

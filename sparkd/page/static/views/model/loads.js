@@ -20,7 +20,7 @@ export function Loads({ path, status }) {
 }
 
 const columns = (longest) => [
-  { id: "seconds", name: "Seconds", header: true, cell: (row) => html`<span class="nowrap">${duration(row.seconds)}</span>` },
+  { id: "seconds", name: "Took", header: true, cell: (row) => html`<span class="nowrap">${duration(row.seconds)}</span>` },
   { id: "warm", name: "Start", cell: (row) => (row.warm === null ? html`<span class="unknown">unknown</span>` : row.warm ? "warm" : "cold") },
   { id: "phases", name: "Phases", class: "phases-cell", cell: (row) => html`<${Phases} phases=${row.phases} scale=${row.seconds / longest} />` },
 ];

@@ -2,7 +2,7 @@
 
 import { html, useState } from "../../lib/html.js";
 import { link } from "../../lib/router.js";
-import { Check, Copy, ErrorBox, SearchField, Table } from "../../lib/ui.js";
+import { Check, Copy, ErrorBox, Prose, SearchField, Table } from "../../lib/ui.js";
 
 const SOURCES = {
   model: "the model",
@@ -32,14 +32,15 @@ export function Options({ options }) {
 }
 
 const COLUMNS = [
-  { id: "key", name: "Option", header: true, value: (row) => row.key, cell: (row) => html`<code title=${row.description || null}>${row.key}</code>` },
+  { id: "key", name: "Option", header: true, value: (row) => row.key, cell: (row) => html`<code class="option-key" title=${row.description || null}>${row.key}</code>` },
   { id: "text", name: "Value", class: "option-value", cell: (row) => html`<${OptionValue} row=${row} />` },
   { id: "source", name: "From", value: (row) => row.source, cell: (row) => html`<${Origin} row=${row} />` },
 ];
 
 function OptionValue({ row }) {
   if (row.text === "null" || row.text === '""' || row.text === "[]" || row.text === "{}") return html`<span class="unknown">not set</span>`;
-  return html`<code>${row.text}</code>`;
+  const text = Array.isArray(row.value) ? row.value.map((each) => JSON.stringify(each)).join(", ") : row.text;
+  return html`<code>${text}</code>`;
 }
 
 function Origin({ row }) {
@@ -49,7 +50,7 @@ function Origin({ row }) {
 }
 
 function Start({ options }) {
-  if (!options.command) return html`<h3>Command</h3><${ErrorBox} kind="warn" title="Its engine cannot start yet" error=${options.obstacle} />`;
+  if (!options.command) return html`<h3>Command</h3><${ErrorBox} kind="warn" title="Its engine cannot start yet" error=${html`<${Prose} text=${options.obstacle} />`} />`;
   const variables = Object.entries(options.environment);
   return html`<div class="row spread"><h3>Command</h3><${Copy} text=${options.command_text} /></div>
     <pre class="command-line" tabindex="0" role="region" aria-label="Command">${wrapFlags(options.command)}</pre>

@@ -4,7 +4,7 @@ import { del } from "../../lib/api.js";
 import { bytes, count, duration } from "../../lib/format.js";
 import { html } from "../../lib/html.js";
 import { canControl } from "../../lib/rights.js";
-import { Button, ErrorBox, Facts, Progress, Tags, Value } from "../../lib/ui.js";
+import { Button, ErrorBox, Facts, Progress, Prose, Tags, Value } from "../../lib/ui.js";
 import { Phases } from "./loads.js";
 
 const BASIS = {
@@ -47,7 +47,7 @@ function about(value, options) {
 
 function Trouble({ status }) {
   const rejected = status.rejected_requests.length;
-  return html`${status.cause && html`<${ErrorBox} title=${status.quarantined ? "In quarantine" : "Its last start failed"} error=${status.cause} />`}
+  return html`${status.cause && html`<${ErrorBox} title=${status.quarantined ? "In quarantine" : "Its last start failed"} error=${html`<${Prose} text=${status.cause} />`} />`}
     ${status.retry_after !== null && html`<p class="note">It may start again in ${duration(status.retry_after)}.</p>`}
     ${rejected > 0 && html`<${ErrorBox} kind="warn" title="Some requests are rejected" error="${rejected === 1 ? "A request" : `${rejected} kinds of requests`} made its engine fail repeatedly." />`}`;
 }

@@ -4,7 +4,7 @@ import { get } from "../../lib/api.js";
 import { bytes, duration } from "../../lib/format.js";
 import { html } from "../../lib/html.js";
 import { encodePath } from "../../lib/rights.js";
-import { ErrorBox, Facts, Loading, usePoll } from "../../lib/ui.js";
+import { ErrorBox, Facts, Loading, Prose, usePoll } from "../../lib/ui.js";
 
 /** The plan of a model. */
 export const fetchPlan = (id, signal) => get(`models/${encodePath(id)}/plan`, {}, { signal });
@@ -14,7 +14,7 @@ export function PlanTab({ id, status }) {
   const { data, error, reload } = usePoll((signal) => fetchPlan(id, signal), [id, status?.state], 5);
   if (error) return html`<${ErrorBox} title="There is no plan" error=${error} onRetry=${reload} />`;
   if (!data) return html`<${Loading} what="the plan" />`;
-  const missing = data.missing.map((text) => html`<${ErrorBox} key=${text} kind="warn" error=${text} />`);
+  const missing = data.missing.map((text) => html`<${ErrorBox} key=${text} kind="warn" error=${html`<${Prose} text=${text} />`} />`);
   return html`<div class="stack">
     <p class="plan-verdict">${verdict(data)}</p>
     ${missing}

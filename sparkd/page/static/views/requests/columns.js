@@ -37,7 +37,7 @@ export function chosenColumns(chosen, onOpen) {
     ...column,
     value: column.sort ? column.value : undefined,
     id: column.sort ?? column.id,
-    cell: column.id === "ended" ? (row) => html`<button type="button" class="link" onClick=${() => onOpen(row)} aria-label="Details of the request that ended at"><${Time} at=${row.ended} /></button>` : column.cell,
+    cell: column.id === "ended" ? (row) => html`<button type="button" class="link" onClick=${() => onOpen(row)}><span class="visually-hidden">Details: </span><${Time} at=${row.ended} /></button>` : column.cell,
   }));
 }
 
@@ -47,6 +47,6 @@ function Status({ status, code }) {
 
 function Total({ record }) {
   return html`<span class="request-total">${duration(record.seconds)}<span class="request-bar" aria-hidden="true">
-    ${phases(record).map(({ id, from, to }) => html`<span key=${id} class="phase-${id}" style=${{ flexGrow: to - from }} />`)}
+    ${phases(record).map(({ id, from, to }) => html`<span key=${id} class="phase-${id}" style=${{ flexGrow: (100 * (to - from)) / record.seconds }} />`)}
   </span></span>`;
 }

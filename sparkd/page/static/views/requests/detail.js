@@ -1,16 +1,31 @@
 /** The details of one finished request, in the panel at the side. */
 
+import { get } from "../../lib/api.js";
 import { count, duration, speed, time, UNKNOWN } from "../../lib/format.js";
 import { html } from "../../lib/html.js";
 import { link } from "../../lib/router.js";
-import { Copy, Drawer, ErrorBox, Facts, State, Value } from "../../lib/ui.js";
+import { Copy, Drawer, Empty, ErrorBox, Facts, Loading, State, useLoad, Value } from "../../lib/ui.js";
 import { arrived, phases, speedOf, statusKind, statusText } from "./request.js";
 import { explain } from "./rules.js";
 
-/** A request. `onClose` closes the panel. */
-export function Detail({ record, onClose }) {
+/** The request with this id: `record` if it is loaded, otherwise it is looked up. `onClose` closes the panel. */
+export function Detail({ id, record, onClose }) {
+  const found = useLoad((abort) => (record ? Promise.resolve(record) : lookUp(id, abort)), [id]);
   return html`<${Drawer} title="Request" onClose=${onClose}>
-    <div class="row"><${State} kind=${statusKind(record.status)}>${statusText(record.status)}</${State}>
+    ${found.error && html`<${ErrorBox} title="The request cannot be loaded" error=${found.error} onRetry=${found.reload} />`}
+    ${found.isLoading && html`<${Loading} what="the request" />`}
+    ${found.data && html`<${Content} record=${found.data} />`}
+    ${!found.isLoading && !found.error && !found.data && html`<${Empty} title="No request has this id">It may be older than what is kept, or not have ended yet.</${Empty}>`}
+  </${Drawer}>`;
+}
+
+async function lookUp(id, abort) {
+  const { requests } = await get("requests", { text: id, limit: 10 }, { signal: abort });
+  return requests.find((each) => each.id === id) ?? null;
+}
+
+function Content({ record }) {
+  return html`<div class="row"><${State} kind=${statusKind(record.status)}>${statusText(record.status)}</${State}>
       <a href=${link("models", record.model)}>${record.model}</a>
       <code class="truncate request-id">${record.id}</code><${Copy} text=${record.id} label="Copy id" /></div>
     ${record.code && html`<${ErrorBox} kind=${record.status === 499 ? "info" : record.status < 500 ? "warn" : ""} error=${`Error code: ${record.code}`} />`}
@@ -19,8 +34,7 @@ export function Detail({ record, onClose }) {
     <section class="stack"><h3>Tokens</h3><${Facts} facts=${tokenFacts(record)} /></section>
     <section class="stack"><h3>Request</h3><${Facts} facts=${requestFacts(record)} /></section>
     <section class="stack"><h3>Rewrites</h3><${Rewrites} record=${record} /></section>
-    <p class="note">In a terminal: <code>sparkctl requests --text ${record.id}</code></p>
-  </${Drawer}>`;
+    <p class="note">In a terminal: <code>sparkctl requests --text ${record.id}</code></p>`;
 }
 
 const GONE = {

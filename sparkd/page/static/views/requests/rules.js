@@ -42,7 +42,7 @@ const RULES = {
   "tool-hints": "Instructs the model to write lists and objects as JSON, in the system message and in each tool's schema.",
   "fold-system": "For a template without system messages: moves them into the first user turn.",
   "alternate-roles": "Makes user and assistant alternate, starting with the user. Moves system messages into the first user message.",
-  "alternate-turns": "Does the same in these APIs.",
+  "alternate-turns": "Makes user and assistant alternate, starting with the user. Moves system messages into the first user message.",
   "user-turn": 'Adds the user turn "Begin." to a conversation without one.',
   "cap-tokens": "Rejects a prompt that cannot fit, and limits the response's tokens to the rest of the context.",
   "enable-thinking": "Moves enable_thinking from the top level into chat_template_kwargs.",
@@ -51,7 +51,7 @@ const RULES = {
   "strip-tools": "Removes tools, tool_choice, functions, function_call, parallel_tool_calls.",
   "require-tool": "If the model may choose, makes it call a tool, until a tool has returned a result.",
   "thinking-flag": "Turns thinking into chat_template_kwargs with enable_thinking and thinking.",
-  "reasoning-effort": 'Does the same with a reasoning effort: "none" turns thinking off, other known values turn it on, unknown values are removed.',
+  "reasoning-effort": 'Turns a reasoning effort into chat_template_kwargs: "none" turns thinking off, other known values turn it on, unknown values are removed.',
   "disable-thinking": "Turns thinking off unless the client asks for it.",
   "background-model": "Another model served the request, because it is work in the background that should load no model.",
 };

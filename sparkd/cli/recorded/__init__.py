@@ -1,0 +1,1 @@
+"""What `sparkctl requests`, `usage` and `history` share: where records are read, and how they are shown."""
