@@ -22,6 +22,7 @@ from sparkd.control.log_files import log_file_routes
 from sparkd.control.log_lines import log_routes
 from sparkd.control.measurements import measurement_routes
 from sparkd.control.model_rows import model_row_routes
+from sparkd.control.model_uses import ModelUses
 from sparkd.control.options import option_routes
 from sparkd.control.owner_gateway import OwnerGateway
 from sparkd.control.usage import usage_routes
@@ -81,7 +82,7 @@ def _routes_of_models(parts: OwnerParts) -> list[BaseRoute]:
     return [
         *catalogue_routes(supervisor, parts.reloader),
         *option_routes(supervisor, facts.preview_command),
-        *model_row_routes(supervisor, facts),
+        *model_row_routes(supervisor, facts, ModelUses(parts.observation.usage)),
         *client_routes(source),
     ]
 

@@ -25,14 +25,7 @@ from sparkd.ollama.abilities import find_abilities
 from sparkd.scheduling.memory import Basis, Footprint
 from sparkd.scheduling.status import StateName
 from sparkd.supervising.model_facts import UsedModel
-
-
-class ModelUse(Struct, frozen=True):
-    """What the recorded past says of a model: when it was used last, how often it was loaded, and tokens a second."""
-
-    last_used: float | None = None
-    loads: int | None = None
-    speed: float | None = None
+from sparkd.usage.model_uses import ModelUse
 
 
 class ModelRow(Struct, frozen=True, kw_only=True):

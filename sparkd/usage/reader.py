@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from sparkd.usage.batch import Batch, overlay, write_batch
 from sparkd.usage.columns import Aggregate
 from sparkd.usage.history_query import read_history, read_model_history, read_summary
 from sparkd.usage.measurement_queries import DayOfMeasurements, read_aggregates, read_days
+from sparkd.usage.model_uses import ModelUse, read_model_uses
 from sparkd.usage.records import Measurement
 from sparkd.usage.request_query import RequestQuery, read_requests
 from sparkd.usage.results import History, HistorySummary, ModelHistory, RequestPage, UsageReport
@@ -46,6 +47,11 @@ class UsageReader:
         """Return usage by day or month."""
         with self._connect() as connection:
             return read_usage(connection, query)
+
+    def model_uses(self) -> Mapping[str, ModelUse]:
+        """Return when each model was used last, its loads and its speed."""
+        with self._connect() as connection:
+            return read_model_uses(connection)
 
     def history(self, since: float, until: float) -> History:
         """Return the lanes of all models between two times, in seconds since the epoch."""
@@ -124,19 +130,24 @@ class UsageReader:
 
 
 def _open_with(path: Path, pending: Batch) -> sqlite3.Connection:
+    """A connection in a transaction on the file, and on what is not in it yet."""
     try:
         connection = open_read_only(path)
     except sqlite3.OperationalError as error:
         if is_lock(error):
             raise
-        # It cannot be opened, so everything that is known is in memory.
-        connection = open_in_memory(SCHEMA)
-        write_batch(connection, pending)
-        return connection
+        return _open_pending(pending)  # it cannot be opened, so everything that is known is in memory
     connection.execute("BEGIN")
-    connection.execute(
-        "SELECT count(*) FROM sqlite_schema"
-    ).fetchone()  # the transaction begins with the first read
+    # This first read begins the transaction.
+    if connection.execute("PRAGMA user_version").fetchone() != (SCHEMA.version,):
+        connection.close()
+        return _open_pending(pending)  # the writer is about to create or upgrade its tables
     if pending:
         overlay(connection, pending)
+    return connection
+
+
+def _open_pending(pending: Batch) -> sqlite3.Connection:
+    connection = open_in_memory(SCHEMA)
+    write_batch(connection, pending)
     return connection

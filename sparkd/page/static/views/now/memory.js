@@ -56,7 +56,7 @@ function Resident({ share }) {
   return html`<li class="resident">
     <${Key} share=${share} />
     <a class="resident-name" href=${link("models", row.id)}>${row.id}</a>
-    <${State} state=${row.state} />
+    <${State} state=${row.state}>${row.state === "starting" ? "loading" : row.state}</${State}>
     <span class="resident-memory"><strong><${Value} text=${bytes(row.memory_used)} /></strong> <span class="note">in use of ${bytes(row.footprint)} reserved</span></span>
     <span class="note resident-use"><${Use} row=${row} /></span>
     ${canOperate.value && html`<${StopButton} row=${row} />`}

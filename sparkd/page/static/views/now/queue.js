@@ -10,10 +10,10 @@ import { leftText } from "./loads.js";
 const COLUMNS = [
   { id: "position", name: "#", number: true, cell: (row) => row.position },
   { id: "model", name: "Model", header: true, cell: (row) => html`<a href=${link("models", row.model)}>${row.model}</a>` },
-  { id: "client", name: "Client", cell: (row) => clientText(row) },
-  { id: "since", name: "Waiting", number: true, cell: (row) => html`<${Elapsed} from=${row.arrived} />` },
   { id: "text", name: "Why", class: "wide", cell: (row) => row.text || "It waits for its turn." },
   { id: "left", name: "Ready", class: "nowrap", cell: (row) => (row.ready_at ? leftText(row.ready_at) : html`<span class="unknown">unknown</span>`) },
+  { id: "client", name: "Client", cell: (row) => clientText(row) },
+  { id: "since", name: "Waiting", number: true, cell: (row) => html`<${Elapsed} from=${row.arrived} />` },
   { id: "deadline", name: "Rejected at", number: true, cell: (row) => html`<${Time} at=${row.deadline} />` },
 ];
 
