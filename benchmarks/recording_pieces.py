@@ -34,7 +34,7 @@ DOCUMENT = json.dumps(
 ).encode()
 CHUNK = (
     b'data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1764000000,"model":"m","choices":'
-    b'[{"index":0,"delta":{"content":" word"},"logprobs":null,"finish_reason":null}]}\n\n'
+    b'[{"index":0,"delta":{"content":" text"},"logprobs":null,"finish_reason":null}]}\n\n'
 )
 BODY = b'{"model":"m","stream":true,"messages":[{"role":"user","content":"%b"}]}' % (b"x" * 1000)
 HEADERS: dict[bytes, Headers] = {
