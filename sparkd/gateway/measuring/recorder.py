@@ -81,7 +81,7 @@ class Recorder:
     # Other requests
 
     def record(self, request: RequestHead, status: int, code: str = "") -> None:
-        """A request has ended whose response was no engine's. It is recorded if it was meant for a model."""
+        """A request has ended, and no engine responded to it. It is recorded if it was meant for a model."""
         measured, request.measured = request.measured, None
         if measured is not None:
             self.end(measured, status, code)
