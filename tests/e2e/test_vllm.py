@@ -365,9 +365,12 @@ def test_the_engines_metrics_are_joined_as_they_are(sparkd: SparkdProcess, clien
     for model in ("smollm2", "minilm"):
         assert found[f'sparkd_engine_up{{model_name="{model}"}}'] == 1.0
         direct = samples("\n".join([*engine_metrics(sparkd, model), ""]))
-        named = {name for name in direct if name.startswith("vllm:")}
+        named = {name for name in direct if name.startswith("vllm:") and f'model_name="{model}"' in name}
         assert len(named) > 50
         assert named <= set(found)
+        assert any(
+            name.startswith("vllm:cache_config_info{") and f'model_name="{model}"' in name for name in found
+        )
     types = [line for line in joined.splitlines() if line.startswith("# TYPE")]
     assert len(types) == len(set(types))
     own = httpx.get(f"{sparkd.url}/metrics", timeout=60).text
