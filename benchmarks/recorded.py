@@ -42,7 +42,7 @@ QUERIES = {
 
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="sparkd-bench-") as folder:
-        store = UsageStore(Path(folder) / "usage.sqlite", lambda: Usage(), "bench")
+        store = UsageStore(Path(folder) / "usage.sqlite", Usage, "bench")
         now = store.session.began = time.time() - 1
         store.session.began -= 40 * DAY
         store.start(None)

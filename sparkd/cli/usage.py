@@ -17,8 +17,8 @@ from sparkd.cli.output.terminal import stdout_console
 from sparkd.cli.recorded.source import read_recorded
 from sparkd.cli.recorded.values import UNKNOWN, format_number, format_seconds, format_speed
 from sparkd.control.csv_text import render_rows
-from sparkd.control.usage import USAGE_COLUMNS
 from sparkd.usage.results import UsageReport, UsageRow, UsageSums
+from sparkd.usage.usage_query import USAGE_COLUMNS
 
 DEFAULT_DAYS: Final = 30
 NUMBERS: Final = ("REQUESTS", "FAILED", "LEFT", "IN", "CACHED", "OUT", "BUSY", "FIRST", "TOK/S")

@@ -26,8 +26,7 @@ from sparkd.control.usage_queries import parse_period, parse_request_query, pars
 from sparkd.usage.reader import UsageReader
 from sparkd.usage.records import RequestRecord
 from sparkd.usage.request_query import MAX_LIMIT, RequestQuery
-from sparkd.usage.results import UsageRow
-from sparkd.usage.usage_query import GROUPS
+from sparkd.usage.usage_query import USAGE_COLUMNS
 
 HISTORY_DAYS: Final = 1.0
 SUMMARY_DAYS: Final = 31.0
@@ -35,11 +34,6 @@ SUMMARY_DAYS: Final = 31.0
 
 CSV_TYPE: Final = "text/csv; charset=utf-8"
 REQUEST_COLUMNS: Final = RequestRecord.__struct_fields__
-KEY_COLUMNS: Final = ("period", *GROUPS)
-USAGE_COLUMNS: Final = (
-    *KEY_COLUMNS,
-    *(name for name in UsageRow.__struct_fields__ if name not in KEY_COLUMNS),
-)
 
 
 def usage_routes(reader: UsageReader, flush: Callable[[], None]) -> list[BaseRoute]:

@@ -5,10 +5,8 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Final, Literal, cast
-
-from starlette.datastructures import QueryParams
 
 from sparkd.catalog.nearest import did_you_mean
 from sparkd.errors import InvalidRequest
@@ -34,7 +32,7 @@ USAGE_PARAMETERS: Final = ("by", "group", "from", "to", "model", "client", "prog
 HISTORY_PARAMETERS: Final = ("from", "to", "model")
 
 
-def parse_request_query(query: QueryParams) -> RequestQuery:
+def parse_request_query(query: Mapping[str, str]) -> RequestQuery:
     """The filter, order and place of a list of requests."""
     _check_names(query, REQUEST_PARAMETERS)
     parsed = RequestQuery(
@@ -57,7 +55,7 @@ def parse_request_query(query: QueryParams) -> RequestQuery:
     return parsed
 
 
-def parse_usage_query(query: QueryParams) -> UsageQuery:
+def parse_usage_query(query: Mapping[str, str]) -> UsageQuery:
     """By what usage is added up, and for which days."""
     _check_names(query, USAGE_PARAMETERS)
     names = [name for name in query.get("group", "model").split(",") if name]
@@ -74,7 +72,7 @@ def parse_usage_query(query: QueryParams) -> UsageQuery:
     )
 
 
-def parse_period(query: QueryParams, default_days: float) -> tuple[float, float]:
+def parse_period(query: Mapping[str, str], default_days: float) -> tuple[float, float]:
     """The period `from` … `to`: if they are missing, the last days until now."""
     _check_names(query, HISTORY_PARAMETERS)
     until = parse_time(query, "to")
@@ -86,7 +84,7 @@ def parse_period(query: QueryParams, default_days: float) -> tuple[float, float]
     return since, until
 
 
-def parse_time(query: QueryParams, name: str) -> float | None:
+def parse_time(query: Mapping[str, str], name: str) -> float | None:
     """A time in seconds since the epoch, or as a local date or time such as 2026-11-28 or 2026-11-28T18:00."""
     text = query.get(name, "").strip()
     if not text:
@@ -108,7 +106,7 @@ def parse_time(query: QueryParams, name: str) -> float | None:
     return seconds
 
 
-def _check_names(query: QueryParams, known: Collection[str]) -> None:
+def _check_names(query: Mapping[str, str], known: Collection[str]) -> None:
     for name in query:
         if name not in known:
             hint = did_you_mean(name, known) or f"; the parameters are {', '.join(known)}."
@@ -116,7 +114,7 @@ def _check_names(query: QueryParams, known: Collection[str]) -> None:
             raise InvalidRequest(text, param=name[:60])
 
 
-def _parse_choice(query: QueryParams, name: str, choices: Collection[str], default: str) -> str:
+def _parse_choice(query: Mapping[str, str], name: str, choices: Collection[str], default: str) -> str:
     value = query.get(name, "") or default
     _check_choice(name, value, choices)
     return value
@@ -136,7 +134,7 @@ def _parse_status(text: str) -> str:
     return text
 
 
-def _parse_number(query: QueryParams, name: str, least: int, most: int) -> int | None:
+def _parse_number(query: Mapping[str, str], name: str, least: int, most: int) -> int | None:
     text = query.get(name, "")
     if not text:
         return None

@@ -65,3 +65,12 @@ def _place_ends(ledger: Ledger, now: float) -> Iterator[float]:
             until = ledger.places.kept_until(entry.model.id, now)
             if until is not None:
                 yield until
+
+
+def describe_timeout(seconds: float) -> str:
+    """A timeout of the catalogue for a sentence: "100 seconds", "20 min", "12 h", "1 h 30 min"."""
+    if seconds < 120 or seconds % 60:
+        return f"{seconds:.0f} seconds"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    parts = (f"{hours} h" if hours else "", f"{minutes} min" if minutes else "")
+    return " ".join(part for part in parts if part)

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from sparkd.errors import Refusal
 from sparkd.scheduling import refusals
 from sparkd.scheduling.actions import Action, Grant
-from sparkd.scheduling.deadlines import idle_deadline, next_deadline
+from sparkd.scheduling.deadlines import describe_timeout, idle_deadline, next_deadline
 from sparkd.scheduling.evictions import choose_evictions
 from sparkd.scheduling.ledger import Entry
 from sparkd.scheduling.lifecycle import Event, State
@@ -116,7 +116,9 @@ class SchedulingPolicy(PreloadPolicy):
             entry.is_dismissed = entry.idle_timeout is not None
             timeout = entry.model.idle_timeout if entry.idle_timeout is None else entry.idle_timeout
             # 0 is the keep_alive of a request: `idle_timeout = 0` never stops a model.
-            reason = f"idle for {timeout:.0f} seconds" if timeout else "its last client keeps it no longer"
+            reason = (
+                f"idle for {describe_timeout(timeout)}" if timeout else "its last client keeps it no longer"
+            )
             self._evict(entry, now, "idle", reason)
 
     def _launch_next(self, now: float) -> list[Entry]:

@@ -13,9 +13,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
-from sparkd.catalog.settings import Usage
 from sparkd.usage.batch import Batch
 from sparkd.usage.database import UsageDatabase
 from sparkd.usage.pruning import Limits
@@ -41,10 +40,29 @@ CLOSE_TIMEOUT: Final = 0.9
 logger = logging.getLogger(__name__)
 
 
+class UsageSettings(Protocol):
+    """The table `[usage]` of the catalogue."""
+
+    @property
+    def record(self) -> bool:
+        """Whether requests are recorded."""
+        ...
+
+    @property
+    def max_requests(self) -> int:
+        """The most requests that are kept one by one."""
+        ...
+
+    @property
+    def keep_days(self) -> int:
+        """Days for which everything is kept."""
+        ...
+
+
 class UsageStore:
     """One file of one daemon. Every method may be called from every thread."""
 
-    def __init__(self, path: Path, settings: Callable[[], Usage], version: str) -> None:
+    def __init__(self, path: Path, settings: Callable[[], UsageSettings], version: str) -> None:
         self.path = path
         self.session = Session(version)
         self._settings = settings

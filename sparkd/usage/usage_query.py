@@ -15,6 +15,13 @@ GROUPS: Final = ("model", "client", "program")
 MAX_ROWS: Final = 5000
 """Rows of one report."""
 
+USAGE_COLUMNS: Final = (
+    "period",
+    *GROUPS,
+    *(name for name in UsageRow.__struct_fields__ if name not in ("period", *GROUPS)),
+)
+"""The columns of a report as CSV."""
+
 PERIODS: Final = {"day": "day", "month": "substr(day, 1, 7)"}
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -40,7 +41,7 @@ def ask(sparkd: SparkdProcess, model: str) -> int:
     return httpx.post(address, json=body, headers={"host": "localhost"}, timeout=60).status_code
 
 
-def recorded(sparkd: SparkdProcess, query: str = "SELECT model FROM requests ORDER BY number") -> list[str]:
+def recorded(sparkd: SparkdProcess, query: str = "SELECT model FROM requests ORDER BY number") -> list[Any]:
     """Rows of the file, as the sqlite3 command would show them."""
     path = sparkd.folder / "state" / "usage.sqlite"
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from sparkd.catalog.settings import Failures
+from sparkd.scheduling.deadlines import describe_timeout
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.transitions import Transition
 from tests.scheduling.harness import Harness, a_model
@@ -134,3 +137,17 @@ def test_a_model_that_is_taken_over_has_not_changed_its_state() -> None:
     assert entry is not None
     assert entry.state is State.READY
     assert observer.transitions == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (10.0, "10 seconds"),
+        (100.0, "100 seconds"),
+        (1200.0, "20 min"),
+        (5400.0, "1 h 30 min"),
+        (43200.0, "12 h"),
+    ],
+)
+def test_idleness_is_described_in_units_that_are_read_quickly(seconds: float, text: str) -> None:
+    assert describe_timeout(seconds) == text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 
 from hypothesis import given
@@ -82,7 +83,7 @@ def test_spans_cover_the_period_exactly(
     spans = build_spans("a", changes, known, since, until)
     assert spans[0].began == since
     assert spans[-1].ended == until
-    assert all(before.ended == after.began for before, after in zip(spans, spans[1:], strict=False))
+    assert all(before.ended == after.began for before, after in pairwise(spans))
     assert all(span.began <= span.ended for span in spans)
     for span in spans:
         middle = (span.began + span.ended) / 2

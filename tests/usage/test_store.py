@@ -201,7 +201,7 @@ def test_a_lock_of_another_program_only_delays(path: Path) -> None:
         assert ids(reader) == ["req-000002", "req-000001"]
 
 
-def test_a_damaged_file_is_kept_aside_and_recording_continues(
+def test_a_damaged_file_is_renamed_and_recording_continues(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with running_store(path) as store:

@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from starlette.datastructures import QueryParams
-
 from sparkd.catalog.reading import read_catalogue
 from sparkd.catalog.reading.locations import catalogue_path
 from sparkd.cli.output.messages import print_note
@@ -50,19 +48,19 @@ class FileSource:
 
     def requests(self, query: Query) -> RequestPage:
         """One page of finished requests."""
-        return self._reader.requests(parse_request_query(QueryParams(query)))
+        return self._reader.requests(parse_request_query(query))
 
     def usage(self, query: Query) -> UsageReport:
         """Usage by day or month."""
-        return self._reader.usage(parse_usage_query(QueryParams(query)))
+        return self._reader.usage(parse_usage_query(query))
 
     def history(self, query: Query) -> History:
         """The states of all models."""
-        return self._reader.history(*parse_period(QueryParams(query), 1.0))
+        return self._reader.history(*parse_period(query, 1.0))
 
     def model_history(self, name: str, query: Query) -> ModelHistory:
         """The states of one model."""
-        return self._reader.model_history(name, *parse_period(QueryParams(query), 1.0))
+        return self._reader.model_history(name, *parse_period(query, 1.0))
 
 
 def read_recorded(arguments: argparse.Namespace, read: Callable[[Source], T]) -> T:
