@@ -39,8 +39,8 @@ export function Chart({ title, at, series, format, sync, max, steps, height = HE
   const id = useId();
   const isKnown = series.some(({ values }) => values.some((value) => value !== null));
   return html`<figure class="chart" aria-labelledby=${id}>
-    <figcaption class="chart-head" id=${id}>
-      <h3>${title}</h3>${note && html`<span class="note">${note}</span>`}
+    <figcaption class="chart-head">
+      <h3 id=${id}>${title}</h3>${note && html`<span class="note">${note}</span>`}
       ${isKnown && html`<button type="button" class="button quiet small" aria-pressed=${isTable ? "true" : "false"} onClick=${() => setTable(!isTable)}
         aria-label="${title}: ${isTable ? "show as chart" : "show as table"}">${isTable ? "Chart" : "Table"}</button>`}
     </figcaption>
@@ -68,7 +68,7 @@ function newestTime(at, series) {
 
 const newest = (values) => values.findLast((value) => value !== null);
 
-/** The newest value and the highest one of each series, in words. */
+/** The newest value and the highest one of each series, as text. */
 function describe(series, format) {
   return series
     .map(({ name, values, high }) => {
@@ -84,15 +84,16 @@ function Plot({ title, at, series, format, sync, max, steps, height, onIndex }) 
   const data = useMemo(() => columns(at, series), [at, series]);
   const shape = series.map(({ name, low }) => `${name}${low ? " with band" : ""}`).join();
   useEffect(() => {
+    const element = place.current;
     const zoom = { isOn: false };
-    const width = place.current.clientWidth;
-    plot.current = new uPlot(options({ series, format, sync, max, steps, height, width, onIndex, zoom }), data, place.current);
-    plot.current.zoom = zoom;
-    const observer = new ResizeObserver(() => plot.current.setSize({ width: place.current.clientWidth, height }));
-    observer.observe(place.current);
+    const drawn = new uPlot(options({ series, format, sync, max, steps, height, width: element.clientWidth, onIndex, zoom }), data, element);
+    drawn.zoom = zoom;
+    plot.current = drawn;
+    const observer = new ResizeObserver(() => drawn.setSize({ width: element.clientWidth, height }));
+    observer.observe(element);
     return () => {
       observer.disconnect();
-      plot.current.destroy();
+      drawn.destroy();
     };
   }, [shape, sync, max, height, theme.value]);
   useEffect(() => {

@@ -37,7 +37,7 @@ export function chosenColumns(chosen, onOpen) {
     ...column,
     value: column.sort ? column.value : undefined,
     id: column.sort ?? column.id,
-    cell: column.id === "ended" ? (row) => html`<button type="button" class="link" onClick=${() => onOpen(row)} aria-label="Details of the request that ended at"><${Time} at=${row.ended} /></button>` : column.cell,
+    cell: column.id === "ended" ? (row) => html`<button type="button" class="link" onClick=${() => onOpen(row)}><span class="visually-hidden">Details: </span><${Time} at=${row.ended} /></button>` : column.cell,
   }));
 }
 

@@ -15,7 +15,7 @@ export const GROUPS = {
   client: { name: "API key", fields: ["client"] },
   model: { name: "Model", fields: ["model"] },
   program: { name: "Program", fields: ["program"] },
-  "client,model": { name: "Key and model", fields: ["client", "model"] },
+  "model,client": { name: "Key and model", fields: ["client", "model"] },
 };
 
 /** Ranges by their address: how many days, and whether bars are days or months. */
