@@ -15,7 +15,7 @@ from sparkd.catalog.hosts import is_loopback_host, normalize_address
 from sparkd.control.errors import render_error
 from sparkd.control.viewer import VIEWER, Rights, Viewer
 from sparkd.errors import AccessDenied, PathNotFound, SparkdError, ViewerRequired
-from sparkd.gateway.admission.access import Access
+from sparkd.gateway.admission.access import FORWARDING_HEADERS, Access
 from sparkd.gateway.request_head import RequestHead, request_head
 from sparkd.page.browsers import check_page
 from sparkd.page.files import FileStore
@@ -118,7 +118,7 @@ def _check_viewer(head: RequestHead, access: Access) -> None:
                 f'The API key "{head.key}" has the role "ask", and the page needs the role "view" or "operate". Use '
                 'another key, or have the owner of sparkd set `role = "view"` in `[keys.<name>]`.'
             )
-    elif not is_loopback_host(normalize_address(head.remote)):
+    elif not is_loopback_host(normalize_address(head.remote)) or FORWARDING_HEADERS & head.fields.keys():
         raise AccessDenied(
             "This sparkd has no API keys, so it shows the page only to programs on its own machine. "
             f"Set `server.api_key_file`, or run {FORWARD}."

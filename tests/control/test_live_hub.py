@@ -7,12 +7,16 @@ import json
 from typing import Any
 
 from msgspec import structs
+from starlette.routing import Route
+from starlette.types import Message
 
 from sparkd.control.live.changes import HEARTBEAT, find_changes, make_snapshot
 from sparkd.control.live.hub import MAX_PENDING, Listener, LiveHub
 from sparkd.control.live.loads import SteadyEstimates, join_phases
 from sparkd.control.live.state import LiveMachine, LiveMemory, LiveModel, LiveQueue, LiveState
+from sparkd.control.live.stream import event_routes
 from sparkd.control.viewer import OWNER, Rights, Viewer
+from sparkd.gateway.responses.response_writer import EXTENSION
 from sparkd.learning.load_estimates import LoadEstimate
 
 MEMORY = LiveMemory(
@@ -165,6 +169,40 @@ def test_a_silent_connection_has_heartbeats() -> None:
         listener = Listener(OWNER, make_snapshot(STATE), heartbeat=0.05)
         assert (await next_event(listener))[0] == "snapshot"
         assert await listener.next() == HEARTBEAT
+
+    asyncio.run(run())
+
+
+class Connection:
+    """What the endpoint knows of a client that does not read: `send` waits, and its connection can be aborted."""
+
+    def __init__(self) -> None:
+        self.is_aborted = False
+        self.client = self.transport = self
+
+    def abort(self) -> None:
+        self.is_aborted = True
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.body":
+            await asyncio.Event().wait()
+
+    async def receive(self) -> Message:
+        await asyncio.Event().wait()
+        return {"type": "http.disconnect"}
+
+
+def test_a_client_that_does_not_read_does_not_delay_the_end() -> None:
+    async def run() -> None:
+        hub, connection = LiveHub(Reader()), Connection()
+        (route,) = event_routes(hub)
+        assert isinstance(route, Route)
+        scope = {"type": "http", "method": "GET", "extensions": {EXTENSION: connection}}
+        stream = asyncio.create_task(route.endpoint(scope, connection.receive, connection.send))
+        await asyncio.sleep(0.05)
+        hub.end_all()
+        await stream
+        assert connection.is_aborted
 
     asyncio.run(run())
 

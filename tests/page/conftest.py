@@ -43,7 +43,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def forwarded(build: Build) -> Iterator[Callable[[SparkdProcess], str]]:
     """The address of a sparkd's control socket on a port, without a path. It stays, also if sparkd is restarted."""
-    assert build  # set up before, so that it stops sparkd after the tabs and ports are closed
+    del build  # set up before, so that it stops sparkd after the tabs and ports are closed
     ports: dict[str, int] = {}
     with ExitStack() as stack:
 
@@ -70,7 +70,7 @@ def open_page(browser: Browser, forwarded: Callable[[SparkdProcess], str]) -> It
 @pytest.fixture
 def open_port(browser: Browser, build: Build) -> Iterator[OpenPage]:
     """Open the page for reading, on the port of the clients."""
-    assert build  # as above
+    del build  # as above
     with ExitStack() as stack:
 
         def open_reading_page(sparkd: SparkdProcess, **options: Any) -> Tab:

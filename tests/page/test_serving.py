@@ -332,6 +332,13 @@ def test_without_keys_other_machines_cannot_read_it(build: Build) -> None:
     assert "server.api_key_file" in answer.json()["error"]["message"]
 
 
+@pytest.mark.parametrize("name", ["x-forwarded-for", "forwarded", "via"])
+def test_without_keys_a_proxy_cannot_show_it_to_others(sparkd: SparkdProcess, name: str) -> None:
+    answer = httpx.get(f"{sparkd.url}/ui/api/status", headers={name: "192.168.1.7"})
+    assert answer.status_code == 403
+    assert "server.api_key_file" in answer.json()["error"]["message"]
+
+
 def test_the_page_can_be_switched_off(build: Build, forwarded: Callable[[SparkdProcess], str]) -> None:
     sparkd = build({"small": engine()}, server={"listen": "127.0.0.1:0", "page": False})
     for path in ("/ui/", "/ui/api/status"):

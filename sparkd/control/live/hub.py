@@ -32,7 +32,7 @@ class Listener:
         self._viewer = viewer
         self._heartbeat = heartbeat
         self._pending: deque[Event] = deque([first.event])
-        self._is_ended = False
+        self.ended = asyncio.Event()
         self._wake = asyncio.Event()
         self._wake.set()
 
@@ -51,13 +51,13 @@ class Listener:
 
     def end(self) -> None:
         """Have its connection end after what it has not got yet."""
-        self._is_ended = True
+        self.ended.set()
         self._wake.set()
 
     async def next(self) -> bytes | None:
         """The next bytes, None at the end."""
         while not self._pending:
-            if self._is_ended or not self._viewer.is_current():
+            if self.ended.is_set() or not self._viewer.is_current():
                 return None
             self._wake.clear()
             with suppress(TimeoutError):

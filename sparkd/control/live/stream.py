@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from typing import Final
 
@@ -13,6 +14,10 @@ from sparkd.control.live.hub import Listener, LiveHub
 from sparkd.control.viewer import viewer_of
 from sparkd.gateway.connections.disconnect import run_while_connected
 from sparkd.gateway.preparation.body import ClientDisconnected
+from sparkd.gateway.responses.response_writer import EXTENSION, ResponseWriter
+
+END_GRACE: Final = 1.0
+"""Seconds for a client to read the end of its stream."""
 
 _HEADERS: Final = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -40,10 +45,27 @@ class _EventStream:
         listener = await self._hub.listen(viewer_of(scope))
         try:
             with suppress(ClientDisconnected):
-                await run_while_connected(receive, _send_events(listener, send))
+                await run_while_connected(receive, _send_until_ended(listener, send))
                 await send({"type": "http.response.body", "body": b""})
+        except TimeoutError:
+            _cut(scope)
         finally:
             self._hub.leave(listener)
+
+
+async def _send_until_ended(listener: Listener, send: Send) -> None:
+    """Send until the listener ends. Raises TimeoutError if the client does not read the rest then: a page that is
+    suspended must not delay the end or the replacement of the daemon."""
+    sending = asyncio.create_task(_send_events(listener, send), name="events")
+    ended = asyncio.create_task(listener.ended.wait(), name="end of events")
+    try:
+        await asyncio.wait({sending, ended}, return_when=asyncio.FIRST_COMPLETED)
+        async with asyncio.timeout(END_GRACE):
+            await sending
+    finally:
+        for task in (sending, ended):
+            task.cancel()
+        await asyncio.wait({sending, ended})
 
 
 async def _send_events(listener: Listener, send: Send) -> None:
@@ -52,3 +74,10 @@ async def _send_events(listener: Listener, send: Send) -> None:
     while body is not None:
         await send({"type": "http.response.body", "body": body, "more_body": True})
         body = await listener.next()
+
+
+def _cut(scope: Scope) -> None:
+    """Close the connection without waiting for the client to read."""
+    writer: ResponseWriter | None = scope.get("extensions", {}).get(EXTENSION)
+    if writer is not None:
+        writer.client.transport.abort()

@@ -14,7 +14,7 @@ import { matches, withLive } from "./models/rows.js";
 
 export const styles = ["models.css", ...drawerStyles];
 
-/** Seconds between two looks at what the event stream does not have: sizes on disk, uses, speeds. */
+/** Seconds after which the page asks again for what the event stream does not have: sizes on disk, uses, speeds. */
 const POLL = 20;
 
 export default function Models({ rest }) {

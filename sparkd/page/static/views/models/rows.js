@@ -1,4 +1,4 @@
-/** Rows of the table: what the catalogue says of a model, and what it does now. */
+/** Rows of the table: what the catalogue has about a model, and what it does now. */
 
 /** What a model can do, in the order in which it is shown. */
 export const ABILITIES = ["tools", "vision", "thinking", "audio", "embedding", "rerank"];

@@ -58,7 +58,7 @@ export function leftText(at) {
 function Phases({ load }) {
   const { phases } = load;
   if (!phases.length) {
-    const text = load.phase ?? "The engine has not said what it does yet.";
+    const text = load.phase ?? "The engine has not reported a step yet.";
     return html`<progress aria-label="Load" value=${null} max="1" /><span class="note">${text}</span>`;
   }
   const current = phases.findIndex((phase) => phase.name === load.phase);

@@ -1,4 +1,4 @@
-/** The card with the memory: the bar, and under it each share in words, with what may be done to models. */
+/** The card with the memory: the bar, and under it each share with its figures, and what may be done to models. */
 
 import { bytes, counted, duration } from "../../lib/format.js";
 import { html, useState } from "../../lib/html.js";

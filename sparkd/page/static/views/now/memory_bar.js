@@ -28,7 +28,7 @@ function Share({ share, scale }) {
   </span>`;
 }
 
-/** What a share is, in words. */
+/** What a share is, as text. */
 export function shareText(share) {
   const used = share.used === null || share.used === undefined ? "use unknown" : `${bytes(share.used)} in use`;
   const kept = share.kind === "system" ? `${bytes(share.reserved)} kept free for it` : `${bytes(share.reserved)} reserved`;
