@@ -85,7 +85,9 @@ class _Endpoints:
     async def days(self, request: Request) -> Response:
         days = int(_read_number(request, "days", KEPT_DAYS, 1, KEPT_DAYS))
         now = self._measurements.now().epoch
-        found = await asyncio.to_thread(self._reader.measurement_days, since=now - days * DAY, until=now)
+        # A minute that has not ended may have been kept already, when the program was replaced.
+        until = now + MINUTE
+        found = await asyncio.to_thread(self._reader.measurement_days, since=now - days * DAY, until=until)
         return _respond(list(found))
 
 
