@@ -33,10 +33,10 @@ class Unmeasured:
     def body(self, data: bytes, *, more: bool) -> None:
         self.sink.body(data, more=more)
 
-    def grant(self, lease: Lease) -> None:
+    def grant(self, _: Lease) -> None:
         pass
 
-    def end(self, lease: Lease) -> None:
+    def end(self, _: Lease) -> None:
         del self.sink
 
 
@@ -44,7 +44,11 @@ class NoRecorder(Recorder):
     """Records nothing."""
 
     def begin(
-        self, request: RequestHead, prepared: PreparedRequest, forwarding: Cancellable, lease: Lease
+        self,
+        request: RequestHead,  # noqa: ARG002
+        prepared: PreparedRequest,  # noqa: ARG002
+        forwarding: Cancellable,  # noqa: ARG002
+        lease: Lease,  # noqa: ARG002
     ) -> MeasuredRequest:
         return Unmeasured()  # type: ignore[return-value]  # as much of one as a forwarding needs
 
@@ -56,5 +60,5 @@ class NoRecorder(Recorder):
 
 
 if __name__ == "__main__":
-    sparkd.gateway.app.Recorder = NoRecorder  # type: ignore[misc]
+    vars(sparkd.gateway.app)["Recorder"] = NoRecorder
     sys.exit(main())

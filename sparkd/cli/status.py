@@ -30,8 +30,8 @@ def run(arguments: argparse.Namespace) -> int:
             return render_status(status, disabled_too=arguments.all)
 
         if arguments.watch and can_show_screens() and not arguments.json:
-            fetch()  # a daemon that does not run, or a model that does not exist, is an error before the screen opens
-            return watch(client.socket, arguments)
+            first = fetch()  # what cannot be shown is an error before the screen opens
+            return watch(client.socket, arguments, first.id if isinstance(first, ModelStatus) else None)
         output = print_json if arguments.json else lambda status: stdout_console().print(render(status))
         output(fetch())
         while arguments.watch:

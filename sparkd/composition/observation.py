@@ -47,7 +47,7 @@ def build_observation(
     recorder.subscribe(store.add_requests, keeps=True)
     for listener in (sampler.on_finished, metrics.on_requests, gateway.captures.finish):
         recorder.subscribe(listener)
-    history.add_listener(lambda change: metrics.on_state_changes([change]))
+    history.add_listener(metrics.on_state_change)
     # Each is closed before the store that it writes to.
     works.add("request records", recorder.run, recorder.flush)
     works.add("measurements", sampler.run, sampler.close)

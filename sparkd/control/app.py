@@ -22,6 +22,8 @@
     POST /models/{model}/retry                  ends backoff and quarantine
     GET  /models/{model}/logs?lines=&follow=    text, one line each
     GET  /models/{model}/runs[/{file}]          log files of earlier runs (log_files.py)
+    GET  /requests/active                       requests in flight (active_requests.py)
+    DELETE /requests/active/{id}                cancels one
     GET, POST, DELETE /captures[/{id}]          what clients have sent, for minutes (captures.py)
     GET  /clients[/{program}]                   configurations of client programs (clients.py)
     GET  /log?lines=&follow=&level=             the daemon's own lines (log_lines.py)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from sparkd.editing.toml_places import Span, find_values
 
 MASK: Final = "•••"
-REST: Final = "\n# The rest of this file is not valid TOML, and is not shown here.\n"
+NOT_SHOWN: Final = "# This file is not valid TOML, so it is not shown here: it may have secrets in it.\n"
 
 _secret = re.compile(
     r"token(?!s|iz)|secret|passw|passphrase|credential|api[-_]?key|access[-_]?key|(?:^|[-_.])(?:key|auth)$",
@@ -47,12 +48,15 @@ def mask_arguments(arguments: Sequence[str]) -> list[str]:
 def mask_text(text: str) -> str:
     """A file of the catalogue without its secrets, and without environments and comments that may have some."""
     text = text.replace("\r\n", "\n")
-    spans, end = find_values(text)
+    try:
+        tomllib.loads(text.removeprefix("\ufeff"))
+    except (ValueError, RecursionError):
+        return NOT_SHOWN  # what is a value and what is not cannot be said
     parts, at = [], 0
-    for span, replacement in _find_secrets(text, spans):
+    for span, replacement in _find_secrets(text, find_values(text)):
         parts += [text[at : span.start], replacement]
         at = span.end
-    shown = "".join([*parts, text[at:end]]) + (REST if end < len(text) else "")
+    shown = "".join([*parts, text[at:]])
     return _comment.sub(rf"\1{MASK}", _url.sub(rf"\1{MASK}@", shown))
 
 

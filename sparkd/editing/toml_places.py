@@ -7,11 +7,10 @@ TOML, and stops where a text is not.
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final, NamedTuple
-
-import msgspec
 
 MAX_DEPTH: Final = 40
 """Arrays and tables in values that are nested deeper are skipped without their keys."""
@@ -55,14 +54,12 @@ def find_places(text: str) -> Mapping[tuple[str, ...], Place]:
     return scanner.places()
 
 
-def find_values(text: str) -> tuple[list[Span], int]:
-    """The single values of a text, in order, and where the part of the text ends that could be scanned."""
+def find_values(text: str) -> list[Span]:
+    """The single values of a text, in order."""
     scanner = _Scanner(text)
-    try:
+    with suppress(_Stop):
         scanner.scan()
-    except _Stop:
-        return scanner.spans, scanner.spans[-1].end if scanner.spans else 0
-    return scanner.spans, len(text)
+    return scanner.spans
 
 
 class _Scanner:
@@ -141,11 +138,9 @@ class _Scanner:
         if not self._skip_string():
             raise _Stop
         quoted = self._text[start : self._at]
-        if quoted[0] == "'":
-            return quoted[1:-1]
         try:
-            return str(msgspec.json.decode(quoted))  # the escapes of keys are those of JSON, but for \U
-        except msgspec.DecodeError:
+            return str(tomllib.loads(f"key = {quoted}")["key"])
+        except ValueError:
             return quoted[1:-1]
 
     def _scan_value(self, key: tuple[str, ...], depth: int) -> None:

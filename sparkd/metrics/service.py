@@ -34,9 +34,9 @@ class Metrics:
         """Count requests that have ended. Call it on the event loop."""
         self._counts.on_requests(records)
 
-    def on_state_changes(self, changes: Sequence[StateChange]) -> None:
-        """Count changes of models' states. Call it on the event loop."""
-        self._counts.on_state_changes(changes)
+    def on_state_change(self, change: StateChange) -> None:
+        """Count the change of a model's state. Call it on the event loop."""
+        self._counts.on_state_changes([change])
         self._counts.on_quarantined(self._state.quarantined())
 
     async def read(self, accept: str, accept_encoding: str) -> Exposition:

@@ -133,7 +133,10 @@ def _connect(
 ) -> sqlite3.Connection:
     connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=timeout)
     try:
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only has an effect on a new file
+        if connection.execute("PRAGMA page_count").fetchone() == (
+            0,
+        ):  # in a file with tables, it needs a lock
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         _prepare(connection, schema, check=check)

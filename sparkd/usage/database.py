@@ -32,6 +32,7 @@ class UsageDatabase:
         self._session = session
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
+        self._log_identities: dict[Path, tuple[int, int] | None] = {}
         self.notices: list[str] = []
         """Sentences about files that were replaced, for the log."""
 
@@ -83,13 +84,25 @@ class UsageDatabase:
         """The connection to the file at the path, which may be another one than before."""
         if self._connection is not None and self._identity != _identify(self._path):
             self.notices.append(f"{self._path} was deleted or replaced, so it is opened again.")
-            self.close()
+            self._abandon()
         if self._connection is None:
             opened = open_database(self._path, SCHEMA, synchronous="NORMAL", timeout=LOCK_TIMEOUT)
             if opened.backup is not None:
                 self._report_backup(opened.problem, opened.backup)
             self._connection, self._identity = opened.connection, _identify(self._path)
+            self._log_identities = {log: _identify(log) for log in self._logs()}
         return self._connection
+
+    def _abandon(self) -> None:
+        """Close a file that is no longer at the path, and delete its log there: it would be applied to the new file."""
+        self.close()
+        for log, identity in self._log_identities.items():
+            if identity is not None and identity == _identify(log):
+                log.unlink(missing_ok=True)
+
+    def _logs(self) -> list[Path]:
+        """The files that SQLite has beside an open one."""
+        return [self._path.with_name(f"{self._path.name}-{suffix}") for suffix in ("wal", "shm")]
 
     def _open_connection(self) -> sqlite3.Connection:
         if self._connection is None:

@@ -130,19 +130,24 @@ class UsageReader:
 
 
 def _open_with(path: Path, pending: Batch) -> sqlite3.Connection:
+    """A connection in a transaction on the file, and on what is not in it yet."""
     try:
         connection = open_read_only(path)
     except sqlite3.OperationalError as error:
         if is_lock(error):
             raise
-        # It cannot be opened, so everything that is known is in memory.
-        connection = open_in_memory(SCHEMA)
-        write_batch(connection, pending)
-        return connection
+        return _open_pending(pending)  # it cannot be opened, so everything that is known is in memory
     connection.execute("BEGIN")
-    connection.execute(
-        "SELECT count(*) FROM sqlite_schema"
-    ).fetchone()  # the transaction begins with the first read
+    # This first read begins the transaction.
+    if connection.execute("PRAGMA user_version").fetchone() != (SCHEMA.version,):
+        connection.close()
+        return _open_pending(pending)  # the writer is about to create or upgrade its tables
     if pending:
         overlay(connection, pending)
+    return connection
+
+
+def _open_pending(pending: Batch) -> sqlite3.Connection:
+    connection = open_in_memory(SCHEMA)
+    write_batch(connection, pending)
     return connection

@@ -89,8 +89,7 @@ def read_requests(connection: sqlite3.Connection, query: RequestQuery) -> Reques
     rows = _select(connection, query, [*conditions, *page_conditions], [*values, *page_values])
     shown = rows[: query.limit]
     latest = as_int(connection.execute("SELECT max(number) FROM requests").fetchone())
-    first = as_int(connection.execute("SELECT min(number) FROM requests").fetchone())
-    kept = latest - first + 1 if latest else 0
+    kept = as_int(connection.execute("SELECT count(*) FROM requests").fetchone())
     return RequestPage(
         requests=[request_of(row[1:]) for row in shown],
         next=_cursor_of(query, shown[-1]) if len(rows) > query.limit else None,

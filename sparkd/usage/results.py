@@ -14,7 +14,7 @@ class RequestPage(Struct, frozen=True, kw_only=True):
 
     `next` is the value of `before` for the next page, None on the last one. `latest` is the number of the newest
     recorded request: `after=<latest>` returns those that end later. `matching` is how many requests match the
-    filter, None except on the first page; `kept` is about how many are kept.
+    filter, None except on the first page; `kept` is how many are kept.
     """
 
     requests: list[RequestRecord]

@@ -109,6 +109,12 @@ class UsageStore:
                 unwritten = self._writing.put_before(self._pending)
             yield unwritten
 
+    @property
+    def has_unwritten(self) -> bool:
+        """Whether records are only in memory."""
+        with self._changed:
+            return bool(self._pending or self._writing)
+
     def report_damage(self) -> None:
         """Have the file checked, because it cannot be read."""
         with self._changed:
@@ -137,8 +143,8 @@ class UsageStore:
                 if self._is_doubted:
                     self._is_doubted = False
                     self._database.verify()
-                self._write()
-                self._report_success()
+                dropped = self._write()
+                self._report_success(dropped)
                 if is_last:
                     break
                 usage = self._settings()
@@ -168,8 +174,9 @@ class UsageStore:
         with self._changed:
             self._changed.wait_for(lambda: self._is_closed or self._is_doubted, seconds)
 
-    def _write(self) -> None:
-        """Write everything that is pending. If that fails, it is pending again."""
+    def _write(self) -> int:
+        """Write everything that is pending; return how many records were dropped before. If it fails, it is pending
+        again."""
         with self._changed:
             self._writing, self._pending = self._pending, Batch()
         try:
@@ -177,8 +184,9 @@ class UsageStore:
             with self._commit:
                 self._database.commit()
                 with self._changed:
-                    self._writing = Batch()
+                    dropped, self._writing = self._writing.dropped, Batch()
                     self._changed.notify_all()
+                return dropped
         except (OSError, sqlite3.Error):
             with self._changed:
                 self._pending = self._writing.put_before(self._pending)
@@ -197,12 +205,11 @@ class UsageStore:
             )
             logger.warning(message, self.path, error)
 
-    def _report_success(self) -> None:
-        if not self._failure:
+    def _report_success(self, dropped: int) -> None:
+        if not self._failure and not dropped:
             return
         with self._changed:
             self._failure = ""
-            dropped, self._pending.dropped = self._pending.dropped, 0
         logger.info("%s is written again; records that were dropped meanwhile: %d", self.path, dropped)
 
     def _reason(self) -> str:

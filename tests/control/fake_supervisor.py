@@ -23,9 +23,10 @@ from sparkd.catalog.definitions import Model
 from sparkd.catalog.quantities import GIB
 from sparkd.catalog.reading import read_catalogue
 from sparkd.control.app import create_control_app
-from sparkd.errors import HoldNotFound
+from sparkd.errors import CatalogueError, HoldNotFound
 from sparkd.processes.log import Log
 from sparkd.scheduling.hold import Hold
+from sparkd.scheduling.lifecycle import Residency
 from sparkd.scheduling.plan import Plan
 from sparkd.scheduling.status import LauncherStatus, MemoryStatus, ModelStatus, QueueStatus, Reload, Status
 from sparkd.service.unix_sockets import socket_address
@@ -118,6 +119,7 @@ class FakeSupervisor:
         self.loading = asyncio.Event()
         self.loading.set()
         self.holds = Holds()
+        self.reload_problems: list[str] = []
 
     def set(self, model_id: str, **changes: object) -> None:
         self.models[model_id] = replace(self.models[model_id], **changes)
@@ -137,6 +139,10 @@ class FakeSupervisor:
             exposed=self.exposed,
         )
 
+    def residency(self, model: Model) -> Residency:
+        status = self.models.get(model.id)
+        return "loaded" if status is not None and status.state == "ready" else "unloaded"
+
     def plan(self, model: Model) -> Plan:
         return Plan(
             model=model.id,
@@ -148,7 +154,12 @@ class FakeSupervisor:
             load_time=12.0,
         )
 
+    async def preview(self, new: Catalogue) -> Reload:
+        return Reload(removed=tuple(self.catalogue.models.keys() - new.models.keys()))
+
     async def reload(self) -> Reload:
+        if self.reload_problems:
+            raise CatalogueError(self.reload_problems)
         self.catalogue = read_catalogue(self.catalogue.path)
         return Reload(changed=("qwen", "tiny"), restarted=("qwen",))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import time
 from pathlib import Path
 
@@ -72,6 +73,16 @@ def test_without_keys_the_names_in_the_request_decide(build: Build, path: str) -
     posted = httpx.post(f"{sparkd.url}{path}")
     assert (posted.status_code, posted.headers["allow"]) == (405, "GET, HEAD")
     assert ask_owner(sparkd, path).headers["content-type"].startswith("text/plain; version=0.0.4")
+
+
+def test_sparkctl_prints_them(build: Build) -> None:
+    sparkd = build({"m": engine("--counters", "working")})
+    sparkd.chat("m")
+    assert samples(sparkd.sparkctl("metrics").stdout)['sparkd_model_state{model="m",state="ready"}'] == 1.0
+    engines = [
+        json.loads(line) for line in sparkd.sparkctl("--json", "metrics", "--engines").stdout.splitlines()
+    ]
+    assert {"name": "sparkd_engine_up", "labels": {"model_name": "m"}, "value": 1} in engines
 
 
 def test_turned_off_they_are_only_on_the_control_socket(build: Build) -> None:
@@ -147,6 +158,27 @@ def test_a_model_in_quarantine(build: Build) -> None:
     assert found['sparkd_model_quarantined{model="m"}'] == 1.0
     assert found['sparkd_quarantines_total{model="m"}'] == 1.0
     assert found['sparkd_model_state{model="m",state="backoff"}'] == 1.0
+
+
+def test_requests_loads_and_stops_are_counted(build: Build) -> None:
+    sparkd = build({"m": engine(), "big": engine(memory="10 GiB")}, queue={"max_wait": 60})
+    assert sparkd.chat("m").status_code == 200
+    with sparkd.streaming("m", "one two three four", stream_options={"include_usage": True}) as lines:
+        list(lines)
+    assert sparkd.chat("nothing-of-the-kind").status_code == 404
+    assert sparkd.chat("big").status_code == 200  # evicts m
+    endpoint = 'endpoint="/v1/chat/completions"'
+    served = f'sparkd_requests_total{{client="anonymous",code="200",{endpoint},model="m"}}'
+    found = wait_until("they are counted", lambda: (now := read(sparkd)).get(served) == 2 and now)
+    assert found[f'sparkd_request_duration_seconds_count{{{endpoint},model="m"}}'] == 2
+    assert found[f'sparkd_time_to_first_token_seconds_count{{{endpoint},model="m"}}'] == 1
+    assert found['sparkd_queue_wait_seconds_count{model="m"}'] == 2
+    assert found['sparkd_refusals_total{code="model_not_found"}'] == 1
+    assert found[f'sparkd_requests_total{{client="anonymous",code="404",{endpoint},model="other"}}'] == 1
+    assert found['sparkd_model_load_seconds_count{model="m",outcome="ready"}'] == 1
+    assert found['sparkd_model_stops_total{model="m",reason="evicted"}'] == 1
+    assert abs(found['sparkd_model_last_used_timestamp_seconds{model="m"}'] - time.time()) < 600
+    assert found['sparkd_model_state{model="m",state="stopped"}'] == 1
 
 
 def test_a_scrape_is_no_use_the_model_is_still_stopped_for_idleness(build: Build) -> None:

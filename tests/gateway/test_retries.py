@@ -11,7 +11,8 @@ from sparkd.errors import RequestError, SparkdError
 from sparkd.gateway.responses.errors import MAX_RETRY_AFTER, error_headers
 
 USELESS = {
-    "AccessDenied", "BackgroundPutOff", "BodyTooLarge", "ContextExceeded", "DownloadFailed",
+    "AccessDenied", "BackgroundPutOff", "BodyTooLarge", "CaptureNotFound", "CatalogueFileNotFound",
+    "CatalogueNotWritable", "ContextExceeded", "DownloadFailed", "EditConflict", "EditNotFound",
     "EncodingNotSupported", "FilesMissing", "HeadersTooLarge", "HoldConflict", "HoldNotFound",
     "ImagesNotSupported", "ModelHeld",
     "InsufficientMemory", "InvalidRequest", "KeyLimitReached", "LogNotFound", "MediaNotSupported",

@@ -19,7 +19,13 @@ from tests.page.browser import NARROW, WIDE, Theme
 from tests.page.conftest import OpenPage
 from tests.page.scene import Scene, playing
 
-LOST = ("ERR_CONNECTION", "ERR_SOCKET_NOT_CONNECTED", "ERR_EMPTY_RESPONSE", "ERR_INCOMPLETE_CHUNKED_ENCODING", "Failed to load resource")
+LOST = (
+    "ERR_CONNECTION",
+    "ERR_SOCKET_NOT_CONNECTED",
+    "ERR_EMPTY_RESPONSE",
+    "ERR_INCOMPLETE_CHUNKED_ENCODING",
+    "Failed to load resource",
+)
 """What a browser reports while no daemon listens."""
 
 

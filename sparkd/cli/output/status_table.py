@@ -40,9 +40,12 @@ def render_status(status: Status, *, disabled_too: bool) -> Group:
 
 def render_model(model: ModelStatus) -> Group:
     """One model."""
-    return Group(
-        _render_models([model]), *_render_memory(model), *_render_start(model), *_render_failures([model])
-    )
+    return Group(_render_models([model]), *render_facts(model), *_render_failures([model]))
+
+
+def render_facts(model: ModelStatus) -> list[Text]:
+    """What is known about the model's memory, its last run, and how its process was started."""
+    return [*_render_memory(model), *_render_start(model)]
 
 
 def _render_memory(model: ModelStatus) -> list[Text]:

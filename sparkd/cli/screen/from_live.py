@@ -22,7 +22,7 @@ from sparkd.usage.active import ActiveRequest
 def build_view(state: LiveState, now: float, others: Mapping[str, ModelStatus]) -> View:
     """The state at `now`, the daemon's time. `others` are the models of the catalogue that may not be in it."""
     machine, queue, in_flight = state.machine, state.queue, state.in_flight
-    live = {id_: build_model(row, now) for id_, row in state.models.items()}
+    live = {id_: build_model(row, now, others.get(id_)) for id_, row in state.models.items()}
     return View(
         version=machine.version,
         name=machine.name,
@@ -47,8 +47,8 @@ def build_view(state: LiveState, now: float, others: Mapping[str, ModelStatus]) 
     )
 
 
-def build_model(row: LiveModel, now: float) -> ModelStatus:
-    """A row as the status of a model."""
+def build_model(row: LiveModel, now: float, earlier: ModelStatus | None) -> ModelStatus:
+    """A row as the status of a model, with what only an `earlier` status knows."""
     load, download = row.load, row.download
     return ModelStatus(
         id=row.id,
@@ -66,6 +66,12 @@ def build_model(row: LiveModel, now: float) -> ModelStatus:
         cause=row.cause,
         retry_after=_left(row.retry_at, now),
         load_time=row.load_time,
+        declared=earlier.declared if earlier else None,
+        learned=earlier.learned if earlier else None,
+        last_run=earlier.last_run if earlier else None,
+        rejected_requests=earlier.rejected_requests if earlier else (),
+        start=None if load is None else "warm" if load.warm else "cold",
+        cold_reason=row.cold_reason,
         lifecycle=row.lifecycle,
         pinned=row.pinned,
         holds=tuple(

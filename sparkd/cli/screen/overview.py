@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from msgspec import Struct
+from rich.console import Group
 from rich.text import Text
 
 from sparkd.cli.output.formatting import format_count
+from sparkd.cli.output.status_table import render_facts
 from sparkd.cli.screen.memory_bar import render_memory
 from sparkd.cli.screen.model_rows import is_running, model_layout, render_model_row
 from sparkd.cli.screen.sections import (
@@ -23,7 +25,9 @@ from sparkd.cli.screen.sections import (
     request_layout,
 )
 from sparkd.cli.screen.style import DIM, HEADING, Characters
+from sparkd.cli.screen.text import render_lines
 from sparkd.cli.screen.view import View
+from sparkd.scheduling.status import ModelStatus
 
 
 class _Section(Struct, frozen=True):
@@ -41,10 +45,17 @@ class _Section(Struct, frozen=True):
 
 
 def render_overview(
-    view: View, problem: str, size: tuple[int, int], characters: Characters, *, disabled_too: bool
+    view: View,
+    problem: str,
+    size: tuple[int, int],
+    characters: Characters,
+    *,
+    disabled_too: bool,
+    only: str | None = None,
 ) -> list[Text]:
-    """The lines of the screen, as many as fit."""
+    """The lines of the screen, as many as fit. `only`: what is about this model, and more about it."""
     width, height = size
+    shown = view.only(only) if only else view
     top = [render_headline(view, problem, width, characters)]
     top += render_memory(view, width, characters, legend_lines=_legend_lines(width, height))
     top += render_gpu(view.gpu, width, characters)
@@ -52,10 +63,11 @@ def render_overview(
     sections = [
         section
         for section in (
-            _loads(view, width, characters),
-            _queue(view, width, characters),
-            _models(view, width, characters, height, disabled_too=disabled_too),
-            _requests(view, width, characters, height),
+            _loads(shown, width, characters),
+            _queue(shown, width, characters),
+            _models(shown, width, characters, height, disabled_too=disabled_too),
+            _facts(shown.models if only else (), width),
+            _requests(shown, width, characters, height),
         )
         if section.blocks
     ]
@@ -115,6 +127,11 @@ def _models(view: View, width: int, characters: Characters, height: int, *, disa
     blocks = [[render_model_row(model, view, layout)] for model in shown[:height]]
     heading = layout.render_heading()
     return _Section(heading, blocks, 4, hidden=max(0, len(shown) - height))
+
+
+def _facts(models: Sequence[ModelStatus], width: int) -> _Section:
+    blocks = [[line] for model in models for line in render_lines(Group(*render_facts(model)), width)]
+    return _Section(Text("DETAILS", HEADING), [block for block in blocks if block[0].plain], 2)
 
 
 def _requests(view: View, width: int, characters: Characters, height: int) -> _Section:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from sparkd.scheduling.status import MemoryStatus, ModelStatus
 
@@ -95,6 +95,20 @@ class View(Struct, frozen=True, kw_only=True):
     queue: tuple[WaitingRow, ...] = ()
     requests: tuple[RequestRow, ...] = ()
     requests_total: int = 0
+
+    def only(self, model_id: str) -> View:
+        """The same for one model alone."""
+        requests = tuple(row for row in self.requests if row.model == model_id)
+        queue = tuple(row for row in self.queue if row.model == model_id)
+        return structs.replace(
+            self,
+            models=tuple(model for model in self.models if model.id == model_id),
+            loads=tuple(row for row in self.loads if row.model == model_id),
+            queue=queue,
+            waiting=len(queue),
+            requests=requests,
+            requests_total=len(requests),
+        )
 
     def speed_of(self, model_id: str) -> float | None:
         """Tokens per second of all requests for one model. None if unknown."""

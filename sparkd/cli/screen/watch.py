@@ -18,7 +18,7 @@ from sparkd.cli.screen.style import choose_characters
 from sparkd.cli.screen.terminal import open_terminal
 
 
-def watch(socket: Path, arguments: argparse.Namespace) -> int:
+def watch(socket: Path, arguments: argparse.Namespace, model_id: str | None) -> int:
     """Show the machine until Ctrl-C or `q`, also while the daemon restarts."""
     characters = choose_characters()
     console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False, force_terminal=True)
@@ -33,7 +33,7 @@ def watch(socket: Path, arguments: argparse.Namespace) -> int:
                 painter.paint([Text(feed.error or "")])
                 return
             lines = render_overview(
-                view, feed.problem, terminal.size(), characters, disabled_too=arguments.all
+                view, feed.problem, terminal.size(), characters, disabled_too=arguments.all, only=model_id
             )
             painter.paint(lines)
 

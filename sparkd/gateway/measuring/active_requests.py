@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
 from itertools import islice
 from typing import Final, Protocol
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from sparkd.catalog.nearest import did_you_mean
 from sparkd.errors import RequestCancelled, RequestNotFound, SparkdError
@@ -34,11 +33,11 @@ class Cancellable(Protocol):
 
 
 class _Active(Struct):
-    """What belongs to one request. `samples`: when it was looked at, and the tokens by then."""
+    """What belongs to one request. `samples`: when it was looked at, and its tokens by then; None if it never was."""
 
     forwarding: Cancellable
     lease: Lease
-    samples: deque[tuple[float, float]] = field(default_factory=deque)
+    samples: deque[tuple[float, float]] | None = None
 
 
 class ActiveRequests:
@@ -51,9 +50,6 @@ class ActiveRequests:
 
     def __len__(self) -> int:
         return len(self._requests)
-
-    def __iter__(self) -> Iterator[MeasuredRequest]:
-        return iter(self._requests)
 
     def add(self, measured: MeasuredRequest, forwarding: Cancellable, lease: Lease) -> None:
         """Add a request."""
@@ -76,18 +72,6 @@ class ActiveRequests:
         now, epoch = time.monotonic(), self.epoch
         shown = islice(self._requests.items(), most)
         return [self._row(measured, active, now, epoch) for measured, active in shown]
-
-    def counts(self) -> dict[str, int]:
-        """How many requests each model has, those that wait for it included."""
-        counts: dict[str, int] = {}
-        for measured in self._requests:
-            model = measured.prepared.model.id
-            counts[model] = counts.get(model, 0) + 1
-        return counts
-
-    def estimated_tokens(self) -> float:
-        """The tokens that all of them have got so far."""
-        return sum(map(self._rates.estimate, self._requests))
 
     def cancel(self, request_id: str) -> list[ActiveRequest]:
         """Cancel the request with this id, or all of them if a client has used it several times.
@@ -133,9 +117,9 @@ class ActiveRequests:
 
 def _measure_speed(active: _Active, first: float, tokens: float, now: float) -> float | None:
     """Tokens per second since the oldest sample of the last seconds. None within the first moments."""
+    if active.samples is None:
+        active.samples = deque([(first, 0.0)])
     samples = active.samples
-    if not samples:
-        samples.append((first, 0.0))
     if now - samples[-1][0] >= _SAMPLE_INTERVAL:
         samples.append((now, tokens))
     while len(samples) > 1 and samples[1][0] <= now - SPEED_WINDOW:

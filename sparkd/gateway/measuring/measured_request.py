@@ -84,9 +84,9 @@ class MeasuredRequest:
         self.ended: float | None = None
         self.load_seconds = 0.0
         self.is_stream = False
+        self.last_phase: Phase = "queued"
         self.status = 0
         self.code = ""
-        self.last_phase: Phase = "queued"
         self._pieces: deque[bytes] = deque(maxlen=_PIECES)
         self._beginning = b""
         self._find_token: TokenFinder | None = None

@@ -1,7 +1,7 @@
 """Reads how many tokens a request used from what its engine sent: the usage of each API.
 
-Only the beginning and the end of a response are looked at, after it has ended, and nothing is decoded: in a JSON
-string, quotes are escaped, so that `"usage":` cannot be part of a generated text.
+Only the beginning and the end of a response are looked at, after it has ended. In a JSON string, quotes are escaped, so
+`"usage":` cannot be part of a generated text.
 """
 
 from __future__ import annotations
@@ -9,20 +9,19 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
+import msgspec
+from msgspec import Struct
+
 TAIL: Final = 4096
 """Bytes of the end of a response that are kept."""
 
-_LONGEST_USAGE: Final = 1024
+_LONGEST_USAGE: Final = 2048
 """Bytes."""
 
 _NAMES: Final = (b'"usage"', b'"timings"', b'"billed_units"')
 """Where the tokens are: in all APIs, with llama.cpp, with Cohere's API."""
 
-_object = re.compile(rb"\s*:\s*\{")
-_count = re.compile(
-    rb'"(prompt_tokens|completion_tokens|input_tokens|output_tokens|total_tokens|cached_tokens'
-    rb'|cache_read_input_tokens|cache_creation_input_tokens|prompt_n|predicted_n|cache_n)":\s*(\d{1,15})'
-)
+_object = re.compile(rb"\s*:\s*(?=\{)")
 
 
 class Tokens(NamedTuple):
@@ -34,6 +33,32 @@ class Tokens(NamedTuple):
 
 
 UNKNOWN: Final = Tokens()
+
+
+class _Details(Struct):
+    cached_tokens: int | None = None
+
+
+class _Usage(Struct):
+    """The fields of all APIs together."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
+    prompt_tokens_details: _Details | None = None
+    # /v1/responses and /v1/messages
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    input_tokens_details: _Details | None = None
+    cache_read_input_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+    # llama.cpp
+    prompt_n: int | None = None
+    predicted_n: int | None = None
+    cache_n: int | None = None
+
+
+_decode = msgspec.json.Decoder(_Usage).decode
 
 
 def read_tokens(beginning: bytes, end: bytes) -> Tokens:
@@ -51,35 +76,42 @@ def _read_last(data: bytes) -> Tokens:
     for name in _NAMES:
         at = data.rfind(name)
         while at >= 0:
-            begin = at + len(name)
-            if _object.match(data, begin):
-                return _interpret(_count.findall(data, begin, begin + _LONGEST_USAGE))
+            found = _object.match(data, at + len(name))
+            if found is not None:
+                return _read_object(data, found.end())
             at = data.rfind(name, 0, at)  # `"usage":null`
     return UNKNOWN
 
 
-def _interpret(found: list[tuple[bytes, bytes]]) -> Tokens:
-    counts = dict(reversed(found))  # of several, the first one: later ones may be of something that follows
-    if b"predicted_n" in counts:  # llama.cpp, which reports these in each stream
-        cached = _get(counts, b"cache_n")
-        return Tokens(_add(_get(counts, b"prompt_n"), cached), cached, _get(counts, b"predicted_n"))
-    tokens_in = _get(counts, b"prompt_tokens", b"input_tokens")
-    tokens_out = _get(counts, b"completion_tokens", b"output_tokens")
-    cached = _get(counts, b"cached_tokens", b"cache_read_input_tokens")
-    if b"cache_read_input_tokens" in counts or b"cache_creation_input_tokens" in counts:
-        # Anthropic's API: what was read from the cache or written to it does not count as input.
-        tokens_in = _add(tokens_in, _get(counts, b"cache_read_input_tokens"))
-        tokens_in = _add(tokens_in, _get(counts, b"cache_creation_input_tokens"))
-    if tokens_in is None and tokens_out is None:
-        tokens_in = _get(counts, b"total_tokens")
-    return Tokens(tokens_in, cached, tokens_out)
+def _read_object(data: bytes, start: int) -> Tokens:
+    """The usage that starts here; unknown if it is cut off, or has other values than numbers."""
+    end = start
+    while (end := data.find(b"}", end, start + _LONGEST_USAGE) + 1) > 0:
+        if data.count(b"{", start, end) == data.count(b"}", start, end):
+            try:
+                return _interpret(_decode(data[start:end]))
+            except msgspec.DecodeError:
+                return UNKNOWN
+    return UNKNOWN
 
 
-def _get(counts: dict[bytes, bytes], *names: bytes) -> int | None:
-    for name in names:
-        if name in counts:
-            return int(counts[name])
-    return None
+def _interpret(usage: _Usage) -> Tokens:
+    if usage.prompt_tokens is not None:
+        return Tokens(usage.prompt_tokens, _cached(usage.prompt_tokens_details), usage.completion_tokens)
+    if usage.predicted_n is not None:  # llama.cpp reports these in each stream
+        return Tokens(_add(usage.prompt_n, usage.cache_n), usage.cache_n, usage.predicted_n)
+    if usage.input_tokens is None and usage.output_tokens is None:
+        return Tokens(usage.total_tokens, None, usage.completion_tokens)
+    # In Anthropic's API, what was read from the cache or written to it does not count as input.
+    tokens_in = _add(
+        _add(usage.input_tokens, usage.cache_read_input_tokens), usage.cache_creation_input_tokens
+    )
+    cached = _cached(usage.input_tokens_details)
+    return Tokens(tokens_in, usage.cache_read_input_tokens if cached is None else cached, usage.output_tokens)
+
+
+def _cached(details: _Details | None) -> int | None:
+    return None if details is None else details.cached_tokens
 
 
 def _add(tokens: int | None, more: int | None) -> int | None:

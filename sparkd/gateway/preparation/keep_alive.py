@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
 
 from sparkd.catalog.durations import keep_alive_seconds
+from sparkd.rewriting import JsonBody
 
 KEEP_ALIVE_FIELDS: Final = frozenset({"keep_alive", "ttl"})
 """Engines know neither of these fields."""
@@ -24,3 +25,18 @@ def read_keep_alive(fields: Mapping[str, msgspec.Raw]) -> float | None:
             if seconds is not None:
                 return seconds
     return None
+
+
+def take_keep_alive(
+    body: JsonBody, may_decide: Callable[[], bool]
+) -> tuple[JsonBody, float | None, tuple[str, ...]]:
+    """The body without these fields, the seconds, and what the response's header says if the client may not decide it.
+
+    Raises InvalidRequest.
+    """
+    if KEEP_ALIVE_FIELDS.isdisjoint(body.fields):
+        return body, None, ()
+    seconds, rest = read_keep_alive(body.fields), body.without(KEEP_ALIVE_FIELDS)
+    if seconds is None or may_decide():
+        return rest, seconds, ()
+    return rest, None, ("ignored-keep-alive",)

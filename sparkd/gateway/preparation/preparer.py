@@ -36,7 +36,7 @@ from sparkd.gateway.preparation.body_reader import BodyReader
 from sparkd.gateway.preparation.choosing import Chooser
 from sparkd.gateway.preparation.deferred_count import DeferredTokenCount
 from sparkd.gateway.preparation.engine_requests import build_engine_request
-from sparkd.gateway.preparation.keep_alive import KEEP_ALIVE_FIELDS, read_keep_alive
+from sparkd.gateway.preparation.keep_alive import take_keep_alive
 from sparkd.gateway.preparation.multipart import FieldFinder
 from sparkd.gateway.preparation.naming import Named, named_in_head
 from sparkd.gateway.preparation.paths import MAX_CACHED
@@ -219,11 +219,7 @@ class Preparer:
         self, request: RequestHead, model: Model, named: Named, body: JsonBody
     ) -> PreparedRequest:
         context = self._contexts.find(model, named, body.model)
-        keep_alive: float | None = None
-        notes: tuple[str, ...] = ()
-        if not KEEP_ALIVE_FIELDS.isdisjoint(body.fields):
-            keep_alive, notes = self._read_keep_alive(request, body)
-            body = body.without(KEEP_ALIVE_FIELDS)
+        body, keep_alive, notes = take_keep_alive(body, lambda: self._may_operate(request))
         rewritten = self._rewriter.rewrite(context, body)
         check_prompt(context, rewritten.body)
         streamed = is_streamed(rewritten.body)
@@ -241,16 +237,6 @@ class Preparer:
             is_streamed=streamed,
             asks_usage=asks_usage,
         )
-
-    def _read_keep_alive(self, request: RequestHead, body: JsonBody) -> tuple[float | None, tuple[str, ...]]:
-        """How long the model is to stay loaded, and what the response's header says if the client may not decide it.
-
-        Raises InvalidRequest.
-        """
-        keep_alive = read_keep_alive(body.fields)
-        if keep_alive is None or self._may_operate(request):
-            return keep_alive, ()
-        return None, ("ignored-keep-alive",)
 
     def _check_model(self, request: RequestHead, model: Model, named: Named) -> Model:
         """The model. Raises RequestError if the key may not use it, or it cannot serve the request."""

@@ -32,7 +32,7 @@ export function Code({ area, label, text, problems, readOnly, onInput, onCaret, 
       </div>
       <div class="code-text">
         <pre class="code-paint" aria-hidden="true">${lines.map((tokens, index) => html`<${Line} key=${index} tokens=${tokens} isMarked=${marked.has(index + 1)} />`)}</pre>
-        <textarea ref=${area} class="code-area" aria-label=${label} spellcheck="false" autocomplete="off" autocapitalize="off" wrap="off"
+        <textarea ref=${area} class="code-area" aria-label=${label} spellcheck=${false} autocomplete="off" autocapitalize="off" wrap="off"
           readonly=${readOnly} defaultValue=${text} aria-invalid=${problems.length ? "true" : null} aria-describedby=${problems.length ? describedBy : null}
           onInput=${(event) => onInput(event.target.value)} onKeyDown=${press} onKeyUp=${caret} onClick=${caret} onFocus=${caret} />
       </div>

@@ -26,7 +26,13 @@ export function Editor({ name, text: saved, digest, editable, reason, line, isNe
   const isChanged = isNew || (draft !== null && draft.text !== saved);
   const check = useCheck(name, text, editable && isChanged);
   const problems = check.result?.problems ?? [];
-  useEffect(() => line && area.current && showPlace(area.current, line), [line]);
+  useEffect(() => {
+    if (line && area.current) showPlace(area.current, line);
+  }, [line]);
+  // Once the written text has come back, or an undo has removed the draft, the file is shown as it is.
+  useEffect(() => {
+    if (!isNew) setDraft(editable ? readDraft(name) : null);
+  }, [saved, digest]);
 
   function change(next) {
     const kept = next === saved && !isNew ? null : { text: next, digest: draft?.digest ?? digest };

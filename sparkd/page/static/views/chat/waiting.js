@@ -2,28 +2,31 @@
 
 import { duration, percent } from "../../lib/format.js";
 import { html } from "../../lib/html.js";
-import { inFlight, models, now, queue } from "../../lib/live.js";
+import { inFlight, models, now, queue, since } from "../../lib/live.js";
 import { Progress, State } from "../../lib/ui.js";
 
 /** The state of a waiting answer. Only the phase is announced, not the time. */
 export function Waiting({ turn }) {
-  const row = find(queue.value, turn.requestId) ?? find(inFlight.value, turn.requestId);
-  const model = models.value[row?.model ?? turn.model];
-  const [kind, text] = describe(row, model);
-  const seconds = Math.max(0, (Date.now() - turn.began) / 1000);
-  return html`<div class="waiting" data-now=${Math.floor(now.value)}>
+  const row = inFlight.value?.rows.find(({ id }) => id === turn.requestId);
+  const id = row?.model ?? turn.model;
+  const model = models.value[id];
+  const place = row?.phase === "queued" || row?.phase === "loading" ? queue.value?.rows.find((each) => each.model === id) : undefined;
+  const [kind, text] = describe(row?.phase, model, place);
+  const readyAt = place?.ready_at ?? model?.load?.ready_at;
+  const waited = since(row?.began) ?? Math.max(0, (Date.now() - turn.began) / 1000);
+  const facts = [place?.text, readyAt && readyAt > now.value && `about ${duration(Math.round(readyAt - now.value))} left`, `${duration(Math.floor(waited))} so far`];
+  const progress = model?.load?.progress ?? null;
+  return html`<div class="waiting">
     <span role="status"><${State} kind=${kind}>${text}</${State}></span>
-    <span class="note">${row?.text ?? row?.reason ?? model?.forecast?.text ?? ""} ${duration(Math.floor(seconds))} so far</span>
-    ${model?.state === "starting" && typeof model.progress === "number" && html`<${Progress} label="Load" value=${model.progress} text=${percent(model.progress)} />`}
+    <span class="note">${facts.filter(Boolean).join(" · ")}</span>
+    ${row?.phase === "loading" && progress !== null && html`<${Progress} label="Progress of the load" value=${progress} text=${percent(progress)} />`}
   </div>`;
 }
 
-const find = (section, id) => section?.rows?.find((row) => row.id === id);
-
-function describe(row, model) {
-  if (row?.position) return ["info", `waits in the queue, position ${row.position}`];
-  if (row?.phase === "queued") return ["info", "waits in the queue"];
-  if (row?.phase === "loading" || model?.state === "starting") return ["busy", `model loads${model?.phase ? `: ${model.phase}` : ""}`];
-  if (model?.state === "downloading") return ["busy", "model is downloaded"];
+function describe(phase, model, place) {
+  if (model?.download) return ["busy", "model is downloaded"];
+  if (phase === "queued") return ["info", place ? `position ${place.position} in the queue` : "waits in the queue"];
+  if (phase === "loading" || (!phase && model?.state === "starting")) return ["busy", model?.load?.phase ? `model loads: ${model.load.phase}` : "model loads"];
+  if (phase === "prefill") return ["busy", "reads the prompt"];
   return ["busy", "waits for the first token"];
 }
