@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from sparkd.errors import InvalidRequest
+from sparkd.usage.aggregate_cache import AggregateCache
 from sparkd.usage.columns import (
     KEPT_DAYS,
     MAX_POINTS,
@@ -27,6 +28,7 @@ from sparkd.usage.columns import (
 )
 from sparkd.usage.measurement_queries import DayOfMeasurements
 from sparkd.usage.recent import KEPT, MINUTE, Clock, Recent
+from sparkd.usage.records import Measurement
 from sparkd.usage.token_rates import STEP
 
 DAY: Final = 86400
@@ -68,6 +70,7 @@ class _Endpoints:
     def __init__(self, measurements: Measurements, reader: MeasurementReader) -> None:
         self._measurements = measurements
         self._reader = reader
+        self._cache = AggregateCache(reader.measurement_aggregates)
 
     async def columns(self, request: Request) -> Response:
         span = _read_number(request, "span", DEFAULT_SPAN, 1, KEPT_DAYS * DAY)
@@ -75,17 +78,22 @@ class _Endpoints:
         clock = self._measurements.now()
         if step == STEP:
             return _respond(recent_columns(self._measurements.recent, clock, span))
-        since = (clock.epoch - span) // step * step
-        read = self._reader.measurement_aggregates
-        aggregates = await asyncio.to_thread(read, since=since, until=clock.epoch, step=step)
         end_of_minute = -(-clock.epoch // MINUTE) * MINUTE
         latest = self._measurements.recent.minute(end_of_minute, clock)
-        return _respond(stored_columns(aggregates, latest, now=clock.epoch, span=span, step=step))
+        content = await asyncio.to_thread(self._encode_stored, latest, clock.epoch, span, step)
+        return Response(content, media_type="application/json")
+
+    def _encode_stored(self, latest: Measurement | None, now: float, span: float, step: int) -> bytes:
+        """Read and encode in a thread: that takes some 100 ms for a month."""
+        aggregates = self._cache.get(since=(now - span) // step * step, until=now, step=step)
+        return msgspec.json.encode(stored_columns(aggregates, latest, now=now, span=span, step=step))
 
     async def days(self, request: Request) -> Response:
         days = int(_read_number(request, "days", KEPT_DAYS, 1, KEPT_DAYS))
         now = self._measurements.now().epoch
-        found = await asyncio.to_thread(self._reader.measurement_days, since=now - days * DAY, until=now)
+        # A minute that has not ended may have been kept already, when the program was replaced.
+        until = now + MINUTE
+        found = await asyncio.to_thread(self._reader.measurement_days, since=now - days * DAY, until=until)
         return _respond(list(found))
 
 

@@ -29,17 +29,22 @@ function labelOf(date, step) {
   return { isDay: false, label: date.toLocaleTimeString("en-GB", options) };
 }
 
-/** The spans that can be seen, as {index, x, width}: of several within one pixel only the first, failures always. */
+/** The spans that can be seen, as {index, x, width}: of several within one pixel the longest, but failures always. */
 export function visible(spans, scale) {
   const shown = [];
-  let drawnTo = -1;
-  spans.forEach(({ state, began, ended }, index) => {
-    if (state === "stopped" || state === "removed" || ended < scale.since || began > scale.until) return;
-    const x = scale.x(began);
-    const width = scale.x(ended) - x;
-    if (width < 1 && x < drawnTo && state !== "backoff") return;
-    shown.push({ index, x, width: Math.max(width, 1.5) });
-    drawnTo = Math.max(drawnTo, x + Math.max(width, 1.5));
+  spans.forEach((span, index) => {
+    if (span.state === "stopped" || span.state === "removed" || span.ended < scale.since || span.began > scale.until) return;
+    const x = scale.x(span.began);
+    const width = scale.x(span.ended) - x;
+    const last = shown.at(-1);
+    const isHidden = last !== undefined && width < 1 && x < last.x + last.width;
+    if (!isHidden) shown.push({ index, x, width: Math.max(width, 1.5) });
+    else if (last.width === 1.5 && matters(span, spans[last.index])) last.index = index;
   });
   return shown;
+}
+
+function matters(span, other) {
+  if (other.state === "backoff") return false;
+  return span.state === "backoff" || span.ended - span.began > other.ended - other.began;
 }
