@@ -11,12 +11,11 @@ from sparkd.cli import exit_codes
 from sparkd.cli.output.formatting import format_duration
 from sparkd.cli.output.messages import print_json, print_line, print_note
 from sparkd.cli.output.terminal import stdout_console
-from sparkd.control.captures import LONGEST_MINUTES, CaptureList, CaptureOrder
 from sparkd.control.client import ControlClient, find_socket
 from sparkd.errors import InvalidRequest
-from sparkd.gateway.capturing.captured import CapturedBody, CapturedRequest
 from sparkd.hub.messages import format_bytes
 from sparkd.processes.log import CONTROL_PICTURES
+from sparkd.usage.captured import LONGEST_MINUTES, CapturedBody, CapturedRequest, CaptureList, CaptureOrder
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ from sparkd.cli.output.messages import print_json, print_line, print_note
 from sparkd.control.client import ControlClient, find_socket
 from sparkd.errors import InvalidRequest
 from sparkd.hub.messages import format_bytes
-from sparkd.journal.recent import LineFilter, LogLine
+from sparkd.journal.lines import LineFilter, LogLine
 from sparkd.processes.log import CONTROL_PICTURES
 
 

@@ -21,8 +21,8 @@ const CLEAN = {
 };
 
 /**
- * An image would be loaded from elsewhere, and tell that server what was said: its address is a link instead. HTML is
- * shown as what it is, text.
+ * An image would be loaded from another server, which then knows that it was shown: its address is a link instead. HTML
+ * is shown as text.
  */
 const renderer = {
   image({ href, text }) {
