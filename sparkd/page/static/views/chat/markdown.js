@@ -25,18 +25,13 @@ const CLEAN = {
  * is shown as text.
  */
 const renderer = {
-  image({ href, text }) {
-    const link = document.createElement("a");
-    link.setAttribute("href", href);
-    link.textContent = text || href;
-    return link.outerHTML;
-  },
-  html({ text }) {
-    const place = document.createElement("span");
-    place.textContent = text;
-    return place.innerHTML;
-  },
+  image: ({ href, text }) => `<a href="${escape(href)}">${escape(text || href)}</a>`,
+  html: ({ text }) => escape(text),
 };
+
+function escape(text) {
+  return text.replace(/[&<>"']/g, (character) => `&#${character.codePointAt(0)};`);
+}
 
 marked.use({ gfm: true, breaks: true, renderer });
 
