@@ -8,15 +8,13 @@ import time
 from rich.table import Table
 
 from sparkd.cli import exit_codes
-from sparkd.cli.output.formatting import format_duration
+from sparkd.cli.output.formatting import format_duration, format_small_size
 from sparkd.cli.output.messages import print_json, print_line, print_note
 from sparkd.cli.output.terminal import stdout_console
-from sparkd.control.captures import LONGEST_MINUTES, CaptureList, CaptureOrder
 from sparkd.control.client import ControlClient, find_socket
 from sparkd.errors import InvalidRequest
-from sparkd.gateway.capturing.captured import CapturedBody, CapturedRequest
-from sparkd.hub.messages import format_bytes
 from sparkd.processes.log import CONTROL_PICTURES
+from sparkd.usage.captured import LONGEST_MINUTES, CapturedBody, CapturedRequest, CaptureList, CaptureOrder
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -55,7 +53,7 @@ def _print_list(found: CaptureList, *, as_json: bool) -> None:
         table.add_column(name)
     for row in found.requests:
         clock = time.strftime("%H:%M:%S", time.localtime(row.ended))
-        sizes = ["-" if size is None else format_bytes(size) for size in (row.received, row.response)]
+        sizes = ["-" if size is None else format_small_size(size) for size in (row.received, row.response)]
         facts = (row.client, row.program or "-", row.model, row.endpoint, str(row.status))
         table.add_row(str(row.id), clock, *facts, *sizes)
     stdout_console().print(table)
@@ -82,4 +80,4 @@ def _print_request(captured: CapturedRequest, *, as_json: bool) -> None:
 def _describe(body: CapturedBody | None) -> str:
     if body is None:
         return ": nothing"
-    return f", {format_bytes(body.size)}{', cut' if body.cut else ''}"
+    return f", {format_small_size(body.size)}{', cut' if body.cut else ''}"

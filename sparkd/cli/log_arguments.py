@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from sparkd.cli.argument_types import parse_count, parse_duration
-from sparkd.journal.recent import LEVELS
+from sparkd.journal.lines import LEVELS
 
 
 def define_logs(logs: argparse.ArgumentParser) -> None:

@@ -6,11 +6,11 @@ import argparse
 import time
 
 from sparkd.cli import exit_codes
+from sparkd.cli.output.formatting import format_small_size
 from sparkd.cli.output.messages import print_json, print_line, print_note
 from sparkd.control.client import ControlClient, find_socket
 from sparkd.errors import InvalidRequest
-from sparkd.hub.messages import format_bytes
-from sparkd.journal.recent import LineFilter, LogLine
+from sparkd.journal.lines import LineFilter, LogLine
 from sparkd.processes.log import CONTROL_PICTURES
 
 
@@ -66,7 +66,7 @@ def _print_files(client: ControlClient, arguments: argparse.Namespace) -> None:
     for each in files:
         started = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(each.started))
         note = "  the present or last process" if each.current else ""
-        print_line(f"{each.file}  {started}  {format_bytes(each.size):>10}{note}")
+        print_line(f"{each.file}  {started}  {format_small_size(each.size):>10}{note}")
     if not files:
         print_note(f"there is no log file of {arguments.model}: it has not run yet")
 

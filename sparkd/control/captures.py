@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -23,45 +22,9 @@ from sparkd.catalog.nearest import did_you_mean
 from sparkd.control.live.state import Notice
 from sparkd.control.viewer import viewer_of
 from sparkd.errors import AccessDenied, CaptureNotFound, InvalidRequest
-from sparkd.gateway.capturing.captured import CapturedRequest, CaptureRule
 from sparkd.gateway.capturing.captures import Captures
+from sparkd.usage.captured import CapturedRequest, CaptureList, CaptureOrder, CaptureRow
 from sparkd.usage.records import ANONYMOUS
-
-LONGEST_MINUTES = 60
-
-
-class CaptureOrder(Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of a POST: one client, by the name of its key or program, or one model."""
-
-    minutes: Annotated[float, Meta(gt=0, le=LONGEST_MINUTES)] = 10
-    client: str | None = None
-    model: str | None = None
-
-
-class CaptureRow(Struct, frozen=True, kw_only=True):
-    """A captured request without its bodies; their sizes are bytes, None if there is none."""
-
-    id: int
-    ended: float
-    request: str
-    model: str
-    client: str
-    program: str
-    endpoint: str
-    status: int
-    code: str
-    seconds: float
-    received: int | None
-    sent: int | None
-    response: int | None
-
-
-class CaptureList(Struct, frozen=True):
-    """`rule` is None if nothing is captured now. `bytes` is about the memory that is used."""
-
-    rule: CaptureRule | None
-    requests: list[CaptureRow]
-    bytes: int
 
 
 def capture_routes(

@@ -21,7 +21,8 @@ from sparkd.control.logs import parse_log_query
 from sparkd.errors import InvalidRequest
 from sparkd.gateway.connections.disconnect import run_while_connected
 from sparkd.gateway.preparation.body import ClientDisconnected
-from sparkd.journal.recent import LEVELS, LineFilter, LogLine, RecentLines
+from sparkd.journal.lines import LEVELS, LineFilter, LogLine
+from sparkd.journal.recent import RecentLines
 
 HEADERS: Final = [(b"content-type", b"application/x-ndjson"), (b"cache-control", b"no-store")]
 

@@ -1,6 +1,6 @@
 """The API of port 8009 on the control socket, for the chat of the owner's page: `/v1/…`.
 
-Whoever may open the socket may do everything, so no API key is needed, and the requests count as those of the key
+A program that may open the socket may do everything, so it needs no API key. Its requests count as those of the key
 `owner`, without its limits. `sparkd.page.owner` lets only the page's own requests through.
 """
 

@@ -8,57 +8,14 @@ import logging
 import time
 from collections import deque
 from collections.abc import AsyncGenerator
-from typing import Final, Literal, get_args
+from typing import Final
 
-from msgspec import Struct
+from sparkd.journal.lines import LineFilter, LogLine, name_level
 
 KEPT_LINES: Final = 2000
 
 LONGEST: Final = 8192
 """Characters of a message that are kept, the trace of an exception included."""
-
-Level = Literal["debug", "info", "warning", "error"]
-
-LEVELS: Final[tuple[Level, ...]] = get_args(Level)
-_NUMBERS: Final = {
-    "debug": logging.DEBUG,
-    "info": logging.INFO,
-    "warning": logging.WARNING,
-    "error": logging.ERROR,
-}
-
-
-class LogLine(Struct, frozen=True, omit_defaults=True):
-    """One line of the daemon. `at` is seconds since the epoch, `number` counts the lines since sparkd started.
-
-    `event`, `model` and `request` are the fields EVENT, MODEL and REQUEST_ID of the same line in the journal.
-    """
-
-    number: int
-    at: float
-    level: Level
-    message: str
-    event: str = ""
-    model: str = ""
-    request: str = ""
-
-
-class LineFilter(Struct, frozen=True):
-    """Which lines are wanted: `level` is the lowest, the others are equal to the line's unless they are empty."""
-
-    level: Level = "debug"
-    event: str = ""
-    model: str = ""
-    request: str = ""
-
-    def accepts(self, line: LogLine) -> bool:
-        """Whether the line is wanted."""
-        return (
-            _NUMBERS[line.level] >= _NUMBERS[self.level]
-            and (not self.event or line.event == self.event)
-            and (not self.model or line.model == self.model)
-            and (not self.request or line.request == self.request)
-        )
 
 
 class RecentLines(logging.Handler):
@@ -80,7 +37,7 @@ class RecentLines(logging.Handler):
         line = LogLine(
             next(self._numbers),
             record.created,
-            _name_level(record.levelno),
+            name_level(record.levelno),
             text,
             str(fields.get("EVENT", "")),
             str(fields.get("MODEL", "")),
@@ -132,7 +89,3 @@ class RecentLines(logging.Handler):
 
 def _select(kept: list[LogLine], lines: int, wanted: LineFilter) -> list[LogLine]:
     return [line for line in kept if wanted.accepts(line)][-lines:] if lines > 0 else []
-
-
-def _name_level(number: int) -> Level:
-    return next((level for level in reversed(LEVELS) if number >= _NUMBERS[level]), "debug")

@@ -15,7 +15,8 @@ from sparkd.control.log_files import log_file_routes
 from sparkd.control.log_lines import log_routes
 from sparkd.errors import DaemonError
 from sparkd.journal.handler import event
-from sparkd.journal.recent import LineFilter, RecentLines
+from sparkd.journal.lines import LineFilter
+from sparkd.journal.recent import RecentLines
 from sparkd.processes.run_directories import RunDirectories
 from tests.control.fake_supervisor import FakeDaemon, serve_fake_daemon
 

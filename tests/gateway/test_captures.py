@@ -7,8 +7,8 @@ import json
 import pytest
 
 from sparkd.catalog.reading.keys import Keys
-from sparkd.gateway.capturing.captured import LARGEST, shorten
 from sparkd.gateway.capturing.captures import MOST, MOST_BYTES, Captures
+from sparkd.gateway.capturing.shortening import LARGEST, shorten
 from tests.gateway.engines import OK, Asked, answering, request
 from tests.gateway.gateways import House, catalogue, house, model, run, until
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from sparkd.journal.handler import event
-from sparkd.journal.recent import LONGEST, LineFilter, LogLine, RecentLines
+from sparkd.journal.lines import LineFilter, LogLine
+from sparkd.journal.recent import LONGEST, RecentLines
 
 logger = logging.getLogger("tests.recent")
 

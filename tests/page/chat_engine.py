@@ -114,7 +114,7 @@ class Server(ThreadingHTTPServer):
     address_family = UnixStreamServer.address_family
 
     def server_bind(self) -> None:
-        UnixStreamServer.server_bind(self)  # type: ignore[arg-type]  # HTTPServer's looks up the name of a host
+        UnixStreamServer.server_bind(self)  # HTTPServer's looks up the name of a host
 
     server_name, server_port = "engine", 0
 

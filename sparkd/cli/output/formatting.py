@@ -35,6 +35,16 @@ def format_size(count: int) -> str:
     return f"{count / GIB:.1f} GiB"
 
 
+def format_small_size(count: int) -> str:
+    """Bytes in a unit that suits them: "70 B", "1.5 KiB", "31.9 MiB"."""
+    size = float(count)
+    for unit in ("B", "KiB", "MiB"):
+        if size < 1024 or unit == "MiB":
+            break
+        size /= 1024
+    return f"{count} B" if unit == "B" else f"{size:.1f} {unit}"
+
+
 def format_count(count: int, noun: str, plural: str = "") -> str:
     """ "1 model", "2 models"; `plural` if it is not the noun with an s."""
     return f"{count} {noun}" if count == 1 else f"{count} {plural or f'{noun}s'}"

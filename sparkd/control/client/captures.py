@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from sparkd.control.captures import CaptureList, CaptureOrder
 from sparkd.control.client.connection import ControlConnection
-from sparkd.gateway.capturing.captured import CapturedRequest
+from sparkd.usage.captured import CapturedRequest, CaptureList, CaptureOrder
 
 
 class CaptureMethods(ControlConnection):

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from urllib.parse import quote
 
 from sparkd.control.client.connection import ControlConnection
-from sparkd.journal.recent import LineFilter, LogLine
+from sparkd.journal.lines import LineFilter, LogLine
 from sparkd.processes.log_archive import LogFileInfo
 
 

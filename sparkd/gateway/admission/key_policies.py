@@ -41,7 +41,7 @@ class KeyPolicy(Struct, frozen=True):
 
 
 OWNER_POLICY: Final = KeyPolicy(KeyRules(name=INSTALLED_KEY, role="operate"))
-"""What requests on the control socket may do. They need no key: whoever may open the socket may do everything."""
+"""What requests on the control socket may do. They need no key: the permissions of the socket decide."""
 
 
 def make_policies(catalogue: Catalogue) -> dict[str, KeyPolicy]:

@@ -14,12 +14,13 @@ from typing import Final
 
 from msgspec import Struct
 
-from sparkd.gateway.capturing.captured import LARGEST, CapturedBody, CapturedRequest, CaptureRule, shorten
+from sparkd.gateway.capturing.shortening import LARGEST, shorten
 from sparkd.gateway.preparation.prepared_request import PreparedRequest
 from sparkd.gateway.request_head import RequestHead
 from sparkd.journal.handler import event
 from sparkd.upstream.connection import Flow, Sink
 from sparkd.upstream.headers import Headers
+from sparkd.usage.captured import CapturedBody, CapturedRequest, CaptureRule
 from sparkd.usage.records import ANONYMOUS, RequestRecord
 
 logger = logging.getLogger(__name__)
@@ -159,7 +160,7 @@ class Tap:
         return self
 
     def head(self, status: int, headers: Headers, flow: Flow) -> None:
-        """Pass on status and headers. After an attempt that failed, the response begins anew."""
+        """Pass on status and headers. After an attempt that failed, the response begins again."""
         self.content.clear()
         self.size = 0
         if self.sink is not None:

@@ -28,7 +28,6 @@ from sparkd.catalog.definitions import Model
 from sparkd.catalog.templates import Template
 from sparkd.errors import RequestError
 from sparkd.gateway.admission.key_policies import check_allowed
-from sparkd.gateway.capturing.captured import CaptureRule
 from sparkd.gateway.measuring.asking import UsageAsking, is_streamed
 from sparkd.gateway.preparation.background import REWRITE, BackgroundRouter
 from sparkd.gateway.preparation.body import Limits, Upload, receive_body
@@ -54,6 +53,7 @@ from sparkd.gateway.request_head import RequestHead
 from sparkd.rewriting import JsonBody, RequestRewriter
 from sparkd.rewriting.prompt_check import check_prompt
 from sparkd.rewriting.summary import summarize
+from sparkd.usage.captured import CaptureRule
 
 logger = logging.getLogger(__name__)
 

@@ -71,14 +71,18 @@ function apply(draft, chunk) {
   if (chunk.usage) draft.usage = readUsage(chunk.usage);
   const choice = chunk.choices?.[0];
   if (!choice) return;
-  const { content, reasoning, reasoning_content: thoughts, tool_calls: calls } = choice.delta ?? {};
-  const thought = reasoning ?? thoughts ?? "";
-  if (content || thought || calls?.length) draft.first ??= Date.now();
+  const { text, thought, calls } = readDelta(choice.delta ?? {});
+  if (text || thought || calls.length) draft.first ??= Date.now();
   if (draft.first) draft.state = "streaming";
-  draft.text += content ?? "";
+  draft.text += text;
   draft.reasoning += thought;
-  for (const call of calls ?? []) addCall(draft.calls, call);
+  for (const call of calls) addCall(draft.calls, call);
   draft.finish = choice.finish_reason ?? draft.finish;
+}
+
+/** Engines have two names for the reasoning. */
+function readDelta(delta) {
+  return { text: delta.content ?? "", thought: delta.reasoning ?? delta.reasoning_content ?? "", calls: delta.tool_calls ?? [] };
 }
 
 /** Tool calls come in pieces: the name first, then the text of the arguments. */

@@ -1,4 +1,4 @@
-/** The conversation of this tab. It stays in the tab's session storage, and an answer goes on while another view is shown. */
+/** The conversation of this tab. It stays in the tab's session storage, and an answer continues while another view is shown. */
 
 import { batch, computed, effect, signal } from "../../lib/html.js";
 import { toast } from "../../lib/ui.js";

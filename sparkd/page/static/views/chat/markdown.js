@@ -21,22 +21,17 @@ const CLEAN = {
 };
 
 /**
- * An image would be loaded from elsewhere, and tell that server what was said: its address is a link instead. HTML is
- * shown as what it is, text.
+ * An image would be loaded from another server, which then knows that it was shown: its address is a link instead. HTML
+ * is shown as text.
  */
 const renderer = {
-  image({ href, text }) {
-    const link = document.createElement("a");
-    link.setAttribute("href", href);
-    link.textContent = text || href;
-    return link.outerHTML;
-  },
-  html({ text }) {
-    const place = document.createElement("span");
-    place.textContent = text;
-    return place.innerHTML;
-  },
+  image: ({ href, text }) => `<a href="${escape(href)}">${escape(text || href)}</a>`,
+  html: ({ text }) => escape(text),
 };
+
+function escape(text) {
+  return text.replace(/[&<>"']/g, (character) => `&#${character.codePointAt(0)};`);
+}
 
 marked.use({ gfm: true, breaks: true, renderer });
 

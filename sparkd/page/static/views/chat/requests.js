@@ -1,6 +1,6 @@
 /** A conversation as a request of OpenAI's API, and as programs that send the same. */
 
-/** The body of the request for the turns before an answer. Throws an Error with a sentence for settings that are no JSON. */
+/** The body of the request for the turns before an answer. Throws an Error with a sentence for settings that are not JSON. */
 export function buildBody({ model, system, parameters, tools, extra }, turns) {
   const messages = turns.flatMap(toMessage);
   if (system.trim()) messages.unshift({ role: "system", content: system });

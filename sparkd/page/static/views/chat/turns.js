@@ -47,12 +47,7 @@ function ToolTurn({ turn }) {
 function Answer({ turn, isLast }) {
   const isOpen = turn.state === "waiting" || turn.state === "streaming";
   return html`<li class="turn answer" aria-busy=${isOpen ? "true" : null}>
-    <header class="answer-head">
-      <strong>${turn.servedBy ?? turn.model}</strong>
-      ${turn.servedBy && turn.servedBy !== turn.model && html`<span class="note">for ${turn.model}</span>`}
-      ${turn.state === "stopped" && html`<${State} kind="idle">stopped</${State}>`}
-      ${turn.finish === "length" && html`<${State} kind="warn">token limit reached</${State}>`}
-    </header>
+    <${AnswerHead} turn=${turn} />
     ${turn.state === "waiting" && html`<${Waiting} turn=${turn} />`}
     ${turn.reasoning && html`<${Reasoning} turn=${turn} />`}
     ${turn.text && html`<${Markdown} text=${turn.text} />`}
@@ -60,6 +55,16 @@ function Answer({ turn, isLast }) {
     ${turn.problem && html`<${ErrorBox} error=${turn.problem} onRetry=${isLast ? () => askAgain(turn.id) : null} />`}
     ${!isOpen && html`<${AnswerFoot} turn=${turn} />`}
   </li>`;
+}
+
+/** Which model answers, and how the answer has ended if that is not usual. */
+function AnswerHead({ turn: { model, servedBy, state, finish } }) {
+  return html`<header class="answer-head">
+    <strong>${servedBy ?? model}</strong>
+    ${servedBy && servedBy !== model && html`<span class="note">for ${model}</span>`}
+    ${state === "stopped" && html`<${State} kind="idle">stopped</${State}>`}
+    ${finish === "length" && html`<${State} kind="warn">token limit reached</${State}>`}
+  </header>`;
 }
 
 function Reasoning({ turn }) {

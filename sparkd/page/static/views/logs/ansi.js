@@ -15,7 +15,7 @@ export function stripAnsi(text) {
 
 const hasAnsi = (text) => text.includes("\u001b") || text.includes("\u241b");
 
-/** The text as [text, class] pieces; "" is no class. */
+/** The text as [text, class] pieces; "" for none. */
 export function parseAnsi(text) {
   if (!hasAnsi(text)) return [[text, ""]];
   const pieces = [];

@@ -1,23 +1,12 @@
-"""A captured request: plain data, and how long content is made shorter."""
+"""Captured requests: what clients have sent, in memory for minutes. Plain frozen data."""
 
 from __future__ import annotations
 
-import re
-from typing import Final
+from typing import Annotated, Final
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
-LARGEST: Final = 1024 * 1024
-"""Bytes of one body that are kept."""
-
-_SCANNED: Final = 8 * 1024 * 1024
-"""Bytes of a body in which payloads are looked for: about 10 ms."""
-
-_payload = re.compile(rb"[A-Za-z0-9+/_-]{512,}={0,2}")
-"""Base64, such as an image in a data URL. Text has blanks."""
-
-_KEPT: Final = 24
-"""Bytes of a payload that are kept."""
+LONGEST_MINUTES: Final = 60
 
 
 class CapturedBody(Struct, frozen=True, kw_only=True):
@@ -55,7 +44,7 @@ class CaptureRule(Struct, frozen=True, kw_only=True):
 
 class CapturedRequest(Struct, frozen=True, kw_only=True):
     """A request that has ended. `received` is its body as the client sent it, `sent` as the engine got it, `response`
-    what the engine answered; each is None if there was none, or if it was no JSON."""
+    what the engine answered; each is None if there was none, or if it was not JSON."""
 
     id: int
     ended: float
@@ -79,14 +68,35 @@ class CapturedRequest(Struct, frozen=True, kw_only=True):
         return sum(len(body.text) for body in (self.received, self.sent, self.response) if body is not None)
 
 
-def shorten(data: bytes | bytearray, size: int | None = None) -> CapturedBody:
-    """The body without payloads, and without what is beyond LARGEST. `size` is its length, if `data` is only a part."""
-    size = len(data) if size is None else size
-    kept = _payload.sub(_abbreviate, bytes(data[:_SCANNED]))
-    is_cut = len(kept) > LARGEST or size > _SCANNED
-    return CapturedBody(text=kept[:LARGEST].decode("utf-8", "replace"), size=size, cut=is_cut)
+class CaptureOrder(Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of a POST: one client, by the name of its key or program, or one model."""
+
+    minutes: Annotated[float, Meta(gt=0, le=LONGEST_MINUTES)] = 10
+    client: str | None = None
+    model: str | None = None
 
 
-def _abbreviate(match: re.Match[bytes]) -> bytes:
-    payload = match[0]
-    return b"%b...(%d characters)" % (payload[:_KEPT], len(payload))
+class CaptureRow(Struct, frozen=True, kw_only=True):
+    """A captured request without its bodies; their sizes are bytes, None if there is none."""
+
+    id: int
+    ended: float
+    request: str
+    model: str
+    client: str
+    program: str
+    endpoint: str
+    status: int
+    code: str
+    seconds: float
+    received: int | None
+    sent: int | None
+    response: int | None
+
+
+class CaptureList(Struct, frozen=True):
+    """`rule` is None if nothing is captured now. `bytes` is about the memory that is used."""
+
+    rule: CaptureRule | None
+    requests: list[CaptureRow]
+    bytes: int
