@@ -54,28 +54,14 @@ export function Editor({ name, text: saved, digest, editable, reason, line, isNe
   }
 
   async function remove() {
-    const content = html`<p>sparkd reloads the catalogue without it. You can undo this.</p>`;
-    if (!(await confirm({ title: `Delete ${name}?`, content, action: "Delete", kind: "danger" }))) return;
-    const written = await del(`catalogue/${name}?digest=${digest}`);
-    keepDraft(name, null);
-    toast(`${name} is deleted. ${sentence(written.change)}`);
-    location.hash = link("catalogue");
-    onWritten(name);
+    if (await deleteFile(name, digest)) onWritten(name);
   }
 
   const isReady = isChanged && !check.isChecking && check.result && !problems.length;
   const ask = () => isReady && setReview(check.result);
   const isStale = draft && draft.digest !== digest;
   return html`<section class="card editor" aria-labelledby="editor-name">
-    <header>
-      <h2 id="editor-name" class="mono">${name}</h2>
-      <${Verdict} ...${{ check, problems, isChanged, editable, isNew }} />
-      <div class="actions row">
-        ${isChanged && !isNew && html`<${Button} kind="quiet" onClick=${forget}>Discard</${Button}>`}
-        ${editable && digest && !isChanged && html`<${Button} kind="quiet" icon="trash" onClick=${remove}>Delete</${Button}>`}
-        ${editable && html`<${Button} kind="primary" onClick=${ask} disabled=${!isReady} title="Ctrl+S">Review and write</${Button}>`}
-      </div>
-    </header>
+    <${Head} ...${{ name, digest, check, problems, isChanged, isReady, editable, isNew, onForget: forget, onRemove: remove, onAsk: ask }} />
     ${reason && html`<p class="note editor-note">${reason}</p>`}
     ${isStale && html`<div class="card-body"><${Stale} onForget=${() => (forget(), onReload?.())} /></div>`}
     ${check.error && html`<div class="card-body"><${ErrorBox} title="The text could not be checked" error=${check.error} /></div>`}
@@ -87,6 +73,29 @@ export function Editor({ name, text: saved, digest, editable, reason, line, isNe
     <${Help} place=${keyAt(text, caret)} />
     ${review && html`<${Review} name=${name} result=${review} onClose=${() => setReview(null)} onWrite=${write} />`}
   </section>`;
+}
+
+function Head({ name, digest, check, problems, isChanged, isReady, editable, isNew, onForget, onRemove, onAsk }) {
+  return html`<header>
+    <h2 id="editor-name" class="mono">${name}</h2>
+    <${Verdict} ...${{ check, problems, isChanged, editable, isNew }} />
+    <div class="actions row">
+      ${isChanged && !isNew && html`<${Button} kind="quiet" onClick=${onForget}>Discard</${Button}>`}
+      ${editable && digest && !isChanged && html`<${Button} kind="quiet" icon="trash" onClick=${onRemove}>Delete</${Button}>`}
+      ${editable && html`<${Button} kind="primary" onClick=${onAsk} disabled=${!isReady} title="Ctrl+S">Review and write</${Button}>`}
+    </div>
+  </header>`;
+}
+
+/** Delete a file after a question; resolves to whether it was deleted. */
+async function deleteFile(name, digest) {
+  const content = html`<p>sparkd reloads the catalogue without it. You can undo this.</p>`;
+  if (!(await confirm({ title: `Delete ${name}?`, content, action: "Delete", kind: "danger" }))) return false;
+  const written = await del(`catalogue/${name}?digest=${digest}`);
+  keepDraft(name, null);
+  toast(`${name} is deleted. ${sentence(written.change)}`);
+  location.hash = link("catalogue");
+  return true;
 }
 
 function Verdict({ check, problems, isChanged, editable, isNew }) {
