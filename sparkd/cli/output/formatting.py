@@ -22,7 +22,12 @@ def format_duration(seconds: float) -> str:
 
 def format_short_duration(seconds: float) -> str:
     """The same in a column of seven characters: "4.2s", "3m 12s", "2h 5m", "3d 4h"."""
-    return re.sub(r" (d|h|s|m)(?:in)?\b", r"\1", format_duration(seconds))
+    return shorten_durations(format_duration(seconds))
+
+
+def shorten_durations(text: str) -> str:
+    """The text with its durations in that form."""
+    return re.sub(r"(?<=\d) (d|h|s|m)(?:in)?\b", r"\1", text)
 
 
 def format_size(count: int) -> str:

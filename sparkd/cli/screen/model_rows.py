@@ -6,7 +6,7 @@ from typing import Final
 
 from rich.text import Text
 
-from sparkd.cli.output.formatting import format_short_duration, format_size
+from sparkd.cli.output.formatting import format_short_duration, format_size, shorten_durations
 from sparkd.cli.output.status_table import STYLES, TRANSITION_STYLE, describe_idle_time, describe_state
 from sparkd.cli.screen.columns import Column, Layout, arrange
 from sparkd.cli.screen.style import DIM, Characters
@@ -38,9 +38,9 @@ def render_model_row(model: ModelStatus, view: View, layout: Layout) -> Text:
         "state": Text(describe_state(model), style),
         "requests": str(model.in_flight) if model.in_flight else Text("0", DIM),
         "waiting": str(model.waiting) if model.waiting else Text("0", DIM),
-        "idle": describe_idle_time(model),
+        "idle": shorten_durations(describe_idle_time(model)),
     }
-    if is_running(model):
+    if model.state != "stopped":
         cells["since"] = format_short_duration(model.state_seconds)
     if (speed := view.speed_of(model.id)) is not None:
         cells["speed"] = f"{speed:.1f}"

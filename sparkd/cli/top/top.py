@@ -12,7 +12,7 @@ from sparkd.cli.output.formatting import abbreviate_list
 from sparkd.cli.plan import render_plan
 from sparkd.cli.screen.keys import ESCAPE, PASTE
 from sparkd.cli.screen.memory_bar import render_memory
-from sparkd.cli.screen.sections import render_gpu, render_headline
+from sparkd.cli.screen.sections import render_gpu, render_headline, render_notices
 from sparkd.cli.screen.style import ACCENT, BAD, DIM, HEADING, WARNING, Characters, clean
 from sparkd.cli.screen.text import wrap
 from sparkd.cli.screen.view import View
@@ -216,7 +216,9 @@ class Top:
             )
         if height >= 14:
             lines += render_gpu(view.gpu, width, self._characters)
-        return [*lines, Text()] if height >= 20 else lines
+        if height >= 20:
+            lines += [*render_notices(view, width, self._characters)[: height // 10], Text()]
+        return lines
 
     def _draw_bottom(self, width: int) -> list[Text]:
         """Questions and messages, and a line with the keys."""
