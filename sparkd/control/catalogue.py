@@ -10,7 +10,7 @@
     DELETE /catalogue/{file}?digest=        deletes a drop-in and reloads
     POST   /catalogue/undo                  {edit}: undoes an edit, or makes it again; by default undoes the newest one
 
-`{file}` is as in `models.d/own.toml`. Who may not control sparkd gets texts without their secrets.
+`{file}` is as in `models.d/own.toml`. A client that may not control sparkd gets texts without their secrets.
 """
 
 from __future__ import annotations

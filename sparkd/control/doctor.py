@@ -1,4 +1,4 @@
-"""`GET /doctor`: what `sparkctl doctor` finds, asked of a child process, because it inspects the whole machine."""
+"""`GET /doctor`: what `sparkctl doctor` finds, found by a child process, because it inspects the whole machine."""
 
 from __future__ import annotations
 

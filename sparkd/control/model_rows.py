@@ -93,7 +93,7 @@ class FactSource(Protocol):
 
 
 UsageSource = Callable[[], Awaitable[Mapping[str, ModelUse]]]
-"""What the recorded past says of each model."""
+"""What is recorded about each model."""
 
 
 async def no_usage() -> Mapping[str, ModelUse]:

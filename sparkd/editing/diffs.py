@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Final
 
 MAX_DIFF: Final = 2000
@@ -14,6 +13,8 @@ MAX_LINES: Final = 50_000
 
 def make_diff(name: str, before: bytes | None, after: bytes | None) -> list[str]:
     """The changed lines with three lines around them, in the unified format, at most MAX_DIFF lines."""
+    import difflib  # noqa: PLC0415 - only an edit needs it, and no start should wait for it
+
     old, new = (
         [] if data is None else data.decode(errors="replace").splitlines() for data in (before, after)
     )

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from sparkd.catalog.reading.drop_ins import replace_file
+from sparkd.catalog.reading.replacing import replace_file
 from sparkd.editing.files import digest_of
 
 FOLDER: Final = ".edits"

@@ -51,7 +51,7 @@ def mask_text(text: str) -> str:
     try:
         tomllib.loads(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError):
-        return NOT_SHOWN  # what is a value and what is not cannot be said
+        return NOT_SHOWN  # then it is unclear what a value is
     parts, at = [], 0
     for span, replacement in _find_secrets(text, find_values(text)):
         parts += [text[at : span.start], replacement]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-import tomli_w
 from msgspec import Struct
 
 from sparkd.catalog import Catalogue
@@ -130,6 +129,8 @@ def _list_values(model: Model) -> Iterator[str]:
 
 def _comment(values: Mapping[str, Any]) -> Iterator[str]:
     """The values as TOML, each line behind a `#`."""
+    import tomli_w  # noqa: PLC0415 - only an edit needs it, and no start should wait for it
+
     plain = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
     for line in tomli_w.dumps(plain).splitlines():
         yield f"# {line}" if line else ""

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 from msgspec import structs
 
 from sparkd.catalog.reading.documents import DROP_IN_FOLDER
-from sparkd.catalog.reading.drop_ins import exclusive_lock, replace_file
+from sparkd.catalog.reading.replacing import exclusive_lock, replace_file
 from sparkd.editing.edits import Edit, Journal, digest_or_none
 from sparkd.editing.files import drop_in_path, find_obstacle, read_bytes
 from sparkd.editing.overlay import read_with_change

@@ -6,6 +6,7 @@ tables          reads one table, key by key, so that every wrong key is reported
 layers          merges the catalogue, its drop-ins, and what models inherit
 checks          checks rules between keys, between models, and between models and runtimes
 catalogue       does all of this in order: `read_catalogue`
+replacing       replaces files whole, one process at a time
 drop_ins        writes a drop-in, unless it would break the catalogue
 locations       finds the catalogue
 """

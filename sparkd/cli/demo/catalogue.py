@@ -10,7 +10,7 @@ import tomli_w
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.reading import read_catalogue
-from sparkd.catalog.reading.drop_ins import replace_file
+from sparkd.catalog.reading.replacing import replace_file
 from sparkd.cli.demo.models import CHAT, EMBEDDINGS
 
 CHAT_ID = "smollm2"

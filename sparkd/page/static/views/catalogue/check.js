@@ -31,17 +31,24 @@ export function useCheck(name, text, isActive) {
 
 /** The text with the misspelt name of a problem replaced by the suggested one; null if that is not clear. */
 export function applySuggestion(text, problem) {
-  if (!problem.line || !problem.suggestion) return null;
   const lines = text.split("\n");
-  const line = lines[problem.line - 1];
-  if (line === undefined) return null;
-  const value = problem.message.match(/ = ("(?:[^"\\]|\\.)*"): /)?.[1];
+  const line = lines[(problem.line ?? 0) - 1];
+  if (line === undefined || !problem.suggestion) return null;
   const isName = problem.message.includes("unknown key") || problem.message.includes("unknown table");
-  const last = problem.key.match(/(?:[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*")$/)?.[0];
-  const wrong = !isName && value && line.includes(value) ? value : last;
-  if (!wrong || line.indexOf(wrong) < 0) return null;
+  const wrong = (isName ? null : wrongValue(line, problem)) ?? problem.key.match(/(?:[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*")$/)?.[0];
+  const equals = line.indexOf("=");
+  const at = wrong ? line.lastIndexOf(wrong, isName && equals > 0 ? equals : line.length) : -1;
+  if (at < 0) return null;
   const isPlain = /^[A-Za-z0-9_-]+$/.test(problem.suggestion) && !wrong.startsWith('"');
-  const at = line.lastIndexOf(wrong, isName ? (line.indexOf("=") + line.length) % line.length || line.length : line.length);
-  lines[problem.line - 1] = line.slice(0, at) + (isPlain ? problem.suggestion : JSON.stringify(problem.suggestion)) + line.slice(at + wrong.length);
+  const right = isPlain ? problem.suggestion : JSON.stringify(problem.suggestion);
+  lines[problem.line - 1] = line.slice(0, at) + right + line.slice(at + wrong.length);
   return lines.join("\n");
+}
+
+/** The string in a line that a problem is about: its value, or in a list of strings the one that is most similar. */
+function wrongValue(line, { message, suggestion }) {
+  const value = message.match(/ = ("(?:[^"\\]|\\.)*"): /)?.[1];
+  if (value) return line.includes(value) ? value : undefined;
+  const strings = line.match(/"(?:[^"\\]|\\.)*"/g) ?? [];
+  return strings.find((each) => each.slice(1, 4) === suggestion.slice(0, 3) && each.slice(1, -1) !== suggestion);
 }

@@ -19,34 +19,17 @@ import { keyAt } from "./toml.js";
 export function Editor({ name, text: saved, digest, editable, reason, line, isNew = false, onWritten, onReload }) {
   const area = useRef(null);
   const problemsId = useId();
-  const [draft, setDraft] = useState(() => (editable ? readDraft(name) : null));
+  const { text, base, isChanged, isStale, change, forget } = useText({ name, saved, digest, editable, isNew });
   const [caret, setCaret] = useState(0);
   const [review, setReview] = useState(null);
-  const text = draft?.text ?? saved;
-  const isChanged = isNew || (draft !== null && draft.text !== saved);
   const check = useCheck(name, text, editable && isChanged);
   const problems = check.result?.problems ?? [];
   useEffect(() => {
     if (line && area.current) showPlace(area.current, line);
   }, [line]);
-  // Once the written text has come back, or an undo has removed the draft, the file is shown as it is.
-  useEffect(() => {
-    if (!isNew) setDraft(editable ? readDraft(name) : null);
-  }, [saved, digest]);
-
-  function change(next) {
-    const kept = next === saved && !isNew ? null : { text: next, digest: draft?.digest ?? digest };
-    setDraft(kept);
-    keepDraft(name, kept);
-  }
-
-  function forget() {
-    setDraft(null);
-    keepDraft(name, null);
-  }
 
   async function write() {
-    const written = await put(`catalogue/${name}`, { text, digest: draft?.digest ?? digest });
+    const written = await put(`catalogue/${name}`, { text, digest: base });
     keepDraft(name, null);
     setReview(null);
     toast(`${name} is written. ${sentence(written.change)}`);
@@ -54,28 +37,13 @@ export function Editor({ name, text: saved, digest, editable, reason, line, isNe
   }
 
   async function remove() {
-    const content = html`<p>sparkd reloads the catalogue without it. You can undo this.</p>`;
-    if (!(await confirm({ title: `Delete ${name}?`, content, action: "Delete", kind: "danger" }))) return;
-    const written = await del(`catalogue/${name}?digest=${digest}`);
-    keepDraft(name, null);
-    toast(`${name} is deleted. ${sentence(written.change)}`);
-    location.hash = link("catalogue");
-    onWritten(name);
+    if (await deleteFile(name, digest)) onWritten(name);
   }
 
   const isReady = isChanged && !check.isChecking && check.result && !problems.length;
   const ask = () => isReady && setReview(check.result);
-  const isStale = draft && draft.digest !== digest;
   return html`<section class="card editor" aria-labelledby="editor-name">
-    <header>
-      <h2 id="editor-name" class="mono">${name}</h2>
-      <${Verdict} ...${{ check, problems, isChanged, editable, isNew }} />
-      <div class="actions row">
-        ${isChanged && !isNew && html`<${Button} kind="quiet" onClick=${forget}>Discard</${Button}>`}
-        ${editable && digest && !isChanged && html`<${Button} kind="quiet" icon="trash" onClick=${remove}>Delete</${Button}>`}
-        ${editable && html`<${Button} kind="primary" onClick=${ask} disabled=${!isReady} title="Ctrl+S">Review and write</${Button}>`}
-      </div>
-    </header>
+    <${Head} ...${{ name, digest, check, problems, isChanged, isReady, editable, isNew, onForget: forget, onRemove: remove, onAsk: ask }} />
     ${reason && html`<p class="note editor-note">${reason}</p>`}
     ${isStale && html`<div class="card-body"><${Stale} onForget=${() => (forget(), onReload?.())} /></div>`}
     ${check.error && html`<div class="card-body"><${ErrorBox} title="The text could not be checked" error=${check.error} /></div>`}
@@ -87,6 +55,53 @@ export function Editor({ name, text: saved, digest, editable, reason, line, isNe
     <${Help} place=${keyAt(text, caret)} />
     ${review && html`<${Review} name=${name} result=${review} onClose=${() => setReview(null)} onWrite=${write} />`}
   </section>`;
+}
+
+/** The text as it is edited: {text, base, isChanged, isStale, change, forget}. `base` is the digest that it began from. */
+function useText({ name, saved, digest, editable, isNew }) {
+  const [draft, setDraft] = useState(() => (editable ? readDraft(name) : null));
+  // Once the written text has come back, or an undo has removed the draft, the file is shown as it is.
+  useEffect(() => {
+    if (!isNew) setDraft(editable ? readDraft(name) : null);
+  }, [saved, digest]);
+  const base = draft ? draft.digest : digest;
+
+  function keep(next) {
+    setDraft(next);
+    keepDraft(name, next);
+  }
+
+  return {
+    text: draft?.text ?? saved,
+    base,
+    isChanged: isNew || (draft !== null && draft.text !== saved),
+    isStale: base !== digest,
+    change: (next) => keep(next === saved && !isNew ? null : { text: next, digest: base }),
+    forget: () => keep(null),
+  };
+}
+
+function Head({ name, digest, check, problems, isChanged, isReady, editable, isNew, onForget, onRemove, onAsk }) {
+  return html`<header>
+    <h2 id="editor-name" class="mono">${name}</h2>
+    <${Verdict} ...${{ check, problems, isChanged, editable, isNew }} />
+    <div class="actions row">
+      ${isChanged && !isNew && html`<${Button} kind="quiet" onClick=${onForget}>Discard</${Button}>`}
+      ${editable && digest && !isChanged && html`<${Button} kind="quiet" icon="trash" onClick=${onRemove}>Delete</${Button}>`}
+      ${editable && html`<${Button} kind="primary" onClick=${onAsk} disabled=${!isReady} title="Ctrl+S">Review and write</${Button}>`}
+    </div>
+  </header>`;
+}
+
+/** Delete a file after a question; resolves to whether it was deleted. */
+async function deleteFile(name, digest) {
+  const content = html`<p>sparkd reloads the catalogue without it. You can undo this.</p>`;
+  if (!(await confirm({ title: `Delete ${name}?`, content, action: "Delete", kind: "danger" }))) return false;
+  const written = await del(`catalogue/${name}?digest=${digest}`);
+  keepDraft(name, null);
+  toast(`${name} is deleted. ${sentence(written.change)}`);
+  location.hash = link("catalogue");
+  return true;
 }
 
 function Verdict({ check, problems, isChanged, editable, isNew }) {

@@ -1,4 +1,4 @@
-/** Plan: what a request for the model would do now, in the words of `sparkctl plan`. */
+/** Plan: what a request for the model would do now, as `sparkctl plan` says it. */
 
 import { get } from "../../lib/api.js";
 import { bytes, duration } from "../../lib/format.js";
