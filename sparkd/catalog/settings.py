@@ -77,8 +77,8 @@ class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     metrics: Annotated[
         bool,
         Meta(
-            description="Whether `/metrics` has metrics for Prometheus. With API keys, programs on other machines need "
-            "one; any will do."
+            description="Whether `/metrics` has metrics for Prometheus, and `/metrics/engines` those of engines. With "
+            "API keys, programs on other machines need one; any will do. The control socket always has them."
         ),
     ] = True
     hosts: Annotated[

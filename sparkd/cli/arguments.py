@@ -87,6 +87,8 @@ def create_sparkctl_parser() -> argparse.ArgumentParser:
         _define_command(commands, "add", "add a model: derive its entry from its files; needs no daemon")
     )
     _define_command(commands, "reload", "reload the catalogue; an error in it changes nothing")
+    metrics = _define_command(commands, "metrics", "print the metrics of sparkd, as Prometheus reads them")
+    metrics.add_argument("--engines", action="store_true", help="those of the ready engines instead")
     define_usage_commands(lambda name, purpose: _define_command(commands, name, purpose))
     define_edit_commands(lambda name, purpose: _define_command(commands, name, purpose))
     _define_command(

@@ -44,12 +44,15 @@ from sparkd.editing.diffs import make_diff
 from sparkd.editing.edits import Journal, summarize
 from sparkd.editing.files import (
     MAX_TEXT,
+    Summary,
     digest_of,
     find_file,
     find_obstacle,
     list_files,
     read_bytes,
+    summarize_file,
 )
+from sparkd.editing.known import Known
 from sparkd.editing.masking import mask_text
 from sparkd.editing.starts import list_starts, start_override
 from sparkd.editing.store import Store
@@ -81,6 +84,7 @@ class _Readers:
     def __init__(self, supervisor: SupervisorInterface) -> None:
         self._supervisor = supervisor
         self._schema: EncodedBody | None = None
+        self._contents = Known(summarize_file)
 
     @property
     def _path(self) -> Path:
@@ -88,7 +92,7 @@ class _Readers:
 
     async def overview(self, request: Request) -> Response:
         may_edit = viewer_of(request.scope).rights.control
-        return _respond(await asyncio.to_thread(_inspect, self._path, may_edit=may_edit))
+        return _respond(await asyncio.to_thread(_inspect, self._path, self._contents, may_edit=may_edit))
 
     async def text(self, request: Request) -> Response:
         name, is_owner = request.path_params["file"], viewer_of(request.scope).rights.control
@@ -177,9 +181,9 @@ def _encode(text: str | None) -> bytes | None:
         raise InvalidRequest("The text has half of a surrogate pair, which UTF-8 cannot express.") from error
 
 
-def _inspect(path: Path, *, may_edit: bool) -> CatalogueOverview:
+def _inspect(path: Path, contents: Known[Summary], *, may_edit: bool) -> CatalogueOverview:
     folder = path.parent / DROP_IN_FOLDER
-    files = list_files(path)
+    files = list_files(path, contents)
     digests = {file.name: file.digest for file in files}
     return CatalogueOverview(
         path=str(path),

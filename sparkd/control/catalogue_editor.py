@@ -73,9 +73,11 @@ class CatalogueEditor:
         """
         file = drop_in_path(self.path, name)
         async with self._lock:
-            await self._plan(file, data)
             store = self._find_store(self.path)
-            edit = await asyncio.to_thread(store.write, name, data, digest)
+            try:
+                edit = await asyncio.to_thread(store.write, name, data, digest)
+            except CatalogueError as error:
+                raise InvalidEdit(error, await asyncio.to_thread(self._locate, error, file, data)) from error
             return await self._reload(store, edit, is_toggled=False)
 
     async def undo(self, number: int | None) -> Written:
@@ -116,12 +118,10 @@ class CatalogueEditor:
         return locate(self.path, error, file or self.path, data if file else read_bytes(self.path))
 
     def _describe(self, change: Reload) -> Plan:
-        loaded = {
-            status.id
-            for status in self._supervisor.status().models
-            if status.state in ("starting", "ready", "draining")
-        }
-        stopped = tuple(sorted(loaded & {*change.removed, *change.restarted}))
+        gone = [self._supervisor.catalogue.models.get(id_) for id_ in {*change.removed, *change.restarted}]
+        stopped = tuple(
+            sorted(model.id for model in gone if model and self._supervisor.residency(model) != "unloaded")
+        )
         text = change.describe()
         if stopped:
             text += f"; {', '.join(stopped)} will finish {'its' if len(stopped) == 1 else 'their'} responses and stop"

@@ -8,6 +8,7 @@ from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
 from sparkd.processes.log import Log
 from sparkd.scheduling.hold import Holds
+from sparkd.scheduling.lifecycle import Residency
 from sparkd.scheduling.plan import Plan
 from sparkd.scheduling.status import Reload, Status
 from sparkd.supervising.downloads import Downloads
@@ -33,6 +34,10 @@ class SupervisorInterface(Protocol):
 
     def status(self) -> Status:
         """The current status."""
+        ...
+
+    def residency(self, model: Model) -> Residency:
+        """Whether the model is loaded now."""
         ...
 
     def plan(self, model: Model) -> Plan:

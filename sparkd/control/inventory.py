@@ -45,7 +45,7 @@ class Inventory:
         is_old = time.monotonic() - self._looked > FRESH or self._catalogue is not catalogue
         if is_old and (self._looking is None or self._looking.done()):
             self._looking = asyncio.create_task(self._look(catalogue), name="inventory")
-        if self._looking is not None and not self._looking.done():
+        if self._looking is not None and not self._looking.done() and self._catalogue is not catalogue:
             await asyncio.wait([self._looking], timeout=PATIENCE)
         return self._known
 

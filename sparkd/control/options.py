@@ -23,8 +23,9 @@ from sparkd.catalog.sizes import format_size
 from sparkd.control.interfaces import SupervisorInterface
 from sparkd.control.prerequisites import find_missing_prerequisites
 from sparkd.editing.files import names_of
+from sparkd.editing.known import Known
 from sparkd.editing.masking import MASK, is_secret, mask_arguments, mask_variables
-from sparkd.editing.toml_places import find_places
+from sparkd.editing.toml_places import Place, find_places
 from sparkd.engines.engine import Command
 from sparkd.errors import LaunchError
 from sparkd.hub.inspection import inspect_model
@@ -38,6 +39,8 @@ SOURCES: Final[Mapping[str, Source]] = {
     "defaults": "default",
 }
 """By the kind of table that sets a key."""
+
+Places = Mapping[tuple[str, ...], Place]
 
 PreviewCommand = Callable[[Model], Command]
 """The command that would start a model's engine. Raises LaunchError."""
@@ -79,10 +82,12 @@ class ModelOptions(Struct, frozen=True, kw_only=True):
 def option_routes(supervisor: SupervisorInterface, preview: PreviewCommand) -> list[BaseRoute]:
     """The routes of a model's options, and of its files on disk."""
 
+    places = Known(_read_places)
+
     async def options(request: Request) -> Response:
         catalogue = supervisor.catalogue
         model = catalogue.find_including_disabled(request.path_params["model"])
-        found = await asyncio.to_thread(describe_options, model, catalogue, preview)
+        found = await asyncio.to_thread(describe_options, model, catalogue, preview, places)
         return Response(msgspec.json.encode(found), media_type="application/json")
 
     async def files(request: Request) -> Response:
@@ -97,14 +102,16 @@ def option_routes(supervisor: SupervisorInterface, preview: PreviewCommand) -> l
     ]
 
 
-def describe_options(model: Model, catalogue: Catalogue, preview: PreviewCommand) -> ModelOptions:
+def describe_options(
+    model: Model, catalogue: Catalogue, preview: PreviewCommand, places: Known[Places]
+) -> ModelOptions:
     """All effective keys of a model, and its command. Reads the disk."""
     command, obstacle = None, ""
     try:
         command = preview(model)
     except LaunchError as error:
         obstacle = error.message
-    files = _Files(catalogue)
+    files = _Files(catalogue, places)
     declared = catalogue.locate_key(model)[0]
     return ModelOptions(
         model=model.id,
@@ -119,12 +126,16 @@ def describe_options(model: Model, catalogue: Catalogue, preview: PreviewCommand
     )
 
 
-class _Files:
-    """Names of the catalogue's files, and the lines of their keys; each file is scanned once."""
+def _read_places(file: Path) -> Places:
+    return find_places(file.read_bytes().decode("utf-8-sig", errors="replace").replace("\r\n", "\n"))
 
-    def __init__(self, catalogue: Catalogue) -> None:
+
+class _Files:
+    """Names of the catalogue's files, and the lines of their keys."""
+
+    def __init__(self, catalogue: Catalogue, places: Known[Places]) -> None:
         self._names = names_of(catalogue.path)
-        self._lines: dict[Path, Mapping[tuple[str, ...], Any]] = {}
+        self._places = places
 
     def name(self, file: Path) -> str:
         """The name of a file, or its path if it is none of the catalogue."""
@@ -132,13 +143,10 @@ class _Files:
 
     def line(self, file: Path, key: tuple[str, ...]) -> int | None:
         """The line of a key, None if the file has changed since."""
-        if file not in self._lines:
-            try:
-                text = file.read_bytes().decode("utf-8-sig", errors="replace").replace("\r\n", "\n")
-            except OSError:
-                text = ""
-            self._lines[file] = find_places(text)
-        place = self._lines[file].get(key)
+        try:
+            place = self._places.get(file).get(key)
+        except OSError:
+            return None
         return place.line if place else None
 
     def last_with(self, key: tuple[str, ...]) -> tuple[Path, int] | None:

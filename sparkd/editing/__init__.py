@@ -3,6 +3,7 @@
 toml_places     finds where a TOML file sets each key
 problems        a problem with its file, line, column and key
 overlay         reads the catalogue as it would be with a changed file
+known           remembers what was read from files that have not changed
 files           lists the catalogue's files; which may be edited, and by which names
 diffs           the difference of two texts
 masking         hides secrets in what people are shown

@@ -9,11 +9,12 @@ import stat
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
 
 from sparkd.catalog.reading.documents import DROP_IN_FOLDER, Documents
+from sparkd.editing.known import Known
 from sparkd.errors import CatalogueFileNotFound, InvalidRequest
 
 MAX_TEXT: Final = 4 * 1024 * 1024
@@ -89,9 +90,25 @@ def read_bytes(path: Path) -> bytes:
     return data
 
 
-def list_files(catalogue: Path) -> list[CatalogueFile]:
-    """All files of the catalogue. Reads the disk."""
-    return [_describe(path, name, catalogue) for path, name in names_of(catalogue).items()]
+def list_files(catalogue: Path, known: Known[Summary] | None = None) -> list[CatalogueFile]:
+    """All files of the catalogue. Reads the disk, but not the contents that are `known`."""
+    contents = known or Known(summarize_file)
+    return [_describe(path, name, catalogue, contents) for path, name in names_of(catalogue).items()]
+
+
+class Summary(NamedTuple):
+    """What a file contains: the digest and size of its bytes, the names that it defines, its other tables."""
+
+    digest: str
+    size: int
+    defines: Mapping[str, tuple[str, ...]]
+    settings: tuple[str, ...]
+
+
+def summarize_file(path: Path) -> Summary:
+    """What a file contains. Raises OSError and InvalidRequest."""
+    data = read_bytes(path)
+    return Summary(digest_of(data), len(data), *_summarize(data))
 
 
 def find_obstacle(path: Path, catalogue: Path) -> str:
@@ -109,24 +126,23 @@ def find_obstacle(path: Path, catalogue: Path) -> str:
     return "" if stat.S_ISREG(mode) else "It is not a plain file."
 
 
-def _describe(path: Path, name: str, catalogue: Path) -> CatalogueFile:
+def _describe(path: Path, name: str, catalogue: Path, known: Known[Summary]) -> CatalogueFile:
     obstacle = find_obstacle(path, catalogue)
     try:
-        data, status = read_bytes(path), path.stat()
+        contents, status = known.get(path), path.stat()
     except (OSError, InvalidRequest) as error:
         reason = obstacle or f"It cannot be read: {getattr(error, 'strerror', None) or error}."
         return CatalogueFile(name=name, path=str(path), editable=False, reason=reason)
-    defines, settings = _summarize(data)
     return CatalogueFile(
         name=name,
         path=str(path),
         editable=not obstacle,
         reason=obstacle,
-        digest=digest_of(data),
-        size=len(data),
+        digest=contents.digest,
+        size=contents.size,
         modified=status.st_mtime,
-        defines=defines,
-        settings=settings,
+        defines=contents.defines,
+        settings=contents.settings,
     )
 
 

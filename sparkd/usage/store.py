@@ -109,6 +109,12 @@ class UsageStore:
                 unwritten = self._writing.put_before(self._pending)
             yield unwritten
 
+    @property
+    def has_unwritten(self) -> bool:
+        """Whether records are only in memory."""
+        with self._changed:
+            return bool(self._pending or self._writing)
+
     def report_damage(self) -> None:
         """Have the file checked, because it cannot be read."""
         with self._changed:

@@ -12,7 +12,7 @@ from sparkd.usage.results import UsageReport, UsageRow, UsageSums
 from sparkd.usage.tables import SUM_COLUMNS
 
 GROUPS: Final = ("model", "client", "program")
-MAX_ROWS: Final = 10_000
+MAX_ROWS: Final = 5000
 """Rows of one report."""
 
 PERIODS: Final = {"day": "day", "month": "substr(day, 1, 7)"}

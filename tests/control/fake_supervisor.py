@@ -26,6 +26,7 @@ from sparkd.control.app import create_control_app
 from sparkd.errors import CatalogueError, HoldNotFound
 from sparkd.processes.log import Log
 from sparkd.scheduling.hold import Hold
+from sparkd.scheduling.lifecycle import Residency
 from sparkd.scheduling.plan import Plan
 from sparkd.scheduling.status import LauncherStatus, MemoryStatus, ModelStatus, QueueStatus, Reload, Status
 from sparkd.service.unix_sockets import socket_address
@@ -137,6 +138,10 @@ class FakeSupervisor:
             launchers=self.launchers,
             exposed=self.exposed,
         )
+
+    def residency(self, model: Model) -> Residency:
+        status = self.models.get(model.id)
+        return "loaded" if status is not None and status.state == "ready" else "unloaded"
 
     def plan(self, model: Model) -> Plan:
         return Plan(

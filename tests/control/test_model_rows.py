@@ -9,10 +9,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from sparkd.control.model_rows import ModelUse, model_row_routes
+from sparkd.control.model_rows import model_row_routes
 from sparkd.learning.load_estimates import PastLoad
 from sparkd.scheduling.memory import Footprint
 from sparkd.supervising.model_facts import UsedModel
+from sparkd.usage.model_use import ModelUse
 from tests.control.fake_supervisor import FakeDaemon, FakeSupervisor, serve_fake_daemon
 from tests.control.test_catalogue_edits import connect
 from tests.e2e.conftest import Build, build, folder

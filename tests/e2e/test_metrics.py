@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import time
 from pathlib import Path
 
@@ -72,6 +73,16 @@ def test_without_keys_the_names_in_the_request_decide(build: Build, path: str) -
     posted = httpx.post(f"{sparkd.url}{path}")
     assert (posted.status_code, posted.headers["allow"]) == (405, "GET, HEAD")
     assert ask_owner(sparkd, path).headers["content-type"].startswith("text/plain; version=0.0.4")
+
+
+def test_sparkctl_prints_them(build: Build) -> None:
+    sparkd = build({"m": engine("--counters", "working")})
+    sparkd.chat("m")
+    assert samples(sparkd.sparkctl("metrics").stdout)['sparkd_model_state{model="m",state="ready"}'] == 1.0
+    engines = [
+        json.loads(line) for line in sparkd.sparkctl("--json", "metrics", "--engines").stdout.splitlines()
+    ]
+    assert {"name": "sparkd_engine_up", "labels": {"model_name": "m"}, "value": 1} in engines
 
 
 def test_turned_off_they_are_only_on_the_control_socket(build: Build) -> None:

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ class Prometheus:
         self.url = f"http://127.0.0.1:{free_port()}"
         self._folder = folder
         config = {
-            "global": {"scrape_interval": "500ms", "scrape_timeout": "500ms", "evaluation_interval": "1s"},
+            "global": {"scrape_interval": "5s", "scrape_timeout": "5s", "evaluation_interval": "1s"},
             "rule_files": [str(RULES)],
             "scrape_configs": jobs,
         }
@@ -99,7 +99,8 @@ def forwarding_proxy(sparkd: SparkdProcess) -> Iterator[int]:
             for name, value in answer.getheaders():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(body)
+            with suppress(ConnectionError):  # Prometheus did not wait
+                self.wfile.write(body)
             upstream.close()
 
         def log_request(self, *_: object) -> None:

@@ -27,6 +27,7 @@ from openai.types.chat import ChatCompletionMessageParam
 
 from tests.e2e.sparkd_process import SparkdProcess, wait_until, watched_pids
 from tests.hub.server import running_hub
+from tests.metrics.records import samples
 
 CLONE = Path(__file__).resolve().parent.parent.parent
 LONG: list[ChatCompletionMessageParam] = [
@@ -354,6 +355,26 @@ def engine_metrics(sparkd: SparkdProcess, model: str) -> list[str]:
     directory = Path(psutil.Process(sparkd.model(model).pid or 0).cwd())
     with httpx.Client(transport=httpx.HTTPTransport(uds=str(directory / "api.sock"))) as engine:
         return engine.get("http://engine/metrics").text.splitlines()
+
+
+def test_the_engines_metrics_are_joined_as_they_are(sparkd: SparkdProcess, client: OpenAI) -> None:
+    assert "Paris" in capital(client, "smollm2")
+    assert client.embeddings.create(model="minilm", input="a lighthouse").data[0].embedding
+    joined = httpx.get(f"{sparkd.url}/metrics/engines", timeout=60).text
+    found = samples(joined)
+    for model in ("smollm2", "minilm"):
+        assert found[f'sparkd_engine_up{{model_name="{model}"}}'] == 1.0
+        direct = samples("\n".join([*engine_metrics(sparkd, model), ""]))
+        named = {name for name in direct if name.startswith("vllm:") and f'model_name="{model}"' in name}
+        assert len(named) > 50
+        assert named <= set(found)
+        assert any(
+            name.startswith("vllm:cache_config_info{") and f'model_name="{model}"' in name for name in found
+        )
+    types = [line for line in joined.splitlines() if line.startswith("# TYPE")]
+    assert len(types) == len(set(types))
+    own = httpx.get(f"{sparkd.url}/metrics", timeout=60).text
+    assert samples(own)['sparkd_tokens_total{client="anonymous",model="smollm2",type="output"}'] > 0
 
 
 def test_a_second_model_waits_for_the_first_ones_response_and_replaces_it(

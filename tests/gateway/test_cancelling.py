@@ -108,11 +108,9 @@ def test_after_heartbeats_the_error_is_in_the_stream() -> None:
             records = watch(here)
             reader, writer = await here.connect()
             writer.write(ask("chat"))
-            await until(lambda: any(each.request.heartbeats for each in here.gateway.recorder.active))
+            assert await reader.readuntil(b": keep-alive")
             here.gateway.recorder.active.cancel("r1")
-            answer = await read_answer(reader)
-            assert answer.status == 200
-            assert b'"request_cancelled"' in answer.body
+            assert b'"request_cancelled"' in await reader.readuntil(b"\r\n0\r\n\r\n")
             await cancelled(here, records)
 
     run(test)
@@ -224,7 +222,7 @@ def test_two_hundred_at_once_and_half_of_them_cancelled(ready: bool) -> None:
             active = here.gateway.recorder.active
             phase = "decoding" if ready else "queued"
             await until(lambda: sum(row.phase == phase for row in active.rows()) == 200)
-            assert active.counts() == {"m": 200}
+            assert len(active) == 200
             for number in range(0, 200, 2):
                 active.cancel(f"r{number}")
             release.set()
@@ -281,7 +279,6 @@ def test_a_stream_shows_its_tokens_and_its_speed() -> None:
             writer.write(ask("chat"))
             steps.put_nowait(10)
             await until(lambda: [row.tokens_out for row in active.rows()] == [20])
-            assert tuple(here.gateway.recorder.totals) == (5, 80)
             steps.put_nowait(0)
             await read_answer(reader)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,9 @@ RULES = CONTRIB / "prometheus" / "sparkd.rules.yml"
 
 
 def find_program(name: str) -> str:
-    """The path of `prometheus` or `promtool`."""
-    path = shutil.which(name)
-    assert path, f"The tests need {name}. Install it: sudo apt install prometheus"
+    """The path of `prometheus` or `promtool`. Raises RuntimeError with what to install."""
+    if (path := shutil.which(name)) is None:
+        raise RuntimeError(f"The tests of metrics need {name}. Install it: sudo apt-get install prometheus")
     return path
 
 
@@ -64,3 +65,11 @@ def names_in(query: str) -> set[str]:
     """The names of metrics in a query."""
     without_texts = re.sub(r'"[^"]*"', '""', query)
     return set(re.findall(r"\b(?:sparkd_|vllm:|process_)[a-z0-9_:]+|\bup(?=\{)", without_texts))
+
+
+if __name__ == "__main__":  # called by scripts/test, before anything else takes time
+    try:
+        find_program("prometheus")
+        find_program("promtool")
+    except RuntimeError as error:
+        sys.exit(str(error))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 
 import pytest
@@ -10,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sparkd.metrics.engine_merging import MAX_LINE, MAX_LINES, merge
+from tests.metrics.contrib import find_program
 from tests.metrics.records import samples
 
 VLLM = b"""# HELP vllm:num_requests_running Number of requests in model execution batches.
@@ -75,10 +75,10 @@ def test_all_lines_of_a_family_are_together() -> None:
 
 
 def test_promtool_reads_the_whole() -> None:
-    promtool = shutil.which("promtool")
-    assert promtool, "Install Prometheus for the tests: sudo apt install prometheus"
     body = merge({"a": vllm("a"), "b": vllm("b"), "c": b"tgi_request_count 1\n"}, ["d"]).body
-    ran = subprocess.run([promtool, "check", "metrics"], input=body, capture_output=True, check=False)
+    ran = subprocess.run(
+        [find_program("promtool"), "check", "metrics"], input=body, capture_output=True, check=False
+    )
     assert b"error while linting" not in ran.stderr
     assert ran.returncode in (0, 3)  # 3: the names of engines break conventions
 

@@ -112,7 +112,7 @@ def test_ten_thousand_models_are_listed_and_scrolled(build: Build, open_page: Op
     region.evaluate("element => element.scrollTo(0, 0)")
     expect(page.get_by_role("row", name=re.compile("^ready.* model-04711 "))).to_be_visible()
     page.get_by_label("Search").fill("0815")
-    expect(table.locator("tbody tr")).to_have_count(2)  # 00815 and 08150…
+    expect(table.locator("tbody tr")).to_have_count(11)  # x0815 and 0815x
     times = []
     for _ in range(5):
         began = time.monotonic()

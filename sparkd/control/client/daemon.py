@@ -25,6 +25,11 @@ class DaemonMethods(ControlConnection):
         """
         return self._request("POST", "/reexec", Status, wait_forever=True)
 
+    def metrics(self, *, engines: bool = False) -> list[str]:
+        """The lines of the daemon's metrics in Prometheus's format, or of those of the ready engines."""
+        path = "/metrics/engines" if engines else "/metrics"
+        return list(self._stream_lines(path, silence=self._timeout))
+
     def files(self) -> list[ModelFiles]:
         """What is on disk for every model."""
         return self._request("GET", "/files", list[ModelFiles])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
 from itertools import islice
 from typing import Final, Protocol
 
@@ -52,9 +51,6 @@ class ActiveRequests:
     def __len__(self) -> int:
         return len(self._requests)
 
-    def __iter__(self) -> Iterator[MeasuredRequest]:
-        return iter(self._requests)
-
     def add(self, measured: MeasuredRequest, forwarding: Cancellable, lease: Lease) -> None:
         """Add a request."""
         self._requests[measured] = _Active(forwarding, lease)
@@ -76,18 +72,6 @@ class ActiveRequests:
         now, epoch = time.monotonic(), self.epoch
         shown = islice(self._requests.items(), most)
         return [self._row(measured, active, now, epoch) for measured, active in shown]
-
-    def counts(self) -> dict[str, int]:
-        """How many requests each model has, those that wait for it included."""
-        counts: dict[str, int] = {}
-        for measured in self._requests:
-            model = measured.prepared.model.id
-            counts[model] = counts.get(model, 0) + 1
-        return counts
-
-    def estimated_tokens(self) -> float:
-        """The tokens that all of them have got so far."""
-        return sum(map(self._rates.estimate, self._requests))
 
     def cancel(self, request_id: str) -> list[ActiveRequest]:
         """Cancel the request with this id, or all of them if a client has used it several times.

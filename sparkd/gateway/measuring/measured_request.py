@@ -52,25 +52,46 @@ class MeasuredRequest:
     at its end. `status` and `code` are as in its record.
     """
 
-    sink: Sink | None = None
-    granted: float | None = None
-    first: float | None = None
-    ended: float | None = None
-    load_seconds = 0.0
-    is_stream = False
-    last_phase: Phase = "queued"
-    status = 0
-    code = ""
-    _beginning = b""
-    _find_token: TokenFinder | None = None
-    _unfinished = b""
-    _size = _counted_size = _counted_events = 0
+    __slots__ = (
+        "_beginning",
+        "_counted_events",
+        "_counted_size",
+        "_find_token",
+        "_pieces",
+        "_size",
+        "_unfinished",
+        "began",
+        "code",
+        "ended",
+        "first",
+        "granted",
+        "is_stream",
+        "last_phase",
+        "load_seconds",
+        "prepared",
+        "request",
+        "sink",
+        "status",
+    )
 
     def __init__(self, request: RequestHead, prepared: PreparedRequest) -> None:
         self.request = request
         self.prepared = prepared
+        self.sink: Sink | None = None
         self.began = time.monotonic()
+        self.granted: float | None = None
+        self.first: float | None = None
+        self.ended: float | None = None
+        self.load_seconds = 0.0
+        self.is_stream = False
+        self.last_phase: Phase = "queued"
+        self.status = 0
+        self.code = ""
         self._pieces: deque[bytes] = deque(maxlen=_PIECES)
+        self._beginning = b""
+        self._find_token: TokenFinder | None = None
+        self._unfinished = b""
+        self._size = self._counted_size = self._counted_events = 0
 
     # From the engine
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Container
-from typing import Final, NamedTuple
+from typing import Final
 
 from sparkd.errors import ShuttingDown
 from sparkd.gateway.lending import Lease
@@ -30,13 +30,6 @@ Sink = Callable[[list[RequestRecord]], None]
 """Takes finished requests, the oldest first. It must not take long, and not fail."""
 
 
-class TokenTotals(NamedTuple):
-    """Tokens since sparkd started, of finished requests and, as far as they can be seen, of those in flight."""
-
-    tokens_in: int
-    tokens_out: float
-
-
 class Recorder:
     """Records the requests of one gateway. `is_kept` returns whether records may be written to the disk.
 
@@ -49,8 +42,6 @@ class Recorder:
         self._finished: list[MeasuredRequest | RequestRecord] = []
         self._has_finished = asyncio.Event()
         self._rates = TokenRates()
-        self._tokens_in = self._tokens_out = 0
-        self._most_tokens_out = 0.0
         self.active = ActiveRequests(self._rates)
 
     def subscribe(self, sink: Sink, *, keeps: bool = False) -> None:
@@ -90,7 +81,7 @@ class Recorder:
     # Other requests
 
     def record(self, request: RequestHead, status: int, code: str = "") -> None:
-        """A request has ended whose response was no engine's. It is recorded if it was meant for a model."""
+        """A request has ended, and no engine responded to it. It is recorded if it was meant for a model."""
         measured, request.measured = request.measured, None
         if measured is not None:
             self.end(measured, status, code)
@@ -115,14 +106,6 @@ class Recorder:
         )
 
     # Handing on
-
-    @property
-    def totals(self) -> TokenTotals:
-        """The tokens so far. They never decrease."""
-        self.flush()
-        now = self._tokens_out + self.active.estimated_tokens()
-        self._most_tokens_out = max(now, self._most_tokens_out)
-        return TokenTotals(self._tokens_in, self._most_tokens_out)
 
     async def run(self) -> None:
         """Hand finished requests on, until it is cancelled. Sleeps while there are none."""
@@ -160,8 +143,6 @@ class Recorder:
             return finished
         tokens = finished.read_tokens()
         self._rates.learn(finished, tokens.tokens_out)
-        self._tokens_in += tokens.tokens_in or 0
-        self._tokens_out += tokens.tokens_out or 0
         return finished.to_record(tokens, epoch)
 
     def _pass(self, sink: Sink, records: list[RequestRecord]) -> None:

@@ -68,7 +68,7 @@ function newestTime(at, series) {
 
 const newest = (values) => values.findLast((value) => value !== null);
 
-/** The newest value and the highest one of each series, in words. */
+/** The newest value and the highest one of each series, as text. */
 function describe(series, format) {
   return series
     .map(({ name, values, high }) => {

@@ -7,7 +7,7 @@ import { Icon, Mark } from "./icons.js";
 import { connection, connectionProblem, inFlight, machine, models, queue } from "./live.js";
 import { link, route } from "./router.js";
 import { setTheme, theme } from "./theme.js";
-import { Button, Dialog, IconButton, Meter, State, TextField, Toasts } from "./ui.js";
+import { Button, Dialog, IconButton, Meter, Questions, State, TextField, Toasts } from "./ui.js";
 
 export const VIEWS = {
   now: "Now",
@@ -36,7 +36,7 @@ export function Shell({ children }) {
     <${Nav} view=${view} isOpen=${isOpen} />
     <div class="top"><${Header} isOpen=${isOpen} /><${Banners} /></div>
     <main class="main" id="main" tabindex="-1" ref=${main}>${children}</main>
-    <${Toasts} />${keyProblem.value && html`<${KeyDialog} />`}
+    <${Toasts} /><${Questions} />${keyProblem.value && html`<${KeyDialog} />`}
   </div>`;
 }
 

@@ -1,7 +1,7 @@
 /** Everything that views are built from. */
 
 export { Button, Copy, IconButton, LinkButton, Segments } from "./ui/buttons.js";
-export { Dialog, Drawer, confirm } from "./ui/dialogs.js";
+export { Dialog, Drawer, Questions, confirm } from "./ui/dialogs.js";
 export { Check, Field, SearchField, Select, TextArea, TextField } from "./ui/fields.js";
 export { Card, Facts, Figure, Figures, Tabs, Tags, ViewHead } from "./ui/layout.js";
 export { Empty, ErrorBox, Loading, Toasts, toast, toastError } from "./ui/messages.js";

@@ -1,4 +1,4 @@
-/** Usage: who used which model, and what the machine did meanwhile. */
+/** Usage: what each API key, model and program used, and what the machine did meanwhile. */
 
 import { chartStyles } from "../lib/chart.js";
 import { html } from "../lib/html.js";

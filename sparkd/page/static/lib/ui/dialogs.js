@@ -1,6 +1,6 @@
 /** Dialogs and the panel at the side, both as the browser's own <dialog>. */
 
-import { html, render, useEffect, useId, useRef } from "../html.js";
+import { html, signal, useEffect, useId, useRef } from "../html.js";
 import { Button, IconButton } from "./buttons.js";
 
 /** A dialog for as long as it is rendered. `onClose` is called for Escape and the close button. */
@@ -35,18 +35,26 @@ export function Drawer(props) {
   return html`<${Dialog} class="drawer" ...${props} />`;
 }
 
+const questions = signal([]);
+let last = 0;
+
 /** Ask before an action; resolves to whether the user agrees. `content` may be a template. */
 export function confirm({ title, content, action = "Continue", kind = "primary" }) {
-  const place = document.createElement("div");
-  document.body.append(place);
   return new Promise((resolve) => {
+    const id = ++last;
     const finish = (answer) => {
-      render(null, place);
-      place.remove();
+      questions.value = questions.value.filter((each) => each.id !== id);
       resolve(answer);
     };
+    questions.value = [...questions.value, { id, title, content, action, kind, finish }];
+  });
+}
+
+/** The place of the dialogs of `confirm`. In the tree of the page, because ids are unique within one tree only. */
+export function Questions() {
+  return questions.value.map(({ id, title, content, action, kind, finish }) => {
     const actions = html`<${Button} onClick=${() => finish(false)}>Cancel</${Button}>
       <${Button} kind=${kind} onClick=${() => finish(true)} autofocus>${action}</${Button}>`;
-    render(html`<${Dialog} title=${title} onClose=${() => finish(false)} actions=${actions}><div>${content}</div></${Dialog}>`, place);
+    return html`<${Dialog} key=${id} title=${title} onClose=${() => finish(false)} actions=${actions}><div>${content}</div></${Dialog}>`;
   });
 }

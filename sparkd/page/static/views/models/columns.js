@@ -47,7 +47,9 @@ function Memory({ row }) {
 }
 
 function Disk({ row }) {
-  if (!row.disk) return html`<span class="note">needs no files</span>`;
+  if (!row.disk || (row.disk.state === "complete" && !row.disk.size)) {
+    return html`<span class="note" title="It needs no files.">none</span>`;
+  }
   if (isMissing(row)) {
     return html`<span class="note" title="to download">${row.disk.bytes_left === null ? "missing" : `${bytes(row.disk.bytes_left)} to get`}</span>`;
   }

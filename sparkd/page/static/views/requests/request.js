@@ -26,7 +26,7 @@ const NAMES = {
   504: "timed out",
 };
 
-/** A status in words: "200 OK", "499 disconnected". */
+/** A status as text: "200 OK", "499 disconnected". */
 export const statusText = (status) => [status, NAMES[status]].filter(Boolean).join(" ");
 
 /** When the request arrived. */

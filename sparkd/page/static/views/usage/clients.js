@@ -1,4 +1,4 @@
-/** Who used which model, and how much: totals, bars and a table. */
+/** How much each API key, model and program used: totals, bars and a table. */
 
 import { get } from "../../lib/api.js";
 import { Bars } from "../../lib/bars.js";

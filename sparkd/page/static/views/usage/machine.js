@@ -17,7 +17,7 @@ const SPANS = {
   2678400: "31 d",
 };
 const LONGEST_PAUSE = 60;
-/** Mean requests are no whole numbers. */
+/** A mean of requests has a fraction. */
 const requests = (value) => (value !== null && value !== undefined && value % 1 ? value.toFixed(1) : count(value));
 const NO_SENSOR = "Unknown: this GPU does not report it.";
 
