@@ -131,6 +131,4 @@ class Browser:
         """The selected row is marked by a character as well as by its colours."""
         if not is_selected:
             return Text.assemble("  ", line)
-        marked = Text.assemble((f"{self._characters.pointer} ", ACCENT), line)
-        marked.stylize(SELECTED)
-        return marked
+        return Text(f"{self._characters.pointer} {line.plain}", SELECTED)

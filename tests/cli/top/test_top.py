@@ -113,8 +113,9 @@ def test_a_failed_model_shows_its_cause_and_its_log_and_may_be_tried_again(spark
         top.type("l")
         top.until(lambda shown: "quarantined" in find_row(shown, "broken") and "exit code" in shown)
         top.type(ENTER)
-        shown = top.until(lambda shown: "LOG" in shown and "no such flag" in shown)
-        assert "then run `sparkctl retry broken`" in shown
+        top.until(
+            lambda shown: "then run `sparkctl retry broken`" in shown and "LOG\nno such flag\n" in shown
+        )
         top.type(f"{ESCAPE}r")
         top.shows("broken may start again; the next request starts it.")
         top.until(lambda shown: "stopped" in find_row(shown, "broken"))
