@@ -1,4 +1,4 @@
-"""The page's scripts and stylesheets: lint, types, and libraries that are byte for byte what their authors published."""
+"""The page's scripts and stylesheets: lint, types, and libraries that are byte for byte as published."""
 
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ def test_lint_finds_a_mistake(checked: Path) -> None:
 
 def test_types_find_a_mistake(checked: Path) -> None:
     script = checked / "static" / "lib" / "wrong.js"
-    script.write_text('import { Table } from "./ui.js";\nexport const size = document.title.lenght + Table().x;\n')
+    script.write_text(
+        'import { Table } from "./ui.js";\nexport const size = document.title.lenght + Table().x;\n'
+    )
     found = run(checked, "typescript/bin/tsc", "-p", "tsconfig.json")
     script.unlink()
     assert "Property 'lenght' does not exist" in found
