@@ -48,7 +48,7 @@ class LeaseLedger(Ledger):
         return entry
 
     def end_leases(self, entry: Entry) -> None:
-        """End all leases on a run whose process has ended. Their tickets are returned later, and change nothing then."""
+        """End all leases on a run whose process has ended. Their tickets are returned later, without any effect."""
         for ticket_id in entry.leases:
             del self.leases[ticket_id]
         self.ended_leases.update(entry.leases)
