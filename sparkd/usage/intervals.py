@@ -58,7 +58,13 @@ class Intervals:
         if not begins:
             return 0.0
         outside = max(0.0, since - begins[0]) + max(0.0, ends[-1] - until)
-        return sum(map(sub, ends, begins)) - outside
+        return float(sum(map(sub, ends, begins))) - outside
+
+    def copy(self, since: float, until: float) -> Intervals:
+        """An independent copy of the intervals that have a part between two times, in whole."""
+        twin = Intervals()
+        twin._begins, twin._ends = self._cut(since, until)  # noqa: SLF001 - of the same class
+        return twin
 
     def _cut(self, since: float, until: float) -> tuple[array[float], array[float]]:
         """The intervals that have a part between two times, in whole."""

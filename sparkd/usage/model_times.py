@@ -15,12 +15,13 @@ _TIMES: Final = "SELECT model, ended - seconds + queue_seconds + load_seconds, e
 
 
 class ModelTimes:
-    """The times at which each model was in use. Reads only what is new since the last call: the first one takes 0.2 s
-    with 100,000 requests. May be called from several threads."""
+    """The times at which each model was in use. Reads only what is new since the last call, except for a period that
+    begins earlier than all before: that takes 0.2 s if it has 100,000 requests. May be called from several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._models: dict[str, Intervals] = {}
+        self._since = float("inf")
         self._last: tuple[int, float] | None = None
 
     def read(
@@ -28,24 +29,25 @@ class ModelTimes:
     ) -> Mapping[str, Intervals]:
         """Return the times within a period, with those of the requests in flight. Raises sqlite3.Error."""
         with self._lock:
-            self._update(connection)
-            found = {model: Intervals(times.clip(*period)) for model, times in self._models.items()}
+            self._update(connection, period[0])
+            found = {model: times.copy(*period) for model, times in self._models.items()}
             last = self._last[0] if self._last else 0
         # What is not written yet may get other numbers.
         rows = connection.execute(f"{_TIMES} requests WHERE number > ?", (last,)).fetchall()
         rows += [(each.model, each.granted, now) for each in active if each.granted is not None]
         since, until = period
         for model, began, ended in rows:
-            found.setdefault(model, Intervals()).add(max(began, since), min(ended, until))
+            if began < until and ended > since:
+                found.setdefault(model, Intervals()).add(began, ended)
         return found
 
-    def _update(self, connection: sqlite3.Connection) -> None:
-        """Read the requests that were written since the last call, and forget those that were deleted."""
-        if self._last is not None and not self._is_same_file(connection, *self._last):
-            self._models, self._last = {}, None
+    def _update(self, connection: sqlite3.Connection, since: float) -> None:
+        """Read the requests that ended after `since` and were written since the last call, and forget deleted ones."""
+        if since < self._since or (self._last and not self._is_same_file(connection, *self._last)):
+            self._models, self._last, self._since = {}, None, min(since, self._since)
         last = self._last[0] if self._last else 0
         for model, began, ended in connection.execute(
-            f"{_TIMES} main.requests WHERE number > ? ORDER BY number", (last,)
+            f"{_TIMES} main.requests WHERE number > ? AND ended > ?", (last, self._since)
         ):
             times = self._models.get(model)
             if times is None:

@@ -12,7 +12,7 @@ from sparkd.usage.intervals import Interval, Intervals, join_close, subtract
 from sparkd.usage.results import Lane, Span
 from sparkd.usage.session import Session
 
-RESOLUTION: Final = 1000
+RESOLUTION: Final = 600
 """Parts of a period. Two requests with a shorter pause between them are one time in a lane, so that it stays small."""
 
 USED_STATES: Final = frozenset({"ready", "draining"})

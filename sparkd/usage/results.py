@@ -84,7 +84,7 @@ class Span(Struct, frozen=True, kw_only=True):
 
 class Lane(Struct, frozen=True):
     """One model's states, without gaps, and when it was `in_use`, from the first time to the second. Pauses of less
-    than a thousandth of the period are left out."""
+    than a 600th of the period are left out."""
 
     model: str
     spans: list[Span]

@@ -119,6 +119,17 @@ def test_each_reading_sees_the_requests_that_ended_since_the_last_one(tmp_path: 
         assert read_ready(reader)[1].in_use == pytest.approx(2.0)
 
 
+def test_a_longer_period_finds_earlier_requests(tmp_path: Path) -> None:
+    with running_store(tmp_path / "usage.sqlite") as store:
+        write_load(store)
+        store.add_requests([request(ended=NOW - 700, seconds=10.0), request(ended=NOW - 10, seconds=1.0)])
+        wait_for(lambda: not store.has_unwritten)
+        reader = UsageReader(store.path, store)
+        assert reader.model_history("qwen", NOW - 100, NOW).in_use == [(NOW - 11, NOW - 10)]
+        assert read_ready(reader)[0].in_use == [(NOW - 710, NOW - 700), (NOW - 11, NOW - 10)]
+        assert reader.model_history("qwen", NOW - 100, NOW).in_use == [(NOW - 11, NOW - 10)]
+
+
 def test_before_the_oldest_request_that_is_kept_use_is_unknown(tmp_path: Path) -> None:
     with running_store(tmp_path / "usage.sqlite") as store:
         write_load(store, ended=NOW - 100)
