@@ -70,14 +70,18 @@ def main() -> None:
     parser.add_argument("--models", type=int, default=10_000)
     parser.add_argument("--requests", type=int, default=100_000)
     parser.add_argument("--only", default="", help="routes with this text")
-    parser.add_argument("--no-edits", action="store_true", help="leave out the check and the write of a drop-in")
+    parser.add_argument(
+        "--no-edits", action="store_true", help="leave out the check and the write of a drop-in"
+    )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="sparkd-scale-") as folder:
         sparkd = build_daemon(Path(folder), arguments.models, arguments.requests)
         sparkd.start()
         try:
             bench = Bench(sparkd)
-            print(f"{'GET':<46} {'first: loop':>12} {'all':>6}  {'later: loop':>12} {'all':>6}  {'stall':>6}  ms, {'KiB':>6}")
+            print(
+                f"{'GET':<46} {'first: loop':>12} {'all':>6}  {'later: loop':>12} {'all':>6}  {'stall':>6}  ms, {'KiB':>6}"
+            )
             for route in ROUTES:
                 if arguments.only in route:
                     bench.measure_route(route)
@@ -106,7 +110,7 @@ def build_daemon(folder: Path, models: int, requests: int) -> SparkdProcess:
     return sparkd
 
 
-OWN: Final = '[changes.model-00001]\nidle_timeout = 100\n'
+OWN: Final = "[changes.model-00001]\nidle_timeout = 100\n"
 
 
 class Threads:
@@ -153,7 +157,7 @@ class Bench:
 
     def measure_edits(self) -> None:
         """Print a row each for the check of a drop-in, its write, an undo, and a reload."""
-        text = '[changes.model-00002]\nidle_timeout = 200\n'
+        text = "[changes.model-00002]\nidle_timeout = 200\n"
         digest = self._client.get("catalogue/models.d/own.toml").json()["digest"]
         headers = {"x-sparkd-page": "1"}
 
@@ -163,17 +167,32 @@ class Bench:
             return len(answer.content)
 
         for name, work in (
-            ("POST catalogue/check", lambda: send("POST", "catalogue/check", {"file": "models.d/own.toml", "text": text})),
-            ("POST catalogue/check again", lambda: send("POST", "catalogue/check", {"file": "models.d/own.toml", "text": text + "#"})),
-            ("POST catalogue/check, wrong", lambda: send("POST", "catalogue/check", {"file": "models.d/own.toml", "text": text + "x=1"})),
-            ("PUT catalogue/…", lambda: send("PUT", "catalogue/models.d/own.toml", {"text": text, "digest": digest})),
+            (
+                "POST catalogue/check",
+                lambda: send("POST", "catalogue/check", {"file": "models.d/own.toml", "text": text}),
+            ),
+            (
+                "POST catalogue/check again",
+                lambda: send("POST", "catalogue/check", {"file": "models.d/own.toml", "text": text + "#"}),
+            ),
+            (
+                "POST catalogue/check, wrong",
+                lambda: send("POST", "catalogue/check", {"file": "models.d/own.toml", "text": text + "x=1"}),
+            ),
+            (
+                "PUT catalogue/…",
+                lambda: send("PUT", "catalogue/models.d/own.toml", {"text": text, "digest": digest}),
+            ),
             ("POST catalogue/undo", lambda: send("POST", "catalogue/undo", {})),
             ("POST reload", lambda: send("POST", "reload", None)),
         ):
             began = time.monotonic()
             with watch_stalls(self._sparkd) as stalls:
                 loop, total, size = self._measure(work)
-            print(f"{name:<46} {loop:>12.1f} {total:>6.0f}  {'':>12} {'':>6}  {max(stalls):>6.0f}      {size / 1024:>6.0f}  {time.monotonic() - began:.1f} s", flush=True)
+            print(
+                f"{name:<46} {loop:>12.1f} {total:>6.0f}  {'':>12} {'':>6}  {max(stalls):>6.0f}      {size / 1024:>6.0f}  {time.monotonic() - began:.1f} s",
+                flush=True,
+            )
 
     def _measure(self, work: Callable[[], int]) -> tuple[float, float, int]:
         """Milliseconds of the loop and of all threads, and the bytes of the response."""
