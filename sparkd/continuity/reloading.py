@@ -19,7 +19,7 @@ from sparkd.errors import CatalogueError
 from sparkd.gateway import Gateway
 from sparkd.learning.learning import Learning
 from sparkd.scheduling.scheduler import Scheduler
-from sparkd.scheduling.status import Reload
+from sparkd.scheduling.status import USED_MODELS, Reload
 from sparkd.supervising.memory_policy import declared_budget, memory_policy_for
 from sparkd.supervising.supervisor import Supervisor
 from sparkd.supervising.template_facts import TemplateFacts
@@ -83,7 +83,7 @@ class CatalogueReloader:
             )
         logger.info("Catalogue reloaded: %s", change.describe(), extra={"fields": {"EVENT": "reload"}})
         self.on_reload(change)
-        if change.settings_changed and (exposure := self._supervisor.status().describe_exposure()):
+        if change.settings_changed and (exposure := self._supervisor.status(USED_MODELS).describe_exposure()):
             logger.warning("%s", exposure, extra={"fields": {"EVENT": "exposed"}})
         return change
 
