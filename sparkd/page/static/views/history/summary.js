@@ -21,7 +21,7 @@ export function Summary({ summary }) {
     ["Crashes", count(sum(days, "crashes")), "engines that failed while they were ready"],
     ["Memory guard", count(sum(days, "guard")), "models that it ended"],
   ];
-  return html`<${Figures}>${figures.map(([name, value, note]) => html`<${Card} key=${name}><div class="figure-card"><${Figure} name=${name} value=${value} note=${note} /></div></${Card}>`)}</${Figures}>
+  return html`<div class="history-figures"><${Figures}>${figures.map(([name, value, note]) => html`<${Card} key=${name}><div class="figure-card"><${Figure} name=${name} value=${value} note=${note} /></div></${Card}>`)}</${Figures}></div>
     <div class="history-sums">
       ${length > 2 && html`<${Card} title="Swaps a day"><${Swaps} summary=${summary} days=${days} /></${Card}>`}
       <${Card} title="Loads" flush><${Loads} models=${summary.models} /></${Card}>
