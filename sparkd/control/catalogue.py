@@ -36,6 +36,7 @@ from sparkd.control.catalogue_types import (
     WriteRequest,
     Written,
 )
+from sparkd.control.convertors import register_convertors
 from sparkd.control.encoded import EncodedBody, encode_body
 from sparkd.control.errors import render_error
 from sparkd.control.interfaces import Reloader, SupervisorInterface
@@ -66,12 +67,13 @@ def catalogue_routes(
 ) -> list[BaseRoute]:
     """The routes of the catalogue's files. `store` finds what writes them."""
     editor = CatalogueEditor(supervisor, reloader, store)
+    register_convertors()
     readers, writers = _Readers(supervisor), _Writers(editor)
     return [
         Route("/catalogue", readers.overview, methods=["GET"]),
         Route("/catalogue/starts", readers.starts, methods=["GET"]),
         Route("/catalogue/schema", readers.schema, methods=["GET"]),
-        Route("/catalogue/edits/{number:int}", readers.edit, methods=["GET"]),
+        Route("/catalogue/edits/{number:number}", readers.edit, methods=["GET"]),
         Route("/catalogue/check", writers.check, methods=["POST"]),
         Route("/catalogue/undo", writers.undo, methods=["POST"]),
         Route("/catalogue/{file:path}", readers.text, methods=["GET"]),
