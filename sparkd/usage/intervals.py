@@ -63,7 +63,7 @@ class Intervals:
     def copy(self, since: float, until: float) -> Intervals:
         """An independent copy of the intervals that have a part between two times, in whole."""
         twin = Intervals()
-        twin._begins, twin._ends = self._cut(since, until)  # noqa: SLF001 - of the same class
+        twin._begins, twin._ends = self._cut(since, until)
         return twin
 
     def _cut(self, since: float, until: float) -> tuple[array[float], array[float]]:
