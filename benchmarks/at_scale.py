@@ -2,8 +2,8 @@
 
 Builds a catalogue of 10,000 models and a full record of requests, state changes and minutes, starts sparkd, and prints
 the CPU time of each GET route, of the first response and of later ones: of the event loop, and of all threads. CPU
-time, because other programs share the machine. `stall` is how long another client had to wait meanwhile, without the time
-in which the daemon had no core.
+time, because other programs share the machine. `stall` is how long another client had to wait meanwhile, without the
+time in which the daemon had no core.
 """
 
 from __future__ import annotations
