@@ -2,8 +2,8 @@
 
 Builds a catalogue of 10,000 models and a full record of requests, state changes and minutes, starts sparkd, and prints
 the CPU time of each GET route, of the first response and of later ones: of the event loop, and of all threads. CPU
-time, because other programs share the machine. `stall` is the longest that the event loop's thread took or waited
-for the interpreter while nothing else was asked, as another client saw it.
+time, because other programs share the machine. `stall` is how long another client had to wait meanwhile, without the
+time in which the daemon had no core.
 """
 
 from __future__ import annotations
@@ -80,7 +80,8 @@ def main() -> None:
         try:
             bench = Bench(sparkd)
             print(
-                f"{'GET':<46} {'first: loop':>12} {'all':>6}  {'later: loop':>12} {'all':>6}  {'stall':>6}  ms, {'KiB':>6}"
+                f"{'GET':<46} {'first: loop':>12} {'all':>6}  {'later: loop':>12} {'all':>6}  "
+                f"{'stall':>6}  ms, {'KiB':>6}"
             )
             for route in ROUTES:
                 if arguments.only in route:
@@ -129,6 +130,10 @@ class Threads:
                 continue
         return tasks[str(self._pid)], sum(tasks.values())
 
+    def read_waits(self) -> float:
+        """The seconds that its threads waited for a core."""
+        return sum(read_wait(task / "schedstat") for task in Path(f"/proc/{self._pid}/task").iterdir())
+
 
 class Bench:
     """Measures one daemon."""
@@ -156,43 +161,26 @@ class Bench:
         )
 
     def measure_edits(self) -> None:
-        """Print a row each for the check of a drop-in, its write, an undo, and a reload."""
-        text = "[changes.model-00002]\nidle_timeout = 200\n"
-        digest = self._client.get("catalogue/models.d/own.toml").json()["digest"]
-        headers = {"x-sparkd-page": "1"}
-
-        def send(method: str, path: str, body: object) -> int:
-            answer = self._client.request(method, path, json=body, headers=headers)
-            assert answer.is_success, answer.text
-            return len(answer.content)
-
-        for name, work in (
-            (
-                "POST catalogue/check",
-                lambda: send("POST", "catalogue/check", {"file": "models.d/own.toml", "text": text}),
-            ),
-            (
-                "POST catalogue/check again",
-                lambda: send("POST", "catalogue/check", {"file": "models.d/own.toml", "text": text + "#"}),
-            ),
-            (
-                "POST catalogue/check, wrong",
-                lambda: send("POST", "catalogue/check", {"file": "models.d/own.toml", "text": text + "x=1"}),
-            ),
-            (
-                "PUT catalogue/…",
-                lambda: send("PUT", "catalogue/models.d/own.toml", {"text": text, "digest": digest}),
-            ),
-            ("POST catalogue/undo", lambda: send("POST", "catalogue/undo", {})),
-            ("POST reload", lambda: send("POST", "reload", None)),
+        """Print a row each for checks of a drop-in, its write, an undo, and a reload."""
+        text, file = "[changes.model-00002]\nidle_timeout = 200\n", "models.d/own.toml"
+        digest = self._client.get(f"catalogue/{file}").json()["digest"]
+        for method, path, body in (
+            ("POST", "catalogue/check", {"file": file, "text": text}),
+            ("POST", "catalogue/check", {"file": file, "text": text + "# again"}),
+            ("POST", "catalogue/check", {"file": file, "text": text + "wrong = 1"}),
+            ("PUT", f"catalogue/{file}", {"text": text, "digest": digest}),
+            ("POST", "catalogue/undo", {}),
+            ("POST", "reload", {}),
         ):
-            began = time.monotonic()
-            with watch_stalls(self._sparkd) as stalls:
-                loop, total, size = self._measure(work)
-            print(
-                f"{name:<46} {loop:>12.1f} {total:>6.0f}  {'':>12} {'':>6}  {max(stalls):>6.0f}      {size / 1024:>6.0f}  {time.monotonic() - began:.1f} s",
-                flush=True,
-            )
+            with watch_stalls(self._sparkd, 0.05) as stalls:
+                loop, total, size = self._measure(lambda: self._send(method, path, body))  # noqa: B023
+            row = f"{method + ' ' + path:<46} {loop:>12.1f} {total:>6.0f}  {'':>12} {'':>6}  {max(stalls):>6.0f}"
+            print(f"{row}      {size / 1024:>6.0f}", flush=True)
+
+    def _send(self, method: str, path: str, body: object) -> int:
+        answer = self._client.request(method, path, json=body, headers={"x-sparkd-page": "1"})
+        assert answer.is_success, answer.text
+        return len(answer.content)
 
     def _measure(self, work: Callable[[], int]) -> tuple[float, float, int]:
         """Milliseconds of the loop and of all threads, and the bytes of the response."""
@@ -210,18 +198,23 @@ class Bench:
 
 
 @contextmanager
-def watch_stalls(sparkd: SparkdProcess) -> Iterator[list[float]]:
-    """Ask for something cheap again and again; the list gets the milliseconds of each response."""
+def watch_stalls(sparkd: SparkdProcess, pause: float = 0.002) -> Iterator[list[float]]:
+    """Ask for something cheap every `pause` seconds; the list gets the milliseconds of each response, without the time
+    in which a thread of the daemon or this one waited for a core.
+    """
     took, done = [0.0], threading.Event()
+    threads = Threads(sparkd.process.pid)
 
     def watch() -> None:
+        own = Path(f"/proc/self/task/{threading.get_native_id()}/schedstat")
         with httpx.Client(base_url=sparkd.url, timeout=120) as client:
             client.get("/health")
-            while not done.is_set():
+            while not done.wait(pause):
+                waited = threads.read_waits() + read_wait(own)
                 began = time.monotonic()
                 client.get("/health")
-                took.append(1e3 * (time.monotonic() - began))
-                time.sleep(0.002)
+                seconds = time.monotonic() - began
+                took.append(max(0.0, 1e3 * (seconds - (threads.read_waits() + read_wait(own) - waited))))
 
     thread = threading.Thread(target=watch)
     thread.start()
@@ -230,6 +223,14 @@ def watch_stalls(sparkd: SparkdProcess) -> Iterator[list[float]]:
     finally:
         done.set()
         thread.join()
+
+
+def read_wait(file: Path) -> float:
+    """Seconds that a thread was ready and waited for a core. 0 if it has ended."""
+    try:
+        return int(file.read_text().split()[1]) / 1e9
+    except OSError:
+        return 0.0
 
 
 if __name__ == "__main__":

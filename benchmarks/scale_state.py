@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import random
-import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from sparkd.storage.database import open_database
 from sparkd.usage.batch import Batch, write_batch
 from sparkd.usage.records import Measurement, Occurrence, RequestRecord, StateChange
 from sparkd.usage.tables import SCHEMA
+
+T = TypeVar("T")
 
 DAYS: Final = 31
 CHANGES: Final = 100_000
@@ -36,18 +37,21 @@ def fill_usage(path: Path, models: Sequence[str], requests: int) -> None:
             "INSERT INTO sessions (began, seen, ended, version) VALUES (?, ?, ?, '1')",
             [(began + day * 86400, began + day * 86400 + 86300, None) for day in range(DAYS)],
         )
-        _write_chunks(connection, "requests", list_requests(now, models, requests, chance))
-        _write_chunks(connection, "changes", list_changes(now, models, chance))
-        _write_chunks(connection, "measurements", list_minutes(now, chance))
-        _write_chunks(connection, "occurrences", list_occurrences(now, models))
+        for batch in (
+            *(Batch(requests=part) for part in _split(list_requests(now, models, requests, chance))),
+            *(Batch(changes=part) for part in _split(list_changes(now, models, chance))),
+            *(Batch(measurements=part) for part in _split(list_minutes(now, chance))),
+            *(Batch(occurrences=part) for part in _split(list_occurrences(now, models))),
+        ):
+            write_batch(connection, batch)
         connection.execute("COMMIT")
     finally:
         connection.close()
 
 
-def _write_chunks(connection: sqlite3.Connection, kind: str, records: Iterator[object]) -> None:
-    while chunk := list(islice(records, CHUNK)):
-        write_batch(connection, Batch(**{kind: chunk}))
+def _split(records: Iterator[T]) -> Iterator[list[T]]:
+    while part := list(islice(records, CHUNK)):
+        yield part
 
 
 def list_requests(
