@@ -7,7 +7,7 @@ import { Button, Card, Empty, ErrorBox, Loading, usePoll, ViewHead } from "../li
 import { LaneChart } from "./history/chart.js";
 import { queryOf, RangeChoice, rangeOf, zoomTo } from "./history/range.js";
 import { Summary } from "./history/summary.js";
-import { SpanTable } from "./history/table.js";
+import { HistoryTables } from "./history/table.js";
 
 export const styles = ["charts.css", "history.css"];
 
@@ -45,5 +45,5 @@ function Lanes({ history, isTable }) {
   if (!history.lanes.length) {
     return html`<${Empty} title="No model was loaded in this time">Choose a longer time, or send a request.</${Empty}>`;
   }
-  return isTable ? html`<${SpanTable} lanes=${history.lanes} />` : html`<${LaneChart} history=${history} onZoom=${zoomTo} />`;
+  return isTable ? html`<${HistoryTables} history=${history} />` : html`<${LaneChart} history=${history} onZoom=${zoomTo} />`;
 }
