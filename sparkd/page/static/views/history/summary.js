@@ -51,10 +51,10 @@ function daysBetween(since, until) {
 
 const LOAD_COLUMNS = [
   { id: "model", name: "Model", header: true, value: (row) => row.model, cell: (row) => html`<a href=${link("models", row.model)}>${row.model}</a>` },
-  { id: "loads", name: "Loads", number: true, value: (row) => row.loads, cell: (row) => count(row.loads) },
+  { id: "loads", name: "Loads", number: true, value: (row) => row.loads + row.failed, cell: (row) => count(row.loads + row.failed) },
   { id: "failed", name: "Failed", number: true, value: (row) => row.failed, cell: (row) => count(row.failed) },
   { id: "median", name: "Median", number: true, value: (row) => row.median_seconds, cell: (row) => html`<${Value} text=${duration(row.median_seconds)} />` },
-  { id: "last", name: "Last", number: true, value: (row) => row.last, cell: (row) => html`<${Time} at=${row.last} relative />` },
+  { id: "last", name: "Last", number: true, value: (row) => row.last, cell: (row) => (row.last ? html`<${Time} at=${row.last} relative />` : html`<span class="muted">never ready</span>`) },
 ];
 
 function Loads({ models }) {
