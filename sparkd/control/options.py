@@ -133,7 +133,9 @@ def _hide_environment(found: ModelOptions, model: Model) -> ModelOptions:
     """The options without the variables of the catalogue: of those, only the owner knows which are secrets."""
     hidden = dict.fromkeys(model.environment, MASK)
     options = [
-        structs.replace(option, value=MASK, text=f'"{MASK}"') if option.key.startswith("environment.") else option
+        structs.replace(option, value=MASK, text=f'"{MASK}"')
+        if option.key.startswith("environment.")
+        else option
         for option in found.options
     ]
     environment = None if found.environment is None else found.environment | hidden

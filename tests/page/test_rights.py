@@ -18,7 +18,15 @@ SECRET = "hf_s3cr3t"
 KEYS = {"watcher": "watcher-key-1", "owner": "owner-key-22", "bob": "bob-key-333"}
 
 PATHS = (
-    *("status", "events", "doctor", "log?lines=10000&level=debug", "requests/active", "captures", "captures/1"),
+    *(
+        "status",
+        "events",
+        "doctor",
+        "log?lines=10000&level=debug",
+        "requests/active",
+        "captures",
+        "captures/1",
+    ),
     *("requests", "requests.csv", "usage", "usage.csv", "history", "history/summary", "measurements"),
     *("catalogue", "catalogue/starts", "catalogue/starts?override=small", "catalogue/edits/1"),
     *("catalogue/models.toml", "catalogue/models.d/own.toml", "models", "files", "holds", "clients"),
