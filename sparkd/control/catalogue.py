@@ -105,6 +105,10 @@ class _Readers:
     async def starts(self, request: Request) -> Response:
         catalogue = self._supervisor.catalogue
         if (name := request.query_params.get("override")) is not None:
+            if not viewer_of(request.scope).rights.control:
+                raise AccessDenied(
+                    "Only the owner of sparkd may change a model, and see the text to start from."
+                )
             return _respond(start_override(catalogue, catalogue.find_including_disabled(name)))
         return _respond(await asyncio.to_thread(list_starts, catalogue))
 

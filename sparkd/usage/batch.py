@@ -71,7 +71,7 @@ class Batch(Struct):
         for records in (self.requests, self.changes, self.occurrences, self.measurements):
             kept = [record for record in records if is_storable(record)]
             self.dropped += len(records) - len(kept)
-            records[:] = kept  # type: ignore[assignment, index]
+            records[:] = kept  # type: ignore[assignment]
 
     def _limit(self) -> None:
         """Drop the oldest records of a kind that has too many."""
