@@ -37,7 +37,8 @@ class LoadWatch(LoadTimes, Protocol):
 
 
 class _Prediction(Struct):
-    """What a simulation said: when tickets are granted and models launched, in order, and which models leave for which."""
+    """What a simulation found: when tickets are granted and models launched, in order, and which models leave for
+    which."""
 
     made_at: float
     events: int = 0
@@ -118,7 +119,9 @@ class Forecaster:
                     case Launch(model_id):
                         prediction.launched.setdefault(model_id, simulation.now)
                     case Terminate(model_id) if entry := simulation.scheduler.entry(model_id):
-                        if entry.evicted_for not in prediction.launched:  # only what makes room for its first load
+                        if (
+                            entry.evicted_for not in prediction.launched
+                        ):  # only what makes room for its first load
                             prediction.leaving.setdefault(entry.evicted_for, []).append(model_id)
                     case _:
                         pass
