@@ -114,7 +114,11 @@ class History(Struct, frozen=True, kw_only=True):
 
 
 class DaySummary(Struct, frozen=True, kw_only=True):
-    """What happened to models on a local day. `swaps` are evictions because another model needed the memory."""
+    """What happened to models on a local day.
+
+    `swaps` are evictions because another model needed the memory; `crashes` are engines that failed after they were
+    ready, `failed_loads` those that never were.
+    """
 
     day: str
     loads: int

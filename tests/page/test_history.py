@@ -83,6 +83,8 @@ def test_the_same_as_a_table(build: Build, open_page: OpenPage, folder: Path) ->
     table = page.get_by_role("table", name="States of models")
     expect(table).to_contain_text(CAUSE)
     expect(table).to_contain_text("old")
+    events = page.get_by_role("table", name="Events")
+    expect(events.locator("tbody tr").filter(has_text="Memory guard")).to_contain_text("0.9 GiB were left.")
     tab.check_accessibility()
 
 

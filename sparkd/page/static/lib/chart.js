@@ -149,7 +149,7 @@ function axes({ format, steps }) {
   };
   return [
     { ...axis, grid: { show: false }, space: 72, size: 36, values: TIME_LABELS },
-    { ...axis, size: 68, space: 34, incrs: steps, values: (_, ticks) => ticks.map((tick) => format(tick)) },
+    { ...axis, size: 68, space: 34, incrs: steps, values: (_, ticks) => ticks.map((tick) => format(tick).replace(/\.0(?= |$)/, "")) },
   ];
 }
 

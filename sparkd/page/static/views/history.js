@@ -8,7 +8,7 @@ import { Button, Card, Empty, ErrorBox, Loading, usePoll, ViewHead } from "../li
 import { LaneChart } from "./history/chart.js";
 import { queryOf, RangeChoice, rangeOf, zoomTo } from "./history/range.js";
 import { Summary } from "./history/summary.js";
-import { SpanTable } from "./history/table.js";
+import { HistoryTables } from "./history/table.js";
 
 export const styles = ["charts.css", "history.css"];
 
@@ -52,7 +52,7 @@ function Lanes({ history, isTable, model }) {
     if (model) return html`<${Empty} title="${model} was not loaded in this time">Choose a longer time, or <${Button} size="small" onClick=${() => setQuery({ model: "" })}>show all models</${Button}></${Empty}>`;
     return html`<${Empty} title="No model was loaded in this time">Choose a longer time, or send a request.</${Empty}>`;
   }
-  const shown = isTable ? html`<${SpanTable} lanes=${history.lanes} />` : html`<${LaneChart} history=${history} onZoom=${zoomTo} />`;
+  const shown = isTable ? html`<${HistoryTables} history=${history} />` : html`<${LaneChart} history=${history} onZoom=${zoomTo} />`;
   if (!model) return shown;
   return html`<div class="stack"><div class="row"><span class="note">Only ${model} is shown.</span><${Button} size="small" onClick=${() => setQuery({ model: "" })}>Show all models</${Button}></div>${shown}</div>`;
 }

@@ -1,6 +1,6 @@
 /** What a span of a lane is, and why it began. */
 
-import { duration, percent, time } from "../../lib/format.js";
+import { duration, percent, sentence, time } from "../../lib/format.js";
 
 /** States by their name in the response: what they are called, their kind of state, and their class. */
 export const STATES = {
@@ -37,8 +37,9 @@ const REASONS = {
 
 /** Why a span began, as sentences; "" if there is no reason. */
 export function reasonOf({ stop_reason: reason, text, evicted_for: by }) {
-  const why = reason === "evicted" && by ? `Model ${by} needed its memory.` : (REASONS[reason] ?? "");
-  return text && text !== why ? [why, text].filter(Boolean).join(" ") : why;
+  if (reason === "evicted" && by) return `Model ${by} needed its memory.`;
+  if (reason === "operator") return REASONS.operator;
+  return [REASONS[reason], sentence(text ?? "")].filter(Boolean).join(" ");
 }
 
 /** From when to when, and for how long. */

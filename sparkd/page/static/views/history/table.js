@@ -1,9 +1,9 @@
-/** The lanes as a table: each state of each model, the newest first. */
+/** The lanes as tables: what happened, and each state of each model, the newest first. */
 
 import { duration } from "../../lib/format.js";
 import { html, useMemo } from "../../lib/html.js";
 import { State, Table, Time, Value } from "../../lib/ui.js";
-import { reasonOf, STATES, useOf } from "./states.js";
+import { eventsOf, reasonOf, STATES, useOf } from "./states.js";
 
 const COLUMNS = [
   { id: "began", name: "From", header: true, class: "nowrap", value: (row) => row.began, cell: (row) => html`<${Time} at=${row.began} />` },
@@ -22,8 +22,20 @@ function inUse(row) {
   return html`<span title=${useOf(row)}><${Value} text="${least}${duration(row.in_use)}" /></span>`;
 }
 
-/** A table of a History's lanes. */
-export function SpanTable({ lanes }) {
+const EVENT_COLUMNS = [
+  { id: "at", name: "Time", header: true, class: "nowrap", value: (row) => row.at, cell: (row) => html`<${Time} at=${row.at} />` },
+  { id: "name", name: "Event", class: "nowrap", value: (row) => row.name, cell: (row) => html`<${State} kind=${row.kind}>${row.name}</${State}>` },
+  { id: "text", name: "Details", cell: (row) => row.text || html`<span class="muted">—</span>` },
+];
+
+/** Tables of a History's events and lanes. */
+export function HistoryTables({ history }) {
+  const events = useMemo(() => eventsOf(history).map((event, index) => ({ ...event, index })), [history]);
+  return html`${events.length > 0 && html`<${Table} caption="Events" columns=${EVENT_COLUMNS} rows=${events} rowKey=${(row) => row.index} sort=${["at", "descending"]} />`}
+    <${SpanTable} lanes=${history.lanes} />`;
+}
+
+function SpanTable({ lanes }) {
   const rows = useMemo(() => lanes.flatMap(({ model, spans }) => spans.map((span) => ({ ...span, model }))), [lanes]);
   return html`<${Table} caption="States of models" columns=${COLUMNS} rows=${rows} rowKey=${(row) => `${row.model} ${row.began} ${row.state}`} sort=${["began", "descending"]} />`;
 }
