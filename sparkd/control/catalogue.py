@@ -37,6 +37,7 @@ from sparkd.control.catalogue_types import (
     WriteRequest,
     Written,
 )
+from sparkd.control.convertors import register_convertors
 from sparkd.control.encoded import EncodedBody, encode_body
 from sparkd.control.errors import render_error
 from sparkd.control.interfaces import Reloader, SupervisorInterface
@@ -68,12 +69,13 @@ def catalogue_routes(
 ) -> list[BaseRoute]:
     """The routes of the catalogue's files. `store` finds what writes them."""
     editor = CatalogueEditor(supervisor, reloader, store)
+    register_convertors()
     readers, writers = _Readers(supervisor), _Writers(editor)
     return [
         Route("/catalogue", readers.overview, methods=["GET"]),
         Route("/catalogue/starts", readers.starts, methods=["GET"]),
         Route("/catalogue/schema", readers.schema, methods=["GET"]),
-        Route("/catalogue/edits/{number:int}", readers.edit, methods=["GET"]),
+        Route("/catalogue/edits/{number:number}", readers.edit, methods=["GET"]),
         Route("/catalogue/check", writers.check, methods=["POST"]),
         Route("/catalogue/undo", writers.undo, methods=["POST"]),
         Route("/catalogue/{file:path}", readers.text, methods=["GET"]),
@@ -103,6 +105,10 @@ class _Readers:
     async def starts(self, request: Request) -> Response:
         catalogue = self._supervisor.catalogue
         if (name := request.query_params.get("override")) is not None:
+            if not viewer_of(request.scope).rights.control:
+                raise AccessDenied(
+                    "Only the owner of sparkd may change a model, and see the text to start from."
+                )
             return _respond(start_override(catalogue, catalogue.find_including_disabled(name)))
         return _respond(await asyncio.to_thread(list_starts, catalogue))
 
