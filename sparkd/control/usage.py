@@ -27,11 +27,14 @@ from sparkd.usage.active import ActiveRequest
 from sparkd.usage.reader import UsageReader
 from sparkd.usage.records import RequestRecord
 from sparkd.usage.request_query import MAX_LIMIT, RequestQuery
-from sparkd.usage.usage_query import USAGE_COLUMNS
+from sparkd.usage.usage_query import USAGE_COLUMNS, UsageQuery
 
 HISTORY_DAYS: Final = 1.0
 SUMMARY_DAYS: Final = 31.0
 """Days of a period without `from`."""
+
+MAX_REPORTS: Final = 8
+"""Reports of usage that are kept until something is recorded. An open page asks for the same one every minute."""
 
 CSV_TYPE: Final = "text/csv; charset=utf-8"
 REQUEST_COLUMNS: Final = RequestRecord.__struct_fields__
@@ -60,6 +63,7 @@ class _Endpoints:
     ) -> None:
         self._reader = reader
         self._flush = flush
+        self._reports: dict[UsageQuery, tuple[int | None, bytes]] = {}
         self._active = active
 
     async def requests(self, request: Request) -> Response:
@@ -91,7 +95,13 @@ class _Endpoints:
     async def usage(self, request: Request) -> Response:
         query = parse_usage_query(request.query_params)
         self._flush()
-        return await _respond(lambda: self._reader.usage(query))
+        version, known = self._reader.version, self._reports.get(query)
+        if known is None or version is None or known[0] != version:
+            known = version, await asyncio.to_thread(lambda: msgspec.json.encode(self._reader.usage(query)))
+            while len(self._reports) >= MAX_REPORTS:
+                del self._reports[next(iter(self._reports))]
+            self._reports[query] = known
+        return Response(known[1], media_type="application/json")
 
     async def usage_csv(self, request: Request) -> Response:
         query = parse_usage_query(request.query_params)

@@ -60,6 +60,11 @@ class UsageReader:
         with self._connect() as connection:
             return read_model_uses(connection)
 
+    @property
+    def version(self) -> int | None:
+        """Changes with the records of requests and models. None if another program writes them."""
+        return self._store.version if self._store else None
+
     def history(self, since: float, until: float, active: Sequence[ActiveRequest] = ()) -> History:
         """Return the lanes of all models between two times, in seconds since the epoch. `active` has the requests in
         flight."""

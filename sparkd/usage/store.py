@@ -72,6 +72,7 @@ class UsageStore:
         self._pending, self._writing = Batch(), Batch()
         self._is_closed = self._is_urgent = self._is_doubted = False
         self._failure: str = ""
+        self._version = 0
         self._thread = threading.Thread(target=self._run, name="usage", daemon=True)
 
     @property
@@ -138,6 +139,11 @@ class UsageStore:
         with self._changed:
             return bool(self._pending or self._writing)
 
+    @property
+    def version(self) -> int:
+        """Grows with each record of a request or of a model. What was read before is then incomplete."""
+        return self._version
+
     def report_damage(self) -> None:
         """Have the file checked, because it cannot be read."""
         with self._changed:
@@ -153,6 +159,8 @@ class UsageStore:
         with self._changed:
             if self._is_closed:
                 return
+            if batch.requests or batch.changes:
+                self._version += 1
             was_empty = not self._pending
             self._pending.append(batch)
             if was_empty:
