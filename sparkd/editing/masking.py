@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from sparkd.editing.toml_places import Span, find_values
 
@@ -43,6 +43,15 @@ def mask_arguments(arguments: Sequence[str]) -> list[str]:
             shown.append(_mask_url(argument))
         previous = "" if equals else argument
     return shown
+
+
+def mask_value(value: Any) -> Any:
+    """A value of the catalogue without its secrets: passwords in URLs, values of flags in lists."""
+    if isinstance(value, str):
+        return _mask_url(value)
+    if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+        return mask_arguments(value)
+    return value
 
 
 def mask_text(text: str) -> str:

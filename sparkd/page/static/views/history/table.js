@@ -2,8 +2,8 @@
 
 import { duration } from "../../lib/format.js";
 import { html, useMemo } from "../../lib/html.js";
-import { State, Table, Time } from "../../lib/ui.js";
-import { eventsOf, reasonOf, STATES } from "./states.js";
+import { State, Table, Time, Value } from "../../lib/ui.js";
+import { eventsOf, reasonOf, STATES, useOf } from "./states.js";
 
 const COLUMNS = [
   { id: "began", name: "From", header: true, class: "nowrap", value: (row) => row.began, cell: (row) => html`<${Time} at=${row.began} />` },
@@ -11,8 +11,16 @@ const COLUMNS = [
   { id: "duration", name: "Duration", number: true, value: (row) => row.ended - row.began, cell: (row) => duration(row.ended - row.began) },
   { id: "model", name: "Model", class: "nowrap", value: (row) => row.model, cell: (row) => row.model },
   { id: "state", name: "State", class: "nowrap", value: (row) => row.state, cell: (row) => html`<${State} kind=${STATES[row.state]?.kind}>${STATES[row.state]?.name ?? row.state}</${State}>` },
+  { id: "use", name: "In use", number: true, value: (row) => row.in_use ?? -1, cell: (row) => inUse(row) },
   { id: "why", name: "Why", cell: (row) => reasonOf(row) || html`<span class="muted">—</span>` },
 ];
+
+/** For how long it was in use. Nothing for states in which no model can be. */
+function inUse(row) {
+  if (row.state !== "ready" && row.state !== "draining") return "";
+  const least = row.in_use !== null && row.use_unknown.length ? "≥ " : "";
+  return html`<span title=${useOf(row)}><${Value} text="${least}${duration(row.in_use)}" /></span>`;
+}
 
 const EVENT_COLUMNS = [
   { id: "at", name: "Time", header: true, class: "nowrap", value: (row) => row.at, cell: (row) => html`<${Time} at=${row.at} />` },

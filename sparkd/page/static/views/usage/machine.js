@@ -6,20 +6,22 @@ import { bytes, count, duration, frequency, percent, power, speed, temperature }
 import { html, useMemo } from "../../lib/html.js";
 import { machine } from "../../lib/live.js";
 import { setQuery } from "../../lib/router.js";
+import { table } from "../../lib/tables.js";
 import { Card, ErrorBox, Loading, Segments, usePoll } from "../../lib/ui.js";
 
-const SPANS = {
+const SPANS = table({
   900: "15 min",
   3600: "1 h",
   21600: "6 h",
   86400: "24 h",
   604800: "7 d",
   2678400: "31 d",
-};
+});
 const LONGEST_PAUSE = 60;
 /** A mean of requests has a fraction. */
 const requests = (value) => (value !== null && value !== undefined && value % 1 ? value.toFixed(1) : count(value));
 const NO_SENSOR = "Unknown: this GPU does not report it.";
+const SENSORS = ["gpu", "temperature", "power", "clock"];
 
 /** The charts. `query` is that of the address. */
 export function MachineCharts({ query }) {
@@ -46,9 +48,12 @@ const isStale = (data, span) => Math.abs(data.at.length * data.step - span) > 2 
 function Charts({ data }) {
   const total = machine.value?.memory?.total;
   const charts = useMemo(() => describeCharts(data, total), [data, total]);
+  const hasSensors = SENSORS.some((name) => data[name].some((value) => value !== null));
+  const shown = hasSensors ? charts : charts.slice(0, -SENSORS.length);
   return html`<div class="charts">
-    ${charts.map(({ title, ...rest }) => html`<${Chart} key=${title} title=${title} at=${data.at} sync="measurements" ...${rest} />`)}
-  </div>`;
+    ${shown.map(({ title, ...rest }) => html`<${Chart} key=${title} title=${title} at=${data.at} sync="measurements" ...${rest} />`)}
+  </div>
+  ${!hasSensors && html`<p class="chart-empty">GPU use, temperature, power and clock are unknown: sparkd measured no GPU in this time.</p>`}`;
 }
 
 function describeCharts(data, total) {
