@@ -31,7 +31,7 @@ from tests.page.test_now import LOST
 LOADED = 180_000
 """Milliseconds that a cold load of vLLM may take on a busy machine; it only limits a hang."""
 
-QUESTION = {
+QUESTION: dict[str, Any] = {
     "messages": [{"role": "user", "content": "What is the capital of France?"}],
     "max_tokens": 16,
     "temperature": 0,
