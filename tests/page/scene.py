@@ -38,6 +38,7 @@ class Scene:
         self._fifo = folder / "output"
         (folder / "keys").write_text("".join(f"{client}: {KEY.format(client)}\n" for client in CLIENTS))
         os.mkfifo(self._fifo)
+        (folder / "keys").chmod(0o600)
         self.sparkd = SparkdProcess(folder, {"models": self._models(), **self._settings()})
         self._clients: list[threading.Thread] = []
         self._stop = threading.Event()
@@ -48,7 +49,7 @@ class Scene:
             "paths": self.runtime.paths,
             "memory": {"reserve": "4 GiB", "learn": False},
             "server": {"listen": "127.0.0.1:0", "api_key_file": "keys"},
-            "keys": {"laptop": {"role": "operate"}},
+            "keys": {client: {"role": "operate" if client == "laptop" else "ask"} for client in CLIENTS},
             "queue": {"max_wait": 1800},
             "failures": {"backoff": 3600.0, "backoff_max": 3600.0},
         }

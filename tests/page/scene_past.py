@@ -11,10 +11,10 @@ from sparkd.usage.records import Measurement, Occurrence, RequestRecord
 from tests.page.past import DAY, HOUR, make_load, make_request, write_past
 
 GIB: Final = 1 << 30
-OPENCODE: Final = {"client": "laptop", "program": "opencode"}
-CLAUDE: Final = {"client": "ada", "program": "claude-code"}
-CHAT: Final = {"client": "home", "program": "open-webui"}
-NIGHTLY: Final = {
+OPENCODE: Final[dict[str, Any]] = {"client": "laptop", "program": "opencode"}
+CLAUDE: Final[dict[str, Any]] = {"client": "ada", "program": "claude-code"}
+CHAT: Final[dict[str, Any]] = {"client": "home", "program": "open-webui"}
+NIGHTLY: Final[dict[str, Any]] = {
     "client": "nightly",
     "program": "openai-python",
     "streamed": False,
@@ -32,7 +32,7 @@ STAYS: Final = (
 )
 """Model, hours ago, hours loaded, and why it left; every day of the week is like the last one."""
 
-SHARES: Final = (
+SHARES: Final[tuple[tuple[str, dict[str, Any], int, int], ...]] = (
     ("qwen3-coder-30b", OPENCODE, 900, 420),
     ("gpt-oss-20b", CLAUDE, 2600, 310),
     ("gpt-oss-20b", CHAT, 180, 240),

@@ -31,7 +31,7 @@ from tests.page.test_now import LOST
 LOADED = 180_000
 """Milliseconds that a cold load of vLLM may take on a busy machine; it only limits a hang."""
 
-QUESTION = {
+QUESTION: dict[str, Any] = {
     "messages": [{"role": "user", "content": "What is the capital of France?"}],
     "max_tokens": 16,
     "temperature": 0,
@@ -238,8 +238,8 @@ def test_sparkd_is_replaced_while_the_page_shows_a_response(sparkd: SparkdProces
     expect(ended.get_by_role("row", name=re.compile("200 OK caller")).first).to_be_visible(timeout=20_000)
     expect(page.get_by_text("live", exact=True)).to_be_visible()
     assert sparkd.model("caller").pid == pid
-    tab.open("history?span=3600")
-    page.get_by_role("button", name="Show as table").click()
+    page.goto(f"{tab.url}#/history?span=3600")
+    page.get_by_role("button", name="Show as table").click(timeout=LOADED)
     expect(page.get_by_role("table", name="Events")).to_contain_text("sparkd replaced by another version")
     tab.check_accessibility()
     tab.expect_faults(*LOST)

@@ -134,7 +134,6 @@ def fill_summary(store: UsageStore) -> None:
             store.add_change(change(at, "a", state, run=run, before=before, after=after, stop_reason=reason))
     for state, before, reason in (("starting", "stopped", None), ("backoff", "starting", "crash")):
         store.add_change(change(at, "b", state, before=before, stop_reason=reason))
-    store.add_change(change(at, "b", "backoff", before="ready", stop_reason="crash"))
     store.add_change(change(at, "a", "backoff", before="ready", stop_reason="guard"))
     store.add_change(change(at, "a", "backoff", before="ready", stop_reason="crash"))
     store.add_occurrence(Occurrence(at=at, kind="guard", model="a", text="1 GiB were available"))
