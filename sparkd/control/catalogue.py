@@ -30,6 +30,7 @@ from sparkd.control.catalogue_editor import CatalogueEditor, InvalidEdit
 from sparkd.control.catalogue_types import (
     CatalogueOverview,
     CheckRequest,
+    CheckResult,
     EditDetails,
     FileText,
     UndoRequest,
@@ -58,6 +59,7 @@ from sparkd.editing.masking import mask_text
 from sparkd.editing.starts import list_starts, start_override
 from sparkd.editing.store import Store
 from sparkd.errors import AccessDenied, BodyTooLarge, EditFailed, EditNotFound, InvalidRequest
+from sparkd.gateway.connections.disconnect import run_while_connected
 
 T = TypeVar("T")
 
@@ -135,10 +137,12 @@ class _Writers:
 
     async def check(self, request: Request) -> Response:
         asked = await _read_body(request, CheckRequest)
-        async with self._checking:  # each takes a thread and a second with thousands of models
-            if await request.is_disconnected():
-                return Response(status_code=499)
-            return _respond(await self._editor.check(asked.file, _encode(asked.text)))
+        # A page that has a newer text drops the request, which ends the process that reads.
+        return _respond(await run_while_connected(request.receive, self._check(asked)))
+
+    async def _check(self, asked: CheckRequest) -> CheckResult:
+        async with self._checking:  # each takes a process and a second with thousands of models
+            return await self._editor.check(asked.file, _encode(asked.text))
 
     async def write(self, request: Request) -> Response:
         asked = await _read_body(request, WriteRequest)

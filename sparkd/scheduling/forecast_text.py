@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from sparkd.scheduling.forecast import Forecast
+from typing import Final
+
+from sparkd.scheduling.forecast import Forecast, Leaving
+
+MOST_NAMES: Final = 2
+"""Models that a sentence names."""
 
 
 def describe_forecast(forecast: Forecast) -> str:
-    """Return one or two sentences: “Position 2 in the queue. gpt-oss-20b is loading weights, 40 %, about 50 s left.”
+    """Return one to three sentences: “Position 2 in the queue. gpt-oss-20b is loading weights, 40 %, about 50 s left.”
 
     The time left is always that of the request: until its own model is ready.
     """
@@ -18,11 +23,13 @@ def describe_forecast(forecast: Forecast) -> str:
         case "downloading":
             text = f"{forecast.model} is being downloaded{_share(forecast)}{_describe_time_left(forecast)}."
         case "evicting":
-            text = f"Other models leave the memory for {forecast.model}{_describe_time_left(forecast)}."
+            text = f"{_describe_leaving(forecast)}{_describe_time_left(forecast)}."
         case "queued":
             text = f"Position {forecast.position or 1} in the queue{_describe_time_left(forecast)}."
             if forecast.loading:
                 text += f" {_describe_load(forecast)}."
+            if forecast.leaving:
+                text += f" {'Then ' if forecast.loading else ''}{_describe_leaving(forecast)}."
     return f"{text} {forecast.blocked_by}".rstrip()
 
 
@@ -43,6 +50,27 @@ def describe_time(seconds: float) -> str:
 
 def _describe_time_left(forecast: Forecast) -> str:
     return "" if forecast.seconds is None else f", {describe_time(forecast.seconds)} left"
+
+
+def _describe_leaving(forecast: Forecast) -> str:
+    """What makes room: "qwen (after its 2 requests) leaves the memory for gpt-oss-20b"."""
+    if not forecast.leaving:
+        return f"Other models leave the memory for {forecast.model}"
+    named = [_name_leaving(each) for each in forecast.leaving[:MOST_NAMES]]
+    if more := len(forecast.leaving) - len(named):
+        named.append(f"{more} more")
+    names = " and ".join(filter(None, (", ".join(named[:-1]), named[-1])))
+    return f"{names} {'leave' if len(forecast.leaving) > 1 else 'leaves'} the memory for {forecast.model}"
+
+
+def _name_leaving(leaving: Leaving) -> str:
+    if not leaving.in_flight:
+        return leaving.model
+    return f"{leaving.model} (after its {_count_requests(leaving.in_flight)})"
+
+
+def _count_requests(number: int) -> str:
+    return "request" if number == 1 else f"{number} requests"
 
 
 def _describe_load(forecast: Forecast) -> str:

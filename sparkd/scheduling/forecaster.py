@@ -10,8 +10,8 @@ from typing import Final, Protocol
 
 from msgspec import Struct, field
 
-from sparkd.scheduling.actions import Action, Grant, Launch, Refuse
-from sparkd.scheduling.forecast import Forecast, Stage
+from sparkd.scheduling.actions import Action, Grant, Launch, Refuse, Terminate
+from sparkd.scheduling.forecast import Forecast, Leaving, Stage
 from sparkd.scheduling.ledger import Entry
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.scheduler import Scheduler
@@ -37,12 +37,14 @@ class LoadWatch(LoadTimes, Protocol):
 
 
 class _Prediction(Struct):
-    """What a simulation said: when tickets are granted and models launched, in order."""
+    """What a simulation found: when tickets are granted and models launched, in order, and which models leave for
+    which."""
 
     made_at: float
     events: int = 0
     granted: dict[int, float] = field(default_factory=dict)
     launched: dict[str, float] = field(default_factory=dict)
+    leaving: dict[str, list[str]] = field(default_factory=dict)
 
 
 class Forecaster:
@@ -116,6 +118,11 @@ class Forecaster:
                         undecided.discard(number)
                     case Launch(model_id):
                         prediction.launched.setdefault(model_id, simulation.now)
+                    case Terminate(model_id) if entry := simulation.scheduler.entry(model_id):
+                        if (
+                            entry.evicted_for not in prediction.launched
+                        ):  # only what makes room for its first load
+                            prediction.leaving.setdefault(entry.evicted_for, []).append(model_id)
                     case _:
                         pass
             if actions is None or not undecided:
@@ -143,7 +150,13 @@ class Forecaster:
         stage: Stage = "evicting" if is_evicting else "queued"
         seconds = self._left(granted, entry, now) if self._is_known(entry) else None
         return self._describe_load(
-            model_id, stage, starting, seconds, position=position, ahead=tuple(dict.fromkeys(ahead))
+            model_id,
+            stage,
+            starting,
+            seconds,
+            position=position,
+            ahead=tuple(dict.fromkeys(ahead)),
+            leaving=self._leaving(model_id, prediction),
         )
 
     def _describe_load(
@@ -155,6 +168,7 @@ class Forecaster:
         *,
         position: int | None = None,
         ahead: tuple[str, ...] = (),
+        leaving: tuple[Leaving, ...] = (),
     ) -> Forecast:
         step = self._loads.step(loading) if loading else None
         return Forecast(
@@ -162,6 +176,7 @@ class Forecaster:
             stage=stage,
             position=position,
             ahead=ahead,
+            leaving=leaving,
             loading=loading.model.id if loading else None,
             phase=step.phase if step else None,
             progress=step.progress if step else None,
@@ -175,6 +190,13 @@ class Forecaster:
 
     def _is_known(self, entry: Entry | None) -> bool:
         return entry is None or self._loads.expected(entry.model) is not None or entry.load_time > 0
+
+    def _leaving(self, model_id: str, prediction: _Prediction) -> tuple[Leaving, ...]:
+        """The models that are in memory now and leave it for this one, those that leave already first."""
+        already = [entry.model.id for entry in self._scheduler.entries() if entry.evicted_for == model_id]
+        names = dict.fromkeys([*already, *prediction.leaving.get(model_id, ())])
+        found = [entry for name in names if (entry := self._scheduler.entry(name)) and entry.has_process]
+        return tuple(Leaving(entry.model.id, len(entry.leases)) for entry in found)
 
     def _launched_before(self, model_id: str, prediction: _Prediction) -> list[str]:
         launched = list(prediction.launched)

@@ -172,7 +172,7 @@ def _summarize_days(connection: sqlite3.Connection, since: float, until: float) 
     rows = connection.execute(
         "SELECT date(at, 'unixepoch', 'localtime') AS day, "  # noqa: S608 - fixed text
         "sum(state = 'starting'), sum(state = 'backoff' AND before = 'starting'), "
-        f"sum({is_end} AND stop_reason = 'evicted'), sum({is_end} AND stop_reason = 'crash'), "
+        f"sum({is_end} AND stop_reason = 'evicted'), sum({is_end} AND stop_reason = 'crash' AND before != 'starting'), "
         f"sum({is_end} AND stop_reason = 'guard') "
         "FROM changes WHERE at >= ? AND at < ? GROUP BY day ORDER BY day DESC",
         (since, until),

@@ -22,7 +22,7 @@ from sparkd.usage.token_rates import STEP, RunningRequest
 
 logger = logging.getLogger(__name__)
 
-LATE: Final = 1.0
+LATE: Final = STEP / 2
 """Seconds after the end of an interval in which it can still be measured. Later, it is a gap."""
 
 
@@ -98,7 +98,7 @@ class Sampler:
         """Measure the interval that has just ended, and keep the minute if it has ended with it."""
         clock = self._clock()
         number = int(clock.steady // STEP)
-        self.recent.rates.observe(self._instruments.running(), number * STEP)
+        self.recent.rates.observe(self._instruments.running(), clock.steady)
         if clock.steady - number * STEP <= LATE:
             self.recent.add(number, self._instruments.measure())
         self._keep_minutes(clock)

@@ -74,11 +74,16 @@ class UsageStore:
         self._failure: str = ""
         self._thread = threading.Thread(target=self._run, name="usage", daemon=True)
 
+    @property
+    def is_recording(self) -> bool:
+        """Whether requests are recorded now."""
+        return self._settings().record
+
     # For those who record ----------------------------------------------------------------------------------
 
     def add_requests(self, requests: Iterable[RequestRecord]) -> None:
         """Record requests, unless `[usage] record` is off."""
-        if self._settings().record:
+        if self.is_recording:
             self._add(Batch(requests=list(requests)))
 
     def add_change(self, change: StateChange) -> None:

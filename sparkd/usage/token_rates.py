@@ -44,21 +44,23 @@ class TokenRates:
         self._unknown: set[int] = set()
 
     def observe(self, running: Iterable[RunningRequest], now: float) -> None:
-        """Count what running requests got since they were last observed. `now` is the end of an interval."""
-        number = interval_of(now)
+        """Count what running requests got since they were last observed, evenly over that time.
+
+        So an observation that comes late makes neither a peak nor a gap.
+        """
         for request in running:
             if request.tokens_out is None:
                 continue
             arrival = self._arrivals.get(request.id)
             if arrival is None:
-                arrival = self._arrivals[request.id] = _Arrival(began=now - STEP)
+                arrival = self._arrivals[request.id] = _Arrival(began=now - STEP, seen=now - STEP)
             arrived = max(0.0, request.tokens_out - arrival.total)
             arrival.total += arrived
-            arrival.seen = now
             if arrived:
-                self._count_arrived(arrival, number, arrived)
+                self._count_arrived(arrival, arrived, now)
             elif not arrival.total:
                 arrival.began = now
+            arrival.seen = now
 
     def finish(self, record: RequestRecord, ended: float) -> int:
         """Replace the estimates of a request by its exact numbers. `ended` is when it ended, by the steady clock.
@@ -101,14 +103,15 @@ class TokenRates:
         observed = max(STEP, arrival.seen - arrival.began)
         unseen = max(0.0, ended - arrival.seen)
         if unseen:
-            self._count_arrived(arrival, interval_of(ended), arrival.total * unseen / observed)
+            self._count_arrived(arrival, arrival.total * unseen / observed, ended)
         scale = exact / sum(arrival.tokens.values())
         for number, tokens in arrival.tokens.items():
             self._out[number] = max(0.0, self._out.get(number, 0.0) + tokens * (scale - 1))
 
-    def _count_arrived(self, arrival: _Arrival, number: int, tokens: float) -> None:
-        arrival.tokens[number] = arrival.tokens.get(number, 0.0) + tokens
-        self._out[number] = self._out.get(number, 0.0) + tokens
+    def _count_arrived(self, arrival: _Arrival, tokens: float, now: float) -> None:
+        """Count tokens that arrived between the last observation and now."""
+        spread(arrival.tokens, tokens, arrival.seen, now)
+        spread(self._out, tokens, arrival.seen, now)
 
     def _rate(self, tokens: dict[int, float], number: int) -> float | None:
         counted = tokens.get(number, 0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sqlite3
 import tempfile
@@ -86,6 +87,8 @@ def test_an_eviction_is_in_the_history_with_its_reason(sparkd: SparkdProcess) ->
     history = sparkctl("history", "b", cwd=sparkd.folder).out
     assert "making room for c" in history
     assert "1 load, median " in history
+    assert re.search(r"^TIME +MODEL +STATE +FOR +IN USE +WHY$", history, re.MULTILINE)
+    assert re.search(r" b +ready +\S+ +\d\S*s ", history), "for how long it was ready, and in use"
     found = sparkctl("history", "--json", cwd=sparkd.folder).out
     assert '"evicted_for":"c"' in found
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sparkd.scheduling.forecast import Forecast
+from sparkd.scheduling.forecast import Forecast, Leaving
 from sparkd.scheduling.forecast_text import describe_forecast, describe_time
 
 
@@ -50,12 +50,30 @@ from sparkd.scheduling.forecast_text import describe_forecast, describe_time
             "Position 2 in the queue, about 5 min left. a is loading weights, 40 %.",
         ),
         (
+            {"stage": "evicting", "leaving": (Leaving("a", 1), Leaving("b")), "seconds": 80.0},
+            "a (after its request) and b leave the memory for m, about 80 s left.",
+        ),
+        (
+            {
+                "stage": "queued",
+                "position": 1,
+                "loading": "c",
+                "leaving": (Leaving("a", 2), Leaving("b"), Leaving("d"), Leaving("e")),
+            },
+            "Position 1 in the queue. c is loading. "
+            "Then a (after its 2 requests), b and 2 more leave the memory for m.",
+        ),
+        (
+            {"stage": "queued", "position": 1, "leaving": (Leaving("a", 2),)},
+            "Position 1 in the queue. a (after its 2 requests) leaves the memory for m.",
+        ),
+        (
             {"stage": "queued", "position": 1, "blocked_by": "Tom holds big until 18:00."},
             "Position 1 in the queue. Tom holds big until 18:00.",
         ),
     ],
 )
-def test_a_forecast_is_one_or_two_sentences(fields: dict[str, Any], sentence: str) -> None:
+def test_a_forecast_is_one_to_three_sentences(fields: dict[str, Any], sentence: str) -> None:
     assert describe_forecast(Forecast(model="m", **fields)) == sentence
 
 

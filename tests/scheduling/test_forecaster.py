@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sparkd.catalog.settings import Queue
-from sparkd.scheduling.forecast import Forecast
+from sparkd.scheduling.forecast import Forecast, Leaving
 from sparkd.scheduling.forecaster import MAX_AGE, Forecaster
 from sparkd.scheduling.ledger import Entry
 from sparkd.scheduling.simulation import ASSUMED_ANSWER_TIME, ASSUMED_STOP_TIME
@@ -168,3 +168,13 @@ def test_a_forecast_ends_no_hold() -> None:
     entry = harness.scheduler.entry("a")
     assert entry is not None
     assert entry.holds == ()
+
+
+def test_a_forecast_names_the_models_that_leave_and_their_requests() -> None:
+    harness = make_machine()
+    harness.request("a")
+    harness.become_healthy("a")
+    ticket = harness.request("b")
+    assert forecast(harness, ticket).leaving == (Leaving("a", 1),)
+    third = harness.request("c")
+    assert forecast(harness, third).leaving == ()  # b, which leaves for it, is not in memory yet

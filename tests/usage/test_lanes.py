@@ -60,7 +60,8 @@ def test_models_that_were_only_stopped_have_no_lane() -> None:
     assert build_lanes({"a": [change(10, "a", "stopped")]}, DAY, 20, 60) == []
 
 
-known_times = st.lists(st.tuples(st.floats(0, 100), st.floats(0, 100)), max_size=4).map(
+TIMES = st.integers(0, 10_000).map(lambda number: number / 100)
+known_times = st.lists(st.tuples(TIMES, TIMES), max_size=4).map(
     lambda pairs: [
         KnownTime(first, second)
         for first, second in zip(
@@ -133,7 +134,9 @@ def fill_summary(store: UsageStore) -> None:
             store.add_change(change(at, "a", state, run=run, before=before, after=after, stop_reason=reason))
     for state, before, reason in (("starting", "stopped", None), ("backoff", "starting", "crash")):
         store.add_change(change(at, "b", state, before=before, stop_reason=reason))
+    store.add_change(change(at, "b", "backoff", before="ready", stop_reason="crash"))
     store.add_change(change(at, "a", "backoff", before="ready", stop_reason="guard"))
+    store.add_change(change(at, "a", "backoff", before="ready", stop_reason="crash"))
     store.add_occurrence(Occurrence(at=at, kind="guard", model="a", text="1 GiB were available"))
 
 

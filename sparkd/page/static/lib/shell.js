@@ -70,7 +70,8 @@ function Count({ view }) {
     now: inFlight.value?.total,
     models: Object.values(models.value).filter((row) => row.state === "ready" || row.state === "starting").length,
   };
-  return counts[view] ? html`<span class="nav-count">${counts[view]}</span>` : null;
+  const meaning = { now: "in flight", models: "in memory or loading" }[view];
+  return counts[view] ? html`<span class="nav-count" title="${counts[view]} ${meaning}">${counts[view]}<span class="visually-hidden"> ${meaning}</span></span>` : null;
 }
 
 function ThemeSwitch() {
@@ -117,7 +118,7 @@ function MemoryMeter() {
   const text = `${bytes(used)} of ${bytes(memory.total)}`;
   return html`<span class="header-memory note">
     <${Meter} label="Memory in use" value=${used} max=${memory.total} text=${text} kind=${memory.available < memory.floor * 2 ? "warn" : ""} />
-    <span class="nowrap">${text}</span>
+    <span class="nowrap" title="Memory in use, of all programs"><span class="header-word">Memory </span>${text}</span>
   </span>`;
 }
 

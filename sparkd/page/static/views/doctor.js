@@ -44,6 +44,12 @@ function Findings({ findings }) {
     ${groups.map(([about, found]) => found.length > 0 && html`<${Group} key=${about.title} about=${about} found=${found} />`)}`;
 }
 
+/** The advice. A single command at its end is not repeated: it is shown below, to be copied. */
+function withoutCommand({ advice, commands: [command, ...more] }) {
+  const end = `\`${command}\``;
+  return !more.length && advice.endsWith(end) ? `${advice.slice(0, -end.length).trimEnd()}:` : advice;
+}
+
 function Group({ about, found }) {
   return html`<${Card} title=${about.title} note=${String(found.length)} flush>
     <ul class="findings">
@@ -51,7 +57,7 @@ function Group({ about, found }) {
         <${State} kind=${about.kind}>${each.topic}</${State}>
         <div class="finding-text">
           <p><${Prose} text=${each.text} /></p>
-          ${each.advice && html`<p class="note"><${Prose} text=${each.advice} /></p>`}
+          ${each.advice && html`<p class="note"><${Prose} text=${withoutCommand(each)} /></p>`}
           ${each.commands.map((command) => html`<div key=${command} class="command"><code>${command}</code><${Copy} text=${command} /></div>`)}
         </div>
       </li>`)}

@@ -1,9 +1,9 @@
 /** Sentences of sparkd. */
 
+import { sentence } from "../format.js";
 import { html } from "../html.js";
 
-/** A sentence that begins with a capital letter, with its `commands` in code. */
+/** A sentence that begins with a capital letter, unless its first word is a name, with its `commands` in code. */
 export function Prose({ text }) {
-  const whole = text.charAt(0).toUpperCase() + text.slice(1);
-  return whole.split("`").map((part, index) => (index % 2 ? html`<code key=${index}>${part}</code>` : part));
+  return sentence(text).split("`").map((part, index) => (index % 2 ? html`<code key=${index}>${part}</code>` : part));
 }

@@ -2,7 +2,7 @@
 
 import { get } from "../../lib/api.js";
 import { html, useState } from "../../lib/html.js";
-import { SearchField, useLoad } from "../../lib/ui.js";
+import { Prose, SearchField, useLoad } from "../../lib/ui.js";
 
 /** The help. `place` is {table, key}, both lists of names. */
 export function Help({ place }) {
@@ -17,11 +17,11 @@ export function Help({ place }) {
     <summary>Help${path.length > 0 && html` <code>${path.join(".")}</code>`}</summary>
     ${path.length === 0
       ? html`<p class="note">Put the caret on a key to see what it means.</p>`
-      : isKnown && html`<p>${schema.description}</p><p class="note">${typeOf(schema)}</p>`}
+      : isKnown && html`<p><${Prose} text=${schema.description} /></p><p class="note">${typeOf(schema)}</p>`}
     ${table?.properties && html`<details class="help-keys">
       <summary>All keys of <code>${place.table.length ? `[${place.table.join(".")}]` : "the file"}</code></summary>
       <${SearchField} label="Search keys" hideLabel placeholder="Search keys" value=${query} onInput=${setQuery} />
-      <dl class="key-list">${keys.map(([name, each]) => html`<div key=${name}><dt><code>${name}</code></dt><dd>${resolve(data, each).description ?? ""} <span class="note">${typeOf(resolve(data, each))}</span></dd></div>`)}</dl>
+      <dl class="key-list">${keys.map(([name, each]) => html`<div key=${name}><dt><code>${name}</code></dt><dd><${Prose} text=${resolve(data, each).description ?? ""} /> <span class="note">${typeOf(resolve(data, each))}</span></dd></div>`)}</dl>
     </details>`}
   </details>`;
 }

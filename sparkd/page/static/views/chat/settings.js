@@ -9,6 +9,7 @@ import { parseObject, parseTools } from "./requests.js";
 
 const MOST_OPTIONS = 300;
 
+/** @type {[string, string, {min?: number, max?: number, step: number}][]} */
 const NUMBERS = [
   ["temperature", "Temperature", { min: 0, max: 2, step: 0.1 }],
   ["top_p", "Top p", { min: 0, max: 1, step: 0.05 }],

@@ -13,7 +13,7 @@ import { Options } from "./options.js";
 import { Overview } from "./overview.js";
 import { PlanTab } from "./plan.js";
 
-export const styles = ["model.css"];
+export const styles = ["charts.css", "history.css", "model.css"];
 
 const TABS = [
   ["overview", "Overview"],

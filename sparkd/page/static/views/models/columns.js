@@ -8,9 +8,9 @@ import { RowAction } from "./actions.js";
 import { isMissing, stateOrder } from "./rows.js";
 
 const COLUMNS = [
-  { id: "state", name: "State", value: stateOrder, class: "nowrap", cell: (row) => html`<${StateCell} row=${row} />` },
+  { id: "state", name: "State", value: stateOrder, class: "nowrap plain", cell: (row) => html`<${StateCell} row=${row} />` },
   { id: "id", name: "Model", header: true, value: (row) => row.id, class: "model-name", cell: (row) => html`<${Name} row=${row} />` },
-  { id: "abilities", name: "Can do", class: "nowrap", cell: (row) => html`<${Tags} tags=${row.abilities.filter((each) => each !== "completion")} />` },
+  { id: "abilities", name: "Can do", class: "nowrap plain", cell: (row) => html`<${Tags} tags=${row.abilities.filter((each) => each !== "completion")} />` },
   { id: "context", name: "Context", number: true, value: (row) => row.context, cell: (row) => html`<${Value} text=${count(row.context)} />` },
   { id: "memory", name: "Memory", number: true, value: (row) => row.memory_used ?? row.footprint, cell: (row) => html`<${Memory} row=${row} />` },
   { id: "disk", name: "On disk", number: true, value: (row) => row.disk?.size, cell: (row) => html`<${Disk} row=${row} />` },

@@ -39,7 +39,12 @@ export const STATES = table({
 /** Whether files of the model are known to be missing. */
 export const isMissing = (row) => row.disk?.state === "absent" || row.disk?.state === "incomplete";
 
-/** Whether a row belongs to what the filters ask for. */
+/**
+ * Whether a row belongs to what the filters ask for.
+ *
+ * @param {any} row
+ * @param {{text?: string, state?: string, ability?: string}} filters
+ */
 export function matches(row, { text = "", state = "", ability = "" }) {
   const isInState = !state || Boolean(STATES[state]?.[1](row));
   return isInState && (!ability || row.abilities.includes(ability)) && hasWords(row, text);

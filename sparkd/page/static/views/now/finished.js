@@ -11,7 +11,7 @@ const SHOWN = 8;
 
 const COLUMNS = [
   { id: "ended", name: "Ended", class: "nowrap", cell: (row) => html`<${Time} at=${row.ended} />` },
-  { id: "status", name: "Status", cell: (row) => html`<${State} kind=${statusKind(row.status)}>${statusText(row.status)}</${State}>` },
+  { id: "status", name: "Status", class: "plain", cell: (row) => html`<${State} kind=${statusKind(row.status)}>${statusText(row.status)}</${State}>` },
   { id: "model", name: "Model", header: true, cell: (row) => row.model },
   { id: "client", name: "Client", cell: (row) => html`${row.client}${row.program && html` <span class="note">${row.program}</span>`}` },
   { id: "seconds", name: "Time", number: true, cell: (row) => duration(row.seconds) },

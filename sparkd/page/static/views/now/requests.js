@@ -9,10 +9,10 @@ import { link } from "../../lib/router.js";
 import { Button, Card, Elapsed, Empty, State, Table, Value } from "../../lib/ui.js";
 
 const COLUMNS = [
-  { id: "phase", name: "Phase", cell: (row) => html`<${State} state=${row.phase} /> <span class="note"><${Elapsed} from=${row.phase_since} /></span>` },
+  { id: "phase", name: "Phase", class: "plain", cell: (row) => html`<${State} state=${row.phase} /> <span class="note"><${Elapsed} from=${row.phase_since} /></span>` },
   { id: "model", name: "Model", header: true, cell: (row) => html`<a href=${link("models", row.model)}>${row.model}</a>` },
   { id: "client", name: "Client", cell: (row) => html`${row.client}${row.program && html` <span class="note">${row.program}</span>`}` },
-  { id: "endpoint", name: "Endpoint", class: "mono nowrap", cell: (row) => row.endpoint },
+  { id: "endpoint", name: "Endpoint", class: "mono nowrap optional", cell: (row) => row.endpoint },
   { id: "since", name: "Time", number: true, cell: (row) => html`<${Elapsed} from=${row.began} />` },
   { id: "tokens_in", name: "Tokens in", number: true, cell: (row) => html`<${Value} text=${count(row.tokens_in)} />` },
   { id: "tokens_out", name: "Out", number: true, cell: (row) => html`<${Value} text=${count(row.tokens_out)} />` },

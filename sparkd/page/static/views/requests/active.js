@@ -8,10 +8,10 @@ import { canControl } from "../../lib/rights.js";
 import { Button, Card, Elapsed, State, Table, Value } from "../../lib/ui.js";
 
 const COLUMNS = [
-  { id: "phase", name: "Phase", cell: (row) => html`<${State} state=${row.phase} />` },
+  { id: "phase", name: "Phase", class: "plain", cell: (row) => html`<${State} state=${row.phase} />` },
   { id: "model", name: "Model", header: true, cell: (row) => row.model },
   { id: "client", name: "Client", cell: (row) => html`${row.client}${row.program && html` <span class="note">${row.program}</span>`}` },
-  { id: "since", name: "Since", number: true, cell: (row) => html`<${Elapsed} from=${row.began} />` },
+  { id: "since", name: "Time", number: true, cell: (row) => html`<${Elapsed} from=${row.began} />` },
   { id: "tokens_in", name: "Tokens in", number: true, cell: (row) => html`<${Value} text=${count(row.tokens_in)} />` },
   { id: "tokens_out", name: "Tokens out", number: true, cell: (row) => html`<${Value} text=${count(row.tokens_out)} />` },
   { id: "speed", name: "Speed", number: true, cell: (row) => html`<${Value} text=${speed(row.speed)} />` },

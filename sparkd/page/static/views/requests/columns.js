@@ -11,7 +11,7 @@ const text = (id, name, value = (row) => row[id]) => ({ id, name, value, cell: (
 /** Every column; `sort` is the field that GET /requests sorts by. */
 export const COLUMNS = [
   { id: "ended", name: "Ended", header: true, sort: "ended", value: (row) => row.ended, class: "nowrap" },
-  { id: "status", name: "Status", sort: "status", value: (row) => row.status, cell: (row) => html`<${Status} ...${row} />` },
+  { id: "status", name: "Status", class: "plain", sort: "status", value: (row) => row.status, cell: (row) => html`<${Status} ...${row} />` },
   { ...text("model", "Model"), sort: "model", class: "request-model" },
   { ...text("client", "Client"), sort: "client" },
   text("program", "Program"),

@@ -21,6 +21,7 @@ const LONGEST_PAUSE = 60;
 /** A mean of requests has a fraction. */
 const requests = (value) => (value !== null && value !== undefined && value % 1 ? value.toFixed(1) : count(value));
 const NO_SENSOR = "Unknown: this GPU does not report it.";
+const SENSORS = ["gpu", "temperature", "power", "clock"];
 
 /** The charts. `query` is that of the address. */
 export function MachineCharts({ query }) {
@@ -47,9 +48,12 @@ const isStale = (data, span) => Math.abs(data.at.length * data.step - span) > 2 
 function Charts({ data }) {
   const total = machine.value?.memory?.total;
   const charts = useMemo(() => describeCharts(data, total), [data, total]);
+  const hasSensors = SENSORS.some((name) => data[name].some((value) => value !== null));
+  const shown = hasSensors ? charts : charts.slice(0, -SENSORS.length);
   return html`<div class="charts">
-    ${charts.map(({ title, ...rest }) => html`<${Chart} key=${title} title=${title} at=${data.at} sync="measurements" ...${rest} />`)}
-  </div>`;
+    ${shown.map(({ title, ...rest }) => html`<${Chart} key=${title} title=${title} at=${data.at} sync="measurements" ...${rest} />`)}
+  </div>
+  ${!hasSensors && html`<p class="chart-empty">GPU use, temperature, power and clock are unknown: sparkd measured no GPU in this time.</p>`}`;
 }
 
 function describeCharts(data, total) {

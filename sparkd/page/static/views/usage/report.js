@@ -73,6 +73,7 @@ export function barGroups(rows, group, measure, periods) {
   const order = groupRows(rows, group, measure).map(({ name }) => name);
   const places = new Map(periods.map((period, index) => [period, index]));
   const has = order.length > COLORED + 1 ? COLORED : COLORED + 1;
+  /** @type {{name: string, series: number | string, values: number[]}[]} */
   const groups = order.slice(0, has).map((name, index) => ({ name, series: index + 1, values: periods.map(() => 0) }));
   if (order.length > has) groups.push({ name: `${order.length - has} others`, series: "other", values: periods.map(() => 0) });
   for (const row of rows) {
