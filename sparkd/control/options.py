@@ -18,6 +18,7 @@ from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.origins import Origin, Table
 from sparkd.catalog.reading.conversion import Key, keys_of
+from sparkd.catalog.secrets import MASK, is_secret, mask_arguments, mask_value
 from sparkd.catalog.settings import Defaults
 from sparkd.catalog.sizes import format_size
 from sparkd.control.interfaces import SupervisorInterface
@@ -25,7 +26,7 @@ from sparkd.control.prerequisites import find_missing_prerequisites
 from sparkd.control.viewer import viewer_of
 from sparkd.editing.files import names_of
 from sparkd.editing.known import Known
-from sparkd.editing.masking import MASK, is_secret, mask_arguments, mask_value, mask_variables
+from sparkd.editing.masking import mask_variables
 from sparkd.editing.toml_places import Place, find_places
 from sparkd.engines.engine import Command
 from sparkd.errors import LaunchError

@@ -19,7 +19,7 @@ _LONGEST_USAGE: Final = 2048
 """Bytes."""
 
 MOST: Final = 10**12
-"""Tokens beyond which a figure is taken for a mistake of the engine."""
+"""A larger figure is treated as a mistake of the engine."""
 
 _NAMES: Final = (b'"usage"', b'"timings"', b'"billed_units"')
 """Where the tokens are: in all APIs, with llama.cpp, with Cohere's API."""

@@ -10,7 +10,7 @@ import { table } from "./tables.js";
 
 /** Milliseconds without anything from sparkd after which what the page shows may be wrong. */
 const STALE_AFTER = 12_000;
-/** Milliseconds of that after which the connection is given up: its other end may be gone without a word. */
+/** Milliseconds of that after which the connection is given up: its other end may no longer exist. */
 const CUT_AFTER = 30_000;
 const RETRY_AFTER = 2_000;
 /** Milliseconds for which a hidden page stays connected. A browser has six connections to sparkd for all its tabs. */

@@ -73,7 +73,7 @@ function Content({ tab, ...rest }) {
   return html`<${Component} key=${rest.id} ...${rest} />`;
 }
 
-/** To the file that defines the model, or to a new one that overrides it. Who may not edit sees the file. */
+/** To the file that defines the model, or to a new one that overrides it. Without the right to edit, it shows the file. */
 function CatalogueLink({ id, options }) {
   const isFile = options.editable || !canControl.value;
   const name = options.file.replace("models.d/", "");
