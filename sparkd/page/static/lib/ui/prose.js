@@ -3,7 +3,7 @@
 import { sentence } from "../format.js";
 import { html } from "../html.js";
 
-/** A sentence that begins with a capital letter, unless its first word is a name, with its `commands` in code. */
+/** A sentence that begins with a capital letter, unless it begins with a name, with its `commands` in code. */
 export function Prose({ text }) {
   return sentence(text).split("`").map((part, index) => (index % 2 ? html`<code key=${index}>${part}</code>` : part));
 }
