@@ -37,7 +37,7 @@ class LoadWatch(LoadTimes, Protocol):
 
 
 class _Prediction(Struct):
-    """What a simulation said: when tickets are granted and models launched, in order, and which models leave for which."""
+    """What a simulation said: when tickets are granted and models launched, in order, and what leaves for each."""
 
     made_at: float
     events: int = 0
@@ -73,7 +73,7 @@ class Forecaster:
         return self._describe(model_id, prediction, prediction.granted.get(ticket), now)
 
     def time_to_launch(self, model_id: str, now: float) -> float | None:
-        """Return the seconds until the model would be launched for a request that arrives now. None if unknown."""
+        """Return the seconds until the model would be loaded for a request that arrives now. None if unknown."""
         at = self._predict_request(model_id, now)[0].launched.get(model_id)
         return None if at is None else max(0.0, at - now)
 
@@ -118,7 +118,9 @@ class Forecaster:
                     case Launch(model_id):
                         prediction.launched.setdefault(model_id, simulation.now)
                     case Terminate(model_id) if entry := simulation.scheduler.entry(model_id):
-                        if entry.evicted_for not in prediction.launched:  # only what makes room for its first load
+                        if (
+                            entry.evicted_for not in prediction.launched
+                        ):  # only what makes room for its first load
                             prediction.leaving.setdefault(entry.evicted_for, []).append(model_id)
                     case _:
                         pass

@@ -60,7 +60,10 @@ from sparkd.scheduling.forecast_text import describe_forecast, describe_time
                 "loading": "c",
                 "leaving": (Leaving("a", 2), Leaving("b"), Leaving("d"), Leaving("e")),
             },
-            "Position 1 in the queue. c is loading. Then a (after its 2 requests), b and 2 more leave the memory for m.",
+            (
+                "Position 1 in the queue. c is loading. "
+                "Then a (after its 2 requests), b and 2 more leave the memory for m."
+            ),
         ),
         (
             {"stage": "queued", "position": 1, "leaving": (Leaving("a", 2),)},
