@@ -12,6 +12,7 @@ from rich.text import Text
 from sparkd.cli import exit_codes
 from sparkd.cli.output.formatting import format_count
 from sparkd.cli.output.messages import print_json, print_line
+from sparkd.cli.output.status_table import name_state
 from sparkd.cli.output.terminal import stdout_console
 from sparkd.cli.recorded.source import read_recorded
 from sparkd.cli.recorded.values import UNKNOWN, format_moment, format_seconds
@@ -20,7 +21,7 @@ from sparkd.usage.model_use import USED_STATES
 from sparkd.usage.records import Occurrence
 from sparkd.usage.results import History, LoadSummary, ModelHistory, SessionSpan, Span
 
-STYLES: Final = {"ready": "green", "backoff": "red", "stopped": "dim", "removed": "dim", "killed": "red"}
+STYLES: Final = {"ready": "green", "failed": "red", "stopped": "dim", "removed": "dim", "killed": "red"}
 OCCURRENCES: Final = {
     "download_began": "download began",
     "downloaded": "downloaded",
@@ -85,7 +86,7 @@ def _span_rows(model: str, spans: Iterable[Span], until: float) -> Iterator[Row]
         is_initial = span.state == "stopped" and before == UNKNOWN_STATE
         if span.state != UNKNOWN_STATE and not is_initial:
             seconds = None if span.ended >= until else span.ended - span.began
-            yield Row(span.began, model, span.state, seconds, _describe_use(span), span.text)
+            yield Row(span.began, model, name_state(span.state), seconds, _describe_use(span), span.text)
         before = span.state
 
 

@@ -42,10 +42,10 @@ def _describe_verdict(plan: Plan) -> str:
         case "ready":
             return "is ready"
         case "refused":
-            return f"would be refused: {plan.reason}"
+            return f"would be rejected: {plan.reason}"
         case "unknown":
             return f"would wait for an unknown time: {plan.reason}"
         case _:
-            start = "is starting" if plan.verdict == "starting" else "would be launched"
+            start = "is loading" if plan.verdict == "starting" else "would be loaded"
             when = "" if plan.seconds is None else f"; ready in about {format_duration(plan.seconds)}"
             return f"{start}{when}"

@@ -22,7 +22,7 @@ from sparkd.usage.results import UsageReport, UsageRow, UsageSums
 from sparkd.usage.usage_query import USAGE_COLUMNS
 
 DEFAULT_DAYS: Final = 30
-NUMBERS: Final = ("REQUESTS", "FAILED", "LEFT", "IN", "CACHED", "OUT", "BUSY", "FIRST", "TOK/S")
+NUMBERS: Final = ("REQUESTS", "FAILED", "DISCONNECTED", "IN", "CACHED", "OUT", "BUSY", "FIRST", "TOK/S")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -15,7 +15,7 @@ def test_the_plan_is_told_in_sentences(served: FakeDaemon) -> None:
     result = sparkctl("plan", "coder", "--socket", served.socket)
     assert result.code == 0
     assert result.out.splitlines() == [
-        "qwen would be launched; ready in about 14 s",
+        "qwen would be loaded; ready in about 14 s",
         "stopped for it: tiny",
         "memory: 20.0 GiB (declared)",
         "its start takes about 12 s",
@@ -36,9 +36,9 @@ def test_every_verdict_has_its_words() -> None:
         return render_plan(Plan(**{"model": "a", "footprint": 0, "basis": "guessed", **fields}))[0]  # type: ignore[arg-type]
 
     assert describe(verdict="ready") == "a is ready"
-    assert describe(verdict="starting", seconds=3.0) == "a is starting; ready in about 3.0 s"
-    assert describe(verdict="launch") == "a would be launched"
-    assert describe(verdict="refused", reason="It is too big") == "a would be refused: It is too big"
+    assert describe(verdict="starting", seconds=3.0) == "a is loading; ready in about 3.0 s"
+    assert describe(verdict="launch") == "a would be loaded"
+    assert describe(verdict="refused", reason="It is too big") == "a would be rejected: It is too big"
     assert "for an unknown time" in describe(verdict="unknown", reason="many wait")
 
 
@@ -55,5 +55,5 @@ def test_what_a_model_cannot_start_without_is_said_first(served: FakeDaemon) -> 
     assert result.code == 5
     assert result.out.splitlines()[:2] == [
         'Model "far" is not on disk. Run `sparkctl pull far` to download it.',
-        "then far would be launched; ready in about 14 s",
+        "then far would be loaded; ready in about 14 s",
     ]

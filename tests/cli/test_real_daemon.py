@@ -67,7 +67,7 @@ def test_a_start_that_fails_shows_its_cause_everywhere(sparkd: SparkdProcess) ->
     assert "exit code 3" in result.err
     assert "Try again in " in result.err
     status = sparkctl("status", "broken", cwd=sparkd.folder).out
-    assert "backoff, retry in " in status
+    assert "failed, retry in " in status
     assert "exit code 3" in status
     assert sparkctl("logs", "broken", cwd=sparkd.folder).out == "no such flag\n"
     assert (

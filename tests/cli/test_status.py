@@ -36,9 +36,9 @@ def test_the_table_tells_at_a_glance_what_runs_and_what_is_wrong(served: FakeDae
         "memory: 20.0 GiB of 112.0 GiB reserved, 8.0 GiB kept for the system",
         "queue: 1 request waiting (limit 1024)",
         "",
-        "MODEL  STATE                        SINCE  IN FLIGHT  WAITING  IDLE LEFT    MEMORY",
-        "qwen   ready                   3 min 12 s          2        -     in use  20.0 GiB",
-        "tiny   backoff, retry in 17 s       3.0 s          -        1          -   1.0 GiB",
+        "MODEL  STATE                       SINCE  IN FLIGHT  WAITING  IDLE LEFT    MEMORY",
+        "qwen   ready                  3 min 12 s          2        -     in use  20.0 GiB",
+        "tiny   failed, retry in 17 s       3.0 s          -        1          -   1.0 GiB",
         "",
         "tiny: Out of memory. Lower `memory`.",
         "",
@@ -88,7 +88,7 @@ def test_states_say_what_makes_them_worth_knowing(served: FakeDaemon) -> None:
     served.supervisor.set("qwen", state="starting", phase="loading weights", progress=0.4)
     served.supervisor.set("tiny", state="backoff", quarantined=True, cause="It crashed.")
     result = sparkctl("status", "--all", "--socket", served.socket)
-    assert "starting: loading weights 40 %" in result.out
+    assert "loading weights 40 %" in result.out
     assert "quarantined" in result.out
     assert "then run `sparkctl retry tiny`" in result.out
     assert "disabled " in result.out

@@ -158,7 +158,7 @@ def test_the_plan_predicts_what_happens(build: Build) -> None:
     plan = sparkd.sparkctl("plan", "b")
     assert (plan.returncode, plan.stdout.splitlines()[:2]) == (
         0,
-        ["b would be launched", "stopped for it: a"],
+        ["b would be loaded", "stopped for it: a"],
     )
     assert sparkd.model("a").state == "ready", "a plan changes nothing"
     assert sparkd.chat("b").status_code == 200

@@ -145,7 +145,7 @@ def test_an_eviction_is_shown_with_its_reason(build: Build, open_page: OpenPage)
         answer = pool.submit(sparkd.chat, "new")
         expect(page.locator(".resident", has_text="old")).to_contain_text("new", timeout=20_000)
         expect(page.get_by_role("table", name="Requests that wait for a model")).to_contain_text(
-            "Other models leave the memory for new"
+            "old leaves the memory for new"
         )
         assert answer.result().status_code == 200
     expect(page.locator(".resident", has_text="new")).to_contain_text("ready")

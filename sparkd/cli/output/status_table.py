@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -77,20 +78,29 @@ def _render_start(model: ModelStatus) -> list[Text]:
     return [Text("start: warm" if model.start == "warm" else f"start: cold, because {model.cold_reason}")]
 
 
+_STATE_NAMES: Final = {"starting": "loading", "draining": "finishing", "backoff": "failed"}
+
+
 def describe_state(model: ModelStatus) -> str:
-    """A model's state with details: "starting: loading weights 40 %", "quarantined"."""
+    """A model's state with details, in the words of the page: "loading weights 40 %", "quarantined"."""
     if not model.enabled:
         return "disabled"
     if model.quarantined:
         return "quarantined"
     if model.state == "backoff" and model.retry_after is not None:
-        return f"backoff, retry in {format_duration(model.retry_after)}"
+        return f"failed, retry in {format_duration(model.retry_after)}"
     if model.phase and model.state in ("starting", "stopped"):
         share = "" if model.progress is None else f" {model.progress:.0%}".replace("%", " %")
-        return f"{'starting: ' if model.state == 'starting' else ''}{model.phase}{share}{_time_left(model)}"
+        is_named = model.state != "starting" or model.phase.startswith("loading")
+        return f"{'' if is_named else 'loading: '}{model.phase}{share}{_time_left(model)}"
     if model.state == "stopped" and model.forecast is not None and model.forecast.position is not None:
         return f"waiting: position {model.forecast.position} in the queue{_time_left(model)}"
-    return model.state
+    return name_state(model.state)
+
+
+def name_state(state: str) -> str:
+    """The word for a state of the control API: people read "loading" everywhere for "starting"."""
+    return _STATE_NAMES.get(state, state)
 
 
 def _time_left(model: ModelStatus) -> str:

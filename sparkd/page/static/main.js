@@ -1,10 +1,12 @@
 /** The page: the frame, and in it the view that the address names. */
 
 import { html, render, useEffect, useState } from "./lib/html.js";
-import { start } from "./lib/live.js";
+import { connection, start } from "./lib/live.js";
 import { link, route } from "./lib/router.js";
 import { Shell, VIEWS } from "./lib/shell.js";
 import { Empty, ErrorBox, Loading } from "./lib/ui.js";
+
+const RELOADED = "sparkd.reloaded";
 
 const loaded = new Map();
 
@@ -20,7 +22,21 @@ function addStyles(name) {
   if (document.querySelector(`link[href="${href}"]`)) return null;
   const element = Object.assign(document.createElement("link"), { rel: "stylesheet", href });
   document.head.append(element);
-  return new Promise((resolve, reject) => Object.assign(element, { onload: resolve, onerror: reject }));
+  return new Promise((resolve, reject) => {
+    const fail = () => (element.remove(), reject(new Error(`${href} cannot be loaded`)));
+    Object.assign(element, { onload: resolve, onerror: fail });
+  });
+}
+
+/**
+ * Load the page again, now that sparkd answers: browsers remember that a module could not be loaded, so it cannot be
+ * imported again. Not twice within a minute: then something else is wrong.
+ */
+function reloadOnce() {
+  const last = Number(sessionStorage.getItem(RELOADED));
+  if (Date.now() - last < 60_000) return;
+  sessionStorage.setItem(RELOADED, String(Date.now()));
+  location.reload();
 }
 
 function View({ name }) {
@@ -31,6 +47,10 @@ function View({ name }) {
     setError(null);
     if (name in VIEWS && !loaded.has(name)) loadView(name).then(again, setError);
   }, [name]);
+  const isLive = connection.value === "live";
+  useEffect(() => {
+    if (error && isLive) reloadOnce();
+  }, [error, isLive]);
   if (!(name in VIEWS)) {
     return html`<${Empty} title="There is no such view"><a href=${link("now")}>Go to Now</a></${Empty}>`;
   }

@@ -69,7 +69,7 @@ def test_a_model_in_use_is_stopped_after_a_question_only(sparkd: SparkdProcess) 
         top.shows("[y/N]")
         top.type("y")
         top.shows("busy is being stopped.")
-        top.until(lambda shown: "draining" in find_row(shown, "busy"))
+        top.until(lambda shown: "finishing" in find_row(shown, "busy"))
         assert sparkd.model("busy").state == "draining"
 
 
@@ -127,12 +127,12 @@ def test_a_plan_and_the_help_are_shown_over_the_list(sparkd: SparkdProcess) -> N
         select(top, "other")
         top.type("p")
         shown = top.shows("what a request for it would do now")
-        assert "other would be launched" in shown
+        assert "other would be loaded" in shown
         assert "memory: 5.0 GiB (declared)" in shown
         top.type("?")
         top.shows("Keys of sparkctl top")
         top.type(ESCAPE)
-        top.shows("would be launched")
+        top.shows("would be loaded")
         top.type("q")
         top.shows("MODELS")
         top.type("q")

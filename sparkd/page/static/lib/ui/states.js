@@ -22,10 +22,13 @@ const KINDS = table({
   decoding: "ok",
 });
 
+/** Words for states of the control API, the same as sparkctl's. */
+const NAMES = { starting: "loading", draining: "finishing", backoff: "failed" };
+
 /** A state: its name, a shape and a colour. `kind` is found by the state if it is not given. */
 export function State({ state, kind, children }) {
   const found = kind ?? KINDS[state] ?? "idle";
-  return html`<span class="state ${found}"><${Shape} kind=${found} />${children ?? state}</span>`;
+  return html`<span class="state ${found}"><${Shape} kind=${found} />${children ?? NAMES[state] ?? state}</span>`;
 }
 
 /** A bar from 0 to 1 with its text; without a `value`, a bar that only says that something happens. */

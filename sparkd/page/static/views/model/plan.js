@@ -45,9 +45,9 @@ function verdict(plan) {
     case "starting":
       return `It is starting${when}.`;
     case "launch":
-      return `It would be launched${when}.`;
+      return `It would be loaded${when}.`;
     case "refused":
-      return `A request would be refused: ${plan.reason}`;
+      return `A request would be rejected: ${plan.reason}`;
     default:
       return `A request would wait for an unknown time: ${plan.reason}`;
   }

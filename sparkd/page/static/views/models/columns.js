@@ -28,7 +28,7 @@ export function columnsFor({ canOperate, canControl, reload }) {
 
 function StateCell({ row }) {
   const isCounting = row.live?.load || row.live?.download;
-  return html`<${State} state=${row.shown === "starting" ? "loading" : row.shown} />
+  return html`<${State} state=${row.shown} />
     ${isCounting && html` <span class="note"><${Elapsed} from=${row.live.since} /></span>`}
     ${row.live?.in_flight > 0 && html` <span class="note">${row.live.in_flight} in flight</span>`}`;
 }

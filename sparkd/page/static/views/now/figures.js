@@ -44,7 +44,7 @@ function output() {
 
 function gpu() {
   const found = machine.value.gpu;
-  if (!found) return { value: "unknown", note: "no GPU answers" };
+  if (!found) return { value: "unknown", note: "no GPU found" };
   const reasons = found.throttled?.length ? `, clock limited: ${found.throttled.join(", ").replaceAll("_", " ")}` : "";
   return { value: percent(found.utilization), note: `${temperature(found.temperature)}, ${power(found.power)}${reasons}` };
 }

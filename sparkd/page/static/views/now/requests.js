@@ -34,6 +34,6 @@ export function InFlightCard() {
   return html`<${Card} title="In flight" note=${total ? `${counted(total, "request")}${hidden}` : ""} flush>
     ${total
       ? html`<${Table} caption="Requests in flight" columns=${columns} rows=${rows} rowKey=${(row) => `${row.id} ${row.began}`} />`
-      : html`<${Empty} title="No request is in flight">Requests appear here as they arrive.</${Empty}>`}
+      : html`<${Empty} title="No request is in flight">Requests appear here as they arrive. Send the first one in <a href=${link("chat")}>Chat</a>, or connect a program: <a href=${link("clients")}>Clients</a> has its configuration.</${Empty}>`}
   </${Card}>`;
 }

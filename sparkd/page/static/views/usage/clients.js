@@ -37,9 +37,9 @@ function Totals({ total, days, range }) {
   const cached = total.tokens_cached !== null && total.tokens_in ? total.tokens_cached / total.tokens_in : null;
   const figures = [
     ["Requests", count(total.requests), `${count(total.failed)} failed${failed === null ? "" : ` (${percent(failed)})`}, ${count(total.disconnected)} disconnected`],
-    ["Tokens out", compact(total.tokens_out), `${speed(total.tokens_per_second)} on average`],
-    ["Tokens in", compact(total.tokens_in), cached === null ? "cached: unknown" : `${percent(cached)} of them cached`],
-    ["Busy time", duration(total.busy_seconds), `first token after ${duration(total.first_token_seconds)}`],
+    ["Tokens out", compact(total.tokens_out), total.tokens_per_second === null ? "" : `${speed(total.tokens_per_second)} on average`],
+    ["Tokens in", compact(total.tokens_in), cached === null ? "" : `${percent(cached)} of them cached`],
+    ["Busy time", duration(total.busy_seconds), total.first_token_seconds === null ? "" : `first token after ${duration(total.first_token_seconds)}`],
   ];
   return html`<div class="usage-figures"><${Figures}>
     ${figures.map(([name, value, note]) => html`<${Figure} key=${name} name=${name} value=${html`<${Value} text=${value} />`} note=${note} />`)}
