@@ -169,9 +169,7 @@ def _read_occurrences(
 def _summarize_days(connection: sqlite3.Connection, since: float, until: float) -> list[DaySummary]:
     """One row for each local day, newest first."""
     is_end = "state IN ('stopped', 'backoff')"  # exactly one of these changes ends a run, with the reason
-    is_late = (
-        "NOT (state = 'backoff' AND before = 'starting')"  # it had been ready: a load that failed is no crash
-    )
+    is_late = "NOT (state = 'backoff' AND before = 'starting')"  # only what had been ready can crash
     rows = connection.execute(
         "SELECT date(at, 'unixepoch', 'localtime') AS day, "  # noqa: S608 - fixed text
         "sum(state = 'starting'), sum(state = 'backoff' AND before = 'starting'), "
