@@ -30,6 +30,7 @@ from sparkd.journal.handler import make_handler
 from sparkd.journal.recent import RecentLines
 from sparkd.processes.run_directories import RunDirectories
 from sparkd.scheduling.headline import format_headline
+from sparkd.scheduling.status import USED_MODELS
 from sparkd.service import sockets
 from sparkd.service.lock import lock_run_folder
 from sparkd.service.signals import block_signals, unblock_signals
@@ -205,7 +206,7 @@ class _Daemon:
         gc.freeze()
         gc.enable()
         logger.info("sparkd %s listens on %s", __version__, ", ".join(self._supervisor.listen))
-        if exposure := self._supervisor.status().describe_exposure():
+        if exposure := self._supervisor.status(USED_MODELS).describe_exposure():
             logger.warning("%s", exposure, extra={"fields": {"EVENT": "exposed"}})
         self._systemd.report_ready()
 
@@ -291,7 +292,7 @@ class _Daemon:
         await server.close()
 
     def _headline(self) -> str:
-        return format_headline(self._supervisor.status(), stopping=self._stop.is_set())
+        return format_headline(self._supervisor.status(USED_MODELS), stopping=self._stop.is_set())
 
     def _on_hangup(self) -> None:
         reload = asyncio.create_task(self._reload_catalogue(), name="reload")

@@ -33,15 +33,18 @@ class Catalogue:
 
     `path` is the file that they were read from. `tables` has the values of each model and the files that set them.
     `keys` has the rules for API keys by their names, `clients` the rules that recognize client programs. `families` has
-    the names of the defined families, `choices` the names that stand for several models. `default` is the model, or the
+    the names of the defined families, `choices` the names that stand for several models, and `declared_choices` those
+    of the files. `default` is the model, or the
     choice, for requests that name none that exists.
     """
 
     __slots__ = (
+        "__weakref__",
         "_names",
         "_tables",
         "choices",
         "clients",
+        "declared_choices",
         "default",
         "families",
         "keys",
@@ -71,6 +74,7 @@ class Catalogue:
         self.families = tuple(families)
         self.keys: Mapping[str, KeyRules] = MappingProxyType(dict(keys))
         self.clients = tuple(clients)
+        self.declared_choices = choices
         self._tables = tables
         self._names = NameIndex(models.values(), choices, settings.server.default_model)
         self.default = self._names.default

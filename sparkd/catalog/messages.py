@@ -11,6 +11,8 @@ from typing import Any
 
 from msgspec import inspect
 
+from sparkd.catalog.secrets import MASK, is_secret, mask_value
+
 LONGEST_VALUE = 60
 """The most characters of a value that a problem shows."""
 
@@ -30,7 +32,7 @@ def join_key(*parts: str) -> str:
 
 def format_value(value: object) -> str:
     """A value in TOML-like syntax, on one line and shortened."""
-    text = _format_toml(value, depth=3)
+    text = _format_toml(mask_value(value), depth=3)
     return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 1] + "…"
 
 
@@ -42,12 +44,19 @@ def _format_toml(value: object, depth: int) -> str:
         return quote(value)
     if isinstance(value, Mapping):
         items = itertools.islice(value.items(), LONGEST_VALUE if depth else 0)
-        inside = ", ".join(f"{join_key(str(key))} = {_format_toml(item, depth - 1)}" for key, item in items)
+        inside = ", ".join(
+            f"{join_key(str(key))} = {_format_toml(_hide(str(key), item), depth - 1)}" for key, item in items
+        )
         return f"{{ {inside or '…'} }}" if value else "{}"
     if isinstance(value, Sequence):
         inside = ", ".join(_format_toml(item, depth - 1) for item in value[: LONGEST_VALUE if depth else 0])
         return f"[{inside or '…'}]" if value else "[]"
     return str(value)
+
+
+def _hide(key: str, value: object) -> object:
+    """The value of a key, without a secret: problems are logged."""
+    return MASK if is_secret(key) and isinstance(value, str) else mask_value(value)
 
 
 def format_problem(file: Path, key: str, text: str) -> str:
@@ -57,7 +66,7 @@ def format_problem(file: Path, key: str, text: str) -> str:
 
 def format_value_problem(file: Path, key: str, value: object, text: str) -> str:
     """A problem with a value."""
-    return f"{file}: {key} = {format_value(value)}: {text}"
+    return f"{file}: {key} = {format_value(_hide(key.rpartition('.')[2], value))}: {text}"
 
 
 def join_with_or(names: Sequence[str]) -> str:

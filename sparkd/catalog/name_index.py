@@ -12,7 +12,6 @@ A name is tried as it is. Then each of these is tried, and counts only if it lea
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
 from operator import itemgetter
 from types import MappingProxyType
 
@@ -57,7 +56,7 @@ class NameIndex:
             if default == WARM:
                 self.default = warm
         self._tables: tuple[Mapping[str, Found], ...] | None = None
-        self._relax_cached = lru_cache(maxsize=CACHED)(self._relax)
+        self._relaxed: dict[str, Found | None] = {}
         self._patterns = sorted(
             (
                 (specificity(alias), compile_pattern(alias), Found(model, model.id))
@@ -74,7 +73,11 @@ class NameIndex:
         """The model that this name means, or the models to choose from; None if it is not clear, or no name."""
         found = self.exact.get(name) or self.choices.get(name)
         if found is None and len(name) <= LONGEST:
-            found = self._relax_cached(name)
+            if name not in self._relaxed:
+                if len(self._relaxed) >= CACHED:
+                    self._relaxed.clear()
+                self._relaxed[name] = self._relax(name)
+            found = self._relaxed[name]
         return found
 
     def _relax(self, name: str) -> Found | None:

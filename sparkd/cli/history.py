@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from rich.table import Table
 from rich.text import Text
@@ -17,6 +17,7 @@ from sparkd.cli.output.terminal import stdout_console
 from sparkd.cli.recorded.source import read_recorded
 from sparkd.cli.recorded.values import UNKNOWN, format_moment, format_seconds
 from sparkd.usage.lanes import UNKNOWN as UNKNOWN_STATE
+from sparkd.usage.model_use import USED_STATES
 from sparkd.usage.records import Occurrence
 from sparkd.usage.results import History, LoadSummary, ModelHistory, SessionSpan, Span
 
@@ -29,8 +30,17 @@ OCCURRENCES: Final = {
     "reloaded": "catalogue reloaded",
 }
 
-Row = tuple[float, str, str, float | None, str]
-"""When, model, what, how long, and why."""
+
+class Row(NamedTuple):
+    """A line of the table. `seconds` is how long the state lasted. `in_use` is for how long the model was in use then,
+    as text."""
+
+    at: float
+    model: str
+    what: str
+    seconds: float | None = None
+    in_use: str = ""
+    why: str = ""
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -76,36 +86,45 @@ def _span_rows(model: str, spans: Iterable[Span], until: float) -> Iterator[Row]
         is_initial = span.state == "stopped" and before == UNKNOWN_STATE
         if span.state != UNKNOWN_STATE and not is_initial:
             seconds = None if span.ended >= until else span.ended - span.began
-            yield span.began, model, name_state(span.state), seconds, span.text
+            yield Row(span.began, model, name_state(span.state), seconds, _describe_use(span), span.text)
         before = span.state
 
 
+def _describe_use(span: Span) -> str:
+    """For how long the model was in use, such as "12m" or "≥12m"; "" for states in which no model can be."""
+    if span.state not in USED_STATES:
+        return ""
+    return f"{'≥' if span.in_use is not None and span.use_unknown else ''}{format_seconds(span.in_use)}"
+
+
 def _occurrence_row(occurrence: Occurrence) -> Row:
-    return occurrence.at, occurrence.model, OCCURRENCES[occurrence.kind], None, occurrence.text
+    return Row(occurrence.at, occurrence.model, OCCURRENCES[occurrence.kind], why=occurrence.text)
 
 
 def _session_rows(session: SessionSpan, since: float) -> Iterator[Row]:
     if session.began >= since:
-        yield session.began, "", "sparkd began", None, f"version {session.version}"
+        yield Row(session.began, "", "sparkd began", why=f"version {session.version}")
     if session.end != "running":
         text = "it crashed or was killed, or the machine stopped" if session.end == "killed" else ""
-        yield session.ended, "", f"sparkd {session.end}", None, text
+        yield Row(session.ended, "", f"sparkd {session.end}", why=text)
 
 
 def _render_table(rows: Iterable[Row]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for heading in ("TIME", "MODEL", "STATE"):
         table.add_column(heading, no_wrap=heading == "TIME", overflow="fold")
-    table.add_column("FOR", justify="right", no_wrap=True)
+    for heading in ("FOR", "IN USE"):
+        table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("WHY", overflow="fold")
-    for at, model, what, seconds, text in rows:
-        style = STYLES.get(what.rpartition(" ")[2], "")
+    for row in rows:
+        style = STYLES.get(row.what.rpartition(" ")[2], "")
         table.add_row(
-            Text(format_moment(at)),
-            Text(model or UNKNOWN, "" if model else "dim"),
-            Text(what, style),
-            Text(format_seconds(seconds)),
-            Text(text),
+            Text(format_moment(row.at)),
+            Text(row.model or UNKNOWN, "" if row.model else "dim"),
+            Text(row.what, style),
+            Text(format_seconds(row.seconds)),
+            Text(row.in_use),
+            Text(row.why),
         )
     return table
 

@@ -14,6 +14,7 @@ from rich.text import Text
 from sparkd.cli import exit_codes
 from sparkd.cli.output.messages import print_json, print_line
 from sparkd.cli.output.terminal import stdout_console
+from sparkd.cli.recorded.machine import show_machine
 from sparkd.cli.recorded.source import read_recorded
 from sparkd.cli.recorded.values import UNKNOWN, format_number, format_seconds, format_speed
 from sparkd.control.csv_text import render_rows
@@ -26,6 +27,8 @@ NUMBERS: Final = ("REQUESTS", "FAILED", "DISCONNECTED", "IN", "CACHED", "OUT", "
 
 def run(arguments: argparse.Namespace) -> int:
     """Print one line for each period and group, the oldest period first, and a total."""
+    if arguments.machine:
+        return show_machine(arguments)
     query = {
         "by": arguments.by,
         "group": arguments.group,

@@ -82,6 +82,11 @@ def _define_usage(usage: argparse.ArgumentParser) -> None:
     usage.add_argument("--model", metavar="MODEL", help="only this model")
     usage.add_argument("--client", metavar="NAME", help="only this API key, by its name")
     usage.add_argument("--since", type=parse_since, metavar="TIME", help=f"{SINCE_HELP} (30d)")
+    usage.add_argument(
+        "--machine",
+        action="store_true",
+        help="show the machine over time instead: speed, requests, memory and GPU, by default of 24h",
+    )
     usage.add_argument("--csv", action="store_true", help="print CSV")
 
 

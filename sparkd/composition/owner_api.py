@@ -91,7 +91,7 @@ def _routes_of_requests(parts: OwnerParts) -> list[BaseRoute]:
     supervisor, gateway, observation = parts.room.supervisor, parts.gateway, parts.observation
     return [
         *active_request_routes(gateway.recorder.active),
-        *usage_routes(observation.usage, gateway.recorder.flush),
+        *usage_routes(observation.usage, gateway.recorder.flush, gateway.recorder.active.rows),
         *measurement_routes(observation.sampler, observation.usage),
         *capture_routes(gateway.captures, lambda: supervisor.catalogue, lambda: gateway.access.key_names),
     ]

@@ -11,15 +11,15 @@ from msgspec import structs
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
-from sparkd.catalog.reading import read_catalogue
-from sparkd.catalog.reading.keys import read_keys
+from sparkd.catalog.reading.keys import Keys, read_keys
 from sparkd.catalog.settings import Paths
-from sparkd.engines import find_engine_problems
+from sparkd.editing.apart import read_apart
 from sparkd.errors import CatalogueError
 from sparkd.gateway import Gateway
 from sparkd.learning.learning import Learning
+from sparkd.scheduling.memory import Budget
 from sparkd.scheduling.scheduler import Scheduler
-from sparkd.scheduling.status import Reload
+from sparkd.scheduling.status import USED_MODELS, Reload
 from sparkd.supervising.memory_policy import declared_budget, memory_policy_for
 from sparkd.supervising.supervisor import Supervisor
 from sparkd.supervising.template_facts import TemplateFacts
@@ -59,8 +59,8 @@ class CatalogueReloader:
         async with self._lock:
             old = self._supervisor.catalogue
             try:
-                new, change = await asyncio.to_thread(_read_changes, old)
-                keys = read_keys(new)
+                new = await read_apart(old)
+                change, keys, budget = await asyncio.to_thread(self._compare_allowed, old, new)
             except CatalogueError as error:
                 for problem in error.problems:
                     logger.error(
@@ -68,7 +68,7 @@ class CatalogueReloader:
                     )
                 raise
             old_keys = self._command_keys(old)
-            self._learning.use_catalogue(new, declared_budget(new, self._machine_total))
+            self._learning.use_catalogue(new, budget)
             new_keys = self._command_keys(new)
             restart = {id_ for id_ in old_keys.keys() & new_keys.keys() if old_keys[id_] != new_keys[id_]}
             self._clear_quarantines(new)
@@ -83,7 +83,7 @@ class CatalogueReloader:
             )
         logger.info("Catalogue reloaded: %s", change.describe(), extra={"fields": {"EVENT": "reload"}})
         self.on_reload(change)
-        if change.settings_changed and (exposure := self._supervisor.status().describe_exposure()):
+        if change.settings_changed and (exposure := self._supervisor.status(USED_MODELS).describe_exposure()):
             logger.warning("%s", exposure, extra={"fields": {"EVENT": "exposed"}})
         return change
 
@@ -93,9 +93,7 @@ class CatalogueReloader:
         Raises CatalogueError for changes that need a restart of sparkd.
         """
         old = self._supervisor.catalogue
-        change = await asyncio.to_thread(_compare_allowed, old, new)
-        read_keys(new)
-        budget = declared_budget(new, self._machine_total)
+        change, _, budget = await asyncio.to_thread(self._compare_allowed, old, new)
         now = self._command_keys(old)
         restart = {
             id_
@@ -120,6 +118,16 @@ class CatalogueReloader:
         self._supervisor.use_catalogue(
             catalogue, restart, memory_policy_for(catalogue, self._machine_total, self._learning)
         )
+
+    def _compare_allowed(self, old: Catalogue, new: Catalogue) -> tuple[Reload, Keys, Budget]:
+        """Return what differs, and the keys and the budget of the new catalogue. Takes milliseconds for thousands of
+        models: call it in a thread.
+
+        Raises CatalogueError for what cannot change while sparkd runs, and for a file with keys that cannot be read.
+        """
+        if problems := _find_fixed_changes(old, new):
+            raise CatalogueError(problems)
+        return _compare(old, new), read_keys(new), declared_budget(new, self._machine_total)
 
     def _command_keys(self, catalogue: Catalogue) -> dict[str, str]:
         """Return the command key, by this catalogue, of each model that uses memory."""
@@ -151,21 +159,6 @@ def restore_quarantines(
             logger.warning(message, model.id, cause, model.id)
 
 
-def _read_changes(old: Catalogue) -> tuple[Catalogue, Reload]:
-    """Read the catalogue; return it and its changes. Call it in a thread: 10,000 models take a second."""
-    new = read_catalogue(old.path)
-    if problems := find_engine_problems(new):
-        raise CatalogueError(problems)
-    return new, _compare_allowed(old, new)
-
-
-def _compare_allowed(old: Catalogue, new: Catalogue) -> Reload:
-    """Return what differs. Raises CatalogueError for what cannot change while sparkd runs."""
-    if problems := _find_fixed_changes(old, new):
-        raise CatalogueError(problems)
-    return _compare(old, new)
-
-
 def _find_fixed_changes(old: Catalogue, new: Catalogue) -> list[str]:
     """Return the changes that need a restart: of the listening address, and of folders that engines use."""
     changed = [
@@ -188,10 +181,15 @@ def changed_paths(old: Paths, new: Paths) -> list[str]:
 def _compare(old: Catalogue, new: Catalogue) -> Reload:
     before = {id_: model for id_, model in old.models.items() if model.enabled}
     after = {id_: model for id_, model in new.models.items() if model.enabled}
+    changed = [
+        id_
+        for id_ in before.keys() & after.keys()
+        if before[id_] is not after[id_] and before[id_] != after[id_]
+    ]
     return Reload(
         added=tuple(sorted(after.keys() - before.keys())),
         removed=tuple(sorted(before.keys() - after.keys())),
-        changed=tuple(sorted(id_ for id_ in before.keys() & after.keys() if before[id_] != after[id_])),
+        changed=tuple(sorted(changed)),
         restarted=(),
         settings_changed=old.settings != new.settings,
     )

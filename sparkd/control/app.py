@@ -53,7 +53,7 @@ from sparkd.control.prerequisites import find_missing_prerequisites
 from sparkd.gateway.connections.disconnect import run_while_connected
 from sparkd.hub.files import ModelFiles, RemovalResult
 from sparkd.scheduling.plan import Plan
-from sparkd.scheduling.status import ModelStatus, Reload, Status
+from sparkd.scheduling.status import USED_MODELS, ModelStatus, Reload, Status
 
 
 def create_control_app(
@@ -95,13 +95,14 @@ class _Endpoints:
         self._replacement = replacement
 
     async def status(self, request: Request) -> Response:  # noqa: ARG002
-        return _json_response(self._supervisor.status())
+        status = self._supervisor.status()
+        return await asyncio.to_thread(_json_response, status)  # thousands of models take milliseconds
 
     async def reload(self, request: Request) -> Response:  # noqa: ARG002
         return _json_response(await self._reloader.reload())
 
     async def reexec(self, request: Request) -> Response:  # noqa: ARG002
-        before = self._supervisor.status()
+        before = self._supervisor.status(USED_MODELS)
         await self._replacement.prepare()
         return _json_response(before)
 
@@ -128,7 +129,7 @@ class _Endpoints:
         model = self._supervisor.catalogue.models.get(name) or self._find_model(request)
         in_use = {
             status.id
-            for status in self._supervisor.status().models
+            for status in self._supervisor.status(USED_MODELS).models
             if status.state not in ("stopped", "backoff")
         }
         return _json_response(RemovalResult(freed=await self._supervisor.downloads.remove(model, in_use)))
@@ -153,7 +154,7 @@ class _Endpoints:
         return self._supervisor.catalogue.find(request.path_params["model"])
 
     def _model_response(self, model: Model) -> Response:
-        return _json_response(self._supervisor.status().model(model.id))
+        return _json_response(self._supervisor.status(model.id).model(model.id))
 
 
 def _json_response(

@@ -19,6 +19,7 @@ from starlette.routing import BaseRoute, Route
 
 from sparkd.catalog import Catalogue
 from sparkd.catalog.nearest import did_you_mean
+from sparkd.control.convertors import register_convertors
 from sparkd.control.live.state import Notice
 from sparkd.control.viewer import viewer_of
 from sparkd.errors import AccessDenied, CaptureNotFound, InvalidRequest
@@ -32,11 +33,12 @@ def capture_routes(
 ) -> list[BaseRoute]:
     """The routes of captures."""
     endpoints = _Endpoints(captures, catalogue, key_names)
+    register_convertors()
     return [
         Route("/captures", endpoints.list_requests, methods=["GET"]),
         Route("/captures", endpoints.begin, methods=["POST"]),
         Route("/captures", endpoints.forget, methods=["DELETE"]),
-        Route("/captures/{id:int}", endpoints.show, methods=["GET"]),
+        Route("/captures/{id:number}", endpoints.show, methods=["GET"]),
     ]
 
 

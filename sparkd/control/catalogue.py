@@ -30,12 +30,14 @@ from sparkd.control.catalogue_editor import CatalogueEditor, InvalidEdit
 from sparkd.control.catalogue_types import (
     CatalogueOverview,
     CheckRequest,
+    CheckResult,
     EditDetails,
     FileText,
     UndoRequest,
     WriteRequest,
     Written,
 )
+from sparkd.control.convertors import register_convertors
 from sparkd.control.encoded import EncodedBody, encode_body
 from sparkd.control.errors import render_error
 from sparkd.control.interfaces import Reloader, SupervisorInterface
@@ -57,6 +59,7 @@ from sparkd.editing.masking import mask_text
 from sparkd.editing.starts import list_starts, start_override
 from sparkd.editing.store import Store
 from sparkd.errors import AccessDenied, BodyTooLarge, EditFailed, EditNotFound, InvalidRequest
+from sparkd.gateway.connections.disconnect import run_while_connected
 
 T = TypeVar("T")
 
@@ -66,12 +69,13 @@ def catalogue_routes(
 ) -> list[BaseRoute]:
     """The routes of the catalogue's files. `store` finds what writes them."""
     editor = CatalogueEditor(supervisor, reloader, store)
+    register_convertors()
     readers, writers = _Readers(supervisor), _Writers(editor)
     return [
         Route("/catalogue", readers.overview, methods=["GET"]),
         Route("/catalogue/starts", readers.starts, methods=["GET"]),
         Route("/catalogue/schema", readers.schema, methods=["GET"]),
-        Route("/catalogue/edits/{number:int}", readers.edit, methods=["GET"]),
+        Route("/catalogue/edits/{number:number}", readers.edit, methods=["GET"]),
         Route("/catalogue/check", writers.check, methods=["POST"]),
         Route("/catalogue/undo", writers.undo, methods=["POST"]),
         Route("/catalogue/{file:path}", readers.text, methods=["GET"]),
@@ -101,6 +105,10 @@ class _Readers:
     async def starts(self, request: Request) -> Response:
         catalogue = self._supervisor.catalogue
         if (name := request.query_params.get("override")) is not None:
+            if not viewer_of(request.scope).rights.control:
+                raise AccessDenied(
+                    "Only the owner of sparkd may change a model, and see the text to start from."
+                )
             return _respond(start_override(catalogue, catalogue.find_including_disabled(name)))
         return _respond(await asyncio.to_thread(list_starts, catalogue))
 
@@ -129,10 +137,12 @@ class _Writers:
 
     async def check(self, request: Request) -> Response:
         asked = await _read_body(request, CheckRequest)
-        async with self._checking:  # each takes a thread and a second with thousands of models
-            if await request.is_disconnected():
-                return Response(status_code=499)
-            return _respond(await self._editor.check(asked.file, _encode(asked.text)))
+        # A page that has a newer text drops the request, which ends the process that reads.
+        return _respond(await run_while_connected(request.receive, self._check(asked)))
+
+    async def _check(self, asked: CheckRequest) -> CheckResult:
+        async with self._checking:  # each takes a process and a second with thousands of models
+            return await self._editor.check(asked.file, _encode(asked.text))
 
     async def write(self, request: Request) -> Response:
         asked = await _read_body(request, WriteRequest)

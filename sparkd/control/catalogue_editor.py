@@ -11,11 +11,12 @@ from sparkd.catalog import Catalogue
 from sparkd.catalog.reading.documents import DROP_IN_FOLDER
 from sparkd.control.catalogue_types import CheckResult, Plan, Written
 from sparkd.control.interfaces import Reloader, SupervisorInterface
+from sparkd.editing.apart import read_apart, read_apart_now
 from sparkd.editing.diffs import make_diff
 from sparkd.editing.edits import Edit
 from sparkd.editing.files import digest_of, drop_in_path, find_obstacle, read_bytes
 from sparkd.editing.notes import find_notes
-from sparkd.editing.overlay import locate, read_with_change
+from sparkd.editing.overlay import check_size, locate
 from sparkd.editing.problems import Problem
 from sparkd.editing.store import LocalStore, Store
 from sparkd.editing.writer import SOCKET, WriterStore
@@ -43,7 +44,7 @@ class CatalogueEditor:
     ) -> None:
         self._supervisor = supervisor
         self._reloader = reloader
-        self._find_store = store or find_store
+        self._find_store = store or self._find_default_store
         self._lock = asyncio.Lock()
 
     @property
@@ -108,11 +109,23 @@ class CatalogueEditor:
     async def _plan(self, file: Path, data: bytes | None) -> tuple[Catalogue, Plan]:
         """The catalogue with that text, and what a reload would do. Raises InvalidEdit."""
         try:
-            new = await asyncio.to_thread(read_with_change, self.path, file, data)
+            check_size(data)
+            new = await read_apart(self._supervisor.catalogue, {file: data})
             change = await self._reloader.preview(new)
         except CatalogueError as error:
             raise InvalidEdit(error, await asyncio.to_thread(self._locate, error, file, data)) from error
         return new, self._describe(change)
+
+    def _find_default_store(self, path: Path) -> Store:
+        """What may write the drop-ins: this process, or the writer that systemd starts for it."""
+        folder = path.parent / DROP_IN_FOLDER
+        if os.access(folder if folder.exists() else path.parent, os.W_OK) or not SOCKET.exists():
+            return LocalStore(path, self._validate)
+        return WriterStore()
+
+    def _validate(self, file: Path, data: bytes | None) -> None:
+        check_size(data)
+        read_apart_now(self._supervisor.catalogue, {file: data})
 
     def _locate(self, error: CatalogueError, file: Path | None, data: bytes | None) -> list[Problem]:
         return locate(self.path, error, file or self.path, data if file else read_bytes(self.path))
@@ -126,14 +139,6 @@ class CatalogueEditor:
         if stopped:
             text += f"; {', '.join(stopped)} will finish {'its' if len(stopped) == 1 else 'their'} responses and stop"
         return Plan(change=change, stopped=stopped, text=text)
-
-
-def find_store(catalogue: Path) -> Store:
-    """What may write the drop-ins: this process, or the writer that systemd starts for it."""
-    folder = catalogue.parent / DROP_IN_FOLDER
-    if os.access(folder if folder.exists() else catalogue.parent, os.W_OK) or not SOCKET.exists():
-        return LocalStore(catalogue)
-    return WriterStore()
 
 
 def _read_or_none(file: Path, catalogue: Path) -> bytes | None:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""A text that begins with one of these is a formula in spreadsheets, which could run programs."""
+FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""A text that begins with one of these is a formula in spreadsheets, which could run programs.
+The last ones are the wide forms of the first."""
+
+_after_separator = re.compile(r"([;|\t])(\s*[=+\-@\uff1d\uff0b\uff0d\uff20])")
+"""The start of a formula for a spreadsheet that separates fields by something else than a comma."""
 
 _QUOTED: Final = frozenset(',"\r\n')
 
@@ -32,6 +37,7 @@ def _render_field(value: Any) -> str:
     text = " ".join(value) if isinstance(value, tuple) else str(value)
     if text.startswith(FORMULA_STARTS):
         text = f"'{text}"
+    text = _after_separator.sub(r"\1'\2", text)
     if _QUOTED & set(text):
         return '"' + text.replace('"', '""') + '"'
     return text

@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute, Route
 
 from sparkd.control.interfaces import SupervisorInterface
 from sparkd.errors import InspectionFailed
+from sparkd.scheduling.status import USED_MODELS
 
 DEADLINE: Final = 60.0
 """Seconds for all checks. On a slow disk, thousands of models take that long."""
@@ -100,7 +101,7 @@ class Doctor:
     async def _run(self) -> tuple[bytes, bytes]:
         catalogue = str(self._supervisor.catalogue.path)
         command = self._command or (sys.executable, "-I", "-m", "sparkd.cli.doctor", catalogue)
-        status = msgspec.json.encode(self._supervisor.status())
+        status = await asyncio.to_thread(msgspec.json.encode, self._supervisor.status(USED_MODELS))
         try:
             child = await asyncio.create_subprocess_exec(
                 *command,

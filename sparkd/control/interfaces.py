@@ -10,7 +10,7 @@ from sparkd.processes.log import Log
 from sparkd.scheduling.hold import Holds
 from sparkd.scheduling.lifecycle import Residency
 from sparkd.scheduling.plan import Plan
-from sparkd.scheduling.status import Reload, Status
+from sparkd.scheduling.status import ALL_MODELS, ModelChoice, Reload, Status
 from sparkd.supervising.downloads import Downloads
 
 
@@ -32,8 +32,8 @@ class SupervisorInterface(Protocol):
         """Keeps models loaded."""
         ...
 
-    def status(self) -> Status:
-        """The current status."""
+    def status(self, model: ModelChoice = ALL_MODELS) -> Status:
+        """The current status, and that of the chosen models."""
         ...
 
     def residency(self, model: Model) -> Residency:

@@ -15,6 +15,9 @@ from sparkd.gateway.preparation.body import ClientDisconnected
 from sparkd.processes.log import Log
 
 DEFAULT_LINES = 200
+LONGEST_NUMBER = 18
+"""Digits."""
+
 HEADERS = [(b"content-type", b"text/plain; charset=utf-8")]
 BOOLEANS = {"1": True, "true": True, "0": False, "false": False}
 
@@ -22,8 +25,8 @@ BOOLEANS = {"1": True, "true": True, "0": False, "false": False}
 def parse_log_query(query: QueryParams) -> tuple[int, bool]:
     """`lines` and `follow` of a query; raises InvalidRequest for an invalid one."""
     lines, follow = query.get("lines", str(DEFAULT_LINES)), query.get("follow", "0")
-    if not (lines.isascii() and lines.isdigit()):
-        raise InvalidRequest(f"lines is {lines!r}; expected a whole number, 0 or more", param="lines")
+    if not (lines.isascii() and lines.isdigit() and len(lines) <= LONGEST_NUMBER):
+        raise InvalidRequest(f"lines is {lines[:60]!r}; expected a whole number, 0 or more", param="lines")
     if follow not in BOOLEANS:
         raise InvalidRequest(f"follow is {follow!r}; expected 1 or 0", param="follow")
     return int(lines), BOOLEANS[follow]

@@ -22,18 +22,23 @@ class ModelUses:
         self._reader = reader
         self._found: Mapping[str, ModelUse] = {}
         self._read_at = float("-inf")
+        self._version: int | None = None
         self._lock = asyncio.Lock()
 
     async def __call__(self) -> Mapping[str, ModelUse]:
         """What is known, by model."""
         async with self._lock:
-            if time.monotonic() - self._read_at > FRESH:
-                self._found = await asyncio.to_thread(self._read)
-                self._read_at = time.monotonic()
+            version = self._reader.version
+            is_unchanged = version is not None and version == self._version
+            if not is_unchanged and time.monotonic() - self._read_at > FRESH:
+                found = await asyncio.to_thread(self._read)
+                self._found = found or {}
+                self._read_at, self._version = time.monotonic(), None if found is None else version
         return self._found
 
-    def _read(self) -> Mapping[str, ModelUse]:
+    def _read(self) -> Mapping[str, ModelUse] | None:
+        """None if the records cannot be read now."""
         try:
             return self._reader.model_uses()
         except UsageUnreadable:
-            return {}
+            return None

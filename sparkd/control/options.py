@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -18,13 +18,15 @@ from sparkd.catalog import Catalogue
 from sparkd.catalog.definitions import Model
 from sparkd.catalog.origins import Origin, Table
 from sparkd.catalog.reading.conversion import Key, keys_of
+from sparkd.catalog.secrets import MASK, is_secret, mask_arguments, mask_value
 from sparkd.catalog.settings import Defaults
 from sparkd.catalog.sizes import format_size
 from sparkd.control.interfaces import SupervisorInterface
 from sparkd.control.prerequisites import find_missing_prerequisites
+from sparkd.control.viewer import viewer_of
 from sparkd.editing.files import names_of
 from sparkd.editing.known import Known
-from sparkd.editing.masking import MASK, is_secret, mask_arguments, mask_variables
+from sparkd.editing.masking import mask_variables
 from sparkd.editing.toml_places import Place, find_places
 from sparkd.engines.engine import Command
 from sparkd.errors import LaunchError
@@ -88,6 +90,8 @@ def option_routes(supervisor: SupervisorInterface, preview: PreviewCommand) -> l
         catalogue = supervisor.catalogue
         model = catalogue.find_including_disabled(request.path_params["model"])
         found = await asyncio.to_thread(describe_options, model, catalogue, preview, places)
+        if not viewer_of(request.scope).rights.control:
+            found = _hide_environment(found, model)
         return Response(msgspec.json.encode(found), media_type="application/json")
 
     async def files(request: Request) -> Response:
@@ -124,6 +128,19 @@ def describe_options(
         obstacle=obstacle,
         notes=list(find_missing_prerequisites(model, catalogue)),
     )
+
+
+def _hide_environment(found: ModelOptions, model: Model) -> ModelOptions:
+    """The options without the variables of the catalogue: of those, only the owner knows which are secrets."""
+    hidden = dict.fromkeys(model.environment, MASK)
+    options = [
+        structs.replace(option, value=MASK, text=f'"{MASK}"')
+        if option.key.startswith("environment.")
+        else option
+        for option in found.options
+    ]
+    environment = None if found.environment is None else found.environment | hidden
+    return structs.replace(found, options=options, environment=environment)
 
 
 def _read_places(file: Path) -> Places:
@@ -177,8 +194,7 @@ def _list_nested(name: str, key: Key, value: Any, table: Table, files: _Files) -
 
 def _describe(path: tuple[str, ...], value: Any, key: Key, table: Table, files: _Files) -> Option:
     origin = _find_origin(path, table)
-    if is_secret(path[-1]) and isinstance(value, str):
-        value = MASK
+    value = MASK if is_secret(path[-1]) and isinstance(value, str) else mask_value(value)
     is_size = key.unit == "bytes" and isinstance(value, int)
     shown = {
         "key": ".".join(path),

@@ -23,22 +23,29 @@ from starlette.routing import BaseRoute, Route
 
 from sparkd.control.csv_text import format_time, render_rows
 from sparkd.control.usage_queries import parse_period, parse_request_query, parse_usage_query
+from sparkd.usage.active import ActiveRequest
 from sparkd.usage.reader import UsageReader
 from sparkd.usage.records import RequestRecord
 from sparkd.usage.request_query import MAX_LIMIT, RequestQuery
-from sparkd.usage.usage_query import USAGE_COLUMNS
+from sparkd.usage.usage_query import USAGE_COLUMNS, UsageQuery
 
 HISTORY_DAYS: Final = 1.0
 SUMMARY_DAYS: Final = 31.0
 """Days of a period without `from`."""
 
+MAX_REPORTS: Final = 8
+"""Reports of usage that are kept until something is recorded. An open page asks for the same one every minute."""
+
 CSV_TYPE: Final = "text/csv; charset=utf-8"
 REQUEST_COLUMNS: Final = RequestRecord.__struct_fields__
 
 
-def usage_routes(reader: UsageReader, flush: Callable[[], None]) -> list[BaseRoute]:
-    """The routes. `flush` hands finished requests to the store that `reader` reads, on the event loop."""
-    endpoints = _Endpoints(reader, flush)
+def usage_routes(
+    reader: UsageReader, flush: Callable[[], None], active: Callable[[], list[ActiveRequest]]
+) -> list[BaseRoute]:
+    """The routes. `flush` hands finished requests to the store that `reader` reads, and `active` returns those in
+    flight; both are called on the event loop."""
+    endpoints = _Endpoints(reader, flush, active)
     return [
         Route("/requests", endpoints.requests),
         Route("/requests.csv", endpoints.requests_csv),
@@ -51,9 +58,13 @@ def usage_routes(reader: UsageReader, flush: Callable[[], None]) -> list[BaseRou
 
 
 class _Endpoints:
-    def __init__(self, reader: UsageReader, flush: Callable[[], None]) -> None:
+    def __init__(
+        self, reader: UsageReader, flush: Callable[[], None], active: Callable[[], list[ActiveRequest]]
+    ) -> None:
         self._reader = reader
         self._flush = flush
+        self._reports: dict[UsageQuery, tuple[int | None, bytes]] = {}
+        self._active = active
 
     async def requests(self, request: Request) -> Response:
         query = parse_request_query(request.query_params)
@@ -84,7 +95,13 @@ class _Endpoints:
     async def usage(self, request: Request) -> Response:
         query = parse_usage_query(request.query_params)
         self._flush()
-        return await _respond(lambda: self._reader.usage(query))
+        version, known = self._reader.version, self._reports.get(query)
+        if known is None or version is None or known[0] != version:
+            known = version, await asyncio.to_thread(lambda: msgspec.json.encode(self._reader.usage(query)))
+            while len(self._reports) >= MAX_REPORTS:
+                del self._reports[next(iter(self._reports))]
+            self._reports[query] = known
+        return Response(known[1], media_type="application/json")
 
     async def usage_csv(self, request: Request) -> Response:
         query = parse_usage_query(request.query_params)
@@ -96,8 +113,10 @@ class _Endpoints:
     async def history(self, request: Request) -> Response:
         since, until = parse_period(request.query_params, HISTORY_DAYS)
         if model := request.query_params.get("model"):
-            return await _respond(lambda: self._reader.model_history(model, since, until))
-        return await _respond(lambda: self._reader.history(since, until))
+            return await self._respond_model(model, since, until)
+        self._flush()
+        active = self._active()
+        return await _respond(lambda: self._reader.history(since, until, active))
 
     async def summary(self, request: Request) -> Response:
         since, until = parse_period(request.query_params, SUMMARY_DAYS)
@@ -105,8 +124,12 @@ class _Endpoints:
 
     async def model_history(self, request: Request) -> Response:
         since, until = parse_period(request.query_params, HISTORY_DAYS)
-        model = request.path_params["model"]
-        return await _respond(lambda: self._reader.model_history(model, since, until))
+        return await self._respond_model(request.path_params["model"], since, until)
+
+    async def _respond_model(self, model: str, since: float, until: float) -> Response:
+        self._flush()
+        active = [each for each in self._active() if each.model == model]
+        return await _respond(lambda: self._reader.model_history(model, since, until, active))
 
 
 async def _respond(read: Callable[[], Any]) -> Response:

@@ -3,6 +3,8 @@
 toml_places     finds where a TOML file sets each key
 problems        a problem with its file, line, column and key
 overlay         reads the catalogue as it would be with a changed file
+apart           reads a catalogue in a process of its own
+reader          that process
 known           remembers what was read from files that have not changed
 files           lists the catalogue's files; which may be edited, and by which names
 diffs           the difference of two texts

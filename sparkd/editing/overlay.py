@@ -17,13 +17,18 @@ def read_with_change(catalogue: Path, file: Path, data: bytes | None) -> Catalog
 
     Raises CatalogueError with every problem, also those that engines find, and InvalidRequest if it is too large.
     """
-    if data is not None and len(data) > MAX_TEXT:
-        text = f"A file of the catalogue may have {MAX_TEXT} bytes, and this has {len(data)}. Split it."
-        raise InvalidRequest(text, param="text")
+    check_size(data)
     read = read_with_overrides(catalogue, {file: data})
     if problems := find_engine_problems(read):
         raise CatalogueError(problems)
     return read
+
+
+def check_size(data: bytes | None) -> None:
+    """Raises InvalidRequest if the contents of a file are too large."""
+    if data is not None and len(data) > MAX_TEXT:
+        text = f"A file of the catalogue may have {MAX_TEXT} bytes, and this has {len(data)}. Split it."
+        raise InvalidRequest(text, param="text")
 
 
 def locate(catalogue: Path, error: CatalogueError, file: Path, data: bytes | None) -> list[Problem]:

@@ -6,8 +6,9 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -28,6 +29,10 @@ from sparkd.errors import (
 )
 
 DENIED: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+Validate = Callable[[Path, bytes | None], object]
+"""Reads the catalogue with other contents of a file, None without it. Raises CatalogueError and InvalidRequest."""
 
 
 class Store(Protocol):
@@ -57,10 +62,11 @@ class Store(Protocol):
 
 
 class LocalStore:
-    """Writes as this process. `catalogue` is the path of the main file."""
+    """Writes as this process. `catalogue` is the path of the main file, `validate` checks it with a change."""
 
-    def __init__(self, catalogue: Path) -> None:
+    def __init__(self, catalogue: Path, validate: Validate | None = None) -> None:
         self._catalogue = catalogue
+        self._validate = validate or partial(read_with_change, catalogue)
         self._folder = catalogue.parent / DROP_IN_FOLDER
         self._journal = Journal(self._folder)
 
@@ -73,7 +79,7 @@ class LocalStore:
                 raise EditConflict(_describe_conflict(name, before, digest), param="digest")
             if before is None and data is None:
                 raise CatalogueFileNotFound(f"There is no {name} to delete.", param="file")
-            read_with_change(self._catalogue, file, data)
+            self._validate(file, data)
             edit = self._journal.add(name, before, data, self._mode_for(file))
             try:
                 self._put(file, data)
@@ -92,7 +98,7 @@ class LocalStore:
                 what = "undone" if edit.undone is None else "made again"
                 text = f"{edit.file} has changed since edit {edit.id}, so that edit cannot be {what}."
                 raise EditConflict(text, param="edit")
-            read_with_change(self._catalogue, file, edit.other)
+            self._validate(file, edit.other)
             toggled = _toggle(edit)
             self._put(file, edit.other)
             self._journal.save(toggled)

@@ -258,7 +258,7 @@ class Forwarding:
             self._recorder.end(self._measured, status, code)
 
     def _abandon(self, status: int = 0) -> None:
-        """Release what is held. The client gets an error from the application, or the request is forwarded anew."""
+        """Release what is held. The client gets an error from the application, or the request is forwarded again."""
         self._release(status)
         self._recorder.abandon(self._measured)
 

@@ -126,7 +126,7 @@ def _unload(gateway: Gateway, model: Model) -> dict[str, Any]:
             "`pinned` from the catalogue.",
             param="model",
         )
-    before = gateway.host.status().model(model.id)
+    before = gateway.host.status(model.id).model(model.id)
     gateway.host.unload(model)
     requests = before.in_flight + before.waiting if before else 0
     if gateway.residency(model) == "unloaded":

@@ -67,6 +67,11 @@ class History:
 
     # Footprints and load times -----------------------------------------------------------------------------
 
+    @property
+    def models_with_runs(self) -> frozenset[str]:
+        """The ids of the models of which runs are known."""
+        return frozenset(self._with_runs)
+
     def has_runs(self, model: str) -> bool:
         """Return whether any run of a model with this id is known."""
         return model in self._with_runs

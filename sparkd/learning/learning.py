@@ -82,6 +82,11 @@ class Learning:
             return None  # without computing the key, for each of thousands of models
         return self._history.profile(model.id, self._key(model))
 
+    @property
+    def models_with_runs(self) -> Collection[str]:
+        """The ids of the models of which runs are known."""
+        return self._history.models_with_runs
+
     def learned_footprint(self, model: Model) -> int | None:
         """Return the learned footprint. None if there is none, or if `memory.learn` is off."""
         profile = self.profile(model) if self._catalogue.settings.memory.learn else None

@@ -45,7 +45,9 @@ def check_socket_host(fields: Mapping[bytes, bytes]) -> None:
     authority = parse_authority(text)
     if authority is None:
         raise InvalidRequest(f'The header Host, "{text}", is not valid. Send the host and port of the URL.')
-    if authority[0] != SOCKET_HOST and not is_loopback_host(authority[0]):
+    # With a port, it is a forwarded one that a browser has opened, by a name that another machine could have, too.
+    is_program = text.lower() == SOCKET_HOST
+    if not is_program and not is_loopback_host(authority[0]):
         raise AccessDenied(
             f'The control socket serves requests to localhost and to http://{SOCKET_HOST}, not to "{authority[0]}". '
             "Open the forwarded port as http://localhost:PORT/ui/."

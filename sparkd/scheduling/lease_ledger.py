@@ -24,7 +24,7 @@ class LeaseLedger(Ledger):
         self, entry: Entry, ticket_id: int, claim: Claim, lease_weight: float, now: float
     ) -> None:
         entry.leases[ticket_id] = now
-        self.leases[ticket_id] = (entry, entry.run, lease_weight)
+        self.leases[ticket_id] = (entry, lease_weight)
         if claim.keep_alive is not None:
             entry.idle_timeout = claim.keep_alive
         if lease_weight:
@@ -33,13 +33,11 @@ class LeaseLedger(Ledger):
             entry.last_used = now
 
     def end_lease(self, ticket_id: int, now: float) -> Entry:
-        """End a lease and return its model's entry. A lease on an earlier run does not change the current one.
+        """End a lease and return its model's entry.
 
         A background request does not count as use: its model is idle since its last other request.
         """
-        entry, run, lease_weight = self.leases.pop(ticket_id)
-        if run != entry.run or ticket_id not in entry.leases:
-            return entry
+        entry, lease_weight = self.leases.pop(ticket_id)
         duration = now - entry.leases.pop(ticket_id)
         if lease_weight:
             entry.leased_weight -= lease_weight
@@ -50,6 +48,9 @@ class LeaseLedger(Ledger):
         return entry
 
     def end_leases(self, entry: Entry) -> None:
-        """End all leases on a run whose process has ended. Their tickets are returned later."""
+        """End all leases on a run whose process has ended. Their tickets are returned later, without any effect."""
+        for ticket_id in entry.leases:
+            del self.leases[ticket_id]
+        self.ended_leases.update(entry.leases)
         entry.leases.clear()
         entry.leased_weight = 0.0

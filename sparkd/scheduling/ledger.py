@@ -170,7 +170,8 @@ class Ledger:
     LeaseLedger, its subclass, adds leases.
 
     `max_wait` is the longest wait of a request and `keep_place` how long the place of one that left is kept, in
-    seconds.
+    seconds. `leases` has the entry and the weight of each granted ticket whose process is there, and `ended_leases` the
+    tickets whose process has ended: their requests have not, and the entry may be gone or be on another run.
     """
 
     def __init__(self, max_wait: float, keep_place: float = 0.0) -> None:
@@ -180,7 +181,8 @@ class Ledger:
         self.active: dict[str, Entry] = {}
         self.inactive: dict[str, Entry] = {}
         self.queue: OrderedDict[int, Ticket] = OrderedDict()
-        self.leases: dict[int, tuple[Entry, int, float]] = {}
+        self.leases: dict[int, tuple[Entry, float]] = {}
+        self.ended_leases: set[int] = set()
         self.holds: dict[str, Hold] = {}
         self.preparation: Preparation | None = None
 
@@ -191,7 +193,8 @@ class Ledger:
         twin.active = {name: entries[id(entry)] for name, entry in self.active.items()}
         twin.inactive = {name: entries[id(entry)] for name, entry in self.inactive.items()}
         twin.queue = self.queue.copy()
-        twin.leases = {ticket: (entries[id(lease[0])], *lease[1:]) for ticket, lease in self.leases.items()}
+        twin.leases = {ticket: (entries[id(entry)], share) for ticket, (entry, share) in self.leases.items()}
+        twin.ended_leases = self.ended_leases.copy()
         twin.holds = self.holds.copy()
         twin.places = self.places.copy()
         return twin

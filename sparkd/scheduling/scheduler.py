@@ -48,6 +48,9 @@ class Scheduler(HoldEvents):
         """
         if ticket_id in self._ledger.leases:
             return self._decide(now, self._ledger.end_lease(ticket_id, now))
+        if ticket_id in self._ledger.ended_leases:
+            self._ledger.ended_leases.remove(ticket_id)
+            return self._decide(now)
         self._ledger.dequeue_with_place(ticket_id, now)
         return self._decide(now)
 
@@ -108,7 +111,8 @@ class Scheduler(HoldEvents):
     def is_transferable(self) -> bool:
         """Whether no request waits or runs, and every process can be handed over."""
         entries = self._ledger.active.values()
-        busy = self._ledger.queue or self._ledger.leases or self._ledger.preparation
+        ledger = self._ledger
+        busy = ledger.queue or ledger.leases or ledger.ended_leases or ledger.preparation
         return not busy and all(entry.state in TRANSFERABLE_STATES for entry in entries if entry.is_resident)
 
     def has_room(self, size: int) -> bool:

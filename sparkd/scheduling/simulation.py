@@ -133,16 +133,17 @@ class Simulation:
         return entry
 
     def _finish_start(self, model_id: str, run: int) -> list[Action]:
-        entry = self._require_entry(model_id)
-        if entry.run != run or entry.state is not State.STARTING:
+        entry = self.scheduler.entry(model_id)
+        if entry is None or entry.run != run or entry.state is not State.STARTING:
             return []
         self._session_ends[model_id] = self.now + entry.sessions.expected_rest(None)
         return self.scheduler.on_healthy(model_id, run, self.now)
 
     def _finish_response(self, model_id: str, ticket: int) -> list[Action]:
-        if ticket not in self._require_entry(model_id).leases:
-            return []  # its run has ended
-        self._continue_session(self._require_entry(model_id), self.now)
+        entry = self.scheduler.entry(model_id)
+        if entry is None or ticket not in entry.leases:
+            return []  # its run has ended, perhaps because the model was removed from the catalogue
+        self._continue_session(entry, self.now)
         return self.scheduler.on_leave(ticket, self.now)
 
     def _continue_session(self, entry: Entry, ended_at: float) -> None:
@@ -160,8 +161,8 @@ class Simulation:
 
     def _finish_stop(self, model_id: str, run: int) -> list[Action]:
         """Its process exits, and its memory is free again."""
-        scheduler, entry = self.scheduler, self._require_entry(model_id)
-        if entry.run != run or not entry.has_process:
+        scheduler, entry = self.scheduler, self.scheduler.entry(model_id)
+        if entry is None or entry.run != run or not entry.has_process:
             return []  # it was terminated twice
         actions = scheduler.on_exited(model_id, run, entry.cause, self.now)
         if scheduler.available is not None:

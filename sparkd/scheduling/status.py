@@ -6,7 +6,7 @@ only durations, so that clocks need not agree.
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from msgspec import Struct
 
@@ -19,6 +19,13 @@ from sparkd.scheduling.ledger import NEVER, Entry
 from sparkd.scheduling.lifecycle import State
 from sparkd.scheduling.memory import Basis
 from sparkd.scheduling.suspects import Level
+
+ModelChoice = str | None
+"""The models of a status: an id, ALL_MODELS, or USED_MODELS, which are those that were ever used. The status of one of
+thousands of models costs little."""
+
+ALL_MODELS: Final = None
+USED_MODELS: Final = ""
 
 StateName = Literal["stopped", "starting", "ready", "draining", "stopping", "backoff"]
 

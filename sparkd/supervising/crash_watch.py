@@ -185,6 +185,11 @@ class CrashWatch:
             if not unchanged:
                 self.clear(model_id)
 
+    @property
+    def models(self) -> Collection[str]:
+        """The ids of the models whose engines have failed."""
+        return self._records.keys()
+
     def list_rejected(self, model_id: str) -> tuple[RejectedRequest, ...]:
         """What is rejected for the model."""
         record, now = self._find_record(model_id), time.monotonic()

@@ -36,7 +36,7 @@ from sparkd.scheduling.lifecycle import Residency, State, residency
 from sparkd.scheduling.model_state import ModelState
 from sparkd.scheduling.plan import Plan
 from sparkd.scheduling.scheduler import Scheduler
-from sparkd.scheduling.status import Status
+from sparkd.scheduling.status import ALL_MODELS, ModelChoice, Status
 from sparkd.supervising.alarm import Alarm
 from sparkd.supervising.crash_watch import CrashWatch
 from sparkd.supervising.disk_looks import DiskLooks
@@ -243,9 +243,9 @@ class Supervisor:
         """Return what would happen if a client requested the model now."""
         return self.forecasts.plan(model)
 
-    def status(self) -> Status:
-        """Return the current status of the daemon."""
-        return self._reporter.status(self.catalogue, self.listen, replacing=self.replacing)
+    def status(self, model: ModelChoice = ALL_MODELS) -> Status:
+        """Return the current status of the daemon, and of the chosen models."""
+        return self._reporter.status(self.catalogue, self.listen, model, replacing=self.replacing)
 
     def use_catalogue(
         self, catalogue: Catalogue, restart: Container[str], memory_policy: MemoryPolicy

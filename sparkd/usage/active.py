@@ -11,7 +11,8 @@ class ActiveRequest(Struct, frozen=True, kw_only=True):
     """A request that waits or is being answered. Points in time are seconds since the epoch. None is "unknown".
 
     `id` is its `x-request-id`; a client may use one again, and then several requests have it. The fields up to
-    `streamed` are those of its record (`RequestRecord`). `phase_since` is when its phase began. `tokens_out` is an
+    `streamed` are those of its record (`RequestRecord`). `phase_since` is when its phase began, and `granted` when
+    its model was ready for it. `tokens_out` is an
     estimate of the tokens so far, and `speed` the tokens per second of the last seconds; both are None for a response
     in one piece, whose tokens cannot be seen. `tokens_in` is known only if the engine reports it early.
     """
@@ -29,3 +30,4 @@ class ActiveRequest(Struct, frozen=True, kw_only=True):
     tokens_out: int | None = None
     speed: float | None = None
     tokens_in: int | None = None
+    granted: float | None = None

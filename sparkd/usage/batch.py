@@ -19,6 +19,7 @@ from sparkd.usage.tables import (
     SUM_COLUMNS,
     as_int,
     insert_statement,
+    is_storable,
     row_of,
 )
 
@@ -64,6 +65,13 @@ class Batch(Struct):
         joined.append(self)
         joined.append(newer)
         return joined
+
+    def drop_unstorable(self) -> None:
+        """Drop the records that cannot be stored because of a bug in what made them."""
+        for records in (self.requests, self.changes, self.occurrences, self.measurements):
+            kept = [record for record in records if is_storable(record)]
+            self.dropped += len(records) - len(kept)
+            records[:] = kept  # type: ignore[assignment]
 
     def _limit(self) -> None:
         """Drop the oldest records of a kind that has too many."""

@@ -23,6 +23,10 @@ FREE_PAGES: Final = 50
 """Pages that one step returns to the file system after rows were deleted."""
 
 
+UNSTORABLE: Final = (OverflowError, ValueError, sqlite3.IntegrityError)
+"""Errors of values that cannot be stored: integers of more than 64 bits, halves of surrogate pairs, NaN."""
+
+
 class UsageDatabase:
     """One file. Every method raises OSError or sqlite3.Error if the file cannot be used now; then nothing of its work
     is done, and it can be called again."""
@@ -37,13 +41,14 @@ class UsageDatabase:
         """Sentences about files that were replaced, for the log."""
 
     def write(self, batch: Batch) -> None:
-        """Write a batch, up to its commit; `commit` must follow."""
+        """Write a batch, up to its commit; `commit` must follow. Raises UNSTORABLE if it has a value that SQLite does
+        not know."""
         connection = self._open()
         try:
             connection.execute("BEGIN IMMEDIATE")
             write_batch(connection, batch)
             self._write_session(connection)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, *UNSTORABLE) as error:
             self._recover(error)
             raise
 
@@ -126,12 +131,14 @@ class UsageDatabase:
         )
         connection.execute("UPDATE sessions SET ended = ? WHERE began = ?", (session.ended, session.began))
 
-    def _recover(self, error: sqlite3.Error) -> None:
+    def _recover(self, error: Exception) -> None:
         """Undo the transaction. A damaged file is renamed, so that the next attempt begins a new one."""
         connection = self._connection
         if connection is not None and connection.in_transaction:
             with suppress(sqlite3.Error):
                 connection.rollback()
+        if isinstance(error, UNSTORABLE) or not isinstance(error, sqlite3.Error):
+            return  # the file is as before
         if is_damage(error):
             self.close()
             with suppress(OSError):

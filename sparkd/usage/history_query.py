@@ -169,11 +169,10 @@ def _read_occurrences(
 def _summarize_days(connection: sqlite3.Connection, since: float, until: float) -> list[DaySummary]:
     """One row for each local day, newest first."""
     is_end = "state IN ('stopped', 'backoff')"  # exactly one of these changes ends a run, with the reason
-    is_late = "NOT (state = 'backoff' AND before = 'starting')"  # only what had been ready can crash
     rows = connection.execute(
         "SELECT date(at, 'unixepoch', 'localtime') AS day, "  # noqa: S608 - fixed text
         "sum(state = 'starting'), sum(state = 'backoff' AND before = 'starting'), "
-        f"sum({is_end} AND stop_reason = 'evicted'), sum({is_end} AND {is_late} AND stop_reason = 'crash'), "
+        f"sum({is_end} AND stop_reason = 'evicted'), sum({is_end} AND stop_reason = 'crash' AND before != 'starting'), "
         f"sum({is_end} AND stop_reason = 'guard') "
         "FROM changes WHERE at >= ? AND at < ? GROUP BY day ORDER BY day DESC",
         (since, until),

@@ -12,16 +12,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from msgspec import structs
+
 from sparkd.errors import UsageUnreadable
 from sparkd.storage.database import is_damage, is_lock, open_in_memory, open_read_only
+from sparkd.usage.active import ActiveRequest
 from sparkd.usage.batch import Batch, overlay, write_batch
 from sparkd.usage.columns import Aggregate
 from sparkd.usage.history_query import read_history, read_model_history, read_summary
+from sparkd.usage.intervals import Interval, Intervals
 from sparkd.usage.measurement_queries import DayOfMeasurements, read_aggregates, read_days
+from sparkd.usage.model_times import ModelTimes
+from sparkd.usage.model_use import KnownUse, add_use, read_known_use
 from sparkd.usage.model_uses import ModelUse, read_model_uses
 from sparkd.usage.records import Measurement
 from sparkd.usage.request_query import RequestQuery, read_requests
-from sparkd.usage.results import History, HistorySummary, ModelHistory, RequestPage, UsageReport
+from sparkd.usage.results import History, HistorySummary, Lane, ModelHistory, RequestPage, UsageReport
 from sparkd.usage.session import Session
 from sparkd.usage.store import UsageStore
 from sparkd.usage.tables import MEASUREMENT_COLUMNS, SCHEMA, measurement_of
@@ -37,6 +43,7 @@ class UsageReader:
     def __init__(self, path: Path, store: UsageStore | None = None) -> None:
         self._path = path
         self._store = store
+        self._times = ModelTimes()
 
     def requests(self, query: RequestQuery) -> RequestPage:
         """Return one page of finished requests. Raises InvalidCursor."""
@@ -53,15 +60,40 @@ class UsageReader:
         with self._connect() as connection:
             return read_model_uses(connection)
 
-    def history(self, since: float, until: float) -> History:
-        """Return the lanes of all models between two times, in seconds since the epoch."""
-        with self._connect() as connection:
-            return read_history(connection, (since, until), self._session, time.time())
+    @property
+    def version(self) -> int | None:
+        """Changes with the records of requests and models. None if another program writes them."""
+        return self._store.version if self._store else None
 
-    def model_history(self, model: str, since: float, until: float) -> ModelHistory:
-        """Return the history of one model."""
+    def history(self, since: float, until: float, active: Sequence[ActiveRequest] = ()) -> History:
+        """Return the lanes of all models between two times, in seconds since the epoch. `active` has the requests in
+        flight."""
+        now = time.time()
         with self._connect() as connection:
-            return read_model_history(connection, model, (since, until), self._session, time.time())
+            history = read_history(connection, (since, until), self._session, now)
+            period = (history.since, history.until)
+            times, known = self._read_use(connection, period, active, now)
+        return structs.replace(history, lanes=[add_use(lane, times, known, period) for lane in history.lanes])
+
+    def model_history(
+        self, model: str, since: float, until: float, active: Sequence[ActiveRequest] = ()
+    ) -> ModelHistory:
+        """Return the history of one model. `active`: requests in flight."""
+        now = time.time()
+        with self._connect() as connection:
+            history = read_model_history(connection, model, (since, until), self._session, now)
+            period = (history.since, history.until)
+            times, known = self._read_use(connection, period, active, now)
+        lane = add_use(Lane(model, history.spans), times, known, period)
+        return structs.replace(history, spans=lane.spans, in_use=lane.in_use)
+
+    def _read_use(
+        self, connection: sqlite3.Connection, period: Interval, active: Sequence[ActiveRequest], now: float
+    ) -> tuple[Mapping[str, Intervals], KnownUse]:
+        """When models were in use, and for which times that is known."""
+        is_recording = self._store is None or self._store.is_recording
+        known = read_known_use(connection, period, self._session, is_recording=is_recording)
+        return self._times.read(connection, period, active, now), known
 
     def history_summary(self, since: float, until: float) -> HistorySummary:
         """Return sums by day and by model."""

@@ -67,7 +67,9 @@ class UsageReport(Struct, frozen=True, kw_only=True):
 
 class Span(Struct, frozen=True, kw_only=True):
     """A model was in `state` from `began` to `ended`; "unknown" while no sparkd ran. The last one has not ended: its
-    `ended` is the end of the period. The other fields are those of the StateChange that began it."""
+    `ended` is the end of the period. The other fields are those of the StateChange that began it, and for "ready" and
+    "draining": `in_use`, the seconds in which its engine worked on requests, and `use_unknown`, the times for which
+    that is not known. `in_use` is None if it is known for no part, and in other states."""
 
     state: str
     began: float
@@ -76,13 +78,17 @@ class Span(Struct, frozen=True, kw_only=True):
     stop_reason: StopReason | None = None
     text: str = ""
     evicted_for: str = ""
+    in_use: float | None = None
+    use_unknown: list[tuple[float, float]] = []
 
 
 class Lane(Struct, frozen=True):
-    """One model's states, without gaps."""
+    """One model's states, without gaps, and when it was `in_use`, from the first time to the second. Pauses of less
+    than a 600th of the period are left out."""
 
     model: str
     spans: list[Span]
+    in_use: list[tuple[float, float]] = []
 
 
 class SessionSpan(Struct, frozen=True, kw_only=True):
@@ -108,7 +114,11 @@ class History(Struct, frozen=True, kw_only=True):
 
 
 class DaySummary(Struct, frozen=True, kw_only=True):
-    """What happened to models on a local day. `swaps` are evictions because another model needed the memory."""
+    """What happened to models on a local day.
+
+    `swaps` are evictions because another model needed the memory; `crashes` are engines that failed after they were
+    ready, `failed_loads` those that never were.
+    """
 
     day: str
     loads: int
@@ -139,7 +149,7 @@ class HistorySummary(Struct, frozen=True, kw_only=True):
 
 
 class ModelHistory(Struct, frozen=True, kw_only=True):
-    """One model: its states in the period, what else happened to it, and its loads."""
+    """One model: its states in the period, what else happened to it, its loads, and when it was in use (see Lane)."""
 
     model: str
     since: float
@@ -148,3 +158,4 @@ class ModelHistory(Struct, frozen=True, kw_only=True):
     occurrences: list[Occurrence]
     loads: LoadSummary
     truncated: bool = False
+    in_use: list[tuple[float, float]] = []

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from sparkd.usage.batch import Batch
-from sparkd.usage.database import UsageDatabase
+from sparkd.usage.database import UNSTORABLE, UsageDatabase
 from sparkd.usage.pruning import Limits
 from sparkd.usage.records import Measurement, Occurrence, RequestRecord, StateChange
 from sparkd.usage.session import Session
@@ -72,13 +72,19 @@ class UsageStore:
         self._pending, self._writing = Batch(), Batch()
         self._is_closed = self._is_urgent = self._is_doubted = False
         self._failure: str = ""
+        self._version = 0
         self._thread = threading.Thread(target=self._run, name="usage", daemon=True)
+
+    @property
+    def is_recording(self) -> bool:
+        """Whether requests are recorded now."""
+        return self._settings().record
 
     # For those who record ----------------------------------------------------------------------------------
 
     def add_requests(self, requests: Iterable[RequestRecord]) -> None:
         """Record requests, unless `[usage] record` is off."""
-        if self._settings().record:
+        if self.is_recording:
             self._add(Batch(requests=list(requests)))
 
     def add_change(self, change: StateChange) -> None:
@@ -133,6 +139,11 @@ class UsageStore:
         with self._changed:
             return bool(self._pending or self._writing)
 
+    @property
+    def version(self) -> int:
+        """Grows with each record of a request or of a model. What was read before is then incomplete."""
+        return self._version
+
     def report_damage(self) -> None:
         """Have the file checked, because it cannot be read."""
         with self._changed:
@@ -148,6 +159,8 @@ class UsageStore:
         with self._changed:
             if self._is_closed:
                 return
+            if batch.requests or batch.changes:
+                self._version += 1
             was_empty = not self._pending
             self._pending.append(batch)
             if was_empty:
@@ -198,7 +211,7 @@ class UsageStore:
         with self._changed:
             self._writing, self._pending = self._pending, Batch()
         try:
-            self._database.write(self._writing)
+            self._write_storable()
             with self._commit:
                 self._database.commit()
                 with self._changed:
@@ -210,6 +223,19 @@ class UsageStore:
                 self._pending = self._writing.put_before(self._pending)
                 self._writing = Batch()
             raise
+
+    def _write_storable(self) -> None:
+        """Write the records up to their commit, without those that cannot be stored: they must not stop the others."""
+        try:
+            self._database.write(self._writing)
+        except UNSTORABLE:
+            with self._changed:
+                before = len(self._writing)
+                self._writing.drop_unstorable()
+                if len(self._writing) == before:
+                    self._writing = Batch(dropped=before)
+            logger.exception("Bug in sparkd: %d records cannot be stored", before - len(self._writing))
+            self._database.write(self._writing)
 
     def _report_failure(self, error: Exception) -> None:
         """Log the first failure of several."""

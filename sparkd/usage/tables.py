@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Final, cast
 
@@ -76,6 +77,7 @@ SUM_COLUMNS: Final = (
     "output_seconds",
 )
 
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _REWRITES: Final = REQUEST_COLUMNS.index("rewrites")
 
 
@@ -85,6 +87,17 @@ def row_of(record: RequestRecord | StateChange | Occurrence | Measurement) -> tu
     if isinstance(record, RequestRecord):
         return (*values[:_REWRITES], " ".join(record.rewrites), *values[_REWRITES + 1 :])
     return values
+
+
+def is_storable(record: RequestRecord | StateChange | Occurrence | Measurement) -> bool:
+    """Whether SQLite can store every value: integers of 64 bits, text that UTF-8 can express, no NaN."""
+    return all(map(_is_storable, row_of(record)))
+
+
+def _is_storable(value: object) -> bool:
+    if isinstance(value, str):
+        return value.isascii() or not _SURROGATE.search(value)
+    return not isinstance(value, int | float) or value == float("inf") or -(2**63) <= value < 2**63
 
 
 def request_of(row: Sequence[Any]) -> RequestRecord:

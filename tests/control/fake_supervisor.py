@@ -28,7 +28,16 @@ from sparkd.processes.log import Log
 from sparkd.scheduling.hold import Hold
 from sparkd.scheduling.lifecycle import Residency
 from sparkd.scheduling.plan import Plan
-from sparkd.scheduling.status import LauncherStatus, MemoryStatus, ModelStatus, QueueStatus, Reload, Status
+from sparkd.scheduling.status import (
+    ALL_MODELS,
+    LauncherStatus,
+    MemoryStatus,
+    ModelChoice,
+    ModelStatus,
+    QueueStatus,
+    Reload,
+    Status,
+)
 from sparkd.service.unix_sockets import socket_address
 from sparkd.supervising.downloads import Downloads
 
@@ -124,7 +133,7 @@ class FakeSupervisor:
     def set(self, model_id: str, **changes: object) -> None:
         self.models[model_id] = replace(self.models[model_id], **changes)
 
-    def status(self) -> Status:
+    def status(self, model: ModelChoice = ALL_MODELS) -> Status:  # noqa: ARG002
         models = tuple(self.models.values())
         reserved = sum(model.footprint for model in models if model.state not in ("stopped", "backoff"))
         return Status(

@@ -31,7 +31,7 @@ def store(tmp_path: Path) -> Iterator[UsageStore]:
 @pytest.fixture
 def http(store: UsageStore) -> Iterator[TestClient]:
     # What is flushed has finished after the last batch.
-    routes = usage_routes(UsageReader(store.path, store), lambda: store.add_requests([]))
+    routes = usage_routes(UsageReader(store.path, store), lambda: store.add_requests([]), list)
     with TestClient(Starlette(routes=routes, exception_handlers=EXCEPTION_HANDLERS)) as client:
         yield client
 
@@ -43,7 +43,7 @@ def test_finished_requests_are_flushed_before_they_are_read(store: UsageStore) -
         store.add_requests(finished)
         finished.clear()
 
-    routes = usage_routes(UsageReader(store.path, store), flush)
+    routes = usage_routes(UsageReader(store.path, store), flush, list)
     with TestClient(Starlette(routes=routes)) as http:
         assert [each["id"] for each in http.get("/requests").json()["requests"]] == ["req-000001"]
         assert http.get("/usage").json()["total"]["requests"] == 1

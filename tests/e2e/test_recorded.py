@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import sqlite3
 import tempfile
@@ -86,6 +88,8 @@ def test_an_eviction_is_in_the_history_with_its_reason(sparkd: SparkdProcess) ->
     history = sparkctl("history", "b", cwd=sparkd.folder).out
     assert "making room for c" in history
     assert "1 load, median " in history
+    assert re.search(r"^TIME +MODEL +STATE +FOR +IN USE +WHY$", history, re.MULTILINE)
+    assert re.search(r" b +ready +\S+ +\d\S*s\b", history), "for how long it was ready, and in use"
     found = sparkctl("history", "--json", cwd=sparkd.folder).out
     assert '"evicted_for":"c"' in found
 
@@ -115,3 +119,24 @@ def test_a_reload_that_removes_a_model_is_in_its_history(sparkd: SparkdProcess) 
     history = sparkctl("history", cwd=sparkd.folder).out
     assert "catalogue reloaded" in history
     assert "removed" in history
+
+
+def test_the_machine_over_time_is_shown_with_and_without_a_daemon(sparkd: SparkdProcess) -> None:
+    """The page shows the same: the minute that has not ended too, and unknown values as unknown."""
+    assert ask(sparkd, "a") == 200
+
+    def rows(*options: str) -> list[list[str]]:
+        shown = sparkctl("usage", "--machine", *options, cwd=sparkd.folder).out
+        return [line.split() for line in shown.splitlines()]
+
+    wait_until("the machine was measured", lambda: len(rows("--since", "10m")) > 1)
+    assert " ".join(rows()[0]) == "UNTIL OUT/S IN/S IN FLIGHT WAITING MODELS AVAILABLE GPU TEMP POWER"
+    exported = sparkctl("usage", "--machine", "--csv", "--since", "10m", cwd=sparkd.folder).out.splitlines()
+    assert exported[0].startswith("time,at,tokens_in,tokens_out,in_flight,")
+    assert 10 <= len(exported) - 1 <= 12
+    document = json.loads(sparkctl("usage", "--machine", "--json", cwd=sparkd.folder).out)
+    assert document["step"] == 3600
+    sparkd.stop()
+    stopped = sparkctl("usage", "--machine", cwd=sparkd.folder)
+    assert "sparkd is not running" in stopped.err
+    assert stopped.code == 0

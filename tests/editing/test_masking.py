@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import tomllib
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparkd.editing.masking import MASK, is_secret, mask_arguments, mask_text, mask_variables
+from sparkd.catalog.messages import format_value_problem
+from sparkd.catalog.secrets import MASK, is_secret, mask_arguments
+from sparkd.editing.masking import mask_text, mask_variables
 
 SECRET = "hf_s3cr3t"
 
@@ -84,3 +88,17 @@ def test_command_lines_and_environments() -> None:
     ]
     masked = mask_variables({"HF_TOKEN": SECRET, "PATH": "/bin", "https_proxy": f"http://u:{SECRET}@p:1"})
     assert masked == {"HF_TOKEN": MASK, "PATH": "/bin", "https_proxy": f"http://{MASK}@p:1"}
+
+
+def test_a_problem_shows_no_secret() -> None:
+    file = Path("own.toml")
+    values: dict[str, Any] = {
+        "models.a.api_key": SECRET,
+        "models.a.environment.HF_TOKEN": SECRET,
+        "models.a.environment": {"HF_TOKEN": SECRET},
+        "models.a": {"environment": {"HF_TOKEN": SECRET}, "hf-token": SECRET},
+        "models.a.command": ["x", "--api-key", SECRET, f"--hf-token={SECRET}"],
+        "models.a.source": f"https://user:{SECRET}@host/x",
+    }
+    for key, value in values.items():
+        assert SECRET not in format_value_problem(file, key, value, "expected something else")

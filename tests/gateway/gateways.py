@@ -29,7 +29,7 @@ from sparkd.scheduling.forecast import Forecast
 from sparkd.scheduling.hold import Hold
 from sparkd.scheduling.lifecycle import Residency
 from sparkd.scheduling.model_state import ModelState
-from sparkd.scheduling.status import MemoryStatus, ModelStatus, QueueStatus, Status
+from sparkd.scheduling.status import ALL_MODELS, MemoryStatus, ModelChoice, ModelStatus, QueueStatus, Status
 from sparkd.upstream.client import EngineRequest, Upstream
 from tests.gateway.engines import OK, Answer, Engine, Script, answering, read_answer
 
@@ -211,7 +211,7 @@ class Supervisor:
         """As set by the test."""
         return self.progress
 
-    def status(self) -> Status:
+    def status(self, model: ModelChoice = ALL_MODELS) -> Status:  # noqa: ARG002
         """The models whose status the test has set."""
         memory = MemoryStatus(total=0, reserve=0, budget=0, reserved=0)
         queue = QueueStatus(waiting=0, max_length=1, on_busy="wait")

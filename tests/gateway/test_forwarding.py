@@ -138,6 +138,8 @@ def test_the_answer_keeps_its_status_its_headers_and_its_bytes() -> None:
             ("set-cookie", "b"),
             ("content-encoding", "gzip"),
             ("content-length", "3"),
+            ("content-security-policy", "sandbox; default-src 'none'"),
+            ("x-content-type-options", "nosniff"),
         ]
 
     run(test)

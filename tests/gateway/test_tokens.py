@@ -28,6 +28,8 @@ def read(document: Any, *, separators: tuple[str, str] = (",", ":")) -> Tokens:
         ({**CHAT, "completion_tokens_details": {"reasoning_tokens": 2}}, Tokens(10, None, 3)),
         ({"prompt_tokens": 7, "total_tokens": 7, "completion_tokens": 0}, Tokens(7, None, 0)),
         ({"prompt_tokens": 7, "total_tokens": 7}, Tokens(7, None, None)),
+        ({"prompt_tokens": 10**30, "completion_tokens": 3}, Tokens(None, None, 3)),
+        ({"prompt_tokens": -5, "completion_tokens": 2**63}, Tokens(None, None, None)),
         ({"total_tokens": 7}, Tokens(7, None, None)),
         (
             {

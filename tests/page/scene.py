@@ -22,6 +22,9 @@ MIB: Final = 1 << 20
 
 SHARDS: Final = "Loading safetensors checkpoint shards:  {}% Completed | {}/10 [00:01<00:00,  9.5it/s]"
 
+CLIENTS: Final = ("ada", "laptop", "home", "nightly")
+KEY: Final = "sk-{}"
+
 LONG_ANSWER: Final = (
     "The moon pulls the water of the oceans towards itself, and the earth turns below it. " * 40
 )
@@ -33,7 +36,9 @@ class Scene:
     def __init__(self, folder: Path) -> None:
         self.runtime = WarmRuntime(folder)
         self._fifo = folder / "output"
+        (folder / "keys").write_text("".join(f"{client}: {KEY.format(client)}\n" for client in CLIENTS))
         os.mkfifo(self._fifo)
+        (folder / "keys").chmod(0o600)
         self.sparkd = SparkdProcess(folder, {"models": self._models(), **self._settings()})
         self._clients: list[threading.Thread] = []
         self._stop = threading.Event()
@@ -43,8 +48,10 @@ class Scene:
         return {
             "paths": self.runtime.paths,
             "memory": {"reserve": "4 GiB", "learn": False},
-            "keys": {"laptop": {"role": "operate"}},
+            "server": {"listen": "127.0.0.1:0", "api_key_file": "keys"},
+            "keys": {client: {"role": "operate" if client == "laptop" else "ask"} for client in CLIENTS},
             "queue": {"max_wait": 1800},
+            "failures": {"backoff": 3600.0, "backoff_max": 3600.0},
         }
 
     def _models(self) -> dict[str, Any]:
@@ -104,24 +111,24 @@ class Scene:
             self.ask(model, stream=False, text="one two three")
         with contextlib.suppress(httpx.HTTPError):
             self.ask("whisper-large-v3", stream=False)
-        for model, agent in (
-            ("gpt-oss-20b", "claude-cli/2.0 (external, cli)"),
-            ("qwen3-coder-30b", "opencode/1.0"),
-            ("qwen3-coder-30b", "OpenAI/Python 2.0"),
+        for model, client, agent in (
+            ("gpt-oss-20b", "ada", "claude-cli/2.0 (external, cli)"),
+            ("qwen3-coder-30b", "laptop", "opencode/1.0"),
+            ("qwen3-coder-30b", "nightly", "OpenAI/Python 2.0"),
         ):
-            self.begin(model, agent)
+            self.begin(model, client, agent)
         wait_until("requests are answered", lambda: self.sparkd.model("qwen3-coder-30b").in_flight == 2)
-        self.begin("gemma-3-12b-vision", "OpenWebUI/0.6")
+        self.begin("gemma-3-12b-vision", "home", "OpenWebUI/0.6")
         wait_until("it loads", lambda: self.sparkd.model("gemma-3-12b-vision").state == "starting")
         self.say(SHARDS.format(40, 4))
-        for agent in ("aider/0.9", "home-assistant/2026.11"):
-            self.begin("llama-3.3-70b", agent)
+        for client, agent in (("laptop", "aider/0.9"), ("home", "home-assistant/2026.11")):
+            self.begin("llama-3.3-70b", client, agent)
         wait_until("requests wait", lambda: self.sparkd.status().queue.waiting >= 3)
         wait_until("weights are loading", lambda: self.sparkd.model("gemma-3-12b-vision").progress)
 
     def teach_load_times(self) -> None:
         """Load the model once, so that later loads have usual times."""
-        self.begin("gemma-3-12b-vision", "curl/8", once=True)
+        self.begin("gemma-3-12b-vision", "laptop", "curl/8", once=True)
         wait_until("it loads", lambda: self.sparkd.model("gemma-3-12b-vision").state == "starting")
         for percent in (0, 50, 100):
             self.say(SHARDS.format(percent, percent // 10))
@@ -153,31 +160,37 @@ class Scene:
         except OSError:  # nobody reads yet
             return None
 
-    def ask(self, model: str, *, agent: str = "curl/8", text: str = LONG_ANSWER, stream: bool = True) -> None:
+    def ask(
+        self,
+        model: str,
+        client: str = "laptop",
+        agent: str = "curl/8",
+        *,
+        text: str = LONG_ANSWER,
+        stream: bool = True,
+    ) -> None:
         """Send one request, and read its response until the scene ends."""
         body = {"model": model, "stream": stream, "messages": [{"role": "user", "content": text}]}
         url = f"{self.sparkd.url}/v1/chat/completions"
-        with (
-            httpx.Client(timeout=600, headers={"user-agent": agent}) as client,
-            client.stream("POST", url, json=body) as answer,
-        ):
+        headers = {"user-agent": agent, "x-api-key": KEY.format(client)}
+        with httpx.stream("POST", url, json=body, headers=headers, timeout=600) as answer:
             for _ in answer.iter_raw():
                 if self._stop.is_set():
                     return
 
-    def begin(self, model: str, agent: str, *, once: bool = False) -> None:
+    def begin(self, model: str, client: str, agent: str, *, once: bool = False) -> None:
         """Have a client send one request after the other, until the scene ends."""
 
         def run() -> None:
             while not self._stop.is_set():
                 with contextlib.suppress(httpx.HTTPError):
-                    self.ask(model, agent=agent)
+                    self.ask(model, client, agent)
                 if once:
                     return
 
-        client = threading.Thread(target=run, daemon=True)
-        client.start()
-        self._clients.append(client)
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        self._clients.append(thread)
 
 
 @contextlib.contextmanager

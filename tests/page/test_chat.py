@@ -336,3 +336,33 @@ def test_the_view_is_accessible_and_fits(
         expect(page.get_by_label("System prompt")).to_be_visible()
         tab.check_accessibility()
         tab.check_layout()
+
+
+def test_parameters_are_those_of_the_model(build: Build, open_page: OpenPage) -> None:
+    rewriting = {
+        "default": {"temperature": 0.7},
+        "set": {"top_p": 0.9},
+        "strip": ["seed"],
+        "efforts": ["low", "high"],
+        "presets": {"small:bold": {"temperature": 1.5}},
+    }
+    tab = open_page(build({"small": talker() | {"rewriting": rewriting}, "plain": talker()}))
+    page = tab.open("chat?model=small")
+    temperature, top_p, seed = (
+        page.get_by_label(name, exact=True) for name in ("Temperature", "Top p", "Seed")
+    )
+    expect(temperature).to_have_attribute("placeholder", "default: 0.7")
+    expect(temperature).to_be_enabled()
+    expect(top_p).to_be_disabled()
+    expect(page.get_by_text("Always 0.9: the catalogue sets it.")).to_be_visible()
+    expect(seed).to_be_disabled()
+    effort = page.get_by_label("Reasoning effort")
+    expect(effort.locator("option")).to_have_text(["default", "low", "high"])
+    tab.check_accessibility()
+    tab.open("chat?model=small:bold")
+    expect(page.get_by_text("small:bold always uses 1.5.")).to_be_visible()
+    expect(temperature).to_be_disabled()
+    tab.open("chat?model=plain")
+    expect(temperature).to_have_attribute("placeholder", "default")
+    expect(seed).to_be_enabled()
+    expect(effort.locator("option")).to_have_text(["default", "none", "low", "medium", "high"])

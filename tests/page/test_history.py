@@ -14,7 +14,7 @@ from tests.e2e.conftest import Build
 from tests.e2e.sparkd_process import engine
 from tests.page.browser import NARROW, WIDE, Theme
 from tests.page.conftest import OpenPage
-from tests.page.past import DAY, HOUR, make_load, write_past
+from tests.page.past import DAY, HOUR, make_load, make_request, write_past
 
 CAUSE = "Its engine was killed (SIGKILL)."
 
@@ -83,6 +83,8 @@ def test_the_same_as_a_table(build: Build, open_page: OpenPage, folder: Path) ->
     table = page.get_by_role("table", name="States of models")
     expect(table).to_contain_text(CAUSE)
     expect(table).to_contain_text("old")
+    events = page.get_by_role("table", name="Events")
+    expect(events.locator("tbody tr").filter(has_text="Memory guard")).to_contain_text("0.9 GiB were left.")
     tab.check_accessibility()
 
 
@@ -124,3 +126,38 @@ def test_the_view_is_accessible(
     expect(page.get_by_role("table", name="Loads of each model")).to_be_visible()
     tab.check_accessibility()
     tab.check_layout()
+
+
+def test_a_lane_and_the_panel_of_a_model_say_when_it_was_in_use(
+    build: Build, open_page: OpenPage, folder: Path
+) -> None:
+    """A model is ready for four hours, and works for half an hour of them."""
+    changes = [*make_load("small", 6 * HOUR, 4 * HOUR), *make_load("large", 20 * HOUR)]
+    requests = [
+        make_request(number, 5 * HOUR - 600 * number, seconds=300.0, queue_seconds=0.0, load_seconds=0.0)
+        for number in range(6)
+    ]
+    write_past(folder, changes=changes, requests=requests)
+    tab = open_page(build({"small": engine(), "large": engine()}))
+    page = tab.open("history")
+    lane = page.get_by_role("slider", name="States of small")
+    lane.focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    expect(lane).to_have_attribute("aria-valuetext", re.compile(r"ready, .* In use for 30 min \(13 %\)\."))
+    expect(lane.locator(".lane-tip")).to_contain_text("In use for 30 min (13 %).")
+    expect(lane.locator(".span-in-use")).to_have_attribute("d", re.compile("^(M[^M]*){6}$"))
+    tab.check_accessibility()
+    page.get_by_role("button", name="Show as table").click()
+    row = page.get_by_role("row").filter(has_text="ready").filter(has_text="small")
+    expect(row).to_contain_text("30 min")
+    expect(page.get_by_role("row").filter(has_text="ready").filter(has_text="large")).to_contain_text("0 ms")
+    page = tab.open("models/small")
+    expect(page.get_by_text("in use for 30 min (13 %)")).to_be_visible()
+    tab.check_accessibility()
+    page.get_by_role("link", name="History", exact=True).last.click()
+    expect(page.get_by_text("Only small is shown.")).to_be_visible()
+    expect(page.get_by_role("slider", name="States of large")).to_have_count(0)
+    page.get_by_role("button", name="Show all models").click()
+    expect(page.get_by_role("slider", name="States of large")).to_be_visible()

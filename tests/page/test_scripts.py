@@ -1,4 +1,4 @@
-"""The page's scripts and stylesheets: lint, and libraries that are byte for byte what their authors published."""
+"""The page's scripts and stylesheets: lint, types, and libraries that are byte for byte as published."""
 
 from __future__ import annotations
 
@@ -43,11 +43,27 @@ def test_stylesheets_are_free_of_lint(checked: Path) -> None:
     assert run(checked, "stylelint/bin/stylelint.mjs", "static/css/*.css") == ""
 
 
+def test_types_of_scripts_agree(checked: Path) -> None:
+    """Their JSDoc and what TypeScript infers, with the libraries' own types."""
+    assert run(checked, "typescript/bin/tsc", "-p", "tsconfig.json") == ""
+
+
 def test_lint_finds_a_mistake(checked: Path) -> None:
     (checked / "wrong.js").write_text("const a = 1;\nundefinedName(`${a}`);\nconst unused = eval;\n")
     found = run(checked, "eslint/bin/eslint.js", "wrong.js")
     assert "no-undef" in found
     assert "no-unused-vars" in found
+
+
+def test_types_find_a_mistake(checked: Path) -> None:
+    script = checked / "static" / "lib" / "wrong.js"
+    script.write_text(
+        'import { Table } from "./ui.js";\nexport const size = document.title.lenght + Table().x;\n'
+    )
+    found = run(checked, "typescript/bin/tsc", "-p", "tsconfig.json")
+    script.unlink()
+    assert "Property 'lenght' does not exist" in found
+    assert "Expected 1 arguments" in found
 
 
 def test_libraries_are_as_published() -> None:

@@ -246,6 +246,11 @@ def test_a_link_to_the_page_may_be_followed(owner: httpx.Client) -> None:
     assert owner.get("/ui/", headers={**link, "host": "evil.example"}).status_code == 403
 
 
+def test_a_forwarded_port_has_no_name_that_another_machine_could_have(owner: httpx.Client) -> None:
+    assert owner.get("/status", headers={"host": "sparkd"}).is_success  # as programs address the socket
+    assert owner.get("/status", headers={"host": "sparkd:8010"}).status_code == 403
+
+
 def test_several_hosts_are_rejected(owner: httpx.Client) -> None:
     assert owner.base_url.port
     head = "GET /status HTTP/1.1\nhost: localhost\nhost: evil.example\nconnection: close\n\n"

@@ -248,6 +248,11 @@ class Promises(RuleBasedStateMachine):
             assert set(entry.leases) == (set() if gone else on_this_run)
 
     @invariant()
+    def every_granted_request_counts_until_it_ends(self) -> None:
+        """Even if its process has ended and its model is gone: sparkd is not replaced under it."""
+        assert not (self.harness.granted and self.harness.scheduler.is_transferable)
+
+    @invariant()
     def what_is_prepared_is_about_to_launch(self) -> None:
         for model in self.harness.prepared.values():
             entry = self.harness.scheduler.entry(model)

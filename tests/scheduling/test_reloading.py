@@ -6,8 +6,10 @@ from msgspec import structs
 
 from sparkd.catalog.settings import Failures, Queue
 from sparkd.errors import ModelStopped
+from sparkd.scheduling.forecaster import Forecaster
 from sparkd.scheduling.lifecycle import State
-from tests.scheduling.harness import Harness, a_model
+from sparkd.scheduling.simulation import ASSUMED_STOP_TIME
+from tests.scheduling.harness import FixedLoads, Harness, a_model
 
 
 def test_a_model_that_would_be_started_differently_is_drained_and_comes_back_as_it_is_now() -> None:
@@ -144,3 +146,55 @@ def test_a_remembered_quarantine_does_not_apply_to_a_model_that_returns_while_it
     assert harness.state("a") is State.STOPPING
     harness.exit_and_reclaim("a")
     assert harness.state("a") is State.STOPPED
+
+
+def a_removed_model_whose_response_outlives_its_process() -> tuple[Harness, int]:
+    """Its drain deadline has passed, its process was terminated and has exited, and its client is still there."""
+    harness = Harness((a_model("a", drain_timeout=60.0), a_model("b", 80)))
+    served = harness.run("a")
+    harness.reload(a_model("b", 80))
+    harness.wait(60.0)
+    harness.exit_and_reclaim("a")
+    assert harness.scheduler.entry("a") is None
+    return harness, served
+
+
+def test_forecasts_survive_a_response_of_a_model_that_is_gone() -> None:
+    harness, _ = a_removed_model_whose_response_outlives_its_process()
+    harness.request("b")
+    waiting = harness.request("b")
+    forecast = Forecaster(harness.scheduler, FixedLoads(30.0)).forecast(waiting, harness.now)
+    assert forecast is not None
+    assert forecast.seconds == 30.0
+
+
+def test_sparkd_is_not_replaced_before_the_response_of_a_model_that_is_gone_has_ended() -> None:
+    harness, served = a_removed_model_whose_response_outlives_its_process()
+    assert not harness.scheduler.is_transferable
+    harness.leave(served)
+    assert harness.scheduler.is_transferable
+
+
+def test_the_response_of_a_model_that_is_gone_does_not_end_a_request_for_its_successor() -> None:
+    harness, served = a_removed_model_whose_response_outlives_its_process()
+    harness.reload(a_model("a"), a_model("b", 80))
+    harness.run("a")
+    harness.leave(served)
+    entry = harness.scheduler.entry("a")
+    assert entry is not None
+    assert len(entry.leases) == 1
+
+
+def test_forecasts_foresee_that_a_removed_model_ends_before_its_response() -> None:
+    harness = Harness((a_model("a", drain_timeout=60.0), a_model("b", 80), a_model("c", 80)))
+    first = harness.run("a")
+    harness.wait(100.0)  # so long its responses take
+    harness.leave(first)
+    harness.request("a")
+    harness.reload(a_model("b", 80), a_model("c", 80))
+    waiting = [harness.request(model) for model in ("b", "c")]
+    forecaster = Forecaster(harness.scheduler, FixedLoads(30.0))
+    seconds = [getattr(forecaster.forecast(ticket, harness.now), "seconds", None) for ticket in waiting]
+    assert seconds[0] == 60.0 + ASSUMED_STOP_TIME + 30.0
+    assert seconds[1] is not None
+    assert seconds[1] > 100.0

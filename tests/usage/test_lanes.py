@@ -60,7 +60,8 @@ def test_models_that_were_only_stopped_have_no_lane() -> None:
     assert build_lanes({"a": [change(10, "a", "stopped")]}, DAY, 20, 60) == []
 
 
-known_times = st.lists(st.tuples(st.floats(0, 100), st.floats(0, 100)), max_size=4).map(
+TIMES = st.integers(0, 10_000).map(lambda number: number / 100)
+known_times = st.lists(st.tuples(TIMES, TIMES), max_size=4).map(
     lambda pairs: [
         KnownTime(first, second)
         for first, second in zip(

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -150,6 +151,24 @@ def test_a_full_disk_loses_nothing_and_is_logged_once(
         assert reader.usage(UsageQuery()).total.requests == 800
     assert caplog.text.count("Cannot write") == 1
     assert caplog.text.count("is written again") == 1
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"tokens_in": 10**30}, {"tokens_out": -(10**30)}, {"asked": "\ud800"}, {"seconds": float("nan")}],
+)
+def test_a_record_that_cannot_be_stored_costs_no_other(
+    path: Path, caplog: pytest.LogCaptureFixture, fields: dict[str, Any]
+) -> None:
+    with running_store(path) as store:
+        reader = UsageReader(path, store)
+        store.add_requests([request(0), request(1, **fields), request(2)])
+        wait_for(lambda: rows_on_disk(path) == 2)
+        store.add_requests([request(3)])
+        wait_for(lambda: rows_on_disk(path) == 3)
+        assert sorted(ids(reader)) == ["req-000000", "req-000002", "req-000003"]
+        assert reader.usage(UsageQuery()).total.requests == 3
+    assert caplog.text.count("1 records cannot be stored") == 1
 
 
 def test_a_file_that_is_deleted_is_created_again(path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -13,6 +14,7 @@ from sparkd.cli.output.messages import print_note
 from sparkd.control.client import ControlClient, find_socket
 from sparkd.control.usage_queries import parse_period, parse_request_query, parse_usage_query
 from sparkd.errors import CatalogueError, ControlForbidden, DaemonUnreachable
+from sparkd.usage.columns import Columns, stored_columns
 from sparkd.usage.reader import UsageReader
 from sparkd.usage.results import History, ModelHistory, RequestPage, UsageReport
 
@@ -29,6 +31,10 @@ class Source(Protocol):
 
     def usage(self, query: Query) -> UsageReport:
         """Usage by day or month."""
+        ...
+
+    def measurements(self, span: float, step: int) -> Columns:
+        """The machine in the last `span` seconds, in intervals of `step` seconds."""
         ...
 
     def history(self, query: Query) -> History:
@@ -53,6 +59,13 @@ class FileSource:
     def usage(self, query: Query) -> UsageReport:
         """Usage by day or month."""
         return self._reader.usage(parse_usage_query(query))
+
+    def measurements(self, span: float, step: int) -> Columns:
+        """The machine in the last `span` seconds, in intervals of `step` seconds."""
+        now = time.time()
+        since = (now - span) // step * step
+        aggregates = self._reader.measurement_aggregates(since=since, until=now, step=step)
+        return stored_columns(aggregates, None, now=now, span=span, step=step)
 
     def history(self, query: Query) -> History:
         """The states of all models."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from urllib.parse import quote
 
 from sparkd.control.client.connection import ControlConnection
+from sparkd.usage.columns import Columns
 from sparkd.usage.results import History, HistorySummary, ModelHistory, RequestPage, UsageReport
 
 
@@ -19,6 +20,11 @@ class UsageMethods(ControlConnection):
     def usage(self, query: Mapping[str, str]) -> UsageReport:
         """Usage by day or month."""
         return self._request("GET", "/usage", UsageReport, query=query)
+
+    def measurements(self, span: float, step: int) -> Columns:
+        """The machine in the last `span` seconds, in intervals of `step` seconds."""
+        query = {"span": f"{span:.0f}", "step": str(step)}
+        return self._request("GET", "/measurements", Columns, query=query)
 
     def history(self, query: Mapping[str, str]) -> History:
         """The states of all models in a period."""

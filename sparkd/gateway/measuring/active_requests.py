@@ -110,6 +110,7 @@ class ActiveRequests:
             began=round(request.began + epoch, 3),
             phase=phase,
             phase_since=round(since + epoch, 3),
+            granted=None if measured.granted is None else round(measured.granted + epoch, 3),
             tokens_out=round(tokens) if streamed else None,
             speed=None if measured.first is None else _measure_speed(active, measured.first, tokens, now),
         )

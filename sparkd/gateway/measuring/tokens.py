@@ -18,6 +18,9 @@ TAIL: Final = 4096
 _LONGEST_USAGE: Final = 2048
 """Bytes."""
 
+MOST: Final = 10**12
+"""A larger figure is treated as a mistake of the engine."""
+
 _NAMES: Final = (b'"usage"', b'"timings"', b'"billed_units"')
 """Where the tokens are: in all APIs, with llama.cpp, with Cohere's API."""
 
@@ -89,10 +92,15 @@ def _read_object(data: bytes, start: int) -> Tokens:
     while (end := data.find(b"}", end, start + _LONGEST_USAGE) + 1) > 0:
         if data.count(b"{", start, end) == data.count(b"}", start, end):
             try:
-                return _interpret(_decode(data[start:end]))
+                return Tokens(*map(_check, _interpret(_decode(data[start:end]))))
             except msgspec.DecodeError:
                 return UNKNOWN
     return UNKNOWN
+
+
+def _check(tokens: int | None) -> int | None:
+    """The figure if it is possible, otherwise None. Engines are other programs, and sums must stay numbers."""
+    return tokens if tokens is not None and 0 <= tokens <= MOST else None
 
 
 def _interpret(usage: _Usage) -> Tokens:

@@ -149,7 +149,7 @@ async def _unload_if_idle(gateway: Gateway, model: Model) -> None:
 
     Raises HoldConflict.
     """
-    status = gateway.host.status().model(model.id)
+    status = gateway.host.status(model.id).model(model.id)
     if status and status.state == "ready" and not (status.in_flight or status.waiting or status.pinned):
         await gateway.host.stop(model)
 

@@ -9,7 +9,7 @@ from sparkd.gateway.lending import Lender
 from sparkd.hub.messages import Progress
 from sparkd.scheduling.claim import PLAIN_CLAIM, Claim
 from sparkd.scheduling.hold import Holds
-from sparkd.scheduling.status import Status
+from sparkd.scheduling.status import ALL_MODELS, ModelChoice, Status
 
 
 class Puller(Protocol):
@@ -37,8 +37,8 @@ class Host(Lender, Protocol):
         """Keeps models loaded."""
         ...
 
-    def status(self) -> Status:
-        """The current status of the daemon."""
+    def status(self, model: ModelChoice = ALL_MODELS) -> Status:
+        """The current status of the daemon, and of the chosen models."""
         ...
 
     def can_load(self, model: Model) -> bool:

@@ -23,6 +23,7 @@ from sparkd.ollama.documents import encode
 from sparkd.ollama.pulls import describe_owner_path
 from sparkd.ollama.requests import read_name
 from sparkd.ollama.times import NEVER
+from sparkd.scheduling.status import USED_MODELS
 
 if TYPE_CHECKING:
     from sparkd.gateway.app import Gateway
@@ -54,7 +55,7 @@ async def ps(request: Request) -> Response:
     known = await _read_allowed(gateway, request)
     now = time.time()
     entries = []
-    for status in gateway.host.status().models:
+    for status in gateway.host.status(USED_MODELS).models:
         facts = known.get(status.id)
         if status.state != "ready" or facts is None:
             continue

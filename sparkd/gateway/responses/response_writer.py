@@ -27,8 +27,19 @@ MAX_UNSENT = 256 * 1024
 _FIXED = frozenset({b"content-length", b"content-encoding"})
 """Headers of a response that nothing can be added to."""
 
-_OWN = frozenset({b"x-request-id", b"x-sparkd-rewrites", b"x-sparkd-served-by"})
-"""Headers that only sparkd sets."""
+_OWN = frozenset(
+    {
+        *(b"x-request-id", b"x-sparkd-rewrites", b"x-sparkd-served-by"),
+        *(b"clear-site-data", b"service-worker-allowed", b"strict-transport-security", b"refresh"),
+    }
+)
+"""Headers that only sparkd sets, and those with which an engine could change how a browser treats this origin."""
+
+_DATA = (b"application/json", b"text/event-stream", b"application/x-ndjson")
+"""Types that no browser shows as a page."""
+
+_SANDBOX = b"content-security-policy: sandbox; default-src 'none'\r\nx-content-type-options: nosniff\r\n"
+"""The page of sparkd has the same origin, so nothing that an engine sends may run in a browser."""
 
 _STREAMS = (b"text/event-stream", b"application/x-ndjson")
 """Types of streams whose last event or line may be an error."""
@@ -105,18 +116,22 @@ class ResponseWriter:
         self.status = status
         self._flow = flow
         lines = [STATUS_LINE[status]]
-        has_length = False
+        has_length = is_data = False
         for name, value in headers:
-            if name == b"content-type" and value.startswith(_STREAMS):
-                self._takes_events = True
-                # Otherwise an nginx in front would hold events back.
-                lines.append(b"x-accel-buffering: no\r\n")
+            if name == b"content-type":
+                is_data = value.startswith(_DATA)
+                if value.startswith(_STREAMS):
+                    self._takes_events = True
+                    # Otherwise an nginx in front would hold events back.
+                    lines.append(b"x-accel-buffering: no\r\n")
             elif name in _FIXED:
                 self._is_fixed = True
                 has_length = has_length or name == b"content-length"
             elif name in _OWN or name.startswith(b"access-control-"):
                 continue  # browsers reject two Access-Control-Allow-Origin
             lines += (name, b": ", value, b"\r\n")
+        if not is_data:
+            lines.append(_SANDBOX)
         for name, value in self.extra:
             lines += (name, b": ", value, b"\r\n")
         lines.append(self._framing(status, has_length=has_length))

@@ -81,13 +81,13 @@ function describe(series, format) {
 function Plot({ title, at, series, format, sync, max, steps, height, onIndex }) {
   const place = useRef(null);
   const plot = useRef(null);
+  const zoom = useRef({ isOn: false });
   const data = useMemo(() => columns(at, series), [at, series]);
   const shape = series.map(({ name, low }) => `${name}${low ? " with band" : ""}`).join();
   useEffect(() => {
     const element = place.current;
-    const zoom = { isOn: false };
-    const drawn = new uPlot(options({ series, format, sync, max, steps, height, width: element.clientWidth, onIndex, zoom }), data, element);
-    drawn.zoom = zoom;
+    zoom.current = { isOn: false };
+    const drawn = new uPlot(options({ series, format, sync, max, steps, height, width: element.clientWidth, onIndex, zoom: zoom.current }), data, element);
     plot.current = drawn;
     const observer = new ResizeObserver(() => drawn.setSize({ width: element.clientWidth, height }));
     observer.observe(element);
@@ -97,9 +97,9 @@ function Plot({ title, at, series, format, sync, max, steps, height, onIndex }) 
     };
   }, [shape, sync, max, height, theme.value]);
   useEffect(() => {
-    const { zoom } = plot.current;
-    plot.current.setData(data, !zoom.isOn);
-    if (zoom.isOn) plot.current.redraw();
+    const { isOn } = zoom.current;
+    plot.current.setData(data, !isOn);
+    if (isOn) plot.current.redraw();
   }, [data]);
   return html`<div class="chart-plot" ref=${place} role="img" aria-label="${title}. ${describe(series, format)}" />`;
 }

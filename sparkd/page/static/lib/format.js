@@ -41,9 +41,12 @@ export const duration = (seconds) =>
 /** A whole number with separators. */
 export const count = (value) => known(value, (n) => Math.round(n).toLocaleString("en"));
 
-/** A large number in three digits: "1.24 M". */
+/** A large number in three digits: "1.24M". */
 export const compact = (value) =>
-  known(value, (n) => (n < 10_000 ? count(n) : n.toLocaleString("en", { notation: "compact", maximumFractionDigits: 2 })));
+  known(value, (n) => (n < 10_000 ? count(n) : n.toLocaleString("en", { notation: "compact", maximumSignificantDigits: 3 })));
+
+/** A clause as a sentence of its own: with a capital letter, unless it begins with a name. */
+export const sentence = (text) => text.replace(/^(?!sparkd\b)[a-z](?=[a-z]*[\s,])/, (letter) => letter.toUpperCase());
 
 /** "1 model", "2 models". */
 export const counted = (n, noun, plural = `${noun}s`) => `${count(n)} ${n === 1 ? noun : plural}`;

@@ -6,14 +6,19 @@
 
 import { address, ApiError, readError, readEvents, send } from "./api.js";
 import { batch, signal } from "./html.js";
+import { table } from "./tables.js";
 
 /** Milliseconds without anything from sparkd after which what the page shows may be wrong. */
 const STALE_AFTER = 12_000;
+/** Milliseconds of that after which the connection is given up: its other end may no longer exist. */
+const CUT_AFTER = 30_000;
 const RETRY_AFTER = 2_000;
+/** Milliseconds for which a hidden page stays connected. A browser has six connections to sparkd for all its tabs. */
+const HIDDEN_AFTER = 60_000;
 
 /** Sections of the state; null until the first snapshot. `models` has the rows of active models by id. */
 export const machine = signal(null);
-export const models = signal({});
+export const models = signal(table({}));
 export const queue = signal(null);
 export const inFlight = signal(null);
 export const finished = signal([]);
@@ -35,6 +40,11 @@ export function start() {
   setInterval(tick, 1000);
   addEventListener("sparkd-key", () => current?.abort());
   addEventListener("online", () => current?.abort());
+  let hiding = 0;
+  document.addEventListener("visibilitychange", () => {
+    clearTimeout(hiding);
+    if (document.hidden) hiding = setTimeout(() => current?.abort(), HIDDEN_AFTER);
+  });
   run();
 }
 
@@ -45,7 +55,9 @@ export function since(time) {
 
 async function run() {
   for (;;) {
+    await shown();
     current = new AbortController();
+    lastSign = performance.now();
     try {
       await connect(current.signal);
       connection.value = "offline";
@@ -64,7 +76,7 @@ async function connect(abort) {
 }
 
 function sign() {
-  lastSign = Date.now();
+  lastSign = performance.now();
   connection.value = "live";
   connectionProblem.value = "";
 }
@@ -81,12 +93,12 @@ function apply(event, data) {
     for (const [name, section] of Object.entries(sections)) {
       if (name in data) section.value = data[name];
     }
-    if ("models" in data) models.value = event === "snapshot" ? data.models : merge(models.value, data.models);
+    if ("models" in data) models.value = event === "snapshot" ? table(data.models) : merge(models.value, data.models);
   });
 }
 
 function merge(rows, changes) {
-  const merged = { ...rows, ...changes };
+  const merged = table({ ...rows, ...changes });
   for (const [id, row] of Object.entries(changes)) {
     if (row === null) delete merged[id];
   }
@@ -95,10 +107,12 @@ function merge(rows, changes) {
 
 function tick() {
   now.value = Date.now() / 1000 + clockOffset;
-  if (connection.value === "live" && Date.now() - lastSign > STALE_AFTER) {
+  const silence = performance.now() - lastSign;
+  if (["live", "connecting"].includes(connection.value) && silence > STALE_AFTER) {
     connection.value = "stale";
     connectionProblem.value = "Nothing has come from sparkd for a while: what you see may be old.";
   }
+  if (silence > CUT_AFTER) current?.abort();
 }
 
 /** Wait, but not for longer than until there is another API key. */
@@ -106,5 +120,18 @@ function pause(milliseconds) {
   return new Promise((resolve) => {
     setTimeout(resolve, milliseconds);
     addEventListener("sparkd-key", resolve, { once: true });
+  });
+}
+
+/** Wait until somebody can see the page. */
+function shown() {
+  return new Promise((resolve) => {
+    const check = () => {
+      if (document.hidden) return;
+      document.removeEventListener("visibilitychange", check);
+      resolve(undefined);
+    };
+    document.addEventListener("visibilitychange", check);
+    check();
   });
 }

@@ -11,7 +11,7 @@ export const canOperate = computed(() => Boolean(machine.value?.rights?.operate 
 
 /** Why an action is not available, as a sentence. */
 export const whyNot =
-  "This page is for reading. For everything else, forward the control socket of the machine: " +
+  "This page is for reading. For everything else, run `sparkctl ui` on the machine, or forward its control socket: " +
   "ssh -L 8010:/run/sparkd/control.sock HOST, then open http://localhost:8010/ui/.";
 
 /** Load a model and wait until it is ready. */

@@ -11,7 +11,16 @@ export const route = computed(() => parse(hash.value));
 function parse(text) {
   const [path, search = ""] = text.replace(/^#\/?/, "").split("?");
   const [view = "", ...rest] = path.split("/");
-  return { view: view || "now", rest: rest.map(decodeURIComponent).join("/"), query: Object.fromEntries(new URLSearchParams(search)) };
+  return { view: view || "now", rest: rest.map(decode).join("/"), query: Object.fromEntries(new URLSearchParams(search)) };
+}
+
+/** A part of the address as text. An address that was typed or linked wrongly stays as it is. */
+function decode(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }
 
 /** The address of a view. `query` without null and "" values. */

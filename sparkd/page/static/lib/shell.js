@@ -6,10 +6,11 @@ import { html, useEffect, useRef, useSignal } from "./html.js";
 import { Icon, Mark } from "./icons.js";
 import { connection, connectionProblem, inFlight, machine, models, queue } from "./live.js";
 import { link, route } from "./router.js";
+import { table } from "./tables.js";
 import { setTheme, theme } from "./theme.js";
 import { Button, Dialog, IconButton, Meter, Questions, State, TextField, Toasts } from "./ui.js";
 
-export const VIEWS = {
+export const VIEWS = table({
   now: "Now",
   models: "Models",
   requests: "Requests",
@@ -20,7 +21,7 @@ export const VIEWS = {
   clients: "Clients",
   catalogue: "Catalogue",
   doctor: "Doctor",
-};
+});
 
 /** The whole page around `children`, the view. */
 export function Shell({ children }) {

@@ -3,11 +3,12 @@
 import { get } from "../lib/api.js";
 import { time } from "../lib/format.js";
 import { html, useState } from "../lib/html.js";
+import { setQuery } from "../lib/router.js";
 import { Button, Card, Empty, ErrorBox, Loading, usePoll, ViewHead } from "../lib/ui.js";
 import { LaneChart } from "./history/chart.js";
 import { queryOf, RangeChoice, rangeOf, zoomTo } from "./history/range.js";
 import { Summary } from "./history/summary.js";
-import { SpanTable } from "./history/table.js";
+import { HistoryTables } from "./history/table.js";
 
 export const styles = ["charts.css", "history.css"];
 
@@ -24,12 +25,12 @@ export default function History({ query }) {
   const actions = html`<${Button} size="small" icon=${isTable ? "history" : "table"} aria-pressed=${isTable ? "true" : "false"} onClick=${() => setTable(!isTable)}>${isTable ? "Show as chart" : "Show as table"}</${Button}>`;
   return html`<div class="view">
     <${ViewHead} title="History" actions=${html`<${RangeChoice} range=${range} />`}>
-      When each model was loaded, and why it left. Drag over a part to zoom in; with the keyboard, the arrow keys move through a lane, and Enter zooms.
+      When each model was loaded and in use, and why it left. Drag over a part to zoom in; with the keyboard, the arrow keys move through a lane, and Enter zooms.
     </${ViewHead}>
     <${Card} title="Models" note=${noteOf(history.data, range)} actions=${actions} flush=${isTable}>
       ${history.error && html`<${ErrorBox} title="The history cannot be loaded" error=${history.error} onRetry=${history.reload} />`}
       ${!history.data && !history.error && html`<${Loading} what="the history" />`}
-      ${history.data && html`<${Lanes} history=${history.data} isTable=${isTable} />`}
+      ${history.data && html`<${Lanes} history=${ofModel(history.data, query.model)} isTable=${isTable} model=${query.model} />`}
     </${Card}>
     ${summary.data && html`<${Summary} summary=${summary.data} />`}
   </div>`;
@@ -41,9 +42,17 @@ function noteOf(history, { isLive }) {
   return history.truncated ? `${note}; earlier changes are too many to show` : note;
 }
 
-function Lanes({ history, isTable }) {
+/** The history of one model, or of all. */
+function ofModel(history, model) {
+  return model ? { ...history, lanes: history.lanes.filter((lane) => lane.model === model) } : history;
+}
+
+function Lanes({ history, isTable, model }) {
   if (!history.lanes.length) {
+    if (model) return html`<${Empty} title="${model} was not loaded in this time">Choose a longer time, or <${Button} size="small" onClick=${() => setQuery({ model: "" })}>show all models</${Button}></${Empty}>`;
     return html`<${Empty} title="No model was loaded in this time">Choose a longer time, or send a request.</${Empty}>`;
   }
-  return isTable ? html`<${SpanTable} lanes=${history.lanes} />` : html`<${LaneChart} history=${history} onZoom=${zoomTo} />`;
+  const shown = isTable ? html`<${HistoryTables} history=${history} />` : html`<${LaneChart} history=${history} onZoom=${zoomTo} />`;
+  if (!model) return shown;
+  return html`<div class="stack"><div class="row"><span class="note">Only ${model} is shown.</span><${Button} size="small" onClick=${() => setQuery({ model: "" })}>Show all models</${Button}></div>${shown}</div>`;
 }

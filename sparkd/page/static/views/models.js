@@ -33,7 +33,7 @@ export default function Models({ rest }) {
 }
 
 /** Close the panel, and keep the filters. */
-function close({ text, state, ability }) {
+function close({ text = "", state = "", ability = "" }) {
   go(link("models", "", { text, state, ability }));
 }
 

@@ -29,7 +29,7 @@ export default function Requests({ rest, query }) {
     store(STORED, ids);
     setChosen(ids);
   };
-  return html`<div class="view">
+  return html`<div class="view requests">
     <${ViewHead} title="Requests">
       What clients requested, how long each phase took, and how many tokens it needed. sparkd keeps no contents.
     </${ViewHead}>

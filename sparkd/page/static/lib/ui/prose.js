@@ -1,9 +1,9 @@
 /** Sentences of sparkd. */
 
+import { sentence } from "../format.js";
 import { html } from "../html.js";
 
-/** A sentence that begins with a capital letter, unless it begins with the name sparkd, with its `commands` in code. */
+/** A sentence that begins with a capital letter, unless it begins with a name, with its `commands` in code. */
 export function Prose({ text }) {
-  const whole = text.startsWith("sparkd ") ? text : text.charAt(0).toUpperCase() + text.slice(1);
-  return whole.split("`").map((part, index) => (index % 2 ? html`<code key=${index}>${part}</code>` : part));
+  return sentence(text).split("`").map((part, index) => (index % 2 ? html`<code key=${index}>${part}</code>` : part));
 }

@@ -3,8 +3,9 @@
 import { UNKNOWN } from "../format.js";
 import { html } from "../html.js";
 import { Shape } from "../icons.js";
+import { table } from "../tables.js";
 
-const KINDS = {
+const KINDS = table({
   ready: "ok",
   starting: "busy",
   downloading: "busy",
@@ -19,7 +20,7 @@ const KINDS = {
   loading: "busy",
   prefill: "busy",
   decoding: "ok",
-};
+});
 
 /** Names for states of the control API, the same as in sparkctl. */
 const NAMES = { starting: "loading", draining: "finishing", backoff: "failed" };

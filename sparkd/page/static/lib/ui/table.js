@@ -11,6 +11,9 @@ const EXTRA_ROWS = 12;
  * A table. `columns` are {id, name, cell(row), value?(row), number?, header?, class?}: `value` makes the column sortable.
  * `rowKey(row)` identifies a row; `sort` is [id, "ascending" | "descending"]; with `onSort` the rows are sorted by the
  * caller. `rowProps(row)` gives further attributes of a row.
+ *
+ * @param {{caption: string, columns: any[], rows: any[], rowKey: (row: any) => string | number, sort?: any, onSort?: any,
+ *   rowProps?: (row: any) => object, empty?: any}} props
  */
 export function Table({ caption, columns, rows, rowKey, sort, onSort, rowProps = () => ({}), empty = null }) {
   const [own, setOwn] = useState(/** @type {any} */ (sort ?? null));

@@ -1,5 +1,6 @@
 /** TOML as coloured tokens, and which key is at a place. Forgiving: it is only for showing. */
 
+/** @type {[string, RegExp][]} */
 const TOKENS = [
   ["comment", /#.*/y],
   ["text", /"""(?:[^"\\]|\\.|"(?!""))*"""|'''(?:[^']|'(?!''))*'''/y],

@@ -86,12 +86,12 @@ function readDelta(delta) {
 }
 
 /** Tool calls come in pieces: the name first, then the text of the arguments. */
-function addCall(calls, { index = 0, id, function: piece = {} }) {
+function addCall(calls, { index = 0, id, function: piece }) {
   calls[index] ??= { id: id ?? `call-${index}`, name: "", text: "" };
   const call = calls[index];
   if (id) call.id = id;
-  call.name += piece.name ?? "";
-  call.text += piece.arguments ?? "";
+  call.name += piece?.name ?? "";
+  call.text += piece?.arguments ?? "";
 }
 
 function readUsage(usage) {

@@ -8,6 +8,7 @@ import { Copy } from "../../lib/ui.js";
 /** Characters beyond which text is shown as it is: Markdown of that length takes too long for every few tokens. */
 const LONGEST = 200_000;
 
+/** @type {import("dompurify").Config & {RETURN_DOM_FRAGMENT: true}} */
 const CLEAN = {
   ALLOWED_TAGS: [
     ..."a b blockquote br code del details em h1 h2 h3 h4 h5 h6 hr i kbd li ol p pre s strong sub summary sup".split(" "),
@@ -37,7 +38,7 @@ marked.use({ gfm: true, breaks: true, renderer });
 
 /** The text as a fragment of the document. */
 export function renderMarkdown(text) {
-  const fragment = DOMPurify.sanitize(marked.parse(text), CLEAN);
+  const fragment = DOMPurify.sanitize(marked.parse(text, { async: false }), CLEAN);
   for (const link of fragment.querySelectorAll("a")) {
     if (!link.getAttribute("href")) link.replaceWith(...link.childNodes);
     else Object.assign(link, { target: "_blank", rel: "noopener noreferrer" });

@@ -4,10 +4,16 @@
 export function buildBody({ model, system, parameters, tools, extra }, turns) {
   const messages = turns.flatMap(toMessage);
   if (system.trim()) messages.unshift({ role: "system", content: system });
-  const body = { model, messages, stream: true, stream_options: { include_usage: true }, ...readParameters(parameters) };
   const functions = parseTools(tools);
-  if (functions.length) body.tools = functions;
-  return { ...body, ...parseObject(extra, "Further fields") };
+  return {
+    model,
+    messages,
+    stream: true,
+    stream_options: { include_usage: true },
+    ...readParameters(parameters),
+    ...(functions.length ? { tools: functions } : {}),
+    ...parseObject(extra, "Further fields"),
+  };
 }
 
 function toMessage(turn) {

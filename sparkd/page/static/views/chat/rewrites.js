@@ -1,6 +1,8 @@
 /** What sparkd's rules do to a request, by the names in the header `x-sparkd-rewrites`. */
 
-const RULES = {
+import { table } from "../../lib/tables.js";
+
+const RULES = table({
   "lone-surrogates": "Replaced halves of characters, which no engine accepts.",
   "model-id": "Replaced the alias by the model's id.",
   "strip": "Removed fields that the catalogue excludes for this model.",
@@ -54,7 +56,7 @@ const RULES = {
   "reasoning-effort": "Turned the reasoning effort into an argument of the chat template.",
   "disable-thinking": "Turned thinking off, because the request did not ask for it.",
   "background-model": "Another model served this request, because it is in the background.",
-};
+});
 
 /** What a rule did, as a sentence. */
 export function explainRewrite(name) {

@@ -3,12 +3,14 @@
 import { count } from "../../lib/format.js";
 import { html, useId } from "../../lib/html.js";
 import { models as live } from "../../lib/live.js";
-import { Facts, Field, Select, State, Tags, TextArea, TextField } from "../../lib/ui.js";
+import { Facts, Field, Select, State, Tags, TextArea, TextField, useLoad } from "../../lib/ui.js";
 import { change, settings } from "./conversation.js";
+import { effectOf, effortsOf, fetchOptions } from "./effective.js";
 import { parseObject, parseTools } from "./requests.js";
 
 const MOST_OPTIONS = 300;
 
+/** @type {[string, string, {min?: number, max?: number, step: number}][]} */
 const NUMBERS = [
   ["temperature", "Temperature", { min: 0, max: 2, step: 0.1 }],
   ["top_p", "Top p", { min: 0, max: 1, step: 0.05 }],
@@ -17,8 +19,6 @@ const NUMBERS = [
   ["presence_penalty", "Presence penalty", { min: -2, max: 2, step: 0.1 }],
   ["seed", "Seed", { step: 1 }],
 ];
-
-const EFFORTS = [["", "default"], ["none", "none"], ["low", "low"], ["medium", "medium"], ["high", "high"]];
 
 const EXAMPLE = '[{"name": "get_weather", "description": "…", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}]';
 
@@ -30,7 +30,7 @@ export function Settings({ cards }) {
     <${ModelField} cards=${cards} />
     ${card && html`<${ModelFacts} card=${card} />`}
     <${TextArea} label="System prompt" rows="3" value=${system} onInput=${(text) => change({ system: text })} />
-    <${Parameters} />
+    <${Parameters} card=${card} />
     <${TextArea} label="Tools" rows="4" inputClass="code" spellcheck="false" value=${tools} placeholder=${EXAMPLE} onInput=${(text) => change({ tools: text })}
       error=${problemOf(parseTools, tools)} hint="A list of functions in JSON. You type the result of each call." />
     <${TextArea} label="Further fields" rows="2" inputClass="code" spellcheck="false" value=${extra} placeholder=${'{"min_p": 0.05}'} onInput=${(text) => change({ extra: text })}
@@ -76,15 +76,21 @@ function ModelFacts({ card }) {
   </div>`;
 }
 
-function Parameters() {
-  const { parameters } = settings.value;
+/** The parameters of the request, with what the catalogue does with each of them for this model. */
+function Parameters({ card }) {
+  const { model, parameters } = settings.value;
+  const { data: options } = useLoad((signal) => fetchOptions(card, signal), [card?.id]);
+  const effort = effectOf(options, model, "reasoning_effort");
   const set = (name, value) => change({ parameters: { ...parameters, [name]: value } });
   return html`<fieldset class="parameters">
     <legend>Parameters</legend>
-    ${NUMBERS.map(
-      ([name, label, limits]) => html`<${TextField} key=${name} label=${label} type="number" placeholder="default" value=${parameters[name] ?? ""}
-        onInput=${(text) => set(name, text)} ...${limits} />`,
-    )}
-    <${Select} label="Reasoning effort" value=${parameters.reasoning_effort ?? ""} choices=${EFFORTS} onChange=${(value) => set("reasoning_effort", value)} />
+    ${NUMBERS.map(([name, label, limits]) => {
+      const { fixed, value, hint } = effectOf(options, model, name);
+      const placeholder = value === undefined ? "default" : fixed ? `${value}` : `default: ${value}`;
+      return html`<${TextField} key=${name} label=${label} type="number" placeholder=${placeholder} value=${fixed ? "" : (parameters[name] ?? "")}
+        disabled=${fixed} hint=${hint} onInput=${(text) => set(name, text)} ...${limits} />`;
+    })}
+    <${Select} label="Reasoning effort" value=${parameters.reasoning_effort ?? ""} choices=${effortsOf(options, effort.value)} disabled=${effort.fixed} hint=${effort.hint}
+      onChange=${(value) => set("reasoning_effort", value)} />
   </fieldset>`;
 }

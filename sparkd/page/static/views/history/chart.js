@@ -8,7 +8,7 @@ import { State } from "../../lib/ui.js";
 import { time } from "../../lib/format.js";
 import { Lane, Patterns, Tip } from "./lane.js";
 import { makeScale, ticksOf } from "./scale.js";
-import { eventsOf, LEGEND, STATES } from "./states.js";
+import { eventsOf, LEGEND } from "./states.js";
 
 /** Pixels that a drag needs to be one. */
 const DRAG = 6;
@@ -24,9 +24,9 @@ export function LaneChart({ history, onZoom }) {
     <div class="lane-row"><span /><div class="lane-area" ref=${area}>${width > 0 && html`<${Axis} scale=${scale} />`}</div></div>
     <div class="lane-rows" ...${brush.handlers}>
       ${width > 0 && events.length > 0 && html`<div class="lane-row"><span class="lane-name muted">Events</span><${EventLane} events=${events} scale=${scale} /></div>`}
-      ${width > 0 && history.lanes.map(({ model, spans }) => html`<div class="lane-row" key=${model}>
+      ${width > 0 && history.lanes.map(({ model, spans, in_use: inUse }) => html`<div class="lane-row" key=${model}>
         <a class="lane-name truncate" href=${link("models", model)} title=${model}>${model}</a>
-        <${Lane} ...${{ model, spans, scale, onZoom }} />
+        <${Lane} ...${{ model, spans, inUse, scale, onZoom }} />
       </div>`)}
       ${brush.box && html`<div class="lane-row lane-brush" aria-hidden="true"><span /><div><span style=${{ insetInlineStart: `${brush.box[0]}px`, inlineSize: `${brush.box[1] - brush.box[0]}px` }} /></div></div>`}
     </div>
@@ -34,7 +34,8 @@ export function LaneChart({ history, onZoom }) {
   </div>`;
 }
 
-function Axis({ scale }) {
+/** The times of a scale. */
+export function Axis({ scale }) {
   return html`<svg class="lane-axis" width=${scale.width} height="20" aria-hidden="true" focusable="false">
     ${ticksOf(scale).map(({ at, label, isDay }) => html`<g key=${at}>
       <line class=${isDay ? "tick-day" : "tick"} x1=${scale.x(at)} x2=${scale.x(at)} y1="14" y2="20" />
@@ -80,10 +81,14 @@ function EventLane({ events, scale }) {
   </div>`;
 }
 
-function Legend() {
+/** What each shape and colour is. */
+export function Legend() {
   return html`<ul class="legend" aria-label="States">
-    ${LEGEND.map((state) => html`<li key=${state}><svg width="22" height="12" aria-hidden="true"><rect class="span-${state}" width="22" height="12" rx="3" />
-      <rect width="22" height="12" rx="3" fill=${state === "ready" || state === "draining" ? "none" : `url(#pattern-${state})`} /></svg>${STATES[state].name}</li>`)}
+    ${LEGEND.map(({ shape, name, isThin, pattern }) => {
+      const place = { x: 0, y: isThin ? 3 : 0, width: 22, height: isThin ? 6 : 12, rx: isThin ? 2 : 3 };
+      return html`<li key=${shape}><svg width="22" height="12" aria-hidden="true"><rect class="span-${shape}" ...${place} />
+        ${pattern && html`<rect fill="url(#pattern-${pattern})" ...${place} />`}</svg>${name}</li>`;
+    })}
   </ul>`;
 }
 

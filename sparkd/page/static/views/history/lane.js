@@ -3,19 +3,21 @@
 import { html, useMemo, useRef, useState } from "../../lib/html.js";
 import { State } from "../../lib/ui.js";
 import { visible } from "./scale.js";
-import { describeSpan, reasonOf, STATES, whenOf } from "./states.js";
+import { describeSpan, reasonOf, STATES, useOf, whenOf } from "./states.js";
 
 const HEIGHT = 24;
 const TIP_WIDTH = 288;
 
 /**
- * A lane. `onZoom(from, to)` shows only that time. For assistive technology it is a slider whose value is one span: a lane
+ * A lane, `inUse` is when its model was in use. `onZoom(from, to)` shows only that time. For assistive technology it is a slider whose value is one span: a lane
  * may have hundreds of them.
  */
-export function Lane({ model, spans, scale, onZoom }) {
+export function Lane({ model, spans, inUse, scale, onZoom }) {
   const [current, setCurrent] = useState(null);
   const element = useRef(null);
   const shown = useMemo(() => visible(spans, scale), [spans, scale]);
+  const used = useMemo(() => usePath(inUse, scale), [inUse, scale]);
+  const unknown = useMemo(() => usePath(spans.flatMap((span) => span.use_unknown), scale), [spans, scale]);
   const chosen = Math.min(current ?? spans.length - 1, spans.length - 1);
 
   function keyDown(event) {
@@ -39,6 +41,8 @@ export function Lane({ model, spans, scale, onZoom }) {
     <svg width=${scale.width} height=${HEIGHT} aria-hidden="true" focusable="false">
       <line class="lane-base" x1="0" x2=${scale.width} y1=${HEIGHT / 2} y2=${HEIGHT / 2} />
       ${shown.map(({ index, x, width }) => html`<${SpanRect} key=${spans[index].began} state=${spans[index].state} x=${x} width=${width} isCurrent=${index === current} />`)}
+      ${unknown && html`<path class="span-use-unknown" d=${unknown} /><path fill="url(#pattern-use-unknown)" d=${unknown} />`}
+      ${used && html`<path class="span-in-use" d=${used} />`}
     </svg>
     ${current !== null && html`<${Tip} x=${middle(spans[chosen], scale)} width=${scale.width}>
       <${SpanTip} span=${spans[chosen]} model=${model} />
@@ -46,11 +50,16 @@ export function Lane({ model, spans, scale, onZoom }) {
   </div>`;
 }
 
+/** Times as one shape: there may be hundreds. */
+function usePath(times, scale) {
+  return times.map(([from, to]) => `M${scale.x(from).toFixed(1)} 2h${Math.max(1, scale.x(to) - scale.x(from)).toFixed(1)}v${HEIGHT - 4}H${scale.x(from).toFixed(1)}z`).join("");
+}
+
 const middle = (span, scale) => (scale.x(span.began) + scale.x(span.ended)) / 2;
 
 /** Each state has a colour, and a pattern or a height of its own. */
 function SpanRect({ state, x, width, isCurrent }) {
-  const isThin = state === "unknown" || state === "draining" || state === "stopping";
+  const isThin = THIN.has(state);
   const [y, height] = isThin ? [7, HEIGHT - 14] : [2, HEIGHT - 4];
   const place = { x, y, width, height, rx: Math.min(3, width / 5) };
   return html`<g class=${isCurrent ? "span-current" : null}>
@@ -59,6 +68,7 @@ function SpanRect({ state, x, width, isCurrent }) {
   </g>`;
 }
 
+const THIN = new Set(["unknown", "ready", "draining", "stopping"]);
 const PATTERNS = new Set(["starting", "backoff", "unknown", "stopping"]);
 
 /** The patterns of all lanes, once in the page. */
@@ -67,6 +77,7 @@ export function Patterns() {
     <pattern id="pattern-starting" width="8" height="8" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect class="pattern-line" width="4" height="8" /></pattern>
     <pattern id="pattern-stopping" width="4" height="4" patternUnits="userSpaceOnUse"><rect class="pattern-line" width="2" height="4" /></pattern>
     <pattern id="pattern-backoff" width="6" height="6" patternUnits="userSpaceOnUse"><path class="pattern-cross" d="M0 0 6 6M6 0 0 6" /></pattern>
+    <pattern id="pattern-use-unknown" width="5" height="5" patternUnits="userSpaceOnUse"><circle class="pattern-line" cx="2.5" cy="2.5" r="1.4" /></pattern>
     <pattern id="pattern-unknown" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(-45)"><rect class="pattern-unknown" width="1.5" height="6" /></pattern>
   </defs></svg>`;
 }
@@ -80,6 +91,7 @@ export function Tip({ x, width, children }) {
 function SpanTip({ span, model }) {
   const { name, kind } = STATES[span.state] ?? { name: span.state, kind: "idle" };
   const reason = reasonOf(span);
+  const use = useOf(span);
   return html`<span class="row"><strong>${model}</strong><${State} kind=${kind}>${name}</${State}></span>
-    <span>${whenOf(span)}</span>${reason && html`<span class="muted">${reason}</span>`}`;
+    <span>${whenOf(span)}</span>${use && html`<span>${use}</span>`}${reason && html`<span class="muted">${reason}</span>`}`;
 }

@@ -1,6 +1,6 @@
 /** What a span of a lane is, and why it began. */
 
-import { duration, time } from "../../lib/format.js";
+import { duration, percent, sentence, time } from "../../lib/format.js";
 
 /** States by their name in the response: what they are called, their kind of state, and their class. */
 export const STATES = {
@@ -14,8 +14,17 @@ export const STATES = {
   unknown: { name: "unknown: sparkd did not run", kind: "info" },
 };
 
-/** The states of the legend. */
-export const LEGEND = ["starting", "ready", "draining", "stopping", "backoff", "unknown"];
+/** The legend: what is drawn, what it is called, and its pattern. */
+export const LEGEND = [
+  { shape: "starting", name: STATES.starting.name, pattern: "starting" },
+  { shape: "in-use", name: "ready, in use" },
+  { shape: "ready", name: "ready, idle", isThin: true },
+  { shape: "use-unknown", name: "ready, use unknown", pattern: "use-unknown" },
+  { shape: "draining", name: STATES.draining.name, isThin: true },
+  { shape: "stopping", name: STATES.stopping.name, isThin: true, pattern: "stopping" },
+  { shape: "backoff", name: STATES.backoff.name, pattern: "backoff" },
+  { shape: "unknown", name: STATES.unknown.name, isThin: true, pattern: "unknown" },
+];
 
 const REASONS = {
   idle: "Nobody used it.",
@@ -28,16 +37,26 @@ const REASONS = {
 
 /** Why a span began, as sentences; "" if there is no reason. */
 export function reasonOf({ stop_reason: reason, text, evicted_for: by }) {
-  const why = reason === "evicted" && by ? `Model ${by} needed its memory.` : (REASONS[reason] ?? "");
-  return text && text !== why ? [why, text].filter(Boolean).join(" ") : why;
+  if (reason === "evicted" && by) return `Model ${by} needed its memory.`;
+  if (reason === "operator") return REASONS.operator;
+  return [REASONS[reason], sentence(text ?? "")].filter(Boolean).join(" ");
 }
 
 /** From when to when, and for how long. */
 export const whenOf = ({ began, ended }) => `${time(began)} to ${time(ended)}, ${duration(ended - began)}`;
 
-/** A span in one sentence, for screen readers. */
+/** For how long the model was in use in a span, as a sentence; "" in states without use. */
+export function useOf({ state, began, ended, in_use: used, use_unknown: unknown }) {
+  if (state !== "ready" && state !== "draining") return "";
+  if (used === null) return "It is not known whether it was in use.";
+  const missing = unknown.reduce((sum, [from, to]) => sum + to - from, 0);
+  if (missing) return `In use for at least ${duration(used)}; not known for ${duration(missing)}.`;
+  return used ? `In use for ${duration(used)} (${percent(used / (ended - began))}).` : "Not in use.";
+}
+
+/** A span in a few sentences, for screen readers. */
 export function describeSpan(span) {
-  return [`${STATES[span.state]?.name ?? span.state}, ${whenOf(span)}.`, reasonOf(span)].filter(Boolean).join(" ");
+  return [`${STATES[span.state]?.name ?? span.state}, ${whenOf(span)}.`, useOf(span), reasonOf(span)].filter(Boolean).join(" ");
 }
 
 const EVENTS = {

@@ -21,7 +21,7 @@ export function Summary({ summary }) {
     ["Crashes", count(sum(days, "crashes")), "engines that failed while they were ready"],
     ["Memory guard", count(sum(days, "guard")), "models that it ended"],
   ];
-  return html`<${Figures}>${figures.map(([name, value, note]) => html`<${Card} key=${name}><div class="figure-card"><${Figure} name=${name} value=${value} note=${note} /></div></${Card}>`)}</${Figures}>
+  return html`<div class="history-figures"><${Figures}>${figures.map(([name, value, note]) => html`<${Card} key=${name}><div class="figure-card"><${Figure} name=${name} value=${value} note=${note} /></div></${Card}>`)}</${Figures}></div>
     <div class="history-sums">
       ${length > 2 && html`<${Card} title="Swaps a day"><${Swaps} summary=${summary} days=${days} /></${Card}>`}
       <${Card} title="Loads" flush><${Loads} models=${summary.models} /></${Card}>
@@ -51,10 +51,10 @@ function daysBetween(since, until) {
 
 const LOAD_COLUMNS = [
   { id: "model", name: "Model", header: true, value: (row) => row.model, cell: (row) => html`<a href=${link("models", row.model)}>${row.model}</a>` },
-  { id: "loads", name: "Loads", number: true, value: (row) => row.loads, cell: (row) => count(row.loads) },
+  { id: "loads", name: "Loads", number: true, value: (row) => row.loads + row.failed, cell: (row) => count(row.loads + row.failed) },
   { id: "failed", name: "Failed", number: true, value: (row) => row.failed, cell: (row) => count(row.failed) },
   { id: "median", name: "Median", number: true, value: (row) => row.median_seconds, cell: (row) => html`<${Value} text=${duration(row.median_seconds)} />` },
-  { id: "last", name: "Last", number: true, value: (row) => row.last, cell: (row) => html`<${Time} at=${row.last} relative />` },
+  { id: "last", name: "Last", number: true, value: (row) => row.last, cell: (row) => (row.last ? html`<${Time} at=${row.last} relative />` : html`<span class="muted">never ready</span>`) },
 ];
 
 function Loads({ models }) {

@@ -3,7 +3,7 @@
 import { get } from "../../lib/api.js";
 import { html, useEffect } from "../../lib/html.js";
 import { models } from "../../lib/live.js";
-import { encodePath } from "../../lib/rights.js";
+import { canControl, encodePath } from "../../lib/rights.js";
 import { link, route, setQuery } from "../../lib/router.js";
 import { Drawer, ErrorBox, LinkButton, Loading, State, Tabs, useLoad, usePoll } from "../../lib/ui.js";
 import { Actions } from "./actions.js";
@@ -13,7 +13,7 @@ import { Options } from "./options.js";
 import { Overview } from "./overview.js";
 import { PlanTab } from "./plan.js";
 
-export const styles = ["model.css"];
+export const styles = ["charts.css", "history.css", "model.css"];
 
 const TABS = [
   ["overview", "Overview"],
@@ -73,14 +73,21 @@ function Content({ tab, ...rest }) {
   return html`<${Component} key=${rest.id} ...${rest} />`;
 }
 
+/** To the file that defines the model, or to a new one that overrides it. Without the right to edit, it shows the file. */
+function CatalogueLink({ id, options }) {
+  const isFile = options.editable || !canControl.value;
+  const name = options.file.replace("models.d/", "");
+  return html`<${LinkButton} size="small" icon=${canControl.value ? "edit" : null} href=${isFile ? link("catalogue", options.file) : link("catalogue", "", { override: id })}>
+    ${isFile ? `${canControl.value ? "Edit" : "Show"} ${name}` : "Override"}
+  </${LinkButton}>`;
+}
+
 function Links({ id, options }) {
   return html`<div class="row model-links">
     <${LinkButton} size="small" icon="logs" href=${link("logs", "", { source: id, model: id })}>Logs</${LinkButton}>
     <${LinkButton} size="small" icon="history" href=${link("history", "", { model: id })}>History</${LinkButton}>
     <${LinkButton} size="small" icon="requests" href=${link("requests", "", { model: id })}>Requests</${LinkButton}>
     <${LinkButton} size="small" icon="chat" href=${link("chat", "", { model: id })}>Chat</${LinkButton}>
-    <${LinkButton} size="small" icon="edit" href=${link("catalogue", options.editable ? options.file : "", options.editable ? {} : { override: id })}>
-      ${options.editable ? `Edit ${options.file.replace("models.d/", "")}` : "Override"}
-    </${LinkButton}>
+    <${CatalogueLink} ...${{ id, options }} />
   </div>`;
 }

@@ -6,6 +6,7 @@ import { html } from "../../lib/html.js";
 import { canControl } from "../../lib/rights.js";
 import { Button, ErrorBox, Facts, Progress, Prose, Tags, Value } from "../../lib/ui.js";
 import { Phases } from "./loads.js";
+import { Past } from "./past.js";
 
 const BASIS = {
   learned: "learned from its last runs",
@@ -15,12 +16,13 @@ const BASIS = {
 };
 
 /** The tab. */
-export function Overview({ status, options, onChange }) {
+export function Overview({ id, path, status, options, onChange }) {
   const value = (key) => options.options.find((each) => each.key === key)?.value;
   return html`<div class="stack model-overview">
     ${value("description") && html`<p>${value("description")}</p>`}
     ${status && html`<${Trouble} status=${status} /><${Loading} status=${status} />`}
     ${!status && value("reason") && html`<${ErrorBox} kind="info" title="Disabled" error=${value("reason")} />`}
+    ${status && html`<${Past} id=${id} path=${path} state=${status.state} />`}
     <${Facts} facts=${about(value, options)} />
     ${status && html`
       <h3>Memory</h3><${Memory} status=${status} />

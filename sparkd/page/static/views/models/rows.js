@@ -1,5 +1,7 @@
 /** Rows of the table: what the catalogue has about a model, and what it does now. */
 
+import { table } from "../../lib/tables.js";
+
 /** What a model can do, in the order in which it is shown. */
 export const ABILITIES = ["tools", "vision", "thinking", "audio", "embedding", "rerank"];
 
@@ -25,21 +27,26 @@ const ORDER = ["starting", "downloading", "ready", "draining", "stopping", "quar
 export const stateOrder = (row) => ORDER.indexOf(row.shown);
 
 /** Names of the choices of states, and which rows each has. */
-export const STATES = {
+export const STATES = table({
   loaded: ["In memory", (row) => LOADED.includes(row.shown)],
   busy: ["Loading", (row) => row.shown === "starting" || row.shown === "downloading"],
   failed: ["Failed", (row) => row.shown === "failed" || row.shown === "quarantined"],
   disk: ["On disk", (row) => row.disk?.state === "complete"],
   missing: ["Not on disk", (row) => row.enabled && isMissing(row)],
   disabled: ["Disabled", (row) => !row.enabled],
-};
+});
 
 /** Whether files of the model are known to be missing. */
 export const isMissing = (row) => row.disk?.state === "absent" || row.disk?.state === "incomplete";
 
-/** Whether a row belongs to what the filters ask for. */
+/**
+ * Whether a row belongs to what the filters ask for.
+ *
+ * @param {any} row
+ * @param {{text?: string, state?: string, ability?: string}} filters
+ */
 export function matches(row, { text = "", state = "", ability = "" }) {
-  const isInState = !state || STATES[state]?.[1](row);
+  const isInState = !state || Boolean(STATES[state]?.[1](row));
   return isInState && (!ability || row.abilities.includes(ability)) && hasWords(row, text);
 }
 

@@ -6,7 +6,7 @@ import { models, now, since } from "../../lib/live.js";
 import { canControl, canOperate, encodePath, stopModel } from "../../lib/rights.js";
 import { link } from "../../lib/router.js";
 import { post } from "../../lib/api.js";
-import { Button, Card, Elapsed, State } from "../../lib/ui.js";
+import { Button, Card, Elapsed, Prose, State } from "../../lib/ui.js";
 
 export function Loads() {
   const rows = Object.values(models.value);
@@ -117,7 +117,7 @@ function Failed({ row }) {
         ${canControl.value && html`<${Button} size="small" icon="retry" onClick=${() => post(`models/${encodePath(row.id)}/retry`)}>Retry</${Button}>`}
       </span>
     </div>
-    <p class="load-cause">${row.cause}</p>
+    <p class="load-cause"><${Prose} text=${row.cause ?? ""} /></p>
   </article>`;
 }
 

@@ -7,7 +7,7 @@ import { Check, SearchField, Select } from "../../lib/ui.js";
 import { COLUMNS } from "./columns.js";
 
 const SPANS = [
-  ["", "All that are kept"],
+  ["", "Any time"],
   ["3600", "Last hour"],
   ["86400", "Last 24 hours"],
   ["604800", "Last 7 days"],
@@ -37,7 +37,7 @@ export function Filters({ query, known }) {
     onChange=${(value) => setQuery({ [name]: value })} />`;
   const isFiltered = ["text", "model", "client", "program", "endpoint", "status", "span"].some((name) => query[name]);
   return html`<div class="filter-bar" role="search" aria-label="Filter requests">
-    <${SearchField} label="Search" placeholder="Id, model, client or program" value=${text} onInput=${type} />
+    <${SearchField} label="Search" placeholder="Id, model, client…" value=${text} onInput=${type} />
     ${choice("model", "Model", "All models")}${choice("client", "Client", "All clients")}
     ${choice("program", "Program", "All programs")}${choice("endpoint", "Endpoint", "All endpoints")}
     <${Select} label="Status" value=${query.status ?? ""} choices=${STATUS} onChange=${(status) => setQuery({ status })} />

@@ -1,6 +1,8 @@
 /** What each rule that rewrites requests does, as docs/requests.md says it. */
 
-const RULES = {
+import { table } from "../../lib/tables.js";
+
+const RULES = table({
   "lone-surrogates": 'Replaces each half of a character, such as "\\ud83d", by U+FFFD.',
   "model-id": "Replaces an alias by the model's id, the only name the engine knows. Not listed in the header.",
   strip: "Removes fields.",
@@ -54,7 +56,7 @@ const RULES = {
   "reasoning-effort": 'Turns a reasoning effort into chat_template_kwargs: "none" turns thinking off, other known values turn it on, unknown values are removed.',
   "disable-thinking": "Turns thinking off unless the client asks for it.",
   "background-model": "Another model served the request, because it is work in the background that should load no model.",
-};
+});
 
 /** What a rule does. */
 export function explain(name) {

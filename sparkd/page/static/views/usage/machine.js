@@ -6,16 +6,17 @@ import { bytes, count, duration, frequency, percent, power, speed, temperature }
 import { html, useMemo } from "../../lib/html.js";
 import { machine } from "../../lib/live.js";
 import { setQuery } from "../../lib/router.js";
+import { table } from "../../lib/tables.js";
 import { Card, ErrorBox, Loading, Segments, usePoll } from "../../lib/ui.js";
 
-const SPANS = {
+const SPANS = table({
   900: "15 min",
   3600: "1 h",
   21600: "6 h",
   86400: "24 h",
   604800: "7 d",
   2678400: "31 d",
-};
+});
 const LONGEST_PAUSE = 60;
 /** A mean of requests has a fraction. */
 const requests = (value) => (value !== null && value !== undefined && value % 1 ? value.toFixed(1) : count(value));

@@ -1,30 +1,31 @@
 /** Usage as it is shown: rows of GET /usage become the parts of bars, and the rows of a table. */
 
 import { compact, count, duration } from "../../lib/format.js";
+import { table } from "../../lib/tables.js";
 
 /** What bars can show, by the name of the field. */
-export const MEASURES = {
+export const MEASURES = table({
   tokens_out: { name: "Tokens out", format: compact },
   tokens_in: { name: "Tokens in", format: compact },
   requests: { name: "Requests", format: count },
   busy_seconds: { name: "Busy time", format: duration },
-};
+});
 
 /** What usage can be grouped by: the fields, and what one group is called. */
-export const GROUPS = {
+export const GROUPS = table({
   client: { name: "API key", fields: ["client"] },
   model: { name: "Model", fields: ["model"] },
   program: { name: "Program", fields: ["program"] },
   "model,client": { name: "Key and model", fields: ["client", "model"] },
-};
+});
 
 /** Ranges by their address: how many days, and whether bars are days or months. */
-export const RANGES = {
+export const RANGES = table({
   "7d": { name: "7 days", days: 7, by: "day" },
   "30d": { name: "30 days", days: 30, by: "day" },
   "90d": { name: "90 days", days: 90, by: "day" },
   "12m": { name: "12 months", days: 365, by: "month" },
-};
+});
 
 /** Groups with a colour of their own; the smaller ones share one. */
 const COLORED = 7;
@@ -72,6 +73,7 @@ export function barGroups(rows, group, measure, periods) {
   const order = groupRows(rows, group, measure).map(({ name }) => name);
   const places = new Map(periods.map((period, index) => [period, index]));
   const has = order.length > COLORED + 1 ? COLORED : COLORED + 1;
+  /** @type {{name: string, series: number | string, values: number[]}[]} */
   const groups = order.slice(0, has).map((name, index) => ({ name, series: index + 1, values: periods.map(() => 0) }));
   if (order.length > has) groups.push({ name: `${order.length - has} others`, series: "other", values: periods.map(() => 0) });
   for (const row of rows) {
