@@ -73,7 +73,7 @@ class Forecaster:
         return self._describe(model_id, prediction, prediction.granted.get(ticket), now)
 
     def time_to_launch(self, model_id: str, now: float) -> float | None:
-        """Return the seconds until the model would be loaded for a request that arrives now. None if unknown."""
+        """Return the seconds until the model would be launched for a request that arrives now. None if unknown."""
         at = self._predict_request(model_id, now)[0].launched.get(model_id)
         return None if at is None else max(0.0, at - now)
 

@@ -189,3 +189,16 @@ def test_the_view_is_accessible(
     expect(page.get_by_text("3 requests")).to_be_visible()
     tab.check_accessibility()
     tab.check_layout()
+
+
+def test_a_narrow_screen_shows_every_cell_below_the_name_of_its_row(
+    build: Build, open_page: OpenPage, folder: Path
+) -> None:
+    write_past(folder, requests=PAST)
+    tab = open_page(build({"small": engine()}), size=NARROW)
+    page = tab.open("requests")
+    rows = page.get_by_role("table", name="Finished requests").locator("tbody tr")
+    expect(rows).to_have_count(3)
+    boxes = [cell.bounding_box() for cell in rows.nth(0).locator("td, th").all()]
+    assert all(box and box["x"] >= 0 and box["x"] + box["width"] <= NARROW[0] for box in boxes), boxes
+    tab.check_accessibility()

@@ -110,3 +110,10 @@ def test_spreading_loses_nothing(began: float, seconds: float, count: int) -> No
     spread(tokens, count, began, began + seconds)
     assert sum(tokens.values()) == pytest.approx(count)
     assert set(tokens) <= set(range(interval_of(began), interval_of(began + seconds) + 1))
+
+
+def test_an_observation_that_comes_late_makes_neither_a_peak_nor_a_gap() -> None:
+    rates = TokenRates()
+    for now in (5.0, 10.0, 19.0, 20.0, 25.0):
+        rates.observe([RunningRequest("a", now * 20.0)], now)
+    assert [rates.tokens_out(number) for number in range(2, 6)] == [pytest.approx(20.0)] * 4

@@ -82,7 +82,7 @@ _STATE_NAMES: Final = {"starting": "loading", "draining": "finishing", "backoff"
 
 
 def describe_state(model: ModelStatus) -> str:
-    """A model's state with details, as the page has it: "loading weights 40 %", "quarantined"."""
+    """A model's state with details, named as on the page: "loading weights 40 %", "quarantined"."""
     if not model.enabled:
         return "disabled"
     if model.quarantined:
@@ -99,7 +99,7 @@ def describe_state(model: ModelStatus) -> str:
 
 
 def name_state(state: str) -> str:
-    """The name of a state of the control API: people read "loading" everywhere for "starting"."""
+    """The name of a state for people, as on the page: "loading" is the control API's "starting"."""
     return _STATE_NAMES.get(state, state)
 
 

@@ -83,7 +83,7 @@ class ActiveRequests:
         ]
         if not found:
             hint = did_you_mean(request_id, map(_id, self._requests)) or (
-                ". It may have ended; `sparkctl requests --active` lists those in flight"
+                ". It may have ended; `sparkctl top` lists those in flight"
             )
             raise RequestNotFound(f'No request in flight has the id "{request_id[:LONGEST_NAME]}"{hint}.')
         now, epoch = time.monotonic(), self.epoch

@@ -22,7 +22,7 @@ const KINDS = table({
   decoding: "ok",
 });
 
-/** Names for states of the control API, the same as sparkctl's. */
+/** Names for states of the control API, the same as in sparkctl. */
 const NAMES = { starting: "loading", draining: "finishing", backoff: "failed" };
 
 /** A state: its name, a shape and a colour. `kind` is found by the state if it is not given. */
