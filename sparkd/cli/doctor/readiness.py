@@ -55,14 +55,14 @@ def assess_readiness(readiness: Readiness) -> Findings:
         return
     for name, built in readiness.runtimes.items():
         if built:
-            yield Finding(check="runtime", level="ok", message=f'runtime "{name}" is built')
+            yield Finding(check="runtime", level="ok", message=f"{name} is built")
         elif users := [
             model.model for model in readiness.models if model.runtime == name and _is_on_disk(model)
         ]:
             yield Finding(
                 check="runtime",
                 level="warning",
-                message=f'runtime "{name}" is not built, so {abbreviate_list(users)} cannot start',
+                message=f"{name} is not built, so {abbreviate_list(users)} cannot start",
                 fix=f"run {_render_command(readiness, f'runtime build {name}')}",
             )
     yield from _assess_files(readiness)
