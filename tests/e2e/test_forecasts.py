@@ -64,6 +64,8 @@ def observe_load(sparkd: SparkdProcess, name: str) -> tuple[list[Observation], f
                 break
             if model.forecast:
                 listed = http.get(f"/v1/models/{name}").json()["status"]
+                if listed["state"] == "loaded":  # since the forecast was read
+                    break
                 seen.append(Observation(at, model.forecast, listed))
             time.sleep(POLL_INTERVAL)
         ready_at = time.monotonic()

@@ -24,10 +24,9 @@ export function rangeOf({ span, from, to }) {
   return { from: null, to: null, span: SPANS.some(([each]) => each === wanted) ? wanted : 86_400, isLive: true };
 }
 
-/** The query of GET /history. */
+/** The query of GET /history. Without an end, it is the present of sparkd's clock: what has just happened is in it. */
 export function queryOf({ from, to, span, isLive }) {
-  const end = isLive ? now.peek() : to;
-  return { from: isLive ? end - span : from, to: end };
+  return isLive ? { from: now.peek() - span, to: null } : { from, to };
 }
 
 /** Show this part, in seconds since the epoch. What is shorter than a minute is widened. */
@@ -39,8 +38,9 @@ export function zoomTo(from, to) {
 
 /** Chooses the time. */
 export function RangeChoice({ range }) {
-  const { from, to } = queryOf(range);
-  const span = to - from;
+  const to = range.isLive ? now.peek() : range.to;
+  const span = range.span;
+  const from = to - span;
   const move = (share) => zoomTo(from + span * share, to + span * share);
   const zoom = (factor) => {
     const wanted = Math.min(LONGEST, span * factor);
