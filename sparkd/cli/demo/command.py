@@ -183,6 +183,8 @@ def _print_next_steps(home: Path, catalogue: Catalogue, address: str) -> None:
     print_line(f"  curl {address}/v1/embeddings -H 'Content-Type: application/json' \\")
     print_line(f'    -d \'{{"model": "{EMBEDDINGS_ID}", "input": "The sun shines."}}\'')
     print_line("")
+    print_line(f"Watch it in a browser: {address}/ui/")
+    print_line("")
     print_line(f"Show what runs (a model is stopped after {idle:.0f} minutes without requests):")
     print_line("")
     print_line(f"  {_relative_to(home, sparkctl)} --catalogue {_relative_to(home, catalogue.path)} status")

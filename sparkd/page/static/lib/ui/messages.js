@@ -47,7 +47,7 @@ export function ErrorBox({ error, title, onRetry, kind = "" }) {
 
 /** A place that has nothing to show, and why. */
 export function Empty({ title, children }) {
-  return html`<div class="empty"><strong>${title}</strong>${children}</div>`;
+  return html`<div class="empty"><strong>${title}</strong><div>${children}</div></div>`;
 }
 
 /** What is shown until the first response has come. */
