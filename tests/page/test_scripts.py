@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -64,6 +65,18 @@ def test_types_find_a_mistake(checked: Path) -> None:
     script.unlink()
     assert "Property 'lenght' does not exist" in found
     assert "Expected 1 arguments" in found
+
+
+def test_a_class_is_styled_in_one_stylesheet() -> None:
+    """The stylesheets of visited views stay: a class with two meanings would change views that are opened later."""
+    owners: dict[str, set[str]] = {}
+    for path in (STATIC / "css").glob("*.css"):
+        text = re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.DOTALL)
+        selectors = [each.strip() for rule in re.findall(r"([^{}]+)\{", text) for each in rule.split(",")]
+        for selector in selectors:
+            if found := re.fullmatch(r"\.([a-z][\w-]*)(?:::?[\w-]+(?:\([^)]*\))?)*", selector):
+                owners.setdefault(found[1], set()).add(path.name)
+    assert {name: files for name, files in owners.items() if len(files) > 1} == {}
 
 
 def test_libraries_are_as_published() -> None:

@@ -7,7 +7,7 @@ import { now } from "../lib/live.js";
 import { go, link, setQuery } from "../lib/router.js";
 import { read, store } from "../lib/stored.js";
 import { Button, Card, Empty, ErrorBox, Loading, Table, ViewHead } from "../lib/ui.js";
-import { InFlight } from "./requests/active.js";
+import { InFlightCard } from "./now/requests.js";
 import { chosenColumns, DEFAULT_COLUMNS } from "./requests/columns.js";
 import { Detail } from "./requests/detail.js";
 import { ColumnChoice, Filters, useKnown } from "./requests/filters.js";
@@ -33,7 +33,7 @@ export default function Requests({ rest, query }) {
     <${ViewHead} title="Requests">
       What clients requested, how long each phase took, and how many tokens it needed. sparkd keeps no contents.
     </${ViewHead}>
-    <${InFlight} />
+    <${InFlightCard} hidesEmpty />
     <${Card} title="Finished" note=${noteOf(list)} actions=${html`<${Actions} query=${query} chosen=${chosen} onChoose=${choose} />`} flush>
       <div class="card-body"><${Filters} query=${query} known=${known} /></div>
       <${Finished} list=${list} columns=${columns} query=${query} onOpen=${open} opened=${rest} />

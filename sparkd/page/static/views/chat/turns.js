@@ -33,7 +33,7 @@ function UserTurn({ turn }) {
     <div class="bubble">
       <span class="visually-hidden">You:</span>
       ${turn.images.length > 0 && html`<div class="pictures">${turn.images.map(({ name, url }) => html`<img key=${url} src=${url} alt=${name || "image"} />`)}</div>`}
-      <p class="plain">${turn.text}</p>
+      <p class="as-typed">${turn.text}</p>
     </div>
   </li>`;
 }
@@ -71,7 +71,7 @@ function Reasoning({ turn }) {
   const isThinking = turn.state === "streaming" && !turn.text && !turn.calls.length;
   return html`<details class="fold reasoning">
     <summary>${isThinking ? html`<${State} kind="busy">thinking</${State}>` : "Reasoning"} <span class="note">${count(turn.reasoning.length)} characters</span></summary>
-    <p class="plain">${turn.reasoning}</p>
+    <p class="as-typed">${turn.reasoning}</p>
   </details>`;
 }
 

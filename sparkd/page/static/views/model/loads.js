@@ -30,8 +30,8 @@ export function Phases({ phases, scale = 1 }) {
   const entries = Object.entries(phases).filter(([, seconds]) => seconds > 0);
   const total = entries.reduce((sum, [, seconds]) => sum + seconds, 0);
   if (!total) return html`<span class="unknown">unknown</span>`;
-  return html`<div class="phases">
-    <div class="phase-bar" aria-hidden="true" style=${{ inlineSize: `${scale * 100}%` }}>
+  return html`<div class="past-phases">
+    <div class="past-phase-bar" aria-hidden="true" style=${{ inlineSize: `${scale * 100}%` }}>
       ${entries.map(([name, seconds], n) => html`<span key=${name} style=${{ flexGrow: seconds / total, background: `var(--series-${(n % 8) + 1})` }} />`)}
     </div>
     <ul class="phase-list">${entries.map(([name, seconds], n) => html`<li key=${name}><${Swatch} n=${n} /> ${name} <span class="muted">${duration(seconds)}</span></li>`)}</ul>

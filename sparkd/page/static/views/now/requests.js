@@ -27,8 +27,10 @@ const CANCEL = {
     onClick=${() => del(`requests/active/${encodeURIComponent(row.id)}`)}>Cancel</${Button}>`,
 };
 
-export function InFlightCard() {
+/** The requests in flight. `hidesEmpty`: nothing is shown if there is none. */
+export function InFlightCard({ hidesEmpty = false }) {
   const { total = 0, rows = [] } = inFlight.value ?? {};
+  if (!total && hidesEmpty) return null;
   const columns = canControl.value ? [...COLUMNS, CANCEL] : COLUMNS;
   const hidden = rows.length < total ? `, of which the first ${rows.length} are shown` : "";
   return html`<${Card} title="In flight" note=${total ? `${counted(total, "request")}${hidden}` : ""} flush>
